@@ -1,0 +1,59 @@
+"""Test-time reasoning with a critic inside a tree search, for vision-language and text models.
+
+The names below are the public surface; they are imported on first use, so that importing the package costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from critic_engine.config import EngineConfig, load_config
+    from critic_engine.data.images import load_image
+    from critic_engine.data.problems import read_problems
+    from critic_engine.engine import Engine
+    from critic_engine.episode import SearchEvent
+    from critic_engine.errors import CriticEngineError
+    from critic_engine.runner import Progress
+    from critic_engine.types import Answer, Critique, Image, Problem
+
+__all__ = [
+    "Answer",
+    "CriticEngineError",
+    "Critique",
+    "Engine",
+    "EngineConfig",
+    "Image",
+    "Problem",
+    "Progress",
+    "SearchEvent",
+    "load_config",
+    "load_image",
+    "read_problems",
+]
+
+_HOMES = {
+    "Answer": "types",
+    "CriticEngineError": "errors",
+    "Critique": "types",
+    "Engine": "engine",
+    "EngineConfig": "config",
+    "Image": "types",
+    "Problem": "types",
+    "Progress": "runner",
+    "SearchEvent": "episode",
+    "load_config": "config",
+    "load_image": "data.images",
+    "read_problems": "data.problems",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import the public name from its module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'critic_engine' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"critic_engine.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return list(__all__)

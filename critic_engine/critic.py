@@ -1,0 +1,147 @@
+"""The critic's role: a trajectory into a request, and what a model writes into a critique and a value."""
+
+import hashlib
+import logging
+import math
+from dataclasses import replace
+
+from critic_engine.config import CriticConfig
+from critic_engine.errors import GenerationError, ParseError
+from critic_engine.parsing.critiques import CritiqueForm, find_verdict, parse_critique
+from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import Evaluation, Generator
+from critic_engine.types import (
+    Critique,
+    GenerationRequest,
+    Problem,
+    Sample,
+    SamplingOptions,
+    TokenLogprob,
+    TokenUsage,
+    Trajectory,
+)
+
+_logger = logging.getLogger(__name__)
+_NUM_TOP_LOGPROBS = 10
+_RETRY_TEMPERATURE = 0.7
+_MAX_VALUE_ERROR = 0.05
+_AROUND_WORDS = " \t\r\n*_`#\"'.,:;!()[]"
+
+
+class Critic:
+    """Asks a model what is wrong with a trajectory.
+
+    The value is the model's probability of saying "right" over that of saying either verdict, read from the
+    log-probabilities where the verdict word begins; without those, the score in the text; without that, unknown.
+    """
+
+    def __init__(self, generator: Generator, family: PromptFamily, config: CriticConfig) -> None:
+        """Take the model, how it is prompted, and how it is sampled."""
+        self._generator = generator
+        self._family = family
+        self._config = config
+
+    @classmethod
+    def from_config(cls, generator: Generator, config: CriticConfig) -> "Critic":
+        """Return a critic with the prompts that ``config`` names.
+
+        Raises:
+            ConfigError: the prompts cannot be loaded.
+        """
+        return cls(generator, PromptFamily.for_model(config), config)
+
+    async def judge(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+        """Return the critique of ``trajectory``; all tokens count, those of texts that could not be read too.
+
+        A text without a verdict is drawn again with another seed, at a temperature of at least 0.7; after
+        ``config.max_attempts`` texts or failures there is neither critique nor value. A trajectory without steps is
+        not judged.
+
+        Raises:
+            GenerationError: the generator failed for good before it wrote anything.
+        """
+        usage = TokenUsage()
+        num_unreadable = 0
+        attempts = range(self._config.max_attempts) if trajectory.steps else range(0)
+        for attempt in attempts:
+            try:
+                generation = await self._generator.generate(self._request(problem, trajectory, seed, num_unreadable))
+                usage += generation.usage
+                critique = self._read(generation.samples[0], num_steps=len(trajectory.steps))
+                return Evaluation(critique.value, critique, usage, num_unreadable)
+            except ParseError as error:
+                num_unreadable += 1
+                _logger.info("%s: attempt %d: %s", self._generator.name, attempt + 1, error)
+            except GenerationError as error:
+                is_last = not error.is_retryable or attempt == attempts[-1]
+                if is_last and not num_unreadable:
+                    raise
+                _logger.warning("%s: attempt %d failed: %s", self._generator.name, attempt + 1, error)
+                if is_last:
+                    break
+        return Evaluation(None, None, usage, num_unreadable)
+
+    def _request(self, problem: Problem, trajectory: Trajectory, seed: int, num_unreadable: int) -> GenerationRequest:
+        sampling = SamplingOptions(
+            temperature=self._config.temperature,
+            max_tokens=self._config.max_tokens,
+            num_top_logprobs=_NUM_TOP_LOGPROBS,
+        )
+        if num_unreadable:
+            sampling = replace(sampling, temperature=max(_RETRY_TEMPERATURE, self._config.temperature))
+            seed = _other_seed(seed, num_unreadable)
+        message = self._family.critique(problem, steps=trajectory.steps)
+        return GenerationRequest(messages=(message,), sampling=sampling, seeds=(seed,))
+
+    def _read(self, sample: Sample, *, num_steps: int) -> Critique:
+        form = self._family.form.critique
+        read = parse_critique(sample.text, form, num_steps=num_steps)
+        value = None if sample.tokens is None else verdict_probability(sample.tokens, form)
+        return Critique(
+            words=sample.text.strip(),
+            verdict=read.verdict,
+            value=read.score if value is None else value,
+            first_wrong_step=read.first_wrong_step,
+        )
+
+
+def verdict_probability(tokens: tuple[TokenLogprob, ...], form: CritiqueForm) -> float | None:
+    """Return ``P(right) / (P(right) + P(wrong))`` at the token where the verdict word begins.
+
+    A token counts for a word when it is the word or begins that word alone, whatever its case and the space or markup
+    around it. A word that is not among the likeliest tokens counts as 0; when it could still be likely enough to move
+    the value by more than 0.05, the value is None, as it is without a verdict or alternatives to it.
+    """
+    found = find_verdict("".join(token.text for token in tokens), form)
+    token = None if found is None else _token_at(tokens, found.start)
+    if token is None or not token.top:
+        return None
+    listed = dict(token.top)
+    listed.setdefault(token.text, token.logprob)
+    masses = {text: math.exp(min(0.0, logprob)) for text, logprob in listed.items()}
+    right = math.fsum(mass for text, mass in masses.items() if _begins(text, form.right, form.wrong))
+    wrong = math.fsum(mass for text, mass in masses.items() if _begins(text, form.wrong, form.right))
+    if not right + wrong > 0:
+        return None
+    unlisted = 0.0 if right and wrong else max(0.0, min(*masses.values(), 1 - math.fsum(masses.values())))
+    return None if unlisted / (right + wrong + unlisted) > _MAX_VALUE_ERROR else right / (right + wrong)
+
+
+def _token_at(tokens: tuple[TokenLogprob, ...], index: int) -> TokenLogprob | None:
+    """Return the token that holds the character at ``index`` of all tokens' text."""
+    end = 0
+    for token in tokens:
+        end += len(token.text)
+        if index < end:
+            return token
+    return None
+
+
+def _begins(text: str, word: str, other: str) -> bool:
+    token, word, other = text.strip(_AROUND_WORDS).casefold(), word.casefold(), other.casefold()
+    return token == word or (token != "" and word.startswith(token) and not other.startswith(token))
+
+
+def _other_seed(seed: int, attempt: int) -> int:
+    digest = hashlib.blake2b(f"{seed}/{attempt}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1

@@ -1,0 +1,1 @@
+"""Readers of problems files and of the images they name."""

@@ -1,0 +1,178 @@
+"""Problems files: each row becomes a problem, or a recorded failure that says why it could not."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from critic_engine.data.images import load_image
+from critic_engine.data.tables import RawRow, Table, open_table
+from critic_engine.errors import ProblemError
+from critic_engine.types import FailedRow, Image, Problem, ProblemRow
+
+_logger = logging.getLogger(__name__)
+_COLUMNS = ("id", "question", "images", "choices", "answer")
+_MAX_IMAGES_BYTES = 256 * 1024 * 1024
+_NUM_DUPLICATES_SHOWN = 5
+
+
+class ProblemsFile:
+    """A problems file that was looked over and can be read, from its beginning each time."""
+
+    def __init__(self, table: Table, *, image_root: Path, max_pixels: int) -> None:
+        """Take a table that has a column ``question``; use ``read_problems``."""
+        self._table = table
+        self._image_root = image_root
+        self._max_pixels = max_pixels
+
+    def __len__(self) -> int:
+        """Return the number of rows, those that cannot be read included."""
+        return self._table.num_rows
+
+    def __iter__(self) -> Iterator[ProblemRow | FailedRow]:
+        """Yield the rows in order, one in memory at a time; rows that repeat a problem are logged as warnings.
+
+        Finding those takes about 150 bytes a row.
+        """
+        duplicates = _Duplicates()
+        for number, raw in enumerate(self._table.rows(), start=1):
+            row = self._row(number, raw)
+            if isinstance(row, ProblemRow):
+                duplicates.add(row)
+            yield row
+        duplicates.report()
+
+    def _row(self, number: int, raw: RawRow) -> ProblemRow | FailedRow:
+        row_id = str(number)
+        try:
+            if isinstance(raw, ProblemError):
+                raise raw
+            row_id = _row_id(raw.get("id")) or row_id
+            return self._problem_row(number, row_id, raw)
+        except (ProblemError, ValueError) as error:
+            return FailedRow(row=number, id=row_id, reason=" ".join(str(error).split()))
+
+    def _problem_row(self, number: int, row_id: str, raw: Mapping[str, object]) -> ProblemRow:
+        question = raw.get("question")
+        if not isinstance(question, str):
+            raise ProblemError(f"question is {_kind(question)}; it must be text")
+        answer = raw.get("answer")
+        problem = Problem(
+            question=_text(question, "question"),
+            images=self._images(raw.get("images")),
+            choices=tuple(_text(choice, "choices") for choice in _list(raw.get("choices"), "choices")),
+            name=row_id,
+        )
+        return ProblemRow(
+            row=number,
+            id=row_id,
+            problem=problem,
+            reference_answer=None if _is_missing(answer) else _text(answer, "answer"),
+            extras={name: value for name, value in raw.items() if name not in _COLUMNS},
+        )
+
+    def _images(self, cell: object) -> tuple[Image, ...]:
+        images: list[Image] = []
+        for entry in _list(cell, "images"):
+            image = load_image(_image_source(entry), base=self._image_root, max_pixels=self._max_pixels)
+            images.append(image)
+            if sum(len(image.data) for image in images) > _MAX_IMAGES_BYTES:
+                raise ProblemError(f"images have over {_MAX_IMAGES_BYTES:,} bytes together; give fewer or smaller ones")
+        return tuple(images)
+
+
+def read_problems(path: Path, *, max_pixels: int, image_root: Path | None = None) -> ProblemsFile:
+    """Return the problems in a ``.jsonl``, ``.csv`` or ``.parquet`` file that one pass found to be usable as a whole.
+
+    Columns are ``question``, and if given ``id``, ``images``, ``choices`` and ``answer``; all others are carried along.
+    In CSV, ``images`` and ``choices`` are JSON lists, or one entry as it is. A row that cannot be used is a ``FailedRow``.
+
+    Args:
+        path: The file.
+        max_pixels: An image of more pixels is refused before it is decoded.
+        image_root: What the paths of images are relative to and may not leave; the folder of the file by default.
+
+    Raises:
+        ProblemError: the file is missing, empty, not UTF-8, cut off, or without a column ``question``.
+    """
+    table = open_table(path, required="question")
+    if "image" in table.columns and "images" not in table.columns:
+        _logger.warning("%s has a column 'image', which is not read: rename it to 'images'", path)
+    return ProblemsFile(table, image_root=path.parent if image_root is None else image_root, max_pixels=max_pixels)
+
+
+class _Duplicates:
+    """Remembers which problems were met, by hash and id alone."""
+
+    def __init__(self) -> None:
+        self._first_ids: dict[int, str] = {}
+        self._num_found = 0
+
+    def add(self, row: ProblemRow) -> None:
+        key = int(row.problem.problem_id, 16)
+        if key not in self._first_ids:
+            self._first_ids[key] = row.id
+            return
+        self._num_found += 1
+        if self._num_found <= _NUM_DUPLICATES_SHOWN:
+            first_id = self._first_ids[key]
+            _logger.warning("problem %s (row %d) repeats problem %s; both are answered", row.id, row.row, first_id)
+
+    def report(self) -> None:
+        if self._num_found > _NUM_DUPLICATES_SHOWN:
+            _logger.warning("%d rows repeat an earlier problem", self._num_found)
+
+
+def _row_id(cell: object) -> str:
+    if _is_missing(cell):
+        return ""
+    if not isinstance(cell, str | int) or isinstance(cell, bool):
+        raise ProblemError(f"id is {_kind(cell)}; it must be text or a whole number")
+    return _text(cell, "id").strip()
+
+
+def _image_source(entry: object) -> str | bytes:
+    """Return the path, URL or bytes in an entry; datasets keep an image as ``{"bytes": …, "path": …}``."""
+    if isinstance(entry, Mapping):
+        entry = entry.get("path") if entry.get("bytes") is None else entry["bytes"]
+    if isinstance(entry, str | bytes) and entry.strip():
+        return entry
+    raise ProblemError(f"images holds {_kind(entry)}; each must be a path, a data URL or the bytes of an image")
+
+
+def _list(cell: object, name: str) -> list[object]:
+    """Return the entries of a cell that holds a list, a list written as JSON, or one entry."""
+    if _is_missing(cell):
+        return []
+    if isinstance(cell, str) and cell.lstrip().startswith("["):
+        try:
+            cell = json.loads(cell)
+        except (ValueError, RecursionError) as error:
+            raise ProblemError(f'{name} begins like a list and is not JSON; write ["…", "…"]') from error
+    return list(cell) if isinstance(cell, list | tuple) else [cell]
+
+
+def _text(cell: object, name: str) -> str:
+    """Return a cell as text that UTF-8 can hold."""
+    if isinstance(cell, bool):
+        cell = "true" if cell else "false"
+    if not isinstance(cell, str | int | float):
+        raise ProblemError(f"{name} holds {_kind(cell)}; it must be text or a number")
+    text = str(cell)
+    if not text.strip():
+        raise ProblemError(f"{name} is empty text; write something, or leave it out")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ProblemError(f"{name} holds half a surrogate pair, which is no character; write the whole one") from error
+    return text
+
+
+def _is_missing(cell: object) -> bool:
+    is_nan = isinstance(cell, float) and cell != cell  # what pandas writes for a cell that is not there
+    return cell is None or is_nan or (isinstance(cell, str) and not cell.strip())
+
+
+def _kind(cell: object) -> str:
+    kinds = {dict: "an object", list: "a list", str: "empty text", bool: "true or false", bytes: "bytes"}
+    return "missing" if cell is None else kinds.get(type(cell), f"a {type(cell).__name__}")

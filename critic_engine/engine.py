@@ -1,0 +1,212 @@
+"""The public façade: one call solves one problem, another solves many and keeps a run directory."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from critic_engine.backends.loading import make_generator
+from critic_engine.config import EngineConfig, load_config
+from critic_engine.critic import Critic
+from critic_engine.episode import Episode, SearchEvent
+from critic_engine.errors import RunError
+from critic_engine.evaluators import make_evaluator
+from critic_engine.expanders import make_expander
+from critic_engine.protocols import Evaluator, Expander, Generator
+from critic_engine.reasoner import Reasoner
+from critic_engine.runner import Progress, Runner
+from critic_engine.store import RunStore
+from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
+
+_T = TypeVar("_T")
+
+
+class Engine:
+    """Test-time search with a critic, over one pair of models.
+
+    Calls may come from any thread, notebooks included: the engine's work runs on an event loop of its own. Use it as a
+    context manager, or ``close`` it.
+
+    Example:
+        >>> with Engine("mcts") as engine:  # doctest: +SKIP
+        ...     print(engine.solve(Problem("how many red shapes are there ?", images=(board,))).answer)
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig | str | Path = "mcts",
+        *,
+        overrides: Sequence[str] = (),
+        reasoner: Generator | None = None,
+        critic: Generator | None = None,
+    ) -> None:
+        """Choose the method and the models; nothing is loaded yet.
+
+        Args:
+            config: A configuration, the path of its YAML file, or the name of a preset.
+            overrides: ``section.field=value`` changes to a config that is read from a file or preset.
+            reasoner: The generator to reason with; None makes the one the configuration names.
+            critic: The same for the critic; made only when the evaluator needs one.
+
+        Raises:
+            ConfigError: the configuration is wrong.
+            ModelLoadError: a model's folder is plainly not one.
+        """
+        self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
+        self._generators: list[Generator] = []
+        self._expander, self._evaluator = self._make_roles(reasoner, critic)
+        self._loop = _LoopThread()
+
+    def load(self) -> None:
+        """Load the models now instead of at the first problem.
+
+        Raises:
+            ModelLoadError: a model cannot be loaded.
+        """
+        for generator in self._generators:
+            load = getattr(generator, "load", None)
+            if load is not None:
+                load()
+
+    def solve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
+        """Return the answer to one problem; ``status`` says whether there is one.
+
+        Args:
+            problem: What to solve.
+            on_event: Called, from the engine's thread, for each proposal told to the tree.
+        """
+        return self._loop.call(self._episode(problem, on_event).run())
+
+    async def asolve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
+        """Return the answer to one problem without blocking the caller's event loop; many calls may be in flight."""
+        return await asyncio.wrap_future(self._loop.submit(self._episode(problem, on_event).run()))
+
+    def solve_many(
+        self,
+        problems: Iterable[Problem | ProblemRow | FailedRow],
+        *,
+        run: str | Path | None = None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> Iterator[Answer]:
+        """Yield one answer a problem, in input order.
+
+        Args:
+            problems: The problems, or the rows of a problems file.
+            run: A new folder to keep the run in, so that it can be resumed; None keeps nothing.
+            on_progress: Called, from the engine's thread, whenever tokens were generated or a problem ended.
+
+        Raises:
+            RunError: the folder holds something already.
+        """
+        store = RunStore.temporary() if run is None else RunStore.create(Path(run), self.config)
+        store.add_rows(_row(number, problem) for number, problem in enumerate(problems, start=1))
+        return self._run(store, on_progress)
+
+    def resume(
+        self, run: str | Path, *, on_progress: Callable[[Progress], None] = lambda progress: None
+    ) -> Iterator[Answer]:
+        """Go on with a run that was stopped, inside its trees; yield all its answers, the earlier ones too.
+
+        Raises:
+            RunError: no run there, or one that was started with another configuration than this engine's.
+        """
+        store = RunStore.open(Path(run))
+        if _what_decides(store.config()) != _what_decides(self.config):
+            store.close()
+            raise RunError(f"{run} was started with another configuration; use its own: Engine({str(run)!r} + '/config.yaml')")
+        return self._run(store, on_progress)
+
+    def close(self) -> None:
+        """Release the models and stop the engine's thread."""
+        for generator in self._generators:
+            self._loop.call(generator.aclose())
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        """Return the engine itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def _make_roles(self, reasoner: Generator | None, critic: Generator | None) -> tuple[Expander, Evaluator]:
+        config = self.config
+        reasoner = make_generator(config.reasoner, "reasoner") if reasoner is None else reasoner
+        self._generators.append(reasoner)
+        expander = make_expander(config.expander, Reasoner.from_config(reasoner, config.reasoner))
+        if config.evaluator.kind == "none":
+            return expander, make_evaluator(config.evaluator, None)
+        critic = make_generator(config.critic, "critic") if critic is None else critic
+        self._generators.append(critic)
+        return expander, make_evaluator(config.evaluator, Critic.from_config(critic, config.critic))
+
+    def _episode(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Episode:
+        watcher = {} if on_event is None else {"on_event": on_event}
+        return Episode(problem, self.config, expander=self._expander, evaluator=self._evaluator, **watcher)
+
+    def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Iterator[Answer]:
+        runner = Runner(
+            store, self.config, expander=self._expander, evaluator=self._evaluator, on_progress=on_progress
+        )
+        answers = runner.answers()
+        try:
+            with store.outputs() as outputs:
+                while (answer := self._loop.call(_next(answers))) is not None:
+                    outputs.write(answer)
+                    yield answer
+        finally:
+            self._loop.call(answers.aclose())
+            store.close()
+
+
+class _LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="critic-engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, coroutine: Coroutine[Any, Any, _T]) -> "asyncio.Future[_T]":
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        future = self.submit(coroutine)
+        try:
+            return future.result()
+        except BaseException:
+            # An interrupted caller does not leave its work running.
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _next(answers: AsyncIterator[Answer]) -> Answer | None:
+    return await anext(answers, None)
+
+
+def _row(number: int, problem: Problem | ProblemRow | FailedRow) -> ProblemRow | FailedRow:
+    if isinstance(problem, Problem):
+        return ProblemRow(row=number, id=problem.name or str(number), problem=problem)
+    return problem
+
+
+def _what_decides(config: EngineConfig) -> EngineConfig:
+    """Return the configuration without what only says where models run and how much at once."""
+    placement = {"device": "auto", "dtype": "auto", "max_batch_size": 1}
+    return config.model_copy(
+        update={
+            "reasoner": config.reasoner.model_copy(update=placement),
+            "critic": config.critic.model_copy(update=placement),
+            "run": config.run.model_copy(update={"problems_in_flight": 1}),
+        }
+    )

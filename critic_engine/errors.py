@@ -1,0 +1,102 @@
+"""The errors that cross a boundary, one a boundary.
+
+    CriticEngineError
+    ├── ConfigError            a config file, preset or option is wrong          (exit code 2)
+    ├── RunError               a run directory cannot be used                    (exit code 2)
+    ├── ProblemError           one row of a problems file cannot become a Problem
+    │   └── ImageError         one of its images cannot be used
+    ├── GenerationError        a generator could not answer one request
+    │   ├── ContextOverflowError   the prompt and the tokens asked for do not fit the model
+    │   └── ModelLoadError         a model could not be loaded at all            (exit code 2)
+    └── ParseError             a model's text could not be read as what was asked for
+
+Messages are one sentence that names the thing and says what to do. Facts travel as keyword-only attributes with defaults,
+so that every error survives pickling.
+"""
+
+from critic_engine.types import TokenUsage
+
+
+class CriticEngineError(Exception):
+    """The root of every error this package raises on purpose."""
+
+
+class ConfigError(CriticEngineError):
+    """A config file, preset or option is wrong.
+
+    Attributes:
+        field: Dotted path of the offending field, such as ``strategy.exploration``; empty when none can be named.
+    """
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        """Keep the dotted ``field`` beside the message."""
+        super().__init__(message)
+        self.field = field
+
+
+class RunError(CriticEngineError):
+    """A run directory is missing, holds another run, or cannot be read."""
+
+
+class ProblemError(CriticEngineError):
+    """One row of a problems file cannot become a ``Problem``.
+
+    Attributes:
+        row: 1-based row number in its file; 0 when the problem did not come from a file.
+    """
+
+    def __init__(self, message: str, *, row: int = 0) -> None:
+        """Keep the ``row`` beside the message."""
+        super().__init__(message)
+        self.row = row
+
+
+class ImageError(ProblemError):
+    """An image is missing, truncated, not an image, or too large to decode safely."""
+
+
+class GenerationError(CriticEngineError):
+    """A generator could not answer one request.
+
+    Attributes:
+        is_retryable: Whether the same request may succeed later.
+    """
+
+    def __init__(self, message: str, *, is_retryable: bool = False) -> None:
+        """Keep ``is_retryable`` beside the message."""
+        super().__init__(message)
+        self.is_retryable = is_retryable
+
+
+class ContextOverflowError(GenerationError):
+    """The prompt and the tokens asked for do not fit the model's context.
+
+    Attributes:
+        num_prompt_tokens: Tokens in the prompt.
+        max_context_tokens: Tokens the model can attend to.
+    """
+
+    def __init__(self, message: str, *, num_prompt_tokens: int = 0, max_context_tokens: int = 0) -> None:
+        """Keep both token counts beside the message."""
+        super().__init__(message, is_retryable=False)
+        self.num_prompt_tokens = num_prompt_tokens
+        self.max_context_tokens = max_context_tokens
+
+
+class ModelLoadError(GenerationError):
+    """A model folder is missing, is not a model, or lacks what chatting needs."""
+
+
+class ParseError(CriticEngineError):
+    """A model's text could not be read as what was asked for.
+
+    Attributes:
+        text: The text, whole; the message quotes at most its first 200 characters.
+        usage: Tokens that producing the text cost; they are spent all the same.
+    """
+
+    def __init__(self, message: str, *, text: str = "", usage: TokenUsage | None = None) -> None:
+        """Keep the whole ``text`` and its ``usage`` beside the message."""
+        super().__init__(message)
+        self.text = text
+        self.usage = usage if usage is not None else TokenUsage()

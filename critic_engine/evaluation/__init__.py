@@ -1,0 +1,1 @@
+"""Figures about answers: how good, how sure, how much better."""

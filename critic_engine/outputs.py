@@ -1,0 +1,65 @@
+"""What a run directory holds for people and scripts: ``answers.jsonl`` and ``report.json``."""
+
+import json
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from critic_engine.types import Answer
+
+
+class RunOutputs:
+    """Writes each answer as it comes, in input order, and a report at the end. With no folder it writes nothing."""
+
+    def __init__(self, folder: Path | None, *, duplicates: list[tuple[str, ...]]) -> None:
+        """Take the run's folder and the ids of the rows that hold the same problem."""
+        self._folder = folder
+        self._duplicates = duplicates
+        self._file: IO[str] | None = None
+        self._counts: Counter[str] = Counter()
+        self._stop_reasons: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        """Open ``answers.jsonl`` anew; the run's log holds all answers that were given before."""
+        self._started_s = time.perf_counter()
+        if self._folder is not None:
+            self._file = (self._folder / "answers.jsonl").open("w", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the answers and write the report; ``is_complete`` is false when the run was cut."""
+        if self._file is None or self._folder is None:
+            return
+        self._file.close()
+        report = json.dumps(self._report(is_complete=kind is None), indent=2)
+        (self._folder / "report.json").write_text(report + "\n", encoding="utf-8")
+
+    def write(self, answer: Answer) -> None:
+        """Add the next answer."""
+        self._counts.update(
+            {answer.status: 1, "num_tokens": answer.num_tokens, "num_simulations": answer.num_simulations}
+        )
+        self._stop_reasons[answer.stop_reason] += 1
+        self._failures.update(answer.failures)
+        if self._file is not None:
+            self._file.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
+            self._file.flush()
+
+    def _report(self, *, is_complete: bool) -> dict[str, Any]:
+        return {
+            "is_complete": is_complete,
+            "num_answered": self._counts["answered"],
+            "num_failed": self._counts["failed"],
+            "num_tokens": self._counts["num_tokens"],
+            "num_simulations": self._counts["num_simulations"],
+            "wall_s": round(time.perf_counter() - self._started_s, 3),
+            "stop_reasons": dict(self._stop_reasons),
+            "failures": dict(self._failures),
+            "duplicates": [list(ids) for ids in self._duplicates],
+        }

@@ -1,0 +1,114 @@
+"""Reading a critic's text: its verdict, the first wrong step it names, and the score it gives."""
+
+import re
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from critic_engine.errors import ParseError
+from critic_engine.types import Verdict
+
+_MAX_QUOTED_CHARACTERS = 200
+_NUMBER = r"[\s:=*_]{0,12}([0-9]{1,3}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})(?!\.?[0-9e])[ ]?(%|/[ ]?[0-9]{1,4})?"
+
+
+class CritiqueForm(BaseModel):
+    """How the critics of one prompt family write; case, markup and punctuation around the words do not matter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    verdict_label: str
+    """What stands before the verdict word; empty when the text begins with the word itself."""
+    right: str = Field(min_length=1)
+    """The verdict word for a trajectory whose every step is right."""
+    wrong: str = Field(min_length=1)
+    """The verdict word for any other."""
+    step_label: str = Field(min_length=1)
+    """What stands before the number of the first wrong step."""
+    score_label: str = ""
+    """What stands before a score, ``0.7``, ``70%`` or ``7/10``; empty when the critic writes none."""
+
+    @model_validator(mode="after")
+    def _check_words(self) -> "CritiqueForm":
+        if self.right.casefold() == self.wrong.casefold():
+            raise ValueError(f"right and wrong are both {self.right!r}; the verdict words must differ")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCritique:
+    """What a critic's text says."""
+
+    verdict: Verdict
+    first_wrong_step: int | None
+    """1-based; None when the verdict is right, when no step is named, and when the step named does not exist."""
+    score: float | None
+    """The probability in [0, 1] that every step is right; None when none is given or it contradicts the verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundVerdict:
+    """A verdict word in a text."""
+
+    verdict: Verdict
+    start: int
+    """Index of the word's first character."""
+    end: int
+    """Index behind its last."""
+
+
+def parse_critique(text: str, form: CritiqueForm, *, num_steps: int) -> ReadCritique:
+    """Return what ``text`` says of a trajectory of ``num_steps`` steps.
+
+    A step number out of range leaves the verdict standing and names no step.
+
+    Raises:
+        ParseError: the text has no verdict.
+    """
+    found = find_verdict(text, form)
+    if found is None:
+        where = f"behind {form.verdict_label!r}" if form.verdict_label else "at its beginning"
+        quoted = text[:_MAX_QUOTED_CHARACTERS]
+        raise ParseError(f"critique has neither {form.right!r} nor {form.wrong!r} {where}: {quoted!r}", text=text)
+    step = _first_wrong_step(text[found.end :], form, num_steps) if found.verdict == "wrong" else None
+    score = _score(text, form.score_label)
+    contradicts = score is not None and (score < 0.5 if found.verdict == "right" else score > 0.5)
+    return ReadCritique(found.verdict, step, None if contradicts else score)
+
+
+def find_verdict(text: str, form: CritiqueForm) -> FoundVerdict | None:
+    """Return the first verdict in ``text``; None when there is none, or only the two words side by side."""
+    words = f"{_literally(form.right)}|{_literally(form.wrong)}"
+    before = rf"(?<!\w){_literally(form.verdict_label)}[\W_]{{0,12}}" if form.verdict_label else r"\A[\W_]*"
+    echo = rf"(?!\s{{0,3}}(?:/|\||or\b)[\W_]{{0,4}}(?:{words})(?!\w))"
+    match = re.search(rf"{before}({words})(?!\w){echo}", text, re.IGNORECASE)
+    if match is None:
+        return None
+    is_right = re.fullmatch(_literally(form.right), match[1], re.IGNORECASE) is not None
+    return FoundVerdict("right" if is_right else "wrong", match.start(1), match.end(1))
+
+
+def _first_wrong_step(text: str, form: CritiqueForm, num_steps: int) -> int | None:
+    label = _literally(form.step_label)
+    match = re.search(rf"(?<!\w){label}(?:[^\w\n]|_){{0,12}}([0-9]{{1,6}})(?![0-9])", text, re.IGNORECASE)
+    number = int(match[1]) if match else 0
+    return number if 1 <= number <= num_steps else None
+
+
+def _score(text: str, label: str) -> float | None:
+    if not label:
+        return None
+    last: re.Match[str] | None = None
+    for last in re.finditer(rf"(?<!\w){_literally(label)}{_NUMBER}", text, re.IGNORECASE):
+        pass
+    if last is None:
+        return None
+    unit = last[2] or ""
+    whole = 100.0 if unit == "%" else float(unit[1:]) if unit else 1.0
+    score = float(last[1]) / whole if whole else -1.0
+    return score if 0 <= score <= 1 else None
+
+
+def _literally(words: str) -> str:
+    """Return a pattern for ``words`` with any little white space between them."""
+    return r"\s{1,4}".join(re.escape(word) for word in words.rstrip(" :").split())

@@ -1,0 +1,79 @@
+"""Many replies of a pocket model at once, straight from word ids: for sampling training data and for measuring."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from critic_engine.pocket.board import Board, picture
+from critic_engine.pocket.vocabulary import EOS, PAD, WORD_IDS, WORDS, encode, turn_ids
+
+
+def pixel_values(boards: Sequence[Board], rng: random.Random) -> Any:
+    """Return pictures as the processor would, shape (len(boards), 3, 48, 48)."""
+    import torch
+
+    pictures = np.stack([picture(board, rng) for board in boards])
+    return torch.from_numpy(pictures.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1.0)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing to write on: a board, a user turn and the beginning of the reply."""
+
+    board: Board
+    user: str
+    said: str = ""
+
+
+def generate_texts(
+    model: Any, requests: Sequence[Request], *, temperature: float, seed: int, batch_size: int = 128, most: int = 80
+) -> list[str]:
+    """Return the model's reply to each request; greedy at temperature 0."""
+    import torch
+
+    torch.manual_seed(seed)
+    model.eval()
+    replies: list[str] = []
+    for start in range(0, len(requests), batch_size):
+        group = requests[start : start + batch_size]
+        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
+        with torch.inference_mode():
+            inputs = _left_padded(group, random.Random(f"{seed}:{start}"))
+            written = model.generate(**inputs, **sampling, max_new_tokens=most, pad_token_id=WORD_IDS[PAD])
+        replies += [_text(row) for row in written[:, inputs["input_ids"].shape[1] :].tolist()]
+    return replies
+
+
+def _text(ids: Sequence[int]) -> str:
+    words = [WORDS[word] for word in ids]
+    words = words[: words.index(EOS)] if EOS in words else words
+    return " ".join(word for word in words if word != PAD).replace(" \n ", "\n").replace("\n ", "\n")
+
+
+def _left_padded(group: Sequence[Request], rng: random.Random) -> dict[str, Any]:
+    import torch
+
+    rows = [[*turn_ids(request.user), *encode(request.said)] for request in group]
+    longest = max(map(len, rows))
+    ids = torch.tensor([[WORD_IDS[PAD]] * (longest - len(row)) + row for row in rows])
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    pictures = pixel_values([request.board for request in group], rng)
+    return {"input_ids": ids, "attention_mask": mask, "pixel_values": pictures}
+
+
+def next_word_log_probs(model: Any, requests: Sequence[Request], *, seed: int = 0, batch_size: int = 128) -> Any:
+    """Return the log-probabilities of the reply's first word, shape (len(requests), number of words)."""
+    import torch
+
+    model.eval()
+    rows = []
+    for start in range(0, len(requests), batch_size):
+        with torch.inference_mode():
+            inputs = _left_padded(requests[start : start + batch_size], random.Random(f"{seed}:{start}"))
+            rows.append(model(**inputs, logits_to_keep=1).logits[:, -1].log_softmax(-1).numpy())
+    return np.concatenate(rows)

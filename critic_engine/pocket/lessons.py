@@ -1,0 +1,166 @@
+"""What the models are taught: rows of word ids with targets, drawn without end from the training split."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from critic_engine.pocket.board import CELLS, COLOURS, SHAPES, Board, draw_board
+from critic_engine.pocket.oracle import UNCLEAR, Judgement, check
+from critic_engine.pocket.questions import Question, draw_question
+from critic_engine.pocket.solving import solve, solve_with_slips
+from critic_engine.pocket.vocabulary import EOS, WORD_IDS, encode, turn_ids
+from critic_engine.pocket.wording import critic_prompt, next_step_prompt, prefix_text, rewrite_prompt
+
+IGNORED = -100
+_END = WORD_IDS[EOS]
+_NUMBERS = tuple(map(str, range(10)))
+_WRONG_CRITIQUES = 0.22
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One training row."""
+
+    board: Board
+    ids: tuple[int, ...]
+    targets: tuple[int, ...]
+    """As long as ``ids``: the word to say *after* each place, or `IGNORED`."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A trajectory for one question, right or wrong."""
+
+    question: Question
+    board: Board
+    steps: tuple[str, ...]
+
+
+DrawAttempt = Callable[[random.Random], Attempt]
+
+
+def draw_task(rng: random.Random) -> tuple[Question, Board]:
+    """Return a question and its board from the training split."""
+    board = draw_board(rng, "train")
+    return draw_question(rng, board), board
+
+
+def slip_attempt(rng: random.Random) -> Attempt:
+    """Return a solution with one or two slips in it."""
+    question, board = draw_task(rng)
+    num_steps = len(solve(question, board))
+    slips = {_slip_place(rng, num_steps) for _ in range(rng.choice((1, 1, 2)))}
+    return Attempt(question, board, solve_with_slips(question, board, slips=slips, rng=rng))
+
+
+def right_attempt(rng: random.Random) -> Attempt:
+    """Return a right solution."""
+    question, board = draw_task(rng)
+    return Attempt(question, board, solve(question, board))
+
+
+def naming_lesson(rng: random.Random) -> Lesson:
+    """Name all cells in random order: this teaches to see, and to look a cell up."""
+    board = draw_board(rng, "train")
+    cells = rng.sample(CELLS, len(CELLS))
+    return _lesson(board, "name cells", said="", target=" ".join(f"{cell} {board[cell]}" for cell in cells))
+
+
+def solving_lesson(rng: random.Random) -> Lesson:
+    """Solve a problem from the start."""
+    question, board = draw_task(rng)
+    return _lesson(board, question.text, said="", target="\n".join(solve(question, board)))
+
+
+def rewriting_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
+    """Put a flawed solution right, given a critique that is itself wrong now and then."""
+    attempt = draw_attempt(rng)
+    words = check(attempt.question.text, attempt.board, attempt.steps).words
+    prompt = rewrite_prompt(attempt.question.text, steps=attempt.steps, critique=_perhaps_blurred(rng, words))
+    return _lesson(attempt.board, prompt, said="", target="\n".join(solve(attempt.question, attempt.board)))
+
+
+def next_step_lesson(rng: random.Random) -> Lesson:
+    """Go on after a right beginning, shown one to three rejected steps for this place."""
+    question, board = draw_task(rng)
+    plan = solve(question, board)
+    place = _slip_place(rng, len(plan))
+    rejected = []
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        steps = solve_with_slips(question, board, slips={place}, rng=rng)[:place]
+        words = check(question.text, board, steps).words
+        rejected.append((steps[-1], _perhaps_blurred(rng, words)))
+    prompt = next_step_prompt(question.text, rejected=rejected)
+    return _lesson(board, prompt, said=prefix_text(plan[: place - 1]), target="\n".join(plan[place - 1 :]))
+
+
+def judging_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
+    """Judge a beginning of a solution; after every step on the way too, and say the right step where one goes wrong."""
+    attempt = draw_attempt(rng)
+    steps = attempt.steps[: rng.randint(1, len(attempt.steps))] if rng.random() < 0.5 else attempt.steps
+    judgement = check(attempt.question.text, attempt.board, steps)
+    prompt = critic_prompt(attempt.question.text, steps=())
+    ids, targets = turn_ids(prompt)[:-1], []
+    targets = [IGNORED] * len(ids)
+    plan = solve(attempt.question, attempt.board)
+    for place, step in enumerate(steps):
+        step_ids = [WORD_IDS["\n"], *encode(step)]
+        ids += step_ids
+        targets += _step_targets(step_ids, place, plan, judgement)
+    if steps:
+        _add_running_verdicts(ids, targets, judgement, num_lines=len(steps))
+    words = [*encode(judgement.words), _END]
+    return Lesson(attempt.board, (*ids, turn_ids("")[-1], *words[:-1]), (*targets, *words))
+
+
+def _step_targets(step_ids: Sequence[int], place: int, plan: Sequence[str], judgement: Judgement) -> list[int]:
+    """Return the targets within one step: its own words while all is right, up to the word where it goes wrong."""
+    wrong = judgement.first_wrong
+    targets = [IGNORED] * len(step_ids)
+    if place >= len(plan) or (wrong is not None and place + 1 > wrong):
+        return targets
+    for at, (right, said) in enumerate(zip(encode(plan[place]), step_ids[1:], strict=False)):
+        targets[at] = right
+        if right != said:
+            break
+    return targets
+
+
+def _add_running_verdicts(ids: Sequence[int], targets: list[int], judgement: Judgement, *, num_lines: int) -> None:
+    """Overwrite the targets at the newline that closes each step (the next step's newline) with the verdict so far."""
+    newlines = [at for at, word in enumerate(ids) if word == WORD_IDS["\n"]][-num_lines:]
+    for place, at in enumerate(newlines):
+        if place:
+            is_right = judgement.first_wrong is None or place < judgement.first_wrong
+            targets[at] = WORD_IDS["right" if is_right else "wrong"]
+
+
+def _lesson(board: Board, prompt: str, *, said: str, target: str) -> Lesson:
+    """Return a lesson whose targets are ``target`` and the end; ``said`` begins the assistant's turn untaught."""
+    given = [*turn_ids(prompt), *encode(said)]
+    words = encode(target)
+    return Lesson(board, (*given, *words), (*[IGNORED] * (len(given) - 1), *words, _END))
+
+
+def _slip_place(rng: random.Random, num_steps: int) -> int:
+    """Return a step, 1-based; the reasoning after the three rows is where most goes wrong."""
+    return rng.randint(1, 3) if rng.random() < 0.2 else rng.randint(4, num_steps)
+
+
+def _perhaps_blurred(rng: random.Random, words: str) -> str:
+    """Return the critic's words, or in some cases words with a wrong or an empty reason."""
+    if rng.random() >= _WRONG_CRITIQUES or ":" not in words:
+        return words
+    verdict, reason = words.split(" : ", 1)
+    if rng.random() < 0.3:
+        return f"{verdict} : {UNCLEAR}"
+    pieces = reason.split()
+    kinds = [kind for kind in (_NUMBERS, COLOURS, SHAPES, CELLS) if set(kind) & set(pieces)]
+    if not kinds:
+        return f"{verdict} : {UNCLEAR}"
+    kind = rng.choice(kinds)
+    at = rng.choice([place for place, piece in enumerate(pieces) if piece in kind])
+    pieces[at] = rng.choice([word for word in kind if word != pieces[at]])
+    return f"{verdict} : {' '.join(pieces)}"

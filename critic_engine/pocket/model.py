@@ -1,0 +1,152 @@
+"""Building the pocket models: a small LLaVA (CLIP tower, Llama decoder) with its own tokenizer and processor."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from critic_engine.pocket.board import BOARD_PX, CELL_PX
+from critic_engine.pocket.vocabulary import (
+    ASSISTANT,
+    BOS,
+    EOS,
+    IMAGE,
+    PAD,
+    PUNCTUATION,
+    SPECIALS,
+    UNKNOWN,
+    USER,
+    WORD_IDS,
+    WORDS,
+)
+
+CHAT_TEMPLATE = (
+    "{{- bos_token -}}"
+    "{%- for message in messages -%}"
+    "{%- if message['role'] == 'user' -%}{{- '" + USER + "' -}}"
+    "{%- elif message['role'] == 'assistant' -%}{{- '" + ASSISTANT + "' -}}"
+    "{%- else -%}{{- raise_exception('the pocket models know the roles user and assistant') -}}{%- endif -%}"
+    "{%- if message['content'] is string -%}{{- message['content'] -}}"
+    "{%- else -%}{%- for part in message['content'] -%}"
+    "{%- if part['type'] == 'text' -%}{{- part['text'] -}}{%- else -%}{{- '" + IMAGE + "' -}}{%- endif -%}"
+    "{%- endfor -%}{%- endif -%}"
+    "{%- if message['role'] == 'assistant' -%}{{- eos_token -}}{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '" + ASSISTANT + "' -}}{%- endif -%}"
+)
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """The few numbers that set how much a pocket model can do."""
+
+    text_width: int = 128
+    text_layers: int = 4
+    vision_width: int = 96
+    vision_layers: int = 2
+    head_width: int = 32
+    max_tokens: int = 512
+
+
+def build_model(size: ModelSize) -> Any:
+    """Return a new LLaVA model in float32; seed torch first."""
+    import torch
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+    vision = CLIPVisionConfig(
+        hidden_size=size.vision_width, intermediate_size=2 * size.vision_width, projection_dim=size.vision_width,
+        num_hidden_layers=size.vision_layers, num_attention_heads=size.vision_width // size.head_width,
+        image_size=BOARD_PX, patch_size=CELL_PX,
+    )  # fmt: skip
+    text = LlamaConfig(
+        vocab_size=len(WORDS), hidden_size=size.text_width, intermediate_size=3 * size.text_width,
+        num_hidden_layers=size.text_layers, num_attention_heads=size.text_width // size.head_width,
+        num_key_value_heads=size.text_width // size.head_width, max_position_embeddings=size.max_tokens,
+        bos_token_id=WORD_IDS[BOS], eos_token_id=WORD_IDS[EOS], pad_token_id=WORD_IDS[PAD], tie_word_embeddings=False,
+    )  # fmt: skip
+    config = LlavaConfig(
+        vision_config=vision, text_config=text, image_token_index=WORD_IDS[IMAGE], image_seq_length=9,
+        vision_feature_layer=-1, vision_feature_select_strategy="default", tie_word_embeddings=False,
+    )  # fmt: skip
+    model = LlavaForConditionalGeneration(config)
+    with torch.no_grad():  # CLIP starts its place embeddings at 0.02, too faint beside the patches to learn places by
+        model.model.vision_tower.embeddings.position_embedding.weight.normal_(std=0.5)
+    return model
+
+
+def build_processor() -> Any:
+    """Return the processor: a word tokenizer with the chat template, and an image processor that needs only PIL."""
+    from transformers import CLIPImageProcessorPil, LlavaProcessor
+
+    side = {"height": BOARD_PX, "width": BOARD_PX}
+    images = CLIPImageProcessorPil(size=side, crop_size=side, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    return LlavaProcessor(
+        image_processor=images, tokenizer=build_tokenizer(), patch_size=CELL_PX, image_token=IMAGE,
+        vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=CHAT_TEMPLATE,
+    )  # fmt: skip
+
+
+def build_tokenizer() -> Any:
+    """Return a fast tokenizer of whole words; newline and punctuation are words, decoding puts the spaces back."""
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.WordLevel(dict(WORD_IDS), unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split("\n", "isolated"),
+        pre_tokenizers.Split(Regex("[" + PUNCTUATION.replace("-", r"\-") + "]"), "isolated"),
+        pre_tokenizers.Split(Regex(r"[^\S\n]+"), "removed"),
+    ])  # fmt: skip
+    tokenizer.decoder = decoders.Sequence([
+        decoders.WordPiece(prefix="##", cleanup=False),  # a space before every word but the first
+        decoders.Fuse(),
+        decoders.Replace(" \n", "\n"),
+        decoders.Replace("\n ", "\n"),
+    ])  # fmt: skip
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD, unk_token=UNKNOWN,
+        additional_special_tokens=[IMAGE, USER, ASSISTANT], clean_up_tokenization_spaces=False, padding_side="left",
+        model_max_length=ModelSize().max_tokens,
+        chat_template=CHAT_TEMPLATE,
+    )  # fmt: skip
+    if len(fast) != len(WORDS) or fast.convert_tokens_to_ids(list(SPECIALS)) != list(range(len(SPECIALS))):
+        raise AssertionError("the tokenizer numbers its words otherwise than the vocabulary")
+    return fast
+
+
+def save_checkpoint(model: Any, folder: Path) -> None:
+    """Write model and processor; ``folder`` then loads with the Auto classes and in vLLM."""
+    from transformers import GenerationConfig
+
+    folder.mkdir(parents=True, exist_ok=True)
+    model.generation_config = GenerationConfig(
+        bos_token_id=WORD_IDS[BOS], eos_token_id=WORD_IDS[EOS], pad_token_id=WORD_IDS[PAD], max_new_tokens=160
+    )
+    model.save_pretrained(folder)
+    _name_weights_as_published(folder / "model.safetensors")
+    processor = build_processor()
+    processor.save_pretrained(folder)
+    processor.image_processor.save_pretrained(folder)
+    _name_tokenizer_as_published(folder / "tokenizer_config.json")
+
+
+def _name_weights_as_published(path: Path) -> None:
+    """Put `vision_model` back into the names of the tower's weights, as vLLM and older transformers expect."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(path)
+    tower = "vision_tower."
+    names = {name: f"{tower}vision_model.{name.removeprefix(tower)}" for name in weights if name.startswith(tower)}
+    save_file({names.get(name, name): weight for name, weight in weights.items()}, path, metadata={"format": "pt"})
+    path.chmod(0o644)
+
+
+def _name_tokenizer_as_published(path: Path) -> None:
+    """Write the tokenizer's class and special words under the names that all versions of transformers read."""
+    config = json.loads(path.read_text())
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    config["additional_special_tokens"] = config.pop("extra_special_tokens")
+    path.write_text(json.dumps(config, indent=2) + "\n")

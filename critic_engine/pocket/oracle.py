@@ -1,0 +1,128 @@
+"""Judging steps: which are right, which is the first wrong one, and the fact that puts it right.
+
+Each step is read as a subject and a claim about it: ``red : 1 + 0 + 2 = 3`` is about ``red``, ``b2 is none`` about
+``b2``. The right solution says which subjects matter and what is true of them; order, spacing and repetition do not
+count. A step about a subject that the right solution never needs is wrong, for it leads elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from critic_engine.pocket.board import Board
+from critic_engine.pocket.questions import read_question
+from critic_engine.pocket.solving import answer_of, solve
+
+KINDS = ("perception", "counting", "arithmetic", "lookup", "moving", "answer")
+UNCLEAR = "the step is not clear"
+
+_FORMS = (
+    ("answer", re.compile(r"(answer) : (.+)")),
+    ("perception", re.compile(r"(row [123]) : (a\d .+ b\d .+ c\d .+)")),
+    ("counting", re.compile(r"([a-z]+(?: [a-z]+)?) : (\d+ \+ \d+ \+ \d+ = \d+)")),
+    ("arithmetic", re.compile(r"()(\d+ [+-] \d+ = \d+)")),
+    ("moving", re.compile(r"((?:up|down|left|right) from [abc][123]) is ([abc][123])")),
+    ("lookup", re.compile(r"(the [a-z]+ [a-z]+) is ([abc][123])")),
+    ("lookup", re.compile(r"([abc][123]) is (none|[a-z]+ [a-z]+)")),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the oracle says of one step."""
+
+    is_right: bool
+    kind: str
+    """One of `KINDS`: the ability that the step needs."""
+    reason: str = ""
+    """The fact that puts a wrong step right; empty for a right one."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the oracle says of a trajectory, whole or partial."""
+
+    verdicts: tuple[Verdict, ...]
+    first_wrong: int | None
+    """1-based; None when every step is right."""
+    answer: str | None
+    """The answer that the trajectory gives, None when it gives none."""
+    is_answer_right: bool
+
+    @property
+    def is_right(self) -> bool:
+        """Whether every step is right."""
+        return self.first_wrong is None
+
+    @property
+    def words(self) -> str:
+        """The judgement in the critic's words: ``right``, or ``wrong step K : REASON``."""
+        if self.first_wrong is None:
+            return "right"
+        return f"wrong step {self.first_wrong} : {self.verdicts[self.first_wrong - 1].reason}"
+
+
+def check(question: str, board: Board, steps: Sequence[str]) -> Judgement:
+    """Judge ``steps``; any text is allowed, and a step that cannot be read is wrong."""
+    plan = solve(read_question(question), board)
+    verdicts = tuple(_judge(plan, place, step) for place, step in enumerate(steps))
+    first_wrong = next((place for place, verdict in enumerate(verdicts, 1) if not verdict.is_right), None)
+    answer = next((found for step in reversed(steps) if (found := answer_of(_tidy(step))) is not None), None)
+    return Judgement(verdicts, first_wrong, answer, answer == answer_of(plan[-1]))
+
+
+def _judge(plan: Sequence[str], place: int, step: str) -> Verdict:
+    kind, subject, claim = _read(step)
+    facts = [_read(planned) for planned in plan]
+    due_kind, due_subject, due_claim = facts[min(place, len(facts) - 1)]
+    if not kind:
+        return Verdict(False, due_kind, UNCLEAR)
+    truths = [truth for fact_kind, fact_subject, truth in facts if (fact_kind, fact_subject) == (kind, subject)]
+    if claim in truths:
+        return Verdict(True, kind)
+    if truths:
+        return _correct(kind, subject, claim, truths[0])
+    return _correct(due_kind, due_subject, "", due_claim)
+
+
+def _correct(kind: str, subject: str, claim: str, truth: str) -> Verdict:
+    """Return the verdict on a wrong claim about ``subject``; an empty claim stands for a missing subject."""
+    if kind == "perception":
+        wrong = [right for right, said in zip(_cells(truth), _cells(claim) or [""] * 3, strict=False) if right != said]
+        return Verdict(False, kind, " is ".join((wrong or _cells(truth))[0].split(" ", 1)))
+    if kind == "counting" and claim:
+        for row, (right, said) in enumerate(zip(_numbers(truth), _numbers(claim), strict=True), 1):
+            if right != said:
+                return Verdict(False, kind, f"row {row} has {right}") if row < 4 else _sum_is(right)
+    if kind == "counting":
+        return Verdict(False, kind, f"count {subject}")
+    if kind == "answer":
+        return Verdict(False, kind, f"the answer is not {claim}" if claim else f"the answer is {truth}")
+    return Verdict(False, kind, truth if kind == "arithmetic" else f"{subject} is {truth}")
+
+
+def _sum_is(total: str) -> Verdict:
+    return Verdict(False, "arithmetic", f"the sum is {total}")
+
+
+def _tidy(step: str) -> str:
+    return " ".join(step.split())
+
+
+def _read(step: str) -> tuple[str, str, str]:
+    """Return kind, subject and claim of ``step``; three empty texts when it has no known form."""
+    for kind, form in _FORMS:
+        if match := form.fullmatch(_tidy(step)):
+            return kind, match[1], match[2]
+    return "", "", ""
+
+
+def _cells(claim: str) -> list[str]:
+    """Split a row's description into ``b2 red circle`` pieces."""
+    return re.findall(r"[abc]\d [a-z ]+?(?= [abc]\d|$)", claim)
+
+
+def _numbers(claim: str) -> list[str]:
+    return re.findall(r"\d+", claim)

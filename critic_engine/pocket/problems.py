@@ -1,0 +1,97 @@
+"""Pocket problems as rows of a problem file, and back."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from PIL import Image
+
+from critic_engine.pocket.board import Board, draw_board, picture
+from critic_engine.pocket.oracle import Judgement, check
+from critic_engine.pocket.questions import draw_question, read_question
+from critic_engine.pocket.solving import answer_of, solve
+
+
+class ProblemRow(TypedDict):
+    """One line of a problem file; ``family``, ``board`` and ``split`` are carried along."""
+
+    id: str
+    question: str
+    images: list[str]
+    answer: str
+    family: str
+    board: str
+    split: str
+
+
+@dataclass(frozen=True)
+class PocketProblem:
+    """A question about a board."""
+
+    problem_id: str
+    """Split, seed and number: ``test-7-0042``. It also decides the small differences in the picture."""
+    question: str
+    board: Board
+
+    @property
+    def family(self) -> str:
+        """The question's family, one of `questions.FAMILIES`."""
+        return read_question(self.question).family
+
+    @property
+    def plan(self) -> tuple[str, ...]:
+        """The right steps."""
+        return solve(read_question(self.question), self.board)
+
+    @property
+    def answer(self) -> str:
+        """The reference answer."""
+        return answer_of(self.plan[-1]) or ""
+
+    def check(self, steps: Iterable[str]) -> Judgement:
+        """Judge a trajectory, whole or partial."""
+        return check(self.question, self.board, tuple(steps))
+
+    def png(self) -> bytes:
+        """Return the board's picture, 48 x 48 pixels."""
+        buffer = io.BytesIO()
+        Image.fromarray(picture(self.board, random.Random(self.problem_id))).save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    def row(self) -> ProblemRow:
+        """Return the problem as a line of a problem file."""
+        image = "data:image/png;base64," + base64.b64encode(self.png()).decode()
+        return ProblemRow(
+            id=self.problem_id, question=self.question, images=[image], answer=self.answer,
+            family=self.family, board=self.board.code, split=self.board.split,
+        )  # fmt: skip
+
+
+def make_problems(split: str, num: int, seed: int) -> list[PocketProblem]:
+    """Return ``num`` problems of a split; the same arguments give the same ones, a smaller ``num`` their beginning."""
+    return [_make_problem(split, seed, number) for number in range(num)]
+
+
+def problem_of(row: Mapping[str, object]) -> PocketProblem:
+    """Return the problem that `PocketProblem.row` wrote; needs ``id``, ``question`` and ``board``."""
+    return PocketProblem(str(row["id"]), str(row["question"]), Board.from_code(str(row["board"])))
+
+
+def write_problems(path: Path, *, split: str, num: int, seed: int) -> None:
+    """Write ``num`` problems as JSON lines."""
+    with path.open("w", encoding="utf-8") as file:
+        for problem in make_problems(split, num, seed):
+            file.write(json.dumps(problem.row()) + "\n")
+
+
+def _make_problem(split: str, seed: int, number: int) -> PocketProblem:
+    rng = random.Random(f"{split}:{seed}:{number}")
+    board = draw_board(rng, split)
+    return PocketProblem(f"{split}-{seed}-{number:04d}", draw_question(rng, board).text, board)

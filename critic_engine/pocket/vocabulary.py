@@ -1,0 +1,48 @@
+"""The words that the pocket models know, and text to word ids without a tokenizer library."""
+
+from __future__ import annotations
+
+import re
+
+from critic_engine.pocket.board import CELLS, COLOURS, MOVES, NOTHING, SHAPES
+
+PAD, BOS, EOS, UNKNOWN = "<pad>", "<bos>", "<eos>", "<unk>"
+IMAGE, USER, ASSISTANT = "<image>", "<|user|>", "<|assistant|>"
+SPECIALS = (PAD, BOS, EOS, UNKNOWN, IMAGE, USER, ASSISTANT)
+PUNCTUATION = ":?+-=.,"
+
+_SENTENCES = """
+how many plus more than other shapes have has the colour shape of from only go wrapping around what which is there
+row answer solution critique rejected right wrong step sum count not clear name cells
+"""
+_LARGEST_NUMBER = 20
+WORDS = (
+    *SPECIALS,
+    "\n",
+    *PUNCTUATION,
+    *map(str, range(_LARGEST_NUMBER + 1)),
+    *CELLS,
+    *COLOURS,
+    *SHAPES,
+    *(f"{shape}s" for shape in SHAPES),
+    NOTHING,
+    *MOVES,
+    *(word for word in dict.fromkeys(_SENTENCES.split()) if word not in MOVES),
+)
+"""Word id -> word."""
+
+NUM_IMAGE_TOKENS = len(CELLS)
+_PIECE = re.compile(r"\n|[" + re.escape(PUNCTUATION) + r"]|[^\s" + re.escape(PUNCTUATION) + r"]+")
+WORD_IDS = {word: number for number, word in enumerate(WORDS)}
+
+
+def encode(text: str) -> list[int]:
+    """Return the word ids of ``text``; the shipped tokenizer gives the same."""
+    unknown = WORD_IDS[UNKNOWN]
+    return [WORD_IDS.get(word, unknown) for word in _PIECE.findall(text.lower())]
+
+
+def turn_ids(user: str) -> list[int]:
+    """Return the ids of one user turn with its image, up to where the assistant begins."""
+    image = [WORD_IDS[IMAGE]] * NUM_IMAGE_TOKENS
+    return [WORD_IDS[BOS], WORD_IDS[USER], *image, *encode(user), WORD_IDS[ASSISTANT]]

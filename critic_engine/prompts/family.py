@@ -1,0 +1,184 @@
+"""A prompt family: a folder of templates, and ``family.yaml``, which says how its texts are written and read.
+
+========================  =====================  ======================================================================
+file                      must hold              is
+========================  =====================  ======================================================================
+``solve.txt``             question               the reasoner's prompt for a solution, from its beginning or continued
+``step.txt``              question, notes        the same, with what the critic said around the place it goes on from
+``rejected.txt``          step, critique         one of the notes: a step that was tried there, and what was said of it
+``concern.txt``           critique               the other note, first: what was said of the steps so far; may be absent
+``rewrite.txt``           question, steps,       the reasoner's prompt for a new solution in the place of another
+                          critique
+``critique.txt``          question, steps        the critic's prompt
+========================  =====================  ======================================================================
+
+A template is a `string.Template`: ``$question`` is a placeholder and ``$$`` a dollar. What fills a placeholder is
+never read as a template again, so questions and steps may hold any characters. The line break that ends a file is no
+part of the template. ``question`` is the question with its choices below it, one a line.
+"""
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from critic_engine.config import ModelConfig
+from critic_engine.errors import ConfigError
+from critic_engine.parsing.answers import choice_letter
+from critic_engine.parsing.critiques import CritiqueForm
+from critic_engine.types import Message, Problem, RejectedSibling
+
+_SHIPPED = Path(__file__).parent
+_PLACEHOLDERS = {
+    "solve": {"question"},
+    "step": {"question", "notes"},
+    "rejected": {"step", "critique"},
+    "concern": {"critique"},
+    "rewrite": {"question", "steps", "critique"},
+    "critique": {"question", "steps"},
+}
+_OPTIONAL = {"concern"}
+
+
+class FamilyForm(BaseModel):
+    """The contents of ``family.yaml``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    choice: str
+    """Template of one choice: ``$letter`` (A, B, ...) and ``$choice``."""
+    step: str
+    """Template of one step where a prompt quotes a solution: ``$number`` (from 1), which may be absent, and ``$step``."""
+    critique: CritiqueForm
+    """How its critics write."""
+
+
+@dataclass(frozen=True)
+class PromptFamily:
+    """Turns problems and trajectories into user messages, images first."""
+
+    name: str
+    """``pocket``, ``plain``, or the path of its folder."""
+    form: FamilyForm
+    templates: Mapping[str, string.Template] = field(repr=False)
+    """By the name of their file, without its suffix."""
+
+    @classmethod
+    def load(cls, name_or_folder: str | Path) -> "PromptFamily":
+        """Return the shipped family of that name, or the family in that folder.
+
+        Raises:
+            ConfigError: there is no such family, or one of its files is missing or wrong; the message names the file.
+        """
+        folder = _find(name_or_folder)
+        templates = {
+            name: _load_template(folder / f"{name}.txt", placeholders)
+            for name, placeholders in _PLACEHOLDERS.items()
+            if name not in _OPTIONAL or (folder / f"{name}.txt").exists()
+        }
+        return cls(str(name_or_folder), _load_form(folder / "family.yaml"), templates)
+
+    @classmethod
+    def for_model(cls, config: ModelConfig) -> "PromptFamily":
+        """Return the family the configuration names; ``auto`` is ``pocket`` for the shipped models, else ``plain``."""
+        if config.prompts != "auto":
+            return cls.load(config.prompts)
+        return cls.load("pocket" if config.model == "pocket" else "plain")
+
+    @property
+    def has_concern(self) -> bool:
+        """Whether its step prompt can show what the critic said of the steps so far."""
+        return "concern" in self.templates
+
+    def solve(self, problem: Problem) -> Message:
+        """Return the prompt for a solution; to continue one, its steps go into the request's prefix."""
+        return self._message("solve", problem)
+
+    def step(self, problem: Problem, *, rejected: Sequence[RejectedSibling], concern: str | None) -> Message:
+        """Return the prompt that asks to go on in the light of the critic's words.
+
+        With nothing to show, which includes a ``concern`` in a family that has no place for one, this is ``solve``.
+
+        Args:
+            problem: The problem.
+            rejected: Steps that were tried in the place of the next one, oldest first.
+            concern: The critic's words on the steps so far; None when it has none.
+        """
+        notes = [] if concern is None or not self.has_concern else [self._fill("concern", critique=concern)]
+        notes += [self._fill("rejected", step=each.step, critique=each.critique.words) for each in rejected]
+        return self._message("step", problem, notes="\n".join(notes)) if notes else self.solve(problem)
+
+    def rewrite(self, problem: Problem, *, steps: Sequence[str], critique: str) -> Message:
+        """Return the prompt for a new whole solution, given a former one and the critic's words on it."""
+        return self._message("rewrite", problem, steps=self._quoted(steps), critique=critique)
+
+    def critique(self, problem: Problem, *, steps: Sequence[str]) -> Message:
+        """Return the prompt for a critique of ``steps``, which may stop before an answer."""
+        return self._message("critique", problem, steps=self._quoted(steps))
+
+    def _message(self, name: str, problem: Problem, **texts: str) -> Message:
+        template = string.Template(self.form.choice)
+        choices = [
+            template.substitute(letter=choice_letter(index), choice=choice)
+            for index, choice in enumerate(problem.choices)
+        ]
+        question = "\n".join((problem.question, *choices))
+        return Message("user", self._fill(name, question=question, **texts), problem.images)
+
+    def _quoted(self, steps: Sequence[str]) -> str:
+        template = string.Template(self.form.step)
+        return "\n".join(template.substitute(number=number, step=step) for number, step in enumerate(steps, 1))
+
+    def _fill(self, name: str, **texts: str) -> str:
+        return self.templates[name].substitute(texts)
+
+
+def _find(name_or_folder: str | Path) -> Path:
+    shipped = sorted(path.parent.name for path in _SHIPPED.glob("*/family.yaml"))
+    if str(name_or_folder) in shipped:
+        return _SHIPPED / str(name_or_folder)
+    if Path(name_or_folder).is_dir():
+        return Path(name_or_folder)
+    raise ConfigError(f"prompts {name_or_folder} is neither a folder nor one of {', '.join(shipped)}", field="prompts")
+
+
+def _load_template(path: Path, placeholders: set[str]) -> string.Template:
+    template = string.Template(_read(path).removesuffix("\n"))
+    _check_placeholders(template, str(path), required=placeholders, allowed=placeholders)
+    return template
+
+
+def _load_form(path: Path) -> FamilyForm:
+    try:
+        form = FamilyForm.model_validate(yaml.safe_load(_read(path)))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"prompts: {path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"prompts: {path}: {field}: {first['msg']}", field=field) from error
+    letter_and_choice = {"letter", "choice"}
+    _check_placeholders(string.Template(form.choice), f"{path}: choice", required={"choice"}, allowed=letter_and_choice)
+    _check_placeholders(string.Template(form.step), f"{path}: step", required={"step"}, allowed={"number", "step"})
+    return form
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"prompts: {path} cannot be read: {error}") from error
+
+
+def _check_placeholders(template: string.Template, place: str, *, required: set[str], allowed: set[str]) -> None:
+    if not template.is_valid():
+        raise ConfigError(f"prompts: {place} has a '$' that begins no placeholder; write '$$' for a dollar")
+    found = set(template.get_identifiers())
+    if missing := sorted(required - found):
+        raise ConfigError(f"prompts: {place} lacks the placeholder ${missing[0]}")
+    if unknown := sorted(found - allowed):
+        raise ConfigError(f"prompts: {place} has the unknown placeholder ${unknown[0]}; it may hold {sorted(allowed)}")

@@ -1,0 +1,164 @@
+"""The reasoner's role: problems into requests, and what a model writes into candidates."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from critic_engine.config import ExpanderConfig, ReasonerConfig
+from critic_engine.errors import GenerationError
+from critic_engine.parsing.answers import extract_answer, stated_answer
+from critic_engine.parsing.steps import split_steps
+from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import Candidate, Expansion, Generator, Place
+from critic_engine.types import (
+    Critique,
+    Generation,
+    GenerationRequest,
+    Message,
+    Problem,
+    RejectedSibling,
+    Sample,
+    SamplingOptions,
+    TokenLogprob,
+    Trajectory,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+class Reasoner:
+    """Asks a model for solutions, next steps and rewrites.
+
+    A sample without any text is unreadable: it is counted and not returned. Every method lets a ``GenerationError``
+    through, one that is retryable after ``config.max_attempts`` attempts at the same request.
+    """
+
+    def __init__(self, generator: Generator, family: PromptFamily, config: ReasonerConfig) -> None:
+        """Take the model, how it is prompted, and how it is sampled."""
+        self._generator = generator
+        self._family = family
+        self._config = config
+
+    @classmethod
+    def from_config(cls, generator: Generator, config: ReasonerConfig) -> "Reasoner":
+        """Return a reasoner with the prompts that ``config`` names.
+
+        Raises:
+            ConfigError: the prompts cannot be loaded.
+        """
+        return cls(generator, PromptFamily.for_model(config), config)
+
+    async def solve(self, problem: Problem, *, seeds: tuple[int, ...], options: ExpanderConfig) -> Expansion:
+        """Return a whole solution a seed; one cut by ``config.max_tokens`` is unfinished and has no answer."""
+        return await self._solutions(self._family.solve(problem), seeds=seeds, options=options)
+
+    async def rewrite(
+        self,
+        problem: Problem,
+        trajectory: Trajectory,
+        critique: Critique,
+        *,
+        seeds: tuple[int, ...],
+        options: ExpanderConfig,
+    ) -> Expansion:
+        """Return whole solutions, as ``solve`` does, to replace ``trajectory`` in the light of the critic's words."""
+        message = self._family.rewrite(problem, steps=trajectory.steps, critique=critique.words)
+        expansion = await self._solutions(message, seeds=seeds, options=options)
+        return replace(expansion, candidates=tuple(replace(each, is_rewrite=True) for each in expansion.candidates))
+
+    async def next_steps(
+        self, problem: Problem, place: Place, *, seeds: tuple[int, ...], options: ExpanderConfig
+    ) -> Expansion:
+        """Return one next step a seed.
+
+        A step finishes the trajectory when the model ended its turn with it or when it states an answer. One cut at
+        ``options.max_step_tokens`` is a step, but never a finishing one: its answer could be cut too.
+        """
+        request = GenerationRequest(
+            messages=(self._step_message(problem, place, options),),
+            prefix="".join(f"{step}{options.delimiter}" for step in place.trajectory.steps),
+            sampling=self._sampling(
+                max_tokens=min(options.max_step_tokens, self._config.max_tokens), stop=(options.delimiter,)
+            ),
+            seeds=seeds,
+        )
+        steps = place.trajectory.steps
+        return await self._expansion(request, lambda sample: _step_candidate(sample, steps))
+
+    def _step_message(self, problem: Problem, place: Place, options: ExpanderConfig) -> Message:
+        if not options.is_critic_guided:
+            return self._family.solve(problem)
+        critique = place.critique
+        concern = critique.words if critique is not None and critique.verdict == "wrong" else None
+        rejected = _latest_distinct(place.rejected, options.max_rejected)
+        return self._family.step(problem, rejected=rejected, concern=concern)
+
+    async def _solutions(self, message: Message, *, seeds: tuple[int, ...], options: ExpanderConfig) -> Expansion:
+        sampling = self._sampling(max_tokens=self._config.max_tokens, stop=())
+        request = GenerationRequest(messages=(message,), sampling=sampling, seeds=seeds)
+        return await self._expansion(request, lambda sample: _solution_candidate(sample, options.delimiter))
+
+    def _sampling(self, *, max_tokens: int, stop: tuple[str, ...]) -> SamplingOptions:
+        return SamplingOptions(
+            temperature=self._config.temperature,
+            top_p=self._config.top_p,
+            max_tokens=max_tokens,
+            stop=stop,
+            num_top_logprobs=0,
+        )
+
+    async def _expansion(self, request: GenerationRequest, read: Callable[[Sample], Candidate | None]) -> Expansion:
+        generation = await self._generate(request)
+        read_samples = [read(sample) for sample in generation.samples]
+        candidates = tuple(candidate for candidate in read_samples if candidate is not None)
+        return Expansion(candidates, generation.usage, num_unreadable=len(read_samples) - len(candidates))
+
+    async def _generate(self, request: GenerationRequest) -> Generation:
+        for attempt in range(1, self._config.max_attempts):
+            try:
+                return await self._generator.generate(request)
+            except GenerationError as error:
+                if not error.is_retryable:
+                    raise
+                _logger.warning("%s: attempt %d failed, trying again: %s", self._generator.name, attempt, error)
+        return await self._generator.generate(request)
+
+
+def _solution_candidate(sample: Sample, delimiter: str) -> Candidate | None:
+    steps = split_steps(sample.text, delimiter)
+    if not steps:
+        return None
+    is_finished = sample.finish_reason == "stop"
+    answer = extract_answer(steps) if is_finished else None
+    return Candidate(steps, is_rewrite=False, is_finished=is_finished, answer=answer, prior=_probability(sample.tokens))
+
+
+def _step_candidate(sample: Sample, steps_before: Sequence[str]) -> Candidate | None:
+    step = sample.text.strip()
+    if not step:
+        return None
+    has_ended_turn = sample.finish_reason == "stop" and sample.stop is None
+    answer = None
+    if has_ended_turn:
+        answer = extract_answer((*steps_before, step))
+    elif sample.finish_reason == "stop":
+        answer = stated_answer(step)
+    is_finished = has_ended_turn or answer is not None
+    return Candidate(
+        (step,), is_rewrite=False, is_finished=is_finished, answer=answer, prior=_probability(sample.tokens)
+    )
+
+
+def _probability(tokens: tuple[TokenLogprob, ...] | None) -> float | None:
+    """Return the model's own probability of the sample, ``exp(sum of log-probabilities)``; None when it has none."""
+    if tokens is None:
+        return None
+    total = math.fsum(token.logprob for token in tokens)
+    return None if math.isnan(total) else min(1.0, math.exp(total))
+
+
+def _latest_distinct(rejected: Sequence[RejectedSibling], limit: int) -> tuple[RejectedSibling, ...]:
+    """Return the last ``limit`` siblings, oldest first, each step once, with what was said of it last."""
+    by_step = {each.step: each for each in reversed(rejected)}
+    return tuple(reversed(list(by_step.values())[:limit]))

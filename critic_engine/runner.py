@@ -1,0 +1,142 @@
+"""Many problems at once: episodes in flight over one pair of models, answers in input order, memory bounded."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+from critic_engine.config import EngineConfig
+from critic_engine.episode import Commit, Episode
+from critic_engine.protocols import Evaluator, Expander
+from critic_engine.store import RunStore
+from critic_engine.types import Answer, FailedRow, ProblemRow
+
+_logger = logging.getLogger(__name__)
+# Finished answers wait for a slow one before them; past this many a place in flight no new problem is started.
+_WINDOW_PER_PLACE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    num_done: int
+    """Problems with an outcome, those of earlier sessions included."""
+    num_failed: int
+    """Those of them that failed."""
+    num_total: int
+    num_tokens: int
+    """Generated in this session."""
+    elapsed_s: float
+    """Of this session."""
+
+
+class Runner:
+    """Searches every row of a store that has no answer yet."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        config: EngineConfig,
+        *,
+        expander: Expander,
+        evaluator: Evaluator,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        """Take the store, whose rows are read in already, and the roles that all episodes share."""
+        self._store = store
+        self._config = config
+        self._expander = expander
+        self._evaluator = evaluator
+        self._on_progress = on_progress
+        self._progress = Progress(0, 0, store.num_rows, 0, 0.0)
+        self._started_s = time.perf_counter()
+
+    async def answers(self) -> AsyncIterator[Answer]:
+        """Yield the outcome of every row in input order, those of earlier sessions included."""
+        waiting: dict[int, asyncio.Task[Answer]] = {}
+        places = asyncio.Semaphore(self._config.run.problems_in_flight)
+        window = self._config.run.problems_in_flight * _WINDOW_PER_PLACE
+        rows = self._store.rows()
+        next_position = 0
+        try:
+            while True:
+                while len(waiting) < window and (following := next(rows, None)) is not None:
+                    position, row = following
+                    waiting[position] = asyncio.create_task(self._outcome(position, row, places))
+                if not waiting:
+                    return
+                yield await waiting.pop(next_position)
+                next_position += 1
+        finally:
+            for task in waiting.values():
+                task.cancel()
+            await asyncio.gather(*waiting.values(), return_exceptions=True)
+
+    async def _outcome(self, position: int, row: ProblemRow | FailedRow, places: asyncio.Semaphore) -> Answer:
+        answer = self._store.answer(position)
+        if answer is None:
+            async with places:
+                answer = await self._solve(position, row)
+            self._store.set_answer(position, answer)
+        self._advance(num_done=1, num_failed=int(answer.status == "failed"))
+        return answer
+
+    async def _solve(self, position: int, row: ProblemRow | FailedRow) -> Answer:
+        if isinstance(row, FailedRow):
+            return _failed(row.id, "", stop_reason="unreadable_row", error=row.reason)
+        try:
+            return await self._search(position, row)
+        except Exception as error:
+            # One problem's failure is recorded and must not stop the others.
+            _logger.exception("problem %s failed", row.id)
+            reason = f"{type(error).__name__}: {error}"
+            return _failed(row.id, row.problem.problem_id, stop_reason="error", error=reason)
+
+    async def _search(self, position: int, row: ProblemRow) -> Answer:
+        log = self._store.events(position)
+        num_logged = len(log)
+
+        def on_commit(commit: Commit) -> None:
+            nonlocal num_logged
+            self._store.append(position, num_logged, commit.events, commit.failures)
+            num_logged += len(commit.events)
+            self._advance(num_tokens=commit.num_tokens)
+
+        episode = Episode(
+            row.problem,
+            self._config,
+            expander=self._expander,
+            evaluator=self._evaluator,
+            on_commit=on_commit,
+        )
+        episode.restore(log)
+        answer = await episode.run(row.id)
+        return replace(answer, failures=self._store.failure_counts(position))
+
+    def _advance(self, *, num_done: int = 0, num_failed: int = 0, num_tokens: int = 0) -> None:
+        before = self._progress
+        self._progress = replace(
+            before,
+            num_done=before.num_done + num_done,
+            num_failed=before.num_failed + num_failed,
+            num_tokens=before.num_tokens + num_tokens,
+            elapsed_s=time.perf_counter() - self._started_s,
+        )
+        self._on_progress(self._progress)
+
+
+def _failed(row_id: str, problem_id: str, *, stop_reason: str, error: str) -> Answer:
+    return Answer(
+        id=row_id,
+        problem_id=problem_id,
+        answer=None,
+        value=None,
+        status="failed",
+        stop_reason=stop_reason,
+        num_tokens=0,
+        num_simulations=0,
+        wall_s=0.0,
+        error=error,
+    )

@@ -1,0 +1,238 @@
+"""The words of the domain as frozen values: problems, trajectories, critiques, and what generators take and give."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+FinishReason: TypeAlias = Literal["stop", "length"]
+Verdict: TypeAlias = Literal["right", "wrong"]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An encoded image whose bytes have been checked; its identity is its bytes."""
+
+    data: bytes = field(repr=False)
+    """The file as it was given: PNG, JPEG, WebP, GIF or BMP."""
+    media_type: str
+    """Such as ``image/png``."""
+    width: int
+    """In pixels."""
+    height: int
+    """In pixels."""
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of the bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question about zero or more images. It holds no reference answer, so nothing that is given one can leak it."""
+
+    question: str
+    images: tuple[Image, ...] = ()
+    choices: tuple[str, ...] = ()
+    """The options of a multiple-choice question, in order; empty for an open one."""
+    name: str = ""
+    """The ``id`` its owner gave it; no part of its identity."""
+
+    def __post_init__(self) -> None:
+        """Refuse a question without a word in it."""
+        if not self.question.strip():
+            raise ValueError("question is empty; a problem needs a question of at least one word")
+
+    @functools.cached_property
+    def problem_id(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 over question, choices and image bytes."""
+        identity = json.dumps([self.question, list(self.choices), [image.digest for image in self.images]])
+        return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """One readable row of a problems file. The reference answer stands beside the problem, never in it."""
+
+    row: int
+    """1-based."""
+    id: str
+    """The row's own ``id``, or its number."""
+    problem: Problem
+    reference_answer: str | None = None
+    extras: Mapping[str, object] = field(default_factory=dict)
+    """The other columns, untouched."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    """One row of a problems file that could not become a problem."""
+
+    row: int
+    """1-based."""
+    id: str
+    reason: str
+    """One line that names the thing and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """The steps of reasoning from the root to one place in the tree, in order."""
+
+    steps: tuple[str, ...] = ()
+    """Text of each step, without the delimiter that ended it."""
+    is_finished: bool = False
+    """Whether the reasoner ended it itself."""
+    answer: str | None = None
+    """What it finally answers; None while unfinished, and when no answer could be found in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Critique:
+    """What the critic says of a trajectory."""
+
+    words: str
+    """The critic's text as it was generated, stripped."""
+    verdict: Verdict
+    """Whether the critic holds every step to be right."""
+    value: float | None
+    """The critic's probability, in [0, 1], that every step is right; None when it could not be told."""
+    first_wrong_step: int | None = None
+    """1-based; None when the critic names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedSibling:
+    """A step that was offered at the same place before, and what the critic said against it."""
+
+    step: str
+    critique: Critique
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens spent."""
+
+    prompt_tokens: int = 0
+    """Tokens read, image tokens included, whether or not a cache held them."""
+    generated_tokens: int = 0
+    """Tokens written."""
+
+    def __add__(self, other: "TokenUsage") -> "TokenUsage":
+        """Return the sum, field by field."""
+        return TokenUsage(
+            self.prompt_tokens + other.prompt_tokens, self.generated_tokens + other.generated_tokens
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat: its images first, then its text."""
+
+    role: Role
+    text: str
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOptions:
+    """How a generator draws its samples."""
+
+    temperature: float = 0.0
+    """Not negative; 0 takes the likeliest token each time."""
+    top_p: float = 1.0
+    """In (0, 1]; the smallest set of tokens with this mass is drawn from."""
+    max_tokens: int = 256
+    """At most this many tokens a sample; at least 1."""
+    stop: tuple[str, ...] = ()
+    """A sample ends before the first of these strings, which is not part of its text."""
+    num_top_logprobs: int | None = None
+    """None asks for no log-probabilities, 0 for the drawn tokens' own, k for the k likeliest besides at each place."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no generator can draw."""
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature is {self.temperature}; it must be 0 or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; it must be in (0, 1]")
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens is {self.max_tokens}; it must be at least 1")
+        if "" in self.stop:
+            raise ValueError("stop holds an empty string; every stop string needs a character")
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One prompt and how many samples to draw for it."""
+
+    messages: tuple[Message, ...]
+    prefix: str = ""
+    """Text the assistant's turn already holds; samples go on from it and do not repeat it."""
+    sampling: SamplingOptions = SamplingOptions()
+    seeds: tuple[int, ...] = (0,)
+    """One sample is drawn for each seed, in this order; each in [0, 2**63)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One generated token and its log-probability under the model's own distribution (temperature 1, no top-p)."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+    """The likeliest tokens at this place, likeliest first, as (text, log-probability)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One text a generator drew."""
+
+    text: str
+    """Without the prefix, the stop string and special tokens."""
+    num_tokens: int
+    """Tokens generated for it, the one that ended it included."""
+    finish_reason: FinishReason
+    """``stop`` for the model's own end or a stop string, ``length`` when ``max_tokens`` ended it."""
+    stop: str | None = None
+    """The stop string that ended it; None when the model ended its turn or ``max_tokens`` did."""
+    tokens: tuple[TokenLogprob, ...] | None = None
+    """In order, the ending token included; None when no log-probabilities were asked for or the backend has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A generator's answer to one request."""
+
+    samples: tuple[Sample, ...]
+    """In the order of the request's seeds."""
+    usage: TokenUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The outcome of one problem: a row of ``answers.jsonl``."""
+
+    id: str
+    """The ``id`` of its row, or the row's number."""
+    problem_id: str
+    answer: str | None
+    """None when the problem failed."""
+    value: float | None
+    """Value of the path that was chosen, in [0, 1]; None when it has none."""
+    status: Literal["answered", "failed"]
+    stop_reason: str
+    """Why the search ended."""
+    num_tokens: int
+    """All tokens generated for it, the reasoner's and the critic's."""
+    num_simulations: int
+    wall_s: float
+    error: str | None = None
+    """Why it failed, in one line; None when it was answered."""
+    steps: tuple[str, ...] = ()
+    """The steps of the chosen path."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """How often a model's work failed and was retried or given up, by kind."""

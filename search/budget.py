@@ -1,0 +1,70 @@
+"""The budget of a search, what is spent of it, and why a search stops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from search.checks import check_at_least
+
+
+class StopReason(StrEnum):
+    """Why a strategy asks no more."""
+
+    SIMULATIONS = "simulations"
+    """``Budget.max_simulations`` trials were told."""
+    COST = "cost"
+    """``Budget.max_cost`` is spent."""
+    EXHAUSTED = "exhausted"
+    """Nothing is left to ask: every path ended, is as deep as allowed, or failed too often."""
+    VALUE_THRESHOLD = "value_threshold"
+    """A finished path is good enough."""
+    NUM_FINISHED = "num_finished"
+    """Enough finished paths were found."""
+    NUM_SAMPLES = "num_samples"
+    """Every sample was told."""
+    ROUNDS = "rounds"
+    """Every rewrite was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a search has spent."""
+
+    num_simulations: int
+    """Trials told."""
+    cost: int
+    """Sum of the costs told and abandoned, in the caller's unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The limits of a search; None is no limit."""
+
+    max_simulations: int | None = None
+    """Trials that may be told."""
+    max_cost: int | None = None
+    """Cost, in the caller's unit, at which no more is asked; what is pending then may exceed it."""
+
+    def __post_init__(self) -> None:
+        """Refuse a budget that allows nothing."""
+        if self.max_simulations is not None:
+            check_at_least("max_simulations", self.max_simulations, 1)
+        if self.max_cost is not None:
+            check_at_least("max_cost", self.max_cost, 1)
+
+    def allows(self, num_started: int) -> bool:
+        """Return whether one more trial may start when ``num_started`` are told or pending."""
+        return self.max_simulations is None or num_started < self.max_simulations
+
+    def stop_reason(self, usage: Usage) -> StopReason | None:
+        """Return the limit that ``usage`` has reached, or None."""
+        if self.max_simulations is not None and usage.num_simulations >= self.max_simulations:
+            return StopReason.SIMULATIONS
+        if self.max_cost is not None and usage.cost >= self.max_cost:
+            return StopReason.COST
+        return None
+
+
+NO_LIMIT = Budget()
+"""For a strategy that ends on its own."""

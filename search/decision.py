@@ -1,0 +1,148 @@
+"""Decide: which answer a finished search gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeAlias
+
+from search.checks import check_choice
+from search.tree import Node, S, Tree
+
+DecisionRule: TypeAlias = Literal["best_value", "most_visits", "majority", "weighted_majority", "last"]
+DECISION_RULES: tuple[DecisionRule, ...] = ("best_value", "most_visits", "majority", "weighted_majority", "last")
+
+Aggregation: TypeAlias = Literal["last", "min", "mean", "product"]
+AGGREGATIONS: tuple[Aggregation, ...] = ("last", "min", "mean", "product")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[S]):
+    """The path that was decided on."""
+
+    node: Node[S]
+    """Where the path ends; ``node.outcome`` is the answer."""
+    value: float | None
+    """The path's value; None is unknown."""
+    support: float
+    """Share, in [0, 1], of the paths that took part which have this answer; for ``weighted_majority`` of their values,
+    if any is known."""
+    num_paths: int
+    """Finished paths that took part."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Path(Generic[S]):
+    node: Node[S]
+    value: float | None
+
+    @property
+    def weight(self) -> float:
+        """What the path weighs in a vote by value: nothing while its value is unknown."""
+        return 0.0 if self.value is None else self.value
+
+
+def decide(tree: Tree[S], rule: DecisionRule, *, aggregation: Aggregation = "last") -> Decision[S] | None:
+    """Return the finished path to answer with, or None when no path is finished.
+
+    Paths with no answer (``outcome`` None) take part only when no path has one. The answer is that of
+
+    - ``best_value``: the path with the highest value; unknown values come last.
+    - ``most_visits``: the path found by following the most visited child from the root (robust child, Chaslot et al.,
+      2008), among the children that lead to a finished path.
+    - ``majority``: the most paths (self-consistency, Wang et al., 2022, arXiv 2203.11171).
+    - ``weighted_majority``: the highest sum of values (Li et al., 2022, arXiv 2206.02336); an unknown value adds
+      nothing, and where no value is known each path counts 1, as in ``majority``.
+    - ``last``: ``tree.last``, or the newest path with an answer when that one has none.
+
+    Ties go to the answer with more paths, then with the highest value, then with the first ``repr``. Of the paths
+    with the answer, a vote gives the one with the highest value, then the shortest, then the first.
+    """
+    check_choice("rule", rule, DECISION_RULES)
+    check_choice("aggregation", aggregation, AGGREGATIONS)
+    has_answers = any(node.outcome is not None for node in tree.finished)
+    paths = [
+        _Path(node, path_value(tree, node, aggregation))
+        for node in tree.finished
+        if node.outcome is not None or not has_answers
+    ]
+    if not paths:
+        return None
+    is_weighted = rule == "weighted_majority" and any(path.value is not None for path in paths)
+    groups: dict[Hashable, list[_Path[S]]] = {}
+    for path in paths:
+        groups.setdefault(path.node.outcome, []).append(path)
+    if rule in ("majority", "weighted_majority"):
+        best = _vote(groups, is_weighted=is_weighted)
+    else:
+        best = _best_path(tree, rule, paths, groups)
+    return Decision(best.node, best.value, _support(groups, best.node.outcome, is_weighted=is_weighted), len(paths))
+
+
+def path_value(tree: Tree[S], node: Node[S], aggregation: Aggregation) -> float | None:
+    """Return the value of the path to ``node``: ``last`` is the node's own, the others join the known values on it.
+
+    None when the node's own value (``last``), or every value on the path (the others), is unknown.
+    """
+    if aggregation == "last":
+        return node.value
+    values = [place.value for place in tree.path(node) if place.value is not None]
+    if not values:
+        return None
+    if aggregation == "min":
+        return min(values)
+    return math.prod(values) if aggregation == "product" else math.fsum(values) / len(values)
+
+
+def _vote(groups: dict[Hashable, list[_Path[S]]], *, is_weighted: bool) -> _Path[S]:
+    """Return the best path of the answer with the most votes."""
+
+    def order(outcome: Hashable) -> tuple[float, int, tuple[bool, float], str]:
+        paths = groups[outcome]
+        return (-_votes(paths, is_weighted), -len(paths), min(_value_order(path) for path in paths), repr(outcome))
+
+    winners = groups[min(groups, key=order)]
+    return min(winners, key=lambda path: (_value_order(path), *_place_order(path)))
+
+
+def _best_path(
+    tree: Tree[S], rule: DecisionRule, paths: Sequence[_Path[S]], groups: dict[Hashable, list[_Path[S]]]
+) -> _Path[S]:
+    """Return the best single path by ``rule``."""
+    if rule == "last":
+        by_id = {path.node.node_id: path for path in paths}
+        return by_id.get(tree.last.node_id, paths[-1]) if tree.last is not None else paths[-1]
+    if rule == "most_visits":
+        paths = _most_visited(tree, paths)
+
+    def order(path: _Path[S]) -> tuple[tuple[bool, float], int, str, int, int]:
+        outcome = path.node.outcome
+        return (_value_order(path), -len(groups[outcome]), repr(outcome), *_place_order(path))
+
+    return min(paths, key=order)
+
+
+def _most_visited(tree: Tree[S], paths: Sequence[_Path[S]]) -> list[_Path[S]]:
+    """Return the paths whose visit counts, compared from the root down, are the largest."""
+    visits = [[-node.visit_count for node in tree.path(path.node)] for path in paths]
+    most = min(visits)
+    return [path for path, counts in zip(paths, visits, strict=True) if counts == most]
+
+
+def _support(groups: dict[Hashable, list[_Path[S]]], outcome: Hashable, *, is_weighted: bool) -> float:
+    total = math.fsum(_votes(paths, is_weighted) for paths in groups.values())
+    return _votes(groups[outcome], is_weighted) / total if total else 0.0
+
+
+def _votes(paths: Sequence[_Path[S]], is_weighted: bool) -> float:
+    return math.fsum(path.weight for path in paths) if is_weighted else float(len(paths))
+
+
+def _value_order(path: _Path[S]) -> tuple[bool, float]:
+    """Order by value, highest first and unknown last."""
+    return (path.value is None, -path.weight)
+
+
+def _place_order(path: _Path[S]) -> tuple[int, int]:
+    return (path.node.depth, path.node.node_id)

@@ -1,0 +1,139 @@
+"""Divergence: finished paths that part at a common ancestor, one right and one wrong.
+
+Rollouts count like any other finished path once they are grafted: after the search, ``Tree.add_child`` adds them
+under the node they started from.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeAlias
+
+from search.checks import check_at_least
+from search.tree import Node, S, Tree
+
+IsRight: TypeAlias = Callable[[Node[S]], bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class DivergentPair(Generic[S]):
+    """A right and a wrong path, seen from where they part."""
+
+    ancestor: Node[S]
+    """The lowest common ancestor."""
+    accepted: Node[S]
+    """First node of the right path below ``ancestor``."""
+    rejected: Node[S]
+    """First node of the wrong path below ``ancestor``."""
+    accepted_leaf: Node[S]
+    """Where the right path ends."""
+    rejected_leaf: Node[S]
+    """Where the wrong path ends."""
+
+    @property
+    def depth(self) -> int:
+        """Steps that the two paths share."""
+        return self.ancestor.depth
+
+    @property
+    def value_margin(self) -> float | None:
+        """Q of ``accepted`` less Q of ``rejected``, in [-1, 1]; None when either is unknown."""
+        if self.accepted.search_value is None or self.rejected.search_value is None:
+            return None
+        return self.accepted.search_value - self.rejected.search_value
+
+
+def reference_pairs(tree: Tree[S], is_right: IsRight[S]) -> list[DivergentPair[S]]:
+    """Return one pair for each wrong path, all against one reference path: MMC, arXiv 2504.11009, stage 2.
+
+    The reference is the right path that ends in the highest value, then the shortest, then the first. A wrong path
+    that contains it or is contained in it never parts from it and gives no pair. Linear in the lengths of the paths.
+
+    Args:
+        tree: Any tree.
+        is_right: Says of a finished node whether its answer is right; None is unknown, and the path is skipped.
+    """
+    right, wrong = _sorted_out(tree, is_right)
+    if not right:
+        return []
+    reference = min(right, key=_leaf_order)
+    on_path = {node.node_id: node for node in tree.path(reference)}
+    pairs: list[DivergentPair[S]] = []
+    for leaf in wrong:
+        rejected, ancestor = leaf, leaf.parent
+        while ancestor is not None and ancestor.node_id not in on_path:
+            rejected, ancestor = ancestor, ancestor.parent
+        if ancestor is None or ancestor is reference or rejected.node_id in on_path:
+            continue
+        accepted = _child_towards(reference, ancestor)
+        pairs.append(DivergentPair(ancestor, accepted, rejected, reference, leaf))
+    return pairs
+
+
+def branch_pairs(tree: Tree[S], is_right: IsRight[S], *, max_pairs: int) -> list[DivergentPair[S]]:
+    """Return one pair for every two children of one node of which one leads to a right path and one to a wrong one.
+
+    Each child stands for the path below it that ends in the highest value, right or wrong as wanted. The widest
+    ``value_margin`` comes first, unknown ones last, then the first found; at most ``max_pairs`` are returned.
+
+    Args:
+        tree: Any tree.
+        is_right: Says of a finished node whether its answer is right; None is unknown, and the path is skipped.
+        max_pairs: At least 1.
+    """
+    check_at_least("max_pairs", max_pairs, 1)
+    right, wrong = _sorted_out(tree, is_right)
+    best_right, best_wrong = _best_below(right), _best_below(wrong)
+    pairs = _all_branch_pairs(tree, best_right, best_wrong)
+    return heapq.nsmallest(max_pairs, pairs, key=_margin_order)
+
+
+def _sorted_out(tree: Tree[S], is_right: IsRight[S]) -> tuple[list[Node[S]], list[Node[S]]]:
+    verdicts = [(node, is_right(node)) for node in tree.finished]
+    return [node for node, verdict in verdicts if verdict is True], [
+        node for node, verdict in verdicts if verdict is False
+    ]
+
+
+def _child_towards(leaf: Node[S], ancestor: Node[S]) -> Node[S]:
+    node = leaf
+    while node.parent is not None and node.parent is not ancestor:
+        node = node.parent
+    return node
+
+
+def _best_below(leaves: Iterable[Node[S]]) -> dict[int, Node[S]]:
+    """Return, for each node that leads to one of ``leaves`` or is one, the best of them, by node id."""
+    best: dict[int, Node[S]] = {}
+    for leaf in sorted(leaves, key=_leaf_order):
+        node: Node[S] | None = leaf
+        while node is not None and node.node_id not in best:
+            best[node.node_id] = leaf
+            node = node.parent
+    return best
+
+
+def _all_branch_pairs(
+    tree: Tree[S], best_right: dict[int, Node[S]], best_wrong: dict[int, Node[S]]
+) -> Iterator[DivergentPair[S]]:
+    for node_id in sorted(best_right.keys() & best_wrong.keys()):
+        ancestor = tree.nodes[node_id]
+        accepted = [child for child in ancestor.children if child.node_id in best_right]
+        rejected = [child for child in ancestor.children if child.node_id in best_wrong]
+        for right in accepted:
+            for wrong in rejected:
+                if right is not wrong:
+                    leaves = best_right[right.node_id], best_wrong[wrong.node_id]
+                    yield DivergentPair(ancestor, right, wrong, *leaves)
+
+
+def _leaf_order(leaf: Node[S]) -> tuple[bool, float, int, int]:
+    """Order by own value, highest first and unknown last, then by length, then by creation."""
+    return (leaf.value is None, -(leaf.value or 0.0), leaf.depth, leaf.node_id)
+
+
+def _margin_order(pair: DivergentPair[S]) -> tuple[bool, float]:
+    margin = pair.value_margin
+    return (margin is None, -(margin or 0.0))

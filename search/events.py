@@ -1,0 +1,45 @@
+"""The events of a search: what was asked, told and abandoned, in order, is the whole search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeAlias
+
+from search.tree import Proposal, S
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A trial was asked."""
+
+    trial_id: int
+    """The ticket's number."""
+    node_id: int
+    """The node to continue."""
+    num_proposals: int
+    """Proposals wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told(Generic[S]):
+    """A trial was told."""
+
+    trial_id: int
+    """The ticket's number."""
+    proposals: tuple[Proposal[S], ...]
+    """As they were told, merged ones included."""
+    cost: int = 0
+    """What the trial cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """A trial was abandoned."""
+
+    trial_id: int
+    """The ticket's number."""
+    cost: int = 0
+    """What the failed work cost."""
+
+
+Event: TypeAlias = Asked | Told[S] | Abandoned

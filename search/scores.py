@@ -1,0 +1,53 @@
+"""Selection scores of one child, each formula once.
+
+Both exploration terms hold a factor that all siblings share; ``*_scale`` gives it and ``*_score`` takes it, so that
+it is worked out once a node and not once a child. Visit counts are N + O, told and pending together, as in WU-UCT
+(Liu et al., 2020, arXiv 1810.11755, eq. 4); Q holds told trials only.
+"""
+
+from __future__ import annotations
+
+import math
+
+UNVISITED = float(2**20)
+"""Lifts an unvisited child above every visited one in ``uct_score``; finite, so that their values still order them."""
+
+
+def puct_scale(exploration: float, parent_visit_count: int) -> float:
+    """Return ``c * sqrt(N_parent)``, the shared factor of ``puct_score``."""
+    return exploration * math.sqrt(parent_visit_count)
+
+
+def puct_score(mean_value: float, prior: float, *, visit_count: int, scale: float) -> float:
+    """Return ``Q + c * sqrt(N_parent) * P / (1 + N)``.
+
+    AlphaGo Zero (Silver et al., 2017, Methods, "Select"), with a constant ``c``.
+
+    Args:
+        mean_value: Q, in [0, 1].
+        prior: P, the reasoner's probability, in [0, 1].
+        visit_count: N, trials through the child, pending ones included.
+        scale: ``puct_scale`` of the parent.
+    """
+    return mean_value + scale * prior / (1 + visit_count)
+
+
+def uct_scale(exploration: float, parent_visit_count: int) -> float:
+    """Return ``c * sqrt(ln N_parent)``, the shared factor of ``uct_score``; ``N_parent`` is at least 1."""
+    return exploration * math.sqrt(math.log(parent_visit_count))
+
+
+def uct_score(mean_value: float, *, visit_count: int, scale: float) -> float:
+    """Return ``Q + c * sqrt(ln N_parent) / sqrt(N)``; an unvisited child scores ``UNVISITED + Q``.
+
+    UCB1 on trees (Kocsis and Szepesvari, 2006, section 2.2), with any constant ``c``. There an unvisited child
+    scores infinity; here it has an evaluation already, and the highest is visited first.
+
+    Args:
+        mean_value: Q, in [0, 1].
+        visit_count: N, trials through the child, pending ones included.
+        scale: ``uct_scale`` of the parent.
+    """
+    if visit_count == 0:
+        return UNVISITED + mean_value
+    return mean_value + scale / math.sqrt(visit_count)

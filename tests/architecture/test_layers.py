@@ -1,0 +1,135 @@
+"""The held rules on imports: down the layers only, heavy packages in their own modules and lazily, absolute."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# A module's layer is that of its longest prefix here (design: "Where things live").
+LAYERS = {
+    "search": 0,
+    "critic_engine.errors": 1,
+    "critic_engine.types": 1,
+    "critic_engine.protocols": 1,
+    "critic_engine.config": 2,
+    "critic_engine.prompts": 2,
+    "critic_engine.parsing": 2,
+    "critic_engine.reasoner": 3,
+    "critic_engine.critic": 3,
+    "critic_engine.expanders": 3,
+    "critic_engine.evaluators": 3,
+    "critic_engine.episode": 3,
+    "critic_engine.runner": 3,
+    "critic_engine.store": 3,
+    "critic_engine.outputs": 3,
+    "critic_engine.backends": 4,
+    "critic_engine.data": 6,
+    "critic_engine.evaluation": 6,
+    "critic_engine.pocket": 6,
+    "critic_engine.engine": 7,
+    "critic_engine.cli": 8,
+    "critic_engine.__main__": 8,
+    "critic_engine": 8,
+}
+HEAVY = {
+    "torch": ("critic_engine.backends", "critic_engine.pocket"),
+    "transformers": ("critic_engine.backends", "critic_engine.pocket"),
+    "tokenizers": ("critic_engine.pocket",),
+    "safetensors": ("critic_engine.backends", "critic_engine.pocket"),
+    "pyarrow": ("critic_engine.data",),
+    "rich": ("critic_engine.cli",),
+    "vllm": (),
+    "ray": (),
+    "trl": (),
+    "openai": (),
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for folder in ("search", "critic_engine") for path in (ROOT / folder).rglob("*.py")}
+
+
+def layer(name: str) -> int:
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        prefix = ".".join(parts[:length])
+        if prefix in LAYERS and (length == len(parts) or prefix != "critic_engine"):
+            return LAYERS[prefix]
+    raise AssertionError(f"{name} has no layer; give it one in LAYERS and in the design's map")
+
+
+def imports(path: Path) -> Iterator[tuple[str, ast.stmt, bool]]:
+    """Yield each imported module, its statement, and whether it is imported when the module is."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {
+        id(node)
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef) or _is_type_checking(outer)
+        for node in ast.walk(outer)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node, id(node) not in inside
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield (full if full in MODULES else base), node, id(node) not in inside
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_module_imports_its_own_layer_or_a_lower_one(name: str) -> None:
+    for imported, node, _ in imports(MODULES[name]):
+        if imported.split(".")[0] in ("search", "critic_engine"):
+            assert layer(imported) <= layer(name), f"{name}:{node.lineno} imports {imported}, which is above it"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_heavy_packages_are_imported_in_their_own_modules_and_lazily(name: str) -> None:
+    for imported, node, is_eager in imports(MODULES[name]):
+        package = imported.split(".")[0]
+        if package in HEAVY:
+            assert name.startswith(HEAVY[package]), f"{name}:{node.lineno} may not import {package}"
+            assert not is_eager, f"{name}:{node.lineno} imports {package} at import time"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_are_absolute(name: str) -> None:
+    for imported, node, _ in imports(MODULES[name]):
+        assert not getattr(node, "level", 0), f"{name}:{node.lineno} imports {imported} relatively"
+
+
+def test_search_imports_the_standard_library_and_numpy_only() -> None:
+    allowed = sys.stdlib_module_names | {"numpy", "search"}
+    for name, path in MODULES.items():
+        if name.split(".")[0] == "search":
+            assert {imported.split(".")[0] for imported, _, _ in imports(path)} <= allowed, name
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import critic_engine",
+        "import critic_engine.engine",
+        "from click.testing import CliRunner; from critic_engine.cli.main import cli; CliRunner().invoke(cli, ['--help'])",
+    ],
+)
+def test_cold_import_pulls_in_no_heavy_package(program: str) -> None:
+    heavy = sorted(set(HEAVY) - {"rich"})
+    check = f"{program}\nimport sys\nprint([name for name in {heavy!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import random
+
+from critic_engine.pocket import lessons
+from critic_engine.pocket.oracle import check
+from critic_engine.pocket.questions import read_question
+from critic_engine.pocket.solving import solve
+from critic_engine.pocket.vocabulary import ASSISTANT, EOS, UNKNOWN, WORD_IDS, WORDS
+
+
+def _reply(lesson: lessons.Lesson) -> str:
+    """Return the words taught from the assistant's turn on."""
+    begin = lesson.ids.index(WORD_IDS[ASSISTANT])
+    return " ".join(WORDS[word] for word in lesson.targets[begin:] if word != lessons.IGNORED)
+
+
+def test_lessons_know_all_their_words_and_come_from_train() -> None:
+    rng = random.Random(0)
+    for _ in range(150):
+        for lesson in (
+            lessons.naming_lesson(rng),
+            lessons.solving_lesson(rng),
+            lessons.rewriting_lesson(rng, lessons.slip_attempt),
+            lessons.next_step_lesson(rng),
+            lessons.judging_lesson(rng, lessons.slip_attempt),
+        ):
+            assert WORD_IDS[UNKNOWN] not in (*lesson.ids, *lesson.targets)
+            assert len(lesson.ids) == len(lesson.targets)
+            assert lesson.targets[-1] == WORD_IDS[EOS]
+            assert lesson.board.split == "train"
+
+
+def test_a_solving_lesson_teaches_the_word_that_comes_next() -> None:
+    lesson = lessons.solving_lesson(random.Random(1))
+    for place, target in enumerate(lesson.targets[:-1]):
+        assert target in (lessons.IGNORED, lesson.ids[place + 1])
+
+
+def test_a_judging_lesson_ends_with_the_oracles_words() -> None:
+    attempt = lessons.slip_attempt(random.Random(2))
+    lesson = lessons.judging_lesson(random.Random(3), lambda rng: attempt)
+    text = " ".join(WORDS[word] for word in lesson.ids[: lesson.ids.index(WORD_IDS[ASSISTANT])])
+    steps = [step.strip() for step in text.split("solution : \n")[1].split("\n")]
+    words = check(attempt.question.text, attempt.board, steps).words
+    assert _reply(lesson) == f"{words} {EOS}"
+
+
+def test_the_verdict_so_far_is_taught_where_each_step_closes() -> None:
+    question = "how many red shapes ?"
+    board = lessons.draw_task(random.Random(4))[1]
+    plan = solve(read_question(question), board)
+    steps = (plan[0], "row 2 : a2 none b2 none c2 nonsense", *plan[2:])
+    attempt = lessons.Attempt(read_question(question), board, steps)
+    rng = random.Random(0)
+    while len((lesson := lessons.judging_lesson(rng, lambda _: attempt)).ids) < 60:
+        pass
+    newlines = [place for place, word in enumerate(lesson.ids) if word == WORD_IDS["\n"]]
+    said = [WORDS[lesson.targets[place]] for place in newlines[-len(steps) + 1 :]]
+    assert said == ["right"] + ["wrong"] * (len(steps) - 2)
