@@ -1,10 +1,10 @@
 """What does one ask and tell cost, with 4 proposals and a free evaluator, as the tree grows?
 
-    python bench/search_overhead.py --sizes 1000 10000 100000 --repeats 9
+    python -m bench.search_overhead --sizes 1000 10000 100000 --repeats 9
 
-Proposals are made before the clock starts, with values and priors drawn evenly, so the time is the search's own. Each
-repeat grows one tree from its own seed and times the trials that follow right after the tree has reached each size.
-The last line of stdout is one JSON object.
+Run it from the root of the repository. Proposals are made before the clock starts, with values and priors drawn evenly,
+so the time is the search's own. Each repeat grows one tree from its own seed and times the trials that follow right
+after the tree has reached each size. The last line of stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 import time
 import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from search import Mcts, MctsOptions, Proposal, SelectionRule
 

@@ -171,7 +171,9 @@ class EngineConfig(_Section):
         if self.strategy.kind == "mcts" and self.budget == BudgetConfig():
             raise ValueError("budget is empty; a tree search needs budget.max_simulations or budget.max_tokens")
         if self.strategy.kind == "chain" and self.expander.kind != "solution":
-            raise ValueError("expander.kind is 'step'; the chain strategy rewrites whole solutions: set it to 'solution'")
+            raise ValueError(
+                "expander.kind is 'step'; the chain strategy rewrites whole solutions: set it to 'solution'"
+            )
         return self
 
 

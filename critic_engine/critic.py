@@ -116,14 +116,15 @@ def verdict_probability(tokens: tuple[TokenLogprob, ...], form: CritiqueForm) ->
     token = None if found is None else _token_at(tokens, found.start)
     if token is None or not token.top:
         return None
-    listed = dict(token.top)
-    listed.setdefault(token.text, token.logprob)
-    masses = {text: math.exp(min(0.0, logprob)) for text, logprob in listed.items()}
-    right = math.fsum(mass for text, mass in masses.items() if _begins(text, form.right, form.wrong))
-    wrong = math.fsum(mass for text, mass in masses.items() if _begins(text, form.wrong, form.right))
+    drawn = (token.text, token.logprob)
+    listed = token.top if drawn[0] in dict(token.top) else (*token.top, drawn)
+    masses = [(text, math.exp(logprob)) for text, logprob in listed]
+    right = math.fsum(mass for text, mass in masses if _begins(text, form.right, form.wrong))
+    wrong = math.fsum(mass for text, mass in masses if _begins(text, form.wrong, form.right))
     if not right + wrong > 0:
         return None
-    unlisted = 0.0 if right and wrong else max(0.0, min(*masses.values(), 1 - math.fsum(masses.values())))
+    remaining = max(0.0, 1 - math.fsum(mass for _, mass in masses))
+    unlisted = 0.0 if right and wrong else min(remaining, *(mass for _, mass in masses))
     return None if unlisted / (right + wrong + unlisted) > _MAX_VALUE_ERROR else right / (right + wrong)
 
 

@@ -1,8 +1,9 @@
 """The public façade: one call solves one problem, another solves many and keeps a run directory."""
 
 import asyncio
+import concurrent.futures
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -47,7 +48,8 @@ class Engine:
         Args:
             config: A configuration, the path of its YAML file, or the name of a preset.
             overrides: ``section.field=value`` changes to a config that is read from a file or preset.
-            reasoner: The generator to reason with; None makes the one the configuration names.
+            reasoner: The generator to reason with, which stays its owner's to close; None makes the one the
+                configuration names.
             critic: The same for the critic; made only when the evaluator needs one.
 
         Raises:
@@ -115,7 +117,9 @@ class Engine:
         store = RunStore.open(Path(run))
         if _what_decides(store.config()) != _what_decides(self.config):
             store.close()
-            raise RunError(f"{run} was started with another configuration; use its own: Engine({str(run)!r} + '/config.yaml')")
+            raise RunError(
+                f"{run} was started with another configuration; use its own: Engine({str(run)!r} + '/config.yaml')"
+            )
         return self._run(store, on_progress)
 
     def close(self) -> None:
@@ -136,23 +140,24 @@ class Engine:
 
     def _make_roles(self, reasoner: Generator | None, critic: Generator | None) -> tuple[Expander, Evaluator]:
         config = self.config
-        reasoner = make_generator(config.reasoner, "reasoner") if reasoner is None else reasoner
-        self._generators.append(reasoner)
+        reasoner = self._own(make_generator(config.reasoner, "reasoner")) if reasoner is None else reasoner
         expander = make_expander(config.expander, Reasoner.from_config(reasoner, config.reasoner))
         if config.evaluator.kind == "none":
             return expander, make_evaluator(config.evaluator, None)
-        critic = make_generator(config.critic, "critic") if critic is None else critic
-        self._generators.append(critic)
+        critic = self._own(make_generator(config.critic, "critic")) if critic is None else critic
         return expander, make_evaluator(config.evaluator, Critic.from_config(critic, config.critic))
 
+    def _own(self, generator: Generator) -> Generator:
+        self._generators.append(generator)
+        return generator
+
     def _episode(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Episode:
-        watcher = {} if on_event is None else {"on_event": on_event}
-        return Episode(problem, self.config, expander=self._expander, evaluator=self._evaluator, **watcher)
+        return Episode(
+            problem, self.config, expander=self._expander, evaluator=self._evaluator, on_event=on_event or _ignore
+        )
 
     def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Iterator[Answer]:
-        runner = Runner(
-            store, self.config, expander=self._expander, evaluator=self._evaluator, on_progress=on_progress
-        )
+        runner = Runner(store, self.config, expander=self._expander, evaluator=self._evaluator, on_progress=on_progress)
         answers = runner.answers()
         try:
             with store.outputs() as outputs:
@@ -172,7 +177,7 @@ class _LoopThread:
         self._thread = threading.Thread(target=self._loop.run_forever, name="critic-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, coroutine: Coroutine[Any, Any, _T]) -> "asyncio.Future[_T]":
+    def submit(self, coroutine: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
@@ -190,8 +195,12 @@ class _LoopThread:
         self._loop.close()
 
 
-async def _next(answers: AsyncIterator[Answer]) -> Answer | None:
+async def _next(answers: AsyncGenerator[Answer, None]) -> Answer | None:
     return await anext(answers, None)
+
+
+def _ignore(event: SearchEvent) -> None:
+    pass
 
 
 def _row(number: int, problem: Problem | ProblemRow | FailedRow) -> ProblemRow | FailedRow:

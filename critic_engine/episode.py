@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,9 +14,19 @@ from critic_engine.config import EngineConfig
 from critic_engine.errors import GenerationError
 from critic_engine.parsing.answers import canonical_answer
 from critic_engine.protocols import Candidate, Evaluation, Evaluator, Expander, Expansion, Place
+from critic_engine.state import (
+    NodeState,
+    ReasoningNode,
+    candidate_key,
+    decode_state,
+    encode_state,
+    extend,
+    trajectory_of,
+)
 from critic_engine.store import Failure
 from critic_engine.types import Answer, Critique, Problem, RejectedSibling, TokenUsage, Trajectory
 from search import (
+    Asked,
     BestOfN,
     BestOfNOptions,
     Budget,
@@ -24,7 +34,6 @@ from search import (
     ChainOptions,
     Event,
     Mcts,
-    Node,
     Proposal,
     Strategy,
     Tree,
@@ -35,19 +44,6 @@ from search import (
     replay,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class NodeState:
-    """What one node adds to the trajectory of its parent."""
-
-    steps: tuple[str, ...] = ()
-    is_rewrite: bool = False
-    """Whether ``steps`` replace the parent's trajectory instead of extending it."""
-    answer: str | None = None
-    critique: Critique | None = None
-
-
-ReasoningNode: TypeAlias = Node[NodeState]
 ReasoningTrial: TypeAlias = Trial[NodeState]
 
 
@@ -91,8 +87,20 @@ class _Thought:
     failures: tuple[Failure, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The tree around a trial's node as it was when the trial was asked.
+
+    Work done again after a stop sees what it saw the first time, though siblings may have been told since.
+    """
+
+    place: Place
+    judged: dict[Hashable, tuple[float | None, Critique | None]]
+    """Value and critique of each child, by key."""
+
+
 class Episode:
-    """The search of one problem. It holds its tree, and tells each finished trial to ``on_commit`` before it goes on."""
+    """The search of one problem: it holds the tree, and hands each finished trial to ``on_commit`` before it goes on."""
 
     def __init__(
         self,
@@ -121,7 +129,9 @@ class Episode:
         self._on_commit = on_commit
         self._on_event = on_event
         self._events: list[Event[NodeState]] = []
+        self._views: dict[int, _View] = {}
         self._strategy = self._new_strategy()
+        self._strategy.record_to(self._record)
 
     @property
     def tree(self) -> Tree[NodeState]:
@@ -134,67 +144,67 @@ class Episode:
         Raises:
             ReplayError: the log is of another search.
         """
-        log = [event_from_dict(event, _decode_state) for event in events]
+        log = [event_from_dict(event, decode_state) for event in events]
         replay(self._strategy, log)
+        self._events.clear()
 
     async def run(self, row_id: str = "") -> Answer:
         """Search until the strategy is done and return the decision. Bad model output never raises; it is counted."""
         started_s = time.perf_counter()
-        self._strategy.record_to(self._events.append)
         failures: Counter[str] = Counter()
         tasks = {self._start(trial): trial for trial in self._strategy.pending}
+        self._fill(tasks)
         try:
-            while tasks or not self._strategy.is_done:
-                if (num_free := self._config.run.trials_in_flight - len(tasks)) > 0:
-                    tasks.update((self._start(trial), trial) for trial in self._strategy.ask(num_free))
+            while tasks:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                # Sets have no order: tell in the order of the asks, so that equal timing gives equal trees.
+                # One told, then one asked, in the order of the asks: equal timing gives equal trees, resumed or not.
                 for task in sorted(done, key=lambda task: tasks[task].trial_id):
                     thought = task.result()
                     self._tell(tasks.pop(task), thought)
                     failures.update(failure.kind for failure in thought.failures)
+                    self._fill(tasks)
         finally:
             for task in tasks:
                 task.cancel()
         return self._answer(row_id, wall_s=time.perf_counter() - started_s, failures=failures)
 
-    def trajectory(self, node: ReasoningNode) -> Trajectory:
-        """Return the steps from the root to ``node``."""
-        steps: tuple[str, ...] = ()
-        for place in self._strategy.tree.path(node):
-            steps = place.state.steps if place.state.is_rewrite else steps + place.state.steps
-        return Trajectory(steps=steps, is_finished=node.is_terminal, answer=node.state.answer)
+    def _fill(self, tasks: "dict[asyncio.Task[_Thought], ReasoningTrial]") -> None:
+        num_free = self._config.run.trials_in_flight - len(tasks)
+        if num_free > 0:
+            tasks.update((self._start(trial), trial) for trial in self._strategy.ask(num_free))
 
     def _start(self, trial: ReasoningTrial) -> "asyncio.Task[_Thought]":
         return asyncio.create_task(self._think(trial))
 
     async def _think(self, trial: ReasoningTrial) -> _Thought:
+        view = self._views[trial.trial_id]
         seeds = tuple(self._seed("reasoner", trial.trial_id, sample) for sample in range(trial.num_proposals))
         try:
-            expansion = await self._expander.expand(self.problem, self._place(trial.node), seeds=seeds)
+            expansion = await self._expander.expand(self.problem, view.place, seeds=seeds)
         except GenerationError as error:
             return _Thought((), 0, (Failure(trial.trial_id, "reasoner_error", str(error)),))
         unreadable = (Failure(trial.trial_id, "reasoner_unreadable", "no step or solution in the text"),)
         failures = unreadable * expansion.num_unreadable
-        return await self._evaluate(trial, expansion, failures)
+        return await self._evaluate(trial, view, expansion, failures)
 
-    async def _evaluate(self, trial: ReasoningTrial, expansion: Expansion, failures: tuple[Failure, ...]) -> _Thought:
-        siblings = {child.key: child for child in trial.node.children}
-        base = self.trajectory(trial.node)
+    async def _evaluate(
+        self, trial: ReasoningTrial, view: _View, expansion: Expansion, failures: tuple[Failure, ...]
+    ) -> _Thought:
         fresh: dict[str, Candidate] = {}
         for candidate in expansion.candidates:
-            if _key(candidate) not in siblings:
-                fresh.setdefault(_key(candidate), candidate)
+            if candidate_key(candidate) not in view.judged:
+                fresh.setdefault(candidate_key(candidate), candidate)
+        base = view.place.trajectory
         judgements = await asyncio.gather(
-            *(self._judge(trial, _extend(base, candidate), index) for index, candidate in enumerate(fresh.values()))
+            *(self._judge(trial, extend(base, candidate), index) for index, candidate in enumerate(fresh.values()))
         )
-        known = {key: (child.value, child.state.critique) for key, child in siblings.items()}
+        judged = dict(view.judged)
         usage = expansion.usage
         for key, (evaluation, met) in zip(fresh, judgements, strict=True):
-            known[key] = (evaluation.value, evaluation.critique)
+            judged[key] = (evaluation.value, evaluation.critique)
             usage += evaluation.usage
             failures += met
-        proposals = tuple(self._proposal(candidate, *known[_key(candidate)]) for candidate in expansion.candidates)
+        proposals = tuple(self._proposal(each, *judged[candidate_key(each)]) for each in expansion.candidates)
         return _Thought(proposals, usage.generated_tokens, failures)
 
     async def _judge(
@@ -209,16 +219,24 @@ class Episode:
         unreadable = (Failure(trial.trial_id, "critic_unreadable", "no verdict in the text"),)
         return evaluation, unreadable * evaluation.num_unreadable
 
-    def _place(self, node: ReasoningNode) -> Place:
+    def _record(self, event: Event[NodeState]) -> None:
+        self._events.append(event)
+        if isinstance(event, Asked):
+            self._views[event.trial_id] = self._look(self._strategy.tree.nodes[event.node_id])
+
+    def _look(self, node: ReasoningNode) -> _View:
         rejected = tuple(
             RejectedSibling(step=self._config.expander.delimiter.join(child.state.steps), critique=child.state.critique)
             for child in node.children
             if child.state.critique is not None and _is_rejected(child, self._config.evaluator.reject_below)
         )
         limit = self._config.expander.max_rejected
-        return Place(
-            trajectory=self.trajectory(node), critique=node.state.critique, rejected=rejected[-limit:] if limit else ()
+        place = Place(
+            trajectory=trajectory_of(self._strategy.tree.path(node)),
+            critique=node.state.critique,
+            rejected=rejected[-limit:] if limit else (),
         )
+        return _View(place, {child.key: (child.value, child.state.critique) for child in node.children})
 
     def _proposal(self, candidate: Candidate, value: float | None, critique: Critique | None) -> Proposal[NodeState]:
         answer = candidate.answer
@@ -229,18 +247,18 @@ class Episode:
             value=value,
             prior=candidate.prior,
             is_terminal=candidate.is_finished,
-            key=_key(candidate),
+            key=candidate_key(candidate),
             outcome=outcome,
         )
 
     def _tell(self, trial: ReasoningTrial, thought: _Thought) -> None:
-        tree = self._strategy.tree
-        first_node_id = len(tree)
+        del self._views[trial.trial_id]
+        first_node_id = len(self._strategy.tree)
         if thought.proposals:
             self._strategy.tell(trial, thought.proposals, cost=thought.num_tokens)
         else:
             self._strategy.abandon(trial, cost=thought.num_tokens)
-        events = tuple(event_to_dict(event, _encode_state) for event in self._events)
+        events = tuple(event_to_dict(event, encode_state) for event in self._events)
         self._events.clear()
         self._on_commit(Commit(events, thought.failures, thought.num_tokens))
         nodes = {child.key: child for child in trial.node.children}
@@ -281,12 +299,10 @@ class Episode:
         decision = decide(strategy.tree, rule, aggregation=aggregation)
         if decision is None:
             return replace(outcome, error=_why_unanswered(failures, "no path was finished"))
-        steps = self.trajectory(decision.node).steps
+        steps = trajectory_of(strategy.tree.path(decision.node)).steps
         if decision.node.state.answer is None:
             return replace(outcome, steps=steps, error=_why_unanswered(failures, "no finished path holds an answer"))
-        return replace(
-            outcome, answer=decision.node.state.answer, value=decision.value, status="answered", steps=steps
-        )
+        return replace(outcome, answer=decision.node.state.answer, value=decision.value, status="answered", steps=steps)
 
     def _seed(self, role: str, trial_id: int, sample: int) -> int:
         return derive_seed(self._config.run.seed, self.problem.problem_id, role, trial_id, sample)
@@ -304,19 +320,9 @@ class Episode:
 
 
 def derive_seed(*parts: int | str) -> int:
-    """Return a seed in [0, 2**63) that is a hash of ``parts``: the same on every machine, unrelated for unequal parts."""
+    """Return a seed in [0, 2**63) that is a hash of ``parts``: the same everywhere, unrelated for unequal parts."""
     text = "\x1f".join(str(part) for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
-
-
-def _key(candidate: Candidate) -> str:
-    ending = "\n[end]" if candidate.is_finished else ""
-    return "\n".join(" ".join(step.split()) for step in candidate.steps) + ending
-
-
-def _extend(base: Trajectory, candidate: Candidate) -> Trajectory:
-    steps = candidate.steps if candidate.is_rewrite else base.steps + candidate.steps
-    return Trajectory(steps=steps, is_finished=candidate.is_finished, answer=candidate.answer)
 
 
 def _is_rejected(child: ReasoningNode, reject_below: float) -> bool:
@@ -326,24 +332,3 @@ def _is_rejected(child: ReasoningNode, reject_below: float) -> bool:
 def _why_unanswered(failures: Mapping[str, int], reason: str) -> str:
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(failures.items()))
     return f"{reason} within the budget; raise it, or look at the failures ({counts or 'none'})"
-
-
-def _encode_state(state: NodeState) -> dict[str, Any]:
-    encoded: dict[str, Any] = {"steps": list(state.steps)}
-    if state.is_rewrite:
-        encoded["is_rewrite"] = True
-    if state.answer is not None:
-        encoded["answer"] = state.answer
-    if state.critique is not None:
-        encoded["critique"] = asdict(state.critique)
-    return encoded
-
-
-def _decode_state(encoded: Any) -> NodeState:
-    critique = encoded.get("critique")
-    return NodeState(
-        steps=tuple(encoded["steps"]),
-        is_rewrite=encoded.get("is_rewrite", False),
-        answer=encoded.get("answer"),
-        critique=None if critique is None else Critique(**critique),
-    )

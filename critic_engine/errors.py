@@ -10,8 +10,8 @@
     │   └── ModelLoadError         a model could not be loaded at all            (exit code 2)
     └── ParseError             a model's text could not be read as what was asked for
 
-Messages are one sentence that names the thing and says what to do. Facts travel as keyword-only attributes with defaults,
-so that every error survives pickling.
+Messages are one sentence that names the thing and says what to do. Facts travel as keyword-only attributes with
+defaults, so that every error survives pickling.
 """
 
 from critic_engine.types import TokenUsage

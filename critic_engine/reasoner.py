@@ -160,5 +160,7 @@ def _probability(tokens: tuple[TokenLogprob, ...] | None) -> float | None:
 
 def _latest_distinct(rejected: Sequence[RejectedSibling], limit: int) -> tuple[RejectedSibling, ...]:
     """Return the last ``limit`` siblings, oldest first, each step once, with what was said of it last."""
-    by_step = {each.step: each for each in reversed(rejected)}
+    by_step: dict[str, RejectedSibling] = {}
+    for each in reversed(rejected):
+        by_step.setdefault(each.step, each)
     return tuple(reversed(list(by_step.values())[:limit]))

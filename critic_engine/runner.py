@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 
 from critic_engine.config import EngineConfig
@@ -53,7 +53,7 @@ class Runner:
         self._progress = Progress(0, 0, store.num_rows, 0, 0.0)
         self._started_s = time.perf_counter()
 
-    async def answers(self) -> AsyncIterator[Answer]:
+    async def answers(self) -> AsyncGenerator[Answer, None]:
         """Yield the outcome of every row in input order, those of earlier sessions included."""
         waiting: dict[int, asyncio.Task[Answer]] = {}
         places = asyncio.Semaphore(self._config.run.problems_in_flight)

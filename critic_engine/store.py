@@ -1,9 +1,10 @@
 """One run directory: ``run.sqlite`` holds the problems, every search event, the answers and the failures.
 
-SQLite in WAL mode; what one call writes is committed before it returns, so a killed process loses at most the call that was
-cut. One process writes to a run at a time, which a lock on ``run.lock`` holds.
+SQLite in WAL mode; what one call writes is committed before it returns, so a killed process loses at most the call that
+was cut. One process writes to a run at a time, which a lock on ``run.lock`` holds.
 """
 
+import contextlib
 import fcntl
 import importlib.metadata
 import json
@@ -22,7 +23,8 @@ _FORMAT = "1"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE images (
-    digest TEXT PRIMARY KEY, data BLOB NOT NULL, media_type TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL
+    digest TEXT PRIMARY KEY, data BLOB NOT NULL, media_type TEXT NOT NULL,
+    width INTEGER NOT NULL, height INTEGER NOT NULL
 );
 CREATE TABLE problems (
     position INTEGER PRIMARY KEY, row INTEGER NOT NULL, id TEXT NOT NULL, problem_id TEXT NOT NULL,
@@ -55,7 +57,9 @@ class Failure:
 class RunStore:
     """The log of one run. Positions count the rows of the input from 0, unreadable ones included."""
 
-    def __init__(self, connection: sqlite3.Connection, *, folder: Path | None = None, lock: IO[str] | None = None) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, *, folder: Path | None = None, lock: IO[str] | None = None
+    ) -> None:
         """Wrap an open database; use ``create``, ``open`` or ``temporary``."""
         self._connection = connection
         self._lock = lock
@@ -69,7 +73,9 @@ class RunStore:
             RunError: the folder holds another run, or anything else.
         """
         if _holds_run(folder):
-            raise RunError(f"{folder} holds another run; go on with it by `critic-engine resume {folder}`, or name a new folder")
+            raise RunError(
+                f"{folder} holds another run; go on with it by `critic-engine resume {folder}`, or name a new folder"
+            )
         if folder.exists() and (not folder.is_dir() or _holds_other_files(folder)):
             raise RunError(f"{folder} exists and is not an empty folder; name a new one")
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,9 +84,7 @@ class RunStore:
             if leftover.name != "run.lock":
                 leftover.unlink()
         (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-        connection = _connect(str(folder / "run.sqlite"))
-        _create_tables(connection)
-        return cls(connection, folder=folder, lock=lock)
+        return cls(_new_database(str(folder / "run.sqlite")), folder=folder, lock=lock)
 
     @classmethod
     def open(cls, folder: Path) -> "RunStore":
@@ -90,21 +94,27 @@ class RunStore:
             RunError: no run there, one of another version, one whose problems were not all read in, or one in use.
         """
         if not (folder / "run.sqlite").is_file():
-            raise RunError(f"{folder} holds no run (no run.sqlite in it); start one with `critic-engine solve … --run {folder}`")
-        lock = _lock(folder)
-        try:
-            store = cls(_connect(str(folder / "run.sqlite")), folder=folder, lock=lock)
-            store._check_format()
-        except sqlite3.DatabaseError as error:
-            raise RunError(f"{folder / 'run.sqlite'} cannot be read: {error}") from error
+            raise RunError(
+                f"{folder} holds no run (no run.sqlite in it); start one with `critic-engine solve … --run {folder}`"
+            )
+        with contextlib.ExitStack() as on_error:
+            lock = on_error.enter_context(_lock(folder))
+            connection = on_error.enter_context(
+                contextlib.closing(sqlite3.connect(folder / "run.sqlite", check_same_thread=False))
+            )
+            store = cls(connection, folder=folder, lock=lock)
+            try:
+                _tune(connection)
+                store._check_format()
+            except sqlite3.DatabaseError as error:
+                raise RunError(f"{folder / 'run.sqlite'} cannot be read: {error}") from error
+            on_error.pop_all()
         return store
 
     @classmethod
     def temporary(cls) -> "RunStore":
         """Return a store on disk that is gone when it is closed."""
-        connection = _connect("")
-        _create_tables(connection)
-        return cls(connection)
+        return cls(_new_database(""))
 
     def config(self) -> EngineConfig:
         """Return the configuration the run was started with."""
@@ -197,7 +207,16 @@ class RunStore:
         extras = json.dumps(dict(row.extras), default=str)
         self._insert(
             "problems",
-            (position, row.row, row.id, problem.problem_id, problem.question, json.dumps(problem.choices), digests, extras),
+            (
+                position,
+                row.row,
+                row.id,
+                problem.problem_id,
+                problem.question,
+                json.dumps(problem.choices),
+                digests,
+                extras,
+            ),
         )
 
     def _row(self, position: int) -> ProblemRow | FailedRow:
@@ -221,9 +240,13 @@ class RunStore:
     def _check_format(self) -> None:
         meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
         if meta.get("format") != _FORMAT:
-            raise RunError(f"{self.folder} is a run of format {meta.get('format')}; this version reads format {_FORMAT}")
+            raise RunError(
+                f"{self.folder} is a run of format {meta.get('format')}; this version reads format {_FORMAT}"
+            )
         if "is_complete" not in meta:
-            raise RunError(f"{self.folder} was stopped before its problems were read in; start it again by the same `solve`")
+            raise RunError(
+                f"{self.folder} was stopped before its problems were read in; start it again by the same `solve`"
+            )
 
 
 def _holds_run(folder: Path) -> bool:
@@ -245,19 +268,20 @@ def _holds_other_files(folder: Path) -> bool:
     return any(path.name.split(".")[0] not in {"run", "config"} for path in folder.iterdir())
 
 
-def _connect(path: str) -> sqlite3.Connection:
+def _new_database(path: str) -> sqlite3.Connection:
     # Runs are driven by one thread at a time, though not always by the thread that opened them.
     connection = sqlite3.connect(path, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    return connection
-
-
-def _create_tables(connection: sqlite3.Connection) -> None:
+    _tune(connection)
     connection.executescript(_SCHEMA)
     version = importlib.metadata.version("critic-engine")
     with connection:
         connection.executemany("INSERT INTO meta VALUES (?, ?)", [("format", _FORMAT), ("version", version)])
+    return connection
+
+
+def _tune(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _lock(folder: Path) -> IO[str]:

@@ -124,9 +124,7 @@ class TokenUsage:
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
         """Return the sum, field by field."""
-        return TokenUsage(
-            self.prompt_tokens + other.prompt_tokens, self.generated_tokens + other.generated_tokens
-        )
+        return TokenUsage(self.prompt_tokens + other.prompt_tokens, self.generated_tokens + other.generated_tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 
 def check_at_least(name: str, value: float, minimum: float) -> None:
-    """Raise unless ``value >= minimum``; NaN raises."""
-    if not value >= minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+    """Raise unless ``value`` is finite and at least ``minimum``."""
+    if not minimum <= value < math.inf:
+        raise ValueError(f"{name} must be a finite number of at least {minimum}, got {value!r}")
 
 
 def check_share(name: str, value: float) -> None:

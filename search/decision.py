@@ -27,7 +27,7 @@ class Decision(Generic[S]):
     """The path's value; None is unknown."""
     support: float
     """Share, in [0, 1], of the paths that took part which have this answer; for ``weighted_majority`` of their values,
-    if any is known."""
+    if any is known, and 0 where they are all 0."""
     num_paths: int
     """Finished paths that took part."""
 
@@ -115,10 +115,13 @@ def _best_path(
         return by_id.get(tree.last.node_id, paths[-1]) if tree.last is not None else paths[-1]
     if rule == "most_visits":
         paths = _most_visited(tree, paths)
+    else:
+        highest = min(_value_order(path) for path in paths)
+        paths = [path for path in paths if _value_order(path) == highest]
 
-    def order(path: _Path[S]) -> tuple[tuple[bool, float], int, str, int, int]:
+    def order(path: _Path[S]) -> tuple[int, tuple[bool, float], str, int, int]:
         outcome = path.node.outcome
-        return (_value_order(path), -len(groups[outcome]), repr(outcome), *_place_order(path))
+        return (-len(groups[outcome]), _value_order(path), repr(outcome), *_place_order(path))
 
     return min(paths, key=order)
 

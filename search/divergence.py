@@ -91,10 +91,13 @@ def branch_pairs(tree: Tree[S], is_right: IsRight[S], *, max_pairs: int) -> list
 
 
 def _sorted_out(tree: Tree[S], is_right: IsRight[S]) -> tuple[list[Node[S]], list[Node[S]]]:
-    verdicts = [(node, is_right(node)) for node in tree.finished]
-    return [node for node, verdict in verdicts if verdict is True], [
-        node for node, verdict in verdicts if verdict is False
-    ]
+    right: list[Node[S]] = []
+    wrong: list[Node[S]] = []
+    for node in tree.finished:
+        verdict = is_right(node)
+        if verdict is not None:
+            (right if verdict else wrong).append(node)
+    return right, wrong
 
 
 def _child_towards(leaf: Node[S], ancestor: Node[S]) -> Node[S]:

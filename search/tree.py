@@ -83,13 +83,14 @@ class Node(Generic[S]):
     is_expandable: bool = False
     """Whether more proposals may be asked for here now."""
     is_open: bool = False
-    """Whether a trial can be started at this node or below it now."""
+    """Whether a trial can be started at this node or below it now. ``Mcts`` alone keeps this, ``is_expandable``
+    and ``num_open_children``: elsewhere they stay as they are here."""
     num_open_children: int = 0
     """Children with ``is_open``."""
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether no trial can ever be started again at this node or below it."""
+        """Whether no trial can ever be started again at this node or below it; of ``Mcts`` trees only."""
         return not self.is_open and self.pending_count == 0
 
     def __repr__(self) -> str:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import PIL.Image
 
+from critic_engine.config import RunConfig
 from critic_engine.errors import ImageError
 from critic_engine.types import Image
 
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
 """An image file of more bytes is refused before it is read."""
 
+_MAX_PIXELS = RunConfig().max_image_pixels
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 # Cameras put a preview after the picture, which Pillow then calls MPO; what every decoder shows of it is the JPEG.
 _MEDIA_TYPES = {format_: f"image/{format_.lower()}" for format_ in _FORMATS} | {"MPO": "image/jpeg"}
@@ -23,15 +25,13 @@ _DATA_URL = re.compile(r"data:[^,]*;base64,", re.IGNORECASE)
 _MAX_NAME = 80
 
 
-def load_image(source: str | bytes, *, base: Path, max_pixels: int) -> Image:
-    """Return the image that a row of a problems file names.
-
-    A problems file may come from anywhere, so a path in it must lie in ``base`` or below, symbolic links followed;
-    whoever keeps the images elsewhere names that folder as ``base``. Nothing is ever fetched from a network.
+def load_image(source: str | Path | bytes, *, base: Path | None = None, max_pixels: int = _MAX_PIXELS) -> Image:
+    """Return an image whose bytes were decoded once and found whole. Nothing is ever fetched from a network.
 
     Args:
         source: A path, a ``data:…;base64,`` URL, or the bytes of the file.
-        base: The folder that a path is relative to and may not leave.
+        base: The folder that a path is relative to and, links followed, may not leave: for paths from a problems file, which
+            may come from anywhere. None takes any path of this machine.
         max_pixels: An image of more pixels is refused before it is decoded.
 
     Raises:
@@ -40,19 +40,19 @@ def load_image(source: str | bytes, *, base: Path, max_pixels: int) -> Image:
     """
     if isinstance(source, bytes):
         return _decode(source, name="image", max_pixels=max_pixels)
+    if isinstance(source, Path):
+        source = str(source)
+    if not source.strip():
+        raise ImageError("image has an empty path; give the path of an image file")
     if source[:5].lower() == "data:":
         return _decode(_data_url_bytes(source), name="image in a data URL", max_pixels=max_pixels)
     if _URL_SCHEME.match(source):
         raise ImageError(f"image {_short(source)} is a network address; nothing is fetched: save it and give its path")
-    return load_image_file(_inside(source, base), max_pixels=max_pixels)
+    path = Path(source) if base is None else _inside(source, base)
+    return _decode(_file_bytes(path), name=f"image {_short(str(path))}", max_pixels=max_pixels)
 
 
-def load_image_file(path: Path, *, max_pixels: int) -> Image:
-    """Return the image at a path that the user of this machine gave, wherever it lies.
-
-    Raises:
-        ImageError: as ``load_image``.
-    """
+def _file_bytes(path: Path) -> bytes:
     name = f"image {_short(str(path))}"
     try:
         if not path.exists():
@@ -60,10 +60,9 @@ def load_image_file(path: Path, *, max_pixels: int) -> Image:
         if not path.is_file():
             raise ImageError(f"{name} is not a file; give the path of an image file")
         with path.open("rb") as file:
-            data = file.read(MAX_IMAGE_BYTES + 1)
+            return file.read(MAX_IMAGE_BYTES + 1)
     except (OSError, ValueError) as error:
         raise ImageError(f"{name} cannot be read: {_reason(error)}") from error
-    return _decode(data, name=name, max_pixels=max_pixels)
 
 
 def _inside(source: str, base: Path) -> Path:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from critic_engine.config import RunConfig
 from critic_engine.data.images import load_image
 from critic_engine.data.tables import RawRow, Table, open_table
 from critic_engine.errors import ProblemError
@@ -12,6 +13,7 @@ from critic_engine.types import FailedRow, Image, Problem, ProblemRow
 
 _logger = logging.getLogger(__name__)
 _COLUMNS = ("id", "question", "images", "choices", "answer")
+_MAX_PIXELS = RunConfig().max_image_pixels
 _MAX_IMAGES_BYTES = 256 * 1024 * 1024
 _NUM_DUPLICATES_SHOWN = 5
 
@@ -81,11 +83,12 @@ class ProblemsFile:
         return tuple(images)
 
 
-def read_problems(path: Path, *, max_pixels: int, image_root: Path | None = None) -> ProblemsFile:
+def read_problems(path: str | Path, *, max_pixels: int = _MAX_PIXELS, image_root: Path | None = None) -> ProblemsFile:
     """Return the problems in a ``.jsonl``, ``.csv`` or ``.parquet`` file that one pass found to be usable as a whole.
 
     Columns are ``question``, and if given ``id``, ``images``, ``choices`` and ``answer``; all others are carried along.
-    In CSV, ``images`` and ``choices`` are JSON lists, or one entry as it is. A row that cannot be used is a ``FailedRow``.
+    In CSV, ``images`` and ``choices`` are JSON lists, or one entry as it is. A row that cannot be used becomes a
+    ``FailedRow``.
 
     Args:
         path: The file.
@@ -95,6 +98,7 @@ def read_problems(path: Path, *, max_pixels: int, image_root: Path | None = None
     Raises:
         ProblemError: the file is missing, empty, not UTF-8, cut off, or without a column ``question``.
     """
+    path = Path(path)
     table = open_table(path, required="question")
     if "image" in table.columns and "images" not in table.columns:
         _logger.warning("%s has a column 'image', which is not read: rename it to 'images'", path)

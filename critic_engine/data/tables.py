@@ -118,7 +118,8 @@ def _open_csv(path: Path, required: str) -> Table:
     if columns and required not in columns:
         raise _no_column(path, required, columns, "")
     num_rows = 0
-    for num_rows, row in enumerate(reader, start=1):
+    for row in reader:
+        num_rows += 1
         if isinstance(row, ProblemError) and "unexpected end of data" in str(row):
             raise ProblemError(f"{path}: {row}; a quote is never closed: get the whole file, or close it")
     return Table(num_rows, columns, lambda: _read_csv(path))

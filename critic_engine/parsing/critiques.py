@@ -98,15 +98,12 @@ def _first_wrong_step(text: str, form: CritiqueForm, num_steps: int) -> int | No
 def _score(text: str, label: str) -> float | None:
     if not label:
         return None
-    last: re.Match[str] | None = None
-    for last in re.finditer(rf"(?<!\w){_literally(label)}{_NUMBER}", text, re.IGNORECASE):
-        pass
-    if last is None:
+    scores = re.findall(rf"(?<!\w){_literally(label)}{_NUMBER}", text, re.IGNORECASE)
+    if not scores:
         return None
-    unit = last[2] or ""
-    whole = 100.0 if unit == "%" else float(unit[1:]) if unit else 1.0
-    score = float(last[1]) / whole if whole else -1.0
-    return score if 0 <= score <= 1 else None
+    number, unit = scores[-1]
+    whole = 100.0 if unit == "%" else float(unit.removeprefix("/") or 1)
+    return float(number) / whole if 0 <= float(number) <= whole and whole > 0 else None
 
 
 def _literally(words: str) -> str:

@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from critic_engine.pocket.board import CELLS, COLOURS, SHAPES, Board, draw_board
+from critic_engine.pocket.board import CELLS, COLOURS, MOVES, SHAPES, Board, draw_board
 from critic_engine.pocket.oracle import UNCLEAR, Judgement, check
-from critic_engine.pocket.questions import Question, draw_question
+from critic_engine.pocket.questions import TRAITS, Question, draw_question
 from critic_engine.pocket.solving import solve, solve_with_slips
-from critic_engine.pocket.vocabulary import EOS, WORD_IDS, encode, turn_ids
+from critic_engine.pocket.vocabulary import EOS, WORD_IDS, WORDS, encode, turn_ids
 from critic_engine.pocket.wording import critic_prompt, next_step_prompt, prefix_text, rewrite_prompt
 
 IGNORED = -100
@@ -68,6 +68,32 @@ def naming_lesson(rng: random.Random) -> Lesson:
     return _lesson(board, "name cells", said="", target=" ".join(f"{cell} {board[cell]}" for cell in cells))
 
 
+def practice_lesson(rng: random.Random) -> Lesson:
+    """Describe the board, then make eight steps one after another: much practice in little text.
+
+    What a step is about cannot be foreseen and is not taught, only what is true of it.
+    """
+    board = draw_board(rng, "train")
+    lesson = _lesson(
+        board, "count cells", said="", target=prefix_text(solve(Question("count", first="red"), board)[:3])
+    )
+    ids, targets = list(lesson.ids), list(lesson.targets[:-1])
+    for _ in range(8):
+        step = _practice_step(rng, board)
+        words = [*encode(step), WORD_IDS["\n"]]
+        num_given = 1 + next(place for place, word in enumerate(words) if WORDS[word] in (":", "is"))
+        ids += words
+        targets += [*[IGNORED] * num_given, *words[num_given:]]
+    return Lesson(board, tuple(ids), (*targets, _END))
+
+
+def _practice_step(rng: random.Random, board: Board) -> str:
+    if rng.random() < 0.6:
+        return solve(Question("count", first=rng.choice(TRAITS)), board)[3]
+    question = Question("navigate", cell=rng.choice(CELLS), moves=(rng.choice([*MOVES]),), aspect="object")
+    return rng.choice(solve(question, board)[3:5])
+
+
 def solving_lesson(rng: random.Random) -> Lesson:
     """Solve a problem from the start."""
     question, board = draw_task(rng)
@@ -75,25 +101,28 @@ def solving_lesson(rng: random.Random) -> Lesson:
 
 
 def rewriting_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
-    """Put a flawed solution right, given a critique that is itself wrong now and then."""
+    """Put a solution right, given a critique that is itself wrong now and then; a right solution stays as it is."""
     attempt = draw_attempt(rng)
     words = check(attempt.question.text, attempt.board, attempt.steps).words
     prompt = rewrite_prompt(attempt.question.text, steps=attempt.steps, critique=_perhaps_blurred(rng, words))
     return _lesson(attempt.board, prompt, said="", target="\n".join(solve(attempt.question, attempt.board)))
 
 
-def next_step_lesson(rng: random.Random) -> Lesson:
+def next_step_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
     """Go on after a right beginning, shown one to three rejected steps for this place."""
-    question, board = draw_task(rng)
-    plan = solve(question, board)
-    place = _slip_place(rng, len(plan))
-    rejected = []
-    for _ in range(rng.choice((1, 1, 2, 3))):
-        steps = solve_with_slips(question, board, slips={place}, rng=rng)[:place]
-        words = check(question.text, board, steps).words
-        rejected.append((steps[-1], _perhaps_blurred(rng, words)))
+    attempt = draw_attempt(rng)
+    question, board, plan = attempt.question, attempt.board, solve(attempt.question, attempt.board)
+    place = check(question.text, board, attempt.steps).first_wrong or _slip_place(rng, len(plan))
+    tried = [attempt.steps[:place]]
+    if attempt.steps[: place - 1] != plan[: place - 1] or attempt.steps[:place] == plan[:place]:
+        place = min(place, len(plan))
+        tried = [solve_with_slips(question, board, slips={place}, rng=rng)[:place]]
+    for _ in range(rng.choice((0, 0, 1, 2)) if place <= len(plan) else 0):
+        tried.append(solve_with_slips(question, board, slips={place}, rng=rng)[:place])
+    rejected = [(steps[-1], _perhaps_blurred(rng, check(question.text, board, steps).words)) for steps in tried]
     prompt = next_step_prompt(question.text, rejected=rejected)
-    return _lesson(board, prompt, said=prefix_text(plan[: place - 1]), target="\n".join(plan[place - 1 :]))
+    said = plan[: min(place, len(plan)) - 1]
+    return _lesson(board, prompt, said=prefix_text(said), target="\n".join(plan[len(said) :]))
 
 
 def judging_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:

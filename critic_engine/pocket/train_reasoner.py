@@ -1,6 +1,7 @@
-"""Train the pocket reasoner: first to see, then to reason and to use a critique.
+"""Train the pocket reasoner: first to see, then to reason and to use a critique, last on its own mistakes too.
 
-Run it as ``python -m critic_engine.pocket.train_reasoner --out runs/reasoner``.
+Run it as ``python -m critic_engine.pocket.train_reasoner --out runs/first``, and for the last phase with
+``--start runs/first --attempts runs/attempts.jsonl``.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import argparse
 import logging
 import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from critic_engine.pocket import lessons
+from critic_engine.pocket.attempts import flawed, read_attempts
 from critic_engine.pocket.measuring import reasoner_scores, solve_all
 from critic_engine.pocket.model import ModelSize, build_model, save_checkpoint
 from critic_engine.pocket.problems import make_problems
@@ -18,7 +22,7 @@ from critic_engine.pocket.training import Schedule, train
 
 logger = logging.getLogger("critic_engine.pocket.train_reasoner")
 
-_SEEING = Schedule(num_steps=500)
+_SEEING = Schedule(num_steps=600)
 _REASONING = Schedule(num_steps=5000)
 _DEV_SEED = 11
 _SAVE_EVERY = 250
@@ -29,31 +33,55 @@ def draw_seeing(rng: random.Random) -> lessons.Lesson:
     return lessons.naming_lesson(rng)
 
 
-def draw_reasoning(rng: random.Random) -> lessons.Lesson:
-    """Return a lesson of the second phase: mostly solving, a third of it with critiques."""
-    kind = rng.choices(("solve", "rewrite", "next", "name"), (60, 20, 15, 5))[0]
-    if kind == "solve":
-        return lessons.solving_lesson(rng)
-    if kind == "rewrite":
-        return lessons.rewriting_lesson(rng, lessons.slip_attempt)
-    return lessons.next_step_lesson(rng) if kind == "next" else lessons.naming_lesson(rng)
+def draw_reasoning(own: Sequence[lessons.Attempt]) -> Callable[[random.Random], lessons.Lesson]:
+    """Return what draws a lesson of the later phases: mostly solving, a third of it with critiques.
+
+    Where there are, half of the critiques are of the reasoner's ``own`` solutions, the others of made slips and, a
+    few, of right solutions.
+    """
+
+    def draw_attempt(rng: random.Random) -> lessons.Attempt:
+        if own and rng.random() < 0.5:
+            return rng.choice(own)
+        return lessons.slip_attempt(rng) if rng.random() < 0.85 else lessons.right_attempt(rng)
+
+    def draw(rng: random.Random) -> lessons.Lesson:
+        kind = rng.choices(("solve", "practice", "rewrite", "next", "name"), (40, 25, 18, 14, 3))[0]
+        if kind == "solve":
+            return lessons.solving_lesson(rng)
+        if kind == "practice":
+            return lessons.practice_lesson(rng)
+        if kind == "rewrite":
+            return lessons.rewriting_lesson(rng, draw_attempt)
+        return lessons.next_step_lesson(rng, draw_attempt) if kind == "next" else lessons.naming_lesson(rng)
+
+    return draw
 
 
 def main() -> None:
     """Train, log and save; the newest checkpoint is always in ``--out``."""
     import torch
+    from transformers import AutoModelForImageTextToText
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="a checkpoint to go on from; a new model learns to see first")
+    parser.add_argument("--attempts", type=Path, help="the reasoner's own solutions, see `attempts`")
+    parser.add_argument("--steps", type=int, default=_REASONING.num_steps)
+    parser.add_argument("--rate", type=float, default=_REASONING.learning_rate)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    model = build_model(ModelSize())
-    logger.info("%d parameters", sum(weight.numel() for weight in model.parameters()))
     problems = make_problems("dev", num=256, seed=_DEV_SEED)
+    own = flawed(read_attempts(options.attempts)) if options.attempts else []
+    if options.start:
+        model = AutoModelForImageTextToText.from_pretrained(options.start)
+    else:
+        model = build_model(ModelSize())
+        train(model, draw_seeing, _SEEING, seed=options.seed, on_log=lambda step: None)
 
     def on_log(step: int) -> None:
         if step % _SAVE_EVERY == 0:
@@ -61,8 +89,8 @@ def main() -> None:
             logger.info("step %d dev %s", step, reasoner_scores(problems, solutions))
             save_checkpoint(model, options.out / f"step_{step}")
 
-    train(model, draw_seeing, _SEEING, seed=options.seed, on_log=lambda step: None)
-    train(model, draw_reasoning, _REASONING, seed=options.seed + 1, on_log=on_log)
+    schedule = replace(_REASONING, num_steps=options.steps, learning_rate=options.rate)
+    train(model, draw_reasoning(own), schedule, seed=options.seed + 1, on_log=on_log)
     save_checkpoint(model, options.out)
 
 

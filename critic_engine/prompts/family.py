@@ -52,7 +52,7 @@ class FamilyForm(BaseModel):
     choice: str
     """Template of one choice: ``$letter`` (A, B, ...) and ``$choice``."""
     step: str
-    """Template of one step where a prompt quotes a solution: ``$number`` (from 1), which may be absent, and ``$step``."""
+    """Template of one step of a quoted solution: ``$step`` and, where it is wanted, ``$number`` (from 1)."""
     critique: CritiqueForm
     """How its critics write."""
 
@@ -160,7 +160,7 @@ def _load_form(path: Path) -> FamilyForm:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"prompts: {path}: {field}: {first['msg']}", field=field) from error
+        raise ConfigError(f"prompts: {path}: {field or 'the file'}: {first['msg']}", field=field) from error
     letter_and_choice = {"letter", "choice"}
     _check_placeholders(string.Template(form.choice), f"{path}: choice", required={"choice"}, allowed=letter_and_choice)
     _check_placeholders(string.Template(form.step), f"{path}: step", required={"step"}, allowed={"number", "step"})

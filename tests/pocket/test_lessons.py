@@ -6,7 +6,7 @@ from critic_engine.pocket import lessons
 from critic_engine.pocket.oracle import check
 from critic_engine.pocket.questions import read_question
 from critic_engine.pocket.solving import solve
-from critic_engine.pocket.vocabulary import ASSISTANT, EOS, UNKNOWN, WORD_IDS, WORDS
+from critic_engine.pocket.vocabulary import ASSISTANT, EOS, IMAGE, UNKNOWN, WORD_IDS, WORDS
 
 
 def _reply(lesson: lessons.Lesson) -> str:
@@ -22,7 +22,7 @@ def test_lessons_know_all_their_words_and_come_from_train() -> None:
             lessons.naming_lesson(rng),
             lessons.solving_lesson(rng),
             lessons.rewriting_lesson(rng, lessons.slip_attempt),
-            lessons.next_step_lesson(rng),
+            lessons.next_step_lesson(rng, lessons.slip_attempt),
             lessons.judging_lesson(rng, lessons.slip_attempt),
         ):
             assert WORD_IDS[UNKNOWN] not in (*lesson.ids, *lesson.targets)
@@ -35,6 +35,17 @@ def test_a_solving_lesson_teaches_the_word_that_comes_next() -> None:
     lesson = lessons.solving_lesson(random.Random(1))
     for place, target in enumerate(lesson.targets[:-1]):
         assert target in (lessons.IGNORED, lesson.ids[place + 1])
+
+
+def test_a_next_step_lesson_goes_on_from_a_right_beginning() -> None:
+    rng = random.Random(5)
+    for _ in range(50):
+        lesson = lessons.next_step_lesson(rng, lessons.slip_attempt)
+        text = " ".join(WORDS[word] for word in lesson.ids)
+        question = text.split(IMAGE)[-1].split("\n")[0].strip()
+        steps = [step.strip() for step in text.split(ASSISTANT)[1].split("\n")]
+        assert check(question, lesson.board, steps).is_right
+        assert 1 <= text.count("rejected :") <= 3
 
 
 def test_a_judging_lesson_ends_with_the_oracles_words() -> None:

@@ -1,0 +1,163 @@
+"""What can the shipped pocket reasoner and critic do on problems they were not trained on?
+
+Run it as ``python bench/pocket_models.py``; about four minutes on two cores. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from critic_engine.pocket.checkpoints import CRITIC, REASONER
+from critic_engine.pocket.measuring import (
+    Solutions,
+    critic_scores,
+    critic_words,
+    judge_all,
+    partial,
+    reasoner_scores,
+    rewrite_all,
+    solve_all,
+)
+from critic_engine.pocket.problems import PocketProblem, make_problems
+
+SEEDS = {"problems": 7, "sampling": 70, "partial": 700}
+NUM_TRIES = 8
+
+
+def main() -> None:
+    """Measure both models and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--num", type=int, default=1000)
+    parser.add_argument("--reasoner", type=Path, default=REASONER)
+    parser.add_argument("--critic", type=Path, default=CRITIC)
+    options = parser.parse_args()
+    reasoner, critic = (
+        transformers.AutoModelForImageTextToText.from_pretrained(folder)
+        for folder in (options.reasoner, options.critic)
+    )
+    problems = make_problems(options.split, num=options.num, seed=SEEDS["problems"])
+    begin_s = time.monotonic()
+    results = {
+        "reasoner": measure_reasoner(reasoner, critic, problems),
+        "critic": measure_critic(reasoner, critic, problems),
+        "num_parameters": {
+            name: sum(weight.numel() for weight in model.parameters())
+            for name, model in (("reasoner", reasoner), ("critic", critic))
+        },
+    }
+    report = {
+        "bench": "pocket_models",
+        "commit": _commit(),
+        "versions": {module.__name__: module.__version__ for module in (np, torch, transformers)},
+        "hardware": {"processor": _processor(), "num_cores": os.cpu_count()},
+        "config": {"split": options.split, "num": options.num, "num_tries": NUM_TRIES, "seeds": SEEDS},
+        "results": {**_rounded(results), "wall_s": round(time.monotonic() - begin_s)},
+    }
+    print(json.dumps(report))
+
+
+def measure_reasoner(reasoner: Any, critic: Any, problems: Sequence[PocketProblem]) -> dict[str, Any]:
+    """Return the reasoner's figures: alone, in eight tries, and rewriting what it got wrong."""
+    greedy = solve_all(reasoner, problems, temperature=0.0, seed=0)
+    scores = reasoner_scores(problems, greedy)
+    tries = [
+        [judgement.is_answer_right for judgement in judge_all(problems, _sampled(reasoner, problems, 0.8, number))]
+        for number in range(NUM_TRIES)
+    ]
+    shares = np.asarray(tries).mean(axis=1)
+    return {
+        "greedy": asdict(scores),
+        "greedy_answers_interval_95": wilson_interval(scores.answers, len(problems)),
+        "sampled_answers_T0.8": {"mean": shares.mean(), "sd": shares.std(ddof=1)},
+        f"pass_at_{NUM_TRIES}_T0.8": np.asarray(tries).any(axis=0).mean(),
+        "answers_after_one_rewrite_of_greedy": _measure_rewrites(reasoner, critic, problems, greedy),
+    }
+
+
+def measure_critic(reasoner: Any, critic: Any, problems: Sequence[PocketProblem]) -> dict[str, Any]:
+    """Return the critic's figures on one sampled solution a problem, whole and partial."""
+    solutions = _sampled(reasoner, problems, 0.7, NUM_TRIES)
+    by_step = {}
+    for num_steps in range(1, 8):
+        longer = [place for place, steps in enumerate(solutions) if len(steps) > num_steps]
+        beginnings = [solutions[place][:num_steps] for place in longer]
+        by_step[num_steps] = asdict(critic_scores(critic, [problems[place] for place in longer], beginnings))
+    parts = partial(solutions, seed=SEEDS["partial"])
+    return {
+        "right_solutions": np.mean([judgement.is_right for judgement in judge_all(problems, solutions)]),
+        "whole": asdict(critic_scores(critic, problems, solutions)),
+        "partial": asdict(critic_scores(critic, problems, parts)),
+        "partial_by_num_steps": by_step,
+    }
+
+
+def wilson_interval(share: float, num: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a share (Wilson, 1927)."""
+    z = 1.96
+    middle = (share + z * z / (2 * num)) / (1 + z * z / num)
+    half = z / (1 + z * z / num) * (share * (1 - share) / num + z * z / (4 * num * num)) ** 0.5
+    return middle - half, middle + half
+
+
+def _measure_rewrites(
+    reasoner: Any, critic: Any, problems: Sequence[PocketProblem], greedy: Solutions
+) -> dict[str, float]:
+    """Return the share of solutions that are right after one rewrite, by whose critique it was shown."""
+    judgements = judge_all(problems, greedy)
+
+    def share(places: Sequence[int], critiques: Sequence[str]) -> float:
+        chosen, solutions = [problems[place] for place in places], [greedy[place] for place in places]
+        after = judge_all(chosen, rewrite_all(reasoner, chosen, solutions, critiques))
+        return float(np.mean([judgement.is_answer_right for judgement in after]))
+
+    wrong = [place for place, judgement in enumerate(judgements) if not judgement.is_answer_right]
+    right = [place for place, judgement in enumerate(judgements) if judgement.is_answer_right and judgement.is_right]
+    said = critic_words(critic, problems, greedy)
+    return {
+        "wrong, told by the oracle": share(wrong, [judgements[place].words for place in wrong]),
+        "wrong, told by the critic": share(wrong, [said[place] for place in wrong]),
+        "wrong, told that it is right": share(wrong, ["right"] * len(wrong)),
+        "right, told by the critic": share(right, [said[place] for place in right]),
+    }
+
+
+def _sampled(model: Any, problems: Sequence[PocketProblem], temperature: float, number: int) -> list[tuple[str, ...]]:
+    return solve_all(model, problems, temperature=temperature, seed=SEEDS["sampling"] + number)
+
+
+def _commit() -> str:
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    return asked.stdout.strip() if asked.returncode == 0 else "unknown"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_rounded(inner) for inner in value]
+    return round(float(value), 4) if isinstance(value, float | np.floating) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

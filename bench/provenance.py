@@ -1,0 +1,55 @@
+"""The closing line of every bench: what was measured, of which commit, with which versions, on what."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("numpy", "torch", "transformers")
+
+
+def print_report(bench: str, *, config: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+    """Print one JSON object as the last line of stdout."""
+    print(
+        json.dumps(
+            {
+                "bench": bench,
+                "commit": commit(),
+                "versions": versions(),
+                "hardware": hardware(),
+                "config": dict(config),
+                "results": dict(results),
+            },
+            default=str,
+        )
+    )
+
+
+def commit() -> str:
+    """Return the commit that is checked out, with ``+changes`` when files differ from it, or ``unknown``."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changes = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head}+changes" if changes.stdout.strip() else head
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what the figures depend on."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def hardware() -> dict[str, str | int | None]:
+    """Return what the figures were taken on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    cpu = names[0] if names else platform.processor()
+    return {"cpu": cpu, "num_cores": os.cpu_count(), "machine": platform.machine()}

@@ -1,0 +1,188 @@
+"""What does searching with a critic win over the same generated tokens spent otherwise?
+
+    python -m bench.search_gain --split test --num 1000 --seed 7 --budgets 150 300 --report bench/results/search_gain.md
+
+Every method answers the same pocket problems with the shipped reasoner and critic. Methods that can spend any number of
+tokens get each budget in turn: a problem's search ends with the trial that crosses it, so best-of-N and majority spend
+at least as much as the tree search, which may stop earlier. Greedy and the chains spend what they spend. The last line of
+stdout is one JSON object.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.provenance import commit, hardware, print_report, versions
+from critic_engine.data.problems import read_problems
+from critic_engine.engine import Engine
+from critic_engine.evaluation.metrics import Interval, paired_difference, share
+from critic_engine.parsing.answers import answers_match
+from critic_engine.pocket.problems import write_problems
+from critic_engine.types import ProblemRow
+
+FIXED = ("greedy", "critic_v", "mmc")
+BUDGETED = ("majority", "best_of_n", "mcts")
+UNBOUNDED_SAMPLES = "strategy.num_samples=1000"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one method did."""
+
+    method: str
+    budget: int | None
+    """Generated tokens a problem may spend; None for methods that end on their own."""
+    is_right: list[bool]
+    num_tokens: int
+    """Generated for all problems, reasoner and critic."""
+    num_failed: int
+    wall_s: float
+
+    @property
+    def name(self) -> str:
+        """Method and budget."""
+        return self.method if self.budget is None else f"{self.method} @{self.budget}"
+
+    @property
+    def accuracy(self) -> Interval:
+        """Share of problems answered right."""
+        return share(sum(self.is_right), len(self.is_right))
+
+    @property
+    def tokens_per_problem(self) -> float:
+        """Mean of the generated tokens."""
+        return self.num_tokens / len(self.is_right)
+
+
+def run(method: str, rows: Sequence[ProblemRow], budget: int | None, overrides: Sequence[str]) -> Outcome:
+    """Return how ``method`` does on ``rows``."""
+    changes = [*overrides, f"budget.max_tokens={budget}"] if budget is not None else list(overrides)
+    if budget is not None and method in ("majority", "best_of_n"):
+        changes.append(UNBOUNDED_SAMPLES)
+    with Engine(method, overrides=changes) as engine:
+        engine.load()
+        start_s = time.perf_counter()
+        answers = list(engine.solve_many(rows))
+        wall_s = time.perf_counter() - start_s
+    is_right = [
+        answer.answer is not None and answers_match(answer.answer, row.reference_answer or "", row.problem.choices)
+        for answer, row in zip(answers, rows, strict=True)
+    ]
+    num_failed = sum(answer.status == "failed" for answer in answers)
+    return Outcome(method, budget, is_right, sum(answer.num_tokens for answer in answers), num_failed, wall_s)
+
+
+def load_rows(args: argparse.Namespace) -> list[ProblemRow]:
+    """Return the pocket problems, through the same file format that users have."""
+    path = Path(args.problems)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_problems(path, split=args.split, num=args.num, seed=args.seed)
+    return [row for row in read_problems(path) if isinstance(row, ProblemRow)]
+
+
+def table(outcomes: Sequence[Outcome], seed: int) -> list[str]:
+    """Return a Markdown table; each method stands beside the tree search of the same budget, or of the lowest."""
+    lines = [
+        "| method | accuracy | 95 % interval | tokens a problem | failed | wall s | MCTS − it, at MCTS tokens |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for outcome in outcomes:
+        accuracy = outcome.accuracy
+        lines.append(
+            f"| {outcome.name} | {100 * accuracy.estimate:.1f} | {100 * accuracy.low:.1f} – {100 * accuracy.high:.1f}"
+            f" | {outcome.tokens_per_problem:.0f} | {outcome.num_failed} | {outcome.wall_s:.0f}"
+            f" | {_comparison(outcome, outcomes, seed)} |"
+        )
+    return lines
+
+
+def _comparison(outcome: Outcome, outcomes: Sequence[Outcome], seed: int) -> str:
+    """Compare with the same budget's tree search; a method without a budget with the cheapest one."""
+    searches = [other for other in outcomes if other.method == "mcts"]
+    same = [other for other in searches if other.budget == outcome.budget] or searches[:1]
+    if outcome.method == "mcts" or not same:
+        return ""
+    gain = paired_difference(same[0].is_right, outcome.is_right, seed=seed)
+    points = f"{100 * gain.estimate:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    return f"{points} at {same[0].tokens_per_problem:.0f}"
+
+
+def verdict(outcomes: Sequence[Outcome], seed: int) -> list[str]:
+    """Say in words, for each budget, whether the tree search beat the other ways to spend it."""
+    lines = []
+    for ours in (outcome for outcome in outcomes if outcome.method == "mcts"):
+        for theirs in outcomes:
+            if theirs.budget != ours.budget or theirs is ours:
+                continue
+            gain = paired_difference(ours.is_right, theirs.is_right, seed=seed)
+            word = "helped" if gain.low > 0 else "did not help" if gain.estimate <= 0 else "may have helped"
+            points = f"{100 * gain.estimate:+.1f} points"
+            lines.append(f"- At {ours.budget} tokens searching {word} against {theirs.method}: {points}.")
+    return lines
+
+
+def parse_args() -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--split", choices=("train", "dev", "test"), default="dev", help="tune on dev, report test")
+    parser.add_argument("--num", type=int, default=1000, help="problems")
+    parser.add_argument("--seed", type=int, default=7, help="of the problems")
+    parser.add_argument("--budgets", type=int, nargs="+", default=[150, 300], help="generated tokens a problem")
+    parser.add_argument("--methods", nargs="+", choices=FIXED + BUDGETED, default=list(FIXED + BUDGETED))
+    parser.add_argument("--set", dest="overrides", action="append", default=[], help="section.field=value, all methods")
+    parser.add_argument("--set-mcts", action="append", default=[], help="section.field=value, the tree search only")
+    parser.add_argument("--problems", default="runs/search_gain.jsonl", help="where the problems file is written")
+    parser.add_argument("--report", type=Path, help="write the table and its commands to this Markdown file")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run all methods, and print a table and the JSON line."""
+    args = parse_args()
+    rows = load_rows(args)
+    outcomes = []
+    for method in args.methods:
+        for budget in args.budgets if method in BUDGETED else [None]:
+            extra = args.set_mcts if method == "mcts" else []
+            outcomes.append(run(method, rows, budget, [*args.overrides, *extra]))
+            print(outcomes[-1].name, outcomes[-1].accuracy, outcomes[-1].tokens_per_problem, flush=True)
+    lines = [*table(outcomes, args.seed), "", *verdict(outcomes, args.seed)]
+    print("\n".join(lines))
+    if args.report is not None:
+        write_report(args, lines)
+    results = {
+        outcome.name: {
+            "accuracy": outcome.accuracy.estimate,
+            "interval_95": [outcome.accuracy.low, outcome.accuracy.high],
+            "tokens_per_problem": outcome.tokens_per_problem,
+            "num_failed": outcome.num_failed,
+            "wall_s": round(outcome.wall_s, 1),
+        }
+        for outcome in outcomes
+    }
+    print_report("search_gain", config=vars(args), results=results)
+
+
+def write_report(args: argparse.Namespace, lines: Sequence[str]) -> None:
+    """Write the table with what it needs to be trusted."""
+    budgets = " ".join(str(budget) for budget in args.budgets)
+    command = (
+        f"python -m bench.search_gain --split {args.split} --num {args.num} --seed {args.seed} --budgets {budgets}"
+    )
+    head = [
+        "# What searching with a critic wins at equal generated tokens",
+        "",
+        f"Command: `{command}`",
+        "",
+        f"Commit {commit()}; {hardware()}; {versions()}. Run seed 0, problems seed {args.seed}; intervals are",
+        "Wilson's for accuracies and the paired percentile bootstrap over problems for differences.",
+        "",
+    ]
+    args.report.parent.mkdir(parents=True, exist_ok=True)
+    args.report.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

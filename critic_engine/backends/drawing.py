@@ -1,0 +1,176 @@
+"""Drawing a batch of rows with a model: padding, generating, reading the samples back, and halving what fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from critic_engine.backends.batching import Row
+from critic_engine.backends.checkpoint import Checkpoint
+from critic_engine.backends.sampling import RowSampler
+from critic_engine.backends.stopping import RowStopper, cut_at_stop, decode_after
+from critic_engine.errors import GenerationError
+from critic_engine.types import Sample, TokenLogprob
+
+if TYPE_CHECKING:
+    import torch
+
+_logger = logging.getLogger(__name__)
+
+
+class BatchDrawer:
+    """Draws batches with one checkpoint. Use it from one thread only."""
+
+    def __init__(self, checkpoint: Checkpoint, *, is_closing: threading.Event) -> None:
+        """Draw with ``checkpoint`` until ``is_closing`` is set, which ends a batch within one token."""
+        self._checkpoint = checkpoint
+        self._is_closing = is_closing
+        self._token_texts: dict[int, str] = {}
+
+    def draw(self, rows: Sequence[Row]) -> list[Sample | GenerationError]:
+        """Return a sample or an error for each row; a batch that fails is halved, so that only its bad rows fail."""
+        try:
+            return list(self._draw(rows))
+        except Exception as error:
+            failure = _failure(error)
+        # Outside the handler the traceback is gone, and with it the tensors of the batch that failed.
+        if len(rows) == 1 or self._is_closing.is_set():
+            return [failure] * len(rows)
+        _logger.warning("a batch of %d rows failed and is halved: %s", len(rows), failure)
+        if failure.is_retryable:
+            self._free_memory()
+        middle = len(rows) // 2
+        return [*self.draw(rows[:middle]), *self.draw(rows[middle:])]
+
+    def _draw(self, rows: Sequence[Row]) -> list[Sample]:
+        import torch
+
+        model = self._checkpoint.model
+        sampler = RowSampler(rows, model.device)
+        stopper = RowStopper(
+            rows,
+            self._checkpoint.tokenizer,
+            end_token_ids=self._checkpoint.end_token_ids,
+            is_closing=self._is_closing,
+        )
+        with torch.inference_mode():
+            output = model.generate(
+                **self._collate(rows),
+                max_new_tokens=max(row.sampling.max_tokens for row in rows),
+                do_sample=False,
+                use_cache=True,
+                logits_processor=[sampler],
+                stopping_criteria=[stopper],
+            )
+        if self._is_closing.is_set():
+            raise GenerationError("the generator was closed while it answered", is_retryable=True)
+        return self._read_samples(rows, output, sampler, stopper)
+
+    def _collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+        """Return the model's inputs, shape (rows, tokens), padded on the left."""
+        import torch
+
+        width = max(len(row.prompt.token_ids) for row in rows)
+        pads = [width - len(row.prompt.token_ids) for row in rows]
+        pad_id = self._checkpoint.pad_token_id
+        ids = [[pad_id] * pad + row.prompt.token_ids for pad, row in zip(pads, rows, strict=True)]
+        inputs = {
+            "input_ids": torch.tensor(ids),
+            "attention_mask": torch.tensor([[0] * pad + [1] * (width - pad) for pad in pads]),
+        }
+        for name in rows[0].prompt.token_tensors:
+            tensors = [row.prompt.token_tensors[name] for row in rows]
+            padded = [torch.nn.functional.pad(t, (pad, 0)) for t, pad in zip(tensors, pads, strict=True)]
+            inputs[name] = torch.cat(padded)
+        for name in rows[0].prompt.image_tensors:
+            inputs[name] = torch.cat([row.prompt.image_tensors[name] for row in rows])
+        model = self._checkpoint.model
+        return {
+            name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else None)
+            for name, tensor in inputs.items()
+        }
+
+    def _read_samples(
+        self, rows: Sequence[Row], output: torch.Tensor, sampler: RowSampler, stopper: RowStopper
+    ) -> list[Sample]:
+        num_prompt_tokens = max(len(row.prompt.token_ids) for row in rows)
+        generated = output[:, num_prompt_tokens:].tolist()
+        logprobs = _RowLogprobs(sampler)
+        samples = []
+        for index, row in enumerate(rows):
+            ids = generated[index][: stopper.lengths[index]]
+            is_ended = ids[-1] in self._checkpoint.end_token_ids
+            text = decode_after(self._checkpoint.tokenizer, row.prompt.context_ids, ids[:-1] if is_ended else ids)
+            text, stop = cut_at_stop(text, row.sampling.stop)
+            num_top = row.sampling.num_top_logprobs
+            samples.append(
+                Sample(
+                    text=text,
+                    num_tokens=len(ids),
+                    finish_reason="stop" if is_ended or stop is not None else "length",
+                    stop=stop,
+                    tokens=None if num_top is None else self._token_logprobs(logprobs, index, ids, num_top),
+                )
+            )
+        return samples
+
+    def _token_logprobs(
+        self, logprobs: _RowLogprobs, index: int, ids: list[int], num_top: int
+    ) -> tuple[TokenLogprob, ...]:
+        return tuple(
+            TokenLogprob(
+                text=self._token_text(token),
+                logprob=logprobs.drawn[index][step],
+                top=tuple((self._token_text(other), logprob) for other, logprob in logprobs.top(index, step, num_top)),
+            )
+            for step, token in enumerate(ids)
+        )
+
+    def _token_text(self, token: int) -> str:
+        text = self._token_texts.get(token)
+        if text is None:
+            text = self._token_texts[token] = str(self._checkpoint.tokenizer.decode([token]))
+        return text
+
+    def _free_memory(self) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+class _RowLogprobs:
+    """The sampler's records on the host, row by row."""
+
+    def __init__(self, sampler: RowSampler) -> None:
+        import torch
+
+        self.drawn: list[list[float]] = torch.cat(sampler.logprobs, dim=1).tolist() if sampler.logprobs else []
+        self._logprobs: list[list[list[float]]] = []
+        self._tokens: list[list[list[int]]] = []
+        if sampler.logprobs:
+            self._logprobs = torch.stack(sampler.top_logprobs, dim=1).tolist()
+            self._tokens = torch.stack(sampler.top_tokens, dim=1).tolist()
+
+    def top(self, index: int, step: int, num_top: int) -> list[tuple[int, float]]:
+        return list(zip(self._tokens[index][step][:num_top], self._logprobs[index][step][:num_top], strict=True))
+
+
+def _failure(error: Exception) -> GenerationError:
+    if isinstance(error, GenerationError):
+        return error
+    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    if _is_out_of_memory(error):
+        return GenerationError(f"the model ran out of memory; lower max_batch_size: {reason}", is_retryable=True)
+    return GenerationError(f"the model failed: {type(error).__name__}: {reason}")
+
+
+def _is_out_of_memory(error: Any) -> bool:
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)

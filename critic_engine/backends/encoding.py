@@ -1,0 +1,174 @@
+"""Turning a request into what a model reads: token ids, and image tensors that are prepared once an image."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from critic_engine.backends.checkpoint import Checkpoint
+from critic_engine.errors import ContextOverflowError, GenerationError
+from critic_engine.types import GenerationRequest, Image, Message
+
+_DIGEST = "critic_engine_digest"
+_NUM_CONTEXT_TOKENS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """One encoded request."""
+
+    token_ids: list[int]
+    """The whole chat, image tokens and prefix included."""
+    context_ids: list[int]
+    """The last tokens of the prefix, which decoding what follows depends on; empty without a prefix."""
+    token_tensors: Mapping[str, Any] = field(default_factory=dict)
+    """Further tensors with one entry a token, shape (1, tokens)."""
+    image_tensors: Mapping[str, Any] = field(default_factory=dict)
+    """Tensors that are joined along their first axis when prompts are batched."""
+
+    @property
+    def signature(self) -> tuple[Any, ...]:
+        """Prompts of equal signatures can stand in one batch."""
+        shapes = ((name, tuple(tensor.shape[1:]), str(tensor.dtype)) for name, tensor in self.image_tensors.items())
+        return (tuple(sorted(self.token_tensors)), tuple(sorted(shapes)))
+
+
+class PromptEncoder:
+    """Encodes requests for one checkpoint. Use it from one thread only."""
+
+    def __init__(self, checkpoint: Checkpoint, *, max_image_cache_bytes: int = 256 * 2**20) -> None:
+        """Take over the processor, and remember at most that much of prepared images."""
+        self._checkpoint = checkpoint
+        self._processor = checkpoint.processor
+        if checkpoint.has_vision:
+            self._processor = copy.copy(checkpoint.processor)
+            self._processor.image_processor = ImageMemory(
+                checkpoint.processor.image_processor, max_bytes=max_image_cache_bytes
+            )
+
+    def encode(self, request: GenerationRequest) -> Prompt:
+        """Return the encoded prompt.
+
+        Raises:
+            ContextOverflowError: prompt and ``max_tokens`` do not fit the model's context.
+            GenerationError: the chat cannot be rendered or its images cannot be read.
+        """
+        images = [image for message in request.messages for image in message.images]
+        if images and not self._checkpoint.has_vision:
+            raise GenerationError("the request has images, but the model reads text only; choose one that sees")
+        try:
+            prompt = self._encode(request, images)
+        except Exception as error:
+            raise GenerationError(f"the prompt cannot be encoded: {' '.join(str(error).split())}") from error
+        self._check_length(len(prompt.token_ids), request.sampling.max_tokens)
+        return prompt
+
+    def _encode(self, request: GenerationRequest, images: list[Image]) -> Prompt:
+        # The prefix goes behind the generation prompt, where the model itself would have written it. Rendering it as a
+        # message to be continued loses its last newline in every template that trims, and what a template puts before
+        # the assistant's words (such as an opened thought) may differ between the two.
+        chat = [_chat_turn(message, self._checkpoint.has_vision) for message in request.messages]
+        text = self._processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) + request.prefix
+        if not self._checkpoint.has_vision:
+            tensors = {"input_ids": [self._checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"]]}
+        else:
+            bos = self._checkpoint.tokenizer.bos_token
+            tensors = self._processor(
+                text=[text],
+                images=[_lazy_picture(image) for image in images] or None,
+                add_special_tokens=not (bos and text.startswith(bos)),
+                return_tensors="pt",
+            )
+        return _split_tensors(tensors, has_prefix=bool(request.prefix))
+
+    def _check_length(self, num_prompt_tokens: int, max_tokens: int) -> None:
+        limit = self._checkpoint.max_context_tokens
+        if limit is not None and num_prompt_tokens + max_tokens > limit:
+            raise ContextOverflowError(
+                f"the prompt has {num_prompt_tokens} tokens and max_tokens is {max_tokens}, together more than the "
+                f"model's context of {limit}; lower max_tokens or shorten the prompt",
+                num_prompt_tokens=num_prompt_tokens,
+                max_context_tokens=limit,
+            )
+
+
+class ImageMemory:
+    """An image processor that prepares each set of images once, and forgets the least recently used."""
+
+    def __init__(self, image_processor: Any, *, max_bytes: int) -> None:
+        """Stand in for ``image_processor``, whose attributes remain readable here."""
+        self._image_processor = image_processor
+        self._max_bytes = max_bytes
+        self._num_bytes = 0
+        self._prepared: OrderedDict[str, Any] = OrderedDict()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the attribute of the image processor behind."""
+        if name.startswith("__") or name == "_image_processor":
+            raise AttributeError(name)
+        return getattr(self._image_processor, name)
+
+    def __call__(self, images: Any, **options: Any) -> Any:
+        """Return what the image processor makes of ``images``, pictures in lists nested as the processor likes."""
+        digests = _map_pictures(images, lambda picture: picture.info[_DIGEST])
+        key = repr((digests, sorted(options.items(), key=str)))
+        if key not in self._prepared:
+            self._remember(key, self._image_processor(_map_pictures(images, _upright_rgb), **options))
+        self._prepared.move_to_end(key)
+        prepared = copy.copy(self._prepared[key])
+        self._forget()
+        return prepared
+
+    def _remember(self, key: str, prepared: Any) -> None:
+        self._prepared[key] = prepared
+        self._num_bytes += _num_bytes(prepared)
+
+    def _forget(self) -> None:
+        while self._num_bytes > self._max_bytes:
+            self._num_bytes -= _num_bytes(self._prepared.popitem(last=False)[1])
+
+
+def _chat_turn(message: Message, has_vision: bool) -> dict[str, Any]:
+    if not has_vision:
+        return {"role": message.role, "content": message.text}
+    parts: list[dict[str, str]] = [{"type": "image"} for _ in message.images]
+    return {"role": message.role, "content": [*parts, {"type": "text", "text": message.text}]}
+
+
+def _lazy_picture(image: Image) -> Any:
+    """Return the image unread, with its digest; it is decoded only when it has to be prepared."""
+    from PIL import Image as Pictures
+
+    picture = Pictures.open(io.BytesIO(image.data))
+    picture.info[_DIGEST] = image.digest
+    return picture
+
+
+def _upright_rgb(picture: Any) -> Any:
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(picture).convert("RGB")
+
+
+def _map_pictures(images: Any, change: Any) -> Any:
+    return [_map_pictures(image, change) for image in images] if isinstance(images, list | tuple) else change(images)
+
+
+def _num_bytes(prepared: Mapping[str, Any]) -> int:
+    return sum(int(getattr(tensor, "nbytes", 0)) for tensor in prepared.values())
+
+
+def _split_tensors(tensors: Mapping[str, Any], *, has_prefix: bool) -> Prompt:
+    token_ids = [int(token) for token in tensors["input_ids"][0]]
+    rest = {name: tensor for name, tensor in tensors.items() if name not in ("input_ids", "attention_mask")}
+    token_tensors = {name: tensor for name, tensor in rest.items() if tuple(tensor.shape) == (1, len(token_ids))}
+    return Prompt(
+        token_ids=token_ids,
+        context_ids=token_ids[-_NUM_CONTEXT_TOKENS:] if has_prefix else [],
+        token_tensors=token_tensors,
+        image_tensors={name: tensor for name, tensor in rest.items() if name not in token_tensors},
+    )

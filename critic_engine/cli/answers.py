@@ -1,0 +1,78 @@
+"""What is printed of answers: rows as they come, a summary, and the problems that failed."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import click
+
+from critic_engine.cli.text import json_line, one_line, printable
+from critic_engine.types import Answer
+
+_NUM_FAILED_SHOWN = 20
+
+
+@dataclass
+class Tally:
+    """Counts answers as they pass."""
+
+    num_answered: int = 0
+    num_failed: int = 0
+    num_tokens: int = 0
+    failed: list[str] = field(default_factory=list)
+    """The first of them, each with its reason, in one line."""
+
+    def count(self, answer: Answer) -> None:
+        """Add one answer."""
+        self.num_tokens += answer.num_tokens
+        if answer.status == "answered":
+            self.num_answered += 1
+            return
+        self.num_failed += 1
+        if self.num_failed <= _NUM_FAILED_SHOWN:
+            self.failed.append(f"{one_line(answer.id, max_chars=80)}: {one_line(answer.error or '', max_chars=300)}")
+
+    def report(self, *, where: Path | None) -> int:
+        """Print the problems that failed and a summary on stderr; return the exit code that tells of them.
+
+        Args:
+            where: The file that holds the rows; None when they went to stdout.
+        """
+        for line in self.failed:
+            click.echo(f"failed: {line}", err=True)
+        if self.num_failed > len(self.failed):
+            click.echo(f"failed: {self.num_failed - len(self.failed)} more; see {where or 'the rows'}", err=True)
+        place = "" if where is None else f": {where}"
+        click.echo(f"{self.summary()}{place}", err=True)
+        return int(self.num_failed > 0)
+
+    def summary(self) -> str:
+        """Return one line for a person."""
+        num = self.num_answered + self.num_failed
+        return f"answered {self.num_answered} of {num}, {self.num_failed} failed, {self.num_tokens:,} tokens"
+
+    def fields(self) -> dict[str, object]:
+        """Return the counts for a program."""
+        return {"num_answered": self.num_answered, "num_failed": self.num_failed, "num_tokens": self.num_tokens}
+
+
+def answer_row(answer: Answer) -> str:
+    """Return an answer as a row of ``answers.jsonl``."""
+    return json_line(asdict(answer))
+
+
+def print_answer(answer: Answer, *, is_json: bool) -> int:
+    """Print the answer to one question on stdout and what it took on stderr; return the exit code."""
+    is_failed = answer.status == "failed"
+    if is_json:
+        click.echo(answer_row(answer))
+    elif answer.answer is not None:
+        click.echo(printable(answer.answer))
+        click.echo(_cost(answer), err=True)
+    if is_failed:
+        click.echo(f"error: {one_line(answer.error or 'there is no answer')}", err=True)
+    return int(is_failed)
+
+
+def _cost(answer: Answer) -> str:
+    value = "unknown" if answer.value is None else f"{answer.value:.2f}"
+    return f"value {value}, {answer.num_tokens:,} tokens, {answer.num_simulations} simulations, {answer.wall_s:.1f} s"

@@ -1,0 +1,86 @@
+"""What every command shares: ``--verbose``, ``--debug``, and logging that is set up before its body runs."""
+
+import logging
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from critic_engine.cli.text import one_line
+
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+@dataclass
+class Settings:
+    """How the program talks, as its command found it on the command line."""
+
+    verbosity: int = 0
+    """0 shows warnings, 1 what is done, 2 everything."""
+    is_debug: bool = False
+    """Whether an error shows its traceback."""
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C stopped a command that has something to say about it."""
+
+    exit_code = 130
+
+
+class EngineCommand(click.Command):
+    """A command with ``-v`` and ``--debug``, which sets up logging first."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Add the two options after the command's own."""
+        super().__init__(*args, **kwargs)
+        self.params += [
+            click.Option(
+                ["-v", "--verbose"],
+                count=True,
+                expose_value=False,
+                callback=_set_verbosity,
+                help="Say more on stderr; twice for everything.",
+            ),
+            click.Option(
+                ["--debug"],
+                is_flag=True,
+                expose_value=False,
+                callback=_set_debug,
+                help="Show the traceback of an error.",
+            ),
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Set up logging, then run the command."""
+        _configure_logging(ctx.ensure_object(Settings).verbosity)
+        return super().invoke(ctx)
+
+
+class _StderrHandler(logging.Handler):
+    """Writes records in one line each, above a progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = one_line(record.getMessage())
+        click.echo(f"{record.levelname.lower()}: {text}", err=True)
+
+
+def _configure_logging(verbosity: int) -> None:
+    logger = logging.getLogger("critic_engine")
+    logger.handlers[:] = [_StderrHandler()]
+    logger.setLevel(_LEVELS[min(verbosity, len(_LEVELS) - 1)])
+    if verbosity == 0:
+        warnings.simplefilter("ignore")
+        # Read by the libraries when a command imports them; what the user has set stands.
+        for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_VERBOSITY"):
+            os.environ.setdefault(name, "error")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def _set_verbosity(ctx: click.Context, _: click.Parameter, value: int) -> None:
+    ctx.ensure_object(Settings).verbosity = value
+
+
+def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.ensure_object(Settings).is_debug = value

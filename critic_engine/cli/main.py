@@ -1,0 +1,114 @@
+"""The ``critic-engine`` program: its commands by name, and how an error becomes one line and an exit code."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+import click
+
+from critic_engine.cli.command import Interrupted, Settings
+from critic_engine.cli.text import one_line
+from critic_engine.errors import ConfigError, CriticEngineError, ModelLoadError, ProblemError, RunError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+_COMMANDS = {
+    "solve": "critic_engine.cli.solve",
+    "resume": "critic_engine.cli.resume",
+    "doctor": "critic_engine.cli.doctor",
+    "pocket": "critic_engine.cli.pocket",
+}
+_USAGE_ERRORS = (
+    ConfigError,
+    RunError,
+    ProblemError,
+    ModelLoadError,
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
+
+
+class _LazyGroup(click.Group):
+    """Imports the module of a command when the command is asked for; each names its command ``command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(_COMMANDS[cmd_name]).command
+        return command
+
+
+_EPILOG = """\b
+Examples:
+  critic-engine pocket make --split test --num 100 --seed 7 --out problems.jsonl
+  critic-engine solve problems.jsonl --run runs/a
+  critic-engine resume runs/a
+  critic-engine solve --question "how many red shapes are there ?" --image board.png
+"""
+
+
+@click.group(
+    cls=_LazyGroup,
+    epilog=_EPILOG,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="critic-engine")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Reason with a critic inside a tree search, about images and text."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 1 some problems failed, 2 wrong usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        _print_anything_on(stream)
+    settings = Settings()
+    try:
+        result = cli.main(arguments, prog_name="critic-engine", standalone_mode=False, obj=settings)
+    except Exception as error:
+        if settings.is_debug and not isinstance(error, click.ClickException | click.Abort):
+            raise
+        return _report(error)
+    return result if isinstance(result, int) else 0
+
+
+def _print_anything_on(stream: TextIO) -> None:
+    """Make a terminal of another encoding show what it lacks as escapes; printing an answer must not fail."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _report(error: Exception) -> int:
+    """Print what went wrong in one line and return the exit code for it."""
+    match error:
+        case click.Abort():
+            click.echo("interrupted", err=True)
+            return EXIT_INTERRUPTED
+        case Interrupted():
+            click.echo(one_line(error.format_message()), err=True)
+            return EXIT_INTERRUPTED
+        case click.UsageError(ctx=click.Context() as context):
+            message = f"{error.format_message()} See '{context.command_path} --help'."
+        case click.ClickException():
+            message = error.format_message()
+        case OSError():
+            message = f"{error.filename or 'input or output'}: {error.strerror or error}"
+        case CriticEngineError():
+            message = str(error)
+        case _:
+            message = f"unexpected {type(error).__name__}: {error}; --debug shows the traceback"
+    click.echo(f"error: {one_line(message)}", err=True)
+    return EXIT_USAGE if isinstance(error, (*_USAGE_ERRORS, click.ClickException)) else EXIT_FAILED

@@ -1,0 +1,58 @@
+"""``critic-engine pocket make``: write problems of the pocket world."""
+
+from pathlib import Path
+
+import click
+
+from critic_engine.cli.command import EngineCommand
+
+_EPILOG = """\b
+Examples:
+  critic-engine pocket make --split test --num 100 --seed 7 --out problems.jsonl
+  critic-engine solve problems.jsonl --run runs/a
+"""
+
+
+@click.group("pocket", epilog=_EPILOG, short_help="Write problems of the pocket world.")
+def command() -> None:
+    """Problems of the pocket world: boards of coloured shapes and questions about them."""
+
+
+@command.command("make", cls=EngineCommand, epilog=_EPILOG)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "dev", "test"]),
+    default="test",
+    show_default=True,
+    help="Splits share no board.",
+)
+@click.option(
+    "--num", type=click.IntRange(min=1), metavar="N", default=100, show_default=True, help="How many problems."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="The same seed, the same problems.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The .jsonl file to write; one that exists is replaced when the new one is whole.",
+)
+def make(split: str, num: int, seed: int, out: Path) -> None:
+    """Write problems with their images and reference answers as JSON lines."""
+    if out.suffix != ".jsonl":
+        raise click.BadParameter(f"{out} must end in .jsonl", param_hint="--out")
+    from critic_engine.pocket.problems import write_problems
+
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    try:
+        write_problems(unfinished, split=split, num=num, seed=seed)
+        unfinished.replace(out)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    click.echo(f"wrote {num} problems to {out}", err=True)

@@ -1,0 +1,107 @@
+"""How far a run is, on stderr: a bar in a terminal, a line every few seconds elsewhere."""
+
+import sys
+import time
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from critic_engine.runner import Progress as RunProgress
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+def show_progress() -> "ProgressBar | ProgressLines":
+    """Return what fits stderr; enter it, and call it with each progress."""
+    return ProgressBar(Console(stderr=True)) if sys.stderr.isatty() else ProgressLines()
+
+
+class _Pace:
+    """Tells how long the rest will take from how long this session's part took."""
+
+    def __init__(self) -> None:
+        self._num_before: int | None = None
+
+    def describe(self, progress: RunProgress) -> str:
+        """Return tokens, tokens a second, and the time left."""
+        elapsed_s = max(progress.elapsed_s, 1e-9)
+        text = f"{progress.num_tokens:,} tokens, {progress.num_tokens / elapsed_s:,.0f} tokens/s"
+        if progress.num_failed:
+            text = f"{progress.num_failed} failed, {text}"
+        left_s = self._left_s(progress)
+        return text if left_s is None else f"{text}, {_duration(left_s)} left"
+
+    def _left_s(self, progress: RunProgress) -> float | None:
+        if self._num_before is None and progress.num_tokens:
+            self._num_before = progress.num_done  # what earlier sessions did came at once and says nothing of the pace
+        num_done = progress.num_done - (self._num_before or 0)
+        if not num_done or not progress.num_tokens:
+            return None
+        return progress.elapsed_s / num_done * (progress.num_total - progress.num_done)
+
+
+class ProgressBar(AbstractContextManager["ProgressBar"]):
+    """A bar that is redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        """Draw on ``console``."""
+        self._bar = Progress(
+            TextColumn("solving"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[pace]}", markup=False),
+            console=console,
+        )
+        self._task = self._bar.add_task("solving", total=None, pace="")
+        self._pace = _Pace()
+
+    def __call__(self, progress: RunProgress) -> None:
+        """Show ``progress``; any thread may call."""
+        self._bar.update(
+            self._task, completed=progress.num_done, total=progress.num_total, pace=self._pace.describe(progress)
+        )
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last state on the screen."""
+        self._bar.stop()
+
+
+class ProgressLines(AbstractContextManager["ProgressLines"]):
+    """A line now and then, for logs."""
+
+    def __init__(self) -> None:
+        """Wait a few seconds before the first line."""
+        self._last_s = time.monotonic()
+        self._pace = _Pace()
+
+    def __call__(self, progress: RunProgress) -> None:
+        """Print ``progress`` if the last line is some seconds old."""
+        pace = self._pace.describe(progress)
+        if time.monotonic() - self._last_s < _SECONDS_BETWEEN_LINES:
+            return
+        self._last_s = time.monotonic()
+        click.echo(f"{progress.num_done} of {progress.num_total} problems, {pace}", err=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave nothing behind."""
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

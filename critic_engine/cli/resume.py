@@ -1,0 +1,35 @@
+"""``critic-engine resume``: go on with a run that was stopped."""
+
+from pathlib import Path
+
+import click
+
+from critic_engine.cli.command import EngineCommand
+from critic_engine.cli.options import placement_options, placement_overrides
+
+_EPILOG = """\b
+Examples:
+  critic-engine resume runs/a
+  critic-engine resume runs/a --device cuda:1
+"""
+
+
+@click.command("resume", cls=EngineCommand, epilog=_EPILOG, short_help="Go on with a run that was stopped.")
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@placement_options
+@click.option("--json", "is_json", is_flag=True, help="Print the summary as JSON on stdout.")
+def command(run: Path, device: str | None, dtype: str | None, is_json: bool) -> int:
+    """Go on with the run in the folder RUN, inside the trees where it stopped, by the config it was started with."""
+    from critic_engine.cli.progress import show_progress
+    from critic_engine.cli.running import follow_run, report_run
+    from critic_engine.engine import Engine
+    from critic_engine.errors import RunError
+
+    config = run / "config.yaml"
+    if not config.is_file():
+        raise RunError(f"{run} holds no run; start one with 'critic-engine solve PROBLEMS --run {run}'")
+    with Engine(config, overrides=placement_overrides(device=device, dtype=dtype)) as engine:
+        engine.load()
+        with show_progress() as progress:
+            tally = follow_run(engine.resume(run, on_progress=progress), run)
+    return report_run(tally, run, is_json=is_json)

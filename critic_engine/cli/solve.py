@@ -1,0 +1,203 @@
+"""``critic-engine solve``: one question, or a file of problems."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from critic_engine.cli.command import EngineCommand, Interrupted
+from critic_engine.cli.options import (
+    engine_options,
+    model_overrides,
+    override,
+    placement_options,
+    placement_overrides,
+)
+
+if TYPE_CHECKING:
+    from critic_engine.engine import Engine
+    from critic_engine.types import FailedRow, Problem, ProblemRow
+
+_EPILOG = """\b
+Examples:
+  critic-engine solve problems.jsonl --config mcts --run runs/a
+  critic-engine solve problems.jsonl --limit 10 --out answers.jsonl
+  critic-engine solve --question "how many red shapes are there ?" --image board.png
+  critic-engine solve --question "Which is larger?" --choice 9.8 --choice 9.11 --json
+  critic-engine solve problems.jsonl --run runs/b --set budget.max_tokens=800 --seed 7
+  critic-engine solve problems.jsonl --run runs/c --reasoner Qwen/Qwen2.5-VL-7B-Instruct \\
+      --critic Qwen/Qwen2.5-VL-7B-Instruct --device cuda
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The command line of one call."""
+
+    problems: Path | None
+    question: str | None
+    images: tuple[str, ...]
+    choices: tuple[str, ...]
+    config: str
+    settings: tuple[str, ...]
+    reasoner: str | None
+    critic: str | None
+    seed: int | None
+    device: str | None
+    dtype: str | None
+    run: Path | None
+    limit: int | None
+    image_root: Path | None
+    out: Path | None
+    is_json: bool
+    is_streamed: bool | None
+
+    def check(self) -> None:
+        """Refuse options that do not go together."""
+        if (self.problems is None) == (self.question is None):
+            raise click.UsageError("give either a problems file or --question.")
+        only_for_file = {"--run": self.run, "--limit": self.limit, "--image-root": self.image_root, "--out": self.out}
+        only_for_question = {"--image": self.images, "--choice": self.choices, "--stream": self.is_streamed}
+        is_file = self.problems is not None
+        for name, value in (only_for_question if is_file else only_for_file).items():
+            if value:
+                raise click.UsageError(f"{name} goes with {'--question' if is_file else 'a problems file'} only.")
+        if self.run is not None and self.out is not None:
+            raise click.UsageError(f"--out goes without --run only; a run writes its rows to {self.run}/answers.jsonl.")
+        if self.out is not None and self.out.exists():
+            raise click.UsageError(f"--out {self.out} exists; name a new file.")
+
+    def overrides(self) -> list[str]:
+        """Return the changes to the config, the explicit ``--set`` last."""
+        seed = [] if self.seed is None else [override("run.seed", self.seed)]
+        models = model_overrides(reasoner=self.reasoner, critic=self.critic)
+        return [*models, *placement_overrides(device=self.device, dtype=self.dtype), *seed, *self.settings]
+
+
+@click.command("solve", cls=EngineCommand, epilog=_EPILOG, short_help="Answer one question or a file of problems.")
+@click.argument("problems", required=False, type=click.Path(path_type=Path))
+@click.option("--question", metavar="TEXT", help="One question, instead of a file.")
+@click.option("--image", "images", multiple=True, metavar="PATH", help="An image it is about; may be repeated.")
+@click.option("--choice", "choices", multiple=True, metavar="TEXT", help="One of its choices; may be repeated.")
+@engine_options
+@placement_options
+@click.option(
+    "--run", type=click.Path(path_type=Path), metavar="DIR", help="Keep the run in a new folder, to resume it."
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows of the file.")
+@click.option(
+    "--image-root",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="What image paths in the file are relative to and may not leave; the file's folder.",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows there, not to stdout.")
+@click.option(
+    "--json", "is_json", is_flag=True, help="Print JSON: the answer to one question, or the summary of a run."
+)
+@click.option("--stream/--no-stream", "is_streamed", default=None, help="Show a question's tree grow; terminals do.")
+def command(**options: Any) -> int:
+    """Answer one question, or each problem of a .jsonl, .csv or .parquet file.
+
+    A file's rows have a column `question` and, if need be, `images`, `choices` and `id`. Its answers go to stdout,
+    one line of JSON a problem, or with --run into a folder.
+    """
+    request = _Request(**options)
+    request.check()
+    if request.problems is None:
+        return _solve_question(request)
+    return _solve_file(request, request.problems)
+
+
+def _solve_question(request: _Request) -> int:
+    from critic_engine.cli.answers import print_answer
+    from critic_engine.cli.watch import watch_tree
+    from critic_engine.config import load_config
+    from critic_engine.engine import Engine
+
+    config = load_config(request.config, request.overrides())
+    problem = _problem(request, max_pixels=config.run.max_image_pixels)
+    is_streamed = sys.stderr.isatty() if request.is_streamed is None else request.is_streamed
+    with Engine(config) as engine:
+        engine.load()
+        with watch_tree(problem.question) if is_streamed else nullcontext() as watcher:
+            answer = engine.solve(problem, on_event=watcher)
+    return print_answer(answer, is_json=request.is_json)
+
+
+def _problem(request: _Request, *, max_pixels: int) -> Problem:
+    from critic_engine.data.images import load_image
+    from critic_engine.types import Problem
+
+    images = tuple(load_image(Path(image), max_pixels=max_pixels) for image in request.images)
+    try:
+        for text in (request.question or "", *request.choices):
+            text.encode()
+        return Problem(question=request.question or "", images=images, choices=request.choices, name="1")
+    except UnicodeEncodeError as error:
+        raise click.UsageError("--question and --choice must be UTF-8.") from error
+    except ValueError as error:
+        raise click.UsageError(f"--question: {error}.") from error
+
+
+def _solve_file(request: _Request, path: Path) -> int:
+    from critic_engine.config import load_config
+    from critic_engine.data.problems import read_problems
+    from critic_engine.engine import Engine
+
+    config = load_config(request.config, request.overrides())
+    problems = read_problems(path, max_pixels=config.run.max_image_pixels, image_root=request.image_root)
+    if request.run is not None:
+        _refuse_used(request.run)
+    with Engine(config) as engine:
+        engine.load()
+        rows = itertools.islice(problems, request.limit)
+        if request.run is None:
+            return _solve_to_rows(engine, rows, request.out)
+        return _solve_into_run(engine, rows, request.run, is_json=request.is_json)
+
+
+def _solve_to_rows(engine: Engine, rows: Iterator[ProblemRow | FailedRow], out: Path | None) -> int:
+    from critic_engine.cli.answers import Tally, answer_row
+    from critic_engine.cli.progress import show_progress
+    from critic_engine.cli.running import closing_answers
+
+    tally = Tally()
+    with click.open_file("-" if out is None else str(out), "w", encoding="utf-8") as file:
+        try:
+            with show_progress() as progress:
+                for answer in closing_answers(engine.solve_many(rows, on_progress=progress)):
+                    tally.count(answer)
+                    click.echo(answer_row(answer), file=file)
+        except KeyboardInterrupt as error:
+            num = tally.num_answered + tally.num_failed
+            raise Interrupted(f"interrupted; {num} rows were written, and --run DIR keeps all the work") from error
+    return tally.report(where=out)
+
+
+def _solve_into_run(engine: Engine, rows: Iterator[ProblemRow | FailedRow], run: Path, *, is_json: bool) -> int:
+    from critic_engine.cli.progress import show_progress
+    from critic_engine.cli.running import follow_run, report_run
+
+    with show_progress() as progress:
+        try:
+            answers = engine.solve_many(rows, run=run, on_progress=progress)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted while the problems were read in; run the same command again") from error
+        tally = follow_run(answers, run)
+    return report_run(tally, run, is_json=is_json)
+
+
+def _refuse_used(run: Path) -> None:
+    """Say now what the engine would say once the models are loaded."""
+    if (run / "answers.jsonl").exists():
+        from critic_engine.errors import RunError
+
+        raise RunError(f"{run} holds another run; go on with it by 'critic-engine resume {run}', or name a new folder")

@@ -1,0 +1,119 @@
+import contextlib
+import pickle
+import time
+
+import pydantic
+import pytest
+
+from critic_engine.errors import ParseError
+from critic_engine.parsing.critiques import CritiqueForm, ReadCritique, parse_critique
+
+BARE = CritiqueForm(verdict_label="", right="right", wrong="wrong", step_label="step")
+LABELLED = CritiqueForm(
+    verdict_label="Verdict:", right="right", wrong="wrong", step_label="First wrong step:", score_label="Score:"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("right", ReadCritique("right", None, None)),
+        (" Right.\n", ReadCritique("right", None, None)),
+        ("wrong step 2 : a1 is blue square", ReadCritique("wrong", 2, None)),
+        ("**WRONG** step 1", ReadCritique("wrong", 1, None)),
+        ("wrong", ReadCritique("wrong", None, None)),
+        ("right step 2", ReadCritique("right", None, None)),
+    ],
+)
+def test_bare_verdicts_are_read(text: str, read: ReadCritique) -> None:
+    assert parse_critique(text, BARE, num_steps=3) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("Verdict: right\nAll steps hold.\nScore: 0.9", ReadCritique("right", None, 0.9)),
+        ("Verdict: wrong\nFirst wrong step: 2\nIt says 3.\nScore: 0.1", ReadCritique("wrong", 2, 0.1)),
+        ("**Verdict:** Wrong.\n**First wrong step:** [2]\n**Score:** 20%", ReadCritique("wrong", 2, 0.2)),
+        ("Let me see.\n\nverdict : WRONG\nfirst wrong step = #3\nscore = 3/10", ReadCritique("wrong", 3, 0.3)),
+        ("Verdict: wrong\nFirst wrong step: none\n2 apples", ReadCritique("wrong", None, None)),
+        ('"Verdict: right or wrong"\nVerdict: wrong', ReadCritique("wrong", None, None)),
+        ("Verdict: right/wrong\nVerdict: right", ReadCritique("right", None, None)),
+        ("Verdict: right\nScore: .75\nScore: 0.8", ReadCritique("right", None, 0.8)),
+    ],
+)
+def test_labelled_verdicts_are_read(text: str, read: ReadCritique) -> None:
+    assert parse_critique(text, LABELLED, num_steps=3) == read
+
+
+@pytest.mark.parametrize("step", ["0", "4", "99999", "1" * 5000, "-"])
+def test_a_step_that_does_not_exist_leaves_the_verdict_standing(step: str) -> None:
+    assert parse_critique(f"wrong step {step} : no", BARE, num_steps=3) == ReadCritique("wrong", None, None)
+
+
+@pytest.mark.parametrize("score", ["7", "1.5", "-0.5", "7/0", "12/10", "150%", "1e-3", "0.7e-3", "high", "0000.5"])
+def test_a_score_that_is_no_probability_is_unknown(score: str) -> None:
+    assert parse_critique(f"Verdict: right\nScore: {score}", LABELLED, num_steps=3).score is None
+
+
+@pytest.mark.parametrize("text", ["Verdict: wrong\nScore: 0.9", "Verdict: right\nScore: 0.2"])
+def test_a_score_that_contradicts_the_verdict_is_unknown(text: str) -> None:
+    assert parse_critique(text, LABELLED, num_steps=3).score is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "rightly so", "it is right", "a1 is wrong", "row 1 : a1 none", "not right", "\x00\x01", "right or wrong"],
+)
+def test_a_bare_text_without_a_verdict_is_refused(text: str) -> None:
+    with pytest.raises(ParseError, match="critique has neither 'right' nor 'wrong' at its beginning"):
+        parse_critique(text, BARE, num_steps=3)
+
+
+@pytest.mark.parametrize("text", ["right", "Verdict:", "Verdict: not right", "Right, let us check.", "Overdict: right"])
+def test_a_text_without_a_labelled_verdict_is_refused(text: str) -> None:
+    with pytest.raises(ParseError, match="behind 'Verdict:'"):
+        parse_critique(text, LABELLED, num_steps=3)
+
+
+def test_the_error_quotes_the_beginning_and_keeps_the_whole_through_pickling() -> None:
+    text = "x" * 199 + "yz"
+    with pytest.raises(ParseError) as caught:
+        parse_critique(text, BARE, num_steps=3)
+    assert str(caught.value).endswith(repr("x" * 199 + "y"))
+    assert pickle.loads(pickle.dumps(caught.value)).text == text
+
+
+def test_verdict_words_may_contain_each_other_and_hold_pattern_characters() -> None:
+    form = CritiqueForm(verdict_label="It is", right="correct", wrong="incorrect", step_label="at (step)")
+    assert parse_critique("It is incorrect at (step) 2", form, num_steps=3) == ReadCritique("wrong", 2, None)
+    assert parse_critique("It  is\ncorrect", form, num_steps=3).verdict == "right"
+
+
+def test_verdict_words_must_differ() -> None:
+    with pytest.raises(pydantic.ValidationError, match="must differ"):
+        CritiqueForm(verdict_label="", right="Yes", wrong="yes", step_label="step")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Verdict: " * 120_000,
+        "Verdict:" + " " * 1_000_000,
+        "Verdict: right or wrong\n" * 40_000,
+        "*" * 1_000_000,
+        "\x00" * 1_000_000,
+        "Verdict: wrong" + "First wrong step: " * 60_000,
+        "Verdict: wrong First wrong step: " + "1" * 1_000_000,
+        "Verdict: right" + "Score: 1" * 120_000,
+        "Verdict: right Score: " + "9" * 1_000_000,
+        "right" + "step " * 200_000,
+    ],
+    ids=range(10),
+)
+@pytest.mark.parametrize("form", [BARE, LABELLED], ids=["bare", "labelled"])
+def test_a_megabyte_of_hostile_text_is_read_or_refused_in_linear_time(text: str, form: CritiqueForm) -> None:
+    started_s = time.perf_counter()
+    with contextlib.suppress(ParseError):
+        parse_critique(text, form, num_steps=3)
+    assert time.perf_counter() - started_s < 5

@@ -1,0 +1,180 @@
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from critic_engine.config import CriticConfig
+from critic_engine.critic import Critic, verdict_probability
+from critic_engine.errors import GenerationError
+from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import Evaluation
+from critic_engine.types import Critique, Problem, Sample, SamplingOptions, TokenLogprob, TokenUsage, Trajectory
+
+STEPS = Trajectory(("row 1 : a1 none", "row 2 : a2 none", "answer : 0"), is_finished=True, answer="0")
+PROMPT_TOKENS = 25  # words and line breaks of the pocket prompt for these steps
+BARE = PromptFamily.load("pocket").form.critique
+LABELLED = PromptFamily.load("plain").form.critique
+Make = Callable[..., tuple[Critic, Any]]
+
+
+def token(text: str, **top: float) -> TokenLogprob:
+    """Return a drawn token; ``top`` holds the probability of each likely token, with ``_`` for a space."""
+    listed = tuple((word.replace("_", " "), math.log(probability)) for word, probability in top.items())
+    return TokenLogprob(text, dict(listed).get(text, -9.0), listed)
+
+
+def said(text: str, *tokens: TokenLogprob) -> Sample:
+    return Sample(text, num_tokens=5, finish_reason="stop", tokens=tokens or None)
+
+
+@pytest.fixture
+def make(listed: Callable[..., Any]) -> Make:
+    def make(*items: Any, family: str = "pocket", **options: Any) -> tuple[Critic, Any]:
+        generator = listed(*items)
+        return Critic(generator, PromptFamily.load(family), CriticConfig(**options)), generator
+
+    return make
+
+
+def judge(critic: Critic, problem: Problem, trajectory: Trajectory = STEPS) -> Evaluation:
+    return asyncio.run(critic.judge(problem, trajectory, seed=11))
+
+
+def test_critique_has_words_verdict_step_and_the_value_of_its_first_token(make: Make, problem: Problem) -> None:
+    first = token("wrong", right=0.2, wrong=0.6, row=0.1)
+    critic, generator = make([said("wrong step 2 : a2 is red circle\n", first, token(" step"))])
+    words = "wrong step 2 : a2 is red circle"
+    value = pytest.approx(0.25)
+    assert judge(critic, problem) == Evaluation(
+        value, Critique(words, "wrong", value, 2), TokenUsage(PROMPT_TOKENS, 5), 0
+    )
+    request = generator.requests[0]
+    assert request.messages == (PromptFamily.load("pocket").critique(problem, steps=STEPS.steps),)
+    assert request.sampling == SamplingOptions(temperature=0.0, max_tokens=256, num_top_logprobs=10)
+    assert (request.seeds, request.prefix) == ((11,), "")
+
+
+def test_value_is_unknown_without_log_probabilities_and_without_a_score(make: Make, problem: Problem) -> None:
+    critic, _ = make([said("wrong step 2 : a2 is red circle")])
+    evaluation = judge(critic, problem)
+    assert evaluation.value is None
+    assert evaluation.critique == Critique("wrong step 2 : a2 is red circle", "wrong", None, 2)
+
+
+def test_value_is_the_score_in_the_text_without_log_probabilities(make: Make, problem: Problem) -> None:
+    critic, _ = make([said("Verdict: right\nScore: 0.7")], family="plain")
+    assert judge(critic, problem).value == 0.7
+
+
+def test_log_probabilities_come_before_the_score_in_the_text(make: Make, problem: Problem) -> None:
+    tokens = (token("Verdict"), token(":"), token(" right", _right=0.9, _wrong=0.1), token("\nScore: 0.7"))
+    critic, _ = make([said("Verdict: right\nScore: 0.7", *tokens)], family="plain")
+    assert judge(critic, problem).value == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("first", "value"),
+    [
+        (token("right", right=0.75, wrong=0.25), 0.75),
+        (token("right", right=0.3, Right=0.2, _right=0.1, wrong=0.3, _WRONG=0.1), 0.6),
+        (token("wr", wr=0.5, right=0.25, w=0.25), 0.25),
+        (token("Right", wrong=0.5), math.exp(-9) / (math.exp(-9) + 0.5)),
+        (token("right", right=0.97, a=0.02, b=0.01), 1.0),
+        (token("wrong", wrong=0.97, a=0.02, b=0.01), 0.0),
+    ],
+)
+def test_value_is_the_share_of_right_in_what_either_verdict_begins_with(first: TokenLogprob, value: float) -> None:
+    rest = token("ong") if first.text == "wr" else token(" .")
+    assert verdict_probability((first, rest), BARE) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        (token("right"),),
+        (token("right", right=0.6),),
+        (token("right", right=0.6, a=0.2, b=0.1),),
+        (token("maybe", right=0.6, wrong=0.4),),
+        (token("right", right=math.nan, wrong=0.4),),
+        (),
+    ],
+    ids=["nothing listed", "one listed", "other may be likely", "no verdict", "not a number", "no tokens"],
+)
+def test_value_is_unknown_where_the_tokens_do_not_tell(tokens: tuple[TokenLogprob, ...]) -> None:
+    assert verdict_probability(tokens, BARE) is None
+
+
+def test_verdict_token_is_found_behind_other_words() -> None:
+    tokens = (
+        token("It looks right, ", right=0.9, wrong=0.1),
+        token("**Ver"),
+        token("dict"),
+        token(":**"),
+        token(" Wrong", _Right=0.1, _Wrong=0.9),
+        token("</s>"),
+    )
+    assert verdict_probability(tokens, LABELLED) == pytest.approx(0.1)
+
+
+def test_unreadable_text_is_drawn_again_warmer_and_with_another_seed(make: Make, problem: Problem) -> None:
+    critic, generator = make([said("hm")], [said("")], [said("right")], max_attempts=3)
+    evaluation = judge(critic, problem)
+    assert evaluation == Evaluation(
+        None, Critique("right", "right", None), TokenUsage(3 * PROMPT_TOKENS, 15), num_unreadable=2
+    )
+    assert [request.sampling.temperature for request in generator.requests] == [0.0, 0.7, 0.7]
+    assert len({request.seeds for request in generator.requests}) == 3
+    assert all(0 <= seed < 2**63 for request in generator.requests for seed in request.seeds)
+
+
+def test_a_retry_is_never_colder_than_configured(make: Make, problem: Problem) -> None:
+    critic, generator = make([said("hm")], [said("right")], temperature=1.2)
+    judge(critic, problem)
+    assert [request.sampling.temperature for request in generator.requests] == [1.2, 1.2]
+
+
+def test_text_unreadable_again_and_again_has_no_value_and_all_its_tokens_count(make: Make, problem: Problem) -> None:
+    critic, generator = make(*[[said("\x00 maybe {x}")]] * 9, max_attempts=4)
+    assert judge(critic, problem) == Evaluation(None, None, TokenUsage(4 * PROMPT_TOKENS, 20), num_unreadable=4)
+    assert len(generator.requests) == 4
+
+
+def test_judging_the_same_twice_asks_the_same(make: Make, problem: Problem) -> None:
+    critic, generator = make(*[[said("hm")]] * 4)
+    judge(critic, problem)
+    judge(critic, problem)
+    assert generator.requests[:2] == generator.requests[2:]
+
+
+def test_a_trajectory_without_steps_is_not_judged(make: Make, problem: Problem) -> None:
+    critic, generator = make()
+    assert judge(critic, problem, Trajectory()) == Evaluation(None, None, TokenUsage())
+    assert generator.requests == []
+
+
+def test_retryable_failure_is_tried_again_unchanged(make: Make, problem: Problem) -> None:
+    critic, generator = make(GenerationError("busy", is_retryable=True), [said("right")])
+    assert judge(critic, problem).num_unreadable == 0
+    assert generator.requests[0] == generator.requests[1]
+
+
+@pytest.mark.parametrize(("is_retryable", "num_requests"), [(True, 2), (False, 1)])
+def test_generation_error_passes_through(is_retryable: bool, num_requests: int, make: Make, problem: Problem) -> None:
+    critic, generator = make(*[GenerationError("down", is_retryable=is_retryable)] * 3)
+    with pytest.raises(GenerationError, match="down"):
+        judge(critic, problem)
+    assert len(generator.requests) == num_requests
+
+
+def test_tokens_of_an_unreadable_text_are_not_lost_when_the_retry_fails(make: Make, problem: Problem) -> None:
+    critic, _ = make([said("hm")], GenerationError("down"))
+    assert judge(critic, problem) == Evaluation(None, None, TokenUsage(PROMPT_TOKENS, 5), num_unreadable=1)
+
+
+def test_a_step_that_does_not_exist_is_not_named(make: Make, problem: Problem) -> None:
+    critic, _ = make([said("wrong step 4 : there is none")])
+    critique = judge(critic, problem).critique
+    assert critique is not None
+    assert (critique.verdict, critique.first_wrong_step) == ("wrong", None)

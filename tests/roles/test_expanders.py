@@ -1,0 +1,115 @@
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.config import CriticConfig, EvaluatorConfig, ExpanderConfig, ReasonerConfig
+from critic_engine.critic import Critic
+from critic_engine.errors import ConfigError
+from critic_engine.evaluators import CriticEvaluator, NoEvaluator, make_evaluator
+from critic_engine.expanders import SolutionExpander, StepExpander, make_expander
+from critic_engine.protocols import Evaluation, Expansion, Place
+from critic_engine.reasoner import Reasoner
+from critic_engine.types import Critique, Problem, Sample, TokenUsage, Trajectory
+
+ROOT = Place(Trajectory())
+FINISHED = Trajectory(("row 1 : a1 none", "answer : 0"), is_finished=True, answer="0")
+WRONG = Critique("wrong step 1 : a1 is red circle", "wrong", 0.2, 1)
+Make = Callable[..., tuple[Reasoner, Any]]
+
+
+def solution(text: str = "row 1 : a1 red circle\nanswer : 1") -> list[Sample]:
+    return [Sample(text, num_tokens=9, finish_reason="stop")]
+
+
+@pytest.fixture
+def make(listed: Callable[..., Any]) -> Make:
+    def make(*items: Any) -> tuple[Reasoner, Any]:
+        generator = listed(*items)
+        return Reasoner.from_config(generator, ReasonerConfig()), generator
+
+    return make
+
+
+def test_step_expander_offers_next_steps(make: Make, problem: Problem) -> None:
+    reasoner, generator = make(solution("row 1 : a1 none"))
+    expansion = asyncio.run(StepExpander(reasoner, ExpanderConfig()).expand(problem, ROOT, seeds=(3,)))
+    assert expansion.candidates[0].steps == ("row 1 : a1 none",)
+    assert generator.requests[0].seeds == (3,)
+
+
+@pytest.mark.parametrize("trajectory", [FINISHED, Trajectory(("a", "b", "c"))])
+def test_step_expander_does_not_continue_what_is_at_its_end(
+    trajectory: Trajectory, make: Make, problem: Problem
+) -> None:
+    reasoner, generator = make()
+    expander = StepExpander(reasoner, ExpanderConfig(max_steps=3))
+    assert asyncio.run(expander.expand(problem, Place(trajectory), seeds=(0,))) == Expansion((), TokenUsage())
+    assert generator.requests == []
+
+
+def test_solution_expander_solves_at_the_root(make: Make, problem: Problem) -> None:
+    reasoner, generator = make(solution())
+    expander = SolutionExpander(reasoner, ExpanderConfig(kind="solution"))
+    (candidate,) = asyncio.run(expander.expand(problem, ROOT, seeds=(0,))).candidates
+    assert (candidate.is_rewrite, candidate.answer) == (False, "1")
+    assert generator.requests[0].messages[0].text == "how many red circles ?"
+
+
+def test_solution_expander_rewrites_below_the_root(make: Make, problem: Problem) -> None:
+    reasoner, generator = make(solution())
+    expander = SolutionExpander(reasoner, ExpanderConfig(kind="solution"))
+    (candidate,) = asyncio.run(expander.expand(problem, Place(FINISHED, critique=WRONG), seeds=(0,))).candidates
+    assert (candidate.is_rewrite, candidate.answer) == (True, "1")
+    assert generator.requests[0].messages[0].text.endswith("critique :\nwrong step 1 : a1 is red circle")
+
+
+def test_solution_without_a_critique_is_replaced_by_a_fresh_one(make: Make, problem: Problem) -> None:
+    reasoner, generator = make(solution())
+    expander = SolutionExpander(reasoner, ExpanderConfig(kind="solution"))
+    (candidate,) = asyncio.run(expander.expand(problem, Place(FINISHED), seeds=(0,))).candidates
+    assert (candidate.is_rewrite, candidate.answer) == (True, "1")
+    assert generator.requests[0].messages[0].text == "how many red circles ?"
+
+
+def test_expander_is_the_one_configured(make: Make) -> None:
+    reasoner, _ = make()
+    assert isinstance(make_expander(ExpanderConfig(kind="step"), reasoner), StepExpander)
+    assert isinstance(make_expander(ExpanderConfig(kind="solution"), reasoner), SolutionExpander)
+
+
+def test_critic_evaluator_gives_the_judgement_of_the_critic(listed: Callable[..., Any], problem: Problem) -> None:
+    critic = Critic.from_config(listed(solution("right")), CriticConfig())
+    evaluation = asyncio.run(CriticEvaluator(critic).evaluate(problem, FINISHED, seed=0))
+    assert evaluation.critique == Critique("right", "right", None)
+    assert evaluation.usage.generated_tokens == 9
+
+
+def test_no_evaluator_gives_an_unknown_value_for_nothing(problem: Problem) -> None:
+    assert asyncio.run(NoEvaluator().evaluate(problem, FINISHED, seed=0)) == Evaluation(None, None, TokenUsage())
+
+
+def test_evaluator_is_the_one_configured(listed: Callable[..., Any]) -> None:
+    critic = Critic.from_config(listed(), CriticConfig())
+    assert isinstance(make_evaluator(EvaluatorConfig(), critic), CriticEvaluator)
+    assert isinstance(make_evaluator(EvaluatorConfig(kind="none"), None), NoEvaluator)
+    with pytest.raises(ConfigError, match=r"evaluator\.kind is 'critic'"):
+        make_evaluator(EvaluatorConfig(), None)
+
+
+def test_scripted_models_speak_the_pocket_forms_to_the_end(problem: Problem) -> None:
+    reasoner = Reasoner.from_config(ScriptedGenerator(scripted_reasoner()), ReasonerConfig())
+    critic = Critic.from_config(ScriptedGenerator(scripted_critic()), CriticConfig())
+    expander = StepExpander(reasoner, ExpanderConfig())
+    trajectory = Trajectory()
+    while not trajectory.is_finished:
+        (candidate,) = asyncio.run(expander.expand(problem, Place(trajectory), seeds=(5,))).candidates
+        trajectory = Trajectory(trajectory.steps + candidate.steps, candidate.is_finished, candidate.answer)
+        evaluation = asyncio.run(critic.judge(problem, trajectory, seed=0))
+        assert evaluation.value is not None
+        assert evaluation.critique is not None
+        assert (evaluation.critique.verdict == "right") is (evaluation.value > 0.5)
+    assert trajectory.answer is not None

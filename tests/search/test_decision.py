@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+
+from search import Proposal, Tree, decide, path_value
+
+
+def finished(*paths: tuple[object, float | None]) -> Tree[int]:
+    """Return a tree of these finished paths, all at the root."""
+    tree = Tree(0)
+    for state, (outcome, value) in enumerate(paths, start=1):
+        tree.add_child(tree.root, Proposal(state, value, is_terminal=True, outcome=outcome))  # type: ignore[arg-type]
+    return tree
+
+
+def chosen(tree: Tree[int], rule: str, **options: str) -> tuple[int, float]:
+    decision = decide(tree, rule, **options)  # type: ignore[arg-type]
+    assert decision is not None
+    return decision.node.state, pytest.approx(decision.support)
+
+
+RULES = ["best_value", "most_visits", "majority", "weighted_majority", "last"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_finished_path_is_no_decision(rule: str) -> None:
+    tree = Tree(0)
+    tree.add_child(tree.root, Proposal(1, 0.9))
+    assert decide(tree, rule) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_path_without_an_answer_wins_only_when_there_is_nothing_else(rule: str) -> None:
+    assert chosen(finished(("a", 0.1), (None, 1.0), (None, 1.0)), rule)[0] == 1
+    assert decide(finished((None, None)), rule) is not None  # type: ignore[arg-type]
+
+
+def test_best_value_takes_the_highest_and_unknown_is_below_zero() -> None:
+    assert chosen(finished(("a", 0.2), ("b", 0.7), ("b", 0.1)), "best_value") == (2, 2 / 3)
+    assert chosen(finished(("a", None), ("b", 0.0)), "best_value") == (2, 1 / 2)
+
+
+def test_majority_counts_paths_and_shows_the_best_of_them() -> None:
+    assert chosen(finished(("a", 0.9), ("b", 0.1), ("b", 0.3)), "majority") == (3, 2 / 3)
+
+
+def test_weighted_majority_sums_values() -> None:
+    assert chosen(finished(("a", 0.9), ("b", 0.3), ("b", 0.4)), "weighted_majority") == (1, 0.9 / 1.6)
+    assert chosen(finished(("a", 0.6), ("b", 0.3), ("b", 0.4)), "weighted_majority") == (3, 0.7 / 1.3)
+
+
+def test_weighted_majority_gives_unknown_values_no_weight() -> None:
+    assert chosen(finished(("a", 0.1), ("b", None), ("b", None)), "weighted_majority") == (1, 1.0)
+
+
+def test_weighted_majority_without_any_value_is_majority() -> None:
+    assert chosen(finished(("a", None), ("b", None), ("b", None)), "weighted_majority") == (2, 2 / 3)
+
+
+def test_weighted_majority_of_worthless_paths_still_decides() -> None:
+    assert chosen(finished(("a", 0.0), ("b", 0.0), ("b", 0.0)), "weighted_majority") == (2, 0.0)
+
+
+def test_votes_are_tied_by_value_and_then_by_the_answer_never_by_arrival() -> None:
+    for paths in ((("a", 0.5), ("b", 0.6)), (("b", 0.6), ("a", 0.5))):
+        decision = decide(finished(*paths), "majority")
+        assert decision is not None
+        assert decision.node.outcome == "b"
+    for rule in ("majority", "weighted_majority", "best_value", "most_visits"):
+        for paths in ((("b", 0.5), ("a", 0.5)), (("a", 0.5), ("b", 0.5))):
+            decision = decide(finished(*paths), rule)  # type: ignore[arg-type]
+            assert decision is not None
+            assert decision.node.outcome == "a"
+
+
+def test_best_value_is_tied_by_the_number_of_paths() -> None:
+    assert chosen(finished(("a", 0.5), ("b", 0.5), ("b", 0.2)), "best_value") == (2, 2 / 3)
+
+
+def test_most_visits_follows_the_visits_from_the_root() -> None:
+    tree = Tree(0)
+    steps = [tree.add_child(tree.root, Proposal(state)) for state in (1, 2)]
+    for step, visits in zip(steps, (2, 3), strict=True):
+        tree.add_child(step, Proposal(step.state * 10, 1 / step.state, is_terminal=True, outcome=step.state))
+        for _ in range(visits):
+            tree.reserve(step, 1)
+            tree.visit(step, 1)
+    assert chosen(tree, "most_visits") == (20, 1 / 2)
+    assert chosen(tree, "best_value") == (10, 1 / 2)
+
+
+def test_last_is_the_kept_path_or_the_newest_with_an_answer() -> None:
+    tree = finished(("a", 0.9), ("b", 0.1), (None, 1.0))
+    assert chosen(tree, "last")[0] == 2
+    tree.keep(tree.nodes[1])
+    assert chosen(tree, "last")[0] == 1
+
+
+def test_path_values_join_the_known_values_on_the_path() -> None:
+    tree = Tree(0)
+    first = tree.add_child(tree.root, Proposal(1, 0.5))
+    middle = tree.add_child(first, Proposal(2))
+    leaf = tree.add_child(middle, Proposal(3, 0.8, is_terminal=True))
+    assert path_value(tree, leaf, "last") == 0.8
+    assert path_value(tree, leaf, "min") == 0.5
+    assert path_value(tree, leaf, "mean") == pytest.approx(0.65)
+    assert path_value(tree, leaf, "product") == pytest.approx(0.4)
+    assert path_value(tree, middle, "last") is None
+    assert path_value(tree, tree.root, "mean") is None
+
+
+def test_the_aggregation_changes_the_decision() -> None:
+    tree = Tree(0)
+    for state, (step_value, value) in enumerate([(0.1, 0.9), (0.8, 0.7)], start=1):
+        step = tree.add_child(tree.root, Proposal(0, step_value))
+        tree.add_child(step, Proposal(state, value, is_terminal=True, outcome=state))
+    assert chosen(tree, "best_value")[0] == 1
+    for aggregation in ("min", "mean", "product"):
+        assert chosen(tree, "best_value", aggregation=aggregation)[0] == 2
+
+
+def test_unknown_rules_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="rule must be one of"):
+        decide(finished(("a", 1.0)), "first")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="aggregation must be one of"):
+        decide(finished(("a", 1.0)), "last", aggregation="sum")  # type: ignore[arg-type]

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+
+from search import Node, Proposal, Tree, branch_pairs, reference_pairs
+
+
+def is_right(node: Node[str]) -> bool | None:
+    """Return what the outcome says of itself."""
+    return node.outcome if isinstance(node.outcome, bool) else None
+
+
+def end(tree: Tree[str], parent: Node[str], state: str, value: float | None, outcome: bool | None) -> Node[str]:
+    return tree.add_child(parent, Proposal(state, value, is_terminal=True, outcome=outcome))
+
+
+@pytest.fixture
+def tree() -> Tree[str]:
+    """Two first steps: below "a" one right and one wrong end, below "b" a wrong one and one of unknown answer."""
+    tree = Tree("root")
+    a = tree.add_child(tree.root, Proposal("a", 0.75))
+    b = tree.add_child(tree.root, Proposal("b", 0.25))
+    end(tree, a, "a right", 1.0, True)
+    end(tree, a, "a wrong", 0.5, False)
+    end(tree, b, "b wrong", None, False)
+    end(tree, b, "b unknown", 0.9, None)
+    return tree
+
+
+def test_each_wrong_path_is_paired_with_the_reference_where_they_part(tree: Tree[str]) -> None:
+    low, high = reference_pairs(tree, is_right)
+    assert (low.ancestor.state, low.accepted.state, low.rejected.state) == ("a", "a right", "a wrong")
+    assert (low.depth, low.value_margin) == (1, 0.5)
+    assert (high.ancestor.state, high.accepted.state, high.rejected.state) == ("root", "a", "b")
+    assert (high.accepted_leaf.state, high.rejected_leaf.state) == ("a right", "b wrong")
+    assert (high.depth, high.value_margin) == (0, 0.5)
+
+
+def test_the_reference_is_the_right_path_of_the_highest_value(tree: Tree[str]) -> None:
+    end(tree, tree.nodes[2], "b right", 0.2, True)
+    end(tree, tree.nodes[2], "b right of unknown value", None, True)
+    assert {pair.accepted_leaf.state for pair in reference_pairs(tree, is_right)} == {"a right"}
+
+
+def test_no_right_path_or_no_wrong_path_gives_no_pair(tree: Tree[str]) -> None:
+    assert reference_pairs(tree, lambda node: False) == []
+    assert reference_pairs(tree, lambda node: True) == []
+    assert reference_pairs(tree, lambda node: None) == []
+    assert branch_pairs(tree, lambda node: False, max_pairs=5) == []
+
+
+def test_a_margin_with_an_unknown_side_is_unknown() -> None:
+    tree = Tree("root")
+    end(tree, tree.root, "right", None, True)
+    end(tree, tree.root, "wrong", 0.5, False)
+    assert [pair.value_margin for pair in reference_pairs(tree, is_right)] == [None]
+
+
+@pytest.mark.parametrize("order", [(False, True), (True, False)])
+def test_a_path_inside_another_does_not_part_from_it(order: tuple[bool, bool]) -> None:
+    tree = Tree("root")
+    first = end(tree, tree.root, "first", 0.5, order[0])
+    end(tree, first, "rewrite", 0.6, order[1])
+    assert reference_pairs(tree, is_right) == []
+    assert branch_pairs(tree, is_right, max_pairs=5) == []
+
+
+def test_a_gated_chains_rejected_rewrite_parts_from_the_accepted_one() -> None:
+    tree = Tree("root")
+    first = end(tree, tree.root, "first", 0.5, False)
+    end(tree, first, "worse", 0.1, False)
+    end(tree, first, "better", 0.9, True)
+    (pair,) = reference_pairs(tree, is_right)
+    assert (pair.ancestor.state, pair.accepted.state, pair.rejected.state) == ("first", "better", "worse")
+
+
+def test_grafted_rollouts_count_like_any_finished_path(tree: Tree[str]) -> None:
+    end(tree, tree.nodes[3], "rollout", None, False)
+    inside = [pair for pair in reference_pairs(tree, is_right) if pair.rejected_leaf.state == "rollout"]
+    assert inside == []  # it continues the reference itself
+    end(tree, tree.nodes[2], "rollout", None, False)
+    pairs = [pair for pair in reference_pairs(tree, is_right) if pair.rejected_leaf.state == "rollout"]
+    assert [pair.ancestor.state for pair in pairs] == ["root"]
+
+
+def test_branch_pairs_are_every_two_branches_once_the_widest_margin_first(tree: Tree[str]) -> None:
+    end(tree, tree.nodes[2], "b right", 0.5, True)
+    pairs = branch_pairs(tree, is_right, max_pairs=10)
+    assert [(pair.accepted.state, pair.rejected.state) for pair in pairs] == [
+        ("a", "b"),
+        ("a right", "a wrong"),
+        ("b", "a"),
+        ("b right", "b wrong"),
+    ]
+    assert [pair.value_margin for pair in pairs] == [0.5, 0.5, -0.5, None]
+    assert branch_pairs(tree, is_right, max_pairs=2) == pairs[:2]
+
+
+def test_a_branch_stands_for_its_best_path(tree: Tree[str]) -> None:
+    end(tree, tree.nodes[2], "b wrong too", 0.4, False)
+    pairs = branch_pairs(tree, is_right, max_pairs=10)
+    assert pairs[0].rejected_leaf.state == "b wrong too"
+
+
+def test_max_pairs_must_be_positive(tree: Tree[str]) -> None:
+    with pytest.raises(ValueError, match="max_pairs must be"):
+        branch_pairs(tree, is_right, max_pairs=0)

@@ -1,0 +1,134 @@
+"""The run directory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from critic_engine.config import EngineConfig, parse_config
+from critic_engine.errors import RunError
+from critic_engine.store import Failure, RunStore
+from critic_engine.types import Answer, FailedRow, Image, Problem, ProblemRow
+
+CONFIG = parse_config({"budget": {"max_tokens": 100}})
+IMAGE = Image(b"bytes of an image", "image/png", 4, 3)
+ROWS: list[ProblemRow | FailedRow] = [
+    ProblemRow(1, "a", Problem("one ?", images=(IMAGE,), choices=("x", "y"), name="a"), "x", {"family": "count"}),
+    FailedRow(2, "b", "image board.png is missing"),
+    ProblemRow(3, "c", Problem("one ?", images=(IMAGE,), choices=("x", "y"), name="c"), "y"),
+]
+ANSWER = Answer("a", ROWS[0].problem.problem_id, "x", 0.5, "answered", "cost", 9, 3, 0.1, steps=("s", "answer : x"))  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def store(folder: Path) -> RunStore:
+    store = RunStore.create(folder, CONFIG)
+    store.add_rows(ROWS)
+    return store
+
+
+def test_rows_come_back_as_they_went_in_without_their_reference_answers(store: RunStore, folder: Path) -> None:
+    store.close()
+    opened = RunStore.open(folder)
+    rows = dict(opened.rows())
+    assert rows[1] == ROWS[1]
+    first = rows[0]
+    assert isinstance(first, ProblemRow)
+    assert isinstance(ROWS[0], ProblemRow)
+    assert first.problem == ROWS[0].problem
+    assert first.reference_answer is None
+    assert first.extras == {"family": "count"}
+    assert opened.config() == CONFIG
+    opened.close()
+
+
+def test_rows_that_hold_the_same_problem_are_reported(store: RunStore) -> None:
+    assert store.duplicates() == [("a", "c")]
+    store.close()
+
+
+def test_events_failures_and_answers_survive_reopening(store: RunStore, folder: Path) -> None:
+    store.append(0, 0, [{"event": "asked"}, {"event": "told"}], [Failure(0, "critic_unreadable", "no verdict")])
+    store.append(0, 2, [{"event": "abandoned"}])
+    store.set_answer(0, ANSWER)
+    store.close()
+    opened = RunStore.open(folder)
+    assert [event["event"] for event in opened.events(0)] == ["asked", "told", "abandoned"]
+    assert opened.failure_counts(0) == opened.failure_counts() == {"critic_unreadable": 1}
+    assert opened.answer(0) == ANSWER
+    assert opened.answer(2) is None
+    opened.close()
+
+
+def test_an_event_number_that_is_taken_is_refused_and_nothing_of_the_call_is_kept(store: RunStore) -> None:
+    store.append(0, 0, [{"event": "asked"}])
+    with pytest.raises(Exception, match="UNIQUE"):
+        store.append(0, 0, [{"event": "asked"}], [Failure(0, "x", "y")])
+    assert store.failure_counts() == {}
+    store.close()
+
+
+def test_a_folder_with_a_run_is_not_overwritten(store: RunStore, folder: Path) -> None:
+    store.close()
+    with pytest.raises(RunError, match="holds another run"):
+        RunStore.create(folder, CONFIG)
+
+
+def test_a_folder_with_other_files_is_not_touched(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("words")
+    with pytest.raises(RunError, match="not an empty folder"):
+        RunStore.create(folder, CONFIG)
+    assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_cut_before_its_problems_were_read_in_can_be_started_again(folder: Path) -> None:
+    RunStore.create(folder, CONFIG).close()
+    with pytest.raises(RunError, match="start it again"):
+        RunStore.open(folder)
+    store = RunStore.create(folder, CONFIG)
+    store.add_rows(ROWS)
+    assert store.num_rows == 3
+    store.close()
+
+
+def test_rows_are_read_in_whole_or_not_at_all(folder: Path) -> None:
+    store = RunStore.create(folder, CONFIG)
+
+    def broken() -> object:
+        yield ROWS[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.add_rows(broken())  # type: ignore[arg-type]
+    assert store.num_rows == 0
+    store.close()
+
+
+def test_one_process_at_a_time_writes_to_a_run(store: RunStore, folder: Path) -> None:
+    program = (
+        f"from pathlib import Path; from critic_engine.store import RunStore; RunStore.open(Path({str(folder)!r}))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "in use by another process" in result.stderr
+    store.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all, but longer than a header of one hundred bytes" * 3])
+def test_a_folder_without_a_readable_run_says_so(folder: Path, content: bytes) -> None:
+    folder.mkdir()
+    with pytest.raises(RunError, match="holds no run"):
+        RunStore.open(folder)
+    (folder / "run.sqlite").write_bytes(content)
+    with pytest.raises(RunError, match=r"run\.sqlite"):
+        RunStore.open(folder)
+
+
+def test_configuration_defaults_stand_in_one_place() -> None:
+    assert EngineConfig.model_validate({"budget": {"max_tokens": 100}}) == CONFIG
