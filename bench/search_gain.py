@@ -3,8 +3,8 @@
     python -m bench.search_gain --split test --num 1000 --seed 7 --budgets 150 300 --report bench/results/search_gain.md
 
 Every method answers the same pocket problems with the shipped reasoner and critic. Methods that can spend any number of
-tokens get each budget in turn: a problem's search ends with the trial that crosses it, so best-of-N and majority spend
-at least as much as the tree search, which may stop earlier. Greedy and the chains spend what they spend. The last line of
+tokens get each budget in turn. A search ends with the trial that crosses its budget, so best-of-N and majority spend at
+least as much as the tree search, which may stop earlier. Greedy and the chains spend what they spend. The last line of
 stdout is one JSON object.
 """
 

@@ -100,7 +100,7 @@ class _View:
 
 
 class Episode:
-    """The search of one problem: it holds the tree, and hands each finished trial to ``on_commit`` before it goes on."""
+    """The search of one problem: it holds the tree and hands each finished trial to ``on_commit`` before it goes on."""
 
     def __init__(
         self,

@@ -70,21 +70,36 @@ class Reasoner:
     async def next_steps(
         self, problem: Problem, place: Place, *, seeds: tuple[int, ...], options: ExpanderConfig
     ) -> Expansion:
-        """Return one next step a seed.
+        """Return one next step a seed; blank lines before it are skipped, three at most.
 
         A step finishes the trajectory when the model ended its turn with it or when it states an answer. One cut at
         ``options.max_step_tokens`` is a step, but never a finishing one: its answer could be cut too.
         """
+        steps = place.trajectory.steps
         request = GenerationRequest(
             messages=(self._step_message(problem, place, options),),
-            prefix="".join(f"{step}{options.delimiter}" for step in place.trajectory.steps),
+            prefix="".join(f"{step}{options.delimiter}" for step in steps),
             sampling=self._sampling(
                 max_tokens=min(options.max_step_tokens, self._config.max_tokens), stop=(options.delimiter,)
             ),
             seeds=seeds,
         )
-        steps = place.trajectory.steps
-        return await self._expansion(request, lambda sample: _step_candidate(sample, steps))
+        generation = await self._generate_behind_blanks(request)
+        return _read_all(generation, lambda sample: _step_candidate(sample, steps))
+
+    async def _generate_behind_blanks(self, request: GenerationRequest, num_left: int = 3) -> Generation:
+        """Answer ``request``, asking again behind the delimiter for samples that hold nothing else."""
+        generation = await self._generate(request)
+        blank = [index for index, sample in enumerate(generation.samples) if sample.stop and not sample.text.strip()]
+        if not blank or not num_left:
+            return generation
+        seeds = tuple(request.seeds[index] for index in blank)
+        request = replace(request, prefix=request.prefix + request.sampling.stop[0], seeds=seeds)
+        rest = await self._generate_behind_blanks(request, num_left - 1)
+        samples = list(generation.samples)
+        for index, sample in zip(blank, rest.samples, strict=True):
+            samples[index] = sample
+        return Generation(tuple(samples), generation.usage + rest.usage)
 
     def _step_message(self, problem: Problem, place: Place, options: ExpanderConfig) -> Message:
         if not options.is_critic_guided:
@@ -97,7 +112,8 @@ class Reasoner:
     async def _solutions(self, message: Message, *, seeds: tuple[int, ...], options: ExpanderConfig) -> Expansion:
         sampling = self._sampling(max_tokens=self._config.max_tokens, stop=())
         request = GenerationRequest(messages=(message,), sampling=sampling, seeds=seeds)
-        return await self._expansion(request, lambda sample: _solution_candidate(sample, options.delimiter))
+        generation = await self._generate(request)
+        return _read_all(generation, lambda sample: _solution_candidate(sample, options.delimiter))
 
     def _sampling(self, *, max_tokens: int, stop: tuple[str, ...]) -> SamplingOptions:
         return SamplingOptions(
@@ -108,12 +124,6 @@ class Reasoner:
             num_top_logprobs=0,
         )
 
-    async def _expansion(self, request: GenerationRequest, read: Callable[[Sample], Candidate | None]) -> Expansion:
-        generation = await self._generate(request)
-        read_samples = [read(sample) for sample in generation.samples]
-        candidates = tuple(candidate for candidate in read_samples if candidate is not None)
-        return Expansion(candidates, generation.usage, num_unreadable=len(read_samples) - len(candidates))
-
     async def _generate(self, request: GenerationRequest) -> Generation:
         for attempt in range(1, self._config.max_attempts):
             try:
@@ -123,6 +133,12 @@ class Reasoner:
                     raise
                 _logger.warning("%s: attempt %d failed, trying again: %s", self._generator.name, attempt, error)
         return await self._generator.generate(request)
+
+
+def _read_all(generation: Generation, read: Callable[[Sample], Candidate | None]) -> Expansion:
+    found = [read(sample) for sample in generation.samples]
+    candidates = tuple(candidate for candidate in found if candidate is not None)
+    return Expansion(candidates, generation.usage, num_unreadable=len(found) - len(candidates))
 
 
 def _solution_candidate(sample: Sample, delimiter: str) -> Candidate | None:

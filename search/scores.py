@@ -2,7 +2,7 @@
 
 Both exploration terms hold a factor that all siblings share; ``*_scale`` gives it and ``*_score`` takes it, so that
 it is worked out once a node and not once a child. Visit counts are N + O, told and pending together, as in WU-UCT
-(Liu et al., 2020, arXiv 1810.11755, eq. 4); Q holds told trials only.
+(Liu et al., 2020, arXiv 1810.11755); Q holds told trials only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def uct_scale(exploration: float, parent_visit_count: int) -> float:
 def uct_score(mean_value: float, *, visit_count: int, scale: float) -> float:
     """Return ``Q + c * sqrt(ln N_parent) / sqrt(N)``; an unvisited child scores ``UNVISITED + Q``.
 
-    UCB1 on trees (Kocsis and Szepesvari, 2006, section 2.2), with any constant ``c``. There an unvisited child
+    UCB1 on trees (Kocsis and Szepesvari, 2006), with any constant ``c``. There an unvisited child
     scores infinity; here it has an evaluation already, and the highest is visited first.
 
     Args:

@@ -114,7 +114,7 @@ SELECTION_RULES = {"puct": choose_puct, "uct": choose_uct, "greedy_value": choos
 def _first_play_value(node: Node[S]) -> float:
     """Return the Q of a child that has none: its parent's, or 0 where that is unknown as well.
 
-    First-play urgency (Gelly and Wang, 2006), set to the parent's value as ELF OpenGo (Tian et al., 2019) does.
+    First-play urgency (Gelly and Wang, 2006), with the parent's value as the urgency.
     """
     return 0.0 if node.search_value is None else node.search_value
 

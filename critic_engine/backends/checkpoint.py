@@ -69,7 +69,7 @@ def load_checkpoint(options: CheckpointOptions) -> Checkpoint:
         ModelLoadError: no such folder, no model in it, weights that may not be unpickled, weights that do not fit the
             configuration, code that may not run, no chat template, or whatever else stood in the way.
     """
-    _check_folder(options)
+    check_folder(options)
     try:
         checkpoint, unset = _open(options)
     except Exception as error:
@@ -95,7 +95,12 @@ def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
     )
 
 
-def _check_folder(options: CheckpointOptions) -> None:
+def check_folder(options: CheckpointOptions) -> None:
+    """Refuse, without loading anything, what is plainly no folder of a model; a hub id passes.
+
+    Raises:
+        ModelLoadError: no such folder, no model in it, or weights that may not be unpickled.
+    """
     folder = Path(options.model).expanduser()
     if not folder.is_dir():
         if folder.exists():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from critic_engine.backends.batching import Row
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 _logger = logging.getLogger(__name__)
+
+_NUM_SMALL_PARAMETERS = 30_000_000
 
 
 class BatchDrawer:
@@ -139,6 +142,27 @@ class BatchDrawer:
 
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+@contextlib.contextmanager
+def arithmetic_threads(checkpoint: Checkpoint) -> Iterator[None]:
+    """Draw a small model on the CPU with one arithmetic thread in the calling thread; change nothing for others.
+
+    Its matrices are too small to share out: threads wait for each other longer than they compute, and where other
+    work takes a core they wait a hundred times longer.
+    """
+    import torch
+
+    num_parameters = sum(parameter.numel() for parameter in checkpoint.model.parameters())
+    if checkpoint.model.device.type != "cpu" or num_parameters > _NUM_SMALL_PARAMETERS:
+        yield
+        return
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 class _RowLogprobs:

@@ -55,11 +55,12 @@ class PromptEncoder:
 
         Raises:
             ContextOverflowError: prompt and ``max_tokens`` do not fit the model's context.
-            GenerationError: the chat cannot be rendered or its images cannot be read.
+            GenerationError: its text holds a control token, the chat cannot be rendered, or an image cannot be read.
         """
         images = [image for message in request.messages for image in message.images]
         if images and not self._checkpoint.has_vision:
             raise GenerationError("the request has images, but the model reads text only; choose one that sees")
+        self._refuse_control_tokens([*(message.text for message in request.messages), request.prefix])
         try:
             prompt = self._encode(request, images)
         except Exception as error:
@@ -84,6 +85,12 @@ class PromptEncoder:
                 return_tensors="pt",
             )
         return _split_tensors(tensors, has_prefix=bool(request.prefix))
+
+    def _refuse_control_tokens(self, texts: list[str]) -> None:
+        """Refuse text that would end a turn or stand for an image: questions may come from anyone."""
+        for token in self._checkpoint.tokenizer.all_special_tokens:
+            if any(token in text for text in texts):
+                raise GenerationError(f"the prompt's text holds {token}, a control token of the model; remove it")
 
     def _check_length(self, num_prompt_tokens: int, max_tokens: int) -> None:
         limit = self._checkpoint.max_context_tokens

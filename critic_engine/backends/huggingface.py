@@ -7,7 +7,7 @@ import functools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from critic_engine.backends.checkpoint import (
     load_checkpoint,
     summarise,
 )
-from critic_engine.backends.drawing import BatchDrawer
+from critic_engine.backends.drawing import BatchDrawer, arithmetic_threads
 from critic_engine.backends.encoding import PromptEncoder
 from critic_engine.errors import GenerationError
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
@@ -192,25 +192,33 @@ class HuggingFaceGenerator:
 
     def _serve(self) -> None:
         """Answer calls until closed; the worker thread's whole life."""
-        waiting: list[_PlacedRow] = []
-        encoder: PromptEncoder | None = None
-        drawer: BatchDrawer | None = None
         while not self._is_closing.is_set():
-            num_wanted = max(0, _NUM_BATCHES_AHEAD * self._max_batch_size - len(waiting))
-            calls = self._take(num_wanted, can_wait=not waiting)
+            calls = self._take(_NUM_BATCHES_AHEAD * self._max_batch_size, can_wait=True)
             try:
-                if encoder is None or drawer is None:
-                    checkpoint = self._loaded()
-                    encoder, drawer = PromptEncoder(checkpoint), BatchDrawer(checkpoint, is_closing=self._is_closing)
+                checkpoint = self._loaded()
             except Exception as error:
                 _fail_all(calls, error)
-                continue
-            for call in calls:
-                waiting += _rows_of(call, encoder)
-            waiting = [placed for placed in waiting if not placed.call.future.done()]
-            if waiting:
-                waiting = self._draw_next(waiting, drawer)
-        _fail_all([*(placed.call for placed in waiting), *self._calls], GenerationError(f"{self._name} was closed"))
+            else:
+                with arithmetic_threads(checkpoint):
+                    self._draw_until_closed(checkpoint, calls)
+        _fail_all(self._calls, GenerationError(f"{self._name} was closed"))
+
+    def _draw_until_closed(self, checkpoint: Checkpoint, calls: list[_Call]) -> None:
+        encoder = PromptEncoder(checkpoint)
+        drawer = BatchDrawer(checkpoint, is_closing=self._is_closing)
+        waiting: list[_PlacedRow] = []
+        try:
+            while not self._is_closing.is_set():
+                num_wanted = max(0, _NUM_BATCHES_AHEAD * self._max_batch_size - len(waiting))
+                calls += self._take(num_wanted, can_wait=not (calls or waiting))
+                waiting += [placed for call in calls for placed in _rows_of(call, encoder)]
+                calls.clear()
+                waiting = [placed for placed in waiting if not placed.call.future.done()]
+                if waiting:
+                    waiting = self._draw_next(waiting, drawer)
+        finally:
+            closed = GenerationError(f"{self._name} was closed")
+            _fail_all([*calls, *(placed.call for placed in waiting)], closed)
 
     def _draw_next(self, waiting: list[_PlacedRow], drawer: BatchDrawer) -> list[_PlacedRow]:
         """Draw one batch of ``waiting`` and return the rows that still wait."""
@@ -238,6 +246,6 @@ def _rows_of(call: _Call, encoder: PromptEncoder) -> list[_PlacedRow]:
     return [_PlacedRow(call, place, row) for place, row in enumerate(rows)]
 
 
-def _fail_all(calls: list[_Call], error: Exception) -> None:
+def _fail_all(calls: Iterable[_Call], error: Exception) -> None:
     for call in calls:
         call.fail(error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from critic_engine.backends.checkpoint import CheckpointOptions
+from critic_engine.backends.checkpoint import CheckpointOptions, check_folder
 from critic_engine.backends.huggingface import HuggingFaceGenerator
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
@@ -42,7 +42,7 @@ def make_generator(
             gets the same generator. Close each of its generators once.
 
     Raises:
-        ModelLoadError: the shipped weights of the role are missing.
+        ModelLoadError: the model's folder is plainly not one, or the shipped weights of the role are missing.
     """
     if config.backend == "scripted":
         script = scripted_reasoner() if role == "reasoner" else scripted_critic()
@@ -51,6 +51,7 @@ def make_generator(
     if shared is None:
         shared = {}
     if key not in shared:
+        check_folder(key.checkpoint)
         shared[key] = HuggingFaceGenerator.from_pretrained(
             key.checkpoint,
             name=f"huggingface:pocket-{role}" if config.model == "pocket" else None,

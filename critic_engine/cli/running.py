@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -20,18 +21,20 @@ def follow_run(answers: Iterator[Answer], run: Path) -> Tally:
     """
     tally = Tally()
     try:
-        for answer in closing_answers(answers):
-            tally.count(answer)
+        with closing_answers(answers):
+            for answer in answers:
+                tally.count(answer)
     except KeyboardInterrupt as error:
         command = f"critic-engine resume {shlex.quote(str(run))}"
         raise Interrupted(f"interrupted; the work is kept, go on with it by: {command}") from error
     return tally
 
 
-def closing_answers(answers: Iterator[Answer]) -> Iterator[Answer]:
-    """Yield the answers; an interrupt between two of them ends the search before the engine is closed."""
+@contextmanager
+def closing_answers(answers: Iterator[Answer]) -> Iterator[Iterator[Answer]]:
+    """End the search on leaving, so that an interrupt between two answers finds it ended when the engine is closed."""
     try:
-        yield from answers
+        yield answers
     finally:
         if isinstance(answers, Generator):
             answers.close()

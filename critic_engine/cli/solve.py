@@ -172,8 +172,8 @@ def _solve_to_rows(engine: Engine, rows: Iterator[ProblemRow | FailedRow], out: 
     tally = Tally()
     with click.open_file("-" if out is None else str(out), "w", encoding="utf-8") as file:
         try:
-            with show_progress() as progress:
-                for answer in closing_answers(engine.solve_many(rows, on_progress=progress)):
+            with show_progress() as progress, closing_answers(engine.solve_many(rows, on_progress=progress)) as answers:
+                for answer in answers:
                     tally.count(answer)
                     click.echo(answer_row(answer), file=file)
         except KeyboardInterrupt as error:

@@ -30,8 +30,8 @@ def load_image(source: str | Path | bytes, *, base: Path | None = None, max_pixe
 
     Args:
         source: A path, a ``data:…;base64,`` URL, or the bytes of the file.
-        base: The folder that a path is relative to and, links followed, may not leave: for paths from a problems file, which
-            may come from anywhere. None takes any path of this machine.
+        base: The folder that a path is relative to and may not leave, links followed: for a problems file, which may
+            come from anywhere. None takes any path of this machine.
         max_pixels: An image of more pixels is refused before it is decoded.
 
     Raises:

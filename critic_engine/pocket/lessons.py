@@ -69,16 +69,15 @@ def naming_lesson(rng: random.Random) -> Lesson:
 
 
 def practice_lesson(rng: random.Random) -> Lesson:
-    """Describe the board, then make eight steps one after another: much practice in little text.
+    """Make twelve steps one after another, now and then after describing the board: much practice in little text.
 
     What a step is about cannot be foreseen and is not taught, only what is true of it.
     """
     board = draw_board(rng, "train")
-    lesson = _lesson(
-        board, "count cells", said="", target=prefix_text(solve(Question("count", first="red"), board)[:3])
-    )
+    described = prefix_text(solve(Question("count", first="red"), board)[:3]) if rng.random() < 0.3 else ""
+    lesson = _lesson(board, "count cells", said="", target=described)
     ids, targets = list(lesson.ids), list(lesson.targets[:-1])
-    for _ in range(8):
+    for _ in range(12):
         step = _practice_step(rng, board)
         words = [*encode(step), WORD_IDS["\n"]]
         num_given = 1 + next(place for place, word in enumerate(words) if WORDS[word] in (":", "is"))

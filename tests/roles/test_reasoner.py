@@ -227,3 +227,21 @@ def test_hostile_text_becomes_a_step_or_is_counted(make: Make, problem: Problem)
     expansion = steps(reasoner, problem, Place(STEPS), seeds=len(texts))
     assert len(expansion.candidates) + expansion.num_unreadable == len(texts)
     assert all(not candidate.is_finished for candidate in expansion.candidates[:3])
+
+
+def test_blank_lines_before_a_step_are_skipped_and_their_tokens_counted(make: Make, problem: Problem) -> None:
+    reasoner, generator = make([stopped("red : 1"), stopped(" ")], [stopped("")], [stopped("red : 2")])
+    expansion = steps(reasoner, problem, Place(STEPS), seeds=2)
+    assert [candidate.steps for candidate in expansion.candidates] == [("red : 1",), ("red : 2",)]
+    assert expansion.num_unreadable == 0
+    assert expansion.usage.generated_tokens == 20
+    begun = "row 1 : a1 none\nrow 2 : a2 none\n"
+    assert [request.prefix for request in generator.requests] == [begun, begun + "\n", begun + "\n\n"]
+    assert [request.seeds for request in generator.requests] == [(0, 1), (1,), (1,)]
+
+
+def test_a_model_that_writes_nothing_but_blank_lines_is_unreadable(make: Make, problem: Problem) -> None:
+    reasoner, generator = make(*[[stopped("")]] * 4)
+    expansion = steps(reasoner, problem, Place(STEPS))
+    assert (expansion.candidates, expansion.num_unreadable) == ((), 1)
+    assert len(generator.requests) == 4

@@ -26,5 +26,5 @@ def test_limits_are_reached_exactly() -> None:
 
 
 def test_a_stop_reason_is_its_name() -> None:
-    assert StopReason.COST == "cost"
+    assert str(StopReason.COST) == "cost"
     assert f"{StopReason.VALUE_THRESHOLD}" == "value_threshold"

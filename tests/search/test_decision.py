@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from search import Proposal, Tree, decide, path_value
@@ -9,12 +11,12 @@ def finished(*paths: tuple[object, float | None]) -> Tree[int]:
     """Return a tree of these finished paths, all at the root."""
     tree = Tree(0)
     for state, (outcome, value) in enumerate(paths, start=1):
-        tree.add_child(tree.root, Proposal(state, value, is_terminal=True, outcome=outcome))  # type: ignore[arg-type]
+        tree.add_child(tree.root, Proposal(state, value, is_terminal=True, outcome=outcome))
     return tree
 
 
-def chosen(tree: Tree[int], rule: str, **options: str) -> tuple[int, float]:
-    decision = decide(tree, rule, **options)  # type: ignore[arg-type]
+def chosen(tree: Tree[int], rule: Any, **options: Any) -> tuple[int, object]:
+    decision = decide(tree, rule, **options)
     assert decision is not None
     return decision.node.state, pytest.approx(decision.support)
 
@@ -68,7 +70,7 @@ def test_votes_are_tied_by_value_and_then_by_the_answer_never_by_arrival() -> No
         assert decision.node.outcome == "b"
     for rule in ("majority", "weighted_majority", "best_value", "most_visits"):
         for paths in ((("b", 0.5), ("a", 0.5)), (("a", 0.5), ("b", 0.5))):
-            decision = decide(finished(*paths), rule)  # type: ignore[arg-type]
+            decision = decide(finished(*paths), rule)
             assert decision is not None
             assert decision.node.outcome == "a"
 

@@ -70,6 +70,15 @@ def test_puct_with_unknown_priors_is_uniform_over_max_proposals() -> None:
         assert (choose_puct(root, TERMS, rng()) is None) is is_asked
 
 
+def test_puct_counts_a_pending_proposal_as_a_visit_of_asking_and_not_as_told() -> None:
+    # N_parent = 2, scale 1.768; asking: 1.768 * (1 - 1 / 4) / 2 = 0.66; child: 0.1 + 1.768 / 4 = 0.54
+    root = grown(Proposal(1, 0.1))
+    root.is_expandable = True
+    root.num_asked += 1
+    root.pending_count += 1
+    assert choose_puct(root, TERMS, rng()) is None
+
+
 def test_puct_never_asks_again_when_the_priors_use_up_the_mass() -> None:
     root = grown(Proposal(1, 0.01, 0.7), Proposal(2, 0.0, 0.6), visits=(50, 50))
     root.is_expandable = True

@@ -132,7 +132,7 @@ def test_a_repeated_ticket_is_refused_and_changes_nothing(world: Any, strategy_n
     (trial,) = strategy.ask()
     strategy.tell(trial, world.think(trial)[:1])
     before, usage = world.snapshot(strategy.tree), strategy.usage
-    arguments = [[]] if method == "tell" else []
+    arguments: list[list[Proposal[int]]] = [[]] if method == "tell" else []
     with pytest.raises(UnknownTrialError, match="trial 0 is not pending") as caught:
         getattr(strategy, method)(trial, *arguments)
     assert caught.value.trial_id == 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import Any
 
 import numpy
 import pytest
@@ -23,7 +24,8 @@ def test_a_proposal_refuses_what_cannot_be_hashed(name: str) -> None:
 
 
 def test_a_proposal_keeps_plain_floats() -> None:
-    proposal = Proposal(0, numpy.float32(0.5), numpy.float64(0.25))
+    float_like: Any = numpy.float32(0.5)
+    proposal = Proposal(0, float_like, numpy.float64(0.25))
     assert type(proposal.value) is float
     assert type(proposal.prior) is float
 
@@ -56,12 +58,12 @@ def test_a_terminal_node_may_have_children() -> None:
 
 def test_the_newest_finished_path_stands_last_unless_one_is_kept() -> None:
     tree = Tree(0)
-    assert tree.last is None
+    assert Tree(0).last is None
     first = tree.add_child(tree.root, Proposal(1, is_terminal=True))
     second = tree.add_child(tree.root, Proposal(2, is_terminal=True))
-    assert tree.last is second
+    assert tree.last == second
     tree.keep(first)
-    assert tree.last is first
+    assert tree.last == first
 
 
 def test_release_undoes_reserve_on_the_whole_path() -> None:

@@ -1,0 +1,84 @@
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from critic_engine.backends.checkpoint import Checkpoint
+from critic_engine.backends.encoding import ImageMemory, PromptEncoder
+from critic_engine.types import GenerationRequest, Image
+
+
+class CountingImageProcessor:
+    """An image processor that counts the pictures it prepares."""
+
+    def __init__(self, image_processor: Any) -> None:
+        self._image_processor = image_processor
+        self.num_prepared = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._image_processor, name)
+
+    def __call__(self, images: Any, **options: Any) -> Any:
+        self.num_prepared += len(images)
+        return self._image_processor(images, **options)
+
+
+def counting(checkpoint: Checkpoint) -> tuple[Checkpoint, CountingImageProcessor]:
+    import copy
+
+    processor = copy.copy(checkpoint.processor)
+    processor.image_processor = CountingImageProcessor(processor.image_processor)
+    return dataclasses.replace(checkpoint, processor=processor), processor.image_processor
+
+
+def test_image_is_prepared_once_whatever_the_question(
+    vision_checkpoint: Checkpoint, ask: Callable[..., GenerationRequest], make_image: Callable[[int], Image]
+) -> None:
+    checkpoint, counter = counting(vision_checkpoint)
+    encoder = PromptEncoder(checkpoint)
+    first = encoder.encode(ask("one", images=(make_image(1),)))
+    second = encoder.encode(ask("another", images=(make_image(1),)))
+    other = encoder.encode(ask("one", images=(make_image(2),)))
+    assert counter.num_prepared == 2
+    assert torch.equal(first.image_tensors["pixel_values"], second.image_tensors["pixel_values"])
+    assert not torch.equal(first.image_tensors["pixel_values"], other.image_tensors["pixel_values"])
+
+
+def test_image_memory_is_bounded(
+    vision_checkpoint: Checkpoint, ask: Callable[..., GenerationRequest], make_image: Callable[[int], Image]
+) -> None:
+    checkpoint, counter = counting(vision_checkpoint)
+    num_bytes = 3 * 16 * 16 * 4
+    encoder = PromptEncoder(checkpoint, max_image_cache_bytes=2 * num_bytes)
+    for number in (1, 2, 1, 3, 1, 2):
+        encoder.encode(ask(images=(make_image(number),)))
+    assert counter.num_prepared == 4
+
+
+def test_encoding_equals_the_processors_own(
+    vision_checkpoint: Checkpoint, ask: Callable[..., GenerationRequest], make_image: Callable[[int], Image]
+) -> None:
+    import io
+
+    from PIL import Image as Pictures
+
+    image = make_image(4)
+    parts = [{"type": "image", "image": Pictures.open(io.BytesIO(image.data))}, {"type": "text", "text": "what?"}]
+    expected = vision_checkpoint.processor.apply_chat_template(
+        [{"role": "user", "content": parts}],
+        tokenize=True,
+        add_generation_prompt=True,
+        return_dict=True,
+        return_tensors="pt",
+    )
+    prompt = PromptEncoder(vision_checkpoint).encode(ask("what?", images=(image,)))
+    assert prompt.token_ids == expected["input_ids"][0].tolist()
+    assert torch.equal(prompt.image_tensors["pixel_values"], expected["pixel_values"])
+
+
+def test_image_memory_shows_the_attributes_behind_it(vision_checkpoint: Checkpoint) -> None:
+    memory = ImageMemory(vision_checkpoint.processor.image_processor, max_bytes=1)
+    assert memory.crop_size == vision_checkpoint.processor.image_processor.crop_size
