@@ -28,8 +28,8 @@ class ModelConfig(_Section):
     backend: Literal["huggingface", "scripted"] = "huggingface"
     """What runs it."""
     prompts: str = "auto"
-    """A family of templates: ``pocket``, ``plain``, a folder of templates, or ``auto``: ``pocket`` for the shipped models,
-    ``plain`` for all others."""
+    """A family of templates: ``pocket``, ``plain``, a folder of templates, or ``auto``: ``pocket`` for the shipped
+    models, ``plain`` for all others."""
     device: str = "auto"
     """``auto`` takes CUDA, then MPS, then the CPU; or a torch device such as ``cuda:1``."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

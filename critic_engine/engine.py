@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from critic_engine.backends.loading import make_generator
+from critic_engine.backends.loading import GeneratorKey, make_generator
 from critic_engine.config import EngineConfig, load_config
 from critic_engine.critic import Critic
 from critic_engine.episode import Episode, SearchEvent
@@ -57,7 +57,8 @@ class Engine:
             ModelLoadError: a model's folder is plainly not one.
         """
         self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
-        self._generators: list[Generator] = []
+        # Roles that name the same model share it.
+        self._models: dict[GeneratorKey, Generator] = {}
         self._expander, self._evaluator = self._make_roles(reasoner, critic)
         self._loop = _LoopThread()
 
@@ -67,7 +68,7 @@ class Engine:
         Raises:
             ModelLoadError: a model cannot be loaded.
         """
-        for generator in self._generators:
+        for generator in self._models.values():
             load = getattr(generator, "load", None)
             if load is not None:
                 load()
@@ -124,7 +125,7 @@ class Engine:
 
     def close(self) -> None:
         """Release the models and stop the engine's thread."""
-        for generator in self._generators:
+        for generator in self._models.values():
             self._loop.call(generator.aclose())
         self._loop.close()
 
@@ -140,16 +141,12 @@ class Engine:
 
     def _make_roles(self, reasoner: Generator | None, critic: Generator | None) -> tuple[Expander, Evaluator]:
         config = self.config
-        reasoner = self._own(make_generator(config.reasoner, "reasoner")) if reasoner is None else reasoner
+        reasoner = reasoner or make_generator(config.reasoner, "reasoner", shared=self._models)
         expander = make_expander(config.expander, Reasoner.from_config(reasoner, config.reasoner))
         if config.evaluator.kind == "none":
             return expander, make_evaluator(config.evaluator, None)
-        critic = self._own(make_generator(config.critic, "critic")) if critic is None else critic
+        critic = critic or make_generator(config.critic, "critic", shared=self._models)
         return expander, make_evaluator(config.evaluator, Critic.from_config(critic, config.critic))
-
-    def _own(self, generator: Generator) -> Generator:
-        self._generators.append(generator)
-        return generator
 
     def _episode(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Episode:
         return Episode(

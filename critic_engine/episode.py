@@ -1,30 +1,21 @@
 """One problem searched: the only loop. Ask the strategy where to think, expand, evaluate, tell."""
 
 import asyncio
-import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from critic_engine.config import EngineConfig
-from critic_engine.errors import GenerationError
-from critic_engine.parsing.answers import canonical_answer
-from critic_engine.protocols import Candidate, Evaluation, Evaluator, Expander, Expansion, Place
-from critic_engine.state import (
-    NodeState,
-    ReasoningNode,
-    candidate_key,
-    decode_state,
-    encode_state,
-    extend,
-    trajectory_of,
-)
+from critic_engine.protocols import Evaluator, Expander
+from critic_engine.seeds import derive_seed
+from critic_engine.state import NodeState, ReasoningNode, decode_state, encode_state, trajectory_of
 from critic_engine.store import Failure
-from critic_engine.types import Answer, Critique, Problem, RejectedSibling, TokenUsage, Trajectory
+from critic_engine.thinking import Ending, Thinker, Thought, View
+from critic_engine.types import Answer, Critique, Problem
 from search import (
     Asked,
     BestOfN,
@@ -34,7 +25,6 @@ from search import (
     ChainOptions,
     Event,
     Mcts,
-    Proposal,
     Strategy,
     Tree,
     Trial,
@@ -78,27 +68,6 @@ class Commit:
     """Generated."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Thought:
-    """The outcome of one trial's work."""
-
-    proposals: tuple[Proposal[NodeState], ...]
-    num_tokens: int
-    failures: tuple[Failure, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """The tree around a trial's node as it was when the trial was asked.
-
-    Work done again after a stop sees what it saw the first time, though siblings may have been told since.
-    """
-
-    place: Place
-    judged: dict[Hashable, tuple[float | None, Critique | None]]
-    """Value and critique of each child, by key."""
-
-
 class Episode:
     """The search of one problem: it holds the tree and hands each finished trial to ``on_commit`` before it goes on."""
 
@@ -124,12 +93,11 @@ class Episode:
         """
         self.problem = problem
         self._config = config
-        self._expander = expander
-        self._evaluator = evaluator
+        self._thinker = Thinker(problem, config, expander=expander, evaluator=evaluator)
         self._on_commit = on_commit
         self._on_event = on_event
         self._events: list[Event[NodeState]] = []
-        self._views: dict[int, _View] = {}
+        self._views: dict[int, View] = {}
         self._strategy = self._new_strategy()
         self._strategy.record_to(self._record)
 
@@ -150,7 +118,7 @@ class Episode:
 
     async def run(self, row_id: str = "") -> Answer:
         """Search until the strategy is done and return the decision. Bad model output never raises; it is counted."""
-        started_s = time.perf_counter()
+        self._started_s = time.perf_counter()
         failures: Counter[str] = Counter()
         tasks = {self._start(trial): trial for trial in self._strategy.pending}
         self._fill(tasks)
@@ -166,92 +134,24 @@ class Episode:
         finally:
             for task in tasks:
                 task.cancel()
-        return self._answer(row_id, wall_s=time.perf_counter() - started_s, failures=failures)
+        value, ending = await self._decide()
+        failures.update(failure.kind for failure in ending.failures)
+        return self._answer(row_id, value, ending, failures)
 
-    def _fill(self, tasks: "dict[asyncio.Task[_Thought], ReasoningTrial]") -> None:
+    def _fill(self, tasks: "dict[asyncio.Task[Thought], ReasoningTrial]") -> None:
         num_free = self._config.run.trials_in_flight - len(tasks)
         if num_free > 0:
             tasks.update((self._start(trial), trial) for trial in self._strategy.ask(num_free))
 
-    def _start(self, trial: ReasoningTrial) -> "asyncio.Task[_Thought]":
-        return asyncio.create_task(self._think(trial))
-
-    async def _think(self, trial: ReasoningTrial) -> _Thought:
-        view = self._views[trial.trial_id]
-        seeds = tuple(self._seed("reasoner", trial.trial_id, sample) for sample in range(trial.num_proposals))
-        try:
-            expansion = await self._expander.expand(self.problem, view.place, seeds=seeds)
-        except GenerationError as error:
-            return _Thought((), 0, (Failure(trial.trial_id, "reasoner_error", str(error)),))
-        unreadable = (Failure(trial.trial_id, "reasoner_unreadable", "no step or solution in the text"),)
-        failures = unreadable * expansion.num_unreadable
-        return await self._evaluate(trial, view, expansion, failures)
-
-    async def _evaluate(
-        self, trial: ReasoningTrial, view: _View, expansion: Expansion, failures: tuple[Failure, ...]
-    ) -> _Thought:
-        fresh: dict[str, Candidate] = {}
-        for candidate in expansion.candidates:
-            if candidate_key(candidate) not in view.judged:
-                fresh.setdefault(candidate_key(candidate), candidate)
-        base = view.place.trajectory
-        judgements = await asyncio.gather(
-            *(self._judge(trial, extend(base, candidate), index) for index, candidate in enumerate(fresh.values()))
-        )
-        judged = dict(view.judged)
-        usage = expansion.usage
-        for key, (evaluation, met) in zip(fresh, judgements, strict=True):
-            judged[key] = (evaluation.value, evaluation.critique)
-            usage += evaluation.usage
-            failures += met
-        proposals = tuple(self._proposal(each, *judged[candidate_key(each)]) for each in expansion.candidates)
-        return _Thought(proposals, usage.generated_tokens, failures)
-
-    async def _judge(
-        self, trial: ReasoningTrial, trajectory: Trajectory, index: int
-    ) -> tuple[Evaluation, tuple[Failure, ...]]:
-        seed = self._seed("critic", trial.trial_id, index)
-        try:
-            evaluation = await self._evaluator.evaluate(self.problem, trajectory, seed=seed)
-        except GenerationError as error:
-            failure = Failure(trial.trial_id, "critic_error", str(error))
-            return Evaluation(value=None, critique=None, usage=TokenUsage()), (failure,)
-        unreadable = (Failure(trial.trial_id, "critic_unreadable", "no verdict in the text"),)
-        return evaluation, unreadable * evaluation.num_unreadable
+    def _start(self, trial: ReasoningTrial) -> "asyncio.Task[Thought]":
+        return asyncio.create_task(self._thinker.think(trial, self._views[trial.trial_id]))
 
     def _record(self, event: Event[NodeState]) -> None:
         self._events.append(event)
         if isinstance(event, Asked):
-            self._views[event.trial_id] = self._look(self._strategy.tree.nodes[event.node_id])
+            self._views[event.trial_id] = self._thinker.look(self.tree, self.tree.nodes[event.node_id])
 
-    def _look(self, node: ReasoningNode) -> _View:
-        rejected = tuple(
-            RejectedSibling(step=self._config.expander.delimiter.join(child.state.steps), critique=child.state.critique)
-            for child in node.children
-            if child.state.critique is not None and _is_rejected(child, self._config.evaluator.reject_below)
-        )
-        limit = self._config.expander.max_rejected
-        place = Place(
-            trajectory=trajectory_of(self._strategy.tree.path(node)),
-            critique=node.state.critique,
-            rejected=rejected[-limit:] if limit else (),
-        )
-        return _View(place, {child.key: (child.value, child.state.critique) for child in node.children})
-
-    def _proposal(self, candidate: Candidate, value: float | None, critique: Critique | None) -> Proposal[NodeState]:
-        answer = candidate.answer
-        outcome = None if answer is None else canonical_answer(answer, self.problem.choices)
-        state = NodeState(candidate.steps, candidate.is_rewrite, answer, critique)
-        return Proposal(
-            state=state,
-            value=value,
-            prior=candidate.prior,
-            is_terminal=candidate.is_finished,
-            key=candidate_key(candidate),
-            outcome=outcome,
-        )
-
-    def _tell(self, trial: ReasoningTrial, thought: _Thought) -> None:
+    def _tell(self, trial: ReasoningTrial, thought: Thought) -> None:
         del self._views[trial.trial_id]
         first_node_id = len(self._strategy.tree)
         if thought.proposals:
@@ -281,31 +181,37 @@ class Episode:
             )
         )
 
-    def _answer(self, row_id: str, *, wall_s: float, failures: Mapping[str, int]) -> Answer:
-        strategy = self._strategy
-        outcome = Answer(
+    async def _decide(self) -> tuple[float | None, Ending]:
+        """Return what the decision rule chooses and its value; without any finished path, the best one finished now."""
+        rule, aggregation = self._config.decision.rule, self._config.decision.aggregation
+        decision = decide(self.tree, rule, aggregation=aggregation)
+        if decision is not None:
+            return decision.value, Ending(trajectory_of(self.tree.path(decision.node)), num_tokens=0)
+        leaf = max(
+            self.tree.nodes, key=lambda node: (-1 if node.value is None else node.value, node.depth, -node.node_id)
+        )
+        ending = await self._thinker.finish(trajectory_of(self.tree.path(leaf)))
+        self._on_commit(Commit((), ending.failures, ending.num_tokens))
+        return None, ending
+
+    def _answer(self, row_id: str, value: float | None, ending: Ending, failures: Mapping[str, int]) -> Answer:
+        answer = ending.trajectory.answer
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(failures.items()))
+        reason = f"no finished path holds an answer; raise the budget, or look at the failures ({counts or 'none'})"
+        return Answer(
             id=row_id or self.problem.name,
             problem_id=self.problem.problem_id,
-            answer=None,
-            value=None,
-            status="failed",
-            stop_reason=str(strategy.stop_reason),
-            num_tokens=self._strategy.usage.cost,
-            num_simulations=strategy.tree.root.visit_count,
-            wall_s=round(wall_s, 4),
+            answer=answer,
+            value=None if answer is None else value,
+            status="failed" if answer is None else "answered",
+            stop_reason=str(self._strategy.stop_reason),
+            num_tokens=self._strategy.usage.cost + ending.num_tokens,
+            num_simulations=self.tree.root.visit_count,
+            wall_s=round(time.perf_counter() - self._started_s, 4),
+            error=reason if answer is None else None,
+            steps=ending.trajectory.steps,
             failures=failures,
         )
-        rule, aggregation = self._config.decision.rule, self._config.decision.aggregation
-        decision = decide(strategy.tree, rule, aggregation=aggregation)
-        if decision is None:
-            return replace(outcome, error=_why_unanswered(failures, "no path was finished"))
-        steps = trajectory_of(strategy.tree.path(decision.node)).steps
-        if decision.node.state.answer is None:
-            return replace(outcome, steps=steps, error=_why_unanswered(failures, "no finished path holds an answer"))
-        return replace(outcome, answer=decision.node.state.answer, value=decision.value, status="answered", steps=steps)
-
-    def _seed(self, role: str, trial_id: int, sample: int) -> int:
-        return derive_seed(self._config.run.seed, self.problem.problem_id, role, trial_id, sample)
 
     def _new_strategy(self) -> Strategy[NodeState]:
         options = self._config.strategy.options
@@ -317,18 +223,3 @@ class Episode:
         if isinstance(options, ChainOptions):
             return Chain(options, rng=rng, root=NodeState(), budget=budget)
         return Mcts(options, rng=rng, root=NodeState(), budget=budget)
-
-
-def derive_seed(*parts: int | str) -> int:
-    """Return a seed in [0, 2**63) that is a hash of ``parts``: the same everywhere, unrelated for unequal parts."""
-    text = "\x1f".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
-
-
-def _is_rejected(child: ReasoningNode, reject_below: float) -> bool:
-    return child.value is not None and child.value < reject_below
-
-
-def _why_unanswered(failures: Mapping[str, int], reason: str) -> str:
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(failures.items()))
-    return f"{reason} within the budget; raise it, or look at the failures ({counts or 'none'})"

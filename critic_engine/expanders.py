@@ -5,7 +5,7 @@ from dataclasses import replace
 from critic_engine.config import ExpanderConfig
 from critic_engine.protocols import Expander, Expansion, Place
 from critic_engine.reasoner import Reasoner
-from critic_engine.types import Problem, TokenUsage
+from critic_engine.types import Problem, TokenUsage, Trajectory
 
 
 class StepExpander:
@@ -24,6 +24,10 @@ class StepExpander:
         if place.trajectory.is_finished or len(place.trajectory.steps) >= self._options.max_steps:
             return Expansion((), TokenUsage())
         return await self._reasoner.next_steps(problem, place, seeds=seeds, options=self._options)
+
+    async def finish(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Expansion:
+        """Return the remaining steps in one candidate."""
+        return await self._reasoner.finish(problem, trajectory, seed=seed, options=self._options)
 
 
 class SolutionExpander:
@@ -47,6 +51,10 @@ class SolutionExpander:
         is_rewrite = bool(place.trajectory.steps)
         candidates = tuple(replace(candidate, is_rewrite=is_rewrite) for candidate in expansion.candidates)
         return replace(expansion, candidates=candidates)
+
+    async def finish(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Expansion:
+        """Return a fresh solution: what was cut by the token limit is not gone on with."""
+        return await self.expand(problem, Place(Trajectory()), seeds=(seed,))
 
 
 def make_expander(options: ExpanderConfig, reasoner: Reasoner) -> Expander:

@@ -78,6 +78,10 @@ class Expander(Protocol):
         """Return at most one candidate a seed; samples that cannot be read are counted, not returned."""
         ...
 
+    async def finish(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Expansion:
+        """Return at most one candidate, which holds all that is missing from ``trajectory`` to its end."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:

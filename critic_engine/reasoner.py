@@ -53,6 +53,20 @@ class Reasoner:
         """Return a whole solution a seed; one cut by ``config.max_tokens`` is unfinished and has no answer."""
         return await self._solutions(self._family.solve(problem), seeds=seeds, options=options)
 
+    async def finish(
+        self, problem: Problem, trajectory: Trajectory, *, seed: int, options: ExpanderConfig
+    ) -> Expansion:
+        """Return the rest of the solution that ``trajectory`` begins, in one piece."""
+        steps = trajectory.steps
+        request = GenerationRequest(
+            messages=(self._family.solve(problem),),
+            prefix="".join(f"{step}{options.delimiter}" for step in steps),
+            sampling=self._sampling(max_tokens=self._config.max_tokens, stop=()),
+            seeds=(seed,),
+        )
+        generation = await self._generate(request)
+        return _read_all(generation, lambda sample: _solution_candidate(sample, options.delimiter, steps))
+
     async def rewrite(
         self,
         problem: Problem,
@@ -141,12 +155,12 @@ def _read_all(generation: Generation, read: Callable[[Sample], Candidate | None]
     return Expansion(candidates, generation.usage, num_unreadable=len(found) - len(candidates))
 
 
-def _solution_candidate(sample: Sample, delimiter: str) -> Candidate | None:
+def _solution_candidate(sample: Sample, delimiter: str, steps_before: Sequence[str] = ()) -> Candidate | None:
     steps = split_steps(sample.text, delimiter)
     if not steps:
         return None
     is_finished = sample.finish_reason == "stop"
-    answer = extract_answer(steps) if is_finished else None
+    answer = extract_answer((*steps_before, *steps)) if is_finished else None
     return Candidate(steps, is_rewrite=False, is_finished=is_finished, answer=answer, prior=_probability(sample.tokens))
 
 

@@ -28,6 +28,8 @@ class MctsOptions:
     """Proposals that one trial asks for."""
     max_proposals: int = 4
     """Proposals that one node may receive in all, merged and missing ones included."""
+    min_prior_left: float = 0.0
+    """A node receives no more proposals when its children's priors leave less than this; unknown priors leave all."""
     max_depth: int | None = None
     """Steps from the root at which a path is not continued; None is no limit."""
     backup: BackupRule = "mean"
@@ -47,6 +49,7 @@ class MctsOptions:
         check_at_least("num_proposals", self.num_proposals, 1)
         check_at_least("max_proposals", self.max_proposals, self.num_proposals)
         check_at_least("max_abandons", self.max_abandons, 1)
+        check_share("min_prior_left", self.min_prior_left)
         if self.max_depth is not None:
             check_at_least("max_depth", self.max_depth, 1)
         if self.num_finished is not None:
@@ -97,8 +100,11 @@ class Mcts(Strategy[S]):
             return StopReason.NUM_FINISHED
         return None
 
+    def _has_prior_left(self, node: Node[S]) -> bool:
+        return node.prior_mass is None or max(0.0, 1.0 - node.prior_mass) >= self._options.min_prior_left
+
     def _refresh(self, node: Node[S]) -> None:
-        has_room = node.num_asked < self._options.max_proposals
+        has_room = node.num_asked < self._options.max_proposals and self._has_prior_left(node)
         self._tree.set_expandable(node, has_room and not self._has_failed(node))
         place: Node[S] | None = node
         while place is not None:

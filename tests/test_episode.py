@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from critic_engine.config import EngineConfig, parse_config
-from critic_engine.episode import Commit, Episode, SearchEvent, derive_seed
+from critic_engine.episode import Commit, Episode, SearchEvent
 from critic_engine.errors import GenerationError
 from critic_engine.protocols import Candidate, Evaluation, Expansion, Place
+from critic_engine.seeds import derive_seed
 from critic_engine.state import NodeState
 from critic_engine.types import Answer, Critique, Problem, TokenUsage, Trajectory
 
@@ -41,6 +42,12 @@ class Stairs:
         step = f"answer : {answer}" if answer else f"step {depth} {seeds[0] % 2}"
         candidate = Candidate((step,), is_rewrite=False, is_finished=depth == 3, answer=answer, prior=0.4)
         return Expansion((candidate,), TokenUsage(10, 5))
+
+    async def finish(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Expansion:
+        if self._failing:
+            raise GenerationError("no answer")
+        candidate = Candidate(("the rest", "answer : 7"), is_rewrite=False, is_finished=True, answer="7", prior=0.1)
+        return Expansion((candidate,), TokenUsage(10, 9))
 
 
 class Wary:
@@ -111,6 +118,14 @@ def test_token_budget_stops_the_search_with_the_trial_that_crosses_it() -> None:
     answer, _ = run({**STEP_MCTS, "budget": {"max_tokens": 40}})
     assert 40 <= answer.num_tokens < 40 + 7
     assert answer.stop_reason == "cost"
+
+
+def test_a_search_that_ends_before_any_path_does_writes_its_best_path_to_the_end() -> None:
+    answer, episode = run({**STEP_MCTS, "budget": {"max_simulations": 2}})
+    assert not episode.tree.finished
+    assert (answer.status, answer.answer, answer.value) == ("answered", "7", None)
+    assert answer.steps[-2:] == ("the rest", "answer : 7")
+    assert answer.num_tokens == 2 * (5 + 2) + 9
 
 
 def test_unreadable_critiques_leave_values_unknown_and_are_counted() -> None:

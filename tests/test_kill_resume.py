@@ -77,7 +77,9 @@ def kill_after(process: "subprocess.Popen[bytes]", delay_s: float) -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_killed_runs_end_as_the_undisturbed_one(problems: Path, undisturbed: tuple[Path, float], tmp_path: Path) -> None:
+def test_killed_runs_end_as_the_undisturbed_one(
+    problems: Path, undisturbed: tuple[Path, float], tmp_path: Path
+) -> None:
     whole, duration_s = undisturbed
     rng = random.Random(20)
     num_cut = 0

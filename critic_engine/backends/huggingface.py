@@ -187,8 +187,9 @@ class HuggingFaceGenerator:
         with self._changed:
             if can_wait:
                 self._changed.wait_for(lambda: self._is_closing.is_set() or (self._is_woken and bool(self._calls)))
-            self._is_woken = False
-            return [self._calls.popleft() for _ in range(min(limit, len(self._calls)))]
+            taken = [self._calls.popleft() for _ in range(min(limit, len(self._calls)))]
+            self._is_woken = bool(self._calls)
+            return taken
 
     def _serve(self) -> None:
         """Answer calls until closed; the worker thread's whole life."""

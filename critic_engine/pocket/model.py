@@ -137,10 +137,12 @@ def _name_weights_as_published(path: Path) -> None:
     """Put `vision_model` back into the names of the tower's weights, as vLLM and older transformers expect."""
     from safetensors.torch import load_file, save_file
 
-    weights = load_file(path)
     tower = "vision_tower."
-    names = {name: f"{tower}vision_model.{name.removeprefix(tower)}" for name in weights if name.startswith(tower)}
-    save_file({names.get(name, name): weight for name, weight in weights.items()}, path, metadata={"format": "pt"})
+    weights = {
+        name.replace(f"{tower}vision_model.", tower).replace(tower, f"{tower}vision_model."): weight
+        for name, weight in load_file(path).items()
+    }
+    save_file(weights, path, metadata={"format": "pt"})
     path.chmod(0o644)
 
 

@@ -10,7 +10,6 @@ import argparse
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from critic_engine.pocket import lessons
@@ -18,7 +17,7 @@ from critic_engine.pocket.attempts import read_attempts
 from critic_engine.pocket.measuring import critic_scores, partial, solve_all
 from critic_engine.pocket.model import save_checkpoint
 from critic_engine.pocket.problems import make_problems
-from critic_engine.pocket.training import Schedule, train
+from critic_engine.pocket.training import Schedule, scaled, train
 
 logger = logging.getLogger("critic_engine.pocket.train_critic")
 
@@ -52,7 +51,7 @@ def main() -> None:
     parser.add_argument("--attempts", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=_JUDGING.num_steps)
-    parser.add_argument("--rate", type=float, default=_JUDGING.learning_rate)
+    parser.add_argument("--rate", type=float, default=1.0, help="a factor on the learning rates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -70,7 +69,7 @@ def main() -> None:
             logger.info("step %d dev partial %s", step, critic_scores(model, problems, partial(solutions, seed=0)))
             save_checkpoint(model, options.out / f"step_{step}")
 
-    schedule = replace(_JUDGING, num_steps=options.steps, learning_rate=options.rate)
+    schedule = scaled(_JUDGING, num_steps=options.steps, rate=options.rate)
     train(model, draw_judging(own), schedule, seed=options.seed + 2, on_log=on_log)
     save_checkpoint(model, options.out)
 

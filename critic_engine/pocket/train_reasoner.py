@@ -10,7 +10,6 @@ import argparse
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from critic_engine.pocket import lessons
@@ -18,7 +17,7 @@ from critic_engine.pocket.attempts import flawed, read_attempts
 from critic_engine.pocket.measuring import reasoner_scores, solve_all
 from critic_engine.pocket.model import ModelSize, build_model, save_checkpoint
 from critic_engine.pocket.problems import make_problems
-from critic_engine.pocket.training import Schedule, train
+from critic_engine.pocket.training import Schedule, scaled, train
 
 logger = logging.getLogger("critic_engine.pocket.train_reasoner")
 
@@ -46,7 +45,7 @@ def draw_reasoning(own: Sequence[lessons.Attempt]) -> Callable[[random.Random], 
         return lessons.slip_attempt(rng) if rng.random() < 0.85 else lessons.right_attempt(rng)
 
     def draw(rng: random.Random) -> lessons.Lesson:
-        kind = rng.choices(("solve", "practice", "rewrite", "next", "name"), (40, 25, 18, 14, 3))[0]
+        kind = rng.choices(("solve", "practice", "rewrite", "next", "name"), (28, 42, 15, 12, 3))[0]
         if kind == "solve":
             return lessons.solving_lesson(rng)
         if kind == "practice":
@@ -68,7 +67,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="a checkpoint to go on from; a new model learns to see first")
     parser.add_argument("--attempts", type=Path, help="the reasoner's own solutions, see `attempts`")
     parser.add_argument("--steps", type=int, default=_REASONING.num_steps)
-    parser.add_argument("--rate", type=float, default=_REASONING.learning_rate)
+    parser.add_argument("--rate", type=float, default=1.0, help="a factor on the learning rates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -89,7 +88,7 @@ def main() -> None:
             logger.info("step %d dev %s", step, reasoner_scores(problems, solutions))
             save_checkpoint(model, options.out / f"step_{step}")
 
-    schedule = replace(_REASONING, num_steps=options.steps, learning_rate=options.rate)
+    schedule = scaled(_REASONING, num_steps=options.steps, rate=options.rate)
     train(model, draw_reasoning(own), schedule, seed=options.seed + 1, on_log=on_log)
     save_checkpoint(model, options.out)
 

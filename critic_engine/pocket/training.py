@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from critic_engine.pocket.generating import pixel_values
@@ -24,14 +24,23 @@ class Schedule:
     """How long and how fast to train."""
 
     num_steps: int
-    batch_size: int = 64
+    batch_size: int = 32
     learning_rate: float = 1e-3
+    """AdamW's, for embeddings, biases, norms and the vision patches."""
+    matrix_rate: float = 5e-3
+    """Muon's, for the matrices of all layers."""
     final_share: float = 0.05
-    """The last learning rate as a share of the first, reached along a cosine."""
+    """The last learning rates as a share of the first, reached along a cosine."""
     warm_up_steps: int = 100
     verdict_weight: float = 1.0
     """The weight of ``right`` and ``wrong`` targets; other words weigh 1."""
     log_every: int = 50
+
+
+def scaled(schedule: Schedule, *, num_steps: int, rate: float) -> Schedule:
+    """Return ``schedule`` with another length and its learning rates times ``rate``."""
+    learning_rate, matrix_rate = rate * schedule.learning_rate, rate * schedule.matrix_rate
+    return replace(schedule, num_steps=num_steps, learning_rate=learning_rate, matrix_rate=matrix_rate)
 
 
 def train(
@@ -40,19 +49,19 @@ def train(
     """Train ``model`` in place; ``on_log`` is called with the step after each log line."""
     import torch
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizers = _optimizers(model, schedule)
     batches = _batches(draw, schedule.batch_size, random.Random(seed))
     begin_s, total, num_rows = time.monotonic(), 0.0, 0
     model.train()
     for step in range(1, schedule.num_steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.learning_rate * _rate_share(step, schedule)
         batch = next(batches)
         loss = _loss(model, batch, schedule.verdict_weight)
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer, rate in optimizers:
+            optimizer.param_groups[0]["lr"] = rate * _rate_share(step, schedule)
+            optimizer.step()
         total += loss.item()
         num_rows += len(batch)
         if step % schedule.log_every == 0:
@@ -61,6 +70,22 @@ def train(
             total = 0.0
             on_log(step)
             model.train()
+
+
+def _optimizers(model: Any, schedule: Schedule) -> list[tuple[Any, float]]:
+    """Return Muon (Jordan et al., 2024) for the layers' matrices and AdamW for the rest, each with its first rate.
+
+    Counting is learnt in about half the steps that AdamW alone needs. Muon is in torch from 2.9 on.
+    """
+    import torch
+
+    matrices: list[Any] = []
+    others: list[Any] = []
+    for name, weight in model.named_parameters():
+        (matrices if weight.ndim == 2 and ".layers." in name else others).append(weight)
+    muon = torch.optim.Muon(matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    adamw = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.01)
+    return [(muon, schedule.matrix_rate), (adamw, schedule.learning_rate)]
 
 
 def _rate_share(step: int, schedule: Schedule) -> float:

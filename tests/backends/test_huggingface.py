@@ -213,6 +213,17 @@ def test_overlong_request_fails_alone(text_checkpoint: Checkpoint, ask: Ask) -> 
     assert isinstance(generation, Generation)
 
 
+def test_more_bad_requests_than_are_looked_at_once_all_fail(text_checkpoint: Checkpoint, ask: Ask) -> None:
+    async def work() -> None:
+        generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny", max_batch_size=1)
+        calls = [generator.generate(ask(max_tokens=500)) for _ in range(30)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {ContextOverflowError}
+        await generator.aclose()
+
+    run(work())
+
+
 def test_unreadable_image_fails_alone(
     vision_checkpoint: Checkpoint, ask: Ask, make_image: Callable[[int], Image]
 ) -> None:

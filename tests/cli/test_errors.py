@@ -183,6 +183,7 @@ class TestModels:
         assert_refused(result, "model ./folder has no config.json")
         assert not (tmp_path / "runs").exists()
 
+    @pytest.mark.slow
     def test_broken_model_folder_is_named(self, cli, problems, tmp_path: Path) -> None:
         (tmp_path / "folder").mkdir()
         (tmp_path / "folder" / "config.json").write_text("{")

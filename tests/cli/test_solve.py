@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import PIL.Image
+import pytest
 
 FIELDS = {
     "id",
@@ -25,6 +26,11 @@ FIELDS = {
 
 def timeless(row: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in row.items() if name != "wall_s"}
+
+
+def _num_lines(path: Path) -> int:
+    """Return the lines of a file, -1 while there is none."""
+    return len(path.read_text().splitlines()) if path.exists() else -1
 
 
 class TestQuestion:
@@ -63,11 +69,11 @@ class TestQuestion:
         assert "critic:" not in cli("solve", "--question", "how many?", *scripted).err
 
     def test_question_that_finds_no_answer_exits_1_and_says_why(self, cli) -> None:
-        unfinished = ["--config", "mcts", "--set", "budget.max_tokens=1"]
+        unfinished = ["--config", "greedy", "--set", "reasoner.max_tokens=2"]
         scripted = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted"]
         result = cli("solve", "--question", "how many?", *unfinished, *scripted)
         assert (result.code, result.out) == (1, "")
-        assert result.err.startswith("error: no path was finished")
+        assert result.err.startswith("error: ")
 
 
 class TestFile:
@@ -145,8 +151,11 @@ class TestResume:
         assert "answered 3 of 3" in result.err
         assert (tmp_path / "runs/a/answers.jsonl").read_text() == rows
 
-    def test_interrupted_run_is_kept_and_resumed_to_the_same_answers(self, cli, scripted, tmp_path: Path) -> None:
-        rows = [{"question": f"how many {number}?"} for number in range(300)]
+    @pytest.mark.parametrize("min_answers", [0, 1])
+    def test_interrupted_run_is_kept_and_resumed_to_the_same_answers(
+        self, cli, scripted, tmp_path: Path, min_answers: int
+    ) -> None:
+        rows = [{"question": f"how many {number}?"} for number in range(60)]
         (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         options = [*scripted, "--set", "run.problems_in_flight=2"]
         process = subprocess.Popen(
@@ -156,14 +165,14 @@ class TestResume:
             text=True,
         )
         answers = tmp_path / "runs/a/answers.jsonl"
-        while process.poll() is None and not (answers.exists() and answers.read_text()):
-            time.sleep(0.02)
+        while process.poll() is None and not _num_lines(answers) >= min_answers:
+            time.sleep(0.005)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
         assert process.returncode == 130, err
         assert err.splitlines()[-1].endswith("critic-engine resume runs/a")
-        assert "Traceback" not in err
-        assert len(answers.read_text().splitlines()) < 300
+        assert len(err.splitlines()) == 1
+        assert _num_lines(answers) < 60
 
         assert cli("resume", "runs/a").code == 0
         resumed = [timeless(json.loads(line)) for line in answers.read_text().splitlines()]

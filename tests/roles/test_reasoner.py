@@ -86,7 +86,7 @@ def test_solution_that_the_model_ended_without_an_answer_is_finished_without_one
 
 
 def test_samples_without_text_are_counted_and_left_out(make: Make, problem: Problem) -> None:
-    reasoner, _ = make([ended(" \n\n"), ended("answer : 2"), ended("")], [stopped(""), stopped("a"), cut(" ")])
+    reasoner, _ = make([ended(" \n\n"), ended("answer : 2"), ended("")], [ended(""), stopped("a"), cut(" ")])
     whole = solutions(reasoner, problem, seeds=3)
     assert (len(whole.candidates), whole.num_unreadable, whole.usage) == (1, 2, TokenUsage(6, 15))
     step = steps(reasoner, problem, Place(STEPS), seeds=3)

@@ -221,3 +221,26 @@ def test_a_stopped_search_is_done_once_nothing_is_pending(settle: Callable[[Mcts
     assert search.ask() == []
     settle(search, second)
     assert search.is_done
+
+
+def test_a_node_whose_children_hold_nearly_all_probability_receives_no_more() -> None:
+    search = mcts(num_proposals=1, max_proposals=4, min_prior_left=0.1, budget=Budget(max_simulations=9))
+    search.tell(search.ask()[0], [Proposal(1, 0.1, 0.95)])
+    assert not search.tree.root.is_expandable
+    (trial,) = search.ask()
+    assert trial.node.state == 1
+    search.tell(trial, [Proposal(2, 0.1, 0.5)])
+    assert trial.node.is_expandable
+
+
+def test_a_tree_without_probability_left_is_exhausted() -> None:
+    search = mcts(num_proposals=1, max_proposals=4, min_prior_left=0.1)
+    search.tell(search.ask()[0], [Proposal(1, 0.5, 0.95, is_terminal=True)])
+    assert search.stop_reason is StopReason.EXHAUSTED
+
+
+def test_unknown_priors_leave_all_probability() -> None:
+    search = mcts(num_proposals=1, max_proposals=3, max_depth=1, min_prior_left=0.9)
+    for _ in range(3):
+        search.tell(search.ask()[0], [Proposal(1, 0.5)])
+    assert search.tree.root.num_told == 3

@@ -1,0 +1,26 @@
+"""``pocket make`` writes a problems file that ``solve`` reads."""
+
+from pathlib import Path
+
+from critic_engine.data.problems import read_problems
+from critic_engine.types import ProblemRow
+
+
+def test_problems_are_written_and_can_be_read(cli, tmp_path: Path) -> None:
+    result = cli("pocket", "make", "--split", "test", "--num", 12, "--seed", 7, "--out", "p.jsonl")
+    assert (result.code, result.out) == (0, "")
+    rows = list(read_problems(tmp_path / "p.jsonl"))
+    assert len(rows) == 12
+    for row in rows:
+        assert isinstance(row, ProblemRow)
+        assert len(row.problem.images) == 1
+        assert row.reference_answer
+
+
+def test_same_seed_writes_the_same_file_over_the_old_one(cli, tmp_path: Path) -> None:
+    contents = []
+    for seed in (7, 8, 7):
+        cli("pocket", "make", "--num", 5, "--seed", seed, "--out", "p.jsonl")
+        contents.append((tmp_path / "p.jsonl").read_bytes())
+    assert contents[0] == contents[2] != contents[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["p.jsonl"]

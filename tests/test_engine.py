@@ -1,0 +1,186 @@
+"""The façade, over scripted models."""
+
+import asyncio
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.config import load_config
+from critic_engine.engine import Engine
+from critic_engine.episode import SearchEvent
+from critic_engine.errors import GenerationError, ParseError, RunError
+from critic_engine.runner import Progress
+from critic_engine.types import Answer, FailedRow, Generation, GenerationRequest, Problem, ProblemRow
+
+SCRIPTED = ["reasoner.backend=scripted", "critic.backend=scripted", "budget.max_tokens=1000"]
+PROBLEMS = [Problem(f"how many of kind {number} ?", name=f"p{number}") for number in range(12)]
+
+
+def stable(answer: Answer) -> dict[str, object]:
+    return {name: value for name, value in vars_of(answer).items() if name != "wall_s"}
+
+
+def vars_of(answer: Answer) -> dict[str, object]:
+    return {name: getattr(answer, name) for name in answer.__dataclass_fields__}
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    with Engine("mcts", overrides=SCRIPTED) as engine:
+        yield engine
+
+
+def test_one_problem_is_answered_and_its_tree_is_watched(engine: Engine) -> None:
+    events: list[SearchEvent] = []
+    answer = engine.solve(PROBLEMS[0], on_event=events.append)
+    assert answer.status == "answered"
+    assert answer.id == "p0"
+    assert [event.num_tokens for event in events] == sorted(event.num_tokens for event in events)
+    assert 0 < events[-1].num_tokens <= answer.num_tokens
+
+
+def test_equal_seeds_give_equal_answers_and_other_seeds_other_searches() -> None:
+    answers = []
+    for seed in (0, 0, 1):
+        with Engine("mcts", overrides=[*SCRIPTED, f"run.seed={seed}"]) as engine:
+            answers.append(stable(engine.solve(PROBLEMS[0])))
+    assert answers[0] == answers[1] != answers[2]
+
+
+def test_asolve_runs_beside_the_callers_own_event_loop(engine: Engine) -> None:
+    async def both() -> list[Answer]:
+        return await asyncio.gather(*(engine.asolve(problem) for problem in PROBLEMS[:3]))
+
+    assert [answer.id for answer in asyncio.run(both())] == ["p0", "p1", "p2"]
+
+
+def test_solve_works_where_an_event_loop_is_running_already(engine: Engine) -> None:
+    async def as_in_a_notebook() -> Answer:
+        return engine.solve(PROBLEMS[0])
+
+    assert asyncio.run(as_in_a_notebook()).status == "answered"
+
+
+def test_answers_come_in_input_order_and_do_not_depend_on_how_many_are_in_flight() -> None:
+    answers = []
+    for in_flight in (1, 5):
+        with Engine("mcts", overrides=[*SCRIPTED, f"run.problems_in_flight={in_flight}"]) as engine:
+            answers.append([stable(answer) for answer in engine.solve_many(PROBLEMS)])
+    assert [answer["id"] for answer in answers[0]] == [problem.name for problem in PROBLEMS]
+    assert answers[0] == answers[1]
+
+
+def test_a_run_directory_holds_answers_report_and_configuration(engine: Engine, tmp_path: Path) -> None:
+    rows = [
+        ProblemRow(1, "a", PROBLEMS[0]),
+        FailedRow(2, "b", "image x.png is missing"),
+        ProblemRow(3, "c", PROBLEMS[0]),
+    ]
+    progress: list[Progress] = []
+    answers = list(engine.solve_many(rows, run=tmp_path / "run", on_progress=progress.append))
+    assert [(answer.id, answer.status) for answer in answers] == [("a", "answered"), ("b", "failed"), ("c", "answered")]
+    assert answers[1].error == "image x.png is missing"
+    written = [json.loads(line) for line in (tmp_path / "run/answers.jsonl").read_text().splitlines()]
+    assert [row["answer"] for row in written] == [answer.answer for answer in answers]
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert (report["num_answered"], report["num_failed"], report["duplicates"]) == (2, 1, [["a", "c"]])
+    assert report["num_tokens"] == sum(answer.num_tokens for answer in answers) == progress[-1].num_tokens
+    assert (progress[-1].num_done, progress[-1].num_failed, progress[-1].num_total) == (3, 1, 3)
+    assert load_config(tmp_path / "run/config.yaml") == engine.config
+
+
+def test_an_abandoned_iteration_is_gone_on_with_from_where_it_stood(engine: Engine, tmp_path: Path) -> None:
+    whole = [stable(answer) for answer in engine.solve_many(PROBLEMS)]
+    started = engine.solve_many(PROBLEMS, run=tmp_path / "run")
+    first = [stable(next(started)) for _ in range(3)]
+    started.close()
+    assert not json.loads((tmp_path / "run/report.json").read_text())["is_complete"]
+    assert [stable(answer) for answer in engine.resume(tmp_path / "run")] == whole
+    assert whole[:3] == first
+    assert json.loads((tmp_path / "run/report.json").read_text())["is_complete"]
+
+
+def test_a_run_is_not_gone_on_with_under_another_method(engine: Engine, tmp_path: Path) -> None:
+    list(engine.solve_many(PROBLEMS[:1], run=tmp_path / "run"))
+    with (
+        Engine("mcts", overrides=[*SCRIPTED, "run.seed=9"]) as other,
+        pytest.raises(RunError, match="another configuration"),
+    ):
+        list(other.resume(tmp_path / "run"))
+    with Engine("mcts", overrides=[*SCRIPTED, "run.problems_in_flight=3"]) as same:
+        assert len(list(same.resume(tmp_path / "run"))) == 1
+
+
+class Poisoned:
+    """A generator that breaks in its own way on one problem."""
+
+    def __init__(self, inner: ScriptedGenerator, error: Exception) -> None:
+        self.name = "poisoned"
+        self._inner = inner
+        self._error = error
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        if "kind 3" in request.messages[0].text:
+            raise self._error
+        return await self._inner.generate(request)
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("error", [GenerationError("out of memory"), RuntimeError("a bug"), ParseError("hm", text="x")])
+def test_one_problem_that_fails_is_recorded_and_does_not_stop_the_others(error: Exception) -> None:
+    from critic_engine.backends.scripts import scripted_reasoner
+
+    reasoner = Poisoned(ScriptedGenerator(scripted_reasoner()), error)
+    with Engine("mcts", overrides=SCRIPTED, reasoner=reasoner) as engine:
+        answers = list(engine.solve_many(PROBLEMS))
+    assert [answer.id for answer in answers if answer.status == "failed"] == ["p3"]
+    assert answers[3].error is not None
+
+
+def test_an_unreadable_critic_leaves_answers_without_a_value() -> None:
+    with Engine("mcts", overrides=SCRIPTED, critic=ScriptedGenerator(["Lovely weather."])) as engine:
+        answer = engine.solve(PROBLEMS[0])
+    assert answer.value is None
+    assert answer.failures["critic_unreadable"] > 0
+
+
+def test_problems_are_searched_side_by_side() -> None:
+    from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+
+    overrides = [*SCRIPTED, "budget.max_tokens=60"]
+    slow = {"latency_s": 0.01}
+    start_s = time.perf_counter()
+    with Engine(
+        "best_of_n",
+        overrides=overrides,
+        reasoner=ScriptedGenerator(scripted_reasoner(), **slow),
+        critic=ScriptedGenerator(scripted_critic(), **slow),
+    ) as engine:
+        answers = list(engine.solve_many(PROBLEMS))
+    one_after_another_s = 0.01 * 2 * sum(answer.num_simulations for answer in answers)
+    assert time.perf_counter() - start_s < one_after_another_s / 2
+
+
+def test_closing_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    with Engine("greedy", overrides=SCRIPTED) as engine:
+        engine.solve(PROBLEMS[0])
+    assert threading.active_count() == before
+
+
+def test_every_event_of_a_run_is_in_its_log_once(engine: Engine, tmp_path: Path) -> None:
+    answers = list(engine.solve_many(PROBLEMS[:2], run=tmp_path / "run"))
+    with sqlite3.connect(tmp_path / "run/run.sqlite") as connection:
+        events = [json.loads(event) for (event,) in connection.execute("SELECT event FROM events WHERE position = 0")]
+    connection.close()
+    told = [event for event in events if event["event"] == "told"]
+    assert len(told) == answers[0].num_simulations
+    assert sum(event.get("cost", 0) for event in told) >= 1000
