@@ -115,6 +115,8 @@ class Episode:
         log = [event_from_dict(event, decode_state) for event in events]
         replay(self._strategy, log)
         self._events.clear()
+        in_flight = {trial.trial_id for trial in self._strategy.pending}
+        self._views = {trial_id: view for trial_id, view in self._views.items() if trial_id in in_flight}
 
     async def run(self, row_id: str = "") -> Answer:
         """Search until the strategy is done and return the decision. Bad model output never raises; it is counted."""

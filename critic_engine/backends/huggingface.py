@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import logging
 import threading
@@ -29,6 +30,7 @@ _logger = logging.getLogger(__name__)
 
 _NUM_DRAIN_ROUNDS = 8
 _NUM_BATCHES_AHEAD = 4
+_MAX_EXIT_S = 10.0
 
 
 @dataclass(slots=True, eq=False)
@@ -153,18 +155,23 @@ class HuggingFaceGenerator:
 
     async def aclose(self) -> None:
         """End what is being drawn within a token, fail what waits, and let go of the model. May be called again."""
-        with self._changed:
-            self._is_closing.set()
-            self._changed.notify()
-        if self._worker is not None:
-            await asyncio.to_thread(self._worker.join)
+        await asyncio.to_thread(self._stop)
         self._checkpoint = None
+        atexit.unregister(self._stop)
 
     def _loaded(self) -> Checkpoint:
         with self._loading:
             if self._checkpoint is None:
                 self._checkpoint = self._open_checkpoint()
             return self._checkpoint
+
+    def _stop(self, timeout_s: float | None = None) -> None:
+        """Have the worker end, and wait for it at most ``timeout_s``."""
+        with self._changed:
+            self._is_closing.set()
+            self._changed.notify()
+        if self._worker is not None:
+            self._worker.join(timeout_s)
 
     def _enqueue(self, call: _Call) -> bool:
         """Add ``call`` and return whether it is the only one that waits."""
@@ -174,6 +181,8 @@ class HuggingFaceGenerator:
             if self._worker is None:
                 self._worker = threading.Thread(target=self._serve, name=self._name, daemon=True)
                 self._worker.start()
+                # An interpreter that exits under a thread inside torch aborts; a load that hangs must not hold it up.
+                atexit.register(self._stop, _MAX_EXIT_S)
             self._calls.append(call)
             return len(self._calls) == 1
 
