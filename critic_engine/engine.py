@@ -1,27 +1,25 @@
 """The public façade: one call solves one problem, another solves many and keeps a run directory."""
 
 import asyncio
-import concurrent.futures
-import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from critic_engine.backends.loading import GeneratorKey, make_generator
+from critic_engine.background import LoopThread, Stream
 from critic_engine.config import EngineConfig, load_config
 from critic_engine.critic import Critic
 from critic_engine.episode import Episode, SearchEvent
 from critic_engine.errors import RunError
 from critic_engine.evaluators import make_evaluator
 from critic_engine.expanders import make_expander
-from critic_engine.protocols import Evaluator, Expander, Generator
+from critic_engine.protocols import Evaluator, Expander
+from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.reasoner import Reasoner
 from critic_engine.runner import Progress, Runner
 from critic_engine.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
-
-_T = TypeVar("_T")
 
 
 class Engine:
@@ -40,8 +38,8 @@ class Engine:
         config: EngineConfig | str | Path = "mcts",
         *,
         overrides: Sequence[str] = (),
-        reasoner: Generator | None = None,
-        critic: Generator | None = None,
+        reasoner: ModelGenerator | None = None,
+        critic: ModelGenerator | None = None,
     ) -> None:
         """Choose the method and the models; nothing is loaded yet.
 
@@ -58,12 +56,12 @@ class Engine:
         """
         self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
         # Roles that name the same model share it.
-        self._models: dict[GeneratorKey, Generator] = {}
+        self._models: dict[GeneratorKey, ModelGenerator] = {}
         self._expander, self._evaluator = self._make_roles(reasoner, critic)
-        self._loop = _LoopThread()
+        self._loop = LoopThread()
 
     def load(self) -> None:
-        """Load the models now instead of at the first problem.
+        """Load the models now instead of at the first problem; a second time it does nothing.
 
         Raises:
             ModelLoadError: a model cannot be loaded.
@@ -80,10 +78,12 @@ class Engine:
             problem: What to solve.
             on_event: Called, from the engine's thread, for each proposal told to the tree.
         """
+        self.load()
         return self._loop.call(self._episode(problem, on_event).run())
 
     async def asolve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
         """Return the answer to one problem without blocking the caller's event loop; many calls may be in flight."""
+        await asyncio.to_thread(self.load)
         return await asyncio.wrap_future(self._loop.submit(self._episode(problem, on_event).run()))
 
     def solve_many(
@@ -92,7 +92,7 @@ class Engine:
         *,
         run: str | Path | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
-    ) -> Iterator[Answer]:
+    ) -> Generator[Answer, None, None]:
         """Yield one answer a problem, in input order.
 
         Args:
@@ -103,13 +103,16 @@ class Engine:
         Raises:
             RunError: the folder holds something already.
         """
+        if run is not None:
+            RunStore.check_free(Path(run))
+        self.load()
         store = RunStore.temporary() if run is None else RunStore.create(Path(run), self.config)
         store.add_rows(_row(number, problem) for number, problem in enumerate(problems, start=1))
         return self._run(store, on_progress)
 
     def resume(
         self, run: str | Path, *, on_progress: Callable[[Progress], None] = lambda progress: None
-    ) -> Iterator[Answer]:
+    ) -> Generator[Answer, None, None]:
         """Go on with a run that was stopped, inside its trees; yield all its answers, the earlier ones too.
 
         Raises:
@@ -139,7 +142,7 @@ class Engine:
         """Close the engine."""
         self.close()
 
-    def _make_roles(self, reasoner: Generator | None, critic: Generator | None) -> tuple[Expander, Evaluator]:
+    def _make_roles(self, reasoner: ModelGenerator | None, critic: ModelGenerator | None) -> tuple[Expander, Evaluator]:
         config = self.config
         reasoner = reasoner or make_generator(config.reasoner, "reasoner", shared=self._models)
         expander = make_expander(config.expander, Reasoner.from_config(reasoner, config.reasoner))
@@ -153,47 +156,17 @@ class Engine:
             problem, self.config, expander=self._expander, evaluator=self._evaluator, on_event=on_event or _ignore
         )
 
-    def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Iterator[Answer]:
+    def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Generator[Answer, None, None]:
         runner = Runner(store, self.config, expander=self._expander, evaluator=self._evaluator, on_progress=on_progress)
-        answers = runner.answers()
+        stream = Stream(runner.answers())
         try:
             with store.outputs() as outputs:
-                while (answer := self._loop.call(_next(answers))) is not None:
+                while (answer := self._loop.call(stream.next())) is not None:
                     outputs.write(answer)
                     yield answer
         finally:
-            self._loop.call(answers.aclose())
+            self._loop.call(stream.close())
             store.close()
-
-
-class _LoopThread:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="critic-engine", daemon=True)
-        self._thread.start()
-
-    def submit(self, coroutine: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-
-    def call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        future = self.submit(coroutine)
-        try:
-            return future.result()
-        except BaseException:
-            # An interrupted caller does not leave its work running.
-            future.cancel()
-            raise
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
-async def _next(answers: AsyncGenerator[Answer, None]) -> Answer | None:
-    return await anext(answers, None)
 
 
 def _ignore(event: SearchEvent) -> None:

@@ -25,6 +25,7 @@ from search import (
     ChainOptions,
     Event,
     Mcts,
+    StopReason,
     Strategy,
     Tree,
     Trial,
@@ -121,7 +122,7 @@ class Episode:
     async def run(self, row_id: str = "") -> Answer:
         """Search until the strategy is done and return the decision. Bad model output never raises; it is counted."""
         self._started_s = time.perf_counter()
-        failures: Counter[str] = Counter()
+        failures: list[Failure] = []
         tasks = {self._start(trial): trial for trial in self._strategy.pending}
         self._fill(tasks)
         try:
@@ -131,14 +132,13 @@ class Episode:
                 for task in sorted(done, key=lambda task: tasks[task].trial_id):
                     thought = task.result()
                     self._tell(tasks.pop(task), thought)
-                    failures.update(failure.kind for failure in thought.failures)
+                    failures.extend(thought.failures)
                     self._fill(tasks)
         finally:
             for task in tasks:
                 task.cancel()
         value, ending = await self._decide()
-        failures.update(failure.kind for failure in ending.failures)
-        return self._answer(row_id, value, ending, failures)
+        return self._answer(row_id, value, ending, [*failures, *ending.failures])
 
     def _fill(self, tasks: "dict[asyncio.Task[Thought], ReasoningTrial]") -> None:
         num_free = self._config.run.trials_in_flight - len(tasks)
@@ -196,23 +196,21 @@ class Episode:
         self._on_commit(Commit((), ending.failures, ending.num_tokens))
         return None, ending
 
-    def _answer(self, row_id: str, value: float | None, ending: Ending, failures: Mapping[str, int]) -> Answer:
+    def _answer(self, row_id: str, value: float | None, ending: Ending, failures: Sequence[Failure]) -> Answer:
         answer = ending.trajectory.answer
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(failures.items()))
-        reason = f"no finished path holds an answer; raise the budget, or look at the failures ({counts or 'none'})"
         return Answer(
             id=row_id or self.problem.name,
             problem_id=self.problem.problem_id,
             answer=answer,
             value=None if answer is None else value,
             status="failed" if answer is None else "answered",
-            stop_reason=str(self._strategy.stop_reason),
+            stop_reason="tokens" if self._strategy.stop_reason is StopReason.COST else str(self._strategy.stop_reason),
             num_tokens=self._strategy.usage.cost + ending.num_tokens,
             num_simulations=self.tree.root.visit_count,
             wall_s=round(time.perf_counter() - self._started_s, 4),
-            error=reason if answer is None else None,
+            error=_why_unanswered(failures) if answer is None else None,
             steps=ending.trajectory.steps,
-            failures=failures,
+            failures=Counter(failure.kind for failure in failures),
         )
 
     def _new_strategy(self) -> Strategy[NodeState]:
@@ -225,3 +223,11 @@ class Episode:
         if isinstance(options, ChainOptions):
             return Chain(options, rng=rng, root=NodeState(), budget=budget)
         return Mcts(options, rng=rng, root=NodeState(), budget=budget)
+
+
+def _why_unanswered(failures: Sequence[Failure]) -> str:
+    if not failures:
+        return "no finished path holds an answer; raise the budget"
+    counts = Counter(failure.kind for failure in failures)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    return f"no finished path holds an answer ({kinds}); the last failure: {failures[-1].reason}"

@@ -20,6 +20,7 @@ from critic_engine.outputs import RunOutputs
 from critic_engine.types import Answer, FailedRow, Image, Problem, ProblemRow
 
 _FORMAT = "1"
+_OWN_FILES = {"run.sqlite", "run.sqlite-wal", "run.sqlite-shm", "run.lock", "config.yaml"}
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE images (
@@ -72,12 +73,7 @@ class RunStore:
         Raises:
             RunError: the folder holds another run, or anything else.
         """
-        if _holds_run(folder):
-            raise RunError(
-                f"{folder} holds another run; go on with it by `critic-engine resume {folder}`, or name a new folder"
-            )
-        if folder.exists() and (not folder.is_dir() or _holds_other_files(folder)):
-            raise RunError(f"{folder} exists and is not an empty folder; name a new one")
+        cls.check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
         lock = _lock(folder)
         for leftover in folder.iterdir():
@@ -85,6 +81,20 @@ class RunStore:
                 leftover.unlink()
         (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
         return cls(_new_database(str(folder / "run.sqlite")), folder=folder, lock=lock)
+
+    @staticmethod
+    def check_free(folder: Path) -> None:
+        """Refuse a folder that a new run may not use.
+
+        Raises:
+            RunError: it holds another run, or anything else; a run cut before its problems were read in does not count.
+        """
+        if _holds_run(folder):
+            raise RunError(
+                f"{folder} holds another run; go on with it by `critic-engine resume {folder}`, or name a new folder"
+            )
+        if folder.exists() and (not folder.is_dir() or _holds_other_files(folder)):
+            raise RunError(f"{folder} exists and is not an empty folder; name a new one")
 
     @classmethod
     def open(cls, folder: Path) -> "RunStore":
@@ -265,7 +275,8 @@ def _holds_run(folder: Path) -> bool:
 
 
 def _holds_other_files(folder: Path) -> bool:
-    return any(path.name.split(".")[0] not in {"run", "config"} for path in folder.iterdir())
+    names = {path.name for path in folder.iterdir()}
+    return bool(names - _OWN_FILES) or (bool(names) and "run.lock" not in names)
 
 
 def _new_database(path: str) -> sqlite3.Connection:

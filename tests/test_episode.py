@@ -117,7 +117,7 @@ def test_rejected_siblings_reach_the_expander_with_the_critics_words() -> None:
 def test_token_budget_stops_the_search_with_the_trial_that_crosses_it() -> None:
     answer, _ = run({**STEP_MCTS, "budget": {"max_tokens": 40}})
     assert 40 <= answer.num_tokens < 40 + 7
-    assert answer.stop_reason == "cost"
+    assert answer.stop_reason == "tokens"
 
 
 def test_a_search_that_ends_before_any_path_does_writes_its_best_path_to_the_end() -> None:
@@ -148,6 +148,7 @@ def test_a_reasoner_that_always_fails_ends_the_search_with_the_reason() -> None:
     assert answer.answer is None
     assert answer.error is not None
     assert "reasoner_error" in answer.error
+    assert answer.error.endswith("the last failure: no answer")
 
 
 def test_events_tell_every_proposal_with_its_parent() -> None:

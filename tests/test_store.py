@@ -80,12 +80,13 @@ def test_a_folder_with_a_run_is_not_overwritten(store: RunStore, folder: Path) -
         RunStore.create(folder, CONFIG)
 
 
-def test_a_folder_with_other_files_is_not_touched(folder: Path) -> None:
+@pytest.mark.parametrize("name", ["thesis.tex", "run.sh", "config.yml"])
+def test_a_folder_with_other_files_is_not_touched(folder: Path, name: str) -> None:
     folder.mkdir()
-    (folder / "thesis.tex").write_text("words")
+    (folder / name).write_text("words")
     with pytest.raises(RunError, match="not an empty folder"):
         RunStore.create(folder, CONFIG)
-    assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
+    assert [path.name for path in folder.iterdir()] == [name]
 
 
 def test_a_run_cut_before_its_problems_were_read_in_can_be_started_again(folder: Path) -> None:

@@ -10,9 +10,16 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from critic_engine.engine import Engine
 from critic_engine.runner import Progress as RunProgress
 
 _SECONDS_BETWEEN_LINES = 5.0
+
+
+def load_models(engine: Engine) -> None:
+    """Load the engine's models, which may take minutes; a terminal shows that something goes on."""
+    with Console(stderr=True).status("loading the models"):
+        engine.load()
 
 
 def show_progress() -> "ProgressBar | ProgressLines":

@@ -20,7 +20,7 @@ Examples:
 @click.option("--json", "is_json", is_flag=True, help="Print the summary as JSON on stdout.")
 def command(run: Path, device: str | None, dtype: str | None, is_json: bool) -> int:
     """Go on with the run in the folder RUN, inside the trees where it stopped, by the config it was started with."""
-    from critic_engine.cli.progress import show_progress
+    from critic_engine.cli.progress import load_models, show_progress
     from critic_engine.cli.running import follow_run, report_run
     from critic_engine.engine import Engine
     from critic_engine.errors import RunError
@@ -29,7 +29,7 @@ def command(run: Path, device: str | None, dtype: str | None, is_json: bool) -> 
     if not config.is_file():
         raise RunError(f"{run} holds no run; start one with 'critic-engine solve PROBLEMS --run {run}'")
     with Engine(config, overrides=placement_overrides(device=device, dtype=dtype)) as engine:
-        engine.load()
+        load_models(engine)
         with show_progress() as progress:
             tally = follow_run(engine.resume(run, on_progress=progress), run)
     return report_run(tally, run, is_json=is_json)

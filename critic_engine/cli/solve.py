@@ -73,6 +73,8 @@ class _Request:
             raise click.UsageError(f"--out goes without --run only; a run writes its rows to {self.run}/answers.jsonl.")
         if self.out is not None and self.out.exists():
             raise click.UsageError(f"--out {self.out} exists; name a new file.")
+        if self.out is not None and not self.out.parent.is_dir():
+            raise click.UsageError(f"--out {self.out}: there is no folder {self.out.parent}; make it first.")
 
     def overrides(self) -> list[str]:
         """Return the changes to the config, the explicit ``--set`` last."""
@@ -118,6 +120,7 @@ def command(**options: Any) -> int:
 
 def _solve_question(request: _Request) -> int:
     from critic_engine.cli.answers import print_answer
+    from critic_engine.cli.progress import load_models
     from critic_engine.cli.watch import watch_tree
     from critic_engine.config import load_config
     from critic_engine.engine import Engine
@@ -126,7 +129,7 @@ def _solve_question(request: _Request) -> int:
     problem = _problem(request, max_pixels=config.run.max_image_pixels)
     is_streamed = sys.stderr.isatty() if request.is_streamed is None else request.is_streamed
     with Engine(config) as engine:
-        engine.load()
+        load_models(engine)
         with watch_tree(problem.question) if is_streamed else nullcontext() as watcher:
             answer = engine.solve(problem, on_event=watcher)
     return print_answer(answer, is_json=request.is_json)
@@ -148,16 +151,18 @@ def _problem(request: _Request, *, max_pixels: int) -> Problem:
 
 
 def _solve_file(request: _Request, path: Path) -> int:
+    from critic_engine.cli.progress import load_models
     from critic_engine.config import load_config
     from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
+    from critic_engine.store import RunStore
 
     config = load_config(request.config, request.overrides())
     problems = read_problems(path, max_pixels=config.run.max_image_pixels, image_root=request.image_root)
     if request.run is not None:
-        _refuse_used(request.run)
+        RunStore.check_free(request.run)
     with Engine(config) as engine:
-        engine.load()
+        load_models(engine)
         rows = itertools.islice(problems, request.limit)
         if request.run is None:
             return _solve_to_rows(engine, rows, request.out)
@@ -193,11 +198,3 @@ def _solve_into_run(engine: Engine, rows: Iterator[ProblemRow | FailedRow], run:
             raise Interrupted("interrupted while the problems were read in; run the same command again") from error
         tally = follow_run(answers, run)
     return report_run(tally, run, is_json=is_json)
-
-
-def _refuse_used(run: Path) -> None:
-    """Say now what the engine would say once the models are loaded."""
-    if (run / "answers.jsonl").exists():
-        from critic_engine.errors import RunError
-
-        raise RunError(f"{run} holds another run; go on with it by 'critic-engine resume {run}', or name a new folder")

@@ -16,7 +16,7 @@ from critic_engine.pocket.wording import critic_prompt, next_step_prompt, prefix
 IGNORED = -100
 _END = WORD_IDS[EOS]
 _NUMBERS = tuple(map(str, range(10)))
-_WRONG_CRITIQUES = 0.22
+_WRONG_CRITIQUES = 0.18
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,12 @@ _SAVE_EVERY = 250
 
 
 def draw_judging(own: list[lessons.Attempt]) -> Callable[[random.Random], lessons.Lesson]:
-    """Return what draws a lesson: mostly on the reasoner's own solutions, a third on slips, some on seeing."""
+    """Return what draws a lesson: mostly on the reasoner's own solutions, a third on slips, some practice."""
 
     def draw(rng: random.Random) -> lessons.Lesson:
-        kind = rng.choices(("own", "slip", "right", "name"), (60, 28, 8, 4))[0]
-        if kind == "name":
-            return lessons.naming_lesson(rng)
+        kind = rng.choices(("own", "slip", "right", "practice"), (55 if own else 0, 27, 8, 10))[0]
+        if kind == "practice":
+            return lessons.practice_lesson(rng)
         if kind == "right":
             return lessons.judging_lesson(rng, lessons.right_attempt)
         return lessons.judging_lesson(rng, lessons.slip_attempt if kind == "slip" else lambda draws: draws.choice(own))
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reasoner", type=Path, required=True, help="whose solutions the critic is measured on")
     parser.add_argument("--start", type=Path, help="the weights to start from; the reasoner's when not given")
-    parser.add_argument("--attempts", type=Path, required=True)
+    parser.add_argument("--attempts", type=Path, help="the reasoner's own solutions; without them, only made slips")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=_JUDGING.num_steps)
     parser.add_argument("--rate", type=float, default=1.0, help="a factor on the learning rates")
@@ -57,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
-    own = read_attempts(options.attempts)
+    own = read_attempts(options.attempts) if options.attempts else []
     problems = make_problems("dev", num=512, seed=_DEV_SEED)
     reasoner = AutoModelForImageTextToText.from_pretrained(options.reasoner)
     solutions = solve_all(reasoner, problems, temperature=0.7, seed=_DEV_SEED)

@@ -34,6 +34,7 @@ LAYERS = {
     "critic_engine.data": 6,
     "critic_engine.evaluation": 6,
     "critic_engine.pocket": 6,
+    "critic_engine.background": 7,
     "critic_engine.engine": 7,
     "critic_engine.cli": 8,
     "critic_engine.__main__": 8,

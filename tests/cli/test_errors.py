@@ -2,12 +2,14 @@
 
 import io
 import json
+import shutil
 import struct
 from pathlib import Path
 
 import PIL.Image
 import pytest
 
+from critic_engine.backends.loading import pocket_folder
 from critic_engine.cli.main import main
 from critic_engine.errors import ConfigError
 
@@ -32,6 +34,7 @@ class TestUsage:
             (["solve", "--question", "q", "--run", "r"], ["--run goes with a problems file only"]),
             (["solve", "--question", "q", "--limit", "3"], ["--limit goes with a problems file only"]),
             (["solve", "p.jsonl", "--run", "r", "--out", "o"], ["--out goes without --run only"]),
+            (["solve", "p.jsonl", "--out", "gone/o.jsonl"], ["--out gone/o.jsonl: there is no folder gone"]),
             (["solve", "p.jsonl", "--limit", "0"], ["--limit", "solve --help"]),
             (["solve", "p.jsonl", "--speed", "9"], ["No such option", "--speed"]),
             (["solve", "p.jsonl", "--dtype", "int8"], ["--dtype", "bfloat16"]),
@@ -190,6 +193,13 @@ class TestModels:
         (tmp_path / "folder" / "model.safetensors").write_bytes(b"")
         result = cli("solve", "--question", "q", "--reasoner", "./folder", "--config", "greedy")
         assert_refused(result, "model ./folder")
+
+    @pytest.mark.slow
+    def test_model_without_a_chat_template_is_named(self, cli, tmp_path: Path) -> None:
+        folder = shutil.copytree(pocket_folder("reasoner"), tmp_path / "folder")
+        (folder / "chat_template.jinja").unlink()
+        result = cli("solve", "--question", "q", "--reasoner", "./folder", "--config", "greedy")
+        assert_refused(result, "model ./folder has no chat template")
 
     def test_name_that_looks_like_a_number_stays_a_name(self, cli, problems) -> None:
         result = cli("solve", problems, "--reasoner", "./007", "--config", "greedy")

@@ -68,6 +68,32 @@ class TestQuestion:
     def test_tree_is_not_shown_unasked_outside_a_terminal(self, cli, scripted) -> None:
         assert "critic:" not in cli("solve", "--question", "how many?", *scripted).err
 
+    def test_interrupt_ends_the_search_quietly(self, scripted, tmp_path: Path) -> None:
+        endless = ["--set", "strategy.num_samples=100000", "--set", "budget.max_tokens=10000000"]
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "critic_engine",
+                "solve",
+                "--question",
+                "how many?",
+                "--stream",
+                *scripted,
+                *endless,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (130, "")
+        assert err.splitlines()[-1] == "interrupted"
+        assert "Task was destroyed" not in err
+
     def test_question_that_finds_no_answer_exits_1_and_says_why(self, cli) -> None:
         unfinished = ["--config", "greedy", "--set", "reasoner.max_tokens=2"]
         scripted = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted"]
