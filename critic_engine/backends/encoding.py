@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import io
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +13,7 @@ from typing import Any
 
 from critic_engine.backends.checkpoint import Checkpoint
 from critic_engine.errors import ContextOverflowError, GenerationError
-from critic_engine.types import GenerationRequest, Image, Message
+from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
 
 _DIGEST = "critic_engine_digest"
 _NUM_CONTEXT_TOKENS = 8
@@ -54,7 +56,7 @@ class PromptEncoder:
         """Return the encoded prompt.
 
         Raises:
-            ContextOverflowError: prompt and ``max_tokens`` do not fit the model's context.
+            ContextOverflowError: the prompt leaves no room for a token in the model's context.
             GenerationError: its text holds a control token, the chat cannot be rendered, or an image cannot be read.
         """
         images = [image for message in request.messages for image in message.images]
@@ -65,8 +67,22 @@ class PromptEncoder:
             prompt = self._encode(request, images)
         except Exception as error:
             raise GenerationError(f"the prompt cannot be encoded: {' '.join(str(error).split())}") from error
-        self._check_length(len(prompt.token_ids), request.sampling.max_tokens)
+        if self._room_behind(prompt) < 1:
+            raise ContextOverflowError(
+                f"the prompt has {len(prompt.token_ids)} tokens and leaves no room in the model's context of "
+                f"{self._checkpoint.max_context_tokens}; shorten it",
+                num_prompt_tokens=len(prompt.token_ids),
+                max_context_tokens=self._checkpoint.max_context_tokens or 0,
+            )
         return prompt
+
+    def fit(self, sampling: SamplingOptions, prompt: Prompt) -> SamplingOptions:
+        """Return ``sampling`` with ``max_tokens`` cut to what the context holds behind ``prompt``."""
+        return dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, self._room_behind(prompt)))
+
+    def _room_behind(self, prompt: Prompt) -> int:
+        limit = self._checkpoint.max_context_tokens
+        return sys.maxsize if limit is None else limit - len(prompt.token_ids)
 
     def _encode(self, request: GenerationRequest, images: list[Image]) -> Prompt:
         # The prefix goes behind the generation prompt, where the model itself would have written it. Rendering it as a
@@ -91,16 +107,6 @@ class PromptEncoder:
         for token in self._checkpoint.tokenizer.all_special_tokens:
             if any(token in text for text in texts):
                 raise GenerationError(f"the prompt's text holds {token}, a control token of the model; remove it")
-
-    def _check_length(self, num_prompt_tokens: int, max_tokens: int) -> None:
-        limit = self._checkpoint.max_context_tokens
-        if limit is not None and num_prompt_tokens + max_tokens > limit:
-            raise ContextOverflowError(
-                f"the prompt has {num_prompt_tokens} tokens and max_tokens is {max_tokens}, together more than the "
-                f"model's context of {limit}; lower max_tokens or shorten the prompt",
-                num_prompt_tokens=num_prompt_tokens,
-                max_context_tokens=limit,
-            )
 
 
 class ImageMemory:

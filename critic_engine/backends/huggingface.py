@@ -130,11 +130,13 @@ class HuggingFaceGenerator:
         return summarise(self._loaded())
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """Return one sample a seed; ``usage`` counts the prompt once, however many samples are drawn from it.
+        """Return one sample a seed, cut where the model's context ends.
+
+        ``usage`` counts the prompt once, however many samples are drawn from it.
 
         Raises:
             ModelLoadError: the model cannot be loaded.
-            ContextOverflowError: prompt and ``max_tokens`` do not fit the model's context.
+            ContextOverflowError: the prompt leaves no room for a token in the model's context.
             GenerationError: the request cannot be answered; retryable when memory ran out.
         """
         if not request.seeds:
@@ -252,7 +254,8 @@ def _rows_of(call: _Call, encoder: PromptEncoder) -> list[_PlacedRow]:
         return []
     call.num_prompt_tokens = len(prompt.token_ids)
     call.samples = [None] * len(call.request.seeds)
-    rows = [Row(prompt, call.request.sampling, seed) for seed in call.request.seeds]
+    sampling = encoder.fit(call.request.sampling, prompt)
+    rows = [Row(prompt, sampling, seed) for seed in call.request.seeds]
     return [_PlacedRow(call, place, row) for place, row in enumerate(rows)]
 
 

@@ -37,13 +37,13 @@ def paired_difference(
 ) -> Interval:
     """Return the mean of ``ours - theirs`` over the same problems, with its percentile bootstrap interval.
 
-    Problems are resampled whole, so that what is hard for both does not count twice (Efron and Tibshirani, 1993, ch. 13).
+    Problems are resampled whole, so that what is hard for both does not count twice (Efron and Tibshirani, 1993, 13).
 
     Raises:
         ValueError: the two are empty or of unequal length.
     """
     if not ours or len(ours) != len(theirs):
-        raise ValueError(f"ours and theirs hold {len(ours)} and {len(theirs)} outcomes; they must be equally many, and some")
+        raise ValueError(f"ours and theirs hold {len(ours)} and {len(theirs)} outcomes; they must be as many, and some")
     differences = np.asarray(ours, dtype=float) - np.asarray(theirs, dtype=float)
     # A problem's difference is -1, 0 or 1, so a resample is a multinomial draw over how often each occurs.
     values, counts = np.unique(differences, return_counts=True)
@@ -61,7 +61,7 @@ def auroc(values: Sequence[float], outcomes: Sequence[bool]) -> float:
         ValueError: the two are of unequal length.
     """
     if len(values) != len(outcomes):
-        raise ValueError(f"values and outcomes hold {len(values)} and {len(outcomes)} entries; they must be equally many")
+        raise ValueError(f"values and outcomes hold {len(values)} and {len(outcomes)} entries; they must be as many")
     right = np.sort([value for value, outcome in zip(values, outcomes, strict=True) if outcome])
     wrong = np.sort([value for value, outcome in zip(values, outcomes, strict=True) if not outcome])
     if not len(right) or not len(wrong):

@@ -204,19 +204,25 @@ def test_usage_counts_the_prompt_once_and_every_generated_token(
 
 
 def test_overlong_request_fails_alone(text_checkpoint: Checkpoint, ask: Ask) -> None:
-    num_prompt_tokens = prompt_tensor(text_checkpoint, ask()).shape[1]
-    fitting = ask(max_tokens=160 - num_prompt_tokens)
-    overlong = ask(max_tokens=160 - num_prompt_tokens + 1)
+    overlong, fitting = ask("a" * 200), ask("a")
     error, generation = answer(text_checkpoint, [overlong, fitting])
     assert isinstance(error, ContextOverflowError)
-    assert (error.num_prompt_tokens, error.max_context_tokens) == (num_prompt_tokens, 160)
+    around = prompt_tensor(text_checkpoint, fitting).shape[1] - 1
+    assert (error.num_prompt_tokens, error.max_context_tokens) == (200 + around, 160)
     assert isinstance(generation, Generation)
+
+
+def test_sample_ends_where_the_context_does(text_checkpoint: Checkpoint, ask: Ask) -> None:
+    num_prompt_tokens = prompt_tensor(text_checkpoint, ask()).shape[1]
+    (generation,) = answer(text_checkpoint, [ask(max_tokens=500)])
+    (sample,) = generation.samples
+    assert (sample.num_tokens, sample.finish_reason) == (160 - num_prompt_tokens, "length")
 
 
 def test_more_bad_requests_than_are_looked_at_once_all_fail(text_checkpoint: Checkpoint, ask: Ask) -> None:
     async def work() -> None:
         generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny", max_batch_size=1)
-        calls = [generator.generate(ask(max_tokens=500)) for _ in range(30)]
+        calls = [generator.generate(ask("a" * 200)) for _ in range(30)]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {ContextOverflowError}
         await generator.aclose()
