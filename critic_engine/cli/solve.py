@@ -64,13 +64,17 @@ class _Request:
         if (self.problems is None) == (self.question is None):
             raise click.UsageError("give either a problems file or --question.")
         only_for_file = {"--run": self.run, "--limit": self.limit, "--image-root": self.image_root, "--out": self.out}
-        only_for_question = {"--image": self.images, "--choice": self.choices, "--stream": self.is_streamed}
+        only_for_question = {"--image": self.images, "--choice": self.choices}
         is_file = self.problems is not None
         for name, value in (only_for_question if is_file else only_for_file).items():
             if value:
                 raise click.UsageError(f"{name} goes with {'--question' if is_file else 'a problems file'} only.")
         if self.run is not None and self.out is not None:
             raise click.UsageError(f"--out goes without --run only; a run writes its rows to {self.run}/answers.jsonl.")
+        if is_file and self.is_streamed and self.limit != 1:
+            raise click.UsageError("--stream shows one tree; with a problems file it needs --limit 1.")
+        if is_file and self.is_streamed and (self.run or self.out):
+            raise click.UsageError("--stream prints the answer; it goes without --run and --out.")
         if self.out is not None and self.out.exists():
             raise click.UsageError(f"--out {self.out} exists; name a new file.")
         if self.out is not None and not self.out.parent.is_dir():
@@ -104,7 +108,9 @@ class _Request:
 @click.option(
     "--json", "is_json", is_flag=True, help="Print JSON: the answer to one question, or the summary of a run."
 )
-@click.option("--stream/--no-stream", "is_streamed", default=None, help="Show a question's tree grow; terminals do.")
+@click.option(
+    "--stream/--no-stream", "is_streamed", default=None, help="Show the tree of one problem grow; terminals do."
+)
 def command(**options: Any) -> int:
     """Answer one question, or each problem of a .jsonl, .csv or .parquet file.
 
@@ -119,9 +125,7 @@ def command(**options: Any) -> int:
 
 
 def _solve_question(request: _Request) -> int:
-    from critic_engine.cli.answers import print_answer
     from critic_engine.cli.progress import load_models
-    from critic_engine.cli.watch import watch_tree
     from critic_engine.config import load_config
     from critic_engine.engine import Engine
 
@@ -130,9 +134,16 @@ def _solve_question(request: _Request) -> int:
     is_streamed = sys.stderr.isatty() if request.is_streamed is None else request.is_streamed
     with Engine(config) as engine:
         load_models(engine)
-        with watch_tree(problem.question) if is_streamed else nullcontext() as watcher:
-            answer = engine.solve(problem, on_event=watcher)
-    return print_answer(answer, is_json=request.is_json)
+        return _solve_problem(engine, problem, is_streamed=is_streamed, is_json=request.is_json)
+
+
+def _solve_problem(engine: Engine, problem: Problem, *, is_streamed: bool, is_json: bool) -> int:
+    from critic_engine.cli.answers import print_answer
+    from critic_engine.cli.watch import watch_tree
+
+    with watch_tree(problem.question) if is_streamed else nullcontext() as watcher:
+        answer = engine.solve(problem, on_event=watcher)
+    return print_answer(answer, is_json=is_json)
 
 
 def _problem(request: _Request, *, max_pixels: int) -> Problem:
@@ -164,9 +175,20 @@ def _solve_file(request: _Request, path: Path) -> int:
     with Engine(config) as engine:
         load_models(engine)
         rows = itertools.islice(problems, request.limit)
+        if request.is_streamed:
+            return _stream_row(engine, next(rows), is_json=request.is_json)
         if request.run is None:
             return _solve_to_rows(engine, rows, request.out)
         return _solve_into_run(engine, rows, request.run, is_json=request.is_json)
+
+
+def _stream_row(engine: Engine, row: ProblemRow | FailedRow, *, is_json: bool) -> int:
+    from critic_engine.errors import ProblemError
+    from critic_engine.types import FailedRow
+
+    if isinstance(row, FailedRow):
+        raise ProblemError(f"row {row.row}: {row.reason}", row=row.row)
+    return _solve_problem(engine, row.problem, is_streamed=True, is_json=is_json)
 
 
 def _solve_to_rows(engine: Engine, rows: Iterator[ProblemRow | FailedRow], out: Path | None) -> int:

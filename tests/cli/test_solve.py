@@ -65,6 +65,12 @@ class TestQuestion:
         assert "critic: wrong step" in result.err
         assert len(result.rows) == 1
 
+    def test_the_first_problem_of_a_file_can_be_streamed_too(self, cli, scripted, problems: Path) -> None:
+        result = cli("solve", problems, "--limit", 1, "--stream", *scripted)
+        assert result.code == 0
+        assert "[0>1] " in result.err
+        assert len(result.out.splitlines()) == 1
+
     def test_tree_is_not_shown_unasked_outside_a_terminal(self, cli, scripted) -> None:
         assert "critic:" not in cli("solve", "--question", "how many?", *scripted).err
 
