@@ -11,18 +11,14 @@ stdout is one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
-import subprocess
 import time
 import tracemalloc
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy
 
+from bench.provenance import print_report
 from search import Mcts, MctsOptions, Proposal, SelectionRule
 
 RULES: tuple[SelectionRule, ...] = ("puct", "uct")
@@ -107,28 +103,6 @@ def summary(size: int, windows: list[Window]) -> dict[str, float]:
     }
 
 
-def hardware() -> dict[str, str | int | None]:
-    """Return what the figures were taken on."""
-    cpu = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = names[0] if names else cpu
-    return {"cpu": cpu, "num_cores": os.cpu_count(), "machine": platform.machine()}
-
-
-def commit() -> str:
-    """Return the commit that is checked out, or ``unknown``."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
-
-
 def parse_args() -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -158,9 +132,7 @@ def main() -> None:
         results[rule] = rows
     results["bytes_per_node"] = round(bytes_per_node(args), 1)
     print("bytes per node", results["bytes_per_node"])
-    versions = {"python": platform.python_version(), "numpy": numpy.__version__}
-    report = {"bench": "search_overhead", "commit": commit(), "versions": versions, "hardware": hardware()}
-    print(json.dumps({**report, "config": vars(args), "results": results}))
+    print_report("search_overhead", config=vars(args), results=results)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from critic_engine.pocket.board import Board, picture
-from critic_engine.pocket.vocabulary import EOS, PAD, WORD_IDS, WORDS, encode, turn_ids
+from critic_engine.pocket.vocabulary import EOS, PAD, SPECIALS, WORD_IDS, WORDS, encode, turn_ids
 
 
 def pixel_values(boards: Sequence[Board], rng: random.Random) -> Any:
@@ -52,7 +52,7 @@ def generate_texts(
 def _text(ids: Sequence[int]) -> str:
     words = [WORDS[word] for word in ids]
     words = words[: words.index(EOS)] if EOS in words else words
-    return " ".join(word for word in words if word != PAD).replace(" \n ", "\n").replace("\n ", "\n")
+    return " ".join(word for word in words if word not in SPECIALS).replace(" \n ", "\n").replace("\n ", "\n")
 
 
 def _left_padded(group: Sequence[Request], rng: random.Random) -> dict[str, Any]:

@@ -17,6 +17,8 @@ IGNORED = -100
 _END = WORD_IDS[EOS]
 _NUMBERS = tuple(map(str, range(10)))
 _WRONG_CRITIQUES = 0.18
+_FROM_THE_FLAW = 0.7
+"""The share of rewrites that are taught only from the flaw on, where the critique is of use."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,12 @@ def solving_lesson(rng: random.Random) -> Lesson:
 def rewriting_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
     """Put a solution right, given a critique that is itself wrong now and then; a right solution stays as it is."""
     attempt = draw_attempt(rng)
-    words = check(attempt.question.text, attempt.board, attempt.steps).words
-    prompt = rewrite_prompt(attempt.question.text, steps=attempt.steps, critique=_perhaps_blurred(rng, words))
-    return _lesson(attempt.board, prompt, said="", target="\n".join(solve(attempt.question, attempt.board)))
+    judgement = check(attempt.question.text, attempt.board, attempt.steps)
+    critique = _perhaps_blurred(rng, judgement.words)
+    prompt = rewrite_prompt(attempt.question.text, steps=attempt.steps, critique=critique)
+    plan = solve(attempt.question, attempt.board)
+    said = plan[: min(judgement.first_wrong or 1, len(plan)) - 1] if rng.random() < _FROM_THE_FLAW else ()
+    return _lesson(attempt.board, prompt, said=prefix_text(said), target="\n".join(plan[len(said) :]))
 
 
 def next_step_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:

@@ -32,27 +32,28 @@ def draw_seeing(rng: random.Random) -> lessons.Lesson:
     return lessons.naming_lesson(rng)
 
 
-def draw_reasoning(own: Sequence[lessons.Attempt]) -> Callable[[random.Random], lessons.Lesson]:
-    """Return what draws a lesson of the later phases: mostly solving, a third of it with critiques.
+def draw_reasoning(rng: random.Random) -> lessons.Lesson:
+    """Return a lesson of the second phase: practice and solving."""
+    draw = rng.choices((lessons.practice_lesson, lessons.solving_lesson, lessons.naming_lesson), (50, 47, 3))[0]
+    return draw(rng)
 
-    Where there are, half of the critiques are of the reasoner's ``own`` solutions, the others of made slips and, a
-    few, of right solutions.
+
+def draw_heeding(own: Sequence[lessons.Attempt]) -> Callable[[random.Random], lessons.Lesson]:
+    """Return what draws a lesson of the last phase, on critiques of the reasoner's ``own`` flawed solutions.
+
+    Made slips alone would not teach to heed a critique: the reasoner sees through them without it.
     """
 
     def draw_attempt(rng: random.Random) -> lessons.Attempt:
-        if own and rng.random() < 0.5:
-            return rng.choice(own)
-        return lessons.slip_attempt(rng) if rng.random() < 0.85 else lessons.right_attempt(rng)
+        return (
+            rng.choice(own) if rng.random() < 0.85 else rng.choice((lessons.slip_attempt, lessons.right_attempt))(rng)
+        )
 
     def draw(rng: random.Random) -> lessons.Lesson:
-        kind = rng.choices(("solve", "practice", "rewrite", "next", "name"), (28, 42, 15, 12, 3))[0]
+        kind = rng.choices(("solve", "rewrite", "next"), (10, 50, 40))[0]
         if kind == "solve":
             return lessons.solving_lesson(rng)
-        if kind == "practice":
-            return lessons.practice_lesson(rng)
-        if kind == "rewrite":
-            return lessons.rewriting_lesson(rng, draw_attempt)
-        return lessons.next_step_lesson(rng, draw_attempt) if kind == "next" else lessons.naming_lesson(rng)
+        return (lessons.rewriting_lesson if kind == "rewrite" else lessons.next_step_lesson)(rng, draw_attempt)
 
     return draw
 
@@ -89,7 +90,8 @@ def main() -> None:
             save_checkpoint(model, options.out / f"step_{step}")
 
     schedule = scaled(_REASONING, num_steps=options.steps, rate=options.rate)
-    train(model, draw_reasoning(own), schedule, seed=options.seed + 1, on_log=on_log)
+    draw = draw_heeding(own) if own else draw_reasoning
+    train(model, draw, schedule, seed=options.seed + 1, on_log=on_log)
     save_checkpoint(model, options.out)
 
 
