@@ -96,7 +96,7 @@ class Critic:
     def _read(self, sample: Sample, *, num_steps: int) -> Critique:
         form = self._family.form.critique
         read = parse_critique(sample.text, form, num_steps=num_steps)
-        value = None if sample.tokens is None else verdict_probability(sample.tokens, form)
+        value = None if sample.tokens is None else verdict_probability(sample.text, sample.tokens, form)
         return Critique(
             words=sample.text.strip(),
             verdict=read.verdict,
@@ -105,15 +105,15 @@ class Critic:
         )
 
 
-def verdict_probability(tokens: tuple[TokenLogprob, ...], form: CritiqueForm) -> float | None:
+def verdict_probability(text: str, tokens: tuple[TokenLogprob, ...], form: CritiqueForm) -> float | None:
     """Return ``P(right) / (P(right) + P(wrong))`` at the token where the verdict word begins.
 
     A token counts for a word when it is the word or begins that word alone, whatever its case and the space or markup
     around it. A word that is not among the likeliest tokens counts as 0; when it could still be likely enough to move
     the value by more than 0.05, the value is None, as it is without a verdict or alternatives to it.
     """
-    found = find_verdict("".join(token.text for token in tokens), form)
-    token = None if found is None else _token_at(tokens, found.start)
+    found = find_verdict(text, form)
+    token = None if found is None else _token_at(tokens, _num_written(text[: found.start]))
     if token is None or not token.top:
         return None
     drawn = (token.text, token.logprob)
@@ -129,13 +129,20 @@ def verdict_probability(tokens: tuple[TokenLogprob, ...], form: CritiqueForm) ->
 
 
 def _token_at(tokens: tuple[TokenLogprob, ...], index: int) -> TokenLogprob | None:
-    """Return the token that holds the character at ``index`` of all tokens' text."""
+    """Return the token that holds written character number ``index``.
+
+    Spaces do not count: tokenizers whose tokens are whole words put them in only when the words are joined.
+    """
     end = 0
     for token in tokens:
-        end += len(token.text)
+        end += _num_written(token.text)
         if index < end:
             return token
     return None
+
+
+def _num_written(text: str) -> int:
+    return sum(not character.isspace() for character in text)
 
 
 def _begins(text: str, word: str, other: str) -> bool:

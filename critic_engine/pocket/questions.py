@@ -23,6 +23,9 @@ WORDINGS = {
 """Family -> wording. Slots hold words from the vocabulary of the board; `moves` holds one to three moves."""
 
 FAMILIES = tuple(WORDINGS)
+_SHARES = {"count": 1, "total": 2, "difference": 3, "navigate": 1, "beside": 4, "same": 1, "hop": 1}
+"""How often each family is asked; the hard ones more often, so that there is something to win."""
+
 ASKS = {"what is there ?": "object", "which colour is there ?": "colour", "which shape is there ?": "shape"}
 TRAITS = (*COLOURS, *SHAPES, *OBJECTS)
 """What can be counted: a colour, a shape, or both."""
@@ -88,7 +91,7 @@ def read_question(text: str) -> Question:
 def draw_question(rng: random.Random, board: Board) -> Question:
     """Return a random question that makes sense on ``board``."""
     while True:
-        question = _draw(rng, rng.choice(FAMILIES), board)
+        question = _draw(rng, rng.choices([*_SHARES], [*_SHARES.values()])[0], board)
         if _makes_sense(question, board):
             return question
 

@@ -87,7 +87,8 @@ def test_log_probabilities_come_before_the_score_in_the_text(make: Make, problem
 )
 def test_value_is_the_share_of_right_in_what_either_verdict_begins_with(first: TokenLogprob, value: float) -> None:
     rest = token("ong") if first.text == "wr" else token(" .")
-    assert verdict_probability((first, rest), BARE) == pytest.approx(value)
+    text = first.text + rest.text
+    assert verdict_probability(text, (first, rest), BARE) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,8 @@ def test_value_is_the_share_of_right_in_what_either_verdict_begins_with(first: T
     ids=["nothing listed", "one listed", "other may be likely", "no verdict", "not a number", "no tokens"],
 )
 def test_value_is_unknown_where_the_tokens_do_not_tell(tokens: tuple[TokenLogprob, ...]) -> None:
-    assert verdict_probability(tokens, BARE) is None
+    text = "".join(token.text for token in tokens)
+    assert verdict_probability(text, tokens, BARE) is None
 
 
 def test_verdict_token_is_found_behind_other_words() -> None:
@@ -115,7 +117,21 @@ def test_verdict_token_is_found_behind_other_words() -> None:
         token(" Wrong", _Right=0.1, _Wrong=0.9),
         token("</s>"),
     )
-    assert verdict_probability(tokens, LABELLED) == pytest.approx(0.1)
+    text = "It looks right, **Verdict:** Wrong"
+    assert verdict_probability(text, tokens, LABELLED) == pytest.approx(0.1)
+
+
+def test_verdict_token_is_found_among_tokens_that_hold_no_spaces() -> None:
+    tokens = tuple(token(word) for word in ("Verdict", ":"))
+    tokens += (token("wrong", right=0.4, wrong=0.6), token("First"), token("wrong", right=0.1, wrong=0.9))
+    text = "Verdict : wrong First wrong"
+    assert verdict_probability(text, tokens, LABELLED) == pytest.approx(0.4)
+
+
+def test_words_without_spaces_between_their_tokens_still_have_a_value(make: Make, problem: Problem) -> None:
+    tokens = (token("wrong", right=0.2, wrong=0.8), *(token(word) for word in ("step", "2", ":", "a2", "is", "none")))
+    critic, _ = make([said("wrong step 2 : a2 is none", *tokens)])
+    assert judge(critic, problem).value == pytest.approx(0.2)
 
 
 def test_unreadable_text_is_drawn_again_warmer_and_with_another_seed(make: Make, problem: Problem) -> None:

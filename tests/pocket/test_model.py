@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from critic_engine.pocket.checkpoints import CRITIC, REASONER
+from critic_engine.pocket.generating import Request, generate_texts
+from critic_engine.pocket.measuring import critic_values
+from critic_engine.pocket.model import ModelSize, build_model, save_checkpoint
+from critic_engine.pocket.problems import PocketProblem, make_problems
+from critic_engine.pocket.vocabulary import WORDS
+
+SMALL = ModelSize(text_width=32, text_layers=1, vision_width=32, vision_layers=1)
+PROBLEMS = make_problems("dev", num=8, seed=5)
+
+
+def _inputs(processor: Any, problem: PocketProblem) -> Any:
+    parts = [{"type": "image"}, {"type": "text", "text": problem.question}]
+    text = processor.apply_chat_template(
+        [{"role": "user", "content": parts}], add_generation_prompt=True, tokenize=False
+    )
+    return processor(images=[Image.open(io.BytesIO(problem.png()))], text=[text], return_tensors="pt")
+
+
+def test_a_saved_checkpoint_loads_to_the_same_model_also_when_saved_twice(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model(SMALL).eval()
+    save_checkpoint(model, tmp_path / "once")
+    loaded = AutoModelForImageTextToText.from_pretrained(tmp_path / "once")
+    save_checkpoint(loaded, tmp_path / "twice")
+    again = AutoModelForImageTextToText.from_pretrained(tmp_path / "twice")
+    inputs = _inputs(AutoProcessor.from_pretrained(tmp_path / "twice"), PROBLEMS[0])
+    with torch.inference_mode():
+        expected = model(**inputs).logits
+        assert torch.equal(loaded(**inputs).logits, expected)
+        assert torch.equal(again(**inputs).logits, expected)
+
+
+def test_weights_bear_the_names_that_vllm_expects(tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    save_checkpoint(build_model(SMALL), tmp_path)
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        prefixes = {".".join(name.split(".")[:2]) for name in file.keys()}  # noqa: SIM118
+    assert prefixes == {
+        "language_model.lm_head",
+        "language_model.model",
+        "multi_modal_projector.linear_1",
+        "multi_modal_projector.linear_2",
+        "vision_tower.vision_model",
+    }
+
+
+@pytest.mark.parametrize("folder", [REASONER, CRITIC])
+def test_a_shipped_checkpoint_is_small_and_complete(folder: Path) -> None:
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 10_000_000
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    processor = AutoProcessor.from_pretrained(folder)
+    assert 1e6 <= sum(weight.numel() for weight in model.parameters()) <= 2.5e6
+    assert len(processor.tokenizer) == len(WORDS) == model.config.text_config.vocab_size
+    assert model.generation_config.eos_token_id == processor.tokenizer.eos_token_id
+    assert model.generation_config.pad_token_id == processor.tokenizer.pad_token_id
+
+
+def test_the_processor_sees_what_training_saw() -> None:
+    model = AutoModelForImageTextToText.from_pretrained(REASONER)
+    processor = AutoProcessor.from_pretrained(REASONER)
+    for problem in PROBLEMS[:3]:
+        written = model.generate(**_inputs(processor, problem), do_sample=False)
+        text = processor.tokenizer.decode(written[0], skip_special_tokens=True)
+        assert text.startswith(problem.question)
+        assert tuple(text.removeprefix(problem.question).strip().split("\n"))[:3] == problem.plan[:3]
+
+
+def test_the_reasoner_solves_some_problems_and_not_all() -> None:
+    model = AutoModelForImageTextToText.from_pretrained(REASONER)
+    problems = make_problems("dev", num=64, seed=6)
+    replies = generate_texts(model, [Request(p.board, p.question) for p in problems], temperature=0.0, seed=0)
+    num_right = sum(p.check(reply.split("\n")).is_answer_right for p, reply in zip(problems, replies, strict=True))
+    assert 20 <= num_right <= 58
+
+
+def test_the_critic_values_right_solutions_above_answers_out_of_the_air() -> None:
+    model = AutoModelForImageTextToText.from_pretrained(CRITIC)
+    flawed = [(*problem.plan[:-1], "answer : 18") for problem in PROBLEMS]
+    right = critic_values(model, PROBLEMS, [problem.plan for problem in PROBLEMS])
+    wrong = critic_values(model, PROBLEMS, flawed)
+    assert sum(a > b for a, b in zip(right, wrong, strict=True)) >= 7
