@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from critic_engine.errors import ConfigError
-from search import BestOfNOptions, ChainOptions, MctsOptions
+from search import Aggregation, BestOfNOptions, ChainOptions, DecisionRule, MctsOptions
 
 _PACKAGE = Path(__file__).parent
 _STRATEGY_OPTIONS = {"mcts": MctsOptions, "best_of_n": BestOfNOptions, "chain": ChainOptions}
@@ -74,13 +74,13 @@ class ExpanderConfig(_Section):
     delimiter: Annotated[str, Field(min_length=1)] = "\n"
     """The string that ends a step."""
     max_step_tokens: Annotated[int, Field(ge=1, le=131072)] = 128
-    """A step is cut at this many tokens; MMC cuts at 30."""
+    """Steps only: a step is cut at this many tokens; MMC cuts at 30."""
     max_steps: Annotated[int, Field(ge=1, le=10000)] = 40
-    """A trajectory of this many steps is not continued."""
+    """Steps only: a trajectory of this many steps is not continued."""
     is_critic_guided: bool = True
-    """Whether the reasoner is shown the critic's words on rejected siblings."""
+    """Steps only: whether the reasoner is shown the critic's words on the place and on rejected siblings."""
     max_rejected: Annotated[int, Field(ge=0, le=16)] = 2
-    """At most this many rejected siblings are shown, the latest ones."""
+    """Steps only: at most this many rejected siblings are shown, the latest ones."""
 
 
 class EvaluatorConfig(_Section):
@@ -89,15 +89,15 @@ class EvaluatorConfig(_Section):
     kind: Literal["critic", "none"] = "critic"
     """``critic``: the critic's value and words. ``none``: nothing has a value."""
     reject_below: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """A child of a lower value counts as rejected, and its critique is shown to the next attempt at the same place."""
+    """Steps only: a child of a lower value is rejected, and its critique is shown to the next attempt at its place."""
 
 
 class DecisionConfig(_Section):
     """Which finished path's answer is given."""
 
-    rule: Literal["best_value", "most_visits", "majority", "weighted_majority", "last"] = "weighted_majority"
+    rule: DecisionRule = "weighted_majority"
     """How finished paths are chosen between."""
-    aggregation: Literal["last", "min", "mean", "product"] = "last"
+    aggregation: Aggregation = "last"
     """How the values along a path make the path's value."""
 
 
@@ -105,9 +105,13 @@ class BudgetConfig(_Section):
     """Where a search stops, whatever it has found."""
 
     max_simulations: Annotated[int, Field(ge=1)] | None = None
-    """Trials started in one tree."""
+    """Trials told in one tree; abandoned ones do not count."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Generated tokens, the reasoner's and the critic's, for one problem. The trial that crosses it still counts."""
+    """Generated tokens, the reasoner's and the critic's, at which nothing more is asked for one problem.
+
+    The trial that crosses it still counts, and so do those in flight beside it; a search that ends without a finished
+    path writes its best one to the end on top.
+    """
 
 
 class RunConfig(_Section):
@@ -134,11 +138,13 @@ class StrategyConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _gather_options(cls, section: object) -> object:
-        if not isinstance(section, Mapping) or "options" in section:
+        if not isinstance(section, Mapping):
             return section
         kind = section.get("kind", "mcts")
-        if kind not in _STRATEGY_OPTIONS:
+        if not isinstance(kind, str) or kind not in _STRATEGY_OPTIONS:
             raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(_STRATEGY_OPTIONS)}")
+        if type(section.get("options")) is _STRATEGY_OPTIONS[kind]:
+            return section
         fields = {name: value for name, value in section.items() if name != "kind"}
         return {"kind": kind, "options": _strategy_options(kind, fields)}
 
@@ -171,11 +177,27 @@ class EngineConfig(_Section):
     def _check_together(self) -> "EngineConfig":
         if self.strategy.kind == "mcts" and self.budget == BudgetConfig():
             raise ValueError("budget is empty; a tree search needs budget.max_simulations or budget.max_tokens")
-        if self.strategy.kind == "chain" and self.expander.kind != "solution":
+        if self.strategy.kind != "mcts" and self.expander.kind != "solution":
             raise ValueError(
-                "expander.kind is 'step'; the chain strategy rewrites whole solutions: set it to 'solution'"
+                f"expander.kind is 'step'; {self.strategy.kind} needs whole solutions: set it to 'solution'"
             )
+        if self.evaluator.kind == "none":
+            self._check_without_values()
         return self
+
+    def _check_without_values(self) -> None:
+        rule = self.decision.rule
+        if rule in ("best_value", "weighted_majority"):
+            raise ValueError(
+                f"decision.rule is {rule!r}, which needs values; with evaluator.kind 'none', set it to 'majority', "
+                "'most_visits' or 'last'"
+            )
+        options = self.strategy.options
+        if not isinstance(options, BestOfNOptions) and options.value_threshold is not None:
+            raise ValueError(
+                f"strategy.value_threshold is {options.value_threshold}, which no path reaches with evaluator.kind "
+                "'none': leave it out"
+            )
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> EngineConfig:
@@ -209,7 +231,7 @@ def dump_config(config: EngineConfig) -> str:
 
 def _strategy_options(kind: str, fields: Mapping[str, Any]) -> MctsOptions | BestOfNOptions | ChainOptions:
     known = [field.name for field in dataclasses.fields(_STRATEGY_OPTIONS[kind])]
-    unknown = sorted(set(fields) - set(known))
+    unknown = sorted(set(fields) - set(known), key=str)
     if unknown:
         raise ValueError(f"{unknown[0]} is not an option of {kind}; its options are {', '.join(known)}")
     adapter: pydantic.TypeAdapter[MctsOptions | BestOfNOptions | ChainOptions] = pydantic.TypeAdapter(
@@ -238,10 +260,9 @@ def _find(source: str | Path) -> Path:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"config {path} cannot be read as YAML: {reason}") from error
+        document = _parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"config {path} cannot be read as YAML: {error}") from error
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -259,9 +280,20 @@ def _apply_override(document: dict[str, Any], override: str) -> None:
         if not isinstance(document, dict):
             raise ConfigError(f"override {override!r}: {section} is not a section", field=name)
     try:
-        document[field] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r}: the value is not YAML", field=name) from error
+        document[field] = _parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"override {override!r}: the value cannot be read as YAML: {error}", field=name) from error
+
+
+def _parse_yaml(text: str) -> Any:
+    """Return the document in ``text``, or raise ``ValueError`` with the reason in one line."""
+    try:
+        return yaml.safe_load(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    # The parser lets out what the making of a value raises: 2001-99-99, or !!bool and !!timestamp before a word.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
 
 
 def _config_error(error: pydantic.ValidationError, origin: str) -> ConfigError:

@@ -1,6 +1,5 @@
 """The critic's role: a trajectory into a request, and what a model writes into a critique and a value."""
 
-import hashlib
 import logging
 import math
 from dataclasses import replace
@@ -10,6 +9,7 @@ from critic_engine.errors import GenerationError, ParseError
 from critic_engine.parsing.critiques import CritiqueForm, find_verdict, parse_critique
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Evaluation, Generator
+from critic_engine.seeds import derive_seed
 from critic_engine.types import (
     Critique,
     GenerationRequest,
@@ -89,7 +89,7 @@ class Critic:
         )
         if num_unreadable:
             sampling = replace(sampling, temperature=max(_RETRY_TEMPERATURE, self._config.temperature))
-            seed = _other_seed(seed, num_unreadable)
+            seed = derive_seed(seed, num_unreadable)
         message = self._family.critique(problem, steps=trajectory.steps)
         return GenerationRequest(messages=(message,), sampling=sampling, seeds=(seed,))
 
@@ -148,8 +148,3 @@ def _num_written(text: str) -> int:
 def _begins(text: str, word: str, other: str) -> bool:
     token, word, other = text.strip(_AROUND_WORDS).casefold(), word.casefold(), other.casefold()
     return token == word or (token != "" and word.startswith(token) and not other.startswith(token))
-
-
-def _other_seed(seed: int, attempt: int) -> int:
-    digest = hashlib.blake2b(f"{seed}/{attempt}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) >> 1

@@ -1,6 +1,7 @@
 """The public façade: one call solves one problem, another solves many and keeps a run directory."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -59,6 +60,7 @@ class Engine:
         self._models: dict[GeneratorKey, ModelGenerator] = {}
         self._expander, self._evaluator = self._make_roles(reasoner, critic)
         self._loop = LoopThread()
+        self._is_closed = False
 
     def load(self) -> None:
         """Load the models now instead of at the first problem; a second time it does nothing.
@@ -107,7 +109,10 @@ class Engine:
             RunStore.check_free(Path(run))
         self.load()
         store = RunStore.temporary() if run is None else RunStore.create(Path(run), self.config)
-        store.add_rows(_row(number, problem) for number, problem in enumerate(problems, start=1))
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(store.close)
+            store.add_rows(_row(number, problem) for number, problem in enumerate(problems, start=1))
+            on_error.pop_all()
         return self._run(store, on_progress)
 
     def resume(
@@ -119,15 +124,22 @@ class Engine:
             RunError: no run there, or one that was started with another configuration than this engine's.
         """
         store = RunStore.open(Path(run))
-        if _what_decides(store.config()) != _what_decides(self.config):
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(store.close)
+            is_same = _what_decides(store.config()) == _what_decides(self.config)
+            on_error.pop_all()
+        if not is_same:
             store.close()
             raise RunError(
-                f"{run} was started with another configuration; use its own: Engine({str(run)!r} + '/config.yaml')"
+                f"{run} was started with another configuration; put its config.yaml back as it was and use that one"
             )
         return self._run(store, on_progress)
 
     def close(self) -> None:
-        """Release the models and stop the engine's thread."""
+        """Release the models and stop the engine's thread; a second time it does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         for generator in self._models.values():
             self._loop.call(generator.aclose())
         self._loop.close()
@@ -165,8 +177,10 @@ class Engine:
                     outputs.write(answer)
                     yield answer
         finally:
-            self._loop.call(stream.close())
-            store.close()
+            try:
+                self._loop.call(stream.close())
+            finally:
+                store.close()
 
 
 def _ignore(event: SearchEvent) -> None:

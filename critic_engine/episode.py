@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,6 +27,7 @@ from search import (
     Mcts,
     StopReason,
     Strategy,
+    Told,
     Tree,
     Trial,
     decide,
@@ -98,6 +99,7 @@ class Episode:
         self._on_commit = on_commit
         self._on_event = on_event
         self._events: list[Event[NodeState]] = []
+        self._failures: list[Failure] = []
         self._views: dict[int, View] = {}
         self._strategy = self._new_strategy()
         self._strategy.record_to(self._record)
@@ -107,8 +109,12 @@ class Episode:
         """The tree as it stands."""
         return self._strategy.tree
 
-    def restore(self, events: Sequence[Mapping[str, Any]]) -> None:
+    def restore(self, events: Sequence[Mapping[str, Any]], failures: Sequence[Failure] = ()) -> None:
         """Replay a log of this search, before ``run``, which does again what was in flight when the log ended.
+
+        Args:
+            events: What was committed, in order.
+            failures: Those that were committed with them.
 
         Raises:
             ReplayError: the log is of another search.
@@ -116,13 +122,11 @@ class Episode:
         log = [event_from_dict(event, decode_state) for event in events]
         replay(self._strategy, log)
         self._events.clear()
-        in_flight = {trial.trial_id for trial in self._strategy.pending}
-        self._views = {trial_id: view for trial_id, view in self._views.items() if trial_id in in_flight}
+        self._failures = list(failures)
 
     async def run(self, row_id: str = "") -> Answer:
         """Search until the strategy is done and return the decision. Bad model output never raises; it is counted."""
         self._started_s = time.perf_counter()
-        failures: list[Failure] = []
         tasks = {self._start(trial): trial for trial in self._strategy.pending}
         self._fill(tasks)
         try:
@@ -132,13 +136,12 @@ class Episode:
                 for task in sorted(done, key=lambda task: tasks[task].trial_id):
                     thought = task.result()
                     self._tell(tasks.pop(task), thought)
-                    failures.extend(thought.failures)
                     self._fill(tasks)
         finally:
             for task in tasks:
                 task.cancel()
         value, ending = await self._decide()
-        return self._answer(row_id, value, ending, [*failures, *ending.failures])
+        return self._answer(row_id, value, ending)
 
     def _fill(self, tasks: "dict[asyncio.Task[Thought], ReasoningTrial]") -> None:
         num_free = self._config.run.trials_in_flight - len(tasks)
@@ -152,9 +155,12 @@ class Episode:
         self._events.append(event)
         if isinstance(event, Asked):
             self._views[event.trial_id] = self._thinker.look(self.tree, self.tree.nodes[event.node_id])
+            return
+        view = self._views.pop(event.trial_id)
+        if isinstance(event, Told):
+            self._thinker.learn(view, event.proposals)
 
     def _tell(self, trial: ReasoningTrial, thought: Thought) -> None:
-        del self._views[trial.trial_id]
         first_node_id = len(self._strategy.tree)
         if thought.proposals:
             self._strategy.tell(trial, thought.proposals, cost=thought.num_tokens)
@@ -162,6 +168,7 @@ class Episode:
             self._strategy.abandon(trial, cost=thought.num_tokens)
         events = tuple(event_to_dict(event, encode_state) for event in self._events)
         self._events.clear()
+        self._failures.extend(thought.failures)
         self._on_commit(Commit(events, thought.failures, thought.num_tokens))
         nodes = {child.key: child for child in trial.node.children}
         for proposal in thought.proposals:
@@ -193,10 +200,11 @@ class Episode:
             self.tree.nodes, key=lambda node: (-1 if node.value is None else node.value, node.depth, -node.node_id)
         )
         ending = await self._thinker.finish(trajectory_of(self.tree.path(leaf)))
+        self._failures.extend(ending.failures)
         self._on_commit(Commit((), ending.failures, ending.num_tokens))
         return None, ending
 
-    def _answer(self, row_id: str, value: float | None, ending: Ending, failures: Sequence[Failure]) -> Answer:
+    def _answer(self, row_id: str, value: float | None, ending: Ending) -> Answer:
         answer = ending.trajectory.answer
         return Answer(
             id=row_id or self.problem.name,
@@ -208,10 +216,19 @@ class Episode:
             num_tokens=self._strategy.usage.cost + ending.num_tokens,
             num_simulations=self.tree.root.visit_count,
             wall_s=round(time.perf_counter() - self._started_s, 4),
-            error=_why_unanswered(failures) if answer is None else None,
+            error=None if answer is not None else self._why_unanswered(),
             steps=ending.trajectory.steps,
-            failures=Counter(failure.kind for failure in failures),
+            failures=dict(Counter(failure.kind for failure in self._failures)),
         )
+
+    def _why_unanswered(self) -> str:
+        if self._failures:
+            counts = Counter(failure.kind for failure in self._failures)
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+            return f"no path ends in an answer ({kinds}); the last failure: {self._failures[-1].reason}"
+        if self._strategy.stop_reason in (StopReason.COST, StopReason.SIMULATIONS):
+            return "no path ends in an answer within the budget; raise it, or check reasoner.prompts"
+        return "no path ends in an answer; check that reasoner.prompts ask for a last line `answer: X`"
 
     def _new_strategy(self) -> Strategy[NodeState]:
         options = self._config.strategy.options
@@ -222,12 +239,7 @@ class Episode:
             return BestOfN(options, rng=rng, root=NodeState(), budget=budget)
         if isinstance(options, ChainOptions):
             return Chain(options, rng=rng, root=NodeState(), budget=budget)
+        if self._config.expander.kind == "step":
+            max_depth = min(options.max_depth or self._config.expander.max_steps, self._config.expander.max_steps)
+            options = replace(options, max_depth=max_depth)
         return Mcts(options, rng=rng, root=NodeState(), budget=budget)
-
-
-def _why_unanswered(failures: Sequence[Failure]) -> str:
-    if not failures:
-        return "no finished path holds an answer; raise the budget"
-    counts = Counter(failure.kind for failure in failures)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    return f"no finished path holds an answer ({kinds}); the last failure: {failures[-1].reason}"

@@ -24,10 +24,12 @@ class RunOutputs:
         self._failures: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
-        """Open ``answers.jsonl`` anew; the run's log holds all answers that were given before."""
+        """Open ``answers.jsonl`` anew, without a report until the end; the run's log holds all that was answered."""
         self._started_s = time.perf_counter()
         if self._folder is not None:
-            self._file = (self._folder / "answers.jsonl").open("w", encoding="utf-8")
+            (self._folder / "report.json").unlink(missing_ok=True)
+            # A model behind a service may send half a surrogate pair.
+            self._file = (self._folder / "answers.jsonl").open("w", encoding="utf-8", errors="backslashreplace")
         return self
 
     def __exit__(

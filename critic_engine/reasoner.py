@@ -109,7 +109,12 @@ class Reasoner:
             return generation
         seeds = tuple(request.seeds[index] for index in blank)
         request = replace(request, prefix=request.prefix + request.sampling.stop[0], seeds=seeds)
-        rest = await self._generate_behind_blanks(request, num_left - 1)
+        try:
+            rest = await self._generate_behind_blanks(request, num_left - 1)
+        except GenerationError as error:
+            # What was written is paid for: it stays, blank, and counts as unreadable.
+            _logger.warning("%s failed behind a blank line: %s", self._generator.name, error)
+            return generation
         samples = list(generation.samples)
         for index, sample in zip(blank, rest.samples, strict=True):
             samples[index] = sample

@@ -2,15 +2,20 @@
 
 import asyncio
 import logging
+import sqlite3
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 
 from critic_engine.config import EngineConfig
 from critic_engine.episode import Commit, Episode
+from critic_engine.errors import RunError
 from critic_engine.protocols import Evaluator, Expander
 from critic_engine.store import RunStore
+from critic_engine.thinking import NO_TRIAL
 from critic_engine.types import Answer, FailedRow, ProblemRow
+from search import ReplayError
 
 _logger = logging.getLogger(__name__)
 # Finished answers wait for a slow one before them; past this many a place in flight no new problem is started.
@@ -54,17 +59,20 @@ class Runner:
         self._started_s = time.perf_counter()
 
     async def answers(self) -> AsyncGenerator[Answer, None]:
-        """Yield the outcome of every row in input order, those of earlier sessions included."""
+        """Yield the outcome of every row in input order, those of earlier sessions included.
+
+        Raises:
+            RunError: the log cannot be written, or is not of this configuration; all that was committed is kept.
+        """
         waiting: dict[int, asyncio.Task[Answer]] = {}
         places = asyncio.Semaphore(self._config.run.problems_in_flight)
         window = self._config.run.problems_in_flight * _WINDOW_PER_PLACE
-        rows = self._store.rows()
+        positions = iter(range(self._progress.num_total))
         next_position = 0
         try:
             while True:
-                while len(waiting) < window and (following := next(rows, None)) is not None:
-                    position, row = following
-                    waiting[position] = asyncio.create_task(self._outcome(position, row, places))
+                while len(waiting) < window and (position := next(positions, None)) is not None:
+                    waiting[position] = asyncio.create_task(self._outcome(position, places))
                 if not waiting:
                     return
                 yield await waiting.pop(next_position)
@@ -74,12 +82,17 @@ class Runner:
                 task.cancel()
             await asyncio.gather(*waiting.values(), return_exceptions=True)
 
-    async def _outcome(self, position: int, row: ProblemRow | FailedRow, places: asyncio.Semaphore) -> Answer:
-        answer = self._store.answer(position)
-        if answer is None:
-            async with places:
-                answer = await self._solve(position, row)
-            self._store.set_answer(position, answer)
+    async def _outcome(self, position: int, places: asyncio.Semaphore) -> Answer:
+        try:
+            answer = self._store.answer(position)
+            if answer is None:
+                async with places:
+                    answer = await self._solve(position, self._store.row(position))
+                self._store.set_answer(position, answer)
+        except ReplayError as error:
+            raise RunError(f"the log of row {position + 1} is not of this version or configuration: {error}") from error
+        except sqlite3.Error as error:
+            raise RunError(f"the run's log cannot be used: {error}; what was committed is kept") from error
         self._advance(num_done=1, num_failed=int(answer.status == "failed"))
         return answer
 
@@ -88,11 +101,15 @@ class Runner:
             return _failed(row.id, "", stop_reason="unreadable_row", error=row.reason)
         try:
             return await self._search(position, row)
+        except (ReplayError, sqlite3.Error):
+            raise
         except Exception as error:
             # One problem's failure is recorded and must not stop the others.
             _logger.exception("problem %s failed", row.id)
-            reason = f"{type(error).__name__}: {error}"
-            return _failed(row.id, row.problem.problem_id, stop_reason="error", error=reason)
+            answer = _failed(
+                row.id, row.problem.problem_id, stop_reason="error", error=f"{type(error).__name__}: {error}"
+            )
+            return self._with_what_was_spent(position, answer)
 
     async def _search(self, position: int, row: ProblemRow) -> Answer:
         log = self._store.events(position)
@@ -111,9 +128,19 @@ class Runner:
             evaluator=self._evaluator,
             on_commit=on_commit,
         )
-        episode.restore(log)
-        answer = await episode.run(row.id)
-        return replace(answer, failures=self._store.failure_counts(position))
+        # What was done after the search, and not acknowledged by an answer, is done again.
+        self._store.drop_failures(position, trial_id=NO_TRIAL)
+        episode.restore(log, self._store.failures(position))
+        return await episode.run(row.id)
+
+    def _with_what_was_spent(self, position: int, answer: Answer) -> Answer:
+        events = self._store.events(position)
+        return replace(
+            answer,
+            num_tokens=sum(event.get("cost", 0) for event in events),
+            num_simulations=sum(event["event"] == "told" for event in events),
+            failures=dict(Counter(failure.kind for failure in self._store.failures(position))),
+        )
 
     def _advance(self, *, num_done: int = 0, num_failed: int = 0, num_tokens: int = 0) -> None:
         before = self._progress
@@ -124,7 +151,11 @@ class Runner:
             num_tokens=before.num_tokens + num_tokens,
             elapsed_s=time.perf_counter() - self._started_s,
         )
-        self._on_progress(self._progress)
+        try:
+            self._on_progress(self._progress)
+        except Exception:
+            # Whoever watches must not be able to end what is watched.
+            _logger.exception("the progress callback failed")
 
 
 def _failed(row_id: str, problem_id: str, *, stop_reason: str, error: str) -> Answer:

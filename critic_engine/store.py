@@ -9,12 +9,14 @@ import fcntl
 import importlib.metadata
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from critic_engine.config import EngineConfig, dump_config, load_config
+import yaml
+
+from critic_engine.config import EngineConfig, dump_config, parse_config
 from critic_engine.errors import RunError
 from critic_engine.outputs import RunOutputs
 from critic_engine.types import Answer, FailedRow, Image, Problem, ProblemRow
@@ -29,7 +31,7 @@ CREATE TABLE images (
 );
 CREATE TABLE problems (
     position INTEGER PRIMARY KEY, row INTEGER NOT NULL, id TEXT NOT NULL, problem_id TEXT NOT NULL,
-    question TEXT NOT NULL, choices TEXT NOT NULL, images TEXT NOT NULL, extras TEXT NOT NULL
+    question TEXT NOT NULL, choices TEXT NOT NULL, images TEXT NOT NULL
 );
 CREATE INDEX problems_by_content ON problems (problem_id);
 CREATE TABLE unreadable_rows (
@@ -76,11 +78,17 @@ class RunStore:
         cls.check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
         lock = _lock(folder)
+        if _holds_run(folder):
+            lock.close()
+            cls.check_free(folder)
         for leftover in folder.iterdir():
             if leftover.name != "run.lock":
                 leftover.unlink()
         (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-        return cls(_new_database(str(folder / "run.sqlite")), folder=folder, lock=lock)
+        store = cls(_new_database(str(folder / "run.sqlite")), folder=folder, lock=lock)
+        with store._connection:
+            store._insert("meta", ("config", dump_config(config)))
+        return store
 
     @staticmethod
     def check_free(folder: Path) -> None:
@@ -127,10 +135,11 @@ class RunStore:
         return cls(_new_database(""))
 
     def config(self) -> EngineConfig:
-        """Return the configuration the run was started with."""
-        if self.folder is None:
+        """Return the configuration the run was started with, whatever ``config.yaml`` says by now."""
+        found = self._connection.execute("SELECT value FROM meta WHERE key = 'config'").fetchone()
+        if found is None:
             raise RunError("a temporary run keeps no configuration")
-        return load_config(self.folder / "config.yaml")
+        return parse_config(yaml.safe_load(found[0]), origin=str(self.folder))
 
     def add_rows(self, rows: Iterable[ProblemRow | FailedRow]) -> None:
         """Read in all rows of the input; all of them or, when it is cut, none."""
@@ -141,12 +150,6 @@ class RunStore:
                 else:
                     self._add_problem(position, row)
             self._insert("meta", ("is_complete", "1"))
-
-    def rows(self) -> Iterator[tuple[int, ProblemRow | FailedRow]]:
-        """Yield every row with its position, in order. Reference answers are not kept, so none comes back."""
-        num_rows = self.num_rows
-        for position in range(num_rows):
-            yield position, self._row(position)
 
     @property
     def num_rows(self) -> int:
@@ -163,6 +166,18 @@ class RunStore:
         )
         return [tuple(json.loads(ids)) for (ids,) in self._connection.execute(query)]
 
+    def row(self, position: int) -> ProblemRow | FailedRow:
+        """Return one row. Reference answers are not kept, so none comes back."""
+        query = "SELECT row, id, question, choices, images FROM problems WHERE position = ?"
+        found = self._connection.execute(query, (position,)).fetchone()
+        if found is None:
+            query = "SELECT row, id, reason FROM unreadable_rows WHERE position = ?"
+            return FailedRow(*self._connection.execute(query, (position,)).fetchone())
+        row, id_, question, choices, digests = found
+        images = tuple(self._image(digest) for digest in json.loads(digests))
+        problem = Problem(question=question, images=images, choices=tuple(json.loads(choices)), name=id_)
+        return ProblemRow(row=row, id=id_, problem=problem)
+
     def append(
         self, position: int, first_sequence: int, events: Sequence[Mapping[str, Any]], failures: Sequence[Failure] = ()
     ) -> None:
@@ -178,10 +193,15 @@ class RunStore:
         query = "SELECT event FROM events WHERE position = ? ORDER BY sequence"
         return [json.loads(event) for (event,) in self._connection.execute(query, (position,))]
 
-    def failure_counts(self, position: int | None = None) -> dict[str, int]:
-        """Return how many failures of each kind there were, in one problem or in the run."""
-        query = "SELECT kind, COUNT(*) FROM failures WHERE position = ? OR ? IS NULL GROUP BY kind ORDER BY kind"
-        return dict(self._connection.execute(query, (position, position)).fetchall())
+    def failures(self, position: int) -> list[Failure]:
+        """Return the failures of one problem in the order they were met."""
+        query = "SELECT trial_id, kind, reason FROM failures WHERE position = ? ORDER BY rowid"
+        return [Failure(*found) for found in self._connection.execute(query, (position,))]
+
+    def drop_failures(self, position: int, *, trial_id: int) -> None:
+        """Forget the failures of one trial, whose work is about to be done again."""
+        with self._connection:
+            self._connection.execute("DELETE FROM failures WHERE position = ? AND trial_id = ?", (position, trial_id))
 
     def set_answer(self, position: int, answer: Answer) -> None:
         """Commit the outcome of one problem."""
@@ -214,31 +234,10 @@ class RunStore:
                 (image.digest, image.data, image.media_type, image.width, image.height),
             )
         digests = json.dumps([image.digest for image in problem.images])
-        extras = json.dumps(dict(row.extras), default=str)
         self._insert(
             "problems",
-            (
-                position,
-                row.row,
-                row.id,
-                problem.problem_id,
-                problem.question,
-                json.dumps(problem.choices),
-                digests,
-                extras,
-            ),
+            (position, row.row, row.id, problem.problem_id, problem.question, json.dumps(problem.choices), digests),
         )
-
-    def _row(self, position: int) -> ProblemRow | FailedRow:
-        query = "SELECT row, id, question, choices, images, extras FROM problems WHERE position = ?"
-        found = self._connection.execute(query, (position,)).fetchone()
-        if found is None:
-            query = "SELECT row, id, reason FROM unreadable_rows WHERE position = ?"
-            return FailedRow(*self._connection.execute(query, (position,)).fetchone())
-        row, id_, question, choices, digests, extras = found
-        images = tuple(self._image(digest) for digest in json.loads(digests))
-        problem = Problem(question=question, images=images, choices=tuple(json.loads(choices)), name=id_)
-        return ProblemRow(row=row, id=id_, problem=problem, extras=json.loads(extras))
 
     def _image(self, digest: str) -> Image:
         query = "SELECT data, media_type, width, height FROM images WHERE digest = ?"
@@ -248,8 +247,13 @@ class RunStore:
         self._connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
 
     def _check_format(self) -> None:
-        meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
-        if meta.get("format") != _FORMAT:
+        try:
+            meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            meta = {}
+        if meta and meta.get("format") != _FORMAT:
             raise RunError(
                 f"{self.folder} is a run of format {meta.get('format')}; this version reads format {_FORMAT}"
             )
@@ -283,10 +287,9 @@ def _new_database(path: str) -> sqlite3.Connection:
     # Runs are driven by one thread at a time, though not always by the thread that opened them.
     connection = sqlite3.connect(path, check_same_thread=False)
     _tune(connection)
-    connection.executescript(_SCHEMA)
     version = importlib.metadata.version("critic-engine")
-    with connection:
-        connection.executemany("INSERT INTO meta VALUES (?, ?)", [("format", _FORMAT), ("version", version)])
+    meta = f"INSERT INTO meta VALUES ('format', '{_FORMAT}'), ('version', '{version}');"
+    connection.executescript(f"BEGIN; {_SCHEMA} {meta} COMMIT;")
     return connection
 
 
@@ -299,7 +302,7 @@ def _lock(folder: Path) -> IO[str]:
     lock = (folder / "run.lock").open("w", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         lock.close()
         raise RunError(f"{folder} is in use by another process; wait for it or stop it first") from error
     return lock

@@ -1,7 +1,7 @@
 """The work between an ask and its tell: the reasoner's proposals for one node, each with the critic's judgement."""
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from critic_engine.config import EngineConfig
@@ -15,7 +15,7 @@ from critic_engine.types import Critique, Problem, RejectedSibling, TokenUsage, 
 from search import Proposal, Tree, Trial
 
 # What is done for a problem outside any trial bears this number.
-_NO_TRIAL = -1
+NO_TRIAL = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,8 @@ class View:
     Work done again after a stop sees what it saw the first time, though siblings may have been told since.
     """
 
+    node_id: int
     place: Place
-    judged: dict[Hashable, tuple[float | None, Critique | None]]
-    """Value and critique of each child, by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +58,32 @@ class Thinker:
         self._config = config
         self._expander = expander
         self._evaluator = evaluator
+        self._judged: dict[int, dict[Hashable, tuple[float | None, Critique | None]]] = {}
+        self._rejected: dict[int, list[RejectedSibling]] = {}
 
     def look(self, tree: Tree[NodeState], node: ReasoningNode) -> View:
         """Return what the work at ``node`` may see."""
-        rejected = tuple(
-            RejectedSibling(step=self._config.expander.delimiter.join(child.state.steps), critique=child.state.critique)
-            for child in node.children
-            if child.state.critique is not None and self._is_rejected(child)
-        )
         limit = self._config.expander.max_rejected
+        rejected = self._rejected.get(node.node_id, [])
         place = Place(
             trajectory=trajectory_of(tree.path(node)),
             critique=node.state.critique,
-            rejected=rejected[-limit:] if limit else (),
+            rejected=tuple(rejected[-limit:]) if limit else (),
         )
-        return View(place, {child.key: (child.value, child.state.critique) for child in node.children})
+        return View(node.node_id, place)
+
+    def learn(self, view: View, proposals: Iterable[Proposal[NodeState]]) -> None:
+        """Remember what was told at a node: what is judged already, and what is rejected there."""
+        judged = self._judged.setdefault(view.node_id, {})
+        rejected = self._rejected.setdefault(view.node_id, [])
+        for proposal in proposals:
+            value, critique = proposal.value, proposal.state.critique
+            is_new = proposal.key not in judged
+            judged[proposal.key] = (value, critique)
+            is_rejected = value is not None and value < self._config.evaluator.reject_below
+            if is_new and is_rejected and critique is not None:
+                step = self._config.expander.delimiter.join(proposal.state.steps)
+                rejected.append(RejectedSibling(step=step, critique=critique))
 
     async def think(self, trial: Trial[NodeState], view: View) -> Thought:
         """Return the trial's proposals, each judged; none when the reasoner failed."""
@@ -87,31 +97,33 @@ class Thinker:
     async def finish(self, trajectory: Trajectory) -> Ending:
         """Return ``trajectory`` written to its end by the reasoner, as far as it comes."""
         try:
-            seed = self._seed("reasoner", _NO_TRIAL, 0)
+            seed = self._seed("reasoner", NO_TRIAL, 0)
             expansion = await self._expander.finish(self._problem, trajectory, seed=seed)
         except GenerationError as error:
-            return Ending(trajectory, 0, (Failure(_NO_TRIAL, "reasoner_error", str(error)),))
+            return Ending(trajectory, 0, (Failure(NO_TRIAL, "reasoner_error", str(error)),))
         if expansion.candidates:
             trajectory = extend(trajectory, expansion.candidates[0])
-        return Ending(trajectory, expansion.usage.generated_tokens, _unreadable(_NO_TRIAL, expansion))
+        return Ending(trajectory, expansion.usage.generated_tokens, _unreadable(NO_TRIAL, expansion))
 
     async def _judge_all(self, trial_id: int, view: View, expansion: Expansion) -> Thought:
         """Judge each distinct candidate once, and those not at all that a sibling said before."""
+        judged = self._judged.get(view.node_id, {})
         fresh: dict[str, Candidate] = {}
         for candidate in expansion.candidates:
-            if candidate_key(candidate) not in view.judged:
+            if candidate_key(candidate) not in judged:
                 fresh.setdefault(candidate_key(candidate), candidate)
         base = view.place.trajectory
         judgements = await asyncio.gather(
             *(self._judge(trial_id, index, extend(base, candidate)) for index, candidate in enumerate(fresh.values()))
         )
-        judged = dict(view.judged)
         usage, failures = expansion.usage, _unreadable(trial_id, expansion)
+        known: dict[str, tuple[float | None, Critique | None]] = {}
         for key, (evaluation, met) in zip(fresh, judgements, strict=True):
-            judged[key] = (evaluation.value, evaluation.critique)
+            known[key] = (evaluation.value, evaluation.critique)
             usage += evaluation.usage
             failures += met
-        proposals = tuple(self._proposal(each, *judged[candidate_key(each)]) for each in expansion.candidates)
+        keyed = [(candidate_key(candidate), candidate) for candidate in expansion.candidates]
+        proposals = tuple(self._proposal(each, *(known[key] if key in known else judged[key])) for key, each in keyed)
         return Thought(proposals, usage.generated_tokens, failures)
 
     async def _judge(self, trial_id: int, index: int, trajectory: Trajectory) -> tuple[Evaluation, tuple[Failure, ...]]:
@@ -134,9 +146,6 @@ class Thinker:
             key=candidate_key(candidate),
             outcome=None if answer is None else canonical_answer(answer, self._problem.choices),
         )
-
-    def _is_rejected(self, child: ReasoningNode) -> bool:
-        return child.value is not None and child.value < self._config.evaluator.reject_below
 
     def _seed(self, role: str, trial_id: int, sample: int) -> int:
         return derive_seed(self._config.run.seed, self._problem.problem_id, role, trial_id, sample)

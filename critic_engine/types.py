@@ -43,9 +43,14 @@ class Problem:
     """The ``id`` its owner gave it; no part of its identity."""
 
     def __post_init__(self) -> None:
-        """Refuse a question without a word in it."""
+        """Refuse a question without a word in it, and text that is not Unicode."""
         if not self.question.strip():
             raise ValueError("question is empty; a problem needs a question of at least one word")
+        for text in (self.question, *self.choices):
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"{text[:80]!r} holds half a surrogate pair; it is not Unicode text") from error
 
     @functools.cached_property
     def problem_id(self) -> str:

@@ -81,14 +81,15 @@ def decide(tree: Tree[S], rule: DecisionRule, *, aggregation: Aggregation = "las
 
 
 def path_value(tree: Tree[S], node: Node[S], aggregation: Aggregation) -> float | None:
-    """Return the value of the path to ``node``: ``last`` is the node's own, the others join the known values on it.
+    """Return the value of the path to ``node``: ``last`` is the node's own, the others join all values below the root.
 
-    None when the node's own value (``last``), or every value on the path (the others), is unknown.
+    None when the node's own value (``last``), or any value that is joined, is unknown, and for the root itself.
     """
     if aggregation == "last":
         return node.value
-    values = [place.value for place in tree.path(node) if place.value is not None]
-    if not values:
+    places = tree.path(node)[1:]
+    values = [place.value for place in places if place.value is not None]
+    if not values or len(values) < len(places):
         return None
     if aggregation == "min":
         return min(values)

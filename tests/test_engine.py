@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.config import load_config
 from critic_engine.engine import Engine
 from critic_engine.episode import SearchEvent
@@ -117,6 +118,14 @@ def test_a_run_is_not_gone_on_with_under_another_method(engine: Engine, tmp_path
         assert len(list(same.resume(tmp_path / "run"))) == 1
 
 
+def test_a_run_whose_config_file_was_edited_is_not_gone_on_with(engine: Engine, tmp_path: Path) -> None:
+    list(engine.solve_many(PROBLEMS[:1], run=tmp_path / "run"))
+    path = tmp_path / "run/config.yaml"
+    path.write_text(path.read_text().replace("num_proposals: 1", "num_proposals: 2"))
+    with Engine(path) as edited, pytest.raises(RunError, match="another configuration"):
+        list(edited.resume(tmp_path / "run"))
+
+
 class Poisoned:
     """A generator that breaks in its own way on one problem."""
 
@@ -136,13 +145,90 @@ class Poisoned:
 
 @pytest.mark.parametrize("error", [GenerationError("out of memory"), RuntimeError("a bug"), ParseError("hm", text="x")])
 def test_one_problem_that_fails_is_recorded_and_does_not_stop_the_others(error: Exception) -> None:
-    from critic_engine.backends.scripts import scripted_reasoner
-
     reasoner = Poisoned(ScriptedGenerator(scripted_reasoner()), error)
     with Engine("mcts", overrides=SCRIPTED, reasoner=reasoner) as engine:
         answers = list(engine.solve_many(PROBLEMS))
     assert [answer.id for answer in answers if answer.status == "failed"] == ["p3"]
     assert answers[3].error is not None
+
+
+def test_a_problem_that_breaks_still_says_what_was_spent_on_it(tmp_path: Path) -> None:
+    class Breaks(ScriptedGenerator):
+        num_calls = 0
+
+        async def generate(self, request: GenerationRequest) -> Generation:
+            self.num_calls += 1
+            if self.num_calls == 4:
+                raise RuntimeError("a bug")
+            return await super().generate(request)
+
+    with Engine("mcts", overrides=SCRIPTED, reasoner=Breaks(scripted_reasoner())) as engine:
+        (answer,) = engine.solve_many(PROBLEMS[:1], run=tmp_path / "run")
+    assert (answer.status, answer.stop_reason, answer.num_simulations) == ("failed", "error", 3)
+    assert answer.error == "RuntimeError: a bug"
+    assert answer.num_tokens > 0
+
+
+def test_a_log_that_does_not_fit_ends_the_run_and_is_kept(engine: Engine, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    started = engine.solve_many(PROBLEMS, run=run)
+    next(started)
+    started.close()
+    with sqlite3.connect(run / "run.sqlite") as connection:
+        connection.execute("DELETE FROM answers WHERE position = 0")
+        connection.execute(
+            """UPDATE events SET event = '{"event":"asked","trial":0,"node":7,"num":1}' WHERE sequence = 0"""
+        )
+    connection.close()
+    with pytest.raises(RunError, match="row 1 is not of this version"):
+        list(engine.resume(run))
+    with sqlite3.connect(run / "run.sqlite") as connection:
+        assert connection.execute("SELECT COUNT(*) FROM answers WHERE position = 0").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_progress_callback_that_fails_ends_nothing(engine: Engine) -> None:
+    def closed_pipe(progress: Progress) -> None:
+        raise BrokenPipeError
+
+    answers = list(engine.solve_many(PROBLEMS[:2], on_progress=closed_pipe))
+    assert [answer.status for answer in answers] == ["answered", "answered"]
+
+
+def test_failures_after_the_search_are_counted_once_however_often_it_is_resumed(tmp_path: Path) -> None:
+    class Dead(ScriptedGenerator):
+        async def generate(self, request: GenerationRequest) -> Generation:
+            raise GenerationError("no engine")
+
+    run = tmp_path / "run"
+    with Engine("mcts", overrides=SCRIPTED, reasoner=Dead(["x"])) as engine:
+        (whole,) = engine.solve_many(PROBLEMS[:1], run=run)
+        with sqlite3.connect(run / "run.sqlite") as connection:
+            connection.execute("DELETE FROM answers")
+        connection.close()
+        (again,) = engine.resume(run)
+    assert stable(again) == stable(whole)
+    assert whole.failures == {"reasoner_error": 4}
+    assert whole.error is not None
+    assert "4 reasoner_error" in whole.error
+
+
+def test_half_a_surrogate_pair_from_a_model_is_written_escaped(tmp_path: Path) -> None:
+    with Engine("greedy", overrides=SCRIPTED, reasoner=ScriptedGenerator(["odd \ud83d\nanswer : 1"])) as engine:
+        (answer,) = engine.solve_many(PROBLEMS[:1], run=tmp_path / "run")
+    assert answer.answer == "1"
+    (row,) = (tmp_path / "run/answers.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(row)["answer"] == "1"
+
+
+def test_rows_that_cannot_be_read_in_leave_the_folder_free(engine: Engine, tmp_path: Path) -> None:
+    def broken() -> Iterator[Problem]:
+        yield PROBLEMS[0]
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        engine.solve_many(broken(), run=tmp_path / "run")
+    assert len(list(engine.solve_many(PROBLEMS[:1], run=tmp_path / "run"))) == 1
 
 
 def test_an_unreadable_critic_leaves_answers_without_a_value() -> None:
@@ -153,8 +239,6 @@ def test_an_unreadable_critic_leaves_answers_without_a_value() -> None:
 
 
 def test_problems_are_searched_side_by_side() -> None:
-    from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
-
     overrides = [*SCRIPTED, "budget.max_tokens=60"]
     slow = {"latency_s": 0.01}
     start_s = time.perf_counter()

@@ -27,9 +27,10 @@ CHAIN: dict[str, Any] = {
 
 
 class Stairs:
-    """An expander whose steps count up to 3 and then answer; the seed decides between two wordings of each."""
+    """An expander whose steps count up and then answer; the seed decides between two wordings of each."""
 
-    def __init__(self, failing: frozenset[int] = frozenset()) -> None:
+    def __init__(self, failing: frozenset[int] = frozenset(), num_steps: int = 3) -> None:
+        self._num_steps = num_steps
         self.places: list[Place] = []
         self._failing = failing
 
@@ -38,9 +39,9 @@ class Stairs:
         if len(self.places) in self._failing:
             raise GenerationError("no answer")
         depth = len(place.trajectory.steps)
-        answer = str(seeds[0] % 2) if depth == 3 else None
+        answer = str(seeds[0] % 2) if depth == self._num_steps else None
         step = f"answer : {answer}" if answer else f"step {depth} {seeds[0] % 2}"
-        candidate = Candidate((step,), is_rewrite=False, is_finished=depth == 3, answer=answer, prior=0.4)
+        candidate = Candidate((step,), is_rewrite=False, is_finished=depth == self._num_steps, answer=answer, prior=0.4)
         return Expansion((candidate,), TokenUsage(10, 5))
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Expansion:
@@ -94,7 +95,8 @@ def shape(episode: Episode) -> list[tuple[int, int | None, NodeState, float | No
 
 
 def test_search_answers_along_the_steps_the_critic_holds_right() -> None:
-    answer, _ = run(STEP_MCTS)
+    wide = {"kind": "mcts", "num_proposals": 1, "max_proposals": 8}
+    answer, _ = run({"strategy": wide, "budget": {"max_simulations": 60}, "decision": {"rule": "best_value"}})
     assert (answer.status, answer.answer, answer.value) == ("answered", "0", 0.95)
     assert answer.steps == ("step 0 0", "step 1 0", "step 2 0", "answer : 0")
 
@@ -115,17 +117,19 @@ def test_rejected_siblings_reach_the_expander_with_the_critics_words() -> None:
 
 
 def test_token_budget_stops_the_search_with_the_trial_that_crosses_it() -> None:
-    answer, _ = run({**STEP_MCTS, "budget": {"max_tokens": 40}})
+    wide = {"kind": "mcts", "num_proposals": 1, "max_proposals": 30}
+    answer, _ = run({"strategy": wide, "budget": {"max_tokens": 40}}, expander=Stairs(num_steps=0))
     assert 40 <= answer.num_tokens < 40 + 7
     assert answer.stop_reason == "tokens"
 
 
 def test_a_search_that_ends_before_any_path_does_writes_its_best_path_to_the_end() -> None:
-    answer, episode = run({**STEP_MCTS, "budget": {"max_simulations": 2}})
+    evaluator = Wary()
+    answer, episode = run({**STEP_MCTS, "budget": {"max_simulations": 2}}, evaluator=evaluator)
     assert not episode.tree.finished
     assert (answer.status, answer.answer, answer.value) == ("answered", "7", None)
     assert answer.steps[-2:] == ("the rest", "answer : 7")
-    assert answer.num_tokens == 2 * (5 + 2) + 9
+    assert answer.num_tokens == 2 * 5 + 2 * evaluator.num_calls + 9
 
 
 def test_unreadable_critiques_leave_values_unknown_and_are_counted() -> None:

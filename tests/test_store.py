@@ -1,5 +1,6 @@
 """The run directory."""
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -36,14 +37,12 @@ def store(folder: Path) -> RunStore:
 def test_rows_come_back_as_they_went_in_without_their_reference_answers(store: RunStore, folder: Path) -> None:
     store.close()
     opened = RunStore.open(folder)
-    rows = dict(opened.rows())
-    assert rows[1] == ROWS[1]
-    first = rows[0]
+    assert opened.row(1) == ROWS[1]
+    first = opened.row(0)
     assert isinstance(first, ProblemRow)
     assert isinstance(ROWS[0], ProblemRow)
     assert first.problem == ROWS[0].problem
     assert first.reference_answer is None
-    assert first.extras == {"family": "count"}
     assert opened.config() == CONFIG
     opened.close()
 
@@ -60,17 +59,22 @@ def test_events_failures_and_answers_survive_reopening(store: RunStore, folder: 
     store.close()
     opened = RunStore.open(folder)
     assert [event["event"] for event in opened.events(0)] == ["asked", "told", "abandoned"]
-    assert opened.failure_counts(0) == opened.failure_counts() == {"critic_unreadable": 1}
+    assert opened.failures(0) == [Failure(0, "critic_unreadable", "no verdict")]
+    opened.drop_failures(0, trial_id=1)
+    assert opened.failures(0)
+    opened.drop_failures(0, trial_id=0)
+    assert opened.failures(0) == []
     assert opened.answer(0) == ANSWER
     assert opened.answer(2) is None
     opened.close()
 
 
 def test_an_event_number_that_is_taken_is_refused_and_nothing_of_the_call_is_kept(store: RunStore) -> None:
-    store.append(0, 0, [{"event": "asked"}])
-    with pytest.raises(Exception, match="UNIQUE"):
-        store.append(0, 0, [{"event": "asked"}], [Failure(0, "x", "y")])
-    assert store.failure_counts() == {}
+    store.append(0, 1, [{"event": "taken"}], [Failure(0, "kept", "y")])
+    with pytest.raises(sqlite3.IntegrityError):
+        store.append(0, 0, [{"event": "new"}, {"event": "taken"}], [Failure(0, "x", "y")])
+    assert [event["event"] for event in store.events(0)] == ["taken"]
+    assert [failure.kind for failure in store.failures(0)] == ["kept"]
     store.close()
 
 
@@ -121,13 +125,28 @@ def test_one_process_at_a_time_writes_to_a_run(store: RunStore, folder: Path) ->
     store.close()
 
 
+@pytest.mark.parametrize("schema", ["", "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)"])
+def test_a_run_cut_while_its_database_was_made_can_be_started_again(folder: Path, schema: str) -> None:
+    RunStore.create(folder, CONFIG).close()
+    for path in folder.glob("run.sqlite*"):
+        path.unlink()
+    with sqlite3.connect(folder / "run.sqlite") as connection:
+        connection.executescript(schema)
+    connection.close()
+    with pytest.raises(RunError, match="start it again"):
+        RunStore.open(folder)
+    store = RunStore.create(folder, CONFIG)
+    store.add_rows(ROWS)
+    store.close()
+
+
 @pytest.mark.parametrize("content", [b"", b"not a database at all, but longer than a header of one hundred bytes" * 3])
 def test_a_folder_without_a_readable_run_says_so(folder: Path, content: bytes) -> None:
     folder.mkdir()
     with pytest.raises(RunError, match="holds no run"):
         RunStore.open(folder)
     (folder / "run.sqlite").write_bytes(content)
-    with pytest.raises(RunError, match=r"run\.sqlite"):
+    with pytest.raises(RunError, match=r"run\.sqlite|start it again"):
         RunStore.open(folder)
 
 

@@ -76,7 +76,7 @@ class HuggingFaceGenerator:
     companions (up to the rounding of batched arithmetic). Calls may come from any event loop and any thread.
     """
 
-    def __init__(self, open_checkpoint: Callable[[], Checkpoint], *, name: str, max_batch_size: int = 64) -> None:
+    def __init__(self, open_checkpoint: Callable[[], Checkpoint], *, name: str, max_batch_size: int) -> None:
         """Build without loading: ``open_checkpoint`` is called by ``load`` or by the first request.
 
         Args:
@@ -99,7 +99,7 @@ class HuggingFaceGenerator:
 
     @classmethod
     def from_pretrained(
-        cls, options: CheckpointOptions, *, name: str | None = None, max_batch_size: int = 64
+        cls, options: CheckpointOptions, *, name: str | None = None, max_batch_size: int
     ) -> HuggingFaceGenerator:
         """Return a generator over the checkpoint of ``options``, not loaded yet."""
         return cls(

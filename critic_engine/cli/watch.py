@@ -18,7 +18,7 @@ from critic_engine.episode import SearchEvent
 _MAX_STEP_CHARS = 160
 _MAX_WORDS_CHARS = 160
 _MAX_NODES_AT_END = 200
-_REJECT_BELOW = 0.5
+_COLOURS = {"wrong": "red", "right": "green"}
 
 
 def watch_tree(question: str) -> "LiveTree | TreeLines":
@@ -104,8 +104,7 @@ class TreeLines(AbstractContextManager["TreeLines"]):
 
 def _label(event: SearchEvent) -> Text:
     """Return a node as rich text, which never reads markup in it."""
-    is_weak = event.value is not None and event.value < _REJECT_BELOW
-    label = Text(_value(event), style="red" if is_weak else "green")
+    label = Text(_value(event), style="default" if event.critique is None else _COLOURS[event.critique.verdict])
     label.append(f" {_step(event)}", style="default")
     if event.answer is not None:
         label.append(f" => {one_line(event.answer, max_chars=_MAX_STEP_CHARS)}", style="bold default")

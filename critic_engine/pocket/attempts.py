@@ -72,7 +72,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     model = AutoModelForImageTextToText.from_pretrained(options.model)
     for chunk in range(options.num // 1000):
-        temperature = (0.7, 0.8, 1.0)[chunk % 3]
+        temperature = (0.8, 1.0, 1.0)[chunk % 3]
         attempts = sample_attempts(model, num=1000, temperature=temperature, seed=1000 * options.seed + chunk)
         write_attempts(options.out, attempts)
         logger.info("%d attempts, %d of the last 1000 flawed", 1000 * (chunk + 1), len(flawed(attempts)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from critic_engine.pocket.board import CELLS, COLOURS, MOVES, SHAPES, Board, draw_board
-from critic_engine.pocket.oracle import UNCLEAR, Judgement, check
+from critic_engine.pocket.oracle import UNCLEAR, check
 from critic_engine.pocket.questions import TRAITS, Question, draw_question
 from critic_engine.pocket.solving import solve, solve_with_slips
 from critic_engine.pocket.vocabulary import EOS, WORD_IDS, WORDS, encode, turn_ids
@@ -101,6 +101,11 @@ def solving_lesson(rng: random.Random) -> Lesson:
     return _lesson(board, question.text, said="", target="\n".join(solve(question, board)))
 
 
+def repeating_lesson(attempt: Attempt) -> Lesson:
+    """Solve a problem just as it was solved, right or wrong."""
+    return _lesson(attempt.board, attempt.question.text, said="", target="\n".join(attempt.steps))
+
+
 def rewriting_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
     """Put a solution right, given a critique that is itself wrong now and then; a right solution stays as it is."""
     attempt = draw_attempt(rng)
@@ -129,45 +134,65 @@ def next_step_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
     return _lesson(board, prompt, said=prefix_text(said), target="\n".join(plan[len(said) :]))
 
 
+def foreseeing_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
+    """Say, while reading a solution to judge, each next word as it ought to be, up to the word where it goes wrong."""
+    attempt, steps, first_wrong = _read_attempt(rng, draw_attempt)
+    ids, targets = _read(attempt, steps, first_wrong or len(steps) + 1, _next_word_targets)
+    return Lesson(attempt.board, tuple(ids), tuple(targets))
+
+
 def judging_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
-    """Judge a beginning of a solution; after every step on the way too, and say the right step where one goes wrong."""
-    attempt = draw_attempt(rng)
-    steps = attempt.steps[: rng.randint(1, len(attempt.steps))] if rng.random() < 0.5 else attempt.steps
-    judgement = check(attempt.question.text, attempt.board, steps)
-    prompt = critic_prompt(attempt.question.text, steps=())
-    ids, targets = turn_ids(prompt)[:-1], []
-    targets = [IGNORED] * len(ids)
-    plan = solve(attempt.question, attempt.board)
-    for place, step in enumerate(steps):
-        step_ids = [WORD_IDS["\n"], *encode(step)]
-        ids += step_ids
-        targets += _step_targets(step_ids, place, plan, judgement)
-    if steps:
-        _add_running_verdicts(ids, targets, judgement, num_lines=len(steps))
-    words = [*encode(judgement.words), _END]
+    """Judge a solution or its beginning; while reading it, say after each word whether all is right so far."""
+    attempt, steps, first_wrong = _read_attempt(rng, draw_attempt)
+    ids, targets = _read(attempt, steps, first_wrong or len(steps) + 1, _verdict_targets)
+    words = [*encode(check(attempt.question.text, attempt.board, steps).words), _END]
     return Lesson(attempt.board, (*ids, turn_ids("")[-1], *words[:-1]), (*targets, *words))
 
 
-def _step_targets(step_ids: Sequence[int], place: int, plan: Sequence[str], judgement: Judgement) -> list[int]:
-    """Return the targets within one step: its own words while all is right, up to the word where it goes wrong."""
-    wrong = judgement.first_wrong
+def _read_attempt(rng: random.Random, draw_attempt: DrawAttempt) -> tuple[Attempt, tuple[str, ...], int | None]:
+    """Return an attempt, all or a beginning of its steps, and the first wrong one of these."""
+    attempt = draw_attempt(rng)
+    steps = attempt.steps[: rng.randint(1, len(attempt.steps))] if rng.random() < 0.5 else attempt.steps
+    return attempt, steps, check(attempt.question.text, attempt.board, steps).first_wrong
+
+
+def _read(
+    attempt: Attempt, steps: Sequence[str], first_wrong: int, teach: Callable[[list[int], list[int], int], list[int]]
+) -> tuple[list[int], list[int]]:
+    """Return the ids of the critic's prompt and their targets; ``first_wrong`` is past the end where all is right."""
+    ids = turn_ids(critic_prompt(attempt.question.text, steps=()))[:-1]
+    targets = [IGNORED] * len(ids)
+    plan = solve(attempt.question, attempt.board)
+    for place, step in enumerate(steps, 1):
+        step_ids = [WORD_IDS["\n"], *encode(step)]
+        planned = encode(plan[place - 1]) if place <= len(plan) else []
+        ids += step_ids
+        targets += teach(step_ids, planned, first_wrong - place)
+    return ids, targets
+
+
+def _next_word_targets(step_ids: Sequence[int], planned: Sequence[int], steps_to_flaw: int) -> list[int]:
+    """Return the planned words up to the one that was said otherwise; nothing after the first wrong step."""
     targets = [IGNORED] * len(step_ids)
-    if place >= len(plan) or (wrong is not None and place + 1 > wrong):
-        return targets
-    for at, (right, said) in enumerate(zip(encode(plan[place]), step_ids[1:], strict=False)):
-        targets[at] = right
-        if right != said:
-            break
+    if steps_to_flaw >= 0:
+        for at, (right, said) in enumerate(zip(planned, step_ids[1:], strict=False)):
+            targets[at] = right
+            if right != said:
+                break
     return targets
 
 
-def _add_running_verdicts(ids: Sequence[int], targets: list[int], judgement: Judgement, *, num_lines: int) -> None:
-    """Overwrite the targets at the newline that closes each step (the next step's newline) with the verdict so far."""
-    newlines = [at for at, word in enumerate(ids) if word == WORD_IDS["\n"]][-num_lines:]
-    for place, at in enumerate(newlines):
-        if place:
-            is_right = judgement.first_wrong is None or place < judgement.first_wrong
-            targets[at] = WORD_IDS["right" if is_right else "wrong"]
+def _verdict_targets(step_ids: Sequence[int], planned: Sequence[int], steps_to_flaw: int) -> list[int]:
+    """Return, for each word, whether all is right up to it."""
+    if steps_to_flaw:
+        return [_verdict(steps_to_flaw > 0)] * len(step_ids)
+    pairs = zip(planned, step_ids[1:], strict=False)
+    num_right = next((at for at, (right, said) in enumerate(pairs) if right != said), len(step_ids) - 2)
+    return [_verdict(at <= num_right) for at in range(len(step_ids))]
+
+
+def _verdict(is_right: bool) -> int:
+    return WORD_IDS["right" if is_right else "wrong"]
 
 
 def _lesson(board: Board, prompt: str, *, said: str, target: str) -> Lesson:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from critic_engine.evaluation.metrics import auroc
 from critic_engine.pocket.generating import Request, generate_texts, next_word_log_probs
 from critic_engine.pocket.oracle import Judgement
 from critic_engine.pocket.problems import PocketProblem
@@ -124,15 +125,6 @@ def partial(solutions: Solutions, seed: int) -> list[tuple[str, ...]]:
     """Return a beginning of each solution, at least one step and not the whole where it has two."""
     rng = random.Random(f"partial:{seed}")
     return [steps[: rng.randint(1, max(1, len(steps) - 1))] for steps in solutions]
-
-
-def auroc(values: Sequence[float], are_right: Sequence[bool]) -> float:
-    """Return the chance that a right one's value is above a wrong one's, ties counting half; NaN when all are alike."""
-    scores, right = np.asarray(values), np.asarray(are_right, dtype=bool)
-    if right.all() or not right.any():
-        return float("nan")
-    gaps = scores[right][:, None] - scores[~right][None, :]
-    return float((gaps > 0).mean() + 0.5 * (gaps == 0).mean())
 
 
 def calibration_error(values: Sequence[float], are_right: Sequence[bool]) -> float:

@@ -76,6 +76,26 @@ def build_model(size: ModelSize) -> Any:
     return model
 
 
+def deepened(model: Any, num_layers: int) -> Any:
+    """Return a model with ``num_layers`` decoder layers that at first does just what ``model`` does.
+
+    The layers on top begin by adding nothing. A critic needs them: what ought to stand somewhere is known only at
+    the top of the layers that predict it, and comparing it with what does stand there comes after.
+    """
+    import torch
+    from transformers import LlavaForConditionalGeneration
+
+    config = type(model.config).from_dict(model.config.to_dict())
+    config.text_config.num_hidden_layers = num_layers
+    deeper = LlavaForConditionalGeneration(config)
+    deeper.load_state_dict(model.state_dict(), strict=False)
+    with torch.no_grad():
+        for layer in deeper.model.language_model.layers[model.config.text_config.num_hidden_layers :]:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+    return deeper
+
+
 def build_processor() -> Any:
     """Return the processor: a word tokenizer with the chat template, and an image processor that needs only PIL."""
     from transformers import CLIPImageProcessorPil, LlavaProcessor

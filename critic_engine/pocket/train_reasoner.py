@@ -39,20 +39,23 @@ def draw_reasoning(rng: random.Random) -> lessons.Lesson:
 
 
 def draw_heeding(own: Sequence[lessons.Attempt]) -> Callable[[random.Random], lessons.Lesson]:
-    """Return what draws a lesson of the last phase, on critiques of the reasoner's ``own`` flawed solutions.
+    """Return what draws a lesson of the last phase: to heed critiques, and to solve no better without one.
 
-    Made slips alone would not teach to heed a critique: the reasoner sees through them without it.
+    The critiques are of the reasoner's ``own`` flawed solutions: through made slips it sees without a critique, and
+    would not learn to heed it. A third of the lessons repeat its own solutions, right and wrong, which holds it where
+    it is when there is no critique.
     """
+    flaws = flawed(own)
 
     def draw_attempt(rng: random.Random) -> lessons.Attempt:
         return (
-            rng.choice(own) if rng.random() < 0.85 else rng.choice((lessons.slip_attempt, lessons.right_attempt))(rng)
+            rng.choice(flaws) if rng.random() < 0.9 else rng.choice((lessons.slip_attempt, lessons.right_attempt))(rng)
         )
 
     def draw(rng: random.Random) -> lessons.Lesson:
-        kind = rng.choices(("solve", "rewrite", "next"), (10, 50, 40))[0]
-        if kind == "solve":
-            return lessons.solving_lesson(rng)
+        kind = rng.choices(("repeat", "rewrite", "next"), (34, 36, 30))[0]
+        if kind == "repeat":
+            return lessons.repeating_lesson(rng.choice(own))
         return (lessons.rewriting_lesson if kind == "rewrite" else lessons.next_step_lesson)(rng, draw_attempt)
 
     return draw
@@ -76,7 +79,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     problems = make_problems("dev", num=256, seed=_DEV_SEED)
-    own = flawed(read_attempts(options.attempts)) if options.attempts else []
+    own = read_attempts(options.attempts) if options.attempts else []
     if options.start:
         model = AutoModelForImageTextToText.from_pretrained(options.start)
     else:

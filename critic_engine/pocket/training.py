@@ -75,6 +75,8 @@ def train(
 def _optimizers(model: Any, schedule: Schedule) -> list[tuple[Any, float]]:
     """Return Muon (Jordan et al., 2024) for the layers' matrices and AdamW for the rest, each with its first rate.
 
+    Frozen weights are left out.
+
     Counting is learnt in about half the steps that AdamW alone needs. Muon is in torch from 2.9 on.
     """
     import torch
@@ -82,6 +84,8 @@ def _optimizers(model: Any, schedule: Schedule) -> list[tuple[Any, float]]:
     matrices: list[Any] = []
     others: list[Any] = []
     for name, weight in model.named_parameters():
+        if not weight.requires_grad:
+            continue
         (matrices if weight.ndim == 2 and ".layers." in name else others).append(weight)
     muon = torch.optim.Muon(matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
     adamw = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.01)

@@ -19,7 +19,7 @@ def answer(checkpoint: Checkpoint, requests: Sequence[GenerationRequest], **opti
     """Send all requests at once; errors come back in their places."""
 
     async def run() -> list[Any]:
-        generator = HuggingFaceGenerator(lambda: checkpoint, name="tiny", **options)
+        generator = HuggingFaceGenerator(lambda: checkpoint, name="tiny", **{"max_batch_size": 64, **options})
         try:
             return await asyncio.gather(*map(generator.generate, requests), return_exceptions=True)
         finally:
@@ -295,7 +295,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 def test_event_loop_runs_on_while_the_model_works(text_checkpoint: Checkpoint, ask: Ask) -> None:
     async def work() -> None:
-        generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny")
+        generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny", max_batch_size=64)
         call = asyncio.ensure_future(generator.generate(ask(max_tokens=100, temperature=1.0)))
         num_turns = 0
         while not call.done():
@@ -308,14 +308,14 @@ def test_event_loop_runs_on_while_the_model_works(text_checkpoint: Checkpoint, a
 
 
 def test_generator_serves_one_event_loop_after_another(text_checkpoint: Checkpoint, ask: Ask) -> None:
-    generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny")
+    generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny", max_batch_size=64)
     assert asyncio.run(generator.generate(ask())) == asyncio.run(generator.generate(ask()))
     asyncio.run(generator.aclose())
 
 
 def test_cancelled_call_leaves_the_generator_usable(text_checkpoint: Checkpoint, ask: Ask) -> None:
     async def work() -> None:
-        generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny")
+        generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny", max_batch_size=64)
         for delay_s in (0, 0.02):
             call = asyncio.ensure_future(generator.generate(ask(max_tokens=100)))
             await asyncio.sleep(delay_s)
@@ -348,7 +348,7 @@ def test_model_that_cannot_be_loaded_fails_every_call(ask: Ask) -> None:
         raise ModelLoadError("model nowhere: there is no such folder")
 
     async def work() -> None:
-        generator = HuggingFaceGenerator(fail, name="nowhere")
+        generator = HuggingFaceGenerator(fail, name="nowhere", max_batch_size=64)
         outcomes = await asyncio.gather(*(generator.generate(ask()) for _ in range(3)), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [ModelLoadError] * 3
         with pytest.raises(ModelLoadError):
@@ -364,7 +364,7 @@ def test_request_without_seeds_is_answered_with_nothing(text_checkpoint: Checkpo
 
 
 def test_description_tells_where_the_model_is(vision_checkpoint: Checkpoint) -> None:
-    summary = HuggingFaceGenerator(lambda: vision_checkpoint, name="tiny").describe()
+    summary = HuggingFaceGenerator(lambda: vision_checkpoint, name="tiny", max_batch_size=64).describe()
     assert (summary.device, summary.dtype, summary.max_context_tokens) == ("cpu", "float32", 160)
     assert summary.has_vision
     assert summary.num_parameters > 1000

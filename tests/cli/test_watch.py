@@ -7,7 +7,7 @@ from rich.console import Console
 
 from critic_engine.cli.watch import LiveTree, TreeLines
 from critic_engine.episode import SearchEvent
-from critic_engine.types import Critique
+from critic_engine.types import Critique, Verdict
 
 
 def event(
@@ -52,6 +52,18 @@ def test_hostile_text_reaches_the_screen_as_plain_words() -> None:
     assert "\x9b" not in shown
     for words in ("[blink]q[/blink]", "[red]x[/red]", "[/nonsense]", "=> [b]4"):
         assert words in shown
+
+
+@pytest.mark.parametrize(("verdict", "colour"), [("wrong", 31), ("right", 32)])
+def test_a_value_has_the_colour_of_the_critics_verdict(verdict: Verdict, colour: int) -> None:
+    tree = LiveTree("q", console())
+    tree(event(1, critique=Critique(words="fine", verdict=verdict, value=0.25)))
+    tree(event(2, value=None, critique=None))
+    screen = Console(file=io.StringIO(), force_terminal=True, color_system="standard")
+    screen.print(tree.draw(100))
+    shown = screen.file.getvalue()
+    assert f"\x1b[{colour}m0.25" in shown
+    assert "\x1b[39m -- " in shown
 
 
 def test_large_tree_shows_its_newest_nodes_and_what_leads_to_them() -> None:

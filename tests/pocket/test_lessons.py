@@ -57,15 +57,34 @@ def test_a_judging_lesson_ends_with_the_oracles_words() -> None:
     assert _reply(lesson) == f"{words} {EOS}"
 
 
-def test_the_verdict_so_far_is_taught_where_each_step_closes() -> None:
-    question = "how many red shapes ?"
-    board = lessons.draw_task(random.Random(4))[1]
-    plan = solve(read_question(question), board)
-    steps = (plan[0], "row 2 : a2 none b2 none c2 nonsense", *plan[2:])
-    attempt = lessons.Attempt(read_question(question), board, steps)
+def _flawed_in_step_two(rng: random.Random) -> lessons.Attempt:
+    board = lessons.draw_task(rng)[1]
+    question = read_question("how many red shapes ?")
+    plan = solve(question, board)
+    return lessons.Attempt(question, board, (plan[0], "row 2 : what is there", *plan[2:]))
+
+
+def test_the_verdict_so_far_is_taught_after_every_word() -> None:
+    attempt = _flawed_in_step_two(random.Random(4))
     rng = random.Random(0)
     while len((lesson := lessons.judging_lesson(rng, lambda _: attempt)).ids) < 60:
         pass
-    newlines = [place for place, word in enumerate(lesson.ids) if word == WORD_IDS["\n"]]
-    said = [WORDS[lesson.targets[place]] for place in newlines[-len(steps) + 1 :]]
-    assert said == ["right"] + ["wrong"] * (len(steps) - 2)
+    begin = lesson.ids.index(WORD_IDS["row"]) - 1
+    flaw = lesson.ids.index(WORD_IDS["what"])
+    assert {WORDS[word] for word in lesson.targets[begin:flaw]} == {"right"}
+    assert {WORDS[word] for word in lesson.targets[flaw : lesson.ids.index(WORD_IDS[ASSISTANT])]} == {"wrong"}
+
+
+def test_the_right_next_word_is_taught_up_to_the_flaw() -> None:
+    attempt = _flawed_in_step_two(random.Random(4))
+    rng = random.Random(0)
+    while len((lesson := lessons.foreseeing_lesson(rng, lambda _: attempt)).ids) < 60:
+        pass
+    flaw = lesson.ids.index(WORD_IDS["what"])
+    assert WORDS[lesson.targets[flaw - 1]] == "a2"
+    assert set(lesson.targets[flaw:]) == {lessons.IGNORED}
+
+
+def test_a_repeating_lesson_keeps_the_flaw() -> None:
+    lesson = lessons.repeating_lesson(_flawed_in_step_two(random.Random(6)))
+    assert "row 2 : what is there" in _reply(lesson)

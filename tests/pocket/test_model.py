@@ -1,20 +1,25 @@
 from __future__ import annotations
 
 import io
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from critic_engine.pocket import lessons
 from critic_engine.pocket.checkpoints import CRITIC, REASONER
-from critic_engine.pocket.generating import Request, generate_texts
-from critic_engine.pocket.measuring import critic_values
-from critic_engine.pocket.model import ModelSize, build_model, save_checkpoint
+from critic_engine.pocket.generating import Request, generate_texts, next_word_log_probs
+from critic_engine.pocket.measuring import auroc, calibration_error, critic_values
+from critic_engine.pocket.model import ModelSize, build_model, deepened, save_checkpoint
 from critic_engine.pocket.problems import PocketProblem, make_problems
-from critic_engine.pocket.vocabulary import WORDS
+from critic_engine.pocket.train_critic import freeze_below
+from critic_engine.pocket.training import Schedule, train
+from critic_engine.pocket.vocabulary import EOS, WORDS
 
 SMALL = ModelSize(text_width=32, text_layers=1, vision_width=32, vision_layers=1)
 PROBLEMS = make_problems("dev", num=8, seed=5)
@@ -55,6 +60,43 @@ def test_weights_bear_the_names_that_vllm_expects(tmp_path: Path) -> None:
         "multi_modal_projector.linear_2",
         "vision_tower.vision_model",
     }
+
+
+def test_a_deepened_model_begins_as_it_was_and_trains_only_above() -> None:
+    torch.manual_seed(0)
+    model = build_model(SMALL)
+    deeper = deepened(model, 3)
+    requests = [Request(problem.board, problem.question) for problem in PROBLEMS]
+    expected = next_word_log_probs(model, requests)
+    assert np.abs(next_word_log_probs(deeper, requests) - expected).max() < 1e-5
+    freeze_below(deeper, 1)
+    trained = {name for name, weight in deeper.named_parameters() if weight.requires_grad}
+    before = {name: weight.clone() for name, weight in deeper.named_parameters()}
+    train(deeper, lessons.solving_lesson, Schedule(num_steps=2, batch_size=2), seed=0, on_log=lambda step: None)
+    changed = {name for name, weight in deeper.named_parameters() if not torch.equal(weight, before[name])}
+    assert changed == trained
+    assert {name.split(".layers.")[1][0] for name in changed if "language_model.layers." in name} == {"1", "2"}
+
+
+def test_training_is_deterministic_and_learns_what_it_is_shown() -> None:
+    schedule = Schedule(num_steps=40, batch_size=8, warm_up_steps=5, log_every=20)
+    lesson = lessons.naming_lesson(random.Random(0))
+    models = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        models.append(build_model(SMALL))
+        train(models[-1], lambda rng: lesson, schedule, seed=0, on_log=lambda step: None)
+    first, again = (list(model.parameters()) for model in models)
+    assert all(torch.equal(weight, other) for weight, other in zip(first, again, strict=True))
+    words = " ".join(WORDS[word] for word in lesson.targets if word != lessons.IGNORED).removesuffix(f" {EOS}")
+    assert generate_texts(models[0], [Request(lesson.board, "name cells")], temperature=0.0, seed=0) == [words]
+
+
+def test_auroc_and_calibration_worked_by_hand() -> None:
+    assert auroc([0.9, 0.8, 0.3, 0.1], [True, False, True, False]) == 0.75
+    assert auroc([0.5, 0.5], [True, False]) == 0.5
+    assert np.isnan(auroc([0.5, 0.5], [True, True]))
+    assert calibration_error([0.95, 0.95, 0.05, 0.05], [True, False, False, False]) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("folder", [REASONER, CRITIC])

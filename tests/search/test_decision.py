@@ -98,17 +98,40 @@ def test_last_is_the_kept_path_or_the_newest_with_an_answer() -> None:
     assert chosen(tree, "last")[0] == 1
 
 
-def test_path_values_join_the_known_values_on_the_path() -> None:
+def test_path_values_join_the_values_below_the_root() -> None:
     tree = Tree(0)
     first = tree.add_child(tree.root, Proposal(1, 0.5))
-    middle = tree.add_child(first, Proposal(2))
-    leaf = tree.add_child(middle, Proposal(3, 0.8, is_terminal=True))
+    leaf = tree.add_child(first, Proposal(2, 0.8, is_terminal=True))
     assert path_value(tree, leaf, "last") == 0.8
     assert path_value(tree, leaf, "min") == 0.5
     assert path_value(tree, leaf, "mean") == pytest.approx(0.65)
     assert path_value(tree, leaf, "product") == pytest.approx(0.4)
-    assert path_value(tree, middle, "last") is None
-    assert path_value(tree, tree.root, "mean") is None
+
+
+@pytest.mark.parametrize("unknown", [0, 1, 2])
+def test_one_unknown_value_leaves_the_joined_value_unknown(unknown: int) -> None:
+    tree = Tree(0)
+    node = tree.root
+    for depth in range(3):
+        node = tree.add_child(node, Proposal(depth, None if depth == unknown else 0.8))
+    for aggregation in ("min", "mean", "product"):
+        assert path_value(tree, node, aggregation) is None
+    assert path_value(tree, node, "last") == (None if unknown == 2 else 0.8)
+
+
+@pytest.mark.parametrize("aggregation", ["last", "min", "mean", "product"])
+def test_the_root_has_no_value(aggregation: Any) -> None:
+    tree = finished(("a", 0.5))
+    assert path_value(tree, tree.root, aggregation) is None
+
+
+def test_a_path_with_an_unjudged_step_does_not_outvote_one_that_was_judged_throughout() -> None:
+    tree = Tree(0)
+    for state, step_value in enumerate([None, 0.6], start=1):
+        step = tree.add_child(tree.root, Proposal(0, step_value))
+        tree.add_child(step, Proposal(state, 0.9, is_terminal=True, outcome=state))
+    assert chosen(tree, "weighted_majority", aggregation="product") == (2, 1.0)
+    assert chosen(tree, "best_value", aggregation="product")[0] == 2
 
 
 def test_the_aggregation_changes_the_decision() -> None:

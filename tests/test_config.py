@@ -1,0 +1,223 @@
+"""The configuration: what is accepted means what it says, and what is refused is refused by name."""
+
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pytest
+
+from critic_engine.config import StrategyConfig, dump_config, load_config, parse_config, presets
+from critic_engine.errors import ConfigError
+from search import BestOfNOptions, ChainOptions, MctsOptions
+
+BUDGET: dict[str, Any] = {"budget": {"max_tokens": 400}}
+NO_CRITIC: dict[str, Any] = {**BUDGET, "evaluator": {"kind": "none"}, "decision": {"rule": "majority"}}
+UNREADABLE = {
+    "not a date": "2001-99-99",
+    "too deep": "[" * 3000,
+    "not closed": "[1",
+    "not a bool": "!!bool x",
+    "not a time": "!!timestamp x",
+    "not a number": '!!int ""',
+    "unknown tag": "!!python/object:os.system x",
+}
+
+
+def refused(document: Any) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(document)
+    return caught.value
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "my.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+class TestYaml:
+    @pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE)
+    def test_a_file_that_is_not_yaml_is_named_in_one_line(self, tmp_path: Path, text: str) -> None:
+        with pytest.raises(ConfigError, match=r"my\.yaml cannot be read as YAML: ") as caught:
+            load_config(written(tmp_path, f"run: {{seed: {text}}}"))
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE)
+    def test_an_override_that_is_not_yaml_is_named_with_its_field(self, text: str) -> None:
+        with pytest.raises(ConfigError, match="cannot be read as YAML: ") as caught:
+            load_config("mcts", [f"run.seed={text}"])
+        assert caught.value.field == "run.seed"
+
+    def test_a_file_of_other_bytes_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "my.yaml"
+        path.write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(ConfigError, match=r"my\.yaml cannot be read as YAML"):
+            load_config(path)
+
+    @pytest.mark.parametrize("text", ["- a", "a", "7"])
+    def test_a_document_without_sections_is_refused(self, tmp_path: Path, text: str) -> None:
+        with pytest.raises(ConfigError, match="must be a mapping of sections"):
+            load_config(written(tmp_path, text))
+
+    def test_an_unknown_name_is_told_the_presets(self) -> None:
+        with pytest.raises(ConfigError, match="neither a file nor a preset") as caught:
+            load_config("mtcs")
+        assert all(name in str(caught.value) for name in presets())
+
+
+class TestOverrides:
+    def test_values_are_read_as_yaml(self) -> None:
+        config = load_config(
+            "mcts",
+            [
+                "budget.max_tokens=7",
+                "budget.max_simulations=null",
+                "expander.is_critic_guided=false",
+                'expander.delimiter=". "',
+                "reasoner.temperature=1",
+                "reasoner.model=a/b=c",
+                "strategy.exploration=2.5",
+            ],
+        )
+        assert (config.budget.max_tokens, config.budget.max_simulations) == (7, None)
+        assert config.expander.is_critic_guided is False
+        assert config.expander.delimiter == ". "
+        assert config.reasoner.temperature == 1.0
+        assert config.reasoner.model == "a/b=c"
+        assert config.strategy.options == MctsOptions(exploration=2.5, num_proposals=1, max_proposals=6)
+
+    def test_a_later_override_wins_over_an_earlier_one_and_over_the_file(self) -> None:
+        assert load_config("mcts", ["budget.max_tokens=7", "budget.max_tokens=8"]).budget.max_tokens == 8
+
+    @pytest.mark.parametrize("override", ["max_tokens=7", "budget.max_tokens", "budget.=7", "=7", ""])
+    def test_what_names_no_field_is_refused(self, override: str) -> None:
+        with pytest.raises(ConfigError, match=r"must read section\.field=value"):
+            load_config("mcts", [override])
+
+    def test_a_field_inside_a_value_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="max_tokens is not a section"):
+            load_config("mcts", ["budget.max_tokens.most=7"])
+
+
+class TestFields:
+    @pytest.mark.parametrize(
+        ("document", "field", "known"),
+        [
+            ({"expnder": {}}, "expnder", "strategy, expander, evaluator, decision, budget, reasoner, critic, run"),
+            ({"decision": {"rul": "last"}}, "decision.rul", "rule, aggregation"),
+            ({"reasoner": {"top_k": 5}}, "reasoner.top_k", "temperature, top_p"),
+        ],
+    )
+    def test_an_unknown_key_is_named_and_the_known_ones_are_listed(
+        self, document: dict[str, Any], field: str, known: str
+    ) -> None:
+        error = refused(document)
+        assert f"{field} is not a known key; the keys here are" in str(error)
+        assert known in str(error)
+        assert error.field == field
+
+    @pytest.mark.parametrize(
+        ("section", "field", "value"),
+        [
+            ("budget", "max_tokens", 0),
+            ("budget", "max_simulations", 0),
+            ("reasoner", "temperature", 9),
+            ("reasoner", "temperature", float("nan")),
+            ("critic", "max_attempts", 0),
+            ("expander", "delimiter", ""),
+            ("evaluator", "reject_below", 1.5),
+            ("decision", "rule", "first"),
+            ("decision", "aggregation", "sum"),
+            ("run", "seed", -1),
+            ("run", "seed", 2**63),
+        ],
+    )
+    def test_a_value_out_of_range_names_its_field(self, section: str, field: str, value: object) -> None:
+        error = refused({section: {field: value}})
+        assert error.field == f"{section}.{field}"
+        assert f"{section}.{field}: " in str(error)
+
+    def test_keys_that_are_not_names_are_refused(self) -> None:
+        assert "1" in str(refused({1: 2, **BUDGET}))
+
+
+class TestStrategy:
+    def test_options_stand_beside_the_kind_and_mcts_is_the_kind_where_none_is_given(self) -> None:
+        assert parse_config({"strategy": {"max_depth": 4}, **BUDGET}).strategy.options == MctsOptions(max_depth=4)
+
+    @pytest.mark.parametrize("kind", [["mcts"], {"mcts": 1}, 7, None, "dfs"])
+    def test_a_kind_that_is_none_is_told_the_kinds(self, kind: object) -> None:
+        assert "it must be one of mcts, best_of_n, chain" in str(refused({"strategy": {"kind": kind}, **BUDGET}))
+
+    def test_keys_of_mixed_types_are_refused_by_name(self) -> None:
+        error = refused({"strategy": {"kind": "mcts", 1: 2, "a": 3}, **BUDGET})
+        assert "1 is not an option of mcts; its options are selection," in str(error)
+
+    @pytest.mark.parametrize("options", [{"num_samples": 3}, {"exploration": 2.0}, {}, None])
+    def test_options_written_one_level_too_deep_are_an_unknown_key(self, options: object) -> None:
+        error = refused({"strategy": {"kind": "mcts", "options": options}, **BUDGET})
+        assert "options is not an option of mcts" in str(error)
+
+    def test_ready_made_options_must_be_those_of_the_kind(self) -> None:
+        options = BestOfNOptions(num_samples=3)
+        assert StrategyConfig(kind="best_of_n", options=options).options == options
+        with pytest.raises(pydantic.ValidationError, match="options is not an option of mcts"):
+            StrategyConfig(kind="mcts", options=options)
+
+    def test_an_option_out_of_range_names_itself(self) -> None:
+        assert "num_proposals must be" in str(refused({"strategy": {"num_proposals": 0}, **BUDGET}))
+        error = refused({"strategy": {"num_proposals": "many"}, **BUDGET})
+        assert error.field == "strategy.num_proposals"
+
+
+class TestTogether:
+    def test_a_tree_without_a_budget_is_refused(self) -> None:
+        assert "budget is empty" in str(refused({}))
+
+    @pytest.mark.parametrize("strategy", [{"kind": "best_of_n", "num_samples": 2}, {"kind": "chain"}])
+    def test_strategies_over_whole_solutions_refuse_steps(self, strategy: dict[str, Any]) -> None:
+        error = refused({"strategy": strategy, "expander": {"kind": "step"}})
+        assert f"expander.kind is 'step'; {strategy['kind']} needs whole solutions" in str(error)
+        parse_config({"strategy": strategy, "expander": {"kind": "solution"}})
+
+    @pytest.mark.parametrize("rule", ["best_value", "weighted_majority"])
+    def test_deciding_by_values_needs_values(self, rule: str) -> None:
+        error = refused({**NO_CRITIC, "decision": {"rule": rule}})
+        assert f"decision.rule is '{rule}', which needs values" in str(error)
+
+    @pytest.mark.parametrize("rule", ["most_visits", "majority", "last"])
+    def test_other_rules_do_without_values(self, rule: str) -> None:
+        assert parse_config({**NO_CRITIC, "decision": {"rule": rule}}).decision.rule == rule
+
+    @pytest.mark.parametrize("kind", ["mcts", "chain"])
+    def test_stopping_at_a_value_needs_values(self, kind: str) -> None:
+        document = {**NO_CRITIC, "strategy": {"kind": kind, "value_threshold": 0.5}, "expander": {"kind": "solution"}}
+        assert "strategy.value_threshold is 0.5" in str(refused(document))
+        parse_config({**document, "evaluator": {"kind": "critic"}})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"strategy": {"kind": "mcts", "value_threshold": 0.9, "max_depth": 5}, **BUDGET},
+        {"strategy": {"kind": "chain", "is_gated": True}, "expander": {"kind": "solution", "delimiter": ". \n\t"}},
+        {**NO_CRITIC, "run": {"seed": 2**63 - 1}, "reasoner": {"model": "été: #1"}},
+    ],
+)
+def test_a_dumped_configuration_is_read_back_to_an_equal_one(tmp_path: Path, document: dict[str, Any]) -> None:
+    config = parse_config(document)
+    assert load_config(written(tmp_path, dump_config(config))) == config
+
+
+def test_presets_are_the_methods_they_are_named_for() -> None:
+    configs = {name: load_config(name) for name in presets()}
+    assert {name: config.strategy.options for name, config in configs.items()} == {
+        "best_of_n": BestOfNOptions(num_samples=16),
+        "critic_v": ChainOptions(max_rounds=1),
+        "greedy": BestOfNOptions(num_samples=1),
+        "majority": BestOfNOptions(num_samples=16),
+        "mcts": MctsOptions(num_proposals=1, max_proposals=6),
+        "mmc": ChainOptions(max_rounds=5, value_threshold=0.5),
+    }
+    assert [name for name, config in configs.items() if config.evaluator.kind == "none"] == ["greedy", "majority"]
+    assert configs["greedy"].reasoner.temperature == 0
