@@ -1,16 +1,11 @@
 """What can the shipped pocket reasoner and critic do on problems they were not trained on?
 
-Run it as ``python bench/pocket_models.py``; about four minutes on two cores. The last line is one JSON object.
+Run it as ``python -m bench.pocket_models``; about four minutes on two cores. The last line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import transformers
 
+from bench.provenance import print_report
+from critic_engine.evaluation.metrics import share
 from critic_engine.pocket.checkpoints import CRITIC, REASONER
 from critic_engine.pocket.measuring import (
     Solutions,
@@ -52,7 +48,7 @@ def main() -> None:
     )
     problems = make_problems(options.split, num=options.num, seed=SEEDS["problems"])
     begin_s = time.monotonic()
-    results = {
+    results: dict[str, Any] = {
         "reasoner": measure_reasoner(reasoner, critic, problems),
         "critic": measure_critic(reasoner, critic, problems),
         "num_parameters": {
@@ -60,15 +56,9 @@ def main() -> None:
             for name, model in (("reasoner", reasoner), ("critic", critic))
         },
     }
-    report = {
-        "bench": "pocket_models",
-        "commit": _commit(),
-        "versions": {module.__name__: module.__version__ for module in (np, torch, transformers)},
-        "hardware": {"processor": _processor(), "num_cores": os.cpu_count()},
-        "config": {"split": options.split, "num": options.num, "num_tries": NUM_TRIES, "seeds": SEEDS},
-        "results": {**_rounded(results), "wall_s": round(time.monotonic() - begin_s)},
-    }
-    print(json.dumps(report))
+    results["wall_s"] = round(time.monotonic() - begin_s)
+    config = {"split": options.split, "num": options.num, "num_tries": NUM_TRIES, "seeds": SEEDS}
+    print_report("pocket_models", config=config, results=_rounded(results))
 
 
 def measure_reasoner(reasoner: Any, critic: Any, problems: Sequence[PocketProblem]) -> dict[str, Any]:
@@ -82,7 +72,7 @@ def measure_reasoner(reasoner: Any, critic: Any, problems: Sequence[PocketProble
     shares = np.asarray(tries).mean(axis=1)
     return {
         "greedy": asdict(scores),
-        "greedy_answers_interval_95": wilson_interval(scores.answers, len(problems)),
+        "greedy_answers_interval_95": asdict(share(round(scores.answers * len(problems)), len(problems))),
         "sampled_answers_T0.8": {"mean": shares.mean(), "sd": shares.std(ddof=1)},
         f"pass_at_{NUM_TRIES}_T0.8": np.asarray(tries).any(axis=0).mean(),
         "answers_after_one_rewrite_of_greedy": _measure_rewrites(reasoner, critic, problems, greedy),
@@ -106,21 +96,13 @@ def measure_critic(reasoner: Any, critic: Any, problems: Sequence[PocketProblem]
     }
 
 
-def wilson_interval(share: float, num: int) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a share (Wilson, 1927)."""
-    z = 1.96
-    middle = (share + z * z / (2 * num)) / (1 + z * z / num)
-    half = z / (1 + z * z / num) * (share * (1 - share) / num + z * z / (4 * num * num)) ** 0.5
-    return middle - half, middle + half
-
-
 def _measure_rewrites(
     reasoner: Any, critic: Any, problems: Sequence[PocketProblem], greedy: Solutions
 ) -> dict[str, float]:
     """Return the share of solutions that are right after one rewrite, by whose critique it was shown."""
     judgements = judge_all(problems, greedy)
 
-    def share(places: Sequence[int], critiques: Sequence[str]) -> float:
+    def share_after(places: Sequence[int], critiques: Sequence[str]) -> float:
         chosen, solutions = [problems[place] for place in places], [greedy[place] for place in places]
         after = judge_all(chosen, rewrite_all(reasoner, chosen, solutions, critiques))
         return float(np.mean([judgement.is_answer_right for judgement in after]))
@@ -129,26 +111,15 @@ def _measure_rewrites(
     right = [place for place, judgement in enumerate(judgements) if judgement.is_answer_right and judgement.is_right]
     said = critic_words(critic, problems, greedy)
     return {
-        "wrong, told by the oracle": share(wrong, [judgements[place].words for place in wrong]),
-        "wrong, told by the critic": share(wrong, [said[place] for place in wrong]),
-        "wrong, told that it is right": share(wrong, ["right"] * len(wrong)),
-        "right, told by the critic": share(right, [said[place] for place in right]),
+        "wrong, told by the oracle": share_after(wrong, [judgements[place].words for place in wrong]),
+        "wrong, told by the critic": share_after(wrong, [said[place] for place in wrong]),
+        "wrong, told that it is right": share_after(wrong, ["right"] * len(wrong)),
+        "right, told by the critic": share_after(right, [said[place] for place in right]),
     }
 
 
 def _sampled(model: Any, problems: Sequence[PocketProblem], temperature: float, number: int) -> list[tuple[str, ...]]:
     return solve_all(model, problems, temperature=temperature, seed=SEEDS["sampling"] + number)
-
-
-def _commit() -> str:
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    return asked.stdout.strip() if asked.returncode == 0 else "unknown"
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _rounded(value: Any) -> Any:
@@ -160,4 +131,4 @@ def _rounded(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,6 +9,8 @@ stdout is one JSON object.
 """
 
 import argparse
+import shlex
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +25,13 @@ from critic_engine.pocket.problems import write_problems
 from critic_engine.types import ProblemRow
 
 FIXED = ("greedy", "critic_v", "mmc")
-BUDGETED = ("majority", "best_of_n", "mcts")
-UNBOUNDED_SAMPLES = "strategy.num_samples=1000"
+BUDGETED = ("majority", "best_of_n", "best_of_n_vote", "mcts")
+SAMPLING = {
+    "majority": ("majority", ()),
+    "best_of_n": ("best_of_n", ()),
+    "best_of_n_vote": ("best_of_n", ("decision.rule=weighted_majority",)),
+}
+"""Methods that sample until the budget is spent: their preset and what they change in it."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +65,13 @@ class Outcome:
 
 def run(method: str, rows: Sequence[ProblemRow], budget: int | None, overrides: Sequence[str]) -> Outcome:
     """Return how ``method`` does on ``rows``."""
-    changes = [*overrides, f"budget.max_tokens={budget}"] if budget is not None else list(overrides)
-    if budget is not None and method in ("majority", "best_of_n"):
-        changes.append(UNBOUNDED_SAMPLES)
-    with Engine(method, overrides=changes) as engine:
+    preset, changes = method, list(overrides)
+    if budget is not None:
+        changes.append(f"budget.max_tokens={budget}")
+    if method in SAMPLING:
+        preset, own = SAMPLING[method]
+        changes += [*own, "strategy.num_samples=1000"]
+    with Engine(preset, overrides=changes) as engine:
         engine.load()
         start_s = time.perf_counter()
         answers = list(engine.solve_many(rows))
@@ -83,43 +93,39 @@ def load_rows(args: argparse.Namespace) -> list[ProblemRow]:
 
 
 def table(outcomes: Sequence[Outcome], seed: int) -> list[str]:
-    """Return a Markdown table; each method stands beside the tree search of the same budget, or of the lowest."""
+    """Return a Markdown table; what has a budget stands beside the tree search of the same budget."""
     lines = [
-        "| method | accuracy | 95 % interval | tokens a problem | failed | wall s | MCTS − it, at MCTS tokens |",
+        "| method | accuracy | 95 % interval | tokens a problem | failed | wall s | MCTS minus it, same budget |",
         "|---|---|---|---|---|---|---|",
     ]
     for outcome in outcomes:
         accuracy = outcome.accuracy
+        ours = [other for other in outcomes if other.method == "mcts" and other.budget == outcome.budget]
+        gain = _gain(ours[0], outcome, seed) if ours and outcome is not ours[0] else ""
         lines.append(
-            f"| {outcome.name} | {100 * accuracy.estimate:.1f} | {100 * accuracy.low:.1f} – {100 * accuracy.high:.1f}"
-            f" | {outcome.tokens_per_problem:.0f} | {outcome.num_failed} | {outcome.wall_s:.0f}"
-            f" | {_comparison(outcome, outcomes, seed)} |"
+            f"| {outcome.name} | {100 * accuracy.estimate:.1f} | {100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
+            f" | {outcome.tokens_per_problem:.0f} | {outcome.num_failed} | {outcome.wall_s:.0f} | {gain} |"
         )
     return lines
 
 
-def _comparison(outcome: Outcome, outcomes: Sequence[Outcome], seed: int) -> str:
-    """Compare with the same budget's tree search; a method without a budget with the cheapest one."""
-    searches = [other for other in outcomes if other.method == "mcts"]
-    same = [other for other in searches if other.budget == outcome.budget] or searches[:1]
-    if outcome.method == "mcts" or not same:
-        return ""
-    gain = paired_difference(same[0].is_right, outcome.is_right, seed=seed)
-    points = f"{100 * gain.estimate:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
-    return f"{points} at {same[0].tokens_per_problem:.0f}"
+def _gain(ours: Outcome, theirs: Outcome, seed: int) -> str:
+    gain = paired_difference(ours.is_right, theirs.is_right, seed=seed)
+    return f"{100 * gain.estimate:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
 
 
 def verdict(outcomes: Sequence[Outcome], seed: int) -> list[str]:
-    """Say in words, for each budget, whether the tree search beat the other ways to spend it."""
+    """Say in words whether the tree search beat the others, and at whose cost."""
     lines = []
     for ours in (outcome for outcome in outcomes if outcome.method == "mcts"):
         for theirs in outcomes:
-            if theirs.budget != ours.budget or theirs is ours:
+            if theirs is ours or theirs.budget not in (None, ours.budget):
                 continue
             gain = paired_difference(ours.is_right, theirs.is_right, seed=seed)
             word = "helped" if gain.low > 0 else "did not help" if gain.estimate <= 0 else "may have helped"
-            points = f"{100 * gain.estimate:+.1f} points"
-            lines.append(f"- At {ours.budget} tokens searching {word} against {theirs.method}: {points}.")
+            cost = f"{ours.tokens_per_problem:.0f} tokens against {theirs.tokens_per_problem:.0f}"
+            points = f"{_gain(ours, theirs, seed)} points"
+            lines.append(f"- {ours.name}: searching {word} over {theirs.name}, {points}, {cost}.")
     return lines
 
 
@@ -167,17 +173,15 @@ def main() -> None:
 
 def write_report(args: argparse.Namespace, lines: Sequence[str]) -> None:
     """Write the table with what it needs to be trusted."""
-    budgets = " ".join(str(budget) for budget in args.budgets)
-    command = (
-        f"python -m bench.search_gain --split {args.split} --num {args.num} --seed {args.seed} --budgets {budgets}"
-    )
     head = [
         "# What searching with a critic wins at equal generated tokens",
         "",
-        f"Command: `{command}`",
+        f"Command: `python -m bench.search_gain {shlex.join(sys.argv[1:])}`",
         "",
-        f"Commit {commit()}; {hardware()}; {versions()}. Run seed 0, problems seed {args.seed}; intervals are",
-        "Wilson's for accuracies and the paired percentile bootstrap over problems for differences.",
+        f"Commit {commit()}; {hardware()}; {versions()}.",
+        "The searches' own seed is that of the presets, 0; one run a method.",
+        "Intervals are Wilson's for accuracies and the paired percentile bootstrap over problems for differences. A",
+        "method without a budget spends what it spends.",
         "",
     ]
     args.report.parent.mkdir(parents=True, exist_ok=True)

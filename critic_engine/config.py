@@ -99,6 +99,8 @@ class DecisionConfig(_Section):
     """How finished paths are chosen between."""
     aggregation: Aggregation = "last"
     """How the values along a path make the path's value."""
+    prior_exponent: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Values weigh in by the reasoner's probability of their path to this power; 0 leaves it out."""
 
 
 class BudgetConfig(_Section):

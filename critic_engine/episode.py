@@ -192,8 +192,10 @@ class Episode:
 
     async def _decide(self) -> tuple[float | None, Ending]:
         """Return what the decision rule chooses and its value; without any finished path, the best one finished now."""
-        rule, aggregation = self._config.decision.rule, self._config.decision.aggregation
-        decision = decide(self.tree, rule, aggregation=aggregation)
+        options = self._config.decision
+        decision = decide(
+            self.tree, options.rule, aggregation=options.aggregation, prior_exponent=options.prior_exponent
+        )
         if decision is not None:
             return decision.value, Ending(trajectory_of(self.tree.path(decision.node)), num_tokens=0)
         leaf = max(

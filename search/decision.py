@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias
 
-from search.checks import check_choice
+from search.checks import check_at_least, check_choice
 from search.tree import Node, S, Tree
 
 DecisionRule: TypeAlias = Literal["best_value", "most_visits", "majority", "weighted_majority", "last"]
@@ -36,14 +36,18 @@ class Decision(Generic[S]):
 class _Path(Generic[S]):
     node: Node[S]
     value: float | None
+    likelihood: float
+    """The proposer's probability of the path over that of the likeliest path, to the power asked for."""
 
     @property
     def weight(self) -> float:
-        """What the path weighs in a vote by value: nothing while its value is unknown."""
-        return 0.0 if self.value is None else self.value
+        """What the path weighs by value: nothing while its value is unknown."""
+        return 0.0 if self.value is None else self.value * self.likelihood
 
 
-def decide(tree: Tree[S], rule: DecisionRule, *, aggregation: Aggregation = "last") -> Decision[S] | None:
+def decide(
+    tree: Tree[S], rule: DecisionRule, *, aggregation: Aggregation = "last", prior_exponent: float = 0.0
+) -> Decision[S] | None:
     """Return the finished path to answer with, or None when no path is finished.
 
     Paths with no answer (``outcome`` None) take part only when no path has one. The answer is that of
@@ -56,19 +60,26 @@ def decide(tree: Tree[S], rule: DecisionRule, *, aggregation: Aggregation = "las
       nothing, and where no value is known each path counts 1, as in ``majority``.
     - ``last``: ``tree.last``, or the newest path with an answer when that one has none.
 
+    A tree holds each path once, however likely the proposer was to say it, so how often an answer comes up in it says
+    less than among samples. With a ``prior_exponent`` a, values weigh ``value * P(path) ** a`` in ``best_value`` and
+    ``weighted_majority``, P(path) being the product of the priors on it; 1 weighs as sampling would, 0 not at all.
+    Where a prior is unknown, no path is weighed by it.
+
     Ties go to the answer with more paths, then with the highest value, then with the first ``repr``. Of the paths
     with the answer, a vote gives the one with the highest value, then the shortest, then the first.
     """
     check_choice("rule", rule, DECISION_RULES)
     check_choice("aggregation", aggregation, AGGREGATIONS)
+    check_at_least("prior_exponent", prior_exponent, 0)
     has_answers = any(node.outcome is not None for node in tree.finished)
-    paths = [
-        _Path(node, path_value(tree, node, aggregation))
-        for node in tree.finished
-        if node.outcome is not None or not has_answers
-    ]
-    if not paths:
+    nodes = [node for node in tree.finished if node.outcome is not None or not has_answers]
+    if not nodes:
         return None
+    likelihoods = _likelihoods(tree, nodes, prior_exponent)
+    paths = [
+        _Path(node, path_value(tree, node, aggregation), likelihood)
+        for node, likelihood in zip(nodes, likelihoods, strict=True)
+    ]
     is_weighted = rule == "weighted_majority" and any(path.value is not None for path in paths)
     groups: dict[Hashable, list[_Path[S]]] = {}
     for path in paths:
@@ -94,6 +105,18 @@ def path_value(tree: Tree[S], node: Node[S], aggregation: Aggregation) -> float 
     if aggregation == "min":
         return min(values)
     return math.prod(values) if aggregation == "product" else math.fsum(values) / len(values)
+
+
+def _likelihoods(tree: Tree[S], nodes: Sequence[Node[S]], prior_exponent: float) -> list[float]:
+    """Return ``(P(path) / the highest P) ** prior_exponent`` of each path; 1 for all if a prior is unknown."""
+    priors = [[place.prior for place in tree.path(node)[1:]] for node in nodes]
+    if prior_exponent == 0 or any(prior is None for path in priors for prior in path):
+        return [1.0] * len(nodes)
+    logs = [math.fsum(math.log(prior) if prior else -math.inf for prior in path) for path in priors]
+    highest = max(logs)
+    if highest == -math.inf:
+        return [1.0] * len(nodes)
+    return [math.exp(prior_exponent * (log - highest)) for log in logs]
 
 
 def _vote(groups: dict[Hashable, list[_Path[S]]], *, is_weighted: bool) -> _Path[S]:

@@ -84,7 +84,7 @@ class TestOverrides:
         assert config.expander.delimiter == ". "
         assert config.reasoner.temperature == 1.0
         assert config.reasoner.model == "a/b=c"
-        assert config.strategy.options == MctsOptions(exploration=2.5, num_proposals=1, max_proposals=6)
+        assert config.strategy.options == MctsOptions(exploration=2.5, num_proposals=1, max_proposals=8)
 
     def test_a_later_override_wins_over_an_earlier_one_and_over_the_file(self) -> None:
         assert load_config("mcts", ["budget.max_tokens=7", "budget.max_tokens=8"]).budget.max_tokens == 8
@@ -216,7 +216,7 @@ def test_presets_are_the_methods_they_are_named_for() -> None:
         "critic_v": ChainOptions(max_rounds=1),
         "greedy": BestOfNOptions(num_samples=1),
         "majority": BestOfNOptions(num_samples=16),
-        "mcts": MctsOptions(num_proposals=1, max_proposals=6),
+        "mcts": MctsOptions(num_proposals=1, max_proposals=8),
         "mmc": ChainOptions(max_rounds=5, value_threshold=0.5),
     }
     assert [name for name, config in configs.items() if config.evaluator.kind == "none"] == ["greedy", "majority"]

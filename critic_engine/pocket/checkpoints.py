@@ -1,9 +1,6 @@
-"""Where the shipped pocket models lie."""
+"""Where the shipped pocket models lie, for their training and their tests."""
 
-from __future__ import annotations
+from critic_engine.backends.loading import POCKET_WEIGHTS
 
-from pathlib import Path
-
-_WEIGHTS = Path(__file__).parent / "weights"
-REASONER = _WEIGHTS / "reasoner"
-CRITIC = _WEIGHTS / "critic"
+REASONER = POCKET_WEIGHTS / "reasoner"
+CRITIC = POCKET_WEIGHTS / "critic"

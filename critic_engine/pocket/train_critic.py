@@ -1,7 +1,8 @@
 """Train the pocket critic, from a reasoner's weights, on the reasoner's own solutions and on made slips.
 
-Three phases: the layers of the reasoner learn to foresee each next word while they read a solution; new layers on top,
-alone, learn to compare that with what stands there; last, all layers together at a low rate. Run it as
+Two phases: the layers of the reasoner learn to foresee each next word while they read a solution; then they are frozen,
+and new layers on top learn to compare what they foresee with what stands there. Training all layers in the second phase
+makes a worse critic. Run it as
 ``python -m critic_engine.pocket.train_critic --start runs/strong --reasoner runs/reasoner --attempts
 runs/attempts.jsonl --out runs/critic``.
 """
@@ -25,8 +26,7 @@ from critic_engine.pocket.training import Schedule, train
 logger = logging.getLogger("critic_engine.pocket.train_critic")
 
 _FORESEEING = Schedule(num_steps=200, learning_rate=3e-4, matrix_rate=1.5e-3, warm_up_steps=30)
-_COMPARING = Schedule(num_steps=2500)
-_POLISHING = Schedule(num_steps=900, learning_rate=4e-4, matrix_rate=2e-3, verdict_weight=0.3)
+_COMPARING = Schedule(num_steps=4700, verdict_weight=0.5)
 _NUM_LAYERS = 7
 _DEV_SEED = 12
 _SAVE_EVERY = 250
@@ -89,8 +89,6 @@ def main() -> None:
     model = deepened(model, _NUM_LAYERS)
     freeze_below(model, num_layers)
     train(model, judging, _COMPARING, seed=options.seed + 1, on_log=on_log)
-    model.requires_grad_(True)
-    train(model, judging, _POLISHING, seed=options.seed + 2, on_log=on_log)
     save_checkpoint(model, options.out)
 
 

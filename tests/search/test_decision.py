@@ -149,3 +149,43 @@ def test_unknown_rules_are_refused_by_name() -> None:
         decide(finished(("a", 1.0)), "first")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="aggregation must be one of"):
         decide(finished(("a", 1.0)), "last", aggregation="sum")  # type: ignore[arg-type]
+
+
+def two_paths(*priors: float | None) -> Tree[int]:
+    tree = Tree(0)
+    for state, (value, prior) in enumerate(zip((0.6, 0.9), priors, strict=True), start=1):
+        step = tree.add_child(tree.root, Proposal(0, value, 1.0))
+        tree.add_child(step, Proposal(state, value, prior, is_terminal=True, outcome=state))
+    return tree
+
+
+@pytest.mark.parametrize("rule", ["best_value", "weighted_majority"])
+@pytest.mark.parametrize(
+    ("priors", "exponent", "outcome"),
+    [
+        ((0.8, 0.1), 0.0, 2),
+        ((0.8, 0.1), 1.0, 1),  # 0.6 * 0.8 = 0.48 against 0.9 * 0.1 = 0.09
+        ((0.8, 0.6), 1.0, 2),  # 0.48 against 0.54
+        ((0.8, 0.6), 2.0, 1),  # 0.384 against 0.324
+        ((0.8, None), 1.0, 2),
+        ((0.8, 0.0), 1.0, 1),
+        ((0.0, 0.0), 1.0, 2),
+    ],
+)
+def test_values_weigh_in_by_the_probability_of_their_path(
+    rule: Any, priors: tuple[float | None, float | None], exponent: float, outcome: int
+) -> None:
+    decision = decide(two_paths(*priors), rule, prior_exponent=exponent)
+    assert decision is not None
+    assert decision.node.outcome == outcome
+    assert decision.value == (0.6, 0.9)[outcome - 1]
+
+
+def test_paths_too_unlikely_for_a_float_are_still_weighed() -> None:
+    tree = Tree(0)
+    for state, step_prior in ((1, 1e-200), (2, 1e-210)):
+        step = tree.add_child(tree.root, Proposal(0, 0.5, step_prior))
+        tree.add_child(step, Proposal(state, 0.5 + state / 10, 1e-200, is_terminal=True, outcome=state))
+    decision = decide(tree, "best_value", prior_exponent=1.0)
+    assert decision is not None
+    assert decision.node.outcome == 1
