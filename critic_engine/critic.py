@@ -2,11 +2,12 @@
 
 import logging
 import math
+import re
 from dataclasses import replace
 
 from critic_engine.config import CriticConfig
 from critic_engine.errors import GenerationError, ParseError
-from critic_engine.parsing.critiques import CritiqueForm, find_verdict, parse_critique
+from critic_engine.parsing.critiques import CritiqueForm, FoundVerdict, find_verdict, parse_critique
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Evaluation, Generator
 from critic_engine.seeds import derive_seed
@@ -113,7 +114,7 @@ def verdict_probability(text: str, tokens: tuple[TokenLogprob, ...], form: Criti
     the value by more than 0.05, the value is None, as it is without a verdict or alternatives to it.
     """
     found = find_verdict(text, form)
-    token = None if found is None else _token_at(tokens, _num_written(text[: found.start]))
+    token = None if found is None else _token_at(tokens, text, found)
     if token is None or not token.top:
         return None
     drawn = (token.text, token.logprob)
@@ -128,21 +129,35 @@ def verdict_probability(text: str, tokens: tuple[TokenLogprob, ...], form: Criti
     return None if unlisted / (right + wrong + unlisted) > _MAX_VALUE_ERROR else right / (right + wrong)
 
 
-def _token_at(tokens: tuple[TokenLogprob, ...], index: int) -> TokenLogprob | None:
-    """Return the token that holds written character number ``index``.
+def _token_at(tokens: tuple[TokenLogprob, ...], text: str, found: FoundVerdict) -> TokenLogprob | None:
+    """Return the token that begins the verdict word found in ``text``; None when none surely does.
 
-    Spaces do not count: tokenizers whose tokens are whole words put them in only when the words are joined.
+    The tokens' texts are not ``text`` in pieces: those of whole words put in spaces only when they are joined, the
+    bytes of one character decode to a sign each, and special tokens are not in ``text``. So the word is looked for
+    among both, without spaces, and it is the one of the same rank.
     """
-    end = 0
+    word = _written(text[found.start : found.end])
+    places = _places(word, _written(text))
+    joined = _places(word, _written("".join(token.text for token in tokens)))
+    start = len(_written(text[: found.start]))
+    if start not in places or len(joined) < len(places):
+        return None
+    start = joined[places.index(start)]
     for token in tokens:
-        end += _num_written(token.text)
-        if index < end:
-            return token
+        written = _written(token.text)
+        if start < len(written):
+            begun = written.strip(_AROUND_WORDS)
+            return token if begun and word.casefold().startswith(begun.casefold()) else None
+        start -= len(written)
     return None
 
 
-def _num_written(text: str) -> int:
-    return sum(not character.isspace() for character in text)
+def _places(word: str, text: str) -> list[int]:
+    return [match.start() for match in re.finditer(f"(?={re.escape(word)})", text, re.IGNORECASE)]
+
+
+def _written(text: str) -> str:
+    return "".join(text.split())
 
 
 def _begins(text: str, word: str, other: str) -> bool:

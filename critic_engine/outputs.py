@@ -1,14 +1,24 @@
 """What a run directory holds for people and scripts: ``answers.jsonl`` and ``report.json``."""
 
 import json
+import re
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from critic_engine.types import Answer
+
+_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def json_line(fields: Mapping[str, object]) -> str:
+    """Return one line of JSON, in UTF-8 if need be, that no terminal can take for a command."""
+    text = json.dumps(fields, ensure_ascii=False)
+    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class RunOutputs:
@@ -28,8 +38,7 @@ class RunOutputs:
         self._started_s = time.perf_counter()
         if self._folder is not None:
             (self._folder / "report.json").unlink(missing_ok=True)
-            # A model behind a service may send half a surrogate pair.
-            self._file = (self._folder / "answers.jsonl").open("w", encoding="utf-8", errors="backslashreplace")
+            self._file = (self._folder / "answers.jsonl").open("w", encoding="utf-8")
         return self
 
     def __exit__(
@@ -50,7 +59,7 @@ class RunOutputs:
         self._stop_reasons[answer.stop_reason] += 1
         self._failures.update(answer.failures)
         if self._file is not None:
-            self._file.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
+            self._file.write(json_line(asdict(answer)) + "\n")
             self._file.flush()
 
     def _report(self, *, is_complete: bool) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from critic_engine.types import (
     GenerationRequest,
     Message,
     Problem,
-    RejectedSibling,
     Sample,
     SamplingOptions,
     TokenLogprob,
@@ -125,8 +124,7 @@ class Reasoner:
             return self._family.solve(problem)
         critique = place.critique
         concern = critique.words if critique is not None and critique.verdict == "wrong" else None
-        rejected = _latest_distinct(place.rejected, options.max_rejected)
-        return self._family.step(problem, rejected=rejected, concern=concern)
+        return self._family.step(problem, rejected=place.rejected, concern=concern)
 
     async def _solutions(self, message: Message, *, seeds: tuple[int, ...], options: ExpanderConfig) -> Expansion:
         sampling = self._sampling(max_tokens=self._config.max_tokens, stop=())
@@ -191,11 +189,3 @@ def _probability(tokens: tuple[TokenLogprob, ...] | None) -> float | None:
         return None
     total = math.fsum(token.logprob for token in tokens)
     return None if math.isnan(total) else min(1.0, math.exp(total))
-
-
-def _latest_distinct(rejected: Sequence[RejectedSibling], limit: int) -> tuple[RejectedSibling, ...]:
-    """Return the last ``limit`` siblings, oldest first, each step once, with what was said of it last."""
-    by_step: dict[str, RejectedSibling] = {}
-    for each in reversed(rejected):
-        by_step.setdefault(each.step, each)
-    return tuple(reversed(list(by_step.values())[:limit]))

@@ -146,7 +146,7 @@ class SamplingOptions:
     """How a generator draws its samples."""
 
     temperature: float = 0.0
-    """Not negative; 0 takes the likeliest token each time."""
+    """Not negative; 0 takes the likeliest token each time, and below 0.0001 counts as 0."""
     top_p: float = 1.0
     """In (0, 1]; the smallest set of tokens with this mass is drawn from."""
     max_tokens: int = 256
@@ -166,6 +166,8 @@ class SamplingOptions:
             raise ValueError(f"max_tokens is {self.max_tokens}; it must be at least 1")
         if "" in self.stop:
             raise ValueError("stop holds an empty string; every stop string needs a character")
+        if self.num_top_logprobs is not None and self.num_top_logprobs < 0:
+            raise ValueError(f"num_top_logprobs is {self.num_top_logprobs}; it must be None, 0 or more")
 
 
 @dataclass(frozen=True, slots=True)

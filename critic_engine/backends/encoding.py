@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import io
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from critic_engine.backends.checkpoint import Checkpoint
+from critic_engine.backends.pictures import open_picture, upright_rgb
 from critic_engine.errors import ContextOverflowError, GenerationError
 from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
 
@@ -46,6 +46,7 @@ class PromptEncoder:
         """Take over the processor, and remember at most that much of prepared images."""
         self._checkpoint = checkpoint
         self._processor = checkpoint.processor
+        self._control_tokens = _control_tokens(checkpoint.tokenizer)
         if checkpoint.has_vision:
             self._processor = copy.copy(checkpoint.processor)
             self._processor.image_processor = ImageMemory(
@@ -89,7 +90,11 @@ class PromptEncoder:
         # message to be continued loses its last newline in every template that trims, and what a template puts before
         # the assistant's words (such as an opened thought) may differ between the two.
         chat = [_chat_turn(message, self._checkpoint.has_vision) for message in request.messages]
-        text = self._processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) + request.prefix
+        template = None if self._processor.chat_template else self._checkpoint.tokenizer.get_chat_template()
+        text = self._processor.apply_chat_template(
+            chat, chat_template=template, tokenize=False, add_generation_prompt=True
+        )
+        text += request.prefix
         if not self._checkpoint.has_vision:
             tensors = {"input_ids": [self._checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"]]}
         else:
@@ -104,7 +109,7 @@ class PromptEncoder:
 
     def _refuse_control_tokens(self, texts: list[str]) -> None:
         """Refuse text that would end a turn or stand for an image: questions may come from anyone."""
-        for token in self._checkpoint.tokenizer.all_special_tokens:
+        for token in self._control_tokens:
             if any(token in text for text in texts):
                 raise GenerationError(f"the prompt's text holds {token}, a control token of the model; remove it")
 
@@ -130,7 +135,7 @@ class ImageMemory:
         digests = _map_pictures(images, lambda picture: picture.info[_DIGEST])
         key = repr((digests, sorted(options.items(), key=str)))
         if key not in self._prepared:
-            self._remember(key, self._image_processor(_map_pictures(images, _upright_rgb), **options))
+            self._remember(key, self._image_processor(_map_pictures(images, upright_rgb), **options))
         self._prepared.move_to_end(key)
         prepared = copy.copy(self._prepared[key])
         self._forget()
@@ -145,6 +150,12 @@ class ImageMemory:
             self._num_bytes -= _num_bytes(self._prepared.popitem(last=False)[1])
 
 
+def _control_tokens(tokenizer: Any) -> tuple[str, ...]:
+    """Return the tokens that text must not hold; some checkpoints name theirs among the added tokens alone."""
+    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return tuple(sorted({*tokenizer.all_special_tokens, *added} - {""}))
+
+
 def _chat_turn(message: Message, has_vision: bool) -> dict[str, Any]:
     if not has_vision:
         return {"role": message.role, "content": message.text}
@@ -154,17 +165,9 @@ def _chat_turn(message: Message, has_vision: bool) -> dict[str, Any]:
 
 def _lazy_picture(image: Image) -> Any:
     """Return the image unread, with its digest; it is decoded only when it has to be prepared."""
-    from PIL import Image as Pictures
-
-    picture = Pictures.open(io.BytesIO(image.data))
+    picture = open_picture(image.data)
     picture.info[_DIGEST] = image.digest
     return picture
-
-
-def _upright_rgb(picture: Any) -> Any:
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(picture).convert("RGB")
 
 
 def _map_pictures(images: Any, change: Any) -> Any:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import torch
 
 _NUM_STEPS_DRAWN = 64
+# Scores divided by less overflow; SamplingOptions promises that this is greedy.
+_MIN_TEMPERATURE = 1e-4
 
 
 class RowSampler:
@@ -29,10 +31,12 @@ class RowSampler:
 
         self._torch = torch
         self._precision = torch.float32 if device.type == "mps" else torch.float64
-        self._temperature = self._column([row.sampling.temperature for row in rows], device)
+        heats = [row.sampling.temperature for row in rows]
+        heats = [heat if heat >= _MIN_TEMPERATURE else 0.0 for heat in heats]
+        self._temperature = self._column(heats, device)
         self._top_p = self._column([row.sampling.top_p for row in rows], device)
-        self._is_drawn = any(row.sampling.temperature > 0 for row in rows)
-        self._has_nucleus = any(row.sampling.temperature > 0 and row.sampling.top_p < 1 for row in rows)
+        self._is_drawn = any(heat > 0 for heat in heats)
+        self._has_nucleus = any(heat > 0 and row.sampling.top_p < 1 for heat, row in zip(heats, rows, strict=True))
         self._num_top = max((row.sampling.num_top_logprobs or 0 for row in rows), default=0)
         self._has_logprobs = any(row.sampling.num_top_logprobs is not None for row in rows)
         self._sources = [numpy.random.default_rng(row.seed) for row in rows]

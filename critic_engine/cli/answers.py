@@ -1,11 +1,14 @@
 """What is printed of answers: rows as they come, a summary, and the problems that failed."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import click
 
-from critic_engine.cli.text import json_line, one_line, printable
+from critic_engine.cli.text import one_line, printable
+from critic_engine.outputs import json_line
 from critic_engine.types import Answer
 
 _NUM_FAILED_SHOWN = 20
@@ -18,12 +21,18 @@ class Tally:
     num_answered: int = 0
     num_failed: int = 0
     num_tokens: int = 0
+    num_valued: int = 0
+    """Answers that have a value."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """How often a model's work failed, by kind."""
     failed: list[str] = field(default_factory=list)
     """The first of them, each with its reason, in one line."""
 
     def count(self, answer: Answer) -> None:
         """Add one answer."""
         self.num_tokens += answer.num_tokens
+        self.num_valued += answer.value is not None
+        self.failures.update(answer.failures)
         if answer.status == "answered":
             self.num_answered += 1
             return
@@ -41,6 +50,13 @@ class Tally:
             click.echo(f"failed: {line}", err=True)
         if self.num_failed > len(self.failed):
             click.echo(f"failed: {self.num_failed - len(self.failed)} more; see {where or 'the rows'}", err=True)
+        num_unreadable = self.failures["critic_unreadable"]
+        if num_unreadable and self.num_answered and not self.num_valued:
+            click.echo(
+                f"warning: no answer has a value, for {num_unreadable} critiques could not be read; "
+                "name another --critic, or set evaluator.kind=none",
+                err=True,
+            )
         place = "" if where is None else f": {where}"
         click.echo(f"{self.summary()}{place}", err=True)
         return int(self.num_failed > 0)
@@ -48,11 +64,17 @@ class Tally:
     def summary(self) -> str:
         """Return one line for a person."""
         num = self.num_answered + self.num_failed
-        return f"answered {self.num_answered} of {num}, {self.num_failed} failed, {self.num_tokens:,} tokens"
+        failures = _told(self.failures)
+        return f"answered {self.num_answered} of {num}, {self.num_failed} failed, {self.num_tokens:,} tokens{failures}"
 
     def fields(self) -> dict[str, object]:
         """Return the counts for a program."""
-        return {"num_answered": self.num_answered, "num_failed": self.num_failed, "num_tokens": self.num_tokens}
+        return {
+            "num_answered": self.num_answered,
+            "num_failed": self.num_failed,
+            "num_tokens": self.num_tokens,
+            "failures": dict(self.failures),
+        }
 
 
 def answer_row(answer: Answer) -> str:
@@ -75,4 +97,9 @@ def print_answer(answer: Answer, *, is_json: bool) -> int:
 
 def _cost(answer: Answer) -> str:
     value = "unknown" if answer.value is None else f"{answer.value:.2f}"
-    return f"value {value}, {answer.num_tokens:,} tokens, {answer.num_simulations} simulations, {answer.wall_s:.1f} s"
+    work = f"{answer.num_tokens:,} tokens, {answer.num_simulations} simulations, {answer.wall_s:.1f} s"
+    return f"value {value}, {work}{_told(answer.failures)}"
+
+
+def _told(failures: Mapping[str, int]) -> str:
+    return "".join(f", {num} {kind}" for kind, num in sorted(failures.items()))

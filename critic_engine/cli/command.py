@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from critic_engine.cli.text import one_line
+from critic_engine.cli.text import one_line, printable
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -48,27 +48,34 @@ class EngineCommand(click.Command):
                 is_flag=True,
                 expose_value=False,
                 callback=_set_debug,
-                help="Show the traceback of an error.",
+                help="Show the tracebacks of errors.",
             ),
         ]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Set up logging, then run the command."""
-        _configure_logging(ctx.ensure_object(Settings).verbosity)
+        settings = ctx.ensure_object(Settings)
+        _configure_logging(settings.verbosity, is_debug=settings.is_debug)
         return super().invoke(ctx)
 
 
 class _StderrHandler(logging.Handler):
     """Writes records in one line each, above a progress bar where there is one."""
 
+    def __init__(self, *, is_debug: bool) -> None:
+        super().__init__()
+        self._is_debug = is_debug
+
     def emit(self, record: logging.LogRecord) -> None:
         text = one_line(record.getMessage())
         click.echo(f"{record.levelname.lower()}: {text}", err=True)
+        if self._is_debug and record.exc_info:
+            click.echo(printable(logging.Formatter().formatException(record.exc_info)), err=True)
 
 
-def _configure_logging(verbosity: int) -> None:
+def _configure_logging(verbosity: int, *, is_debug: bool) -> None:
     logger = logging.getLogger("critic_engine")
-    logger.handlers[:] = [_StderrHandler()]
+    logger.handlers[:] = [_StderrHandler(is_debug=is_debug)]
     logger.setLevel(_LEVELS[min(verbosity, len(_LEVELS) - 1)])
     if verbosity == 0:
         warnings.simplefilter("ignore")

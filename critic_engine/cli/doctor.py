@@ -14,7 +14,8 @@ import click
 
 from critic_engine.cli.command import EngineCommand
 from critic_engine.cli.options import model_overrides, placement_options, placement_overrides
-from critic_engine.cli.text import json_line, one_line
+from critic_engine.cli.text import one_line
+from critic_engine.outputs import json_line
 
 _PACKAGES = ("critic-engine", "torch", "transformers", "pyarrow", "vllm", "ray")
 _PROBE_TIMEOUT_S = 120.0

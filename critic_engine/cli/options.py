@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from critic_engine.config import EngineConfig
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -24,7 +27,7 @@ _ENGINE_OPTIONS = (
         help="Change one field of the config; may be repeated.",
     ),
     click.option("--reasoner", metavar="MODEL", help="A local folder, a hub id, or 'pocket', the shipped model."),
-    click.option("--critic", metavar="MODEL", help="The same for the critic."),
+    click.option("--critic", metavar="MODEL", help="The same for the critic; may be the same model."),
     click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Every random choice derives from it."),
 )
 _PLACEMENT_OPTIONS = (
@@ -67,6 +70,24 @@ def model_overrides(*, reasoner: str | None, critic: str | None) -> list[str]:
     """Return the overrides that name the models."""
     given = {"reasoner.model": reasoner, "critic.model": critic}
     return [override(field, value) for field, value in given.items() if value is not None]
+
+
+def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | None) -> None:
+    """Refuse a model named for one role that would be paired unasked with the pocket model of the other.
+
+    The pocket models know the pocket world's hundred words, and would read nothing that the other model writes.
+    """
+    if (reasoner is None) == (critic is None) or config.evaluator.kind == "none":
+        return
+    named, unnamed = ("critic", "reasoner") if reasoner is None else ("reasoner", "critic")
+    other = config.critic if reasoner is not None else config.reasoner
+    if other.backend == "scripted" or other.model != "pocket" or (reasoner or critic) == "pocket":
+        return
+    way_out = " or set evaluator.kind=none to go without one;" if unnamed == "critic" else ""
+    raise click.UsageError(
+        f"--{named} goes with the pocket {unnamed} here, which knows the pocket world only: name --{unnamed} too,"
+        f"{way_out} both may be the same model."
+    )
 
 
 def _add(command: _Command, options: Sequence[Callable[[_Command], _Command]]) -> _Command:

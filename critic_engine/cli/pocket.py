@@ -47,6 +47,8 @@ def make(split: str, num: int, seed: int, out: Path) -> None:
     """Write problems with their images and reference answers as JSON lines."""
     if out.suffix != ".jsonl":
         raise click.BadParameter(f"{out} must end in .jsonl", param_hint="--out")
+    if not out.parent.is_dir():
+        raise click.BadParameter(f"{out}: there is no folder {out.parent}; make it first", param_hint="--out")
     from critic_engine.pocket.problems import write_problems
 
     unfinished = out.with_name(f".{out.name}.unfinished")

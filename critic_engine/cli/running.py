@@ -9,7 +9,7 @@ import click
 
 from critic_engine.cli.answers import Tally
 from critic_engine.cli.command import Interrupted
-from critic_engine.cli.text import json_line
+from critic_engine.outputs import json_line
 from critic_engine.types import Answer
 
 

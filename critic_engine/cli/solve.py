@@ -14,6 +14,7 @@ import click
 
 from critic_engine.cli.command import EngineCommand, Interrupted
 from critic_engine.cli.options import (
+    check_pair,
     engine_options,
     model_overrides,
     override,
@@ -22,6 +23,7 @@ from critic_engine.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from critic_engine.config import EngineConfig
     from critic_engine.engine import Engine
     from critic_engine.types import FailedRow, Problem, ProblemRow
 
@@ -63,6 +65,8 @@ class _Request:
         """Refuse options that do not go together."""
         if (self.problems is None) == (self.question is None):
             raise click.UsageError("give either a problems file or --question.")
+        if not all(choice.strip() for choice in self.choices):
+            raise click.UsageError("--choice is empty text; write something, or leave it out.")
         only_for_file = {"--run": self.run, "--limit": self.limit, "--image-root": self.image_root, "--out": self.out}
         only_for_question = {"--image": self.images, "--choice": self.choices}
         is_file = self.problems is not None
@@ -86,11 +90,19 @@ class _Request:
         models = model_overrides(reasoner=self.reasoner, critic=self.critic)
         return [*models, *placement_overrides(device=self.device, dtype=self.dtype), *seed, *self.settings]
 
+    def load_config(self) -> EngineConfig:
+        """Return the config that all of it comes to."""
+        from critic_engine.config import load_config
+
+        config = load_config(self.config, self.overrides())
+        check_pair(config, reasoner=self.reasoner, critic=self.critic)
+        return config
+
 
 @click.command("solve", cls=EngineCommand, epilog=_EPILOG, short_help="Answer one question or a file of problems.")
 @click.argument("problems", required=False, type=click.Path(path_type=Path))
 @click.option("--question", metavar="TEXT", help="One question, instead of a file.")
-@click.option("--image", "images", multiple=True, metavar="PATH", help="An image it is about; may be repeated.")
+@click.option("--image", "images", multiple=True, metavar="PATH", help="An image file or data URL; may be repeated.")
 @click.option("--choice", "choices", multiple=True, metavar="TEXT", help="One of its choices; may be repeated.")
 @engine_options
 @placement_options
@@ -106,7 +118,10 @@ class _Request:
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows there, not to stdout.")
 @click.option(
-    "--json", "is_json", is_flag=True, help="Print JSON: the answer to one question, or the summary of a run."
+    "--json",
+    "is_json",
+    is_flag=True,
+    help="Print JSON: the answer to one question, or the summary of a --run. A file's answers always are JSON.",
 )
 @click.option(
     "--stream/--no-stream", "is_streamed", default=None, help="Show the tree of one problem grow; terminals do."
@@ -126,10 +141,9 @@ def command(**options: Any) -> int:
 
 def _solve_question(request: _Request) -> int:
     from critic_engine.cli.progress import load_models
-    from critic_engine.config import load_config
     from critic_engine.engine import Engine
 
-    config = load_config(request.config, request.overrides())
+    config = request.load_config()
     problem = _problem(request, max_pixels=config.run.max_image_pixels)
     is_streamed = sys.stderr.isatty() if request.is_streamed is None else request.is_streamed
     with Engine(config) as engine:
@@ -150,7 +164,7 @@ def _problem(request: _Request, *, max_pixels: int) -> Problem:
     from critic_engine.data.images import load_image
     from critic_engine.types import Problem
 
-    images = tuple(load_image(Path(image), max_pixels=max_pixels) for image in request.images)
+    images = tuple(load_image(image, max_pixels=max_pixels) for image in request.images)
     try:
         for text in (request.question or "", *request.choices):
             text.encode()
@@ -163,12 +177,11 @@ def _problem(request: _Request, *, max_pixels: int) -> Problem:
 
 def _solve_file(request: _Request, path: Path) -> int:
     from critic_engine.cli.progress import load_models
-    from critic_engine.config import load_config
     from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
     from critic_engine.store import RunStore
 
-    config = load_config(request.config, request.overrides())
+    config = request.load_config()
     problems = read_problems(path, max_pixels=config.run.max_image_pixels, image_root=request.image_root)
     if request.run is not None:
         RunStore.check_free(request.run)

@@ -1,16 +1,13 @@
 """Text that is safe to print: what a model, an image's name or a problem says may hold terminal escapes."""
 
-import json
 import re
 import unicodedata
-from collections.abc import Mapping
 
 _ESCAPE_SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor movement
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # OSC: titles, clipboard
     r"|\x1b[ -/]*[0-~]?"
 )
-_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Bidirectional controls can show a text in another order than it has.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -25,12 +22,6 @@ def one_line(text: str, *, max_chars: int | None = None) -> str:
     """Return ``printable`` text with all white space made single blanks, cut at ``max_chars``."""
     line = " ".join(printable(text).split())
     return line if max_chars is None or len(line) <= max_chars else line[: max_chars - 1] + "…"
-
-
-def json_line(fields: Mapping[str, object]) -> str:
-    """Return one line of JSON that no terminal can take for a command."""
-    text = json.dumps(fields, ensure_ascii=False)
-    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _is_printable(char: str) -> bool:

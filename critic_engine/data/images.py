@@ -2,13 +2,13 @@
 
 import base64
 import binascii
-import io
 import re
 import warnings
 from pathlib import Path
 
 import PIL.Image
 
+from critic_engine.backends.pictures import open_picture
 from critic_engine.config import RunConfig
 from critic_engine.errors import ImageError
 from critic_engine.types import Image
@@ -103,14 +103,12 @@ def _decode(data: bytes, *, name: str, max_pixels: int) -> Image:
         raise
     except PIL.UnidentifiedImageError as error:
         raise ImageError(f"{name} is not an image; give a PNG, JPEG, WebP, GIF or BMP file") from error
-    except PIL.Image.DecompressionBombError as error:
-        raise ImageError(f"{name} is too large to decode safely; make it smaller") from error
     except Exception as error:  # Pillow's decoders raise almost anything on hostile bytes.
         raise ImageError(f"{name} is truncated or broken: {_reason(error)}") from error
 
 
 def _checked(data: bytes, *, name: str, max_pixels: int) -> Image:
-    with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+    with open_picture(data, formats=_FORMATS) as image:
         width, height = image.size
         media_type = _MEDIA_TYPES[image.format or ""]
         if width * height > max_pixels:
@@ -119,7 +117,7 @@ def _checked(data: bytes, *, name: str, max_pixels: int) -> Image:
                 " make it smaller or raise run.max_image_pixels"
             )
         image.verify()
-    with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+    with open_picture(data, formats=_FORMATS) as image:
         image.load()  # verify() reads no pixels, so only this finds a truncated file; of an animation, the first frame
     return Image(data=data, media_type=media_type, width=width, height=height)
 

@@ -16,6 +16,7 @@ _COLUMNS = ("id", "question", "images", "choices", "answer")
 _MAX_PIXELS = RunConfig().max_image_pixels
 _MAX_IMAGES_BYTES = 256 * 1024 * 1024
 _NUM_DUPLICATES_SHOWN = 5
+_WANTED = {"choices": 'a list of texts or numbers, ["…", "…"]'}
 
 
 class ProblemsFile:
@@ -32,9 +33,9 @@ class ProblemsFile:
         return self._table.num_rows
 
     def __iter__(self) -> Iterator[ProblemRow | FailedRow]:
-        """Yield the rows in order, one in memory at a time; rows that repeat a problem are logged as warnings.
+        """Yield the rows in order, one in memory at a time; rows that repeat a problem or an id are logged as warnings.
 
-        Finding those takes about 150 bytes a row.
+        Finding those takes about 250 bytes a row.
         """
         duplicates = _Duplicates()
         for number, raw in enumerate(self._table.rows(), start=1):
@@ -57,7 +58,7 @@ class ProblemsFile:
     def _problem_row(self, number: int, row_id: str, raw: Mapping[str, object]) -> ProblemRow:
         question = raw.get("question")
         if not isinstance(question, str):
-            raise ProblemError(f"question is {_kind(question)}; it must be text")
+            raise ProblemError(f"question is {_kind(question)}; write it as text")
         answer = raw.get("answer")
         problem = Problem(
             question=_text(question, "question"),
@@ -110,19 +111,34 @@ class _Duplicates:
 
     def __init__(self) -> None:
         self._first_ids: dict[int, str] = {}
+        self._first_rows: dict[str, int] = {}
         self._num_found = 0
+        self._num_ids_found = 0
 
     def add(self, row: ProblemRow) -> None:
         key = int(row.problem.problem_id, 16)
         if key not in self._first_ids:
             self._first_ids[key] = row.id
+            self._add_id(row)
             return
         self._num_found += 1
         if self._num_found <= _NUM_DUPLICATES_SHOWN:
             first_id = self._first_ids[key]
             _logger.warning("problem %s (row %d) repeats problem %s; both are answered", row.id, row.row, first_id)
 
+    def _add_id(self, row: ProblemRow) -> None:
+        first_row = self._first_rows.setdefault(row.id, row.row)
+        if first_row == row.row:
+            return
+        self._num_ids_found += 1
+        if self._num_ids_found <= _NUM_DUPLICATES_SHOWN:
+            _logger.warning(
+                "row %d has the id %s of row %d, another problem; both are answered", row.row, row.id, first_row
+            )
+
     def report(self) -> None:
+        if self._num_ids_found > _NUM_DUPLICATES_SHOWN:
+            _logger.warning("%d rows have the id of an earlier, other problem", self._num_ids_found)
         if self._num_found > _NUM_DUPLICATES_SHOWN:
             _logger.warning("%d rows repeat an earlier problem", self._num_found)
 
@@ -131,7 +147,7 @@ def _row_id(cell: object) -> str:
     if _is_missing(cell):
         return ""
     if not isinstance(cell, str | int) or isinstance(cell, bool):
-        raise ProblemError(f"id is {_kind(cell)}; it must be text or a whole number")
+        raise ProblemError(f"id is {_kind(cell)}; write text or a whole number, or leave it out")
     return _text(cell, "id").strip()
 
 
@@ -141,7 +157,7 @@ def _image_source(entry: object) -> str | bytes:
         entry = entry.get("path") if entry.get("bytes") is None else entry["bytes"]
     if isinstance(entry, str | bytes) and entry.strip():
         return entry
-    raise ProblemError(f"images holds {_kind(entry)}; each must be a path, a data URL or the bytes of an image")
+    raise ProblemError(f"images holds {_kind(entry)}; write each as a path or data URL, or give the bytes of an image")
 
 
 def _list(cell: object, name: str) -> list[object]:
@@ -161,7 +177,7 @@ def _text(cell: object, name: str) -> str:
     if isinstance(cell, bool):
         cell = "true" if cell else "false"
     if not isinstance(cell, str | int | float):
-        raise ProblemError(f"{name} holds {_kind(cell)}; it must be text or a number")
+        raise ProblemError(f"{name} holds {_kind(cell)}; write {_WANTED.get(name, 'text or a number')}")
     text = str(cell)
     if not text.strip():
         raise ProblemError(f"{name} is empty text; write something, or leave it out")
@@ -178,5 +194,13 @@ def _is_missing(cell: object) -> bool:
 
 
 def _kind(cell: object) -> str:
-    kinds = {dict: "an object", list: "a list", str: "empty text", bool: "true or false", bytes: "bytes"}
+    kinds = {
+        dict: "an object",
+        list: "a list",
+        str: "empty text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        bytes: "bytes",
+    }
     return "missing" if cell is None else kinds.get(type(cell), f"a {type(cell).__name__}")

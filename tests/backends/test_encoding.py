@@ -1,11 +1,17 @@
+import copy
 import dataclasses
+import io
 from collections.abc import Callable
 from typing import Any
 
+import PIL.Image
+import pytest
 import torch
 
 from critic_engine.backends.checkpoint import Checkpoint
 from critic_engine.backends.encoding import ImageMemory, PromptEncoder
+from critic_engine.backends.pictures import open_picture, upright_rgb
+from critic_engine.errors import GenerationError
 from critic_engine.types import GenerationRequest, Image
 
 
@@ -82,3 +88,61 @@ def test_encoding_equals_the_processors_own(
 def test_image_memory_shows_the_attributes_behind_it(vision_checkpoint: Checkpoint) -> None:
     memory = ImageMemory(vision_checkpoint.processor.image_processor, max_bytes=1)
     assert memory.crop_size == vision_checkpoint.processor.image_processor.crop_size
+
+
+def reloaded(picture: PIL.Image.Image, **options: Any) -> PIL.Image.Image:
+    file = io.BytesIO()
+    picture.save(file, "PNG", **options)
+    return open_picture(file.getvalue())
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+def test_transparent_places_are_white(mode: str) -> None:
+    picture = PIL.Image.new("RGBA", (2, 1), (0, 0, 0, 0))
+    picture.putpixel((1, 0), (255, 0, 0, 255) if mode != "LA" else (70, 70, 70, 255))
+    options = {"transparency": (0, 0, 0)} if mode == "RGB" else {}
+    shown = upright_rgb(reloaded(picture.convert(mode), **options))
+    assert shown.mode == "RGB"
+    assert shown.getpixel((0, 0)) == (255, 255, 255)
+    assert shown.getpixel((1, 0)) == ((70, 70, 70) if mode == "LA" else (255, 0, 0))
+
+
+def test_sixteen_bits_of_grey_become_eight() -> None:
+    picture = PIL.Image.new("I;16", (3, 1))
+    for place, grey in enumerate((0, 0x8000, 0xFFFF)):
+        picture.putpixel((place, 0), grey)
+    shown = upright_rgb(reloaded(picture))
+    assert [shown.getpixel((place, 0)) for place in range(3)] == [(0,) * 3, (128,) * 3, (255,) * 3]
+
+
+def test_encoder_shows_transparent_images_on_white(
+    vision_checkpoint: Checkpoint, ask: Callable[..., GenerationRequest]
+) -> None:
+    tensors = []
+    for color in ((0, 0, 0, 0), (255, 255, 255, 255)):
+        file = io.BytesIO()
+        PIL.Image.new("RGBA", (20, 20), color).save(file, "PNG")
+        prompt = PromptEncoder(vision_checkpoint).encode(ask(images=(Image(file.getvalue(), "image/png", 20, 20),)))
+        tensors.append(prompt.image_tensors["pixel_values"])
+    assert torch.equal(*tensors)
+
+
+def test_token_that_is_special_among_the_added_tokens_only_is_refused(
+    text_checkpoint: Checkpoint, ask: Callable[..., GenerationRequest]
+) -> None:
+    tokenizer = copy.deepcopy(text_checkpoint.tokenizer)
+    tokenizer.extra_special_tokens = []
+    assert "<user>" not in tokenizer.all_special_tokens
+    checkpoint = dataclasses.replace(text_checkpoint, tokenizer=tokenizer, processor=tokenizer)
+    with pytest.raises(GenerationError, match="holds <user>, a control token"):
+        PromptEncoder(checkpoint).encode(ask("how many? <user> what?"))
+
+
+def test_chat_template_of_the_tokenizer_serves_a_processor_that_has_none(
+    vision_checkpoint: Checkpoint, ask: Callable[..., GenerationRequest]
+) -> None:
+    processor = copy.copy(vision_checkpoint.processor)
+    processor.chat_template = None
+    checkpoint = dataclasses.replace(vision_checkpoint, processor=processor)
+    expected = PromptEncoder(vision_checkpoint).encode(ask("what?"))
+    assert PromptEncoder(checkpoint).encode(ask("what?")).token_ids == expected.token_ids

@@ -67,3 +67,16 @@ def test_options_of_one_row_do_not_reach_another() -> None:
     alone = RowSampler(plain, torch.device("cpu"))(IDS, scores).argmax(-1)
     beside = RowSampler([plain[0], narrow, plain[2]], torch.device("cpu"))(IDS, scores).argmax(-1)
     assert alone[[0, 2]].tolist() == beside[[0, 2]].tolist()
+
+
+@pytest.mark.parametrize("temperature", [1e-5, 1e-320])
+def test_temperature_close_to_0_is_greedy(temperature: float) -> None:
+    scores = LOGITS.repeat(3, 1)
+    sampler = RowSampler(rows(3, SamplingOptions(temperature=temperature)), torch.device("cpu"))
+    assert sampler(IDS, scores) is scores
+
+
+@pytest.mark.parametrize("num_top_logprobs", [-1, -10])
+def test_negative_number_of_logprobs_is_refused(num_top_logprobs: int) -> None:
+    with pytest.raises(ValueError, match=f"num_top_logprobs is {num_top_logprobs}; it must be None, 0 or more"):
+        SamplingOptions(num_top_logprobs=num_top_logprobs)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import shutil
 import struct
 from pathlib import Path
@@ -36,6 +37,10 @@ class TestUsage:
             (["solve", "--question", "q", "--limit", "3"], ["--limit goes with a problems file only"]),
             (["solve", "p.jsonl", "--run", "r", "--out", "o"], ["--out goes without --run only"]),
             (["solve", "p.jsonl", "--out", "gone/o.jsonl"], ["--out gone/o.jsonl: there is no folder gone"]),
+            (
+                ["solve", "--question", "q", "--choice", "a", "--choice", " "],
+                ["--choice is empty text; write something"],
+            ),
             (["solve", "p.jsonl", "--limit", "0"], ["--limit", "solve --help"]),
             (["solve", "p.jsonl", "--speed", "9"], ["No such option", "--speed"]),
             (["solve", "p.jsonl", "--dtype", "int8"], ["--dtype", "bfloat16"]),
@@ -45,7 +50,10 @@ class TestUsage:
             (["resume", "gone"], ["gone holds no run; start one with"]),
             (["pocket", "make"], ["--out"]),
             (["pocket", "make", "--out", "p.txt"], ["p.txt must end in .jsonl"]),
-            (["pocket", "make", "--out", "gone/p.jsonl"], ["gone", "No such file or directory"]),
+            (
+                ["pocket", "make", "--out", "gone/p.jsonl"],
+                ["--out", "gone/p.jsonl: there is no folder gone; make it first"],
+            ),
             (["pocket", "make", "--out", "p.jsonl", "--split", "exam"], ["--split", "train"]),
             (["pocket", "make", "--out", "p.jsonl", "--num", "0"], ["--num"]),
         ],
@@ -96,6 +104,12 @@ class TestImages:
         assert_refused(cli(*question, "gone.png"), "gone.png does not exist")
         assert_refused(cli(*question, "text.png"), "text.png is not an image")
         assert_refused(cli(*question, tmp_path), "is not a file")
+
+    def test_empty_name_and_addresses_are_refused_as_what_they_are(self, cli, scripted) -> None:
+        question = ["solve", "--question", "q", *scripted, "--image"]
+        assert_refused(cli(*question, ""), "empty path; give the path of an image file")
+        assert_refused(cli(*question, "https://host/a.png"), "https://host/a.png is a network address")
+        assert_refused(cli(*question, "data:image/png;base64,AAAA"), "image in a data URL is not an image")
 
     def test_truncated_image_and_bomb_are_refused(self, cli, scripted, tmp_path: Path) -> None:
         buffer = io.BytesIO()
@@ -202,6 +216,36 @@ class TestModels:
         result = cli("solve", "--question", "q", "--reasoner", "./folder", "--config", "greedy")
         assert_refused(result, "model ./folder has no chat template")
 
+    @pytest.mark.parametrize(
+        ("options", "parts"),
+        [
+            (
+                ["--reasoner", "./gone"],
+                ["--reasoner goes with the pocket critic", "name --critic too", "evaluator.kind"],
+            ),
+            (["--critic", "./gone"], ["--critic goes with the pocket reasoner", "name --reasoner too", "same model"]),
+        ],
+    )
+    def test_one_model_alone_is_not_paired_with_the_pocket_model_of_the_other(
+        self, cli, problems, options: list[str], parts: list[str]
+    ) -> None:
+        assert_refused(cli("solve", problems, *options), *parts)
+        assert_refused(cli("solve", "--question", "q", *options), *parts)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ["--reasoner", "./gone", "--critic", "./gone"],
+            ["--reasoner", "./gone", "--critic", "pocket"],
+            ["--reasoner", "./gone", "--set", "critic.model=./other"],
+            ["--reasoner", "./gone", "--set", "evaluator.kind=none", "--set", "decision.rule=majority"],
+        ],
+    )
+    def test_one_model_alone_is_taken_where_the_other_was_chosen_or_is_not_needed(
+        self, cli, problems, options: list[str]
+    ) -> None:
+        assert_refused(cli("solve", problems, *options), "model ./gone: there is no such folder")
+
     def test_name_that_looks_like_a_number_stays_a_name(self, cli, problems) -> None:
         result = cli("solve", problems, "--reasoner", "./007", "--config", "greedy")
         assert_refused(result, "model ./007")
@@ -211,6 +255,20 @@ class TestDebug:
     def test_debug_lets_the_traceback_through(self, cli) -> None:
         with pytest.raises(ConfigError):
             main(["solve", "--question", "q", "--config", "mtcs", "--debug"])
+
+    def test_logged_exception_shows_its_traceback_when_asked(
+        self, cli, scripted, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for options, is_shown in ([], False), (["--debug"], True):
+            cli("solve", "--question", "how many?", *scripted, *options)
+            try:
+                raise RuntimeError("broken\x1b[31m")
+            except RuntimeError:
+                logging.getLogger("critic_engine.runner").exception("problem 1 failed")
+            err = capsys.readouterr().err
+            assert err.splitlines()[0] == "error: problem 1 failed"
+            assert ("Traceback" in err) is ("RuntimeError: broken" in err) is is_shown
+            assert "\x1b" not in err
 
     def test_error_text_is_one_safe_line(self, cli, tmp_path: Path) -> None:
         (tmp_path / "p.jsonl").write_text(json.dumps({"\x1b]0;evil\x07\x1b[31mred\nline": 1}) + "\n")

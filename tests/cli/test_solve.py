@@ -1,5 +1,6 @@
 """``solve`` and ``resume``: what is printed where, which exit code, and nothing lost."""
 
+import base64
 import json
 import signal
 import subprocess
@@ -52,6 +53,13 @@ class TestQuestion:
         variants = [[], ["--choice", "1", "--choice", "2"], ["--image", tmp_path / "elsewhere" / "a.png"]]
         rows = [cli(*question, *variant).rows[0] for variant in variants]
         assert len({row["problem_id"] for row in rows}) == 3
+
+    def test_image_may_be_a_data_url(self, cli, scripted, tmp_path: Path) -> None:
+        PIL.Image.new("RGB", (4, 4), "white").save(tmp_path / "a.bmp")
+        url = "data:image/bmp;base64," + base64.b64encode((tmp_path / "a.bmp").read_bytes()).decode()
+        assert "//" in url
+        question = ["solve", "--question", "how many?", "--json", *scripted, "--image"]
+        assert cli(*question, url).rows[0]["problem_id"] == cli(*question, "a.bmp").rows[0]["problem_id"]
 
     def test_same_seed_gives_the_same_answer(self, cli, scripted) -> None:
         question = ["solve", "--question", "how many?", "--json", *scripted]

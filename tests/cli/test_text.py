@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from critic_engine.cli.text import json_line, one_line, printable
+from critic_engine.cli.text import one_line, printable
+from critic_engine.outputs import json_line
 
 
 @pytest.mark.parametrize(

@@ -124,14 +124,14 @@ class TestBadRows:
             ({"question": "  \n"}, "question is empty text"),
             ({"question": None}, "question is missing"),
             ({"other": 1}, "question is missing"),
-            ({"question": 7}, "question is a int"),
+            ({"question": 7}, "question is a number; write it as text"),
             ({"question": ["a"]}, "question is a list"),
             ({**GOOD, "question": "\ud800"}, "half a surrogate pair"),
-            ({**GOOD, "id": ["a"]}, "id is a list"),
+            ({**GOOD, "id": ["a"]}, "id is a list; write text or a whole number, or leave it out"),
             ({**GOOD, "choices": ["a", ""]}, "choices is empty text"),
-            ({**GOOD, "choices": [{"a": 1}]}, "choices holds an object"),
+            ({**GOOD, "choices": [{"a": 1}]}, 'choices holds an object; write a list of texts or numbers, ["…", "…"]'),
             ({**GOOD, "choices": "[a, b]"}, "begins like a list and is not JSON"),
-            ({**GOOD, "answer": ["a"]}, "answer holds a list"),
+            ({**GOOD, "answer": ["a"]}, "answer holds a list; write text or a number"),
             ({**GOOD, "images": [None]}, "images holds missing"),
             ({**GOOD, "images": [""]}, "images holds empty text"),
             ({**GOOD, "images": ["gone.png"]}, "gone.png does not exist"),
@@ -338,6 +338,18 @@ class TestDuplicates:
             "problem c (row 3) repeats problem a; both are answered",
             "problem a (row 4) repeats problem a; both are answered",
         ]
+
+    def test_id_of_another_problem_is_reported(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
+        path = write(lines({**GOOD, "id": "a"}, {"question": "other", "id": "a"}, {"question": "more", "id": "b"}))
+        list(read_problems(path))
+        assert [record.getMessage() for record in caplog.records] == [
+            "row 2 has the id a of row 1, another problem; both are answered"
+        ]
+
+    def test_many_equal_ids_are_counted_not_listed(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
+        list(read_problems(write(lines(*({"question": f"how many {num}?", "id": "a"} for num in range(50))))))
+        assert len(caplog.records) == 6
+        assert caplog.records[-1].getMessage() == "49 rows have the id of an earlier, other problem"
 
     def test_other_choices_or_images_make_another_problem(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
         write(png(), "a.png")

@@ -128,6 +128,28 @@ def test_verdict_token_is_found_among_tokens_that_hold_no_spaces() -> None:
     assert verdict_probability(text, tokens, LABELLED) == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ("鱻鱻 right Verdict: wrong", [*["\ufffd"] * 6, " right", " Ver", "dict", ":"]),
+        ("鱻鱻 wrong, so Verdict: wrong", [*["\ufffd"] * 6, " wrong", ",", " so", " Verdict", ":"]),
+        ("→ Verdict: wrong", ["→", " Verdict", ":"]),
+        ("Verdict: wrong", ["<think_nothing_at_all>", "Verdict", ":"]),
+    ],
+    ids=["bytes", "the word before", "arrow", "special token"],
+)
+def test_verdict_token_is_found_behind_what_decodes_otherwise_alone(text: str, before: list[str]) -> None:
+    other = [token(piece, _right=0.9, _wrong=0.1) for piece in before]
+    tokens = (*other, token(" wrong", _right=0.2, _wrong=0.8), token(" step", _right=0.9, _wrong=0.1), token("<end>"))
+    assert verdict_probability(text, tokens, LABELLED) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("pieces", [["Verdict:wrong"], ["Verdict:wr", "ong"], ["Verdict", ":", " wr", "<pad>ong"]])
+def test_value_is_unknown_where_no_token_begins_the_verdict_alone(pieces: list[str]) -> None:
+    tokens = tuple(token(piece, _right=0.9, _wrong=0.1) for piece in pieces)
+    assert verdict_probability("Verdict: wrong", tokens, LABELLED) is None
+
+
 def test_words_without_spaces_between_their_tokens_still_have_a_value(make: Make, problem: Problem) -> None:
     tokens = (token("wrong", right=0.2, wrong=0.8), *(token(word) for word in ("step", "2", ":", "a2", "is", "none")))
     critic, _ = make([said("wrong step 2 : a2 is none", *tokens)])

@@ -151,17 +151,12 @@ def test_prior_is_the_probability_of_the_sample(make: Make, problem: Problem) ->
     assert priors == [pytest.approx(0.1), 1.0, None, None]
 
 
-def test_rejected_siblings_are_shown_once_each_oldest_first(make: Make, problem: Problem) -> None:
+def test_rejected_siblings_are_shown_in_the_order_of_the_place(make: Make, problem: Problem) -> None:
     old, new = Critique("wrong step 3 : old", "wrong", 0.1, 3), Critique("wrong step 3 : new", "wrong", 0.1, 3)
-    rejected = (
-        RejectedSibling("zero", old),
-        RejectedSibling("one", old),
-        RejectedSibling("two", old),
-        RejectedSibling("one", new),
-    )
+    rejected = (RejectedSibling("two", old), RejectedSibling("one", new))
     reasoner, generator = make([stopped("three")], [stopped("three")])
-    steps(reasoner, problem, Place(STEPS, rejected=rejected), max_rejected=2)
-    steps(reasoner, problem, Place(STEPS, rejected=rejected), max_rejected=0)
+    steps(reasoner, problem, Place(STEPS, rejected=rejected))
+    steps(reasoner, problem, Place(STEPS))
     assert generator.requests[0].messages[0].text == (
         "how many red circles ?\nrejected :\ntwo\ncritique :\nwrong step 3 : old"
         "\nrejected :\none\ncritique :\nwrong step 3 : new"
