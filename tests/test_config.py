@@ -216,7 +216,7 @@ def test_presets_are_the_methods_they_are_named_for() -> None:
         "critic_v": ChainOptions(max_rounds=1),
         "greedy": BestOfNOptions(num_samples=1),
         "majority": BestOfNOptions(num_samples=16),
-        "mcts": MctsOptions(num_proposals=1, max_proposals=8),
+        "mcts": MctsOptions(exploration=0.8, num_proposals=1, max_proposals=8),
         "mmc": ChainOptions(max_rounds=5, value_threshold=0.5),
     }
     assert [name for name, config in configs.items() if config.evaluator.kind == "none"] == ["greedy", "majority"]

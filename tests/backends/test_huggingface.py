@@ -301,7 +301,7 @@ def test_event_loop_runs_on_while_the_model_works(text_checkpoint: Checkpoint, a
         while not call.done():
             await asyncio.sleep(0.001)
             num_turns += 1
-        assert num_turns > 10
+        assert num_turns >= 3, "a blocked loop turns once"
         await generator.aclose()
 
     run(work())
