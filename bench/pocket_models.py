@@ -1,6 +1,6 @@
 """What can the shipped pocket reasoner and critic do on problems they were not trained on?
 
-Run it as ``python -m bench.pocket_models``; about four minutes on two cores. The last line is one JSON object.
+Run it as ``python -m bench.pocket_models``; about five minutes on one core. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -123,11 +123,14 @@ def _sampled(model: Any, problems: Sequence[PocketProblem], temperature: float, 
 
 
 def _rounded(value: Any) -> Any:
+    """Return ``value`` with four decimals and None for NaN, which JSON does not know."""
     if isinstance(value, dict):
         return {str(key): _rounded(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list):
         return [_rounded(inner) for inner in value]
-    return round(float(value), 4) if isinstance(value, float | np.floating) else value
+    if isinstance(value, float | np.floating):
+        return None if np.isnan(value) else round(float(value), 4)
+    return value
 
 
 if __name__ == "__main__":
