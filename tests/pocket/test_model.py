@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ from critic_engine.pocket.vocabulary import WORDS
 
 SMALL = ModelSize(text_width=32, text_layers=1, vision_width=32, vision_layers=1)
 PROBLEMS = make_problems("dev", num=8, seed=5)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Such small matrices gain nothing from more threads, and wait for each other on a busy machine."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
 
 
 def _inputs(processor: Any, problem: PocketProblem) -> Any:
