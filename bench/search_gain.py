@@ -12,7 +12,7 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,9 +122,12 @@ def verdict(outcomes: Sequence[Outcome], seed: int) -> list[str]:
             if theirs is ours or theirs.budget not in (None, ours.budget):
                 continue
             gain = paired_difference(ours.is_right, theirs.is_right, seed=seed)
-            word = "helped" if gain.low > 0 else "did not help" if gain.estimate <= 0 else "may have helped"
-            cost = f"{ours.tokens_per_problem:.0f} tokens against {theirs.tokens_per_problem:.0f}"
             points = f"{_gain(ours, theirs, seed)} points"
+            cost = f"{ours.tokens_per_problem:.0f} tokens against {theirs.tokens_per_problem:.0f}"
+            if theirs.budget is None:
+                lines.append(f"- {ours.name} beside {theirs.name}, at another cost: {points}, {cost}.")
+                continue
+            word = "helped" if gain.low > 0 else "did not help" if gain.estimate <= 0 else "may have helped"
             lines.append(f"- {ours.name}: searching {word} over {theirs.name}, {points}, {cost}.")
     return lines
 
@@ -171,6 +174,10 @@ def main() -> None:
     print_report("search_gain", config=vars(args), results=results)
 
 
+def _listed(facts: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {fact}" for name, fact in facts.items())
+
+
 def write_report(args: argparse.Namespace, lines: Sequence[str]) -> None:
     """Write the table with what it needs to be trusted."""
     head = [
@@ -178,7 +185,7 @@ def write_report(args: argparse.Namespace, lines: Sequence[str]) -> None:
         "",
         f"Command: `python -m bench.search_gain {shlex.join(sys.argv[1:])}`",
         "",
-        f"Commit {commit()}; {hardware()}; {versions()}.",
+        f"Commit {commit()}; {_listed(hardware())}; {_listed(versions())}.",
         "The searches' own seed is that of the presets, 0; one run a method.",
         "Intervals are Wilson's for accuracies and the paired percentile bootstrap over problems for differences. A",
         "method without a budget spends what it spends.",

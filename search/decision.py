@@ -66,7 +66,7 @@ def decide(
     Where a prior is unknown, no path is weighed by it.
 
     Ties go to the answer with more paths, then with the highest value, then with the first ``repr``. Of the paths
-    with the answer, a vote gives the one with the highest value, then the shortest, then the first.
+    with the answer, a vote gives the one with the highest value, so weighed, then the shortest, then the first.
     """
     check_choice("rule", rule, DECISION_RULES)
     check_choice("aggregation", aggregation, AGGREGATIONS)
@@ -75,7 +75,8 @@ def decide(
     nodes = [node for node in tree.finished if node.outcome is not None or not has_answers]
     if not nodes:
         return None
-    likelihoods = _likelihoods(tree, nodes, prior_exponent)
+    is_by_value = rule in ("best_value", "weighted_majority")
+    likelihoods = _likelihoods(tree, nodes, prior_exponent if is_by_value else 0.0)
     paths = [
         _Path(node, path_value(tree, node, aggregation), likelihood)
         for node, likelihood in zip(nodes, likelihoods, strict=True)

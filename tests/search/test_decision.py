@@ -181,6 +181,15 @@ def test_values_weigh_in_by_the_probability_of_their_path(
     assert decision.value == (0.6, 0.9)[outcome - 1]
 
 
+def test_a_plain_majority_is_not_weighed_by_probability() -> None:
+    tree = Tree(0)
+    for value, prior in ((0.5, 0.9), (0.9, 0.1)):
+        tree.add_child(tree.root, Proposal(0, value, prior, is_terminal=True, outcome="same"))
+    decision = decide(tree, "majority", prior_exponent=1.0)
+    assert decision is not None
+    assert decision.value == 0.9
+
+
 def test_paths_too_unlikely_for_a_float_are_still_weighed() -> None:
     tree = Tree(0)
     for state, step_prior in ((1, 1e-200), (2, 1e-210)):
