@@ -236,6 +236,7 @@ class Answer:
     """All tokens generated for it, the reasoner's and the critic's."""
     num_simulations: int
     wall_s: float
+    """Seconds the search took in the process that finished it; what went before a resume does not count."""
     error: str | None = None
     """Why it failed, in one line; None when it was answered."""
     steps: tuple[str, ...] = ()
