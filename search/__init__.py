@@ -1,29 +1,41 @@
 """Tree search with a critic: the pure core, which asks what to think about next and is told what came of it.
 
 It knows no text, image, model, clock, file, process or event loop: states are opaque, and cost is in the caller's
-unit. ``Mcts``, ``BestOfN`` and ``Chain`` are strategies with the same ``ask`` / ``tell`` / ``abandon``.
+unit. The strategies, which share ``ask`` / ``tell`` / ``abandon``, are ``Mcts``, ``AbMcts``, ``Beam``, ``Dvts``,
+``BestOfN`` and ``Chain``.
 """
 
+from search.ab_mcts import AbMcts, AbMctsOptions
 from search.backup import BackupRule
+from search.beam import Beam, BeamOptions
 from search.best_of_n import BestOfN, BestOfNOptions
 from search.budget import NO_LIMIT, Budget, StopReason, Usage
 from search.chain import Chain, ChainOptions
 from search.decision import Aggregation, Decision, DecisionRule, decide, path_value
 from search.divergence import DivergentPair, branch_pairs, reference_pairs
+from search.dvts import Dvts, DvtsOptions
 from search.errors import ReplayError, SearchError, UnknownTrialError
-from search.events import Abandoned, Asked, Event, Told
+from search.events import Abandoned, Asked, Event, Stopped, Told
 from search.mcts import Mcts, MctsOptions
+from search.posterior import PriorRule
 from search.record import event_from_dict, event_to_dict, replay
 from search.selection import SelectionRule
-from search.strategy import Strategy, Trial
+from search.stopping import NEVER, StopOptions
+from search.strategy import NO_LIMITS, Limits, Strategy, Trial
 from search.tree import Node, Proposal, Tree
 
 __all__ = [
+    "NEVER",
     "NO_LIMIT",
+    "NO_LIMITS",
+    "AbMcts",
+    "AbMctsOptions",
     "Abandoned",
     "Aggregation",
     "Asked",
     "BackupRule",
+    "Beam",
+    "BeamOptions",
     "BestOfN",
     "BestOfNOptions",
     "Budget",
@@ -32,15 +44,21 @@ __all__ = [
     "Decision",
     "DecisionRule",
     "DivergentPair",
+    "Dvts",
+    "DvtsOptions",
     "Event",
+    "Limits",
     "Mcts",
     "MctsOptions",
     "Node",
+    "PriorRule",
     "Proposal",
     "ReplayError",
     "SearchError",
     "SelectionRule",
+    "StopOptions",
     "StopReason",
+    "Stopped",
     "Strategy",
     "Told",
     "Tree",

@@ -7,27 +7,53 @@ from typing import Literal, TypeAlias
 
 from search.tree import Node, S, Tree
 
-BackupRule: TypeAlias = Literal["mean", "max"]
-BACKUP_RULES: tuple[BackupRule, ...] = ("mean", "max")
+BackupRule: TypeAlias = Literal["mean", "max", "halfway", "decayed"]
+BACKUP_RULES: tuple[BackupRule, ...] = ("mean", "max", "halfway", "decayed")
 
 
 def trial_value(values: Iterable[float | None], rule: BackupRule) -> float | None:
-    """Return the mean or the maximum of the known values; None, not a number, when none is known."""
+    """Return the maximum of the known values with ``max``, else their mean; None when none is known."""
     known = [value for value in values if value is not None]
     if not known:
         return None
     return max(known) if rule == "max" else sum(known) / len(known)
 
 
-def back_up(tree: Tree[S], nodes: Iterable[Node[S]], value: float | None, rule: BackupRule) -> None:
-    """Add ``value`` to the observations of ``nodes``, a path as a rule; an unknown one adds nothing.
+def back_up(tree: Tree[S], node: Node[S], value: float | None, rule: BackupRule, *, rate: float = 0.1) -> None:
+    """Let the nodes from ``node`` up to the root observe ``value``; an unknown one changes nothing.
 
-    With ``mean``, Q is the mean of a node's observations (Kocsis and Szepesvari, 2006); with ``max``, the largest
-    value known at the node or below it, which is what a search for one good path wants.
+    Q becomes, from ``node`` upwards,
+
+    - ``mean``: the mean of a node's observations (Kocsis and Szepesvari, 2006).
+    - ``max``: the largest of them, which is what a search for one good path wants.
+    - ``halfway``: ``(Q + max_j Q_j) / 2`` over the children j with a Q (MCTSr, Zhang et al., 2024, arXiv 2406.07394).
+    - ``decayed``: ``(1 - rate) * Q + rate * V``, V being ``value`` at ``node`` and the new Q of the node below at those
+      above it (LLaMA-Berry, Zhang et al., 2024, arXiv 2410.02884, with rate 0.1).
+
+    The last two leave a node that had no Q with ``max_j Q_j`` and V.
     """
     if value is None:
         return
-    if rule == "max":
-        tree.observe_max(nodes, value)
+    if rule == "mean":
+        tree.observe_mean(_upwards(node), value)
+    elif rule == "max":
+        tree.observe_max(_upwards(node), value)
     else:
-        tree.observe_mean(nodes, value)
+        below = value
+        for place in _upwards(node):
+            target = _highest_child(place, value) if rule == "halfway" else below
+            weight = 0.5 if rule == "halfway" else rate
+            before = place.search_value
+            below = target if before is None else (1 - weight) * before + weight * target
+            tree.observe_as(place, value, below)
+
+
+def _upwards(node: Node[S]) -> Iterable[Node[S]]:
+    place: Node[S] | None = node
+    while place is not None:
+        yield place
+        place = place.parent
+
+
+def _highest_child(node: Node[S], default: float) -> float:
+    return max((child.search_value for child in node.children if child.search_value is not None), default=default)

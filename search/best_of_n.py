@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy
 
 from search.backup import back_up
-from search.budget import NO_LIMIT, Budget, StopReason
+from search.budget import StopReason
 from search.checks import check_at_least
-from search.strategy import Strategy
+from search.strategy import NO_LIMITS, Limits, Strategy, Trial
 from search.tree import Node, Proposal, S
 
 
@@ -37,23 +37,24 @@ class BestOfN(Strategy[S]):
     """
 
     def __init__(
-        self, options: BestOfNOptions, *, rng: numpy.random.Generator, root: S, budget: Budget = NO_LIMIT
+        self, options: BestOfNOptions, *, rng: numpy.random.Generator, root: S, limits: Limits = NO_LIMITS
     ) -> None:
         """Start at ``root``."""
-        super().__init__(rng=rng, root=root, budget=budget, max_abandons=options.max_abandons)
+        super().__init__(rng=rng, root=root, limits=limits, max_abandons=options.max_abandons)
         self._options = options
 
     def _is_open(self) -> bool:
         num_started = self._num_told + len(self._pending)
         return num_started < self._options.num_samples and not self._has_failed(self._tree.root)
 
-    def _next_place(self) -> tuple[Node[S], int]:
-        return self._tree.root, 1
+    def _next_trial(self, trial_id: int) -> Trial[S]:
+        return Trial(trial_id, self._tree.root, 1)
 
-    def _receive(self, node: Node[S], proposals: Sequence[Proposal[S]]) -> None:
-        for proposal in proposals:
-            child = self._tree.add_child(node, proposal)
-            back_up(self._tree, self._tree.path(node), child.value, "mean")
+    def _receive(self, trial: Trial[S], proposals: Sequence[Proposal[S]]) -> list[Node[S]]:
+        children = [self._tree.add_child(trial.node, proposal) for proposal in proposals]
+        for child in children:
+            back_up(self._tree, trial.node, child.value, "mean")
+        return children
 
     def _goal(self) -> StopReason | None:
         return StopReason.NUM_SAMPLES if self._num_told >= self._options.num_samples else None

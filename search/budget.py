@@ -24,7 +24,17 @@ class StopReason(StrEnum):
     NUM_SAMPLES = "num_samples"
     """Every sample was told."""
     ROUNDS = "rounds"
-    """Every rewrite was told."""
+    """Every round was told."""
+    AGREEMENT = "agreement"
+    """Enough finished paths give the same answer."""
+    PATIENCE = "patience"
+    """The best finished path has not got better for long enough."""
+    SECONDS = "seconds"
+    """The caller's time for this search is up."""
+    RUN_TOKENS = "run_tokens"
+    """The tokens of all the caller's searches together are spent."""
+    RUN_SECONDS = "run_seconds"
+    """The time of all the caller's searches together is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +77,4 @@ class Budget:
 
 
 NO_LIMIT = Budget()
-"""For a strategy that ends on its own."""
+"""Nothing is limited."""

@@ -10,8 +10,15 @@ from typing import Generic, Literal, TypeAlias
 from search.checks import check_at_least, check_choice
 from search.tree import Node, S, Tree
 
-DecisionRule: TypeAlias = Literal["best_value", "most_visits", "majority", "weighted_majority", "last"]
-DECISION_RULES: tuple[DecisionRule, ...] = ("best_value", "most_visits", "majority", "weighted_majority", "last")
+DecisionRule: TypeAlias = Literal["best_value", "most_visits", "majority", "weighted_majority", "last", "gated"]
+DECISION_RULES: tuple[DecisionRule, ...] = (
+    "best_value",
+    "most_visits",
+    "majority",
+    "weighted_majority",
+    "last",
+    "gated",
+)
 
 Aggregation: TypeAlias = Literal["last", "min", "mean", "product"]
 AGGREGATIONS: tuple[Aggregation, ...] = ("last", "min", "mean", "product")
@@ -48,7 +55,7 @@ class _Path(Generic[S]):
 def decide(
     tree: Tree[S], rule: DecisionRule, *, aggregation: Aggregation = "last", prior_exponent: float = 0.0
 ) -> Decision[S] | None:
-    """Return the finished path to answer with, or None when no path is finished.
+    """Return the finished path to answer with, rollouts included, or None when no path is finished.
 
     Paths with no answer (``outcome`` None) take part only when no path has one. The answer is that of
 
@@ -59,6 +66,8 @@ def decide(
     - ``weighted_majority``: the highest sum of values (Li et al., 2022, arXiv 2206.02336); an unknown value adds
       nothing, and where no value is known each path counts 1, as in ``majority``.
     - ``last``: ``tree.last``, or the newest path with an answer when that one has none.
+    - ``gated``: what stands after all paths came by, the shortest first, and each took the place of the one before if
+      its value is known and higher, or known where the other is not: no rewrite of a chain is taken that is worth less.
 
     A tree holds each path once, however likely the proposer was to say it, so how often an answer comes up in it says
     less than among samples. With a ``prior_exponent`` a, values weigh ``value * P(path) ** a`` in ``best_value`` and
@@ -66,13 +75,15 @@ def decide(
     Where a prior is unknown, no path is weighed by it.
 
     Ties go to the answer with more paths, then with the highest value, then with the first ``repr``. Of the paths
-    with the answer, a vote gives the one with the highest value, so weighed, then the shortest, then the first.
+    with the answer, a vote gives the one with the highest value, so weighed, then the shortest, then the one whose
+    keys come first; ``last`` alone looks at the order in which paths were told.
     """
     check_choice("rule", rule, DECISION_RULES)
     check_choice("aggregation", aggregation, AGGREGATIONS)
     check_at_least("prior_exponent", prior_exponent, 0)
-    has_answers = any(node.outcome is not None for node in tree.finished)
-    nodes = [node for node in tree.finished if node.outcome is not None or not has_answers]
+    ends = [*tree.rollouts, *tree.finished]
+    has_answers = any(node.outcome is not None for node in ends)
+    nodes = [node for node in ends if node.outcome is not None or not has_answers]
     if not nodes:
         return None
     is_by_value = rule in ("best_value", "weighted_majority")
@@ -128,7 +139,8 @@ def _vote(groups: dict[Hashable, list[_Path[S]]], *, is_weighted: bool) -> _Path
         return (-_votes(paths, is_weighted), -len(paths), min(_value_order(path) for path in paths), repr(outcome))
 
     winners = groups[min(groups, key=order)]
-    return min(winners, key=lambda path: (_value_order(path), *_place_order(path)))
+    highest = min(_value_order(path) for path in winners)
+    return _first([path for path in winners if _value_order(path) == highest])
 
 
 def _best_path(
@@ -138,17 +150,28 @@ def _best_path(
     if rule == "last":
         by_id = {path.node.node_id: path for path in paths}
         return by_id.get(tree.last.node_id, paths[-1]) if tree.last is not None else paths[-1]
-    if rule == "most_visits":
+    if rule == "gated":
+        paths = _gated(paths)
+    elif rule == "most_visits":
         paths = _most_visited(tree, paths)
     else:
         highest = min(_value_order(path) for path in paths)
         paths = [path for path in paths if _value_order(path) == highest]
 
-    def order(path: _Path[S]) -> tuple[int, tuple[bool, float], str, int, int]:
+    def order(path: _Path[S]) -> tuple[int, tuple[bool, float], str]:
         outcome = path.node.outcome
-        return (-len(groups[outcome]), _value_order(path), repr(outcome), *_place_order(path))
+        return (-len(groups[outcome]), _value_order(path), repr(outcome))
 
-    return min(paths, key=order)
+    first = min(order(path) for path in paths)
+    return _first([path for path in paths if order(path) == first])
+
+
+def _gated(paths: Sequence[_Path[S]]) -> list[_Path[S]]:
+    """Return the paths that may stand when the paths come one by one, the shortest first."""
+    highest = min(_value_order(path) for path in paths)
+    best = [path for path in paths if _value_order(path) == highest]
+    shortest = min(path.node.depth for path in best)
+    return [path for path in best if path.node.depth == shortest]
 
 
 def _most_visited(tree: Tree[S], paths: Sequence[_Path[S]]) -> list[_Path[S]]:
@@ -172,5 +195,15 @@ def _value_order(path: _Path[S]) -> tuple[bool, float]:
     return (path.value is None, -path.weight)
 
 
-def _place_order(path: _Path[S]) -> tuple[int, int]:
-    return (path.node.depth, path.node.node_id)
+def _first(paths: Sequence[_Path[S]]) -> _Path[S]:
+    return min(paths, key=_place_order) if len(paths) > 1 else paths[0]
+
+
+def _place_order(path: _Path[S]) -> tuple[int, list[str]]:
+    """Order by length, then by the keys along the path: by what does not depend on the order of tells."""
+    keys: list[str] = []
+    place: Node[S] | None = path.node
+    while place is not None:
+        keys.append(repr(place.key))
+        place = place.parent
+    return (path.node.depth, keys[::-1])

@@ -1,7 +1,6 @@
 """Divergence: finished paths that part at a common ancestor, one right and one wrong.
 
-Rollouts count like any other finished path once they are grafted: after the search, ``Tree.add_child`` adds them
-under the node they started from.
+Rollouts count like any other finished path: they part from the tree at the node they set out from.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ def branch_pairs(tree: Tree[S], is_right: IsRight[S], *, max_pairs: int) -> list
 def _sorted_out(tree: Tree[S], is_right: IsRight[S]) -> tuple[list[Node[S]], list[Node[S]]]:
     right: list[Node[S]] = []
     wrong: list[Node[S]] = []
-    for node in tree.finished:
+    for node in (*tree.finished, *tree.rollouts):
         verdict = is_right(node)
         if verdict is not None:
             (right if verdict else wrong).append(node)
@@ -121,10 +120,15 @@ def _best_below(leaves: Iterable[Node[S]]) -> dict[int, Node[S]]:
 def _all_branch_pairs(
     tree: Tree[S], best_right: dict[int, Node[S]], best_wrong: dict[int, Node[S]]
 ) -> Iterator[DivergentPair[S]]:
+    rollouts: dict[int, list[Node[S]]] = {}
+    for end in tree.rollouts:
+        if end.parent is not None:
+            rollouts.setdefault(end.parent.node_id, []).append(end)
     for node_id in sorted(best_right.keys() & best_wrong.keys()):
         ancestor = tree.nodes[node_id]
-        accepted = [child for child in ancestor.children if child.node_id in best_right]
-        rejected = [child for child in ancestor.children if child.node_id in best_wrong]
+        branches = (*ancestor.children, *rollouts.get(node_id, ()))
+        accepted = [branch for branch in branches if branch.node_id in best_right]
+        rejected = [branch for branch in branches if branch.node_id in best_wrong]
         for right in accepted:
             for wrong in rejected:
                 if right is not wrong:

@@ -1,10 +1,11 @@
-"""The events of a search: what was asked, told and abandoned, in order, is the whole search."""
+"""The events of a search: what was asked, told, abandoned and stopped, in order, is the whole search."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Generic, TypeAlias
 
+from search.budget import StopReason
 from search.tree import Proposal, S
 
 
@@ -18,6 +19,8 @@ class Asked:
     """The node to continue."""
     num_proposals: int
     """Proposals wanted."""
+    arm: int = 0
+    """Which proposer was to propose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,4 +45,12 @@ class Abandoned:
     """What the failed work cost."""
 
 
-Event: TypeAlias = Asked | Told[S] | Abandoned
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The caller ended the search."""
+
+    reason: StopReason
+    """Why."""
+
+
+Event: TypeAlias = Asked | Told[S] | Abandoned | Stopped

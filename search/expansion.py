@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
-from search.backup import BackupRule, back_up
+from search.backup import BackupRule
 from search.tree import Node, Proposal, S, Tree
 
 
-def expand(
-    tree: Tree[S], node: Node[S], proposals: Sequence[Proposal[S]], *, max_depth: int | None, backup: BackupRule
-) -> list[Node[S]]:
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What becomes of a child that is added or met again."""
+
+    max_depth: int | None
+    """Steps from the root at which a path is not continued; None is no limit."""
+    is_refining: bool
+    """Whether a finished path may be continued, as a solution is by a rewrite."""
+    backup: BackupRule
+    """How a value is observed that becomes known later."""
+
+
+def expand(tree: Tree[S], node: Node[S], proposals: Sequence[Proposal[S]], *, growth: Growth) -> list[Node[S]]:
     """Add ``proposals`` under ``node`` and return each one's node, in order; merged ones share theirs.
 
     A proposal whose key a child has already is that child: the child stays as it is, save that an unknown value
@@ -19,16 +30,19 @@ def expand(
     by_key: dict[Hashable, Node[S]] = {}
     if any(proposal.key is not None for proposal in proposals):
         by_key.update((child.key, child) for child in node.children if child.key is not None)
-    is_inner = max_depth is None or node.depth + 1 < max_depth
+    is_inner = growth.max_depth is None or node.depth + 1 < growth.max_depth
     places: list[Node[S]] = []
     for proposal in proposals:
         child = by_key.get(proposal.key)
         if child is None:
-            child = tree.add_child(node, proposal, is_expandable=is_inner and not proposal.is_terminal)
+            child = tree.add_child(
+                node, proposal, is_expandable=is_inner and (growth.is_refining or not proposal.is_terminal)
+            )
             if proposal.key is not None:
                 by_key[proposal.key] = child
         elif child.value is None and proposal.value is not None:
             tree.learn_value(child, proposal.value)
-            back_up(tree, (child,), proposal.value, backup)
+            observe = tree.observe_max if growth.backup == "max" else tree.observe_mean
+            observe((child,), proposal.value)
         places.append(child)
     return places

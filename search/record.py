@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TypeVar, overload
 
+from search.budget import StopReason
 from search.errors import ReplayError, UnknownTrialError
-from search.events import Abandoned, Asked, Event, Told
+from search.events import Abandoned, Asked, Event, Stopped, Told
 from search.strategy import Strategy, Trial
 from search.tree import Proposal, S
 
@@ -26,6 +27,9 @@ def replay(strategy: Strategy[S], events: Iterable[Event[S]]) -> None:
             trial = _ask_again(strategy, event, index)
             pending[trial.trial_id] = trial
             continue
+        if isinstance(event, Stopped):
+            strategy.stop(event.reason)
+            continue
         settled = pending.pop(event.trial_id, None)
         if settled is None:
             raise ReplayError(f"event {index} settles trial {event.trial_id}, not pending", event_index=index)
@@ -43,7 +47,7 @@ def _ask_again(strategy: Strategy[S], event: Asked, index: int) -> Trial[S]:
     if not trials:
         raise ReplayError(f"event {index} asks, but the strategy has nothing to ask", event_index=index)
     trial = trials[0]
-    asked = Asked(trial.trial_id, trial.node.node_id, trial.num_proposals)
+    asked = Asked(trial.trial_id, trial.node.node_id, trial.num_proposals, trial.arm)
     if asked != event:
         raise ReplayError(f"event {index} is {event}, but the strategy asks {asked}", event_index=index)
     return trial
@@ -56,7 +60,10 @@ def event_to_dict(event: Event[S], encode_state: Callable[[S], object]) -> dict[
     ``event_from_dict`` makes tuples of lists.
     """
     if isinstance(event, Asked):
-        return {"event": "asked", "trial": event.trial_id, "node": event.node_id, "num": event.num_proposals}
+        arm = {"arm": event.arm} if event.arm else {}
+        return {"event": "asked", "trial": event.trial_id, "node": event.node_id, "num": event.num_proposals, **arm}
+    if isinstance(event, Stopped):
+        return {"event": "stopped", "reason": event.reason.value}
     cost: dict[str, object] = {"cost": event.cost} if event.cost else {}
     if isinstance(event, Abandoned):
         return {"event": "abandoned", "trial": event.trial_id, **cost}
@@ -66,16 +73,26 @@ def event_to_dict(event: Event[S], encode_state: Callable[[S], object]) -> dict[
 
 def event_from_dict(data: Mapping[str, object], decode_state: Callable[[object], S]) -> Event[S]:
     """Return the event that ``event_to_dict`` made ``data`` of; ``ReplayError`` if it did not."""
-    kind, trial_id = _field(data, "event", str), _field(data, "trial", int)
+    kind = _field(data, "event", str)
+    if kind == "stopped":
+        return Stopped(_stop_reason(_field(data, "reason", str)))
+    trial_id = _field(data, "trial", int)
     if kind == "asked":
-        return Asked(trial_id, _field(data, "node", int), _field(data, "num", int))
+        return Asked(trial_id, _field(data, "node", int), _field(data, "num", int), _field(data, "arm", int, 0))
     cost = _field(data, "cost", int, 0)
     if kind == "abandoned":
         return Abandoned(trial_id, cost)
     if kind == "told":
         proposals = _field(data, "proposals", list)
         return Told(trial_id, tuple(_proposal_from_dict(proposal, decode_state) for proposal in proposals), cost)
-    raise ReplayError(f"event must be asked, told or abandoned, got {kind!r}")
+    raise ReplayError(f"event must be asked, told, abandoned or stopped, got {kind!r}")
+
+
+def _stop_reason(name: str) -> StopReason:
+    try:
+        return StopReason(name)
+    except ValueError as error:
+        raise ReplayError(f"reason must be a reason to stop, got {name!r}") from error
 
 
 def _proposal_to_dict(proposal: Proposal[S], encode_state: Callable[[S], object]) -> dict[str, object]:
@@ -85,6 +102,8 @@ def _proposal_to_dict(proposal: Proposal[S], encode_state: Callable[[S], object]
     for name in ("value", "prior", "key", "outcome"):
         if (content := getattr(proposal, name)) is not None:
             data[name] = content
+    if proposal.rollouts:
+        data["rollouts"] = [_proposal_to_dict(rollout, encode_state) for rollout in proposal.rollouts]
     return data
 
 
@@ -99,6 +118,7 @@ def _proposal_from_dict(data: object, decode_state: Callable[[object], S]) -> Pr
             _field(data, "is_terminal", bool, False),
             _frozen(data.get("key")),
             _frozen(data.get("outcome")),
+            tuple(_proposal_from_dict(rollout, decode_state) for rollout in _field(data, "rollouts", list, [])),
         )
     except ValueError as error:
         raise ReplayError(f"a proposal cannot be read: {error}") from error

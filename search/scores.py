@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 UNVISITED = float(2**20)
-"""Lifts an unvisited child above every visited one in ``uct_score``; finite, so that their values still order them."""
+"""Lifts an unvisited child above every visited one in ``uct_score``; finite, so that values still order these."""
 
 
 def puct_scale(exploration: float, parent_visit_count: int) -> float:
@@ -40,13 +40,13 @@ def uct_scale(exploration: float, parent_visit_count: int) -> float:
 def uct_score(mean_value: float, *, visit_count: int, scale: float) -> float:
     """Return ``Q + c * sqrt(ln N_parent) / sqrt(N)``; an unvisited child scores ``UNVISITED + Q``.
 
-    UCB1 on trees (Kocsis and Szepesvari, 2006), with any constant ``c``. There an unvisited child
-    scores infinity; here it has an evaluation already, and the highest is visited first.
+    UCB1 on trees (Kocsis and Szepesvari, 2006), with any constant ``c``. A visit there
+    brings one observation, so the evaluation that came with a node counts as its first.
 
     Args:
         mean_value: Q, in [0, 1].
-        visit_count: N, trials through the child, pending ones included.
-        scale: ``uct_scale`` of the parent.
+        visit_count: N, trials through the child, pending ones included, and its own evaluation if it has one.
+        scale: ``uct_scale`` of the parent, whose count is made up the same way.
     """
     if visit_count == 0:
         return UNVISITED + mean_value

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy
 
 from search.scores import puct_scale, puct_score, uct_scale, uct_score
-from search.tree import Node, S
+from search.tree import Node, S, Tree
 
 SelectionRule: TypeAlias = Literal["puct", "uct", "greedy_value"]
 
@@ -35,13 +35,19 @@ def select(root: Node[S], rule: SelectionRule, terms: SelectionTerms, rng: numpy
     return node
 
 
-def is_open(node: Node[S], rule: SelectionRule) -> bool:
-    """Return whether ``rule`` can start a trial at ``node`` or below it now, given its own and its children's flags."""
-    if node.num_open_children:
-        return True
-    if rule == "greedy_value":
-        return node.is_expandable and node.pending_count == 0
-    return node.is_expandable
+def renew_open(tree: Tree[S], node: Node[S], rule: SelectionRule | None = None) -> None:
+    """Renew ``is_open`` of ``node``, whose own or children's flags have changed, and of the nodes above it.
+
+    ``greedy_value`` alone keeps a node shut while a trial is pending at it or below it, save for its open children.
+    """
+    place: Node[S] | None = node
+    while place is not None:
+        is_waiting = rule == "greedy_value" and place.pending_count > 0
+        is_open = place.num_open_children > 0 or (place.is_expandable and not is_waiting)
+        if place.is_open and is_open:
+            return  # so are all nodes above it
+        tree.set_open(place, is_open)
+        place = place.parent
 
 
 def choose_puct(node: Node[S], terms: SelectionTerms, rng: numpy.random.Generator) -> Node[S] | None:
@@ -83,12 +89,12 @@ def choose_uct(node: Node[S], terms: SelectionTerms, rng: numpy.random.Generator
     if node.is_expandable:
         return None
     children = [child for child in node.children if child.is_open]
-    scale = uct_scale(terms.exploration, node.visit_count + node.pending_count)
+    scale = uct_scale(terms.exploration, _num_observed(node))
     default = _first_play_value(node)
     scores = [
         uct_score(
             default if child.search_value is None else child.search_value,
-            visit_count=child.visit_count + child.pending_count,
+            visit_count=_num_observed(child),
             scale=scale,
         )
         for child in children
@@ -117,6 +123,11 @@ def _first_play_value(node: Node[S]) -> float:
     First-play urgency (Gelly and Wang, 2006), with the parent's value as the urgency.
     """
     return 0.0 if node.search_value is None else node.search_value
+
+
+def _num_observed(node: Node[S]) -> int:
+    """Return N of UCT: told and pending trials, and one for the node's own evaluation."""
+    return node.visit_count + node.pending_count + (node.value is not None)
 
 
 def _argmax(scores: list[float], rng: numpy.random.Generator) -> int:

@@ -9,10 +9,11 @@ from typing import Generic
 
 import numpy
 
-from search.budget import Budget, StopReason, Usage
+from search.budget import NO_LIMIT, Budget, StopReason, Usage
 from search.checks import check_at_least
 from search.errors import UnknownTrialError
-from search.events import Abandoned, Asked, Event, Told
+from search.events import Abandoned, Asked, Event, Stopped, Told
+from search.stopping import NEVER, StopOptions, StopRecord
 from search.tree import Node, Proposal, S, Tree
 
 
@@ -26,6 +27,22 @@ class Trial(Generic[S]):
     """The node to continue; its path gives the states from the root."""
     num_proposals: int
     """Proposals wanted, at least 1; the most that may be told."""
+    arm: int = 0
+    """Which of several proposers is to propose, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a strategy stops, apart from its own end."""
+
+    budget: Budget = NO_LIMIT
+    """What may be spent."""
+    stop: StopOptions = NEVER
+    """Reasons to stop before."""
+
+
+NO_LIMITS = Limits()
+"""For a strategy that ends on its own."""
 
 
 class Strategy(ABC, Generic[S]):
@@ -35,11 +52,12 @@ class Strategy(ABC, Generic[S]):
     bit, and ``ask(limit=k)`` is the same as ``k`` times ``ask()``.
     """
 
-    def __init__(self, *, rng: numpy.random.Generator, root: S, budget: Budget, max_abandons: int) -> None:
+    def __init__(self, *, rng: numpy.random.Generator, root: S, limits: Limits, max_abandons: int) -> None:
         """Start at ``root``; ``rng`` belongs to the strategy from here on."""
         self._tree: Tree[S] = Tree(root)
         self._rng = rng
-        self._budget = budget
+        self._budget = limits.budget
+        self._stops = StopRecord(limits.stop)
         self._max_abandons = max_abandons
         self._pending: dict[int, Trial[S]] = {}
         self._num_abandons: dict[int, int] = {}
@@ -90,15 +108,14 @@ class Strategy(ABC, Generic[S]):
         check_at_least("limit", limit, 1)
         trials: list[Trial[S]] = []
         while len(trials) < limit and self._can_start():
-            node, num_proposals = self._next_place()
-            trial = Trial(self._num_asked, node, num_proposals)
-            self._tree.reserve(node, num_proposals)
+            trial = self._next_trial(self._num_asked)
+            self._tree.reserve(trial.node, trial.num_proposals)
             self._num_asked += 1
             self._pending[trial.trial_id] = trial
-            self._refresh(node)
+            self._refresh(trial.node)
             trials.append(trial)
             if self._sink is not None:
-                self._sink(Asked(trial.trial_id, node.node_id, num_proposals))
+                self._sink(Asked(trial.trial_id, trial.node.node_id, trial.num_proposals, trial.arm))
         return trials
 
     def tell(self, trial: Trial[S], proposals: Sequence[Proposal[S]], *, cost: int = 0) -> None:
@@ -115,7 +132,9 @@ class Strategy(ABC, Generic[S]):
         self._num_told += 1
         self._num_abandons.pop(trial.node.node_id, None)
         self._tree.visit(trial.node, trial.num_proposals)
-        self._receive(trial.node, proposals)
+        first_new_id, num_rollouts = len(self._tree), len(self._tree.rollouts)
+        places = self._receive(trial, proposals)
+        self._stops.observe(places, self._tree.rollouts[num_rollouts:], first_new_id=first_new_id)
         self._refresh(trial.node)
         self._update_stop_reason()
         if self._sink is not None:
@@ -130,10 +149,18 @@ class Strategy(ABC, Generic[S]):
         node_id = trial.node.node_id
         self._num_abandons[node_id] = self._num_abandons.get(node_id, 0) + 1
         self._tree.release(trial.node, trial.num_proposals)
+        self._lose(trial)
         self._refresh(trial.node)
         self._update_stop_reason()
         if self._sink is not None:
             self._sink(Abandoned(trial.trial_id, cost))
+
+    def stop(self, reason: StopReason) -> None:
+        """Ask no more, for a reason of the caller's; pending trials are still to be told or abandoned."""
+        if self._stop_reason is None:
+            self._stop_reason = reason
+            if self._sink is not None:
+                self._sink(Stopped(reason))
 
     def _settle(self, trial: Trial[S], cost: int) -> None:
         check_at_least("cost", cost, 0)
@@ -149,7 +176,7 @@ class Strategy(ABC, Generic[S]):
 
     def _update_stop_reason(self) -> None:
         if self._stop_reason is None:
-            self._stop_reason = self._goal() or self._budget.stop_reason(self.usage)
+            self._stop_reason = self._goal() or self._stops.reason() or self._budget.stop_reason(self.usage)
         if self._stop_reason is None and not self._pending and not self._is_open():
             self._stop_reason = StopReason.EXHAUSTED
 
@@ -162,16 +189,19 @@ class Strategy(ABC, Generic[S]):
         """Return whether a trial can be started now, the budget apart."""
 
     @abstractmethod
-    def _next_place(self) -> tuple[Node[S], int]:
-        """Return where the next trial goes and how many proposals it wants; called only when open."""
+    def _next_trial(self, trial_id: int) -> Trial[S]:
+        """Return the next ticket; called only when open."""
 
     @abstractmethod
-    def _receive(self, node: Node[S], proposals: Sequence[Proposal[S]]) -> None:
-        """Add ``proposals`` under ``node`` and back their values up."""
+    def _receive(self, trial: Trial[S], proposals: Sequence[Proposal[S]]) -> Sequence[Node[S]]:
+        """Add ``proposals``, back their values up, and return each one's node."""
 
-    @abstractmethod
+    def _lose(self, trial: Trial[S]) -> None:
+        """Take note that ``trial`` was abandoned, its reservation being undone."""
+
     def _goal(self) -> StopReason | None:
         """Return the strategy's own reason to stop, if it is reached."""
+        return None
 
     def _refresh(self, node: Node[S]) -> None:
         """Renew what is known of where trials can start, after a change at ``node``."""

@@ -27,6 +27,8 @@ class Proposal(Generic[S]):
     """Proposals with equal keys under one parent are one node; None equals nothing."""
     outcome: Hashable | None = None
     """Canonical answer of a finished path; None is no answer."""
+    rollouts: tuple[Proposal[S], ...] = ()
+    """Completions beyond this place, each the whole way to an end; kept when the proposal makes a node."""
 
     def __post_init__(self) -> None:
         """Check the ranges, and make plain floats of numpy ones, which are slow and do not serialise."""
@@ -38,6 +40,8 @@ class Proposal(Generic[S]):
             object.__setattr__(self, "prior", float(self.prior))
         check_hashable("key", self.key)
         check_hashable("outcome", self.outcome)
+        if any(rollout.rollouts for rollout in self.rollouts):
+            raise ValueError("rollouts must have no rollouts of their own")
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -47,7 +51,7 @@ class Node(Generic[S]):
     state: S
     """The caller's payload; never looked into."""
     node_id: int = 0
-    """Index in ``Tree.nodes``, by creation; the root is 0."""
+    """Index in ``Tree.nodes``, by creation; the root is 0. Ends of rollouts count down from -1."""
     parent: Node[S] | None = None
     """The node this one continues; None at the root."""
     depth: int = 0
@@ -73,7 +77,7 @@ class Node(Generic[S]):
     value_count: int = 0
     """Number of the observations in ``value_sum``."""
     search_value: float | None = None
-    """Q, mean or maximum of the observations by the backup rule; None while there is none."""
+    """Q, what the backup rule makes of the observations; None while there is none."""
     num_asked: int = 0
     """Proposals asked for here, pending ones included."""
     num_told: int = 0
@@ -83,14 +87,14 @@ class Node(Generic[S]):
     is_expandable: bool = False
     """Whether more proposals may be asked for here now."""
     is_open: bool = False
-    """Whether a trial can be started at this node or below it now. ``Mcts`` alone keeps this, ``is_expandable``
-    and ``num_open_children``: elsewhere they stay as they are here."""
+    """Whether a trial can be started at this node or below it now. ``Mcts`` and ``AbMcts`` alone keep this,
+    ``is_expandable`` and ``num_open_children``: elsewhere they stay as they are here."""
     num_open_children: int = 0
     """Children with ``is_open``."""
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether no trial can ever be started again at this node or below it; of ``Mcts`` trees only."""
+        """Whether no trial can ever be started again at this node or below it; where ``is_open`` is kept."""
         return not self.is_open and self.pending_count == 0
 
     def __repr__(self) -> str:
@@ -106,6 +110,7 @@ class Tree(Generic[S]):
         self.root: Node[S] = Node(root)
         self._nodes: list[Node[S]] = [self.root]
         self._finished: list[Node[S]] = []
+        self._rollouts: list[Node[S]] = []
         self._kept: Node[S] | None = None
 
     def __len__(self) -> int:
@@ -119,8 +124,16 @@ class Tree(Generic[S]):
 
     @property
     def finished(self) -> Sequence[Node[S]]:
-        """The terminal nodes in order of creation; a live view, not a copy."""
+        """The terminal nodes in order of creation, rollouts apart; a live view, not a copy."""
         return self._finished
+
+    @property
+    def rollouts(self) -> Sequence[Node[S]]:
+        """The ends of all rollouts in order of creation; a live view, not a copy.
+
+        Each has the node it set out from as its ``parent``, and is neither among its children nor among ``nodes``.
+        """
+        return self._rollouts
 
     @property
     def last(self) -> Node[S] | None:
@@ -159,6 +172,8 @@ class Tree(Generic[S]):
             child.is_expandable = child.is_open = True
             parent.num_open_children += 1
         self._append(parent, child)
+        for rollout in proposal.rollouts:
+            self._add_rollout(child, rollout)
         return child
 
     def _append(self, parent: Node[S], child: Node[S]) -> None:
@@ -169,6 +184,11 @@ class Tree(Generic[S]):
         self._nodes.append(child)
         if child.is_terminal:
             self._finished.append(child)
+
+    def _add_rollout(self, start: Node[S], rollout: Proposal[S]) -> None:
+        end = Node(rollout.state, -1 - len(self._rollouts), start, start.depth + 1, rollout.value, rollout.prior, True)
+        end.key, end.outcome = rollout.key, rollout.outcome
+        self._rollouts.append(end)
 
     def learn_value(self, node: Node[S], value: float) -> None:
         """Set the own value of a node that had none; it is not observed yet."""
@@ -218,6 +238,12 @@ class Tree(Generic[S]):
             highest = node.search_value
             if highest is None or value > highest:
                 node.search_value = value
+
+    def observe_as(self, node: Node[S], value: float, search_value: float) -> None:
+        """Add one observation to ``node``, whose Q becomes ``search_value``."""
+        node.value_sum += value
+        node.value_count += 1
+        node.search_value = search_value
 
     def set_expandable(self, node: Node[S], is_expandable: bool) -> None:
         """Say whether more proposals may be asked for at ``node`` now."""

@@ -6,36 +6,10 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy
 import pytest
 
-from search import (
-    NO_LIMIT,
-    BestOfN,
-    BestOfNOptions,
-    Budget,
-    Chain,
-    ChainOptions,
-    Mcts,
-    MctsOptions,
-    Node,
-    Proposal,
-    Strategy,
-    Tree,
-    Trial,
-)
-
-OPTIONS: dict[str, MctsOptions | BestOfNOptions | ChainOptions] = {
-    "mcts_puct": MctsOptions(num_proposals=3, max_proposals=3, max_depth=5),
-    "mcts_puct_widening": MctsOptions(num_proposals=2, max_proposals=7, max_depth=4),
-    "mcts_puct_max": MctsOptions(num_proposals=2, max_proposals=4, max_depth=5, backup="max"),
-    "mcts_uct": MctsOptions(selection="uct", exploration=0.7, num_proposals=2, max_proposals=5, max_depth=5),
-    "mcts_greedy_value": MctsOptions(selection="greedy_value", num_proposals=2, max_proposals=5, max_depth=6),
-    "mcts_threshold": MctsOptions(num_proposals=2, max_proposals=4, value_threshold=0.98, num_finished=30),
-    "best_of_n": BestOfNOptions(num_samples=20),
-    "chain": ChainOptions(max_rounds=9, value_threshold=0.99),
-    "chain_gated": ChainOptions(max_rounds=9, is_gated=True),
-}
+from search import NEVER, NO_LIMIT, Budget, Limits, Proposal, StopOptions, Strategy, Tree, Trial
+from tests.search.worlds import STOPS, STRATEGIES, snapshot, start
 
 
 def think(trial: Trial[int]) -> list[Proposal[int]]:
@@ -53,25 +27,36 @@ def think(trial: Trial[int]) -> list[Proposal[int]]:
                 is_terminal,
                 None if noise.random() < 0.3 else noise.randrange(6),
                 noise.randrange(3) if is_terminal else None,
+                () if is_terminal or noise.random() < 0.7 else (ending(noise), ending(noise)),
             )
         )
     return proposals[: len(proposals) - (trial.node.state % 7 == 0)]
+
+
+def ending(noise: random.Random) -> Proposal[int]:
+    """Return the end of a rollout."""
+    return Proposal(noise.randrange(10**6), noise.random(), is_terminal=True, outcome=noise.randrange(3))
 
 
 @dataclass(frozen=True)
 class World:
     """What the tests share."""
 
-    names: Sequence[str] = tuple(OPTIONS)
+    names: Sequence[str] = tuple(STRATEGIES)
 
-    def strategy(self, name: str, *, seed: int = 0, budget: Budget = NO_LIMIT, max_abandons: int = 3) -> Strategy[int]:
-        """Return a fresh strategy by its name in ``OPTIONS``."""
-        options, rng = replace(OPTIONS[name], max_abandons=max_abandons), numpy.random.default_rng(seed)
-        if isinstance(options, MctsOptions):
-            return Mcts(options, rng=rng, root=1, budget=budget)
-        if isinstance(options, ChainOptions):
-            return Chain(options, rng=rng, root=1, budget=budget)
-        return BestOfN(options, rng=rng, root=1, budget=budget)
+    def strategy(
+        self,
+        name: str,
+        *,
+        seed: int = 0,
+        budget: Budget = NO_LIMIT,
+        stop: StopOptions | None = None,
+        max_abandons: int = 3,
+    ) -> Strategy[int]:
+        """Return a fresh strategy by its name in ``STRATEGIES``, with its own reasons to stop unless told others."""
+        options = replace(STRATEGIES[name], max_abandons=max_abandons)
+        stop = STOPS.get(name, NEVER) if stop is None else stop
+        return start(options, seed=seed, limits=Limits(budget, stop))
 
     def think(self, trial: Trial[int]) -> list[Proposal[int]]:
         """Return what the little world proposes."""
@@ -99,15 +84,8 @@ class World:
                 after_each(strategy)
 
     def snapshot(self, tree: Tree[int]) -> list[dict[str, object]]:
-        """Return every field of every node, relatives by their node id."""
-        return [_node_fields(node) for node in tree.nodes]
-
-
-def _node_fields(node: Node[int]) -> dict[str, object]:
-    fields: dict[str, object] = {name: getattr(node, name) for name in Node.__slots__}
-    fields["parent"] = None if node.parent is None else node.parent.node_id
-    fields["children"] = [child.node_id for child in node.children]
-    return fields
+        """Return every field of every node, ends of rollouts included, relatives by their node id."""
+        return snapshot(tree)
 
 
 @pytest.fixture
@@ -116,7 +94,7 @@ def world() -> World:
     return World()
 
 
-@pytest.fixture(params=sorted(OPTIONS))
+@pytest.fixture(params=sorted(STRATEGIES))
 def strategy_name(request: pytest.FixtureRequest) -> str:
-    """Each strategy of ``OPTIONS`` in turn."""
+    """Each strategy of ``STRATEGIES`` in turn."""
     return str(request.param)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy
 import pytest
 
-from search import BestOfN, BestOfNOptions, Budget, Proposal, StopReason, decide
+from search import BestOfN, BestOfNOptions, Budget, Limits, Proposal, StopReason, decide
 
 
 def best_of(num_samples: int, **options: int) -> BestOfN[int]:
@@ -58,7 +58,7 @@ def test_unfinished_solutions_stay_in_the_tree_unfinished() -> None:
 
 def test_the_budget_may_end_it_early() -> None:
     search: BestOfN[int] = BestOfN(
-        BestOfNOptions(9), rng=numpy.random.default_rng(0), root=0, budget=Budget(max_cost=10)
+        BestOfNOptions(9), rng=numpy.random.default_rng(0), root=0, limits=Limits(Budget(max_cost=10))
     )
     search.tell(search.ask()[0], [Proposal(1)], cost=10)
     assert search.stop_reason is StopReason.COST

@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy
 import pytest
 
-from search import Chain, ChainOptions, Proposal, StopReason, decide
+from search import NEVER, Chain, ChainOptions, Limits, Proposal, StopOptions, StopReason, decide
 
 
-def chain(**options: object) -> Chain[int]:
-    return Chain(ChainOptions(**options), rng=numpy.random.default_rng(0), root=0)  # type: ignore[arg-type]
+def chain(*, stop: StopOptions = NEVER, **options: object) -> Chain[int]:
+    limits = Limits(stop=stop)
+    return Chain(ChainOptions(**options), rng=numpy.random.default_rng(0), root=0, limits=limits)  # type: ignore[arg-type]
 
 
 def run(search: Chain[int], *values: float | None) -> None:
@@ -23,7 +24,7 @@ def last_outcome(search: Chain[int]) -> object:
     return None if decision is None else decision.node.outcome
 
 
-@pytest.mark.parametrize(("name", "value"), [("max_rounds", -1), ("value_threshold", 2.0), ("max_abandons", 0)])
+@pytest.mark.parametrize(("name", "value"), [("max_rounds", -1), ("max_abandons", 0)])
 def test_an_option_out_of_range_names_itself(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} must"):
         ChainOptions(**{name: value})  # type: ignore[arg-type]
@@ -43,9 +44,9 @@ def test_no_rounds_is_one_solution() -> None:
     assert (len(search.tree), search.stop_reason) == (2, StopReason.ROUNDS)
 
 
-def test_it_stops_only_above_the_threshold() -> None:
-    search = chain(max_rounds=5, value_threshold=0.5)
-    run(search, 0.5, None, 0.51, 1.0)
+def test_it_stops_at_the_threshold() -> None:
+    search = chain(max_rounds=5, stop=StopOptions(value_threshold=0.5))
+    run(search, 0.49, None, 0.5, 1.0)
     assert (search.current.state, search.stop_reason) == (3, StopReason.VALUE_THRESHOLD)
 
 

@@ -21,7 +21,7 @@ def chosen(tree: Tree[int], rule: Any, **options: Any) -> tuple[int, object]:
     return decision.node.state, pytest.approx(decision.support)
 
 
-RULES = ["best_value", "most_visits", "majority", "weighted_majority", "last"]
+RULES = ["best_value", "most_visits", "majority", "weighted_majority", "last", "gated"]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -98,16 +98,6 @@ def test_last_is_the_kept_path_or_the_newest_with_an_answer() -> None:
     assert chosen(tree, "last")[0] == 1
 
 
-def test_path_values_join_the_values_below_the_root() -> None:
-    tree = Tree(0)
-    first = tree.add_child(tree.root, Proposal(1, 0.5))
-    leaf = tree.add_child(first, Proposal(2, 0.8, is_terminal=True))
-    assert path_value(tree, leaf, "last") == 0.8
-    assert path_value(tree, leaf, "min") == 0.5
-    assert path_value(tree, leaf, "mean") == pytest.approx(0.65)
-    assert path_value(tree, leaf, "product") == pytest.approx(0.4)
-
-
 @pytest.mark.parametrize("unknown", [0, 1, 2])
 def test_one_unknown_value_leaves_the_joined_value_unknown(unknown: int) -> None:
     tree = Tree(0)
@@ -142,6 +132,56 @@ def test_the_aggregation_changes_the_decision() -> None:
     assert chosen(tree, "best_value")[0] == 1
     for aggregation in ("min", "mean", "product"):
         assert chosen(tree, "best_value", aggregation=aggregation)[0] == 2
+
+
+def chain_of(*values: float | None) -> Tree[int]:
+    """Return a chain of finished solutions, each a rewrite of the one before it."""
+    tree = Tree(0)
+    node = tree.root
+    for state, value in enumerate(values, start=1):
+        node = tree.add_child(node, Proposal(state, value, is_terminal=True, outcome=state))
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("values", "state"),
+    [
+        ((0.5, 0.6, 0.7), 3),
+        ((0.5, 0.4, 0.45), 1),
+        ((0.5, 0.6, 0.55), 2),
+        ((0.5, 0.5, None), 1),
+        ((None, 0.0, None), 2),
+        ((None, None), 1),
+    ],
+)
+def test_gated_takes_a_rewrite_only_for_a_higher_value(values: tuple[float | None, ...], state: int) -> None:
+    assert chosen(chain_of(*values), "gated")[0] == state
+
+
+def test_gated_prefers_the_shorter_of_equal_paths_however_many_agree_with_the_longer() -> None:
+    tree = chain_of(0.5, 0.2)
+    for _ in range(2):
+        tree.add_child(tree.nodes[2], Proposal(3, 0.5, is_terminal=True, outcome="other"))
+    assert chosen(tree, "gated")[0] == 1
+    assert chosen(tree, "best_value")[0] == 3
+
+
+def test_rollouts_take_part_in_every_decision() -> None:
+    tree = Tree(0)
+    ends = tuple(Proposal(state, value, is_terminal=True, outcome="a") for state, value in ((2, 0.9), (3, None)))
+    step = tree.add_child(tree.root, Proposal(1, 0.5, rollouts=ends))
+    tree.add_child(step, Proposal(4, 0.3, is_terminal=True, outcome="b"))
+    for rule in ("best_value", "majority", "weighted_majority", "gated"):
+        assert chosen(tree, rule)[0] == 2
+    assert chosen(tree, "majority") == (2, 2 / 3)
+    assert chosen(tree, "last") == (4, 1 / 3)
+
+
+def test_without_a_finished_path_of_its_own_the_newest_rollout_is_last() -> None:
+    tree = Tree(0)
+    ends = tuple(Proposal(state, is_terminal=True, outcome=state) for state in (2, 3))
+    tree.add_child(tree.root, Proposal(1, rollouts=ends))
+    assert chosen(tree, "last")[0] == 3
 
 
 def test_unknown_rules_are_refused_by_name() -> None:

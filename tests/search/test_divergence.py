@@ -74,13 +74,48 @@ def test_a_gated_chains_rejected_rewrite_parts_from_the_accepted_one() -> None:
     assert (pair.ancestor.state, pair.accepted.state, pair.rejected.state) == ("first", "better", "worse")
 
 
-def test_grafted_rollouts_count_like_any_finished_path(tree: Tree[str]) -> None:
-    end(tree, tree.nodes[3], "rollout", None, False)
-    inside = [pair for pair in reference_pairs(tree, is_right) if pair.rejected_leaf.state == "rollout"]
-    assert inside == []  # it continues the reference itself
-    end(tree, tree.nodes[2], "rollout", None, False)
-    pairs = [pair for pair in reference_pairs(tree, is_right) if pair.rejected_leaf.state == "rollout"]
-    assert [pair.ancestor.state for pair in pairs] == ["root"]
+def rolled_out(tree: Tree[str], state: str, **ends: bool | None) -> Node[str]:
+    """Return a first step from which rollouts with these verdicts set out."""
+    rollouts = tuple(Proposal(name, is_terminal=True, outcome=verdict) for name, verdict in ends.items())
+    return tree.add_child(tree.root, Proposal(state, 0.5, rollouts=rollouts))
+
+
+def test_rollouts_part_from_each_other_at_the_node_they_set_out_from() -> None:
+    tree = Tree("root")
+    start = rolled_out(tree, "start", right=True, wrong=False, unknown=None)
+    (pair,) = reference_pairs(tree, is_right)
+    assert (pair.ancestor, pair.depth) == (start, 1)
+    assert (pair.accepted.state, pair.rejected.state) == ("right", "wrong")
+    assert (pair.accepted_leaf, pair.rejected_leaf) == (pair.accepted, pair.rejected)
+    assert pair.value_margin is None
+    assert branch_pairs(tree, is_right, max_pairs=9) == [pair]
+
+
+def test_rollouts_part_from_the_tree_at_the_node_they_set_out_from(tree: Tree[str]) -> None:
+    start = tree.add_child(tree.nodes[1], Proposal("start", 0.5, rollouts=(Proposal("wrong", outcome=False),)))
+    (pair,) = (pair for pair in reference_pairs(tree, is_right) if pair.rejected_leaf.state == "wrong")
+    assert (pair.ancestor.state, pair.accepted.state, pair.rejected) == ("a", "a right", start)
+    pairs = branch_pairs(tree, is_right, max_pairs=9)
+    assert ("a", "a right", "start") in [
+        (pair.ancestor.state, pair.accepted.state, pair.rejected.state) for pair in pairs
+    ]
+
+
+def test_a_rollout_and_a_child_of_the_same_node_part_there() -> None:
+    tree = Tree("root")
+    start = rolled_out(tree, "start", right=True)
+    end(tree, start, "wrong", 0.9, False)
+    for (pair,) in (reference_pairs(tree, is_right), branch_pairs(tree, is_right, max_pairs=9)):
+        assert (pair.ancestor, pair.accepted.state, pair.rejected.state) == (start, "right", "wrong")
+
+
+def test_rollouts_of_different_branches_part_above_both() -> None:
+    tree = Tree("root")
+    good, bad = rolled_out(tree, "good", right=True), rolled_out(tree, "bad", wrong=False)
+    for (pair,) in (reference_pairs(tree, is_right), branch_pairs(tree, is_right, max_pairs=9)):
+        assert (pair.ancestor, pair.accepted, pair.rejected) == (tree.root, good, bad)
+        assert (pair.accepted_leaf.state, pair.rejected_leaf.state) == ("right", "wrong")
+        assert pair.value_margin == 0.0
 
 
 def test_branch_pairs_are_every_two_branches_once_the_widest_margin_first(tree: Tree[str]) -> None:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 import numpy
 import pytest
 
-from search import Budget, Mcts, MctsOptions, Proposal, StopReason, Trial
+from search import NO_LIMITS, Budget, Limits, Mcts, MctsOptions, Proposal, StopOptions, StopReason, Trial
 
 
-def mcts(*, budget: Budget | None = None, seed: int = 0, **options: object) -> Mcts[int]:
+def mcts(*, limits: Limits | None = None, seed: int = 0, **options: object) -> Mcts[int]:
     return Mcts(
         MctsOptions(**options),  # type: ignore[arg-type]
         rng=numpy.random.default_rng(seed),
         root=0,
-        budget=budget or Budget(max_simulations=100),
+        limits=limits or Limits(Budget(max_simulations=100)),
     )
 
 
@@ -36,8 +36,9 @@ def ends(*values: float | None) -> list[Proposal[int]]:
         ("num_proposals", 0),
         ("max_proposals", 3),
         ("max_depth", 0),
-        ("value_threshold", 1.5),
-        ("num_finished", 0),
+        ("max_pending", 0),
+        ("min_prior_left", 1.1),
+        ("backup_rate", -0.1),
         ("max_abandons", 0),
     ],
 )
@@ -88,11 +89,19 @@ def test_trials_in_flight_spread_over_the_children() -> None:
 
 
 def test_a_node_receives_no_more_than_max_proposals() -> None:
-    search = mcts(num_proposals=4, max_proposals=10)
+    search = mcts(num_proposals=4, max_proposals=10, max_pending=9)
     trials = search.ask(9)
     assert [trial.num_proposals for trial in trials] == [4, 4, 2]
     assert search.ask(1) == []
     assert not search.is_done
+
+
+def test_no_more_than_max_pending_trials_ask_at_one_node_at_once() -> None:
+    search = mcts(num_proposals=2, max_proposals=8, max_pending=3)
+    trials = search.ask(9)
+    assert [trial.node.node_id for trial in trials] == [0, 0, 0]
+    search.abandon(trials[1])
+    assert [trial.node.node_id for trial in search.ask(9)] == [0]
 
 
 def test_a_blocked_search_goes_on_once_a_trial_is_told() -> None:
@@ -104,7 +113,7 @@ def test_a_blocked_search_goes_on_once_a_trial_is_told() -> None:
 
 
 def test_missing_proposals_use_up_the_node_so_that_the_search_ends() -> None:
-    search = mcts(budget=Budget())
+    search = mcts(limits=NO_LIMITS)
     search.tell(search.ask()[0], [])
     assert search.is_done
     assert search.stop_reason is StopReason.EXHAUSTED
@@ -122,7 +131,7 @@ def test_finished_paths_are_not_continued() -> None:
 
 
 def test_paths_end_at_max_depth_unfinished() -> None:
-    search = mcts(max_depth=2, num_proposals=2, max_proposals=2, budget=Budget())
+    search = mcts(max_depth=2, num_proposals=2, max_proposals=2, limits=NO_LIMITS)
     while not search.is_done:
         search.tell(search.ask()[0], steps(0.5, 0.5))
     assert search.usage.num_simulations == 3
@@ -132,7 +141,7 @@ def test_paths_end_at_max_depth_unfinished() -> None:
 
 @pytest.mark.parametrize("selection", ["puct", "uct", "greedy_value"])
 def test_a_tree_of_dead_ends_is_exhausted_after_every_proposal_was_told(selection: str) -> None:
-    search = mcts(selection=selection, num_proposals=2, max_proposals=6, budget=Budget())
+    search = mcts(selection=selection, num_proposals=2, max_proposals=6, limits=NO_LIMITS)
     while not search.is_done:
         for trial in search.ask(2):
             search.tell(trial, ends(0.3, 0.6))
@@ -168,27 +177,11 @@ def test_puct_widens_a_node_that_has_children() -> None:
 
 
 def test_merged_proposals_count_towards_max_proposals() -> None:
-    search = mcts(num_proposals=2, max_proposals=4, budget=Budget(), max_depth=1)
+    search = mcts(num_proposals=2, max_proposals=4, limits=NO_LIMITS, max_depth=1)
     for _ in range(2):
         search.tell(search.ask()[0], [Proposal(1, 0.5, key="same"), Proposal(2, 0.5, key="same")])
     assert (len(search.tree), search.tree.root.num_told) == (2, 4)
     assert search.stop_reason is StopReason.EXHAUSTED
-
-
-def test_the_search_stops_at_a_finished_value_that_reaches_the_threshold() -> None:
-    search = mcts(value_threshold=0.9, num_proposals=2, max_proposals=4)
-    search.tell(search.ask()[0], [*steps(0.95), *ends(0.89)])
-    assert search.stop_reason is None
-    search.tell(search.ask()[0], ends(0.9))
-    assert search.stop_reason is StopReason.VALUE_THRESHOLD
-
-
-def test_the_search_stops_at_enough_finished_paths() -> None:
-    search = mcts(num_finished=2, num_proposals=1, max_proposals=4)
-    search.tell(search.ask()[0], ends(None))
-    assert search.stop_reason is None
-    search.tell(search.ask()[0], ends(None))
-    assert search.stop_reason is StopReason.NUM_FINISHED
 
 
 def test_a_failing_node_is_given_up_and_the_others_go_on() -> None:
@@ -203,7 +196,7 @@ def test_a_failing_node_is_given_up_and_the_others_go_on() -> None:
 
 
 def test_a_told_trial_forgives_the_abandoned_ones_before_it() -> None:
-    search = mcts(num_proposals=1, max_proposals=9, max_abandons=2, max_depth=1)
+    search = mcts(num_proposals=1, max_proposals=9, max_pending=2, max_abandons=2, max_depth=1)
     for _ in range(4):
         failed, told = search.ask(2)
         search.abandon(failed)
@@ -213,7 +206,7 @@ def test_a_told_trial_forgives_the_abandoned_ones_before_it() -> None:
 
 @pytest.mark.parametrize("settle", [Mcts.abandon, lambda search, trial: search.tell(trial, ends(1.0))])
 def test_a_stopped_search_is_done_once_nothing_is_pending(settle: Callable[[Mcts[int], Trial[int]], None]) -> None:
-    search = mcts(value_threshold=0.5, num_proposals=1, max_proposals=4)
+    search = mcts(limits=Limits(stop=StopOptions(value_threshold=0.5)), num_proposals=1, max_proposals=4, max_pending=2)
     first, second = search.ask(2)
     search.tell(first, ends(0.6))
     assert search.stop_reason is StopReason.VALUE_THRESHOLD
@@ -224,7 +217,7 @@ def test_a_stopped_search_is_done_once_nothing_is_pending(settle: Callable[[Mcts
 
 
 def test_a_node_whose_children_hold_nearly_all_probability_receives_no_more() -> None:
-    search = mcts(num_proposals=1, max_proposals=4, min_prior_left=0.1, budget=Budget(max_simulations=9))
+    search = mcts(num_proposals=1, max_proposals=4, min_prior_left=0.1, limits=Limits(Budget(max_simulations=9)))
     search.tell(search.ask()[0], [Proposal(1, 0.1, 0.95)])
     assert not search.tree.root.is_expandable
     (trial,) = search.ask()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 import pytest
 
-from search import Budget, Mcts, MctsOptions, Node, Proposal, Strategy, Told
+from search import Budget, Limits, Mcts, MctsOptions, Node, Proposal, Strategy, Told
 
 SEEDS = range(12)
 
@@ -24,7 +24,8 @@ def random_options(seed: int, selection: str) -> MctsOptions:
         num_proposals=num_proposals,
         max_proposals=num_proposals + int(rng.integers(0, 6)),
         max_depth=int(rng.integers(2, 8)),
-        backup="max" if rng.random() < 0.5 else "mean",
+        max_pending=int(rng.integers(1, 4)),
+        backup=str(rng.choice(["mean", "max", "halfway", "decayed"])),  # type: ignore[arg-type]
     )
 
 
@@ -61,7 +62,7 @@ def subtree_values(node: Node[int]) -> list[float]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_counts_and_flags_hold_after_every_call(world: Any, seed: int, selection: str) -> None:
     options = random_options(seed, selection)
-    search = Mcts(options, rng=numpy.random.default_rng(seed), root=1, budget=Budget(max_simulations=40))
+    search = Mcts(options, rng=numpy.random.default_rng(seed), root=1, limits=Limits(Budget(max_simulations=40)))
 
     def check(strategy: Strategy[int]) -> None:
         check_counts(strategy)
@@ -75,7 +76,7 @@ def test_counts_and_flags_hold_after_every_call(world: Any, seed: int, selection
 @pytest.mark.parametrize("seed", SEEDS)
 def test_max_backup_is_the_highest_value_below(world: Any, seed: int) -> None:
     options = MctsOptions(num_proposals=2, max_proposals=5, max_depth=6, backup="max")
-    search = Mcts(options, rng=numpy.random.default_rng(seed), root=1, budget=Budget(max_simulations=60))
+    search = Mcts(options, rng=numpy.random.default_rng(seed), root=1, limits=Limits(Budget(max_simulations=60)))
     world.drive(search, seed=seed, abandon_share=0.1)
     for node in search.tree.nodes:
         assert node.search_value == max(subtree_values(node), default=None)
@@ -87,7 +88,7 @@ def test_mean_backup_is_the_mean_of_what_went_through_the_node(world: Any, seed:
         MctsOptions(num_proposals=2, max_proposals=5, max_depth=6),
         rng=numpy.random.default_rng(seed),
         root=1,
-        budget=Budget(max_simulations=60),
+        limits=Limits(Budget(max_simulations=60)),
     )
     observed: dict[int, list[float]] = {}
     asked: dict[int, Node[int]] = {}

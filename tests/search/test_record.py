@@ -13,6 +13,8 @@ from search import (
     Event,
     Proposal,
     ReplayError,
+    Stopped,
+    StopReason,
     Told,
     event_from_dict,
     event_to_dict,
@@ -73,6 +75,8 @@ def test_events_survive_json(world: Any, strategy_name: str) -> None:
 
 def test_the_log_is_compact() -> None:
     assert event_to_dict(Asked(3, 7, 2), str) == {"event": "asked", "trial": 3, "node": 7, "num": 2}
+    assert event_to_dict(Asked(3, 7, 2, arm=1), str) == {"event": "asked", "trial": 3, "node": 7, "num": 2, "arm": 1}
+    assert event_to_dict(Stopped(StopReason.RUN_TOKENS), str) == {"event": "stopped", "reason": "run_tokens"}
     assert event_to_dict(Abandoned(3), str) == {"event": "abandoned", "trial": 3}
     told = Told(3, (Proposal(1, 0.0), Proposal(2, prior=0.5, is_terminal=True, key="k", outcome=("x", 1))), 5)
     assert event_to_dict(told, str) == {
@@ -84,6 +88,33 @@ def test_the_log_is_compact() -> None:
         ],
         "cost": 5,
     }
+
+
+def test_rollouts_are_written_with_their_proposal() -> None:
+    ends = Proposal(2, 0.5, is_terminal=True, outcome="a"), Proposal(3)
+    event = Told(0, (Proposal(1, rollouts=ends),))
+    data = event_to_dict(event, lambda state: state)
+    assert data["proposals"] == [
+        {"state": 1, "rollouts": [{"state": 2, "is_terminal": True, "value": 0.5, "outcome": "a"}, {"state": 3}]}
+    ]
+    assert event_from_dict(json.loads(json.dumps(data)), decode) == event
+
+
+def test_a_search_that_was_stopped_is_replayed_stopped(world: Any, strategy_name: str) -> None:
+    events: list[Event[int]] = []
+    strategy = world.strategy(strategy_name, budget=BUDGET)
+    strategy.record_to(events.append)
+    first, *others = strategy.ask(3)
+    strategy.tell(first, world.think(first))
+    strategy.stop(StopReason.SECONDS)
+    strategy.stop(StopReason.RUN_SECONDS)
+    assert [event for event in events if isinstance(event, Stopped)] == [Stopped(StopReason.SECONDS)]
+    again = world.strategy(strategy_name, budget=BUDGET)
+    replay(again, events)
+    assert again.stop_reason is StopReason.SECONDS
+    assert again.ask(5) == []
+    assert [trial.trial_id for trial in again.pending] == [trial.trial_id for trial in others]
+    assert again.is_done is (not others)
 
 
 def test_tuples_in_keys_survive_the_lists_of_json() -> None:
@@ -104,7 +135,11 @@ def test_tuples_in_keys_survive_the_lists_of_json() -> None:
         {"event": "told", "trial": 0, "proposals": [{"state": 1, "value": 2.0}]},
         {"event": "told", "trial": 0, "proposals": [{"state": 1, "value": "0.5"}]},
         {"event": "told", "trial": 0, "proposals": [{"state": 1, "key": {}}]},
+        {"event": "told", "trial": 0, "proposals": [{"state": 1, "rollouts": {}}]},
+        {"event": "told", "trial": 0, "proposals": [{"state": 1, "rollouts": [{"state": 2, "rollouts": [{}]}]}]},
         {"event": "abandoned", "trial": 0, "cost": 0.5},
+        {"event": "stopped"},
+        {"event": "stopped", "reason": "boredom"},
     ],
 )
 def test_what_is_no_event_is_refused(data: dict[str, object]) -> None:

@@ -4,7 +4,7 @@ import numpy
 import pytest
 
 from search import Node, Proposal, Tree
-from search.selection import SelectionTerms, choose_greedy_value, choose_puct, choose_uct
+from search.selection import SelectionTerms, choose_greedy_value, choose_puct, choose_uct, renew_open
 
 TERMS = SelectionTerms(exploration=1.25, max_proposals=4)
 
@@ -101,9 +101,27 @@ def test_uct_expands_fully_before_it_descends() -> None:
     assert choose_uct(root, TERMS, rng()) is None
 
 
-def test_uct_visits_every_child_once_the_best_first() -> None:
-    root = grown(Proposal(1, 0.9), Proposal(2, 0.1), Proposal(3, 0.2), visits=(1, 0, 0))
+def test_uct_goes_first_to_a_child_that_nothing_is_known_of() -> None:
+    root = grown(Proposal(1, 1.0), Proposal(2, None), Proposal(3, 0.9), visits=(9, 0, 0))
+    assert choose_uct(root, TERMS, rng()).state == 2  # type: ignore[union-attr]
+
+
+def test_uct_counts_a_nodes_own_evaluation_as_its_first_visit() -> None:
+    # N_parent = 1 + 2 + 1 = 4 told, of unknown value itself; c = 1.25, scale = 1.25 * sqrt(ln 4) = 1.4718
+    # N = 3: 0.9 + 1.4718 / sqrt(3) = 1.7497; N = 2: 0.75 + 1.4718 / sqrt(2) = 1.7907; N = 1: 0.1 + 1.4718 = 1.5718
+    root = grown(Proposal(1, 0.9), Proposal(2, 0.75), Proposal(3, 0.1), visits=(2, 1, 0))
+    assert choose_uct(root, TERMS, rng()).state == 2  # type: ignore[union-attr]
+    # N_parent = 5, scale = 1.5858: 0.9 + 1.5858 / sqrt(3) = 1.8156; 0.75 + 1.5858 / sqrt(2) = 1.8713. Visited once and
+    # never evaluated, the third has N = 1 and the value of its parent: 0.5 + 1.5858 = 2.0858; with N = 2 it had 1.6213.
+    root = grown(Proposal(1, 0.9), Proposal(2, 0.75), Proposal(3, None), visits=(2, 1, 1))
+    root.search_value = 0.5
     assert choose_uct(root, TERMS, rng()).state == 3  # type: ignore[union-attr]
+
+
+def test_uct_counts_a_pending_trial_as_a_visit() -> None:
+    # N_parent = 1 + 1 = 2, scale = 1.25 * sqrt(ln 2) = 1.0407; 0.6 + 1.0407 / sqrt(2) = 1.3359 against 0.5 + 1.0407
+    root = grown(Proposal(1, 0.6), Proposal(2, 0.5), pending=(1, 0))
+    assert choose_uct(root, TERMS, rng()).state == 2  # type: ignore[union-attr]
 
 
 def test_greedy_value_takes_the_highest_value_whatever_the_visits() -> None:
@@ -118,10 +136,32 @@ def test_closed_children_are_skipped(choose) -> None:  # type: ignore[no-untyped
     assert choose(root, TERMS, rng()).state == 2
 
 
-def test_ties_are_broken_evenly_by_the_seed() -> None:
-    root = grown(*(Proposal(state, 0.5) for state in range(3)))
-    generator = rng(7)
-    chosen = [choose_greedy_value(root, TERMS, generator).state for _ in range(600)]  # type: ignore[union-attr]
-    again = rng(7)
-    assert chosen == [choose_greedy_value(root, TERMS, again).state for _ in range(600)]  # type: ignore[union-attr]
+def test_greedy_value_waits_for_a_pending_trial_and_the_other_rules_do_not() -> None:
+    for rule, is_open in (("greedy_value", False), ("puct", True), ("uct", True), (None, True)):
+        tree = Tree(0)
+        child = tree.add_child(tree.root, Proposal(1, 0.5), is_expandable=True)
+        tree.set_expandable(tree.root, True)
+        tree.reserve(child, 1)
+        tree.set_expandable(child, False)
+        renew_open(tree, child, rule)  # type: ignore[arg-type]
+        assert (child.is_open, tree.root.is_open) == (False, is_open)
+
+
+def test_a_node_with_an_open_child_is_open() -> None:
+    tree = Tree(0)
+    child = tree.add_child(tree.root, Proposal(1, 0.5), is_expandable=True)
+    renew_open(tree, tree.root, "greedy_value")
+    assert tree.root.is_open
+    tree.set_expandable(child, False)
+    renew_open(tree, child, "greedy_value")
+    assert not tree.root.is_open
+    assert tree.root.num_open_children == 0
+
+
+@pytest.mark.parametrize("choose", [choose_puct, choose_uct, choose_greedy_value])
+def test_ties_are_broken_evenly_by_the_seed(choose) -> None:  # type: ignore[no-untyped-def]
+    root = grown(*(Proposal(state, 0.5, 0.3) for state in range(3)))
+    generator, again = rng(7), rng(7)
+    chosen = [choose(root, TERMS, generator).state for _ in range(600)]
+    assert chosen == [choose(root, TERMS, again).state for _ in range(600)]
     assert all(150 < chosen.count(state) < 250 for state in range(3))

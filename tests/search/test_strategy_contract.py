@@ -87,8 +87,8 @@ def test_an_ever_failing_search_ends(world: Any, strategy_name: str) -> None:
     assert len(strategy.tree) == 1
 
 
-def test_empty_tells_are_simulations_and_end(world: Any, strategy_name: str) -> None:
-    strategy = world.strategy(strategy_name)
+def test_empty_tells_are_simulations_and_add_nothing(world: Any, strategy_name: str) -> None:
+    strategy = world.strategy(strategy_name, budget=BUDGET)
     while not strategy.is_done:
         for trial in strategy.ask(3):
             strategy.tell(trial, [])

@@ -1,0 +1,132 @@
+"""Beam: all places of a depth are continued at once, and the best of what comes of them go on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic
+
+import numpy
+
+from search.backup import back_up
+from search.checks import check_at_least, check_choice
+from search.decision import AGGREGATIONS, Aggregation, path_value
+from search.expansion import Growth, expand
+from search.strategy import NO_LIMITS, Limits, Strategy, Trial
+from search.tree import Node, Proposal, S, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class BeamOptions:
+    """Options of ``Beam``."""
+
+    width: int = 4
+    """Unfinished paths that go on from one depth to the next."""
+    branching: int = 4
+    """Proposals asked for at each of them; at the root, ``width`` times as many."""
+    aggregation: Aggregation = "last"
+    """How the values along a path make the value it competes by."""
+    max_depth: int | None = None
+    """Steps from the root at which a path is not continued; None is no limit."""
+    max_abandons: int = 3
+    """Abandons in a row after which a node is not asked again."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_at_least("width", self.width, 1)
+        check_at_least("branching", self.branching, 1)
+        check_choice("aggregation", self.aggregation, AGGREGATIONS)
+        check_at_least("max_abandons", self.max_abandons, 1)
+        if self.max_depth is not None:
+            check_at_least("max_depth", self.max_depth, 1)
+
+
+@dataclass(eq=False, slots=True)
+class _Round(Generic[S]):
+    """What one beam has of its present depth."""
+
+    num_open: int
+    """Trials not yet told and not given up."""
+    found: dict[int, Node[S]] = field(default_factory=dict)
+    """The places told so far, by ``node_id``; a place two trials came to is one."""
+
+
+class Beam(Strategy[S]):
+    """Step-level beam search (search-and-learn's, Beeching et al., 2024), ``num_beams`` of them side by side.
+
+    A depth is done when each of its trials is told or given up; then the ``width`` unfinished places with the highest
+    path values go on, and finished ones stay as they are. Equal values go by prior, highest first, then by the keys
+    along the path. Beams do not wait for one another.
+    """
+
+    def __init__(
+        self,
+        options: BeamOptions,
+        *,
+        rng: numpy.random.Generator,
+        root: S,
+        limits: Limits = NO_LIMITS,
+        num_beams: int = 1,
+    ) -> None:
+        """Start ``num_beams`` beams at ``root``."""
+        super().__init__(rng=rng, root=root, limits=limits, max_abandons=options.max_abandons)
+        self._options = options
+        self._growth = Growth(options.max_depth, is_refining=False, backup="mean")
+        self._ready: deque[tuple[_Round[S], Node[S]]] = deque()
+        self._round_of: dict[int, _Round[S]] = {}
+        for _ in range(num_beams):
+            self._begin([self._tree.root] * options.width)
+
+    def _begin(self, places: Sequence[Node[S]]) -> None:
+        beam: _Round[S] = _Round(len(places))
+        self._ready.extend((beam, place) for place in places)
+
+    def _is_open(self) -> bool:
+        return bool(self._ready)
+
+    def _next_trial(self, trial_id: int) -> Trial[S]:
+        beam, node = self._ready.popleft()
+        self._round_of[trial_id] = beam
+        return Trial(trial_id, node, self._options.branching)
+
+    def _receive(self, trial: Trial[S], proposals: Sequence[Proposal[S]]) -> list[Node[S]]:
+        places = expand(self._tree, trial.node, proposals, growth=self._growth)
+        for place in places:
+            back_up(self._tree, trial.node, place.value, "mean")
+        beam = self._round_of.pop(trial.trial_id)
+        beam.found.update((place.node_id, place) for place in places)
+        self._end_trial(beam)
+        return places
+
+    def _lose(self, trial: Trial[S]) -> None:
+        self._ready.append((self._round_of.pop(trial.trial_id), trial.node))
+        if self._has_failed(trial.node):
+            self._give_up(trial.node)
+
+    def _give_up(self, node: Node[S]) -> None:
+        """Ask nothing more at ``node``, where a beam may be to ask more than once, and more beams than one."""
+        given_up = [beam for beam, place in self._ready if place is node]
+        self._ready = deque((beam, place) for beam, place in self._ready if place is not node)
+        for beam in given_up:
+            self._end_trial(beam)
+
+    def _end_trial(self, beam: _Round[S]) -> None:
+        beam.num_open -= 1
+        if beam.num_open:
+            return
+        alive = [node for node in beam.found.values() if self._goes_on(node)]
+        alive.sort(key=lambda node: _rank(self._tree, node, self._options.aggregation))
+        if alive:
+            self._begin(alive[: self._options.width])
+
+    def _goes_on(self, node: Node[S]) -> bool:
+        limit = self._options.max_depth
+        return not node.is_terminal and (limit is None or node.depth < limit) and not self._has_failed(node)
+
+
+def _rank(tree: Tree[S], node: Node[S], aggregation: Aggregation) -> tuple[bool, float, float, list[str]]:
+    """Order by path value, unknown last, then by prior, then by keys: by nothing that depends on the order of tells."""
+    value = path_value(tree, node, aggregation)
+    prior = 0.0 if node.prior is None else node.prior
+    return (value is None, -(value or 0.0), -prior, [repr(place.key) for place in tree.path(node)])

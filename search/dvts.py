@@ -1,0 +1,48 @@
+"""Diverse verifier tree search: independent subtrees, each of which goes on from its best place alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy
+
+from search.beam import Beam, BeamOptions
+from search.checks import check_at_least
+from search.decision import Aggregation
+from search.strategy import NO_LIMITS, Limits
+from search.tree import S
+
+
+@dataclass(frozen=True, slots=True)
+class DvtsOptions:
+    """Options of ``Dvts``."""
+
+    num_subtrees: int = 4
+    """Searches that do not compete with one another; where two come to the same place, they share its node."""
+    branching: int = 4
+    """Proposals asked for at each place."""
+    aggregation: Aggregation = "last"
+    """How the values along a path make the value it competes by."""
+    max_depth: int | None = None
+    """Steps from the root at which a path is not continued; None is no limit."""
+    max_abandons: int = 3
+    """Abandons in a row after which a node is not asked again."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_at_least("num_subtrees", self.num_subtrees, 1)
+        self.as_beam()
+
+    def as_beam(self) -> BeamOptions:
+        """Return the options of one subtree: a beam of width 1."""
+        return BeamOptions(1, self.branching, self.aggregation, self.max_depth, self.max_abandons)
+
+
+class Dvts(Beam[S]):
+    """DVTS (search-and-learn, Beeching et al., 2024): beams of width 1 side by side, greedy within each."""
+
+    def __init__(
+        self, options: DvtsOptions, *, rng: numpy.random.Generator, root: S, limits: Limits = NO_LIMITS
+    ) -> None:
+        """Start all subtrees at ``root``."""
+        super().__init__(options.as_beam(), rng=rng, root=root, limits=limits, num_beams=options.num_subtrees)
