@@ -4,12 +4,14 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("numpy", "torch", "transformers")
+_PACKAGES = ("numpy", "torch", "transformers", "treequest")
 
 
 def print_report(bench: str, *, config: Mapping[str, Any], results: Mapping[str, Any]) -> None:
@@ -27,6 +29,15 @@ def print_report(bench: str, *, config: Mapping[str, Any], results: Mapping[str,
             default=str,
         )
     )
+
+
+def write_report(path: Path, title: str, lines: Sequence[str]) -> None:
+    """Write ``lines`` to a Markdown file under what is needed to trust them; the bench is the program that runs."""
+    facts = ", ".join(f"{name} {fact}" for name, fact in {**hardware(), **versions()}.items())
+    command = f"python -m bench.{Path(sys.argv[0]).stem} {shlex.join(sys.argv[1:])}".strip()
+    head = [f"# {title}", "", f"Command: `{command}`", "", f"Commit {commit()}; {facts}.", ""]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
 
 
 def commit() -> str:

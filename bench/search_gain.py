@@ -3,20 +3,20 @@
     python -m bench.search_gain --split test --num 1000 --seed 7 --budgets 150 300 --report bench/results/search_gain.md
 
 Every method answers the same pocket problems with the shipped reasoner and critic. Methods that can spend any number of
-tokens get each budget in turn. A search ends with the trial that crosses its budget, so best-of-N and majority spend at
-least as much as the tree search, which may stop earlier. Greedy and the chains spend what they spend. The last line of
-stdout is one JSON object.
+tokens get each budget in turn; those that value nodes by completions get four times as much. A search ends with the
+trial that crosses its budget, so best-of-N and majority spend at least as much as the tree search, which may stop
+earlier. Greedy and the chains spend what they spend. The last line of stdout is one JSON object.
 """
 
 import argparse
-import shlex
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.provenance import commit, hardware, print_report, versions
+from bench.provenance import print_report, write_report
+from critic_engine.checker import Checker
+from critic_engine.config import load_config
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
 from critic_engine.evaluation.metrics import Interval, paired_difference, share
@@ -24,14 +24,54 @@ from critic_engine.parsing.answers import answers_match
 from critic_engine.pocket.problems import write_problems
 from critic_engine.types import ProblemRow
 
-FIXED = ("greedy", "critic_v", "mmc")
-BUDGETED = ("majority", "best_of_n", "best_of_n_vote", "mcts")
-SAMPLING = {
-    "majority": ("majority", ()),
-    "best_of_n": ("best_of_n", ()),
-    "best_of_n_vote": ("best_of_n", ("decision.rule=weighted_majority",)),
+SAMPLE_ON = ("strategy.num_samples=1000",)
+"""What makes a method sample until its budget is spent."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table of methods."""
+
+    preset: str
+    changes: tuple[str, ...] = ()
+    """What differs from the preset."""
+    is_budgeted: bool = True
+    """Whether it spends any budget it is given; if not, it spends what it spends."""
+    num_rounds: int = 1
+    """Its budget is this many times the others': what values nodes by completions needs more to get anywhere."""
+
+
+METHODS = {
+    "greedy": Method("greedy", is_budgeted=False),
+    "majority": Method("majority", SAMPLE_ON),
+    "best_of_n": Method("best_of_n", SAMPLE_ON),
+    "best_of_n, reward model": Method("best_of_n", (*SAMPLE_ON, "evaluator.kind=reward_model")),
+    "weighted_majority": Method("weighted_majority", SAMPLE_ON),
+    "weighted_majority, reward model": Method("weighted_majority", (*SAMPLE_ON, "evaluator.kind=reward_model")),
+    "critic_v": Method("critic_v", is_budgeted=False),
+    "critic_v, gated": Method("critic_v", ("decision.rule=gated",), is_budgeted=False),
+    "mmc": Method("mmc", is_budgeted=False),
+    "mmc, best_value": Method("mmc", ("decision.rule=best_value",), is_budgeted=False),
+    "mmc_collect": Method("mmc_collect", num_rounds=4),
+    "beam": Method("beam"),
+    "dvts": Method("dvts"),
+    "rstar": Method("rstar", num_rounds=4),
+    "lats": Method("lats", num_rounds=4),
+    "mctsr": Method("mctsr"),
+    "llama_berry": Method("llama_berry"),
+    "ab_mcts": Method("ab_mcts"),
+    "ab_mcts, two reasoners": Method("ab_mcts", ("other_reasoners=[{temperature: 1.0}]",)),
+    "mcts": Method("mcts"),
 }
-"""Methods that sample until the budget is spent: their preset and what they change in it."""
+"""Every method there is a preset for, by name, and the variants worth a row."""
+
+NOTES = (
+    "The searches' own seed is that of the presets, 0; one run a method.",
+    "Intervals are Wilson's for accuracies and the paired percentile bootstrap over problems for differences. A",
+    "method without a budget spends what it spends. A labelling search is told the reference answers, so its figure",
+    "is the share of problems for which it found a right path, and no accuracy.",
+    "",
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +86,8 @@ class Outcome:
     """Generated for all problems, reasoner and critic."""
     num_failed: int
     wall_s: float
+    is_labelled: bool
+    """Whether it was told the reference answers: its accuracy is a share of problems with a right path found."""
 
     @property
     def name(self) -> str:
@@ -63,15 +105,14 @@ class Outcome:
         return self.num_tokens / len(self.is_right)
 
 
-def run(method: str, rows: Sequence[ProblemRow], budget: int | None, overrides: Sequence[str]) -> Outcome:
-    """Return how ``method`` does on ``rows``."""
-    preset, changes = method, list(overrides)
+def run(name: str, rows: Sequence[ProblemRow], budget: int | None, overrides: Sequence[str]) -> Outcome:
+    """Return how the method does on ``rows``."""
+    method = METHODS[name]
+    changes = [*method.changes, *overrides]
     if budget is not None:
         changes.append(f"budget.max_tokens={budget}")
-    if method in SAMPLING:
-        preset, own = SAMPLING[method]
-        changes += [*own, "strategy.num_samples=1000"]
-    with Engine(preset, overrides=changes) as engine:
+    config = load_config(method.preset, changes)
+    with Engine(config, checker=Checker() if config.needs_reference else None) as engine:
         engine.load()
         start_s = time.perf_counter()
         answers = list(engine.solve_many(rows))
@@ -80,8 +121,9 @@ def run(method: str, rows: Sequence[ProblemRow], budget: int | None, overrides: 
         answer.answer is not None and answers_match(answer.answer, row.reference_answer or "", row.problem.choices)
         for answer, row in zip(answers, rows, strict=True)
     ]
+    num_tokens = sum(answer.num_tokens for answer in answers)
     num_failed = sum(answer.status == "failed" for answer in answers)
-    return Outcome(method, budget, is_right, sum(answer.num_tokens for answer in answers), num_failed, wall_s)
+    return Outcome(name, budget, is_right, num_tokens, num_failed, wall_s, config.needs_reference)
 
 
 def load_rows(args: argparse.Namespace) -> list[ProblemRow]:
@@ -99,11 +141,12 @@ def table(outcomes: Sequence[Outcome], seed: int) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     for outcome in outcomes:
-        accuracy = outcome.accuracy
+        accuracy, mark = outcome.accuracy, " (labelling)" if outcome.is_labelled else ""
         ours = [other for other in outcomes if other.method == "mcts" and other.budget == outcome.budget]
         gain = _gain(ours[0], outcome, seed) if ours and outcome is not ours[0] else ""
+        interval = f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
         lines.append(
-            f"| {outcome.name} | {100 * accuracy.estimate:.1f} | {100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
+            f"| {outcome.name}{mark} | {100 * accuracy.estimate:.1f} | {interval}"
             f" | {outcome.tokens_per_problem:.0f} | {outcome.num_failed} | {outcome.wall_s:.0f} | {gain} |"
         )
     return lines
@@ -119,7 +162,7 @@ def verdict(outcomes: Sequence[Outcome], seed: int) -> list[str]:
     lines = []
     for ours in (outcome for outcome in outcomes if outcome.method == "mcts"):
         for theirs in outcomes:
-            if theirs is ours or theirs.budget not in (None, ours.budget):
+            if theirs is ours or theirs.is_labelled or theirs.budget not in (None, ours.budget):
                 continue
             gain = paired_difference(ours.is_right, theirs.is_right, seed=seed)
             points = f"{_gain(ours, theirs, seed)} points"
@@ -139,7 +182,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--num", type=int, default=1000, help="problems")
     parser.add_argument("--seed", type=int, default=7, help="of the problems")
     parser.add_argument("--budgets", type=int, nargs="+", default=[150, 300], help="generated tokens a problem")
-    parser.add_argument("--methods", nargs="+", choices=FIXED + BUDGETED, default=list(FIXED + BUDGETED))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="section.field=value, all methods")
     parser.add_argument("--set-mcts", action="append", default=[], help="section.field=value, the tree search only")
     parser.add_argument("--problems", default="runs/search_gain.jsonl", help="where the problems file is written")
@@ -153,14 +196,15 @@ def main() -> None:
     rows = load_rows(args)
     outcomes = []
     for method in args.methods:
-        for budget in args.budgets if method in BUDGETED else [None]:
+        rounds = METHODS[method].num_rounds
+        for budget in [rounds * each for each in args.budgets] if METHODS[method].is_budgeted else [None]:
             extra = args.set_mcts if method == "mcts" else []
             outcomes.append(run(method, rows, budget, [*args.overrides, *extra]))
             print(outcomes[-1].name, outcomes[-1].accuracy, outcomes[-1].tokens_per_problem, flush=True)
     lines = [*table(outcomes, args.seed), "", *verdict(outcomes, args.seed)]
     print("\n".join(lines))
     if args.report is not None:
-        write_report(args, lines)
+        write_report(args.report, "What searching with a critic wins at equal generated tokens", [*NOTES, *lines])
     results = {
         outcome.name: {
             "accuracy": outcome.accuracy.estimate,
@@ -172,27 +216,6 @@ def main() -> None:
         for outcome in outcomes
     }
     print_report("search_gain", config=vars(args), results=results)
-
-
-def _listed(facts: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {fact}" for name, fact in facts.items())
-
-
-def write_report(args: argparse.Namespace, lines: Sequence[str]) -> None:
-    """Write the table with what it needs to be trusted."""
-    head = [
-        "# What searching with a critic wins at equal generated tokens",
-        "",
-        f"Command: `python -m bench.search_gain {shlex.join(sys.argv[1:])}`",
-        "",
-        f"Commit {commit()}; {_listed(hardware())}; {_listed(versions())}.",
-        "The searches' own seed is that of the presets, 0; one run a method.",
-        "Intervals are Wilson's for accuracies and the paired percentile bootstrap over problems for differences. A",
-        "method without a budget spends what it spends.",
-        "",
-    ]
-    args.report.parent.mkdir(parents=True, exist_ok=True)
-    args.report.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""What does one ask and tell cost, with 4 proposals and a free evaluator, as the tree grows?
+"""What does one ask and tell cost, with a free evaluator, as the tree grows, and beside treequest?
 
-    python -m bench.search_overhead --sizes 1000 10000 100000 --repeats 9
+    python -m bench.search_overhead --sizes 1000 10000 100000 1000000 --repeats 5
 
-Run it from the root of the repository. Proposals are made before the clock starts, with values and priors drawn evenly,
-so the time is the search's own; it is processor time, with the wall clock's median beside it. Each repeat grows one
-tree from its own seed and times the trials that follow right after the tree has reached each size. The last line of
-stdout is one JSON object.
+Run it from the root of the repository; treequest comes with the extra `test`. Proposals are made before the clock
+starts, with values and priors drawn evenly, so the time is the search's own; it is processor time, with the wall
+clock's median beside it. Each repeat grows one tree from its own seed and times the trials that follow right after the
+tree has reached each size. Beside treequest, both sides take the same values one proposal a step: UCT with two children
+a node, and AB-MCTS-A; treequest's steps are done in place, without the copy of its tree that it makes by default.
+The last line of stdout is one JSON object.
 """
 
 from __future__ import annotations
@@ -14,13 +16,19 @@ import argparse
 import statistics
 import time
 import tracemalloc
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy
+import treequest
 
-from bench.provenance import print_report
-from search import Mcts, MctsOptions, Proposal, SelectionRule
+from bench.provenance import print_report, write_report
+from search import AbMcts, AbMctsOptions, Mcts, MctsOptions, PriorRule, Proposal, SelectionRule, Strategy
 
+SIZES = [1_000, 10_000, 100_000, 1_000_000]
 RULES: tuple[SelectionRule, ...] = ("puct", "uct")
 
 
@@ -76,17 +84,18 @@ def measure(rule: SelectionRule, seed: int, args: argparse.Namespace) -> list[Wi
     return windows
 
 
-def bytes_per_node(args: argparse.Namespace) -> float:
+def bytes_per_node(new: Callable[[], Strategy[int]], args: argparse.Namespace) -> float:
     """Return the memory that one node takes, its statistics and place in the tree included, the state apart."""
     rng = numpy.random.default_rng(args.seed)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    strategy = new_strategy("puct", args.seed, args)
+    strategy = new()
     while len(strategy.tree) < args.memory_nodes:
-        grow(strategy, [proposals(rng, args.num_proposals)])
+        trial = strategy.ask()[0]
+        strategy.tell(trial, proposals(rng, trial.num_proposals))
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    return taken / len(strategy.tree)
+    return round(taken / len(strategy.tree), 1)
 
 
 def summary(size: int, windows: list[Window]) -> dict[str, float]:
@@ -103,35 +112,141 @@ def summary(size: int, windows: list[Window]) -> dict[str, float]:
     }
 
 
+@dataclass(frozen=True)
+class Pairing:
+    """One method as both sides have it."""
+
+    name: str
+    ours: Callable[[int], Strategy[int]]
+    """From a seed to a search."""
+    theirs: Callable[[], treequest.Algorithm[int, Any]]
+
+
+def pairings() -> list[Pairing]:
+    """Return what is compared."""
+    uct = MctsOptions(selection="uct", exploration=2**0.5, num_proposals=1, max_proposals=2)
+
+    def ab_mcts(prior: PriorRule) -> Callable[[int], Strategy[int]]:
+        return lambda seed: AbMcts(AbMctsOptions(prior=prior), rng=numpy.random.default_rng(seed), root=0)
+
+    return [
+        Pairing(
+            "mcts_uct",
+            lambda seed: Mcts(uct, rng=numpy.random.default_rng(seed), root=0),
+            lambda: treequest.StandardMCTS(samples_per_action=2),
+        ),
+        Pairing("ab_mcts_gaussian", ab_mcts("gaussian"), lambda: treequest.ABMCTSA(dist_type="gaussian")),
+        Pairing("ab_mcts_beta", ab_mcts("beta"), lambda: treequest.ABMCTSA(dist_type="beta")),
+    ]
+
+
+def step_us(steps: Callable[[], object], num_steps: int) -> float:
+    """Return the microseconds of processor time that one of ``num_steps`` steps takes."""
+    start_s = time.process_time()
+    steps()
+    return (time.process_time() - start_s) * 1e6 / num_steps
+
+
+def our_steps(strategy: Strategy[int], values: Sequence[float]) -> None:
+    """Ask and tell once for each value."""
+    for value in values:
+        trial = strategy.ask()[0]
+        strategy.tell(trial, [Proposal(0, value)])
+
+
+def their_steps(algorithm: treequest.Algorithm[int, Any], values: Sequence[float]) -> None:
+    """Do the same with treequest."""
+    left = iter(values)
+    state, generate = algorithm.init_tree(), {"only": lambda _: (0, next(left))}
+    for _ in values:
+        state = algorithm.step(state, generate, inplace=True)
+
+
+def compare(pairing: Pairing, args: argparse.Namespace) -> dict[str, float]:
+    """Return both sides' cost of a step, mean over the first ``args.peer_steps``, median over the repeats."""
+    ours, theirs = [], []
+    for repeat in range(args.peer_repeats):
+        seed = args.seed + repeat
+        values = numpy.random.default_rng([seed, 2]).random(args.peer_steps).tolist()
+        strategy, algorithm = pairing.ours(seed), pairing.theirs()
+        ours.append(step_us(partial(our_steps, strategy, values), args.peer_steps))
+        theirs.append(step_us(partial(their_steps, algorithm, values), args.peer_steps))
+    return {
+        "ours_us_median": round(statistics.median(ours), 2),
+        "ours_us_max": round(max(ours), 2),
+        "treequest_us_median": round(statistics.median(theirs), 2),
+        "treequest_us_min": round(min(theirs), 2),
+        "times_faster": round(statistics.median(theirs) / statistics.median(ours), 1),
+        "times_faster_at_worst": round(min(theirs) / max(ours), 1),
+    }
+
+
 def parse_args() -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000], help="nodes in the tree")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000], help="nodes in the tree"
+    )
     parser.add_argument("--num-proposals", type=int, default=4, help="proposals of one trial")
     parser.add_argument("--max-proposals", type=int, default=4, help="proposals that one node may receive")
     parser.add_argument("--window", type=int, default=100, help="trials timed at each size of one tree")
-    parser.add_argument("--repeats", type=int, default=9, help="trees for each selection rule")
+    parser.add_argument("--repeats", type=int, default=5, help="trees for each selection rule")
     parser.add_argument("--memory-nodes", type=int, default=50_000, help="nodes of the tree that is weighed")
+    parser.add_argument("--peer-steps", type=int, default=4_000, help="steps beside treequest")
+    parser.add_argument("--peer-repeats", type=int, default=3, help="trees beside treequest")
+    parser.add_argument("--report", type=Path, help="write the table to this Markdown file")
     parser.add_argument("--seed", type=int, default=0, help="of the first repeat; the others follow")
     return parser.parse_args()
 
 
-def main() -> None:
-    """Measure, and print a table and the JSON line."""
-    args = parse_args()
-    results: dict[str, object] = {}
+def grow_report(args: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
+    """Return the cost of a trial at each size, by selection rule."""
+    rows: dict[str, list[dict[str, float]]] = {}
     for rule in RULES:
         measure(rule, args.seed, args)  # warm-up
         runs = [measure(rule, args.seed + repeat, args) for repeat in range(args.repeats)]
-        rows = [
-            summary(size, list(windows))
-            for size, windows in zip(sorted(args.sizes), zip(*runs, strict=True), strict=True)
+        sizes = sorted(args.sizes)
+        rows[rule] = [
+            summary(size, list(windows)) for size, windows in zip(sizes, zip(*runs, strict=True), strict=True)
         ]
+    return rows
+
+
+def table(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the Markdown tables of all that was measured."""
+    head = "| selection | nodes | µs a trial (min to max) | nodes on its path | µs a level |"
+    lines = [head, "|---|---|---|---|---|"]
+    for rule, rows in results["sizes"].items():
         for row in rows:
-            print(rule, row)
-        results[rule] = rows
-    results["bytes_per_node"] = round(bytes_per_node(args), 1)
-    print("bytes per node", results["bytes_per_node"])
+            trial_us = f"{row['trial_us_median']} ({row['trial_us_min']} to {row['trial_us_max']})"
+            level = f"{row['path_nodes_mean']} | {row['level_us_median']}"
+            lines.append(f"| {rule} | {row['num_nodes']:,} | {trial_us} | {level} |")
+    lines += ["", "| method | bytes a node, besides its state |", "|---|---|"]
+    lines += [f"| {name} | {num_bytes} |" for name, num_bytes in results["bytes_per_node"].items()]
+    lines += ["", "| method | µs a step | treequest, in place | times faster (at worst) |", "|---|---|---|---|"]
+    lines += [
+        f"| {name} | {row['ours_us_median']} | {row['treequest_us_median']}"
+        f" | {row['times_faster']} ({row['times_faster_at_worst']}) |"
+        for name, row in results["treequest"].items()
+    ]
+    return lines
+
+
+def main() -> None:
+    """Measure, and print tables and the JSON line."""
+    args = parse_args()
+    results: dict[str, Any] = {
+        "sizes": grow_report(args),
+        "bytes_per_node": {
+            "mcts_puct": bytes_per_node(lambda: new_strategy("puct", args.seed, args), args),
+            **{pair.name: bytes_per_node(partial(pair.ours, args.seed), args) for pair in pairings()},
+        },
+        "treequest": {pair.name: compare(pair, args) for pair in pairings()},
+    }
+    lines = table(results)
+    print("\n".join(lines))
+    if args.report is not None:
+        write_report(args.report, "What the search itself costs", lines)
     print_report("search_overhead", config=vars(args), results=results)
 
 

@@ -3,130 +3,46 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
 from critic_engine.errors import ConfigError
-from search import Aggregation, BestOfNOptions, ChainOptions, DecisionRule, MctsOptions
+from critic_engine.options import (
+    BlendEvaluatorConfig,
+    BudgetConfig,
+    CriticConfig,
+    CriticEvaluatorConfig,
+    DecisionConfig,
+    EvaluatorConfig,
+    ExpanderConfig,
+    ReasonerConfig,
+    RewardModelConfig,
+    RolloutEvaluatorConfig,
+    RunConfig,
+    Section,
+    SingleEvaluatorConfig,
+)
+from search import AbMctsOptions, BeamOptions, BestOfNOptions, ChainOptions, DvtsOptions, MctsOptions, StopOptions
 
 _PACKAGE = Path(__file__).parent
-_STRATEGY_OPTIONS = {"mcts": MctsOptions, "best_of_n": BestOfNOptions, "chain": ChainOptions}
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class ModelConfig(_Section):
-    """Which model answers, and where it runs."""
-
-    model: str = "pocket"
-    """``pocket`` for the shipped model of the role, a local folder, or a hub id."""
-    backend: Literal["huggingface", "scripted"] = "huggingface"
-    """What runs it."""
-    prompts: str = "auto"
-    """A family of templates: ``pocket``, ``plain``, a folder of templates, or ``auto``: ``pocket`` for the shipped
-    models, ``plain`` for all others."""
-    device: str = "auto"
-    """``auto`` takes CUDA, then MPS, then the CPU; or a torch device such as ``cuda:1``."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """``auto`` is float32 on a CPU, else what the checkpoint says."""
-    max_batch_size: Annotated[int, Field(ge=1, le=4096)] = 64
-    """At most this many samples are drawn side by side."""
-    is_remote_code_trusted: bool = False
-    """Whether Python code that comes with the model may run. It can do anything on this machine."""
-    is_pickle_allowed: bool = False
-    """Whether weights that are not safetensors may be loaded. Unpickling can run code."""
-
-
-class ReasonerConfig(ModelConfig):
-    """The reasoner and how it is sampled."""
-
-    temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
-    """0 is greedy; MMC samples at 0.7 (arXiv 2504.11009)."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Nucleus mass that is drawn from."""
-    max_tokens: Annotated[int, Field(ge=1, le=131072)] = 1024
-    """Most tokens of one whole solution."""
-    max_attempts: Annotated[int, Field(ge=1, le=10)] = 2
-    """How often one request is tried before its trial is given up."""
-
-
-class CriticConfig(ModelConfig):
-    """The critic and how it is sampled."""
-
-    max_tokens: Annotated[int, Field(ge=1, le=131072)] = 256
-    """Most tokens of one critique."""
-    temperature: Annotated[float, Field(ge=0, le=5)] = 0.0
-    """0 is greedy, as in MMC; a retry after an unreadable critique draws at 0.7 or this, whichever is higher."""
-    max_attempts: Annotated[int, Field(ge=1, le=10)] = 2
-    """How often one critique is tried before the value is left unknown."""
-
-
-class ExpanderConfig(_Section):
-    """What one continuation is."""
-
-    kind: Literal["step", "solution"] = "step"
-    """``step``: the next step. ``solution``: a whole solution at the root, a critique-driven rewrite below it."""
-    delimiter: Annotated[str, Field(min_length=1)] = "\n"
-    """The string that ends a step."""
-    max_step_tokens: Annotated[int, Field(ge=1, le=131072)] = 128
-    """Steps only: a step is cut at this many tokens; MMC cuts at 30."""
-    max_steps: Annotated[int, Field(ge=1, le=10000)] = 40
-    """Steps only: a trajectory of this many steps is not continued."""
-    is_critic_guided: bool = True
-    """Steps only: whether the reasoner is shown the critic's words on the place and on rejected siblings."""
-    max_rejected: Annotated[int, Field(ge=0, le=16)] = 2
-    """Steps only: at most this many rejected siblings are shown, the latest ones."""
-
-
-class EvaluatorConfig(_Section):
-    """Who says how good a trajectory is."""
-
-    kind: Literal["critic", "none"] = "critic"
-    """``critic``: the critic's value and words. ``none``: nothing has a value."""
-    reject_below: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Steps only: a child of a lower value is rejected, and its critique is shown to the next attempt at its place."""
-
-
-class DecisionConfig(_Section):
-    """Which finished path's answer is given."""
-
-    rule: DecisionRule = "weighted_majority"
-    """How finished paths are chosen between."""
-    aggregation: Aggregation = "last"
-    """How the values along a path make the path's value."""
-    prior_exponent: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """Values weigh in by the reasoner's probability of their path to this power; 0 leaves it out."""
-
-
-class BudgetConfig(_Section):
-    """Where a search stops, whatever it has found."""
-
-    max_simulations: Annotated[int, Field(ge=1)] | None = None
-    """Trials told in one tree; abandoned ones do not count."""
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Generated tokens, the reasoner's and the critic's, at which nothing more is asked for one problem.
-
-    The trial that crosses it still counts, and so do those in flight beside it; a search that ends without a finished
-    path writes its best one to the end on top.
-    """
-
-
-class RunConfig(_Section):
-    """How many problems at once, and from which seed."""
-
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Every random choice derives from it."""
-    problems_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """Problems searched at the same time."""
-    trials_in_flight: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Trials of one tree at the same time."""
-    max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000
-    """An image with more pixels is refused before it is decoded."""
+StrategyKind: TypeAlias = Literal["mcts", "ab_mcts", "beam", "dvts", "best_of_n", "chain"]
+StrategyOptions: TypeAlias = MctsOptions | AbMctsOptions | BeamOptions | DvtsOptions | BestOfNOptions | ChainOptions
+_STRATEGY_OPTIONS: dict[str, type[StrategyOptions]] = {
+    "mcts": MctsOptions,
+    "ab_mcts": AbMctsOptions,
+    "beam": BeamOptions,
+    "dvts": DvtsOptions,
+    "best_of_n": BestOfNOptions,
+    "chain": ChainOptions,
+}
+# Options that other sections decide: whole solutions are refined, and each reasoner is an arm.
+_DERIVED_OPTIONS = {"is_refining", "num_arms"}
+_EVALUATORS: dict[str, type[Section]] = {
+    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(EvaluatorConfig)[0])
+}
 
 
 class StrategyConfig(BaseModel):
@@ -134,8 +50,8 @@ class StrategyConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["mcts", "best_of_n", "chain"]
-    options: MctsOptions | BestOfNOptions | ChainOptions
+    kind: StrategyKind
+    options: StrategyOptions
 
     @model_validator(mode="before")
     @classmethod
@@ -152,54 +68,117 @@ class StrategyConfig(BaseModel):
 
     @model_serializer
     def _flatten_options(self) -> dict[str, Any]:
-        return {"kind": self.kind, **dataclasses.asdict(self.options)}
+        options = dataclasses.asdict(self.options)
+        return {"kind": self.kind, **{name: value for name, value in options.items() if name not in _DERIVED_OPTIONS}}
 
 
-class EngineConfig(_Section):
+def _check_names(what: str, options: type[StrategyOptions | StopOptions], fields: Mapping[str, Any]) -> None:
+    known = [field.name for field in dataclasses.fields(options) if field.name not in _DERIVED_OPTIONS]
+    unknown = sorted(set(fields) - set(known), key=str)
+    if unknown:
+        raise ValueError(f"{unknown[0]} is not an option of {what}; its options are {', '.join(known)}")
+
+
+def _known_stops(section: object) -> object:
+    if isinstance(section, Mapping):
+        _check_names("stop", StopOptions, section)
+    return section
+
+
+class EngineConfig(Section):
     """Everything that decides what a run does."""
 
     strategy: StrategyConfig = Field(default_factory=lambda: StrategyConfig(kind="mcts", options=MctsOptions()))
     """Where to think next."""
     expander: ExpanderConfig = ExpanderConfig()
     """What one continuation is."""
-    evaluator: EvaluatorConfig = EvaluatorConfig()
+    evaluator: EvaluatorConfig = CriticEvaluatorConfig()
     """Who judges."""
     decision: DecisionConfig = DecisionConfig()
     """Which answer is given."""
     budget: BudgetConfig = BudgetConfig()
-    """Where a search stops."""
+    """Where a search stops, whatever it has found."""
+    stop: Annotated[StopOptions, BeforeValidator(_known_stops)] = StopOptions()
+    """Where a search stops because of what it has found."""
     reasoner: ReasonerConfig = ReasonerConfig()
     """Who reasons."""
+    other_reasoners: tuple[ReasonerConfig, ...] = ()
+    """Further reasoners, each an arm of one tree beside the first; of strategy ``ab_mcts`` only."""
     critic: CriticConfig = CriticConfig()
     """Who criticises."""
+    reward_model: RewardModelConfig = RewardModelConfig()
+    """Who gives values without words."""
     run: RunConfig = RunConfig()
-    """Seed and concurrency."""
+    """Seed, concurrency, and the limits of the whole run."""
+
+    @property
+    def evaluators(self) -> tuple[SingleEvaluatorConfig, ...]:
+        """The evaluator, or the parts of a blend."""
+        evaluator = self.evaluator
+        if isinstance(evaluator, BlendEvaluatorConfig):
+            return tuple(part.evaluator for part in evaluator.parts)
+        return (evaluator,)
+
+    @property
+    def needs_critic(self) -> bool:
+        """Whether an evaluator is the critic."""
+        return any(evaluator.kind == "critic" for evaluator in self.evaluators)
+
+    @property
+    def needs_reward_model(self) -> bool:
+        """Whether an evaluator is the reward model."""
+        return any(evaluator.kind == "reward_model" for evaluator in self.evaluators)
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether an evaluator asks the reference answer, which is labelling and not inference."""
+        return any(
+            evaluator.kind == "checker"
+            or (isinstance(evaluator, RolloutEvaluatorConfig) and evaluator.against == "reference")
+            for evaluator in self.evaluators
+        )
 
     @model_validator(mode="after")
     def _check_together(self) -> "EngineConfig":
-        if self.strategy.kind == "mcts" and self.budget == BudgetConfig():
-            raise ValueError("budget is empty; a tree search needs budget.max_simulations or budget.max_tokens")
-        if self.strategy.kind != "mcts" and self.expander.kind != "solution":
+        kind = self.strategy.kind
+        if kind in ("mcts", "ab_mcts") and self.budget == BudgetConfig():
             raise ValueError(
-                f"expander.kind is 'step'; {self.strategy.kind} needs whole solutions: set it to 'solution'"
+                "budget is empty; a tree search needs budget.max_simulations, budget.max_tokens or budget.max_wall_s"
             )
-        if self.evaluator.kind == "none":
+        if kind in ("best_of_n", "chain") and self.expander.kind != "solution":
+            raise ValueError(f"expander.kind is 'step'; {kind} needs whole solutions: set it to 'solution'")
+        if kind in ("beam", "dvts") and self.expander.kind != "step":
+            raise ValueError(f"expander.kind is 'solution'; {kind} goes step by step: set it to 'step'")
+        if self.other_reasoners and kind != "ab_mcts":
+            raise ValueError(f"other_reasoners are arms of ab_mcts; {kind} has one reasoner: leave them out")
+        if all(evaluator.kind == "none" for evaluator in self.evaluators):
             self._check_without_values()
+        self._check_expander()
         return self
+
+    def _check_expander(self) -> None:
+        if self.expander.max_revisions and not self.needs_critic:
+            raise ValueError(
+                f"expander.max_revisions is {self.expander.max_revisions}, and only the critic's words say what to "
+                "revise; take the critic into the evaluator, or leave it out"
+            )
+        for reasoner in (self.reasoner, *self.other_reasoners):
+            if self.expander.split == "template" and reasoner.prompts in ("auto", "plain", "pocket"):
+                raise ValueError(
+                    "expander.split is 'template', and the reasoner's prompts ask for no headings; set "
+                    "reasoner.prompts to 'headed' or to a folder of your own"
+                )
 
     def _check_without_values(self) -> None:
         rule = self.decision.rule
-        if rule in ("best_value", "weighted_majority"):
+        if rule in ("best_value", "weighted_majority", "gated"):
             raise ValueError(
                 f"decision.rule is {rule!r}, which needs values; with evaluator.kind 'none', set it to 'majority', "
                 "'most_visits' or 'last'"
             )
-        options = self.strategy.options
-        if not isinstance(options, BestOfNOptions) and options.value_threshold is not None:
-            raise ValueError(
-                f"strategy.value_threshold is {options.value_threshold}, which no path reaches with evaluator.kind "
-                "'none': leave it out"
-            )
+        for name in ("value_threshold", "patience"):
+            if getattr(self.stop, name) is not None:
+                raise ValueError(f"stop.{name} needs values; with evaluator.kind 'none', leave it out")
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> EngineConfig:
@@ -231,14 +210,9 @@ def dump_config(config: EngineConfig) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
-def _strategy_options(kind: str, fields: Mapping[str, Any]) -> MctsOptions | BestOfNOptions | ChainOptions:
-    known = [field.name for field in dataclasses.fields(_STRATEGY_OPTIONS[kind])]
-    unknown = sorted(set(fields) - set(known), key=str)
-    if unknown:
-        raise ValueError(f"{unknown[0]} is not an option of {kind}; its options are {', '.join(known)}")
-    adapter: pydantic.TypeAdapter[MctsOptions | BestOfNOptions | ChainOptions] = pydantic.TypeAdapter(
-        _STRATEGY_OPTIONS[kind]
-    )
+def _strategy_options(kind: str, fields: Mapping[str, Any]) -> StrategyOptions:
+    _check_names(kind, _STRATEGY_OPTIONS[kind], fields)
+    adapter: pydantic.TypeAdapter[StrategyOptions] = pydantic.TypeAdapter(_STRATEGY_OPTIONS[kind])
     return adapter.validate_python(dict(fields))
 
 
@@ -275,7 +249,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _apply_override(document: dict[str, Any], override: str) -> None:
     name, separator, text = override.partition("=")
     *sections, field = name.split(".")
-    if not separator or not sections or not field:
+    is_whole_section = not sections and field in EngineConfig.model_fields
+    if not separator or not field or not (sections or is_whole_section):
         raise ConfigError(f"override {override!r} must read section.field=value, such as budget.max_tokens=400")
     for section in sections:
         document = document.setdefault(section, {})
@@ -300,18 +275,35 @@ def _parse_yaml(text: str) -> Any:
 
 def _config_error(error: pydantic.ValidationError, origin: str) -> ConfigError:
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
+    # The kind of an evaluator is a part of the location, though no part of the path that leads there in the file.
+    pairs = zip(first["loc"], (None, *first["loc"]), strict=False)
+    parts = [part for part, before in pairs if before != "evaluator" or part not in _EVALUATORS]
+    if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        parts.append("kind")
+        return ConfigError(f"{origin}: {_dotted(parts)} must be one of {', '.join(_EVALUATORS)}", field=_dotted(parts))
     if first["type"] == "extra_forbidden":
-        return ConfigError(f"{origin}: {field} is not a known key; {_known_keys(first['loc'])}", field=field)
+        message = f"{origin}: {_dotted(parts)} is not a known key; {_known_keys(first['loc'])}"
+        return ConfigError(message, field=_dotted(parts))
     message = first["msg"].removeprefix("Value error, ")
     given = "" if isinstance(first["input"], Mapping) else f" (given {first['input']!r})"
-    return ConfigError(f"{origin}: {field + ': ' if field else ''}{message}{given}", field=field)
+    return ConfigError(f"{origin}: {_dotted(parts) + ': ' if parts else ''}{message}{given}", field=_dotted(parts))
+
+
+def _dotted(parts: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in parts)
 
 
 def _known_keys(location: tuple[int | str, ...]) -> str:
     section: type[BaseModel] = EngineConfig
     for part in location[:-1]:
-        annotation = section.model_fields[str(part)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            section = annotation
+        section = _section_at(section, part)
     return "the keys here are " + ", ".join(section.model_fields)
+
+
+def _section_at(section: type[BaseModel], part: int | str) -> type[BaseModel]:
+    """Return the section that one part of an error's location leads to: a field, or a kind of evaluator."""
+    field = section.model_fields.get(str(part))
+    if field is None:
+        return _EVALUATORS.get(str(part), section)
+    found = [field.annotation, *get_args(field.annotation)]
+    return next((each for each in found if isinstance(each, type) and issubclass(each, BaseModel)), section)

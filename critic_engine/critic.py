@@ -5,8 +5,8 @@ import math
 import re
 from dataclasses import replace
 
-from critic_engine.config import CriticConfig
 from critic_engine.errors import GenerationError, ParseError
+from critic_engine.options import CriticConfig
 from critic_engine.parsing.critiques import CritiqueForm, FoundVerdict, find_verdict, parse_critique
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Evaluation, Generator
@@ -23,7 +23,8 @@ from critic_engine.types import (
 )
 
 _logger = logging.getLogger(__name__)
-_NUM_TOP_LOGPROBS = 10
+NUM_TOP_LOGPROBS = 10
+"""So many of the likeliest tokens are asked for where a verdict is read."""
 _RETRY_TEMPERATURE = 0.7
 _MAX_VALUE_ERROR = 0.05
 _AROUND_WORDS = " \t\r\n*_`#\"'.,:;!()[]"
@@ -86,7 +87,7 @@ class Critic:
         sampling = SamplingOptions(
             temperature=self._config.temperature,
             max_tokens=self._config.max_tokens,
-            num_top_logprobs=_NUM_TOP_LOGPROBS,
+            num_top_logprobs=NUM_TOP_LOGPROBS,
         )
         if num_unreadable:
             sampling = replace(sampling, temperature=max(_RETRY_TEMPERATURE, self._config.temperature))
@@ -109,13 +110,21 @@ class Critic:
 def verdict_probability(text: str, tokens: tuple[TokenLogprob, ...], form: CritiqueForm) -> float | None:
     """Return ``P(right) / (P(right) + P(wrong))`` at the token where the verdict word begins.
 
-    A token counts for a word when it is the word or begins that word alone, whatever its case and the space or markup
-    around it. A word that is not among the likeliest tokens counts as 0; when it could still be likely enough to move
-    the value by more than 0.05, the value is None, as it is without a verdict or alternatives to it.
+    The value is None without a verdict, and where ``right_share`` is.
     """
     found = find_verdict(text, form)
     token = None if found is None else _token_at(tokens, text, found)
-    if token is None or not token.top:
+    return None if token is None else right_share(token, form)
+
+
+def right_share(token: TokenLogprob, form: CritiqueForm) -> float | None:
+    """Return ``P(right) / (P(right) + P(wrong))`` among the tokens that were likely in the place of ``token``.
+
+    A token counts for a word when it is the word or begins that word alone, whatever its case and the space or markup
+    around it. A word that is not among the likeliest tokens counts as 0; when it could still be likely enough to move
+    the value by more than 0.05, the value is None, as it is without alternatives to the token.
+    """
+    if not token.top:
         return None
     drawn = (token.text, token.logprob)
     listed = token.top if drawn[0] in dict(token.top) else (*token.top, drawn)
@@ -127,6 +136,11 @@ def verdict_probability(text: str, tokens: tuple[TokenLogprob, ...], form: Criti
     remaining = max(0.0, 1 - math.fsum(mass for _, mass in masses))
     unlisted = 0.0 if right and wrong else min(remaining, *(mass for _, mass in masses))
     return None if unlisted / (right + wrong + unlisted) > _MAX_VALUE_ERROR else right / (right + wrong)
+
+
+def begins_verdict(token: TokenLogprob, form: CritiqueForm) -> bool:
+    """Return whether ``token`` is one of the verdict words, or begins one of them alone."""
+    return _begins(token.text, form.right, form.wrong) or _begins(token.text, form.wrong, form.right)
 
 
 def _token_at(tokens: tuple[TokenLogprob, ...], text: str, found: FoundVerdict) -> TokenLogprob | None:

@@ -2,29 +2,39 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from critic_engine.backends.loading import GeneratorKey, make_generator
+from critic_engine.backends.loading import GeneratorKey, make_generator, make_scorer
 from critic_engine.background import LoopThread, Stream
+from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig, load_config
 from critic_engine.critic import Critic
 from critic_engine.episode import Episode, SearchEvent
 from critic_engine.errors import RunError
-from critic_engine.evaluators import make_evaluator
+from critic_engine.evaluators import Roles, ScorerEvaluator, VerdictTokenEvaluator, make_evaluator
 from critic_engine.expanders import make_expander
-from critic_engine.protocols import Evaluator, Expander
+from critic_engine.labelling import count_paths, logged_tree
+from critic_engine.options import RunConfig
+from critic_engine.outputs import PathCounts
+from critic_engine.protocols import Evaluator, Expander, Scorer
 from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.reasoner import Reasoner
+from critic_engine.run_folder import check_free
 from critic_engine.runner import Progress, Runner
 from critic_engine.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
+from search import ReplayError
 
 
 class Engine:
     """Test-time search with a critic, over one pair of models.
+
+    With a ``checker`` it labels: the evaluator may ask whether an answer is right, and a run keeps the reference
+    answers of its rows and reports what was found. Without one no part of it can reach a reference answer.
 
     Calls may come from any thread, notebooks included: the engine's work runs on an event loop of its own. Use it as a
     context manager, or ``close`` it.
@@ -41,6 +51,7 @@ class Engine:
         overrides: Sequence[str] = (),
         reasoner: ModelGenerator | None = None,
         critic: ModelGenerator | None = None,
+        checker: Checker | None = None,
     ) -> None:
         """Choose the method and the models; nothing is loaded yet.
 
@@ -50,15 +61,19 @@ class Engine:
             reasoner: The generator to reason with, which stays its owner's to close; None makes the one the
                 configuration names.
             critic: The same for the critic; made only when the evaluator needs one.
+            checker: Holds reference answers, and takes up those of the rows that the engine is given.
 
         Raises:
-            ConfigError: the configuration is wrong.
+            ConfigError: the configuration is wrong, or its evaluator asks reference answers without a ``checker``.
             ModelLoadError: a model's folder is plainly not one.
         """
         self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
         # Roles that name the same model share it.
         self._models: dict[GeneratorKey, ModelGenerator] = {}
-        self._expander, self._evaluator = self._make_roles(reasoner, critic)
+        self._scorers: list[Scorer] = []
+        self._checker = checker
+        self._expanders = self._make_expanders(reasoner)
+        self._evaluator = self._make_evaluator(critic)
         self._loop = LoopThread()
         self._is_closed = False
 
@@ -68,8 +83,8 @@ class Engine:
         Raises:
             ModelLoadError: a model cannot be loaded.
         """
-        for generator in self._models.values():
-            load = getattr(generator, "load", None)
+        for model in self._opened:
+            load = getattr(model, "load", None)
             if load is not None:
                 load()
 
@@ -106,9 +121,14 @@ class Engine:
             RunError: the folder holds something already.
         """
         if run is not None:
-            RunStore.check_free(Path(run))
+            check_free(Path(run))
         self.load()
-        store = RunStore.temporary() if run is None else RunStore.create(Path(run), self.config)
+        checker = self._checker
+        store = (
+            RunStore.temporary(checker=checker)
+            if run is None
+            else RunStore.create(Path(run), self.config, checker=checker)
+        )
         with contextlib.ExitStack() as on_error:
             on_error.callback(store.close)
             store.add_rows(_row(number, problem) for number, problem in enumerate(problems, start=1))
@@ -121,18 +141,14 @@ class Engine:
         """Go on with a run that was stopped, inside its trees; yield all its answers, the earlier ones too.
 
         Raises:
-            RunError: no run there, or one that was started with another configuration than this engine's.
+            RunError: no run there, one that was started with another configuration than this engine's, or a labelled
+                run where the engine does not label, or the other way round.
         """
-        store = RunStore.open(Path(run))
+        store = RunStore.open(Path(run), checker=self._checker)
         with contextlib.ExitStack() as on_error:
             on_error.callback(store.close)
-            is_same = _what_decides(store.config()) == _what_decides(self.config)
+            self._check_same(store)
             on_error.pop_all()
-        if not is_same:
-            store.close()
-            raise RunError(
-                f"{run} was started with another configuration; put its config.yaml back as it was and use that one"
-            )
         return self._run(store, on_progress)
 
     def close(self) -> None:
@@ -140,8 +156,8 @@ class Engine:
         if self._is_closed:
             return
         self._is_closed = True
-        for generator in self._models.values():
-            self._loop.call(generator.aclose())
+        for model in self._opened:
+            self._loop.call(model.aclose())
         self._loop.close()
 
     def __enter__(self) -> Self:
@@ -154,33 +170,95 @@ class Engine:
         """Close the engine."""
         self.close()
 
-    def _make_roles(self, reasoner: ModelGenerator | None, critic: ModelGenerator | None) -> tuple[Expander, Evaluator]:
+    @property
+    def _opened(self) -> Sequence[ModelGenerator | Scorer]:
+        """The models this engine made, which are its own to load and to close."""
+        return (*self._models.values(), *self._scorers)
+
+    def _make_expanders(self, reasoner: ModelGenerator | None) -> tuple[Expander, ...]:
         config = self.config
-        reasoner = reasoner or make_generator(config.reasoner, "reasoner", shared=self._models)
-        expander = make_expander(config.expander, Reasoner.from_config(reasoner, config.reasoner))
-        if config.evaluator.kind == "none":
-            return expander, make_evaluator(config.evaluator, None)
-        critic = critic or make_generator(config.critic, "critic", shared=self._models)
-        return expander, make_evaluator(config.evaluator, Critic.from_config(critic, config.critic))
+        generators = [reasoner or make_generator(config.reasoner, "reasoner", shared=self._models)]
+        generators += [make_generator(each, "reasoner", shared=self._models) for each in config.other_reasoners]
+        return tuple(
+            make_expander(config.expander, Reasoner.from_config(generator, sampling))
+            for generator, sampling in zip(generators, (config.reasoner, *config.other_reasoners), strict=True)
+        )
+
+    def _make_evaluator(self, critic: ModelGenerator | None) -> Evaluator:
+        config = self.config
+        roles = Roles(
+            expander=self._expanders[0],
+            critic=self._make_critic(critic) if config.needs_critic else None,
+            reward_model=self._make_reward_model() if config.needs_reward_model else None,
+            checker=self._checker,
+        )
+        return make_evaluator(config.evaluator, roles)
+
+    def _make_critic(self, critic: ModelGenerator | None) -> Critic:
+        generator = critic or make_generator(self.config.critic, "critic", shared=self._models)
+        return Critic.from_config(generator, self.config.critic)
+
+    def _make_reward_model(self) -> Evaluator:
+        config = self.config.reward_model
+        if config.head == "verdict_token":
+            generator = make_generator(config, "critic", shared=self._models)
+            return VerdictTokenEvaluator.from_config(generator, config)
+        scorer = make_scorer(config)
+        self._scorers.append(scorer)
+        return ScorerEvaluator.from_config(scorer, config)
+
+    def _check_same(self, store: RunStore) -> None:
+        """Refuse to go on with a run that this engine would not have begun."""
+        if _what_decides(store.config()) != _what_decides(self.config):
+            raise RunError(
+                f"{store.folder} was started with another configuration; put its config.yaml back as it was and use "
+                "that one"
+            )
+        if store.checker is not None and self._checker is None:
+            raise RunError(f"{store.folder} is a labelled run; give the engine a checker to go on with it")
+        if store.checker is None and self._checker is not None:
+            raise RunError(f"{store.folder} is no labelled run; go on with it in an engine without a checker")
 
     def _episode(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Episode:
         return Episode(
-            problem, self.config, expander=self._expander, evaluator=self._evaluator, on_event=on_event or _ignore
+            problem, self.config, expanders=self._expanders, evaluator=self._evaluator, on_event=on_event or _ignore
         )
 
     def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Generator[Answer, None, None]:
-        runner = Runner(store, self.config, expander=self._expander, evaluator=self._evaluator, on_progress=on_progress)
+        runner = Runner(
+            store, self.config, expanders=self._expanders, evaluator=self._evaluator, on_progress=on_progress
+        )
         stream = Stream(runner.answers())
         try:
             with store.outputs() as outputs:
-                while (answer := self._loop.call(stream.next())) is not None:
-                    outputs.write(answer)
+                for position in itertools.count():
+                    answer = self._loop.call(stream.next())
+                    if answer is None:
+                        return
+                    outputs.write(answer, self._paths(store, position))
                     yield answer
         finally:
             try:
                 self._loop.call(stream.close())
             finally:
                 store.close()
+
+    def _paths(self, store: RunStore, position: int) -> PathCounts | None:
+        """Return what the tree of a problem holds, by the checker; None without a checker or a tree."""
+        if self._checker is None:
+            return None
+        row, events = self._loop.call(_log_of(store, position))
+        if isinstance(row, FailedRow):
+            return None
+        try:
+            return count_paths(logged_tree(self.config, row.problem, events), row.problem, self._checker)
+        except ReplayError as error:
+            raise RunError(f"the log of row {position + 1} is not of this version: {error}") from error
+
+
+async def _log_of(store: RunStore, position: int) -> tuple[ProblemRow | FailedRow, list[dict[str, Any]]]:
+    """Read on the loop's thread, which alone uses the store while a run goes on."""
+    return store.row(position), store.events(position)
 
 
 def _ignore(event: SearchEvent) -> None:
@@ -194,12 +272,14 @@ def _row(number: int, problem: Problem | ProblemRow | FailedRow) -> ProblemRow |
 
 
 def _what_decides(config: EngineConfig) -> EngineConfig:
-    """Return the configuration without what only says where models run and how much at once."""
+    """Return the configuration without what only says where models run, how much at once, and how far a run goes."""
     placement = {"device": "auto", "dtype": "auto", "max_batch_size": 1}
     return config.model_copy(
         update={
             "reasoner": config.reasoner.model_copy(update=placement),
+            "other_reasoners": tuple(each.model_copy(update=placement) for each in config.other_reasoners),
             "critic": config.critic.model_copy(update=placement),
-            "run": config.run.model_copy(update={"problems_in_flight": 1}),
+            "reward_model": config.reward_model.model_copy(update=placement),
+            "run": RunConfig(seed=config.run.seed, max_image_pixels=config.run.max_image_pixels),
         }
     )

@@ -3,30 +3,22 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from critic_engine.config import EngineConfig
 from critic_engine.protocols import Evaluator, Expander
-from critic_engine.seeds import derive_seed
 from critic_engine.state import NodeState, ReasoningNode, decode_state, encode_state, trajectory_of
 from critic_engine.store import Failure
+from critic_engine.strategies import make_strategy
 from critic_engine.thinking import Ending, Thinker, Thought, View
-from critic_engine.types import Answer, Critique, Problem
+from critic_engine.types import Answer, Critique, Problem, Trajectory
 from search import (
     Asked,
-    BestOfN,
-    BestOfNOptions,
-    Budget,
-    Chain,
-    ChainOptions,
     Event,
-    Mcts,
+    Stopped,
     StopReason,
-    Strategy,
     Told,
     Tree,
     Trial,
@@ -37,6 +29,8 @@ from search import (
 )
 
 ReasoningTrial: TypeAlias = Trial[NodeState]
+# Limits that leave no time to write the best path to its end.
+_CUTS = (StopReason.SECONDS, StopReason.RUN_TOKENS, StopReason.RUN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +72,7 @@ class Episode:
         problem: Problem,
         config: EngineConfig,
         *,
-        expander: Expander,
+        expanders: Sequence[Expander],
         evaluator: Evaluator,
         on_commit: Callable[[Commit], None] = lambda commit: None,
         on_event: Callable[[SearchEvent], None] = lambda event: None,
@@ -88,21 +82,22 @@ class Episode:
         Args:
             problem: What to solve.
             config: The knobs.
-            expander: Asks the reasoner.
-            evaluator: Asks the critic.
+            expanders: Ask the reasoners, one for each arm of the strategy.
+            evaluator: Gives values.
             on_commit: Called after each trial; when it returns, what happened is safe.
             on_event: Called for each proposal told to the tree.
         """
         self.problem = problem
         self._config = config
-        self._thinker = Thinker(problem, config, expander=expander, evaluator=evaluator)
+        self._thinker = Thinker(problem, config, expanders=expanders, evaluator=evaluator)
         self._on_commit = on_commit
         self._on_event = on_event
         self._events: list[Event[NodeState]] = []
         self._failures: list[Failure] = []
         self._views: dict[int, View] = {}
-        self._strategy = self._new_strategy()
+        self._strategy = make_strategy(config, problem.problem_id)
         self._strategy.record_to(self._record)
+        self._wake: asyncio.Future[None] | None = None
 
     @property
     def tree(self) -> Tree[NodeState]:
@@ -125,23 +120,48 @@ class Episode:
         self._failures = list(failures)
 
     async def run(self, row_id: str = "") -> Answer:
-        """Search until the strategy is done and return the decision. Bad model output never raises; it is counted."""
+        """Search until the strategy is done or cut, and decide. Bad model output never raises; it is counted."""
         self._started_s = time.perf_counter()
         tasks = {self._start(trial): trial for trial in self._strategy.pending}
         self._fill(tasks)
+        self._wake = asyncio.get_running_loop().create_future()
         try:
-            while tasks:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            while tasks and not self._is_cut:
+                waited: set[asyncio.Future[Any]] = {*tasks, self._wake}
+                done, _ = await asyncio.wait(waited, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    self.cut(StopReason.SECONDS)
                 # One told, then one asked, in the order of the asks: equal timing gives equal trees, resumed or not.
-                for task in sorted(done, key=lambda task: tasks[task].trial_id):
+                for task in [task for task in tasks if task in done]:
                     thought = task.result()
                     self._tell(tasks.pop(task), thought)
                     self._fill(tasks)
         finally:
             for task in tasks:
                 task.cancel()
+        self._give_up(tasks.values())
         value, ending = await self._decide()
         return self._answer(row_id, value, ending)
+
+    def cut(self, reason: StopReason) -> None:
+        """End the search now, without what is in flight; ``run`` returns the best answer found so far."""
+        self._strategy.stop(reason)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    @property
+    def _is_cut(self) -> bool:
+        return self._strategy.stop_reason in _CUTS
+
+    def _left_s(self) -> float | None:
+        limit_s = self._config.budget.max_wall_s
+        return None if limit_s is None else max(0.0, self._started_s + limit_s - time.perf_counter())
+
+    def _give_up(self, trials: Iterable[ReasoningTrial]) -> None:
+        for trial in list(trials):
+            self._strategy.abandon(trial)
+        if self._events:
+            self._commit((), num_tokens=0)
 
     def _fill(self, tasks: "dict[asyncio.Task[Thought], ReasoningTrial]") -> None:
         num_free = self._config.run.trials_in_flight - len(tasks)
@@ -153,6 +173,8 @@ class Episode:
 
     def _record(self, event: Event[NodeState]) -> None:
         self._events.append(event)
+        if isinstance(event, Stopped):
+            return
         if isinstance(event, Asked):
             self._views[event.trial_id] = self._thinker.look(self.tree, self.tree.nodes[event.node_id])
             return
@@ -166,13 +188,16 @@ class Episode:
             self._strategy.tell(trial, thought.proposals, cost=thought.num_tokens)
         else:
             self._strategy.abandon(trial, cost=thought.num_tokens)
-        events = tuple(event_to_dict(event, encode_state) for event in self._events)
-        self._events.clear()
-        self._failures.extend(thought.failures)
-        self._on_commit(Commit(events, thought.failures, thought.num_tokens))
+        self._commit(thought.failures, num_tokens=thought.num_tokens)
         nodes = {child.key: child for child in trial.node.children}
         for proposal in thought.proposals:
             self._emit(nodes[proposal.key], is_duplicate=nodes[proposal.key].node_id < first_node_id)
+
+    def _commit(self, failures: tuple[Failure, ...], *, num_tokens: int) -> None:
+        events = tuple(event_to_dict(event, encode_state) for event in self._events)
+        self._events.clear()
+        self._failures.extend(failures)
+        self._on_commit(Commit(events, failures, num_tokens))
 
     def _emit(self, node: ReasoningNode, *, is_duplicate: bool) -> None:
         self._on_event(
@@ -198,12 +223,13 @@ class Episode:
         )
         if decision is not None:
             return decision.value, Ending(trajectory_of(self.tree.path(decision.node)), num_tokens=0)
+        if self._is_cut:
+            return None, Ending(Trajectory(), num_tokens=0)
         leaf = max(
             self.tree.nodes, key=lambda node: (-1 if node.value is None else node.value, node.depth, -node.node_id)
         )
         ending = await self._thinker.finish(trajectory_of(self.tree.path(leaf)))
-        self._failures.extend(ending.failures)
-        self._on_commit(Commit((), ending.failures, ending.num_tokens))
+        self._commit(ending.failures, num_tokens=ending.num_tokens)
         return None, ending
 
     def _answer(self, row_id: str, value: float | None, ending: Ending) -> Answer:
@@ -228,20 +254,8 @@ class Episode:
             counts = Counter(failure.kind for failure in self._failures)
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
             return f"no path ends in an answer ({kinds}); the last failure: {self._failures[-1].reason}"
+        if self._is_cut:
+            return "no path had ended when the search was cut; raise the limit that `stop_reason` names"
         if self._strategy.stop_reason in (StopReason.COST, StopReason.SIMULATIONS):
             return "no path ends in an answer within the budget; raise it, or check reasoner.prompts"
         return "no path ends in an answer; check that reasoner.prompts ask for a last line `answer: X`"
-
-    def _new_strategy(self) -> Strategy[NodeState]:
-        options = self._config.strategy.options
-        limits = self._config.budget
-        budget = Budget(max_simulations=limits.max_simulations, max_cost=limits.max_tokens)
-        rng = np.random.default_rng(derive_seed(self._config.run.seed, self.problem.problem_id, "strategy"))
-        if isinstance(options, BestOfNOptions):
-            return BestOfN(options, rng=rng, root=NodeState(), budget=budget)
-        if isinstance(options, ChainOptions):
-            return Chain(options, rng=rng, root=NodeState(), budget=budget)
-        if self._config.expander.kind == "step":
-            max_depth = min(options.max_depth or self._config.expander.max_steps, self._config.expander.max_steps)
-            options = replace(options, max_depth=max_depth)
-        return Mcts(options, rng=rng, root=NodeState(), budget=budget)

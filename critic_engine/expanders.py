@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from critic_engine.config import ExpanderConfig
+from critic_engine.options import ExpanderConfig
 from critic_engine.protocols import Expander, Expansion, Place
 from critic_engine.reasoner import Reasoner
 from critic_engine.types import Problem, TokenUsage, Trajectory
@@ -25,9 +25,9 @@ class StepExpander:
             return Expansion((), TokenUsage())
         return await self._reasoner.next_steps(problem, place, seeds=seeds, options=self._options)
 
-    async def finish(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Expansion:
-        """Return the remaining steps in one candidate."""
-        return await self._reasoner.finish(problem, trajectory, seed=seed, options=self._options)
+    async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
+        """Return the remaining steps, those of each seed in one candidate."""
+        return await self._reasoner.finish(problem, trajectory, seeds=seeds, options=self._options)
 
 
 class SolutionExpander:
@@ -52,9 +52,9 @@ class SolutionExpander:
         candidates = tuple(replace(candidate, is_rewrite=is_rewrite) for candidate in expansion.candidates)
         return replace(expansion, candidates=candidates)
 
-    async def finish(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Expansion:
-        """Return a fresh solution: what was cut by the token limit is not gone on with."""
-        return await self.expand(problem, Place(Trajectory()), seeds=(seed,))
+    async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
+        """Return a fresh solution a seed: what was cut by the token limit is not gone on with."""
+        return await self.expand(problem, Place(trajectory), seeds=seeds)
 
 
 def make_expander(options: ExpanderConfig, reasoner: Reasoner) -> Expander:

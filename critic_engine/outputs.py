@@ -5,13 +5,15 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from critic_engine.types import Answer
 
+# Of a labelled run: problems for which a right path was found, a wrong one, and both; and the rollouts of all trees.
+_LABELLING = ("num_with_right", "num_with_wrong", "num_with_both", "num_rollouts")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -21,17 +23,28 @@ def json_line(fields: Mapping[str, object]) -> str:
     return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+@dataclass(frozen=True, slots=True)
+class PathCounts:
+    """The finished paths of one tree, rollouts included. One without an answer is neither right nor wrong."""
+
+    num_right: int = 0
+    num_wrong: int = 0
+    num_rollouts: int = 0
+    """Those that are rollouts, whatever they answer."""
+
+
 class RunOutputs:
     """Writes each answer as it comes, in input order, and a report at the end. With no folder it writes nothing."""
 
-    def __init__(self, folder: Path | None, *, duplicates: list[tuple[str, ...]]) -> None:
-        """Take the run's folder and the ids of the rows that hold the same problem."""
+    def __init__(self, folder: Path | None, *, duplicates: list[tuple[str, ...]], is_labelled: bool = False) -> None:
+        """Take the run's folder, the ids of the rows that hold the same problem, and whether it is a labelled run."""
         self._folder = folder
         self._duplicates = duplicates
         self._file: IO[str] | None = None
         self._counts: Counter[str] = Counter()
         self._stop_reasons: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
+        self._labelling: Counter[str] | None = Counter() if is_labelled else None
 
     def __enter__(self) -> Self:
         """Open ``answers.jsonl`` anew, without a report until the end; the run's log holds all that was answered."""
@@ -51,8 +64,16 @@ class RunOutputs:
         report = json.dumps(self._report(is_complete=kind is None), indent=2)
         (self._folder / "report.json").write_text(report + "\n", encoding="utf-8")
 
-    def write(self, answer: Answer) -> None:
-        """Add the next answer."""
+    def write(self, answer: Answer, paths: PathCounts | None = None) -> None:
+        """Add the next answer, and in a labelled run what its tree holds; None is a problem without a tree."""
+        if self._labelling is not None and paths is not None:
+            has_right, has_wrong = paths.num_right > 0, paths.num_wrong > 0
+            self._labelling.update(
+                num_with_right=has_right,
+                num_with_wrong=has_wrong,
+                num_with_both=has_right and has_wrong,
+                num_rollouts=paths.num_rollouts,
+            )
         self._counts.update(
             {answer.status: 1, "num_tokens": answer.num_tokens, "num_simulations": answer.num_simulations}
         )
@@ -73,4 +94,5 @@ class RunOutputs:
             "stop_reasons": dict(self._stop_reasons),
             "failures": dict(self._failures),
             "duplicates": [list(ids) for ids in self._duplicates],
+            **({} if self._labelling is None else {"labelling": {name: self._labelling[name] for name in _LABELLING}}),
         }

@@ -7,6 +7,7 @@ from critic_engine.types import (
     Critique,
     Generation,
     GenerationRequest,
+    Message,
     Problem,
     RejectedSibling,
     TokenUsage,
@@ -44,7 +45,7 @@ class Place:
     critique: Critique | None = None
     """The critic's word on this trajectory; None when it was not judged."""
     rejected: tuple[RejectedSibling, ...] = ()
-    """Children the node already has that the critic holds wrong, most recent last."""
+    """What was tried below the node and that the critic holds wrong, most recent last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,16 @@ class Candidate:
     """One continuation the reasoner offers; not yet a node."""
 
     steps: tuple[str, ...]
-    """The new steps; after a rewrite, the whole of the new trajectory."""
+    """The new steps; after a rewrite, the whole of the new trajectory. None of them: the reasoner ended its turn."""
     is_rewrite: bool
     """Whether ``steps`` replace the trajectory of the node it hangs below instead of extending it."""
     is_finished: bool
     answer: str | None
     prior: float | None
     """The reasoner's probability of drawing it, in [0, 1]; None without log-probabilities."""
+    text: str | None = None
+    """Exactly what was written for its one step; None when that is the step and a line break, and of any other number
+    of steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,19 @@ class Expander(Protocol):
         """Return at most one candidate a seed; samples that cannot be read are counted, not returned."""
         ...
 
-    async def finish(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Expansion:
-        """Return at most one candidate, which holds all that is missing from ``trajectory`` to its end."""
+    async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
+        """Return at most one candidate a seed, each all that is missing from ``trajectory`` to its end."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One completion of a trajectory that was drawn to judge it."""
+
+    candidate: Candidate
+    """All that was missing from the trajectory; a rewrite of the whole where it set out from before its end."""
+    value: float | None
+    """Of the path it completes, in [0, 1]; None is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,12 @@ class Evaluation:
     usage: TokenUsage
     num_unreadable: int = 0
     """Model texts that could not be read on the way."""
+    rollouts: tuple[Rollout, ...] = ()
+    """The completions that were drawn on the way."""
+
+
+UNKNOWN = Evaluation(value=None, critique=None, usage=TokenUsage())
+"""What an evaluator makes of a trajectory that it cannot judge, and spends nothing on."""
 
 
 class Evaluator(Protocol):
@@ -100,4 +120,35 @@ class Evaluator(Protocol):
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return the value of the trajectory; what could not be read has no value, and is counted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a scorer makes of one conversation."""
+
+    value: float
+    """In [0, 1]."""
+    num_prompt_tokens: int
+    """Tokens read."""
+
+
+class Scorer(Protocol):
+    """The seam to models that give a value and write nothing."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it, such as ``huggingface:Skywork-Reward``."""
+        ...
+
+    async def score(self, messages: tuple[Message, ...]) -> Score:
+        """Return the value of the last message, the assistant's. Many calls may be in flight at once.
+
+        Raises:
+            GenerationError: the conversation cannot be scored; the scorer stays usable.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release what the scorer holds; no call may follow."""
         ...

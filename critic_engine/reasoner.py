@@ -1,14 +1,16 @@
 """The reasoner's role: problems into requests, and what a model writes into candidates."""
 
+import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from critic_engine.config import ExpanderConfig, ReasonerConfig
 from critic_engine.errors import GenerationError
+from critic_engine.options import ExpanderConfig, ReasonerConfig
 from critic_engine.parsing.answers import extract_answer, stated_answer
-from critic_engine.parsing.steps import split_steps
+from critic_engine.parsing.steps import StepDraft, StepSplitter
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Candidate, Expansion, Generator, Place
 from critic_engine.types import (
@@ -20,10 +22,13 @@ from critic_engine.types import (
     Sample,
     SamplingOptions,
     TokenLogprob,
+    TokenUsage,
     Trajectory,
+    default_text,
 )
 
 _logger = logging.getLogger(__name__)
+_Written = TypeVar("_Written", Sample, StepDraft)
 
 
 class Reasoner:
@@ -50,21 +55,19 @@ class Reasoner:
 
     async def solve(self, problem: Problem, *, seeds: tuple[int, ...], options: ExpanderConfig) -> Expansion:
         """Return a whole solution a seed; one cut by ``config.max_tokens`` is unfinished and has no answer."""
-        return await self._solutions(self._family.solve(problem), seeds=seeds, options=options)
+        return await self._solutions(self._from_start(self._family.solve(problem), seeds), options)
 
     async def finish(
-        self, problem: Problem, trajectory: Trajectory, *, seed: int, options: ExpanderConfig
+        self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...], options: ExpanderConfig
     ) -> Expansion:
-        """Return the rest of the solution that ``trajectory`` begins, in one piece."""
-        steps = trajectory.steps
+        """Return the rest of the solution that ``trajectory`` begins, in one piece a seed."""
         request = GenerationRequest(
             messages=(self._family.solve(problem),),
-            prefix="".join(f"{step}{options.delimiter}" for step in steps),
+            prefix=trajectory.prefix,
             sampling=self._sampling(max_tokens=self._config.max_tokens, stop=()),
-            seeds=(seed,),
+            seeds=seeds,
         )
-        generation = await self._generate(request)
-        return _read_all(generation, lambda sample: _solution_candidate(sample, options.delimiter, steps))
+        return await self._solutions(request, options)
 
     async def rewrite(
         self,
@@ -77,47 +80,57 @@ class Reasoner:
     ) -> Expansion:
         """Return whole solutions, as ``solve`` does, to replace ``trajectory`` in the light of the critic's words."""
         message = self._family.rewrite(problem, steps=trajectory.steps, critique=critique.words)
-        expansion = await self._solutions(message, seeds=seeds, options=options)
+        expansion = await self._solutions(self._from_start(message, seeds), options)
         return replace(expansion, candidates=tuple(replace(each, is_rewrite=True) for each in expansion.candidates))
 
     async def next_steps(
         self, problem: Problem, place: Place, *, seeds: tuple[int, ...], options: ExpanderConfig
     ) -> Expansion:
-        """Return one next step a seed; blank lines before it are skipped, three at most.
+        """Return one next step a seed, which goes on exactly where the trajectory ends.
 
         A step finishes the trajectory when the model ended its turn with it or when it states an answer. One cut at
-        ``options.max_step_tokens`` is a step, but never a finishing one: its answer could be cut too.
+        ``options.max_step_tokens`` is a step, but never a finishing one: its answer could be cut too. A turn that ends
+        with no more words finishes the trajectory without a further step.
         """
-        steps = place.trajectory.steps
+        behind, splitter = place.trajectory.prefix, StepSplitter.from_config(options)
+        num_tokens = min(options.max_step_tokens, self._config.max_tokens)
         request = GenerationRequest(
             messages=(self._step_message(problem, place, options),),
-            prefix="".join(f"{step}{options.delimiter}" for step in steps),
-            sampling=self._sampling(
-                max_tokens=min(options.max_step_tokens, self._config.max_tokens), stop=(options.delimiter,)
-            ),
+            prefix=behind,
+            sampling=self._sampling(max_tokens=num_tokens, stop=splitter.stop_strings(behind)),
             seeds=seeds,
         )
-        generation = await self._generate_behind_blanks(request)
-        return _read_all(generation, lambda sample: _step_candidate(sample, steps))
+        drafts, usage = await self._write_steps(request, StepDraft(behind, num_tokens), splitter)
+        return _read_all(drafts, usage, lambda draft: _step_candidate(draft, splitter))
 
-    async def _generate_behind_blanks(self, request: GenerationRequest, num_left: int = 3) -> Generation:
-        """Answer ``request``, asking again behind the delimiter for samples that hold nothing else."""
+    async def _write_steps(
+        self, request: GenerationRequest, draft: StepDraft, splitter: StepSplitter
+    ) -> tuple[list[StepDraft], TokenUsage]:
+        """Return a draft a seed, gone on with behind each stop that does not end a step."""
         generation = await self._generate(request)
-        blank = [index for index, sample in enumerate(generation.samples) if sample.stop and not sample.text.strip()]
-        if not blank or not num_left:
-            return generation
-        seeds = tuple(request.seeds[index] for index in blank)
-        request = replace(request, prefix=request.prefix + request.sampling.stop[0], seeds=seeds)
+        drafts, usage = [draft.after(sample, splitter) for sample in generation.samples], generation.usage
+        while groups := _groups_to_go_on(drafts):
+            generations = await asyncio.gather(
+                *(self._go_on(request, drafts[group[0]], splitter, group) for group in groups)
+            )
+            for group, rest in zip(groups, generations, strict=True):
+                usage += rest.usage
+                for index, sample in zip(group, rest.samples or [None] * len(group), strict=True):
+                    drafts[index] = drafts[index].cut() if sample is None else drafts[index].after(sample, splitter)
+        return drafts, usage
+
+    async def _go_on(
+        self, request: GenerationRequest, draft: StepDraft, splitter: StepSplitter, group: Sequence[int]
+    ) -> Generation:
+        """Return what comes behind ``draft`` for the seeds at the indices in ``group``; no samples when that fails."""
+        sampling = replace(request.sampling, max_tokens=draft.num_tokens_left, stop=splitter.stop_strings(draft.prefix))
+        seeds = tuple(request.seeds[index] for index in group)
         try:
-            rest = await self._generate_behind_blanks(request, num_left - 1)
+            return await self._generate(replace(request, prefix=draft.prefix, sampling=sampling, seeds=seeds))
         except GenerationError as error:
-            # What was written is paid for: it stays, blank, and counts as unreadable.
-            _logger.warning("%s failed behind a blank line: %s", self._generator.name, error)
-            return generation
-        samples = list(generation.samples)
-        for index, sample in zip(blank, rest.samples, strict=True):
-            samples[index] = sample
-        return Generation(tuple(samples), generation.usage + rest.usage)
+            # What was written is paid for: it stays as it is.
+            _logger.warning("%s failed in the middle of a step: %s", self._generator.name, error)
+            return Generation((), TokenUsage())
 
     def _step_message(self, problem: Problem, place: Place, options: ExpanderConfig) -> Message:
         if not options.is_critic_guided:
@@ -126,11 +139,17 @@ class Reasoner:
         concern = critique.words if critique is not None and critique.verdict == "wrong" else None
         return self._family.step(problem, rejected=place.rejected, concern=concern)
 
-    async def _solutions(self, message: Message, *, seeds: tuple[int, ...], options: ExpanderConfig) -> Expansion:
+    def _from_start(self, message: Message, seeds: tuple[int, ...]) -> GenerationRequest:
         sampling = self._sampling(max_tokens=self._config.max_tokens, stop=())
-        request = GenerationRequest(messages=(message,), sampling=sampling, seeds=seeds)
+        return GenerationRequest(messages=(message,), sampling=sampling, seeds=seeds)
+
+    async def _solutions(self, request: GenerationRequest, options: ExpanderConfig) -> Expansion:
+        """Return all that the model writes behind the request's prefix, as one candidate a seed."""
+        splitter = StepSplitter.from_config(options)
         generation = await self._generate(request)
-        return _read_all(generation, lambda sample: _solution_candidate(sample, options.delimiter))
+        return _read_all(
+            generation.samples, generation.usage, lambda sample: _solution_candidate(sample, splitter, request.prefix)
+        )
 
     def _sampling(self, *, max_tokens: int, stop: tuple[str, ...]) -> SamplingOptions:
         return SamplingOptions(
@@ -152,34 +171,50 @@ class Reasoner:
         return await self._generator.generate(request)
 
 
-def _read_all(generation: Generation, read: Callable[[Sample], Candidate | None]) -> Expansion:
-    found = [read(sample) for sample in generation.samples]
+def _groups_to_go_on(drafts: Sequence[StepDraft]) -> list[list[int]]:
+    """Return the indices of the drafts that have not ended, in groups of those that can share a request."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    for index, draft in enumerate(drafts):
+        if draft.ending is None:
+            groups.setdefault((draft.text, draft.num_tokens_left), []).append(index)
+    return list(groups.values())
+
+
+def _read_all(
+    written: Sequence[_Written], usage: TokenUsage, read: Callable[[_Written], Candidate | None]
+) -> Expansion:
+    found = [read(each) for each in written]
     candidates = tuple(candidate for candidate in found if candidate is not None)
-    return Expansion(candidates, generation.usage, num_unreadable=len(found) - len(candidates))
+    return Expansion(candidates, usage, num_unreadable=len(found) - len(candidates))
 
 
-def _solution_candidate(sample: Sample, delimiter: str, steps_before: Sequence[str] = ()) -> Candidate | None:
-    steps = split_steps(sample.text, delimiter)
-    if not steps:
-        return None
+def _solution_candidate(sample: Sample, splitter: StepSplitter, behind: str) -> Candidate | None:
+    steps = splitter.steps(sample.text, behind)
     is_finished = sample.finish_reason == "stop"
-    answer = extract_answer((*steps_before, *steps)) if is_finished else None
+    if not steps and not (is_finished and behind.strip()):
+        return None
+    answer = extract_answer(splitter.steps(behind + sample.text)) if is_finished else None
     return Candidate(steps, is_rewrite=False, is_finished=is_finished, answer=answer, prior=_probability(sample.tokens))
 
 
-def _step_candidate(sample: Sample, steps_before: Sequence[str]) -> Candidate | None:
-    step = sample.text.strip()
-    if not step:
+def _step_candidate(draft: StepDraft, splitter: StepSplitter) -> Candidate | None:
+    has_ended_turn = draft.ending == "turn"
+    step = splitter.shown(draft.text, draft.behind)
+    if not step and not (has_ended_turn and draft.behind.strip()):
         return None
-    has_ended_turn = sample.finish_reason == "stop" and sample.stop is None
     answer = None
     if has_ended_turn:
-        answer = extract_answer((*steps_before, step))
-    elif sample.finish_reason == "stop":
-        answer = stated_answer(step)
-    is_finished = has_ended_turn or answer is not None
+        answer = extract_answer(splitter.steps(draft.prefix))
+    elif draft.ending == "stop":
+        # The step may have begun before the draft, where the token limit cut it.
+        answer = stated_answer(splitter.steps(draft.prefix)[-1:])
     return Candidate(
-        (step,), is_rewrite=False, is_finished=is_finished, answer=answer, prior=_probability(sample.tokens)
+        (step,) if step else (),
+        is_rewrite=False,
+        is_finished=has_ended_turn or answer is not None,
+        answer=answer,
+        prior=_probability(draft.tokens),
+        text=None if not step or draft.text == default_text(step) else draft.text,
     )
 
 

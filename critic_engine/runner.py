@@ -5,7 +5,7 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from critic_engine.config import EngineConfig
@@ -15,11 +15,12 @@ from critic_engine.protocols import Evaluator, Expander
 from critic_engine.store import RunStore
 from critic_engine.thinking import NO_TRIAL
 from critic_engine.types import Answer, FailedRow, ProblemRow
-from search import ReplayError
+from search import ReplayError, StopReason
 
 _logger = logging.getLogger(__name__)
 # Finished answers wait for a slow one before them; past this many a place in flight no new problem is started.
 _WINDOW_PER_PLACE = 16
+_LIMITS = {StopReason.RUN_TOKENS: "max_tokens", StopReason.RUN_SECONDS: "max_wall_s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,21 @@ class Runner:
         store: RunStore,
         config: EngineConfig,
         *,
-        expander: Expander,
+        expanders: Sequence[Expander],
         evaluator: Evaluator,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         """Take the store, whose rows are read in already, and the roles that all episodes share."""
         self._store = store
         self._config = config
-        self._expander = expander
+        self._expanders = expanders
         self._evaluator = evaluator
         self._on_progress = on_progress
         self._progress = Progress(0, 0, store.num_rows, 0, 0.0)
         self._started_s = time.perf_counter()
+        self._num_tokens_before = 0 if config.run.max_tokens is None else store.num_tokens()
+        self._episodes: set[Episode] = set()
+        self._cut_reason: StopReason | None = None
 
     async def answers(self) -> AsyncGenerator[Answer, None]:
         """Yield the outcome of every row in input order, those of earlier sessions included.
@@ -69,6 +73,8 @@ class Runner:
         window = self._config.run.problems_in_flight * _WINDOW_PER_PLACE
         positions = iter(range(self._progress.num_total))
         next_position = 0
+        alarm = self._set_alarm()
+        self._check_tokens()
         try:
             while True:
                 while len(waiting) < window and (position := next(positions, None)) is not None:
@@ -78,6 +84,8 @@ class Runner:
                 yield await waiting.pop(next_position)
                 next_position += 1
         finally:
+            if alarm is not None:
+                alarm.cancel()
             for task in waiting.values():
                 task.cancel()
             await asyncio.gather(*waiting.values(), return_exceptions=True)
@@ -87,8 +95,9 @@ class Runner:
             answer = self._store.answer(position)
             if answer is None:
                 async with places:
-                    answer = await self._solve(position, self._store.row(position))
-                self._store.set_answer(position, answer)
+                    answer, is_final = await self._turn(self._store.row(position), position)
+                if is_final:
+                    self._store.set_answer(position, answer)
         except ReplayError as error:
             raise RunError(f"the log of row {position + 1} is not of this version or configuration: {error}") from error
         except sqlite3.Error as error:
@@ -96,9 +105,16 @@ class Runner:
         self._advance(num_done=1, num_failed=int(answer.status == "failed"))
         return answer
 
-    async def _solve(self, position: int, row: ProblemRow | FailedRow) -> Answer:
+    async def _turn(self, row: ProblemRow | FailedRow, position: int) -> tuple[Answer, bool]:
+        """Return the outcome of a row, and whether it is final: what the run's limit leaves undone can be resumed."""
         if isinstance(row, FailedRow):
-            return _failed(row.id, "", stop_reason="unreadable_row", error=row.reason)
+            return _failed(row.id, "", stop_reason="unreadable_row", error=row.reason), True
+        if self._cut_reason is None:
+            return await self._solve(position, row), True
+        error = f"the run's limit was reached before its turn; raise run.{_LIMITS[self._cut_reason]} and resume"
+        return _failed(row.id, row.problem.problem_id, stop_reason=self._cut_reason, error=error), False
+
+    async def _solve(self, position: int, row: ProblemRow) -> Answer:
         try:
             return await self._search(position, row)
         except (ReplayError, sqlite3.Error):
@@ -120,18 +136,40 @@ class Runner:
             self._store.append(position, num_logged, commit.events, commit.failures)
             num_logged += len(commit.events)
             self._advance(num_tokens=commit.num_tokens)
+            self._check_tokens()
 
         episode = Episode(
             row.problem,
             self._config,
-            expander=self._expander,
+            expanders=self._expanders,
             evaluator=self._evaluator,
             on_commit=on_commit,
         )
         # What was done after the search, and not acknowledged by an answer, is done again.
         self._store.drop_failures(position, trial_id=NO_TRIAL)
         episode.restore(log, self._store.failures(position))
-        return await episode.run(row.id)
+        self._episodes.add(episode)
+        try:
+            return await episode.run(row.id)
+        finally:
+            self._episodes.discard(episode)
+
+    def _set_alarm(self) -> asyncio.TimerHandle | None:
+        limit_s = self._config.run.max_wall_s
+        if limit_s is None:
+            return None
+        return asyncio.get_running_loop().call_later(limit_s, self._cut, StopReason.RUN_SECONDS)
+
+    def _check_tokens(self) -> None:
+        limit = self._config.run.max_tokens
+        if limit is not None and self._num_tokens_before + self._progress.num_tokens >= limit:
+            self._cut(StopReason.RUN_TOKENS)
+
+    def _cut(self, reason: StopReason) -> None:
+        """End all searches and begin no other."""
+        self._cut_reason = self._cut_reason or reason
+        for episode in tuple(self._episodes):
+            episode.cut(reason)
 
     def _with_what_was_spent(self, position: int, answer: Answer) -> Answer:
         events = self._store.events(position)

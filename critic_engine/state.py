@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from critic_engine.protocols import Candidate
-from critic_engine.types import Critique, Trajectory
+from critic_engine.types import Critique, RejectedSibling, Trajectory, default_text
 from search import Node
 
 
@@ -18,6 +18,10 @@ class NodeState:
     """Whether ``steps`` replace the parent's trajectory instead of extending it."""
     answer: str | None = None
     critique: Critique | None = None
+    text: str | None = None
+    """Exactly what the reasoner wrote for its one step; None when that is the step and a line break."""
+    revised_from: tuple[RejectedSibling, ...] = ()
+    """The weak steps that stood here before this one, each replaced by the next."""
 
 
 ReasoningNode: TypeAlias = Node[NodeState]
@@ -25,24 +29,27 @@ ReasoningNode: TypeAlias = Node[NodeState]
 
 def trajectory_of(path: Iterable[ReasoningNode]) -> Trajectory:
     """Return the trajectory along ``path``, which goes from the root to the node in question."""
-    steps: tuple[str, ...] = ()
-    is_finished, answer = False, None
+    trajectory = Trajectory()
     for node in path:
-        steps = node.state.steps if node.state.is_rewrite else steps + node.state.steps
-        is_finished, answer = node.is_terminal, node.state.answer
-    return Trajectory(steps=steps, is_finished=is_finished, answer=answer)
+        trajectory = _extended(trajectory, node.state, is_finished=node.is_terminal)
+    return trajectory
 
 
 def extend(base: Trajectory, candidate: Candidate) -> Trajectory:
     """Return the trajectory that ``candidate`` makes of the one it was offered for."""
-    steps = candidate.steps if candidate.is_rewrite else base.steps + candidate.steps
-    return Trajectory(steps=steps, is_finished=candidate.is_finished, answer=candidate.answer)
+    return _extended(base, candidate, is_finished=candidate.is_finished)
 
 
-def candidate_key(candidate: Candidate) -> str:
-    """Return what equal candidates share: their words, whatever the space between them, and whether they finish."""
+def candidate_key(candidate: Candidate, behind: str) -> str:
+    """Return what equal candidates share that go on from the text ``behind``.
+
+    It is their words, whatever the space between them, whether they go on in the middle of a word, and whether they
+    finish.
+    """
+    text = candidate.text or "".join(candidate.steps)
+    is_joined = bool(behind and text) and not behind[-1].isspace() and not text[0].isspace()
     ending = "\n[end]" if candidate.is_finished else ""
-    return "\n".join(" ".join(step.split()) for step in candidate.steps) + ending
+    return "+" * is_joined + "\n".join(" ".join(step.split()) for step in candidate.steps) + ending
 
 
 def encode_state(state: NodeState) -> dict[str, Any]:
@@ -54,15 +61,32 @@ def encode_state(state: NodeState) -> dict[str, Any]:
         encoded["answer"] = state.answer
     if state.critique is not None:
         encoded["critique"] = asdict(state.critique)
+    if state.text is not None:
+        encoded["text"] = state.text
+    if state.revised_from:
+        encoded["revised_from"] = [asdict(each) for each in state.revised_from]
     return encoded
 
 
 def decode_state(encoded: Any) -> NodeState:
     """Return the state that ``encode_state`` made ``encoded`` of."""
     critique = encoded.get("critique")
+    revised_from = encoded.get("revised_from", ())
     return NodeState(
         steps=tuple(encoded["steps"]),
         is_rewrite=encoded.get("is_rewrite", False),
         answer=encoded.get("answer"),
         critique=None if critique is None else Critique(**critique),
+        text=encoded.get("text"),
+        revised_from=tuple(RejectedSibling(each["step"], Critique(**each["critique"])) for each in revised_from),
     )
+
+
+def _extended(base: Trajectory, offered: NodeState | Candidate, *, is_finished: bool) -> Trajectory:
+    if offered.is_rewrite:
+        base = Trajectory()
+    texts = None
+    if base.texts is not None or offered.text is not None:
+        added = tuple(map(default_text, offered.steps)) if offered.text is None else (offered.text,)
+        texts = base.exact_texts + added
+    return Trajectory(base.steps + offered.steps, is_finished, offered.answer, texts)

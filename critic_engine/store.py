@@ -4,47 +4,23 @@ SQLite in WAL mode; what one call writes is committed before it returns, so a ki
 was cut. One process writes to a run at a time, which a lock on ``run.lock`` holds.
 """
 
+import base64
 import contextlib
-import fcntl
-import importlib.metadata
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import yaml
 
+from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig, dump_config, parse_config
 from critic_engine.errors import RunError
 from critic_engine.outputs import RunOutputs
+from critic_engine.run_folder import FORMAT, check_free, connect, holds_run, lock_folder, new_database, tune
 from critic_engine.types import Answer, FailedRow, Image, Problem, ProblemRow
-
-_FORMAT = "1"
-_OWN_FILES = {"run.sqlite", "run.sqlite-wal", "run.sqlite-shm", "run.lock", "config.yaml"}
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE images (
-    digest TEXT PRIMARY KEY, data BLOB NOT NULL, media_type TEXT NOT NULL,
-    width INTEGER NOT NULL, height INTEGER NOT NULL
-);
-CREATE TABLE problems (
-    position INTEGER PRIMARY KEY, row INTEGER NOT NULL, id TEXT NOT NULL, problem_id TEXT NOT NULL,
-    question TEXT NOT NULL, choices TEXT NOT NULL, images TEXT NOT NULL
-);
-CREATE INDEX problems_by_content ON problems (problem_id);
-CREATE TABLE unreadable_rows (
-    position INTEGER PRIMARY KEY, row INTEGER NOT NULL, id TEXT NOT NULL, reason TEXT NOT NULL
-);
-CREATE TABLE events (
-    position INTEGER NOT NULL, sequence INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (position, sequence)
-) WITHOUT ROWID;
-CREATE TABLE answers (position INTEGER PRIMARY KEY, answer TEXT NOT NULL);
-CREATE TABLE failures (
-    position INTEGER NOT NULL, trial_id INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL
-);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,56 +33,73 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a labelled run keeps of one row beside its problem."""
+
+    position: int
+    problem_id: str
+    reference_answer: str | None
+    extras: Mapping[str, object] = field(default_factory=dict)
+    """The row's other columns as JSON holds them: bytes in base64, and what has no form there as text."""
+
+
 class RunStore:
-    """The log of one run. Positions count the rows of the input from 0, unreadable ones included."""
+    """The log of one run. Positions count the rows of the input from 0, unreadable ones included.
+
+    A labelled run keeps the reference answers of its rows too, and has a checker; no other run has a place for them.
+    """
 
     def __init__(
-        self, connection: sqlite3.Connection, *, folder: Path | None = None, lock: IO[str] | None = None
+        self,
+        connection: sqlite3.Connection,
+        *,
+        folder: Path | None = None,
+        lock: IO[str] | None = None,
+        checker: Checker | None = None,
     ) -> None:
         """Wrap an open database; use ``create``, ``open`` or ``temporary``."""
         self._connection = connection
         self._lock = lock
         self.folder = folder
+        self.checker = checker
+        """Holds the reference answers of a labelled run; None in any other."""
 
     @classmethod
-    def create(cls, folder: Path, config: EngineConfig) -> "RunStore":
+    def create(cls, folder: Path, config: EngineConfig, *, checker: Checker | None = None) -> "RunStore":
         """Return the store of a new run and write its resolved ``config.yaml``.
+
+        Args:
+            folder: A new or an empty one.
+            config: What the run does.
+            checker: Makes it a labelled run, and takes up the reference answers of its rows.
 
         Raises:
             RunError: the folder holds another run, or anything else.
         """
-        cls.check_free(folder)
+        check_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _lock(folder)
-        if _holds_run(folder):
+        lock = lock_folder(folder)
+        if holds_run(folder):
             lock.close()
-            cls.check_free(folder)
+            check_free(folder)
         for leftover in folder.iterdir():
             if leftover.name != "run.lock":
                 leftover.unlink()
         (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-        store = cls(_new_database(str(folder / "run.sqlite")), folder=folder, lock=lock)
+        database = new_database(str(folder / "run.sqlite"), is_labelled=checker is not None)
+        store = cls(database, folder=folder, lock=lock, checker=checker)
         with store._connection:
             store._insert("meta", ("config", dump_config(config)))
         return store
 
-    @staticmethod
-    def check_free(folder: Path) -> None:
-        """Refuse a folder that a new run may not use.
-
-        Raises:
-            RunError: it holds another run, or anything else; a run cut before its problems were read in does not count.
-        """
-        if _holds_run(folder):
-            raise RunError(
-                f"{folder} holds another run; go on with it by `critic-engine resume {folder}`, or name a new folder"
-            )
-        if folder.exists() and (not folder.is_dir() or _holds_other_files(folder)):
-            raise RunError(f"{folder} exists and is not an empty folder; name a new one")
-
     @classmethod
-    def open(cls, folder: Path) -> "RunStore":
+    def open(cls, folder: Path, *, checker: Checker | None = None) -> "RunStore":
         """Return the store of a run that exists.
+
+        Args:
+            folder: The run's.
+            checker: Takes up the reference answers of a labelled run; None makes a new one.
 
         Raises:
             RunError: no run there, one of another version, one whose problems were not all read in, or one in use.
@@ -116,23 +109,23 @@ class RunStore:
                 f"{folder} holds no run (no run.sqlite in it); start one with `critic-engine solve … --run {folder}`"
             )
         with contextlib.ExitStack() as on_error:
-            lock = on_error.enter_context(_lock(folder))
-            connection = on_error.enter_context(
-                contextlib.closing(sqlite3.connect(folder / "run.sqlite", check_same_thread=False))
-            )
+            lock = on_error.enter_context(lock_folder(folder))
+            connection = on_error.enter_context(contextlib.closing(connect(str(folder / "run.sqlite"))))
             store = cls(connection, folder=folder, lock=lock)
             try:
-                _tune(connection)
-                store._check_format()
+                tune(connection)
+                if store._checked_meta().get("is_labelled"):
+                    store.checker = checker if checker is not None else Checker()
+                    store._take_up(store.labels())
             except sqlite3.DatabaseError as error:
                 raise RunError(f"{folder / 'run.sqlite'} cannot be read: {error}") from error
             on_error.pop_all()
         return store
 
     @classmethod
-    def temporary(cls) -> "RunStore":
-        """Return a store on disk that is gone when it is closed."""
-        return cls(_new_database(""))
+    def temporary(cls, *, checker: Checker | None = None) -> "RunStore":
+        """Return a store on disk that is gone when it is closed; a ``checker`` makes its run a labelled one."""
+        return cls(new_database("", is_labelled=checker is not None), checker=checker)
 
     def config(self) -> EngineConfig:
         """Return the configuration the run was started with, whatever ``config.yaml`` says by now."""
@@ -167,7 +160,7 @@ class RunStore:
         return [tuple(json.loads(ids)) for (ids,) in self._connection.execute(query)]
 
     def row(self, position: int) -> ProblemRow | FailedRow:
-        """Return one row. Reference answers are not kept, so none comes back."""
+        """Return one row, without its reference answer; in a labelled run, one that cannot be checked has failed."""
         query = "SELECT row, id, question, choices, images FROM problems WHERE position = ?"
         found = self._connection.execute(query, (position,)).fetchone()
         if found is None:
@@ -176,7 +169,16 @@ class RunStore:
         row, id_, question, choices, digests = found
         images = tuple(self._image(digest) for digest in json.loads(digests))
         problem = Problem(question=question, images=images, choices=tuple(json.loads(choices)), name=id_)
-        return ProblemRow(row=row, id=id_, problem=problem)
+        objection = None if self.checker is None else self.checker.objection(problem)
+        return ProblemRow(row=row, id=id_, problem=problem) if objection is None else FailedRow(row, id_, objection)
+
+    def labels(self) -> Iterator[Label]:
+        """Yield what a labelled run keeps beside its problems, in the order of its rows; others have no labels."""
+        if self.checker is None:
+            return
+        query = "SELECT position, problem_id, reference_answer, extras FROM labels JOIN problems USING (position)"
+        for position, problem_id, reference, extras in self._connection.execute(f"{query} ORDER BY position"):
+            yield Label(position, problem_id, reference, json.loads(extras))
 
     def append(
         self, position: int, first_sequence: int, events: Sequence[Mapping[str, Any]], failures: Sequence[Failure] = ()
@@ -216,9 +218,18 @@ class RunStore:
         fields = json.loads(found[0])
         return Answer(**{**fields, "steps": tuple(fields["steps"])})
 
+    def num_tokens(self) -> int:
+        """Return the tokens generated so far: those of the answers, and of the searches without one."""
+        query = (
+            "SELECT (SELECT COALESCE(SUM(json_extract(answer, '$.num_tokens')), 0) FROM answers) + "
+            "(SELECT COALESCE(SUM(json_extract(event, '$.cost')), 0) FROM events"
+            " WHERE position NOT IN (SELECT position FROM answers))"
+        )
+        return int(self._connection.execute(query).fetchone()[0])
+
     def outputs(self) -> RunOutputs:
         """Return the writer of the folder's ``answers.jsonl`` and ``report.json``."""
-        return RunOutputs(self.folder, duplicates=self.duplicates())
+        return RunOutputs(self.folder, duplicates=self.duplicates(), is_labelled=self.checker is not None)
 
     def close(self) -> None:
         """Close the database and let other processes have the run."""
@@ -238,6 +249,15 @@ class RunStore:
             "problems",
             (position, row.row, row.id, problem.problem_id, problem.question, json.dumps(problem.choices), digests),
         )
+        if self.checker is not None:
+            label = Label(position, problem.problem_id, row.reference_answer, row.extras)
+            self._insert("labels", (position, label.reference_answer, json.dumps(dict(label.extras), default=_plain)))
+            self._take_up([label])
+
+    def _take_up(self, labels: Iterable[Label]) -> None:
+        for label in labels:
+            if self.checker is not None and label.reference_answer is not None:
+                self.checker.add(label.problem_id, label.reference_answer)
 
     def _image(self, digest: str) -> Image:
         query = "SELECT data, media_type, width, height FROM images WHERE digest = ?"
@@ -246,63 +266,22 @@ class RunStore:
     def _insert(self, table: str, values: Sequence[object]) -> None:
         self._connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
 
-    def _check_format(self) -> None:
+    def _checked_meta(self) -> dict[str, str]:
+        """Return what the run says of itself, if this version can go on with it."""
         try:
             meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
         except sqlite3.OperationalError as error:
             if "no such table" not in str(error):
                 raise
             meta = {}
-        if meta and meta.get("format") != _FORMAT:
-            raise RunError(
-                f"{self.folder} is a run of format {meta.get('format')}; this version reads format {_FORMAT}"
-            )
+        if meta and meta.get("format") != FORMAT:
+            raise RunError(f"{self.folder} is a run of format {meta.get('format')}; this version reads format {FORMAT}")
         if "is_complete" not in meta:
             raise RunError(
-                f"{self.folder} was stopped before its problems were read in; start it again by the same `solve`"
+                f"{self.folder} was stopped before its problems were read in; start it again by the same command"
             )
+        return meta
 
 
-def _holds_run(folder: Path) -> bool:
-    """Return whether the folder holds a run whose problems were read in; one cut before that has done no work yet."""
-    if not (folder / "run.sqlite").is_file():
-        return False
-    connection = sqlite3.connect(folder / "run.sqlite")
-    try:
-        return connection.execute("SELECT 1 FROM meta WHERE key = 'is_complete'").fetchone() is not None
-    except sqlite3.DatabaseError as error:
-        if "no such table" in str(error):
-            return False
-        raise RunError(f"{folder / 'run.sqlite'} cannot be read: {error}; name a new folder") from error
-    finally:
-        connection.close()
-
-
-def _holds_other_files(folder: Path) -> bool:
-    names = {path.name for path in folder.iterdir()}
-    return bool(names - _OWN_FILES) or (bool(names) and "run.lock" not in names)
-
-
-def _new_database(path: str) -> sqlite3.Connection:
-    # Runs are driven by one thread at a time, though not always by the thread that opened them.
-    connection = sqlite3.connect(path, check_same_thread=False)
-    _tune(connection)
-    version = importlib.metadata.version("critic-engine")
-    meta = f"INSERT INTO meta VALUES ('format', '{_FORMAT}'), ('version', '{version}');"
-    connection.executescript(f"BEGIN; {_SCHEMA} {meta} COMMIT;")
-    return connection
-
-
-def _tune(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _lock(folder: Path) -> IO[str]:
-    lock = (folder / "run.lock").open("w", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise RunError(f"{folder} is in use by another process; wait for it or stop it first") from error
-    return lock
+def _plain(value: object) -> str:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -1,13 +1,14 @@
 """The work between an ask and its tell: the reasoner's proposals for one node, each with the critic's judgement."""
 
 import asyncio
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from critic_engine.config import EngineConfig
 from critic_engine.errors import GenerationError
 from critic_engine.parsing.answers import canonical_answer
-from critic_engine.protocols import Candidate, Evaluation, Evaluator, Expander, Expansion, Place
+from critic_engine.protocols import Candidate, Evaluation, Evaluator, Expander, Expansion, Place, Rollout
+from critic_engine.revision import Judged, Reviser
 from critic_engine.seeds import derive_seed
 from critic_engine.state import NodeState, ReasoningNode, candidate_key, extend, trajectory_of
 from critic_engine.store import Failure
@@ -52,13 +53,16 @@ class Ending:
 class Thinker:
     """Does the work of one problem's trials. A model's failure becomes a count and an unknown value, never an error."""
 
-    def __init__(self, problem: Problem, config: EngineConfig, *, expander: Expander, evaluator: Evaluator) -> None:
-        """Take the problem, the knobs and the two roles."""
+    def __init__(
+        self, problem: Problem, config: EngineConfig, *, expanders: Sequence[Expander], evaluator: Evaluator
+    ) -> None:
+        """Take the problem, the knobs, an expander for each arm of the strategy, and the evaluator."""
         self._problem = problem
         self._config = config
-        self._expander = expander
+        self._expanders = expanders
         self._evaluator = evaluator
-        self._judged: dict[int, dict[Hashable, tuple[float | None, Critique | None]]] = {}
+        self._judge_name = "critic" if config.evaluator.kind == "critic" else "evaluator"
+        self._judged: dict[int, dict[Hashable, Evaluation]] = {}
         self._rejected: dict[int, list[RejectedSibling]] = {}
 
     def look(self, tree: Tree[NodeState], node: ReasoningNode) -> View:
@@ -79,76 +83,121 @@ class Thinker:
         for proposal in proposals:
             value, critique = proposal.value, proposal.state.critique
             is_new = proposal.key not in judged
-            judged[proposal.key] = (value, critique)
-            is_rejected = value is not None and value < self._config.evaluator.reject_below
-            if is_new and is_rejected and critique is not None:
-                step = self._config.expander.delimiter.join(proposal.state.steps)
-                rejected.append(RejectedSibling(step=step, critique=critique))
+            judged[proposal.key] = Evaluation(value, critique, TokenUsage())
+            rejected += [each for each in proposal.state.revised_from if each not in rejected]
+            is_rejected = value is not None and value < self._config.expander.reject_below
+            if is_new and is_rejected and critique is not None and proposal.state.steps:
+                rejected.append(RejectedSibling("\n".join(proposal.state.steps), critique))
 
     async def think(self, trial: Trial[NodeState], view: View) -> Thought:
-        """Return the trial's proposals, each judged; none when the reasoner failed."""
+        """Return the trial's proposals, each judged and, where it is weak, revised; none when the reasoner failed.
+
+        Each distinct candidate is judged once, and one that a sibling said before not at all.
+        """
         seeds = tuple(self._seed("reasoner", trial.trial_id, sample) for sample in range(trial.num_proposals))
-        try:
-            expansion = await self._expander.expand(self._problem, view.place, seeds=seeds)
-        except GenerationError as error:
-            return Thought((), 0, (Failure(trial.trial_id, "reasoner_error", str(error)),))
-        return await self._judge_all(trial.trial_id, view, expansion)
+        expansion, failures = await self._expand(trial, view.place, seeds)
+        candidates, base = expansion.candidates, view.place.trajectory
+        keys = [candidate_key(candidate, base.prefix) for candidate in candidates]
+        known = self._judged.get(view.node_id, {})
+        fresh = {key: keys.index(key) for key in keys if key not in known}
+        work = (self._judge_and_revise(trial, view, index, candidates[index]) for index in fresh.values())
+        judged = dict(zip(fresh, await asyncio.gather(*work), strict=True))
+        proposals = tuple(
+            self._proposal(base, judged[key] if key in judged else Judged(candidate, known[key]))
+            for key, candidate in zip(keys, candidates, strict=True)
+        )
+        num_tokens = expansion.usage.generated_tokens + sum(each.num_tokens for each in judged.values())
+        return Thought(proposals, num_tokens, sum((each.failures for each in judged.values()), failures))
 
     async def finish(self, trajectory: Trajectory) -> Ending:
         """Return ``trajectory`` written to its end by the reasoner, as far as it comes."""
         try:
             seed = self._seed("reasoner", NO_TRIAL, 0)
-            expansion = await self._expander.finish(self._problem, trajectory, seed=seed)
+            expansion = await self._expanders[0].finish(self._problem, trajectory, seeds=(seed,))
         except GenerationError as error:
             return Ending(trajectory, 0, (Failure(NO_TRIAL, "reasoner_error", str(error)),))
         if expansion.candidates:
             trajectory = extend(trajectory, expansion.candidates[0])
         return Ending(trajectory, expansion.usage.generated_tokens, _unreadable(NO_TRIAL, expansion))
 
-    async def _judge_all(self, trial_id: int, view: View, expansion: Expansion) -> Thought:
-        """Judge each distinct candidate once, and those not at all that a sibling said before."""
-        judged = self._judged.get(view.node_id, {})
-        fresh: dict[str, Candidate] = {}
-        for candidate in expansion.candidates:
-            if candidate_key(candidate) not in judged:
-                fresh.setdefault(candidate_key(candidate), candidate)
-        base = view.place.trajectory
-        judgements = await asyncio.gather(
-            *(self._judge(trial_id, index, extend(base, candidate)) for index, candidate in enumerate(fresh.values()))
-        )
-        usage, failures = expansion.usage, _unreadable(trial_id, expansion)
-        known: dict[str, tuple[float | None, Critique | None]] = {}
-        for key, (evaluation, met) in zip(fresh, judgements, strict=True):
-            known[key] = (evaluation.value, evaluation.critique)
-            usage += evaluation.usage
-            failures += met
-        keyed = [(candidate_key(candidate), candidate) for candidate in expansion.candidates]
-        proposals = tuple(self._proposal(each, *(known[key] if key in known else judged[key])) for key, each in keyed)
-        return Thought(proposals, usage.generated_tokens, failures)
-
-    async def _judge(self, trial_id: int, index: int, trajectory: Trajectory) -> tuple[Evaluation, tuple[Failure, ...]]:
+    async def _expand(
+        self, trial: Trial[NodeState], place: Place, seeds: tuple[int, ...]
+    ) -> tuple[Expansion, tuple[Failure, ...]]:
         try:
-            seed = self._seed("critic", trial_id, index)
-            evaluation = await self._evaluator.evaluate(self._problem, trajectory, seed=seed)
+            expansion = await self._expanders[trial.arm].expand(self._problem, place, seeds=seeds)
+        except GenerationError as error:
+            return Expansion((), TokenUsage()), (Failure(trial.trial_id, "reasoner_error", str(error)),)
+        return expansion, _unreadable(trial.trial_id, expansion)
+
+    async def _judge_and_revise(self, trial: Trial[NodeState], view: View, index: int, candidate: Candidate) -> Judged:
+        """Return what stands of the trial's candidate number ``index``."""
+
+        async def rewrite(place: Place, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
+            return await self._expand(trial, place, (self._seed("reasoner", trial.trial_id, index, attempt),))
+
+        async def judge(rewritten: Candidate, attempt: int) -> Judged:
+            known = self._judged.get(view.node_id, {}).get(candidate_key(rewritten, view.place.trajectory.prefix))
+            if known is not None:
+                return Judged(rewritten, known)
+            seed = self._seed("critic", trial.trial_id, index, attempt)
+            return await self._judge(trial.trial_id, view.place.trajectory, rewritten, seed=seed)
+
+        seed = self._seed("critic", trial.trial_id, index)
+        judged = await self._judge(trial.trial_id, view.place.trajectory, candidate, seed=seed)
+        return await Reviser(self._config.expander, rewrite=rewrite, judge=judge).revise(judged, view.place)
+
+    async def _judge(self, trial_id: int, base: Trajectory, candidate: Candidate, *, seed: int) -> Judged:
+        try:
+            evaluation = await self._evaluator.evaluate(self._problem, extend(base, candidate), seed=seed)
         except GenerationError as error:
             unknown = Evaluation(value=None, critique=None, usage=TokenUsage())
-            return unknown, (Failure(trial_id, "critic_error", str(error)),)
-        failure = Failure(trial_id, "critic_unreadable", "no verdict in the critic's text")
-        return evaluation, (failure,) * evaluation.num_unreadable
+            return Judged(candidate, unknown, failures=(Failure(trial_id, f"{self._judge_name}_error", str(error)),))
+        reason = "a text that was to judge a place could not be read"
+        failure = Failure(trial_id, f"{self._judge_name}_unreadable", reason)
+        return Judged(candidate, evaluation, evaluation.usage.generated_tokens, (failure,) * evaluation.num_unreadable)
 
-    def _proposal(self, candidate: Candidate, value: float | None, critique: Critique | None) -> Proposal[NodeState]:
-        answer = candidate.answer
+    def _proposal(self, base: Trajectory, judged: Judged) -> Proposal[NodeState]:
+        candidate, evaluation = judged.candidate, judged.evaluation
+        behind = extend(base, candidate).prefix
         return Proposal(
-            state=NodeState(candidate.steps, candidate.is_rewrite, answer, critique),
-            value=value,
+            state=_state(candidate, evaluation.critique, judged.revised_from),
+            value=evaluation.value,
             prior=candidate.prior,
             is_terminal=candidate.is_finished,
-            key=candidate_key(candidate),
-            outcome=None if answer is None else canonical_answer(answer, self._problem.choices),
+            key=candidate_key(candidate, base.prefix),
+            outcome=self._outcome(candidate.answer),
+            rollouts=tuple(self._rollout(behind, rollout) for rollout in evaluation.rollouts),
         )
 
-    def _seed(self, role: str, trial_id: int, sample: int) -> int:
-        return derive_seed(self._config.run.seed, self._problem.problem_id, role, trial_id, sample)
+    def _rollout(self, behind: str, rollout: Rollout) -> Proposal[NodeState]:
+        candidate = rollout.candidate
+        return Proposal(
+            state=_state(candidate),
+            value=rollout.value,
+            prior=candidate.prior,
+            is_terminal=True,
+            key=candidate_key(candidate, behind),
+            outcome=self._outcome(candidate.answer),
+        )
+
+    def _outcome(self, answer: str | None) -> str | None:
+        return None if answer is None else canonical_answer(answer, self._problem.choices)
+
+    def _seed(self, role: str, trial_id: int, *sample_and_try: int) -> int:
+        return derive_seed(self._config.run.seed, self._problem.problem_id, role, trial_id, *sample_and_try)
+
+
+def _state(
+    candidate: Candidate, critique: Critique | None = None, revised_from: tuple[RejectedSibling, ...] = ()
+) -> NodeState:
+    return NodeState(
+        steps=candidate.steps,
+        is_rewrite=candidate.is_rewrite,
+        answer=candidate.answer,
+        critique=critique,
+        text=candidate.text,
+        revised_from=revised_from,
+    )
 
 
 def _unreadable(trial_id: int, expansion: Expansion) -> tuple[Failure, ...]:

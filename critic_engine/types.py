@@ -84,16 +84,38 @@ class FailedRow:
     """One line that names the thing and says what to do."""
 
 
+def default_text(step: str) -> str:
+    """Return what was written for a step of which nothing else is known: the step and a line break."""
+    return f"{step}\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Trajectory:
     """The steps of reasoning from the root to one place in the tree, in order."""
 
     steps: tuple[str, ...] = ()
-    """Text of each step, without the delimiter that ended it."""
+    """Each step as it is shown: stripped, without the delimiter that ended it."""
     is_finished: bool = False
     """Whether the reasoner ended it itself."""
     answer: str | None = None
     """What it finally answers; None while unfinished, and when no answer could be found in it."""
+    texts: tuple[str, ...] | None = None
+    """Exactly what the reasoner wrote, a text a step; None when each is its step and a line break."""
+
+    @property
+    def exact_texts(self) -> tuple[str, ...]:
+        """Exactly what the reasoner wrote, a text a step."""
+        return tuple(map(default_text, self.steps)) if self.texts is None else self.texts
+
+    @property
+    def prefix(self) -> str:
+        """All that the reasoner has written so far, which is what it goes on from."""
+        return "".join(self.exact_texts)
+
+    @property
+    def before_last_step(self) -> "Trajectory":
+        """The trajectory as it was when its last step began; of a single step, an empty one."""
+        return Trajectory(self.steps[:-1], texts=None if self.texts is None else self.texts[:-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 
 from critic_engine.config import StrategyConfig, dump_config, load_config, parse_config, presets
 from critic_engine.errors import ConfigError
-from search import BestOfNOptions, ChainOptions, MctsOptions
+from search import AbMctsOptions, BeamOptions, BestOfNOptions, ChainOptions, DvtsOptions, MctsOptions, StopOptions
 
 BUDGET: dict[str, Any] = {"budget": {"max_tokens": 400}}
 NO_CRITIC: dict[str, Any] = {**BUDGET, "evaluator": {"kind": "none"}, "decision": {"rule": "majority"}}
@@ -84,7 +84,9 @@ class TestOverrides:
         assert config.expander.delimiter == ". "
         assert config.reasoner.temperature == 1.0
         assert config.reasoner.model == "a/b=c"
-        assert config.strategy.options == MctsOptions(exploration=2.5, num_proposals=1, max_proposals=8)
+        assert config.strategy.options == MctsOptions(
+            exploration=2.5, num_proposals=1, max_proposals=8, min_prior_left=0.05
+        )
 
     def test_a_later_override_wins_over_an_earlier_one_and_over_the_file(self) -> None:
         assert load_config("mcts", ["budget.max_tokens=7", "budget.max_tokens=8"]).budget.max_tokens == 8
@@ -93,6 +95,11 @@ class TestOverrides:
     def test_what_names_no_field_is_refused(self, override: str) -> None:
         with pytest.raises(ConfigError, match=r"must read section\.field=value"):
             load_config("mcts", [override])
+
+    def test_a_whole_section_may_be_replaced(self) -> None:
+        config = load_config("ab_mcts", ["other_reasoners=[{temperature: 1.0}]", "evaluator={kind: reward_model}"])
+        assert [each.temperature for each in config.other_reasoners] == [1.0]
+        assert config.evaluator.kind == "reward_model"
 
     def test_a_field_inside_a_value_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="max_tokens is not a section"):
@@ -103,7 +110,7 @@ class TestFields:
     @pytest.mark.parametrize(
         ("document", "field", "known"),
         [
-            ({"expnder": {}}, "expnder", "strategy, expander, evaluator, decision, budget, reasoner, critic, run"),
+            ({"expnder": {}}, "expnder", "strategy, expander, evaluator, decision, budget, stop, reasoner, other_reas"),
             ({"decision": {"rul": "last"}}, "decision.rul", "rule, aggregation"),
             ({"reasoner": {"top_k": 5}}, "reasoner.top_k", "temperature, top_p"),
         ],
@@ -125,7 +132,7 @@ class TestFields:
             ("reasoner", "temperature", float("nan")),
             ("critic", "max_attempts", 0),
             ("expander", "delimiter", ""),
-            ("evaluator", "reject_below", 1.5),
+            ("expander", "reject_below", 1.5),
             ("decision", "rule", "first"),
             ("decision", "aggregation", "sum"),
             ("run", "seed", -1),
@@ -147,7 +154,8 @@ class TestStrategy:
 
     @pytest.mark.parametrize("kind", [["mcts"], {"mcts": 1}, 7, None, "dfs"])
     def test_a_kind_that_is_none_is_told_the_kinds(self, kind: object) -> None:
-        assert "it must be one of mcts, best_of_n, chain" in str(refused({"strategy": {"kind": kind}, **BUDGET}))
+        kinds = "it must be one of mcts, ab_mcts, beam, dvts, best_of_n, chain"
+        assert kinds in str(refused({"strategy": {"kind": kind}, **BUDGET}))
 
     def test_keys_of_mixed_types_are_refused_by_name(self) -> None:
         error = refused({"strategy": {"kind": "mcts", 1: 2, "a": 3}, **BUDGET})
@@ -189,17 +197,76 @@ class TestTogether:
     def test_other_rules_do_without_values(self, rule: str) -> None:
         assert parse_config({**NO_CRITIC, "decision": {"rule": rule}}).decision.rule == rule
 
-    @pytest.mark.parametrize("kind", ["mcts", "chain"])
-    def test_stopping_at_a_value_needs_values(self, kind: str) -> None:
-        document = {**NO_CRITIC, "strategy": {"kind": kind, "value_threshold": 0.5}, "expander": {"kind": "solution"}}
-        assert "strategy.value_threshold is 0.5" in str(refused(document))
+    @pytest.mark.parametrize("stop", [{"value_threshold": 0.5}, {"patience": 3}])
+    def test_stopping_at_a_value_needs_values(self, stop: dict[str, Any]) -> None:
+        document = {**NO_CRITIC, "stop": stop}
+        assert f"stop.{next(iter(stop))} needs values" in str(refused(document))
         parse_config({**document, "evaluator": {"kind": "critic"}})
+
+    @pytest.mark.parametrize("kind", ["beam", "dvts"])
+    def test_strategies_over_steps_refuse_whole_solutions(self, kind: str) -> None:
+        error = refused({"strategy": {"kind": kind}, "expander": {"kind": "solution"}})
+        assert f"expander.kind is 'solution'; {kind} goes step by step" in str(error)
+        parse_config({"strategy": {"kind": kind}})
+
+    def test_other_reasoners_are_arms_of_ab_mcts_alone(self) -> None:
+        document = {"other_reasoners": [{"temperature": 1.0}], **BUDGET}
+        assert "other_reasoners are arms of ab_mcts" in str(refused(document))
+        config = parse_config({**document, "strategy": {"kind": "ab_mcts"}})
+        assert config.other_reasoners[0].temperature == 1.0
+
+    @pytest.mark.parametrize("name", ["is_refining", "num_arms"])
+    def test_options_that_other_sections_decide_cannot_be_set(self, name: str) -> None:
+        assert f"{name} is not an option of ab_mcts" in str(refused({"strategy": {"kind": "ab_mcts", name: 1}}))
+
+    def test_revisions_need_the_critics_words(self) -> None:
+        document = {"expander": {"max_revisions": 1}, "evaluator": {"kind": "reward_model"}, **BUDGET}
+        assert "expander.max_revisions is 1, and only the critic's words" in str(refused(document))
+        parse_config({"expander": {"max_revisions": 1}, **BUDGET})
+
+    def test_headings_need_prompts_that_ask_for_them(self) -> None:
+        document = {"expander": {"split": "template"}, **BUDGET}
+        assert "reasoner.prompts" in str(refused(document))
+        parse_config({**document, "reasoner": {"prompts": "headed"}})
+
+    @pytest.mark.parametrize(("name", "value"), [("max_steps", 3), ("is_critic_guided", False), ("reject_below", 0.1)])
+    def test_options_of_steps_are_refused_for_whole_solutions(self, name: str, value: object) -> None:
+        assert f"{name} is" in str(refused({"expander": {"kind": "solution", name: value}, **BUDGET}))
+        parse_config({"expander": {"kind": "step", name: value}, **BUDGET})
+
+
+class TestEvaluator:
+    def test_keys_of_another_kind_are_refused(self) -> None:
+        error = refused({"evaluator": {"kind": "critic", "num_rollouts": 3}, **BUDGET})
+        assert "evaluator.num_rollouts is not a known key; the keys here are kind" in str(error)
+
+    @pytest.mark.parametrize("section", [{"num_rollouts": 3}, {"kind": "judge"}, {"kind": 3}])
+    def test_a_kind_that_is_none_is_told_the_kinds(self, section: dict[str, Any]) -> None:
+        error = refused({"evaluator": section, **BUDGET})
+        assert "evaluator.kind must be one of critic, reward_model, rollout, checker, none, blend" in str(error)
+
+    def test_one_rollout_cannot_agree(self) -> None:
+        assert "always agrees with itself" in str(refused({"evaluator": {"kind": "rollout", "num_rollouts": 1}}))
+        evaluator = {"kind": "rollout", "num_rollouts": 1, "against": "reference"}
+        assert parse_config({"evaluator": evaluator, **BUDGET}).needs_reference
+
+    def test_a_blend_needs_what_its_parts_need(self) -> None:
+        parts = [{"evaluator": {"kind": "critic"}}, {"weight": 2, "evaluator": {"kind": "checker"}}]
+        config = parse_config({"evaluator": {"kind": "blend", "parts": parts}, **BUDGET})
+        assert (config.needs_critic, config.needs_reference) == (True, True)
+        assert (parse_config(BUDGET).needs_critic, parse_config(BUDGET).needs_reference) == (True, False)
+
+    @pytest.mark.parametrize("stop", [{"patience": 0}, {"agreement": 1.0}, {"window": 1}, {"rounds": 3}])
+    def test_stops_out_of_range_or_unknown_are_refused(self, stop: dict[str, Any]) -> None:
+        assert next(iter(stop)) in str(refused({"stop": stop, **BUDGET}))
 
 
 @pytest.mark.parametrize(
     "document",
     [
-        {"strategy": {"kind": "mcts", "value_threshold": 0.9, "max_depth": 5}, **BUDGET},
+        {"strategy": {"kind": "mcts", "max_depth": 5}, "stop": {"agreement": 0.95}, **BUDGET},
+        {"strategy": {"kind": "ab_mcts", "prior": "beta"}, "other_reasoners": [{"temperature": 1.0}], **BUDGET},
+        {"evaluator": {"kind": "blend", "parts": [{"weight": 2, "evaluator": {"kind": "rollout"}}]}, **BUDGET},
         {"strategy": {"kind": "chain", "is_gated": True}, "expander": {"kind": "solution", "delimiter": ". \n\t"}},
         {**NO_CRITIC, "run": {"seed": 2**63 - 1}, "reasoner": {"model": "été: #1"}},
     ],
@@ -211,13 +278,26 @@ def test_a_dumped_configuration_is_read_back_to_an_equal_one(tmp_path: Path, doc
 
 def test_presets_are_the_methods_they_are_named_for() -> None:
     configs = {name: load_config(name) for name in presets()}
+    refining = {"selection": "uct", "exploration": 1.4, "num_proposals": 1}
     assert {name: config.strategy.options for name, config in configs.items()} == {
+        "ab_mcts": AbMctsOptions(prior="gaussian"),
+        "beam": BeamOptions(width=2, branching=2),
         "best_of_n": BestOfNOptions(num_samples=16),
         "critic_v": ChainOptions(max_rounds=1),
+        "dvts": DvtsOptions(num_subtrees=3, branching=2),
         "greedy": BestOfNOptions(num_samples=1),
+        "lats": MctsOptions(selection="uct", exploration=1.4142, num_proposals=1, max_proposals=5),
+        "llama_berry": MctsOptions(**refining, max_proposals=2, max_pending=2, backup="decayed"),
         "majority": BestOfNOptions(num_samples=16),
-        "mcts": MctsOptions(exploration=0.8, num_proposals=1, max_proposals=8),
-        "mmc": ChainOptions(max_rounds=5, value_threshold=0.5),
+        "mcts": MctsOptions(exploration=0.8, num_proposals=1, max_proposals=8, min_prior_left=0.05),
+        "mctsr": MctsOptions(**refining, max_proposals=3, max_pending=3, backup="halfway"),
+        "mmc": ChainOptions(max_rounds=5),
+        "mmc_collect": MctsOptions(selection="greedy_value", num_proposals=2, max_proposals=2),
+        "rstar": MctsOptions(selection="uct", exploration=2.0, num_proposals=2, max_proposals=2),
+        "weighted_majority": BestOfNOptions(num_samples=16),
     }
     assert [name for name, config in configs.items() if config.evaluator.kind == "none"] == ["greedy", "majority"]
+    assert [name for name, config in configs.items() if config.needs_reference] == ["mmc_collect"]
     assert configs["greedy"].reasoner.temperature == 0
+    assert configs["mmc"].stop == StopOptions(value_threshold=0.5)
+    assert configs["mmc_collect"].expander.max_step_tokens == 30

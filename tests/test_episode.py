@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from critic_engine.config import EngineConfig, parse_config
 from critic_engine.episode import Commit, Episode, SearchEvent
 from critic_engine.errors import GenerationError
-from critic_engine.protocols import Candidate, Evaluation, Expansion, Place
+from critic_engine.protocols import Candidate, Evaluation, Expansion, Place, Rollout
 from critic_engine.seeds import derive_seed
 from critic_engine.state import NodeState
 from critic_engine.types import Answer, Critique, Problem, TokenUsage, Trajectory
@@ -20,7 +21,8 @@ STEP_MCTS: dict[str, Any] = {
     "budget": {"max_simulations": 20},
 }
 CHAIN: dict[str, Any] = {
-    "strategy": {"kind": "chain", "max_rounds": 3, "value_threshold": 0.9},
+    "strategy": {"kind": "chain", "max_rounds": 3},
+    "stop": {"value_threshold": 0.9},
     "expander": {"kind": "solution"},
     "decision": {"rule": "last"},
 }
@@ -44,7 +46,7 @@ class Stairs:
         candidate = Candidate((step,), is_rewrite=False, is_finished=depth == self._num_steps, answer=answer, prior=0.4)
         return Expansion((candidate,), TokenUsage(10, 5))
 
-    async def finish(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Expansion:
+    async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
         if self._failing:
             raise GenerationError("no answer")
         candidate = Candidate(("the rest", "answer : 7"), is_rewrite=False, is_finished=True, answer="7", prior=0.1)
@@ -80,7 +82,7 @@ def run(
     episode = Episode(
         PROBLEM,
         parse_config(document),
-        expander=expander or Stairs(),
+        expanders=(expander or Stairs(),),
         evaluator=evaluator or Wary(),
         on_commit=commits.append,
     )
@@ -157,7 +159,7 @@ def test_a_reasoner_that_always_fails_ends_the_search_with_the_reason() -> None:
 
 def test_events_tell_every_proposal_with_its_parent() -> None:
     events: list[SearchEvent] = []
-    episode = Episode(PROBLEM, parse_config(STEP_MCTS), expander=Stairs(), evaluator=Wary(), on_event=events.append)
+    episode = Episode(PROBLEM, parse_config(STEP_MCTS), expanders=(Stairs(),), evaluator=Wary(), on_event=events.append)
     answer = asyncio.run(episode.run())
     assert len(events) == answer.num_simulations
     fresh = [event for event in events if not event.is_duplicate]
@@ -181,7 +183,7 @@ def test_chain_rewrites_until_the_critic_is_satisfied() -> None:
 
 def resume(document: Mapping[str, Any], log: list[Commit]) -> tuple[Answer, Episode, list[dict[str, Any]]]:
     rest: list[Commit] = []
-    episode = Episode(PROBLEM, parse_config(document), expander=Stairs(), evaluator=Wary(), on_commit=rest.append)
+    episode = Episode(PROBLEM, parse_config(document), expanders=(Stairs(),), evaluator=Wary(), on_commit=rest.append)
     episode.restore(events_of(log))
     return asyncio.run(episode.run()), episode, events_of(log) + events_of(rest)
 
@@ -217,11 +219,75 @@ def test_work_done_again_sees_the_tree_as_it_was_when_it_was_asked() -> None:
     first = Stairs()
     run(document, expander=first, log=log)
     again = Stairs()
-    episode = Episode(PROBLEM, parse_config(document), expander=again, evaluator=Wary())
+    episode = Episode(PROBLEM, parse_config(document), expanders=(again,), evaluator=Wary())
     episode.restore(events_of(log[:2]))
     num_settled, num_asked = 2, sum(event["event"] == "asked" for event in events_of(log[:2]))
     asyncio.run(episode.run())
     assert again.places[: num_asked - num_settled] == first.places[num_settled:num_asked]
+
+
+class Slow(Stairs):
+    """Stairs on which some attempts never return."""
+
+    def __init__(self, hanging: frozenset[int], num_steps: int = 3) -> None:
+        super().__init__(num_steps=num_steps)
+        self._hanging = hanging
+
+    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
+        expansion = await super().expand(problem, place, seeds=seeds)
+        await asyncio.sleep(3600 if len(self.places) in self._hanging else 0)
+        return expansion
+
+
+def test_time_that_is_up_cuts_what_is_in_flight_and_the_best_path_so_far_answers() -> None:
+    wide = {"kind": "mcts", "num_proposals": 1, "max_proposals": 8}
+    document = {"strategy": wide, "budget": {"max_wall_s": 0.3, "max_simulations": 99}, "run": {"trials_in_flight": 4}}
+    log: list[Commit] = []
+    answer, episode = run(document, expander=Slow(frozenset({90, 91, 92, 93})), log=log)
+    assert (answer.status, answer.stop_reason) == ("answered", "seconds")
+    assert 0.3 <= answer.wall_s < 2
+    assert answer.num_simulations == 89 + episode.tree.root.pending_count
+    assert [event["event"] for event in events_of(log)[-5:]] == ["stopped", *["abandoned"] * 4]
+
+
+def test_one_trial_that_never_returns_does_not_hold_up_the_others() -> None:
+    wide = {"kind": "mcts", "num_proposals": 1, "max_proposals": 8}
+    document = {"strategy": wide, "budget": {"max_wall_s": 0.5, "max_simulations": 40}, "run": {"trials_in_flight": 2}}
+    answer, _ = run(document, expander=Slow(frozenset({2})))
+    assert answer.num_simulations == 39
+
+
+def test_a_search_cut_before_any_path_ended_writes_none_and_says_why() -> None:
+    answer, _ = run({**STEP_MCTS, "budget": {"max_wall_s": 0.05}}, expander=Slow(frozenset({1})))
+    assert (answer.status, answer.answer, answer.stop_reason) == ("failed", None, "seconds")
+    assert "raise the limit" in str(answer.error)
+
+
+def test_a_log_that_ends_with_a_cut_is_not_searched_on() -> None:
+    document = {**STEP_MCTS, "budget": {"max_wall_s": 0.2}}
+    log: list[Commit] = []
+    whole, episode = run(document, expander=Slow(frozenset({9})), log=log)
+    answer, resumed, events = resume(document, log)
+    assert events == events_of(log)
+    assert shape(resumed) == shape(episode)
+    assert (answer.answer, answer.stop_reason) == (whole.answer, "seconds")
+
+
+def test_rollouts_reach_the_tree_and_take_part_in_the_decision() -> None:
+    class Completing(Wary):
+        async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+            evaluation = await super().evaluate(problem, trajectory, seed=seed)
+            rest = Candidate(("answer : 9",), is_rewrite=False, is_finished=True, answer="9", prior=0.5)
+            return replace(evaluation, rollouts=(Rollout(rest, 0.7), Rollout(rest, 0.7)))
+
+    log: list[Commit] = []
+    document = {**STEP_MCTS, "decision": {"rule": "majority"}}
+    answer, episode = run(document, evaluator=Completing(), log=log)
+    assert answer.answer == "9"
+    assert len(episode.tree.rollouts) == 2 * (len(episode.tree) - 1)
+    assert answer.steps[-1] == "answer : 9"
+    _, resumed, _ = resume(document, log)
+    assert [end.state for end in resumed.tree.rollouts] == [end.state for end in episode.tree.rollouts]
 
 
 def test_seeds_depend_on_every_part_and_on_nothing_else() -> None:

@@ -1,5 +1,6 @@
 """The run directory."""
 
+import datetime
 import sqlite3
 import subprocess
 import sys
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig, parse_config
 from critic_engine.errors import RunError
-from critic_engine.store import Failure, RunStore
+from critic_engine.store import Failure, Label, RunStore
 from critic_engine.types import Answer, FailedRow, Image, Problem, ProblemRow
 
 CONFIG = parse_config({"budget": {"max_tokens": 100}})
@@ -152,3 +154,74 @@ def test_a_folder_without_a_readable_run_says_so(folder: Path, content: bytes) -
 
 def test_configuration_defaults_stand_in_one_place() -> None:
     assert EngineConfig.model_validate({"budget": {"max_tokens": 100}}) == CONFIG
+
+
+class TestLabels:
+    ROWS: tuple[ProblemRow | FailedRow, ...] = (
+        ProblemRow(1, "a", Problem("one ?"), "1", {"source": "x", "levels": [1, None]}),
+        FailedRow(2, "b", "image board.png is missing"),
+        ProblemRow(3, "c", Problem("two ?")),
+        ProblemRow(4, "d", Problem("three ?"), "3"),
+        ProblemRow(5, "e", Problem("three ?"), "4"),
+        ProblemRow(6, "f", Problem("one ?"), "1.0"),
+    )
+
+    @pytest.fixture
+    def labelled(self, folder: Path) -> RunStore:
+        store = RunStore.create(folder, CONFIG, checker=Checker())
+        store.add_rows(self.ROWS)
+        return store
+
+    def test_labels_come_back_as_they_went_in(self, labelled: RunStore, folder: Path) -> None:
+        labelled.close()
+        opened = RunStore.open(folder)
+        rows = [(place, row) for place, row in enumerate(self.ROWS) if isinstance(row, ProblemRow)]
+        assert list(opened.labels()) == [
+            Label(place, row.problem.problem_id, row.reference_answer, row.extras) for place, row in rows
+        ]
+        opened.close()
+
+    def test_checker_knows_the_answers_of_the_run_when_it_is_opened_again(
+        self, labelled: RunStore, folder: Path
+    ) -> None:
+        labelled.close()
+        given = Checker()
+        for checker in (given, None):
+            opened = RunStore.open(folder, checker=checker)
+            assert opened.checker is given or checker is None
+            assert opened.checker is not None
+            assert opened.checker.is_right(Problem("one ?"), "1") is True
+            assert opened.checker.is_right(Problem("three ?"), "3") is None
+            opened.close()
+
+    def test_rows_that_cannot_be_checked_have_failed_and_no_row_holds_its_answer(self, labelled: RunStore) -> None:
+        rows = [labelled.row(position) for position in range(labelled.num_rows)]
+        labelled.close()
+        assert [type(row) for row in rows] == [ProblemRow, FailedRow, FailedRow, FailedRow, FailedRow, ProblemRow]
+        reasons = [row.reason for row in rows if isinstance(row, FailedRow)]
+        assert reasons[0] == "image board.png is missing"
+        assert "no reference answer" in reasons[1]
+        assert "different reference answers, '3' and '4'" in reasons[2]
+        assert reasons[3] == reasons[2]
+        assert all(row.reference_answer is None for row in rows if isinstance(row, ProblemRow))
+
+    def test_extras_without_a_form_in_json_are_kept_as_text(self, folder: Path) -> None:
+        store = RunStore.create(folder, CONFIG, checker=Checker())
+        day = datetime.date(2025, 5, 1)
+        store.add_rows(
+            [ProblemRow(1, "a", Problem("one ?"), "1", {"picture": b"\x00\xff", "day": day, "half": "\ud800"})]
+        )
+        (label,) = store.labels()
+        store.close()
+        assert label.extras == {"picture": "AP8=", "day": "2025-05-01", "half": "\ud800"}
+
+    def test_run_without_labels_has_no_checker_and_no_place_for_any(self, store: RunStore, folder: Path) -> None:
+        store.close()
+        opened = RunStore.open(folder, checker=Checker())
+        assert opened.checker is None
+        assert list(opened.labels()) == []
+        opened.close()
+        with sqlite3.connect(folder / "run.sqlite") as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        connection.close()
+        assert "labels" not in tables

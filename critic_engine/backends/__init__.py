@@ -1,8 +1,9 @@
-"""Generators: the scripted one, and the one that runs Hugging Face models."""
+"""Generators and scorers: the scripted generator, and those that run Hugging Face models."""
 
 from critic_engine.backends.checkpoint import Checkpoint, CheckpointOptions, CheckpointSummary
 from critic_engine.backends.huggingface import HuggingFaceGenerator
-from critic_engine.backends.loading import GeneratorKey, make_generator, pocket_folder
+from critic_engine.backends.loading import GeneratorKey, make_generator, make_scorer, pocket_folder
+from critic_engine.backends.scorer import HuggingFaceScorer
 from critic_engine.backends.scripted import Script, ScriptedGenerator, ScriptedText
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 
@@ -12,10 +13,12 @@ __all__ = [
     "CheckpointSummary",
     "GeneratorKey",
     "HuggingFaceGenerator",
+    "HuggingFaceScorer",
     "Script",
     "ScriptedGenerator",
     "ScriptedText",
     "make_generator",
+    "make_scorer",
     "pocket_folder",
     "scripted_critic",
     "scripted_reasoner",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -69,16 +69,8 @@ def load_checkpoint(options: CheckpointOptions) -> Checkpoint:
         ModelLoadError: no such folder, no model in it, weights that may not be unpickled, weights that do not fit the
             configuration, code that may not run, no chat template, or whatever else stood in the way.
     """
-    check_folder(options)
-    try:
-        checkpoint, unset = _open(options)
-    except Exception as error:
-        raise _load_error(options.model, error) from error
-    if unset:
-        raise ModelLoadError(
-            f"model {options.model} lacks {len(unset)} weights that its configuration names, such as {unset[0]}; "
-            "the checkpoint is incomplete or of another architecture"
-        )
+    with opening(options) as source:
+        checkpoint = _open(options, source)
     if not (checkpoint.processor.chat_template or checkpoint.tokenizer.chat_template):
         raise ModelLoadError(f"model {options.model} has no chat template; choose an instruction-tuned model")
     return checkpoint
@@ -122,31 +114,64 @@ def check_folder(options: CheckpointOptions) -> None:
         )
 
 
-def _open(options: CheckpointOptions) -> tuple[Checkpoint, list[str]]:
-    """Return the checkpoint and the names of weights that its files did not set."""
+@contextlib.contextmanager
+def opening(options: CheckpointOptions) -> Iterator[dict[str, Any]]:
+    """Give the arguments that each ``from_pretrained`` of the checkpoint takes; make whatever fails one error.
+
+    Raises:
+        ModelLoadError: the folder is plainly not one, or what is done inside fails.
+    """
+    check_folder(options)
+    folder = Path(options.model).expanduser()
+    source = {
+        "pretrained_model_name_or_path": str(folder) if folder.is_dir() else options.model,
+        "trust_remote_code": options.is_remote_code_trusted,
+    }
+    try:
+        with _quiet_progress():
+            yield source
+    except ModelLoadError:
+        raise
+    except Exception as error:
+        raise _load_error(options.model, error) from error
+
+
+def open_model(options: CheckpointOptions, source: Mapping[str, Any], *, auto_class: Any, config: Any) -> Any:
+    """Return the model of an ``AutoModel…`` class, in evaluation mode, on its device.
+
+    Raises:
+        ModelLoadError: its files do not set all weights that ``config`` names.
+    """
     import torch
+
+    device = torch.device(_choose_device(torch) if options.device == "auto" else options.device)
+    model, report = auto_class.from_pretrained(
+        **source,
+        config=config,
+        dtype=_choose_dtype(torch, options.dtype, device),
+        use_safetensors=None if options.is_pickle_allowed else True,
+        output_loading_info=True,
+    )
+    unset = sorted([*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])])
+    if unset:
+        raise ModelLoadError(
+            f"model {options.model} lacks {len(unset)} weights that its configuration names, such as {unset[0]}; "
+            "the checkpoint is incomplete or of another architecture"
+        )
+    return model.to(device).eval()
+
+
+def _open(options: CheckpointOptions, source: Mapping[str, Any]) -> Checkpoint:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-    model_path = str(Path(options.model).expanduser()) if Path(options.model).expanduser().is_dir() else options.model
-    device = torch.device(_choose_device(torch) if options.device == "auto" else options.device)
-    common = {"trust_remote_code": options.is_remote_code_trusted}
-    with _quiet_progress():
-        config = AutoConfig.from_pretrained(model_path, **common)
-        takes_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or (
-            "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
-        )
-        model, report = (AutoModelForImageTextToText if takes_images else AutoModelForCausalLM).from_pretrained(
-            model_path,
-            config=config,
-            dtype=_choose_dtype(torch, options.dtype, device),
-            use_safetensors=None if options.is_pickle_allowed else True,
-            output_loading_info=True,
-            **common,
-        )
-        processor = (AutoProcessor if takes_images else AutoTokenizer).from_pretrained(model_path, **common)
-    unset = [*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])]
-    return checkpoint_of(model.to(device).eval(), processor), sorted(unset)
+    config = AutoConfig.from_pretrained(**source)
+    takes_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or (
+        "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
+    )
+    auto_class = AutoModelForImageTextToText if takes_images else AutoModelForCausalLM
+    model = open_model(options, source, auto_class=auto_class, config=config)
+    return checkpoint_of(model, (AutoProcessor if takes_images else AutoTokenizer).from_pretrained(**source))
 
 
 def checkpoint_of(model: Any, processor: Any) -> Checkpoint:

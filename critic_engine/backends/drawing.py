@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from critic_engine.backends.batching import Row
 from critic_engine.backends.checkpoint import Checkpoint
+from critic_engine.backends.halving import run_halving
 from critic_engine.backends.sampling import RowSampler
 from critic_engine.backends.stopping import RowStopper, cut_at_stop, decode_after
 from critic_engine.errors import GenerationError
@@ -17,8 +17,6 @@ from critic_engine.types import Sample, TokenLogprob
 
 if TYPE_CHECKING:
     import torch
-
-_logger = logging.getLogger(__name__)
 
 _NUM_SMALL_PARAMETERS = 30_000_000
 
@@ -34,18 +32,7 @@ class BatchDrawer:
 
     def draw(self, rows: Sequence[Row]) -> list[Sample | GenerationError]:
         """Return a sample or an error for each row; a batch that fails is halved, so that only its bad rows fail."""
-        try:
-            return list(self._draw(rows))
-        except Exception as error:
-            failure = _failure(error)
-        # Outside the handler the traceback is gone, and with it the tensors of the batch that failed.
-        if len(rows) == 1 or self._is_closing.is_set():
-            return [failure] * len(rows)
-        _logger.warning("a batch of %d rows failed and is halved: %s", len(rows), failure)
-        if failure.is_retryable:
-            self._free_memory()
-        middle = len(rows) // 2
-        return [*self.draw(rows[:middle]), *self.draw(rows[middle:])]
+        return run_halving(rows, self._draw, is_closing=self._is_closing)
 
     def _draw(self, rows: Sequence[Row]) -> list[Sample]:
         import torch
@@ -137,15 +124,9 @@ class BatchDrawer:
             text = self._token_texts[token] = str(self._checkpoint.tokenizer.decode([token]))
         return text
 
-    def _free_memory(self) -> None:
-        import torch
-
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
 
 @contextlib.contextmanager
-def arithmetic_threads(checkpoint: Checkpoint) -> Iterator[None]:
+def arithmetic_threads(model: Any) -> Iterator[None]:
     """Draw a small model on the CPU with one arithmetic thread in the calling thread; change nothing for others.
 
     Its matrices are too small to share out: threads wait for each other longer than they compute, and where other
@@ -153,8 +134,8 @@ def arithmetic_threads(checkpoint: Checkpoint) -> Iterator[None]:
     """
     import torch
 
-    num_parameters = sum(parameter.numel() for parameter in checkpoint.model.parameters())
-    if checkpoint.model.device.type != "cpu" or num_parameters > _NUM_SMALL_PARAMETERS:
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    if model.device.type != "cpu" or num_parameters > _NUM_SMALL_PARAMETERS:
         yield
         return
     num_threads = torch.get_num_threads()
@@ -180,21 +161,3 @@ class _RowLogprobs:
 
     def top(self, index: int, step: int, num_top: int) -> list[tuple[int, float]]:
         return list(zip(self._tokens[index][step][:num_top], self._logprobs[index][step][:num_top], strict=True))
-
-
-def _failure(error: Exception) -> GenerationError:
-    if isinstance(error, GenerationError):
-        return error
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
-    if _is_out_of_memory(error):
-        return GenerationError(f"the model ran out of memory; lower max_batch_size: {reason}", is_retryable=True)
-    return GenerationError(f"the model failed: {type(error).__name__}: {reason}")
-
-
-def _is_out_of_memory(error: Any) -> bool:
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,7 @@ class PromptEncoder:
         """Take over the processor, and remember at most that much of prepared images."""
         self._checkpoint = checkpoint
         self._processor = checkpoint.processor
-        self._control_tokens = _control_tokens(checkpoint.tokenizer)
+        self._control_tokens = control_tokens(checkpoint.tokenizer)
         if checkpoint.has_vision:
             self._processor = copy.copy(checkpoint.processor)
             self._processor.image_processor = ImageMemory(
@@ -63,7 +63,7 @@ class PromptEncoder:
         images = [image for message in request.messages for image in message.images]
         if images and not self._checkpoint.has_vision:
             raise GenerationError("the request has images, but the model reads text only; choose one that sees")
-        self._refuse_control_tokens([*(message.text for message in request.messages), request.prefix])
+        refuse_control_tokens(self._control_tokens, [*(message.text for message in request.messages), request.prefix])
         try:
             prompt = self._encode(request, images)
         except Exception as error:
@@ -107,12 +107,6 @@ class PromptEncoder:
             )
         return _split_tensors(tensors, has_prefix=bool(request.prefix))
 
-    def _refuse_control_tokens(self, texts: list[str]) -> None:
-        """Refuse text that would end a turn or stand for an image: questions may come from anyone."""
-        for token in self._control_tokens:
-            if any(token in text for text in texts):
-                raise GenerationError(f"the prompt's text holds {token}, a control token of the model; remove it")
-
 
 class ImageMemory:
     """An image processor that prepares each set of images once, and forgets the least recently used."""
@@ -150,10 +144,21 @@ class ImageMemory:
             self._num_bytes -= _num_bytes(self._prepared.popitem(last=False)[1])
 
 
-def _control_tokens(tokenizer: Any) -> tuple[str, ...]:
+def control_tokens(tokenizer: Any) -> tuple[str, ...]:
     """Return the tokens that text must not hold; some checkpoints name theirs among the added tokens alone."""
     added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
     return tuple(sorted({*tokenizer.all_special_tokens, *added} - {""}))
+
+
+def refuse_control_tokens(tokens: Iterable[str], texts: Sequence[str]) -> None:
+    """Refuse text that would end a turn or stand for an image: questions may come from anyone.
+
+    Raises:
+        GenerationError: one of ``texts`` holds one of ``tokens``.
+    """
+    for token in tokens:
+        if any(token in text for text in texts):
+            raise GenerationError(f"the prompt's text holds {token}, a control token of the model; remove it")
 
 
 def _chat_turn(message: Message, has_vision: bool) -> dict[str, Any]:

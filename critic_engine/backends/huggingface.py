@@ -211,7 +211,7 @@ class HuggingFaceGenerator:
             except Exception as error:
                 _fail_all(calls, error)
             else:
-                with arithmetic_threads(checkpoint):
+                with arithmetic_threads(checkpoint.model):
                     self._draw_until_closed(checkpoint, calls)
         _fail_all(self._calls, GenerationError(f"{self._name} was closed"))
 

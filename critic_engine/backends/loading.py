@@ -9,11 +9,12 @@ from typing import Literal
 
 from critic_engine.backends.checkpoint import CheckpointOptions, check_folder
 from critic_engine.backends.huggingface import HuggingFaceGenerator
+from critic_engine.backends.scorer import HuggingFaceScorer
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
-from critic_engine.config import ModelConfig
-from critic_engine.errors import ModelLoadError
-from critic_engine.protocols import Generator
+from critic_engine.errors import ConfigError, ModelLoadError
+from critic_engine.options import ModelConfig, RewardModelConfig
+from critic_engine.protocols import Generator, Scorer
 
 POCKET_WEIGHTS = Path(__file__).parents[1] / "pocket" / "weights"
 """The folder of the shipped checkpoints, one folder a role."""
@@ -58,6 +59,25 @@ def make_generator(
             max_batch_size=config.max_batch_size,
         )
     return shared[key]
+
+
+def make_scorer(config: RewardModelConfig) -> Scorer:
+    """Return the scorer of a reward model of head ``sequence_classification``; its ``load`` or first request loads it.
+
+    Raises:
+        ConfigError: the model is the shipped one or a script, which have no such head.
+        ModelLoadError: the model's folder is plainly not one.
+    """
+    for field, absent in (("backend", "scripted"), ("model", "pocket")):
+        if getattr(config, field) == absent:
+            raise ConfigError(
+                f"reward_model.{field} is {absent!r}, which has no head 'sequence_classification'; name a model that "
+                "has, or set reward_model.head to 'verdict_token'",
+                field=f"reward_model.{field}",
+            )
+    options = _checkpoint_options(config, "critic")
+    check_folder(options)
+    return HuggingFaceScorer.from_pretrained(options, max_batch_size=config.max_batch_size)
 
 
 def pocket_folder(role: Literal["reasoner", "critic"]) -> Path:

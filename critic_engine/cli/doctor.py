@@ -9,13 +9,17 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.options import model_overrides, placement_options, placement_overrides
-from critic_engine.cli.text import one_line
+from critic_engine.cli.options import model_overrides, override, placement_options, placement_overrides
+from critic_engine.cli.text import labelled
 from critic_engine.outputs import json_line
+
+if TYPE_CHECKING:
+    from critic_engine.types import Problem
 
 _PACKAGES = ("critic-engine", "torch", "transformers", "pyarrow", "vllm", "ray")
 _PROBE_TIMEOUT_S = 120.0
@@ -35,6 +39,10 @@ Examples:
   critic-engine doctor
   critic-engine doctor --json
   critic-engine doctor --reasoner Qwen/Qwen2.5-VL-7B-Instruct --critic pocket --device cuda
+  critic-engine doctor --step-split delimiter
+  critic-engine doctor --reasoner Qwen/Qwen2.5-VL-7B-Instruct --step-split template --max-step-tokens 256
+  critic-engine doctor --reasoner my-model --step-split delimiter --step-delimiter '\\n\\n' \\
+      --question "Which is larger, 9.8 or 9.11?" --json
 """
 
 
@@ -63,42 +71,157 @@ class _Trial:
         return f"{loaded} and {answered} in {self.solve_s:.1f} s; right is {self.reference_answer!r}: {self.question}"
 
 
+@dataclass(frozen=True, slots=True)
+class _StepRequest:
+    """What ``--step-split`` and the options that go with it ask for."""
+
+    split: str | None
+    delimiter: str | None
+    template: str | None
+    max_tokens: int | None
+    question: str | None
+    images: tuple[str, ...]
+
+    def check(self) -> None:
+        """Refuse options that do not go together."""
+        given = {
+            "--step-delimiter": self.delimiter,
+            "--step-template": self.template,
+            "--max-step-tokens": self.max_tokens,
+            "--question": self.question,
+            "--image": self.images,
+        }
+        for name, value in given.items():
+            if value not in (None, ()) and self.split is None:
+                raise click.UsageError(f"{name} goes with --step-split only.")
+        for name, split in (("--step-delimiter", "delimiter"), ("--step-template", "template")):
+            if given[name] is not None and self.split != split:
+                raise click.UsageError(f"{name} goes with --step-split {split} only.")
+        if self.images and self.question is None:
+            raise click.UsageError("--image goes with --question only.")
+        if self.question is not None and not self.question.strip():
+            raise click.UsageError("--question is empty text; write something, or leave it out.")
+
+    def overrides(self) -> list[str]:
+        """Return the changes to the config; greedily, as both ways can then be expected to say the same."""
+        delimiter = None if self.delimiter is None else self.delimiter.replace("\\n", "\n").replace("\\t", "\t")
+        given: dict[str, str | int | None] = {
+            "reasoner.temperature": 0,
+            "reasoner.prompts": "headed" if self.split == "template" else None,
+            "expander.split": self.split,
+            "expander.delimiter": delimiter,
+            "expander.step_template": self.template,
+            "expander.max_step_tokens": self.max_tokens,
+        }
+        return [override(field, value) for field, value in given.items() if value is not None]
+
+
 @click.command("doctor", cls=EngineCommand, epilog=_EPILOG, short_help="Say what this machine can run.")
 @click.option("--reasoner", default="pocket", metavar="MODEL", help="A model to try; the shipped one by default.")
-@click.option("--critic", default="pocket", metavar="MODEL", help="The same for the critic.")
+@click.option("--critic", metavar="MODEL", help="The same for the critic; there is none with --step-split.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Change one field of the config 'mcts'."
+)
 @placement_options
+@click.option(
+    "--step-split",
+    "split",
+    type=click.Choice(["delimiter", "tokens", "template", "sentence"]),
+    help="Try how the reasoner's text splits into steps by expander.split, instead of a search; template asks by the "
+    "prompts 'headed'.",
+)
+@click.option("--step-delimiter", "delimiter", metavar="TEXT", help="What ends a step; \\n stands for a line break.")
+@click.option("--step-template", "template", metavar="TEXT", help="What begins a step, such as 'Step $number:'.")
+@click.option("--max-step-tokens", "max_tokens", type=click.IntRange(min=1), metavar="N", help="What cuts a step.")
+@click.option("--question", metavar="TEXT", help="What to solve with --step-split; a pocket problem by default.")
+@click.option("--image", "images", multiple=True, metavar="PATH", help="An image of the question; may be repeated.")
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object on stdout.")
-def command(reasoner: str, critic: str, device: str | None, dtype: str | None, is_json: bool) -> int:
-    """Say what is installed, what this machine has, and whether the models load and answer one pocket problem."""
-    facts = {
+def command(
+    reasoner: str,
+    critic: str | None,
+    settings: tuple[str, ...],
+    device: str | None,
+    dtype: str | None,
+    is_json: bool,
+    **steps: Any,
+) -> int:
+    """Say what is installed, what this machine has, and whether the models load and answer one pocket problem.
+
+    With --step-split, say into which steps the reasoner's solution falls, in one piece and step by step. Exit code: 0
+    when it falls into steps, 1 when not.
+    """
+    request = _StepRequest(**steps)
+    request.check()
+    if request.split is not None and critic is not None:
+        raise click.UsageError("--critic goes without --step-split only.")
+    facts = _facts()
+    if not is_json:
+        for name, value in facts.items():
+            shown = ", ".join(value) if isinstance(value, list) else value
+            click.echo(labelled(name, "not installed" if shown is None else shown))
+    models = [*model_overrides(reasoner=reasoner, critic=critic), *placement_overrides(device=device, dtype=dtype)]
+    if request.split is not None:
+        found, code = _try_steps(request, [*models, *request.overrides(), *settings], is_json=is_json)
+        name = "steps"
+    else:
+        trial = _try_models([*models, *settings], _Trial(reasoner, critic or "pocket"))
+        if not is_json:
+            click.echo(labelled("models", trial))
+        found, code = dataclasses.asdict(trial), 0 if trial.error is None else 2 if trial.load_s is None else 1
+        name = "models"
+    if is_json:
+        click.echo(json_line({**facts, name: found}))
+    return code
+
+
+def _facts() -> dict[str, Any]:
+    return {
         "python": platform.python_version(),
         **{package: _version(package) for package in _PACKAGES},
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": _memory_gib(),
         "devices": _devices(),
     }
-    if not is_json:
-        for name, value in facts.items():
-            shown = ", ".join(value) if isinstance(value, list) else value
-            click.echo(f"{name:<14} {'not installed' if shown is None else one_line(str(shown))}")
-    overrides = [*model_overrides(reasoner=reasoner, critic=critic), *placement_overrides(device=device, dtype=dtype)]
-    trial = _try_models(overrides, _Trial(reasoner, critic))
-    if is_json:
-        click.echo(json_line({**facts, "models": dataclasses.asdict(trial)}))
-    else:
-        click.echo(f"{'models':<14} {one_line(str(trial))}")
-    return 0 if trial.error is None else 2 if trial.load_s is None else 1
 
 
-def _try_models(overrides: list[str], trial: _Trial) -> _Trial:
+def _try_steps(request: _StepRequest, overrides: list[str], *, is_json: bool) -> tuple[dict[str, Any], int]:
+    """Return what was found, and the exit code; print it too, unless ``is_json``."""
+    from critic_engine.cli.step_trial import run_step_trial, trial_lines
     from critic_engine.data.images import load_image
-    from critic_engine.engine import Engine
-    from critic_engine.errors import CriticEngineError
+    from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError
+    from critic_engine.types import Problem
+
+    try:
+        images = tuple(load_image(image) for image in request.images)
+        problem = _pocket_problem()[0] if request.question is None else Problem(request.question, images)
+        trial = run_step_trial(problem, overrides)
+    except CriticEngineError as error:
+        if not is_json:
+            click.echo(labelled("steps", error))
+        is_usage = isinstance(error, ModelLoadError) or not isinstance(error, GenerationError)
+        return {"error": str(error)}, 2 if is_usage else 1
+    if not is_json:
+        for line in trial_lines(trial):
+            click.echo(line)
+    found = {**dataclasses.asdict(trial), "is_same_text": trial.is_same_text, "has_steps": trial.has_steps}
+    return {**found, "error": None}, 0 if trial.has_steps else 1
+
+
+def _pocket_problem() -> tuple["Problem", str]:
+    """Return the problem that models are tried on, and its reference answer."""
+    from critic_engine.data.images import load_image
     from critic_engine.pocket.problems import make_problems
     from critic_engine.types import Problem
 
     (pocket,) = make_problems("dev", 1, 0)
-    problem = Problem(question=pocket.question, images=(load_image(pocket.png()),), name=pocket.problem_id)
+    return Problem(pocket.question, (load_image(pocket.png()),), name=pocket.problem_id), pocket.answer
+
+
+def _try_models(overrides: list[str], trial: _Trial) -> _Trial:
+    from critic_engine.engine import Engine
+    from critic_engine.errors import CriticEngineError
+
+    problem, reference_answer = _pocket_problem()
     try:
         start_s = time.perf_counter()
         with Engine("mcts", overrides=overrides) as engine:
@@ -110,9 +233,9 @@ def _try_models(overrides: list[str], trial: _Trial) -> _Trial:
     return dataclasses.replace(
         trial,
         solve_s=round(answer.wall_s, 2),
-        question=pocket.question,
+        question=problem.question,
         answer=answer.answer,
-        reference_answer=pocket.answer,
+        reference_answer=reference_answer,
         num_tokens=answer.num_tokens,
         error=answer.error,
     )

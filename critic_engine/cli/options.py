@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,13 +14,6 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _ENGINE_OPTIONS = (
-    click.option(
-        "--config",
-        default="mcts",
-        show_default=True,
-        metavar="PATH|PRESET",
-        help="The method: a YAML file or a preset.",
-    ),
     click.option(
         "--set",
         "settings",
@@ -39,10 +34,56 @@ _PLACEMENT_OPTIONS = (
     ),
 )
 
+_FILE_OPTIONS = (
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows of the file."),
+    click.option(
+        "--image-root",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="DIR",
+        help="What image paths in the file are relative to and may not leave; the file's folder.",
+    ),
+)
 
-def engine_options(command: _Command) -> _Command:
-    """Add ``--config``, ``--set``, ``--reasoner``, ``--critic`` and ``--seed``."""
-    return _add(command, _ENGINE_OPTIONS)
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The method, its models and where they run, as the options of a command name them."""
+
+    config: str
+    settings: tuple[str, ...]
+    reasoner: str | None
+    critic: str | None
+    seed: int | None
+    device: str | None
+    dtype: str | None
+
+    def load_config(self) -> "EngineConfig":
+        """Return the config that all of it comes to; what ``--set`` says comes last."""
+        from critic_engine.config import load_config
+
+        seed = [] if self.seed is None else [override("run.seed", self.seed)]
+        models = model_overrides(reasoner=self.reasoner, critic=self.critic)
+        placement = placement_overrides(device=self.device, dtype=self.dtype)
+        config = load_config(self.config, [*models, *placement, *seed, *self.settings])
+        check_pair(config, reasoner=self.reasoner, critic=self.critic)
+        return config
+
+
+def file_options(command: _Command) -> _Command:
+    """Add ``--limit`` and ``--image-root``."""
+    return _add(command, _FILE_OPTIONS)
+
+
+def engine_options(default_config: str) -> Callable[[_Command], _Command]:
+    """Return what adds ``--config``, ``--set``, ``--reasoner``, ``--critic`` and ``--seed`` to a command."""
+    config = click.option(
+        "--config",
+        default=default_config,
+        show_default=True,
+        metavar="PATH|PRESET",
+        help="The method: a YAML file or a preset.",
+    )
+    return lambda command: _add(command, (config, *_ENGINE_OPTIONS))
 
 
 def placement_options(command: _Command) -> _Command:
@@ -56,13 +97,13 @@ def override(field: str, value: str | int) -> str:
 
 
 def placement_overrides(*, device: str | None, dtype: str | None) -> list[str]:
-    """Return the overrides that put both models there."""
+    """Return the overrides that put all models there."""
     given = {"device": device, "dtype": dtype}
     return [
         override(f"{role}.{field}", value)
         for field, value in given.items()
         if value is not None
-        for role in ("reasoner", "critic")
+        for role in ("reasoner", "critic", "reward_model")
     ]
 
 
@@ -73,11 +114,12 @@ def model_overrides(*, reasoner: str | None, critic: str | None) -> list[str]:
 
 
 def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | None) -> None:
-    """Refuse a model named for one role that would be paired unasked with the pocket model of the other.
+    """Refuse a model named for one role that would be paired unasked with the pocket model of another.
 
     The pocket models know the pocket world's hundred words, and would read nothing that the other model writes.
     """
-    if (reasoner is None) == (critic is None) or config.evaluator.kind == "none":
+    _check_reward_model(config, reasoner)
+    if (reasoner is None) == (critic is None) or not config.needs_critic:
         return
     named, unnamed = ("critic", "reasoner") if reasoner is None else ("reasoner", "critic")
     other = config.critic if reasoner is not None else config.reasoner
@@ -88,6 +130,15 @@ def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | No
         f"--{named} goes with the pocket {unnamed} here, which knows the pocket world only: name --{unnamed} too,"
         f"{way_out} both may be the same model."
     )
+
+
+def _check_reward_model(config: "EngineConfig", reasoner: str | None) -> None:
+    is_pocket = config.reward_model.backend != "scripted" and config.reward_model.model == "pocket"
+    if config.needs_reward_model and is_pocket and reasoner not in (None, "pocket"):
+        raise click.UsageError(
+            "--reasoner goes with the pocket reward model here, which knows the pocket world only: "
+            "name one too by --set reward_model.model=MODEL."
+        )
 
 
 def _add(command: _Command, options: Sequence[Callable[[_Command], _Command]]) -> _Command:

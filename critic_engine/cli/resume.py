@@ -1,5 +1,6 @@
 """``critic-engine resume``: go on with a run that was stopped."""
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from critic_engine.cli.options import placement_options, placement_overrides
 _EPILOG = """\b
 Examples:
   critic-engine resume runs/a
-  critic-engine resume runs/a --device cuda:1
+  critic-engine resume runs/labelled --device cuda:1
 """
 
 
@@ -24,11 +25,14 @@ def command(run: Path, device: str | None, dtype: str | None, is_json: bool) -> 
     from critic_engine.cli.running import follow_run, report_run
     from critic_engine.engine import Engine
     from critic_engine.errors import RunError
+    from critic_engine.store import RunStore
 
     config = run / "config.yaml"
     if not config.is_file():
         raise RunError(f"{run} holds no run; start one with 'critic-engine solve PROBLEMS --run {run}'")
-    with Engine(config, overrides=placement_overrides(device=device, dtype=dtype)) as engine:
+    with contextlib.closing(RunStore.open(run)) as store:
+        checker = store.checker
+    with Engine(config, overrides=placement_overrides(device=device, dtype=dtype), checker=checker) as engine:
         load_models(engine)
         with show_progress() as progress:
             tally = follow_run(engine.resume(run, on_progress=progress), run)

@@ -1,9 +1,11 @@
 """Following a run that is kept in a folder, from its first problem or from where it was stopped."""
 
+import json
 import shlex
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +13,27 @@ from critic_engine.cli.answers import Tally
 from critic_engine.cli.command import Interrupted
 from critic_engine.outputs import json_line
 from critic_engine.types import Answer
+
+if TYPE_CHECKING:
+    from critic_engine.engine import Engine
+    from critic_engine.types import FailedRow, ProblemRow
+
+
+def keep_run(engine: "Engine", rows: "Iterable[ProblemRow | FailedRow]", run: Path, *, is_json: bool) -> int:
+    """Search every row, keep all of it in the new folder ``run``, and report; return the exit code.
+
+    Raises:
+        Interrupted: Ctrl-C; the message says how to go on.
+    """
+    from critic_engine.cli.progress import show_progress
+
+    with show_progress() as progress:
+        try:
+            answers = engine.solve_many(rows, run=run, on_progress=progress)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted while the problems were read in; run the same command again") from error
+        tally = follow_run(answers, run)
+    return report_run(tally, run, is_json=is_json)
 
 
 def follow_run(answers: Iterator[Answer], run: Path) -> Tally:
@@ -43,6 +66,14 @@ def closing_answers(answers: Iterator[Answer]) -> Iterator[Iterator[Answer]]:
 def report_run(tally: Tally, run: Path, *, is_json: bool) -> int:
     """Print what a run came to, for a program on stdout if asked; return the exit code."""
     rows = run / "answers.jsonl"
+    labelling = json.loads((run / "report.json").read_text(encoding="utf-8")).get("labelling", {})
     if is_json:
-        click.echo(json_line({"run": str(run), "answers": str(rows), **tally.fields()}))
-    return tally.report(where=rows)
+        click.echo(json_line({"run": str(run), "answers": str(rows), **tally.fields(), **labelling}))
+    exit_code = tally.report(where=rows)
+    if labelling:
+        click.echo(
+            f"found right paths for {labelling['num_with_right']}, wrong ones for {labelling['num_with_wrong']}, both "
+            f"for {labelling['num_with_both']}; {labelling['num_rollouts']:,} rollouts",
+            err=True,
+        )
+    return exit_code

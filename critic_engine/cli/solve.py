@@ -13,17 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from critic_engine.cli.command import EngineCommand, Interrupted
-from critic_engine.cli.options import (
-    check_pair,
-    engine_options,
-    model_overrides,
-    override,
-    placement_options,
-    placement_overrides,
-)
+from critic_engine.cli.options import Choice, engine_options, file_options, placement_options
 
 if TYPE_CHECKING:
-    from critic_engine.config import EngineConfig
     from critic_engine.engine import Engine
     from critic_engine.types import FailedRow, Problem, ProblemRow
 
@@ -40,20 +32,13 @@ Examples:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Choice):
     """The command line of one call."""
 
     problems: Path | None
     question: str | None
     images: tuple[str, ...]
     choices: tuple[str, ...]
-    config: str
-    settings: tuple[str, ...]
-    reasoner: str | None
-    critic: str | None
-    seed: int | None
-    device: str | None
-    dtype: str | None
     run: Path | None
     limit: int | None
     image_root: Path | None
@@ -84,38 +69,18 @@ class _Request:
         if self.out is not None and not self.out.parent.is_dir():
             raise click.UsageError(f"--out {self.out}: there is no folder {self.out.parent}; make it first.")
 
-    def overrides(self) -> list[str]:
-        """Return the changes to the config, the explicit ``--set`` last."""
-        seed = [] if self.seed is None else [override("run.seed", self.seed)]
-        models = model_overrides(reasoner=self.reasoner, critic=self.critic)
-        return [*models, *placement_overrides(device=self.device, dtype=self.dtype), *seed, *self.settings]
-
-    def load_config(self) -> EngineConfig:
-        """Return the config that all of it comes to."""
-        from critic_engine.config import load_config
-
-        config = load_config(self.config, self.overrides())
-        check_pair(config, reasoner=self.reasoner, critic=self.critic)
-        return config
-
 
 @click.command("solve", cls=EngineCommand, epilog=_EPILOG, short_help="Answer one question or a file of problems.")
 @click.argument("problems", required=False, type=click.Path(path_type=Path))
 @click.option("--question", metavar="TEXT", help="One question, instead of a file.")
 @click.option("--image", "images", multiple=True, metavar="PATH", help="An image file or data URL; may be repeated.")
 @click.option("--choice", "choices", multiple=True, metavar="TEXT", help="One of its choices; may be repeated.")
-@engine_options
+@engine_options("mcts")
 @placement_options
 @click.option(
     "--run", type=click.Path(path_type=Path), metavar="DIR", help="Keep the run in a new folder, to resume it."
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows of the file.")
-@click.option(
-    "--image-root",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="What image paths in the file are relative to and may not leave; the file's folder.",
-)
+@file_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows there, not to stdout.")
 @click.option(
     "--json",
@@ -177,14 +142,15 @@ def _problem(request: _Request, *, max_pixels: int) -> Problem:
 
 def _solve_file(request: _Request, path: Path) -> int:
     from critic_engine.cli.progress import load_models
+    from critic_engine.cli.running import keep_run
     from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
-    from critic_engine.store import RunStore
+    from critic_engine.run_folder import check_free
 
     config = request.load_config()
     problems = read_problems(path, max_pixels=config.run.max_image_pixels, image_root=request.image_root)
     if request.run is not None:
-        RunStore.check_free(request.run)
+        check_free(request.run)
     with Engine(config) as engine:
         load_models(engine)
         rows = itertools.islice(problems, request.limit)
@@ -192,7 +158,7 @@ def _solve_file(request: _Request, path: Path) -> int:
             return _stream_row(engine, next(rows), is_json=request.is_json)
         if request.run is None:
             return _solve_to_rows(engine, rows, request.out)
-        return _solve_into_run(engine, rows, request.run, is_json=request.is_json)
+        return keep_run(engine, rows, request.run, is_json=request.is_json)
 
 
 def _stream_row(engine: Engine, row: ProblemRow | FailedRow, *, is_json: bool) -> int:
@@ -220,16 +186,3 @@ def _solve_to_rows(engine: Engine, rows: Iterator[ProblemRow | FailedRow], out: 
             num = tally.num_answered + tally.num_failed
             raise Interrupted(f"interrupted; {num} rows were written, and --run DIR keeps all the work") from error
     return tally.report(where=out)
-
-
-def _solve_into_run(engine: Engine, rows: Iterator[ProblemRow | FailedRow], run: Path, *, is_json: bool) -> int:
-    from critic_engine.cli.progress import show_progress
-    from critic_engine.cli.running import follow_run, report_run
-
-    with show_progress() as progress:
-        try:
-            answers = engine.solve_many(rows, run=run, on_progress=progress)
-        except KeyboardInterrupt as error:
-            raise Interrupted("interrupted while the problems were read in; run the same command again") from error
-        tally = follow_run(answers, run)
-    return report_run(tally, run, is_json=is_json)

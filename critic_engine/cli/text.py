@@ -24,5 +24,10 @@ def one_line(text: str, *, max_chars: int | None = None) -> str:
     return line if max_chars is None or len(line) <= max_chars else line[: max_chars - 1] + "…"
 
 
+def labelled(name: str, what: object) -> str:
+    """Return one line of a report: the name in a column of its own, then ``what`` as ``one_line``."""
+    return f"{name:<14} {one_line(str(what))}"
+
+
 def _is_printable(char: str) -> bool:
     return char not in _BIDI and unicodedata.category(char) not in {"Cc", "Cs", "Zl", "Zp"}

@@ -9,8 +9,8 @@ from pathlib import Path
 import PIL.Image
 
 from critic_engine.backends.pictures import open_picture
-from critic_engine.config import RunConfig
 from critic_engine.errors import ImageError
+from critic_engine.options import RunConfig
 from critic_engine.types import Image
 
 MAX_IMAGE_BYTES = 64 * 1024 * 1024

@@ -5,10 +5,10 @@ import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from critic_engine.config import RunConfig
 from critic_engine.data.images import load_image
 from critic_engine.data.tables import RawRow, Table, open_table
 from critic_engine.errors import ProblemError
+from critic_engine.options import RunConfig
 from critic_engine.types import FailedRow, Image, Problem, ProblemRow
 
 _logger = logging.getLogger(__name__)

@@ -1,6 +1,210 @@
-"""Cutting a solution into steps."""
+"""Cutting the reasoner's text into steps: where each ends while it is written, and the same of a text that is whole."""
+
+import re
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+from critic_engine.options import ExpanderConfig, StepSplit
+from critic_engine.types import Sample, TokenLogprob
+
+MAX_BLANK_STOPS = 3
+"""How many stops in a row with nothing before them are skipped while a step is awaited."""
+MAX_INNER_STOPS = 16
+"""How many full stops in one sentence may be other than its end, such as those of abbreviations."""
+
+_SENTENCE_STOPS = (". ", "! ", "? ", "\n", "。", "！", "？")
+_SENTENCE_END = re.compile(r"[.!?](?= )|[\n。！？]")
+# Behind these a sentence goes on: initials, abbreviations, and the number in front of a list's item.
+_INNER_DOT = re.compile(
+    r"(?:(?<![^\W_])(?:[A-Z]|[Ee]\.g|[Ii]\.e|[Cc]f|[Vv]s|viz|ca|[Aa]pprox|resp|et al|"
+    r"[Ff]igs?|[Ee]qs?|Sec|Tab|Ch|Vol|pp|Nos?|Drs?|Mrs?|Ms|Prof|St|Mt|Rev|Gen|Gov|Sen|Capt|Lt|Col)"
+    r"|(?:\A|\n)[ \t*#>(-]{0,8}(?:[Ss]tep )?[0-9]{1,3})\.\Z"
+)
+# Longer than anything that the pattern matches, so that its \A is the beginning of the text.
+_NUM_DOT_CHARACTERS = 40
+
+Ending: TypeAlias = Literal["turn", "stop", "cut"]
 
 
-def split_steps(text: str, delimiter: str) -> tuple[str, ...]:
-    """Return the steps of ``text``, stripped; what is blank between two delimiters is no step."""
-    return tuple(step for piece in text.split(delimiter) if (step := piece.strip()))
+@dataclass(frozen=True, slots=True)
+class StepSplitter:
+    """Says where a step ends.
+
+    A text is all that the model wrote, character by character. A piece is the part of it that one step takes up, with
+    what separates it from the next; a step is what is shown of a piece: stripped, and without the delimiter. A heading
+    that ends a piece is shown in front of the next one.
+    """
+
+    split: StepSplit
+    delimiter: str = "\n"
+    """Used by ``delimiter``."""
+    step_template: str = "Step $number:"
+    """Used by ``template``."""
+
+    @classmethod
+    def from_config(cls, config: ExpanderConfig) -> "StepSplitter":
+        """Return the splitter that the section describes."""
+        return cls(config.split, config.delimiter, config.step_template)
+
+    def stop_strings(self, text: str) -> tuple[str, ...]:
+        """Return the strings at which a step may end that goes on from ``text``."""
+        match self.split:
+            case "tokens":
+                return ()
+            case "delimiter":
+                return (self.delimiter,)
+            case "sentence":
+                return _SENTENCE_STOPS
+            case "template":
+                num_headings = sum(1 for _ in self._headings(text))
+                return (self._heading(num_headings + 2),)
+
+    def kept(self, stop: str) -> str:
+        """Return what of a stop string is part of the text; the blank behind a sentence begins the next one."""
+        return stop.rstrip(" ") if self.split == "sentence" else stop
+
+    def ends_step(self, text: str) -> bool:
+        """Return whether a step ends with ``text``, which ends with what was kept of a stop string."""
+        return self.split != "sentence" or not _is_inner(text, len(text))
+
+    def pieces(self, text: str) -> tuple[str, ...]:
+        """Return a whole text in pieces, which joined are the text; one without any words has none.
+
+        ``tokens`` says nothing of a whole text: a piece is a line then. A stop with nothing before it is skipped: what
+        it ends is part of the next piece, or of the last one.
+        """
+        return tuple(piece for piece, _ in self._cut(text, 0))
+
+    def steps(self, text: str, behind: str = "") -> tuple[str, ...]:
+        """Return the steps of a text, or of the rest of one whose beginning is ``behind``."""
+        return tuple(step for _, step in self._cut(behind + text, len(behind)))
+
+    def shown(self, piece: str, behind: str) -> str:
+        """Return the step of one piece that was written behind ``behind``; empty when the piece has no words."""
+        return piece.strip() if self.split == "tokens" else "\n".join(self.steps(piece, behind))
+
+    def _cut(self, text: str, start: int) -> list[tuple[str, str]]:
+        """Return each piece from ``start`` on, and its step."""
+        cut: list[tuple[str, str]] = []
+        place, num_heading = start, 0
+        for begin, end in self._stops(text, start):
+            if text[place:begin].strip():
+                step = text[place - num_heading : end if self.split == "sentence" else begin]
+                cut.append((text[start:end], step.strip()))
+                start = end
+            place, num_heading = end, end - begin if self.split == "template" else 0
+        rest = text[start:]
+        if text[place:].strip():
+            cut.append((rest, text[place - num_heading :].strip()))
+        elif cut:
+            piece, step = cut[-1]
+            cut[-1] = (piece + rest, step)
+        return cut
+
+    def _stops(self, text: str, start: int) -> Iterator[tuple[int, int]]:
+        """Yield where each stop behind ``start`` begins and ends; and first the heading that ends there."""
+        match self.split:
+            case "template":
+                yield from ((begin, end) for begin, end in self._headings(text) if begin >= start or end == start)
+            case "sentence":
+                yield from _sentence_ends(text, start)
+            case "delimiter":
+                yield from _occurrences(self.delimiter, text, start)
+            case "tokens":
+                yield from _occurrences("\n", text, start)
+
+    def _headings(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where each heading but the first step's begins and ends; without numbers, each heading."""
+        number, end = 2, 0
+        while (begin := text.find(heading := self._heading(number), end)) >= 0:
+            number, end = number + 1, begin + len(heading)
+            yield begin, end
+
+    def _heading(self, number: int) -> str:
+        return string.Template(self.step_template).substitute(number=number)
+
+
+@dataclass(frozen=True, slots=True)
+class StepDraft:
+    """What one seed has written of the next step, in one sample or in several that go on from one another."""
+
+    behind: str
+    """What it goes on from."""
+    num_tokens_left: int
+    """Tokens that the step may still have; blank lines before it take none."""
+    text: str = ""
+    """Exactly as it was written."""
+    tokens: tuple[TokenLogprob, ...] | None = field(default=(), repr=False)
+    """Those of the text; None when a sample had none."""
+    ending: Ending | None = None
+    """``turn`` when the model ended it, ``stop`` at the end of a step, ``cut`` anywhere else; None: it goes on."""
+    has_words: bool = False
+    """Whether there is anything but skipped stops."""
+    num_skipped: int = 0
+    """Stops in a row that ended nothing."""
+
+    @property
+    def prefix(self) -> str:
+        """All that the model wrote so far."""
+        return self.behind + self.text
+
+    def after(self, sample: Sample, splitter: StepSplitter) -> "StepDraft":
+        """Return the draft with the next sample behind it."""
+        kept = "" if sample.stop is None else splitter.kept(sample.stop)
+        has_words = self.has_words or bool(sample.text.strip())
+        tokens = _tokens_of_text(sample, kept)
+        grown = replace(
+            self,
+            text=self.text + sample.text + kept,
+            tokens=None if self.tokens is None or tokens is None else self.tokens + tokens,
+            has_words=has_words,
+            num_tokens_left=self.num_tokens_left - (sample.num_tokens if has_words else 0),
+            num_skipped=self.num_skipped + 1 if has_words == self.has_words else 1,
+        )
+        return replace(grown, ending=grown._ending(sample, splitter))
+
+    def cut(self) -> "StepDraft":
+        """Return the draft ended where it stands."""
+        return replace(self, ending="cut")
+
+    def _ending(self, sample: Sample, splitter: StepSplitter) -> Ending | None:
+        if sample.finish_reason == "stop" and sample.stop is None:
+            return "turn"
+        if not self.has_words:
+            return None if self.num_skipped <= MAX_BLANK_STOPS else "cut"
+        if sample.stop is None:
+            return "cut"
+        if self.num_skipped > MAX_INNER_STOPS or splitter.ends_step(self.prefix):
+            return "stop"
+        return None if self.num_tokens_left > 0 else "cut"
+
+
+def _occurrences(wanted: str, text: str, start: int) -> Iterator[tuple[int, int]]:
+    while (begin := text.find(wanted, start)) >= 0:
+        start = begin + len(wanted)
+        yield begin, start
+
+
+def _sentence_ends(text: str, start: int) -> Iterator[tuple[int, int]]:
+    num_inner = 0
+    for match in _SENTENCE_END.finditer(text, start):
+        if num_inner < MAX_INNER_STOPS and _is_inner(text, match.end()):
+            num_inner += 1
+            continue
+        num_inner = 0
+        yield match.span()
+
+
+def _is_inner(text: str, end: int) -> bool:
+    """Return whether the text up to ``end`` ends in a dot that is no full stop."""
+    return _INNER_DOT.search(text[max(0, end - _NUM_DOT_CHARACTERS) : end]) is not None
+
+
+def _tokens_of_text(sample: Sample, kept: str) -> tuple[TokenLogprob, ...] | None:
+    """Return the sample's tokens without a last one that only completed a stop string and is no part of the text."""
+    tokens = sample.tokens
+    if not tokens or sample.stop is None or kept == sample.stop or kept in tokens[-1].text:
+        return tokens
+    return tokens[:-1]

@@ -12,6 +12,8 @@ file                      must hold              is
 ``critique.txt``          question, steps        the critic's prompt
 ========================  =====================  ======================================================================
 
+A family that ``extends`` a shipped one has that family's files, and lines of ``family.yaml``, where it has none.
+
 A template is a `string.Template`: ``$question`` is a placeholder and ``$$`` a dollar. What fills a placeholder is
 never read as a template again, so questions and steps may hold any characters. The line break that ends a file is no
 part of the template. ``question`` is the question with its choices below it, one a line.
@@ -26,8 +28,8 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from critic_engine.config import ModelConfig
 from critic_engine.errors import ConfigError
+from critic_engine.options import ModelConfig
 from critic_engine.parsing.answers import choice_letter
 from critic_engine.parsing.critiques import CritiqueForm
 from critic_engine.types import Message, Problem, RejectedSibling
@@ -62,7 +64,7 @@ class PromptFamily:
     """Turns problems and trajectories into user messages, images first."""
 
     name: str
-    """``pocket``, ``plain``, or the path of its folder."""
+    """That of a shipped family, or the path of its folder."""
     form: FamilyForm
     templates: Mapping[str, string.Template] = field(repr=False)
     """By the name of their file, without its suffix."""
@@ -75,12 +77,24 @@ class PromptFamily:
             ConfigError: there is no such family, or one of its files is missing or wrong; the message names the file.
         """
         folder = _find(name_or_folder)
-        templates = {
-            name: _load_template(folder / f"{name}.txt", placeholders)
-            for name, placeholders in _PLACEHOLDERS.items()
-            if name not in _OPTIONAL or (folder / f"{name}.txt").exists()
-        }
-        return cls(str(name_or_folder), _load_form(folder / "family.yaml"), templates)
+        fields = _load_fields(folder / "family.yaml")
+        base = cls._load_base(fields.pop("extends", None), folder)
+        templates = {} if base is None else dict(base.templates)
+        for name, placeholders in _PLACEHOLDERS.items():
+            path = folder / f"{name}.txt"
+            if path.exists() or (base is None and name not in _OPTIONAL):
+                templates[name] = _load_template(path, placeholders)
+        inherited = {} if base is None else base.form.model_dump()
+        return cls(str(name_or_folder), _read_form({**inherited, **fields}, folder / "family.yaml"), templates)
+
+    @classmethod
+    def _load_base(cls, name: object, folder: Path) -> "PromptFamily | None":
+        if name is None:
+            return None
+        known = [shipped for shipped in _shipped() if _SHIPPED / shipped != folder]
+        if name not in known:
+            raise ConfigError(f"prompts: {folder / 'family.yaml'}: extends is {name!r}; it may be {', '.join(known)}")
+        return cls.load(str(name))
 
     @classmethod
     def for_model(cls, config: ModelConfig) -> "PromptFamily":
@@ -93,6 +107,15 @@ class PromptFamily:
     def has_concern(self) -> bool:
         """Whether its step prompt can show what the critic said of the steps so far."""
         return "concern" in self.templates
+
+    def question(self, problem: Problem) -> str:
+        """Return the question with its choices below it, one a line."""
+        template = string.Template(self.form.choice)
+        choices = [
+            template.substitute(letter=choice_letter(index), choice=choice)
+            for index, choice in enumerate(problem.choices)
+        ]
+        return "\n".join((problem.question, *choices))
 
     def solve(self, problem: Problem) -> Message:
         """Return the prompt for a solution; to continue one, its steps go into the request's prefix."""
@@ -121,13 +144,7 @@ class PromptFamily:
         return self._message("critique", problem, steps=self._quoted(steps))
 
     def _message(self, name: str, problem: Problem, **texts: str) -> Message:
-        template = string.Template(self.form.choice)
-        choices = [
-            template.substitute(letter=choice_letter(index), choice=choice)
-            for index, choice in enumerate(problem.choices)
-        ]
-        question = "\n".join((problem.question, *choices))
-        return Message("user", self._fill(name, question=question, **texts), problem.images)
+        return Message("user", self._fill(name, question=self.question(problem), **texts), problem.images)
 
     def _quoted(self, steps: Sequence[str]) -> str:
         template = string.Template(self.form.step)
@@ -138,12 +155,16 @@ class PromptFamily:
 
 
 def _find(name_or_folder: str | Path) -> Path:
-    shipped = sorted(path.parent.name for path in _SHIPPED.glob("*/family.yaml"))
+    shipped = _shipped()
     if str(name_or_folder) in shipped:
         return _SHIPPED / str(name_or_folder)
     if Path(name_or_folder).is_dir():
         return Path(name_or_folder)
     raise ConfigError(f"prompts {name_or_folder} is neither a folder nor one of {', '.join(shipped)}", field="prompts")
+
+
+def _shipped() -> list[str]:
+    return sorted(path.parent.name for path in _SHIPPED.glob("*/family.yaml"))
 
 
 def _load_template(path: Path, placeholders: set[str]) -> string.Template:
@@ -152,11 +173,19 @@ def _load_template(path: Path, placeholders: set[str]) -> string.Template:
     return template
 
 
-def _load_form(path: Path) -> FamilyForm:
+def _load_fields(path: Path) -> dict[str, object]:
     try:
-        form = FamilyForm.model_validate(yaml.safe_load(_read(path)))
+        fields = yaml.safe_load(_read(path))
     except yaml.YAMLError as error:
         raise ConfigError(f"prompts: {path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(fields, dict):
+        raise ConfigError(f"prompts: {path}: the file must be a mapping of fields")
+    return fields
+
+
+def _read_form(fields: dict[str, object], path: Path) -> FamilyForm:
+    try:
+        form = FamilyForm.model_validate(fields)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

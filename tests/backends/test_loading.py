@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 
 from critic_engine.backends.huggingface import HuggingFaceGenerator
-from critic_engine.backends.loading import GeneratorKey, make_generator
+from critic_engine.backends.loading import GeneratorKey, make_generator, make_scorer
+from critic_engine.backends.scorer import HuggingFaceScorer
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.config import CriticConfig, ModelConfig, ReasonerConfig
-from critic_engine.errors import ModelLoadError
+from critic_engine.errors import ConfigError, ModelLoadError
+from critic_engine.options import CriticConfig, ModelConfig, ReasonerConfig, RewardModelConfig
 from critic_engine.protocols import Generator
 
 
@@ -40,3 +41,25 @@ def test_roles_that_name_the_same_model_can_share_it(text_folder: Path) -> None:
 def test_roles_share_nothing_unless_asked_to(text_folder: Path) -> None:
     config = ModelConfig(model=str(text_folder))
     assert make_generator(config, "reasoner") is not make_generator(config, "critic")
+
+
+def test_reward_model_of_the_shipped_name_is_the_pocket_critic_and_shared_with_it() -> None:
+    shared: dict[GeneratorKey, Generator] = {}
+    critic = make_generator(CriticConfig(), "critic", shared=shared)
+    assert make_generator(RewardModelConfig(), "critic", shared=shared) is critic
+    assert critic.name == "huggingface:pocket-critic"
+
+
+def test_scorer_is_named_by_its_folder_and_made_without_loading(text_folder: Path) -> None:
+    scorer = make_scorer(RewardModelConfig(model=str(text_folder), head="sequence_classification"))
+    assert isinstance(scorer, HuggingFaceScorer)
+    assert scorer.name == "huggingface:tiny-llama"
+    with pytest.raises(ModelLoadError, match="no such folder"):
+        make_scorer(RewardModelConfig(model="./gone", head="sequence_classification"))
+
+
+@pytest.mark.parametrize(("field", "options"), [("model", {}), ("backend", {"model": "./rm", "backend": "scripted"})])
+def test_what_has_no_classification_head_is_refused(field: str, options: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="has no head 'sequence_classification'") as caught:
+        make_scorer(RewardModelConfig.model_validate({"head": "sequence_classification", **options}))
+    assert caught.value.field == f"reward_model.{field}"

@@ -2,6 +2,7 @@
 
 import platform
 
+import PIL.Image
 import pytest
 
 
@@ -21,3 +22,70 @@ def test_shipped_models_answer_a_pocket_problem(cli) -> None:
     result = cli("doctor")
     assert result.code == 0
     assert "pocket and pocket loaded in" in result.out
+
+
+def test_step_split_says_into_which_steps_the_reasoner_falls(cli) -> None:
+    result = cli("doctor", "--step-split", "delimiter", "--set", "reasoner.backend=scripted", "--json")
+    (facts,) = result.rows
+    steps = facts["steps"]
+    assert "models" not in facts
+    assert (steps["is_same_text"], steps["is_cut_alike"], steps["has_steps"]) == (True, True, True)
+    assert steps["in_one_piece"]["steps"][0]["text"].startswith("step 1 : find")
+    assert [step["text"] for step in steps["step_by_step"]["steps"]] == [
+        step["text"] for step in steps["in_one_piece"]["steps"]
+    ]
+    assert (steps["warnings"], steps["error"], result.code, result.err) == ([], None, 0, "")
+
+
+def test_step_split_that_finds_no_steps_says_so(cli, tmp_path) -> None:
+    PIL.Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    scripted = ["--set", "reasoner.backend=scripted", "--question", "how many ?", "--image", "a.png"]
+    result = cli("doctor", "--step-split", "delimiter", "--step-delimiter", r"\n\n", *scripted)
+    assert "question       how many ?" in result.out
+    assert r"warning        the delimiter '\n\n' never occurs" in result.out
+    assert result.code == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--question", "how many ?"], "--question goes with --step-split only"),
+        (["--max-step-tokens", "9"], "--max-step-tokens goes with --step-split only"),
+        (["--step-split", "tokens", "--step-delimiter", ";"], "--step-delimiter goes with --step-split delimiter only"),
+        (["--step-split", "tokens", "--step-template", "#"], "--step-template goes with --step-split template only"),
+        (["--step-split", "tokens", "--image", "a.png"], "--image goes with --question only"),
+        (["--step-split", "tokens", "--question", " "], "--question is empty text"),
+        (["--step-split", "tokens", "--critic", "pocket"], "--critic goes without --step-split only"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(cli, options: list[str], message: str) -> None:
+    result = cli("doctor", *options)
+    assert message in result.err
+    assert (result.code, result.out) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--reasoner", "./gone"], "there is no such folder"),
+        (["--set", "expander.kind=solution"], "only steps are tried"),
+        (["--question", "how many ?", "--image", "gone.png"], "gone.png"),
+    ],
+)
+def test_step_split_that_cannot_be_tried_is_wrong_usage(cli, options: list[str], message: str) -> None:
+    result = cli("doctor", "--step-split", "tokens", "--json", *options)
+    assert message in result.rows[0]["steps"]["error"]
+    assert result.code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("split", "num_steps"), [(["delimiter"], 7), (["sentence"], 7), (["tokens", "--max-step-tokens", "30"], 3)]
+)
+def test_the_shipped_reasoner_falls_into_steps(cli, split: list[str], num_steps: int) -> None:
+    result = cli("doctor", "--step-split", *split, "--json")
+    steps = result.rows[0]["steps"]
+    assert len(steps["step_by_step"]["steps"]) == num_steps
+    assert steps["is_same_text"]
+    assert steps["step_by_step"]["answer"] == steps["in_one_piece"]["answer"] is not None
+    assert (steps["warnings"], result.code) == ([], 0)

@@ -133,7 +133,7 @@ class TestConfig:
     @pytest.mark.parametrize(
         ("setting", "parts"),
         [
-            ("expander.kindd=step", ["expander.kindd is not a known key", "kind, delimiter"]),
+            ("expander.kindd=step", ["expander.kindd is not a known key", "kind, split, delimiter"]),
             ("expnder.kind=step", ["expnder", "not a known key", "strategy, expander"]),
             ("strategy.explortion=1", ["explortion is not an option of best_of_n", "num_samples"]),
             ("strategy.kind=dfs", ["dfs", "mcts"]),

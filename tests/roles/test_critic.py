@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from critic_engine.config import CriticConfig
 from critic_engine.critic import Critic, verdict_probability
 from critic_engine.errors import GenerationError
+from critic_engine.options import CriticConfig
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Evaluation
 from critic_engine.types import Critique, Problem, Sample, SamplingOptions, TokenLogprob, TokenUsage, Trajectory

@@ -6,12 +6,10 @@ import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
-from critic_engine.config import CriticConfig, EvaluatorConfig, ExpanderConfig, ReasonerConfig
 from critic_engine.critic import Critic
-from critic_engine.errors import ConfigError
-from critic_engine.evaluators import CriticEvaluator, NoEvaluator, make_evaluator
 from critic_engine.expanders import SolutionExpander, StepExpander, make_expander
-from critic_engine.protocols import Evaluation, Expansion, Place
+from critic_engine.options import CriticConfig, ExpanderConfig, ReasonerConfig
+from critic_engine.protocols import Expansion, Place
 from critic_engine.reasoner import Reasoner
 from critic_engine.types import Critique, Problem, Sample, TokenUsage, Trajectory
 
@@ -79,25 +77,6 @@ def test_expander_is_the_one_configured(make: Make) -> None:
     reasoner, _ = make()
     assert isinstance(make_expander(ExpanderConfig(kind="step"), reasoner), StepExpander)
     assert isinstance(make_expander(ExpanderConfig(kind="solution"), reasoner), SolutionExpander)
-
-
-def test_critic_evaluator_gives_the_judgement_of_the_critic(listed: Callable[..., Any], problem: Problem) -> None:
-    critic = Critic.from_config(listed(solution("right")), CriticConfig())
-    evaluation = asyncio.run(CriticEvaluator(critic).evaluate(problem, FINISHED, seed=0))
-    assert evaluation.critique == Critique("right", "right", None)
-    assert evaluation.usage.generated_tokens == 9
-
-
-def test_no_evaluator_gives_an_unknown_value_for_nothing(problem: Problem) -> None:
-    assert asyncio.run(NoEvaluator().evaluate(problem, FINISHED, seed=0)) == Evaluation(None, None, TokenUsage())
-
-
-def test_evaluator_is_the_one_configured(listed: Callable[..., Any]) -> None:
-    critic = Critic.from_config(listed(), CriticConfig())
-    assert isinstance(make_evaluator(EvaluatorConfig(), critic), CriticEvaluator)
-    assert isinstance(make_evaluator(EvaluatorConfig(kind="none"), None), NoEvaluator)
-    with pytest.raises(ConfigError, match=r"evaluator\.kind is 'critic'"):
-        make_evaluator(EvaluatorConfig(), None)
 
 
 def test_scripted_models_speak_the_pocket_forms_to_the_end(problem: Problem) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import critic_engine.prompts
-from critic_engine.config import ReasonerConfig
 from critic_engine.errors import ConfigError
+from critic_engine.options import ReasonerConfig
 from critic_engine.pocket import wording
 from critic_engine.prompts import PromptFamily
 from critic_engine.types import Critique, Image, Message, Problem, RejectedSibling
@@ -64,19 +64,34 @@ def test_pocket_prompts_read_exactly_so(pocket: PromptFamily, problem: Problem) 
     )
 
 
-@pytest.mark.parametrize("name", ["solve", "step", "rewrite", "critique"])
-def test_plain_prompts_read_as_the_golden_ones(name: str, plain: PromptFamily, image: Image) -> None:
+@pytest.mark.parametrize("name", ["plain_solve", "plain_step", "plain_rewrite", "plain_critique", "headed_rewrite"])
+def test_prompts_read_as_the_golden_ones(name: str, image: Image) -> None:
+    family_name, _, template = name.partition("_")
+    family = PromptFamily.load(family_name)
     problem = Problem("Which is larger?", images=(image,), choices=("the cat", "the dog"))
     messages = {
-        "solve": plain.solve(problem),
-        "step": plain.step(problem, rejected=[sibling("The cat is."), sibling("Both are.")], concern="Step 1 is off."),
-        "rewrite": plain.rewrite(problem, steps=STEPS, critique=WORDS),
-        "critique": plain.critique(problem, steps=STEPS),
+        "solve": family.solve(problem),
+        "step": family.step(problem, rejected=[sibling("The cat is."), sibling("Both are.")], concern="Step 1 is off."),
+        "rewrite": family.rewrite(problem, steps=STEPS, critique=WORDS),
+        "critique": family.critique(problem, steps=STEPS),
     }
-    assert messages[name].text + "\n" == (GOLDEN / f"plain_{name}.txt").read_text(encoding="utf-8")
+    assert messages[template].text + "\n" == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["pocket", "plain"])
+def test_headed_prompts_differ_from_plain_ones_in_what_a_step_looks_like_alone(
+    plain: PromptFamily, problem: Problem
+) -> None:
+    headed = PromptFamily.load("headed")
+    assert headed.form == plain.form
+    assert headed.critique(problem, steps=STEPS) == plain.critique(problem, steps=STEPS)
+    for prompt in (headed.solve(problem), headed.step(problem, rejected=[sibling("a")], concern=WORDS)):
+        assert 'with its heading, "Step 1:", "Step 2:" and so on' in prompt.text
+        assert "no headings" not in prompt.text
+    difference = set(headed.solve(problem).text.splitlines()) ^ set(plain.solve(problem).text.splitlines())
+    assert len(difference) == 2
+
+
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
 def test_prompts_are_user_turns_that_carry_the_images(name: str, problem: Problem, image: Image) -> None:
     family = PromptFamily.load(name)
     messages: list[Message] = [
@@ -88,7 +103,7 @@ def test_prompts_are_user_turns_that_carry_the_images(name: str, problem: Proble
     assert {(message.role, message.images) for message in messages} == {("user", (image,))}
 
 
-@pytest.mark.parametrize("name", ["pocket", "plain"])
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
 def test_what_fills_a_prompt_comes_through_unharmed(name: str) -> None:
     family = PromptFamily.load(name)
     problem = Problem(NASTY, choices=(NASTY, "$letter"))
@@ -104,7 +119,7 @@ def test_choices_are_listed_below_the_question_and_no_choices_add_nothing(pocket
     assert pocket.solve(Problem("q ?")).text == "q ?"
 
 
-@pytest.mark.parametrize("name", ["pocket", "plain"])
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
 def test_step_prompt_with_nothing_to_show_is_the_solve_prompt(name: str, problem: Problem) -> None:
     family = PromptFamily.load(name)
     assert family.step(problem, rejected=[], concern=None) == family.solve(problem)
@@ -133,7 +148,7 @@ def test_a_family_survives_pickling(plain: PromptFamily, problem: Problem) -> No
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="prompts nothing is neither a folder nor one of plain, pocket"):
+    with pytest.raises(ConfigError, match="prompts nothing is neither a folder nor one of headed, plain, pocket"):
         PromptFamily.load("nothing")
 
 
@@ -187,4 +202,21 @@ def test_a_wrong_family_file_is_refused(old: str, new: str, message: str, folder
 def test_an_empty_family_file_is_refused(folder: Path) -> None:
     (folder / "family.yaml").write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"family\.yaml: the file"):
+        PromptFamily.load(folder)
+
+
+def test_a_family_that_extends_a_shipped_one_has_its_files_and_fields(tmp_path: Path, problem: Problem) -> None:
+    (tmp_path / "family.yaml").write_text('extends: plain\nstep: "$number) $step"\n', encoding="utf-8")
+    (tmp_path / "solve.txt").write_text("Think: $question", encoding="utf-8")
+    mine, plain = PromptFamily.load(tmp_path), PromptFamily.load("plain")
+    assert mine.solve(problem).text == "Think: how many red circles ?"
+    assert "1) a\n2) b" in mine.critique(problem, steps=("a", "b")).text
+    assert mine.form.critique == plain.form.critique
+    assert mine.step(problem, rejected=[], concern=WORDS) == plain.step(problem, rejected=[], concern=WORDS)
+
+
+@pytest.mark.parametrize("base", ["nothing", "../plain", "[plain]", "1"])
+def test_a_family_extends_shipped_ones_only(base: str, folder: Path) -> None:
+    (folder / "family.yaml").write_text(f"extends: {base}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="it may be headed, plain, pocket"):
         PromptFamily.load(folder)

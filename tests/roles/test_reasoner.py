@@ -1,17 +1,22 @@
 import asyncio
 import math
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from critic_engine.config import ExpanderConfig, ReasonerConfig
+from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import ContextOverflowError, GenerationError
+from critic_engine.options import ExpanderConfig, ReasonerConfig
+from critic_engine.parsing.steps import StepSplitter
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Candidate, Expansion, Place
 from critic_engine.reasoner import Reasoner
+from critic_engine.state import extend
 from critic_engine.types import (
     Critique,
+    GenerationRequest,
     Problem,
     RejectedSibling,
     Sample,
@@ -86,11 +91,11 @@ def test_solution_that_the_model_ended_without_an_answer_is_finished_without_one
 
 
 def test_samples_without_text_are_counted_and_left_out(make: Make, problem: Problem) -> None:
-    reasoner, _ = make([ended(" \n\n"), ended("answer : 2"), ended("")], [ended(""), stopped("a"), cut(" ")])
+    reasoner, _ = make([ended(" \n\n"), ended("answer : 2"), ended("")], [ended(""), stopped("a"), ended(" ")])
     whole = solutions(reasoner, problem, seeds=3)
     assert (len(whole.candidates), whole.num_unreadable, whole.usage) == (1, 2, TokenUsage(6, 15))
-    step = steps(reasoner, problem, Place(STEPS), seeds=3)
-    assert (len(step.candidates), step.num_unreadable, step.usage) == (1, 2, TokenUsage(18, 15))
+    step = steps(reasoner, problem, Place(Trajectory()), seeds=3)
+    assert (len(step.candidates), step.num_unreadable, step.usage) == (1, 2, TokenUsage(6, 15))
 
 
 def test_next_step_goes_on_from_the_steps_so_far(make: Make, problem: Problem) -> None:
@@ -107,12 +112,126 @@ def test_next_step_goes_on_from_the_steps_so_far(make: Make, problem: Problem) -
     assert request.sampling == SamplingOptions(temperature=0.7, max_tokens=128, stop=("\n",), num_top_logprobs=0)
 
 
-def test_steps_are_joined_and_stopped_by_the_delimiter_that_is_set(make: Make, problem: Problem) -> None:
+def test_steps_are_stopped_by_the_delimiter_that_is_set(make: Make, problem: Problem) -> None:
     reasoner, generator = make([stopped("c", "\n\n")], max_tokens=20)
-    steps(reasoner, problem, Place(STEPS), delimiter="\n\n", max_step_tokens=30)
-    assert generator.requests[0].prefix == "row 1 : a1 none\n\nrow 2 : a2 none\n\n"
+    trajectory = Trajectory(("a", "b"), texts=("a\n\n", " b\n\n"))
+    (candidate,) = steps(reasoner, problem, Place(trajectory), delimiter="\n\n", max_step_tokens=30).candidates
+    assert (candidate.steps, candidate.text) == (("c",), "c\n\n")
+    assert generator.requests[0].prefix == "a\n\n b\n\n"
     assert generator.requests[0].sampling.stop == ("\n\n",)
     assert generator.requests[0].sampling.max_tokens == 20
+
+
+def test_a_step_cut_by_the_token_limit_is_gone_on_with_where_it_was_cut(make: Make, problem: Problem) -> None:
+    reasoner, generator = make([cut(" red : 1 + 0 =")], [stopped(" 1")])
+    (first,) = steps(reasoner, problem, Place(STEPS)).candidates
+    assert (first.steps, first.text) == (("red : 1 + 0 =",), " red : 1 + 0 =")
+    (rest,) = steps(reasoner, problem, Place(extend(STEPS, first))).candidates
+    assert (rest.steps, rest.text) == (("1",), " 1\n")
+    assert generator.requests[1].prefix == "row 1 : a1 none\nrow 2 : a2 none\n red : 1 + 0 ="
+
+
+def test_without_stop_strings_a_step_is_what_the_token_limit_gives(make: Make, problem: Problem) -> None:
+    reasoner, generator = make([cut("red : 1\n so the"), ended(" answer : 1")])
+    first, last = steps(reasoner, problem, Place(STEPS), seeds=2, split="tokens", max_step_tokens=30).candidates
+    assert (first.steps, first.text, first.is_finished) == (("red : 1\n so the",), "red : 1\n so the", False)
+    assert (last.steps, last.text, last.is_finished, last.answer) == (("answer : 1",), " answer : 1", True, "1")
+    assert generator.requests[0].sampling.stop == ()
+    assert generator.requests[0].sampling.max_tokens == 30
+
+
+@pytest.mark.parametrize(
+    ("begun", "rest", "answer"),
+    [
+        ("so it is.\nans", ended("wer : 14"), "14"),
+        ("answer : 1", ended("4"), "14"),
+        ("answer : 1", ended(" 4"), "1 4"),
+        ("final answer", ended(" is\n7"), "7"),
+        ("answer : 1", cut("4"), None),
+    ],
+)
+def test_an_answer_cut_between_two_steps_is_read_from_the_joined_text(
+    begun: str, rest: Sample, answer: str | None, make: Make, problem: Problem
+) -> None:
+    reasoner, _ = make([cut(begun)], [rest])
+    (first,) = steps(reasoner, problem, Place(STEPS), split="tokens").candidates
+    assert (first.is_finished, first.answer) == (False, None)
+    (last,) = steps(reasoner, problem, Place(extend(STEPS, first)), split="tokens").candidates
+    assert (last.is_finished, last.answer) == (answer is not None, answer)
+
+
+def test_an_answer_cut_in_a_line_is_read_when_the_line_ends(make: Make, problem: Problem) -> None:
+    reasoner, _ = make([cut("answer : 1")], [stopped("4")])
+    (first,) = steps(reasoner, problem, Place(STEPS)).candidates
+    (last,) = steps(reasoner, problem, Place(extend(STEPS, first))).candidates
+    assert (last.steps, last.is_finished, last.answer) == (("4",), True, "14")
+
+
+def test_a_heading_is_shown_with_its_step_and_stops_the_one_before(make: Make, problem: Problem) -> None:
+    reasoner, generator = make(
+        [stopped("Step 1: look\n", "Step 2:")], [cut(" red")], [stopped(" : 3\n", "Step 3:")], [ended(" answer : 3")]
+    )
+    trajectory, shown = Trajectory(), []
+    for _ in range(4):
+        (candidate,) = steps(reasoner, problem, Place(trajectory), split="template").candidates
+        trajectory = extend(trajectory, candidate)
+        shown += candidate.steps
+    assert shown == ["Step 1: look", "Step 2: red", ": 3", "Step 3: answer : 3"]
+    assert [request.prefix for request in generator.requests] == [
+        "",
+        "Step 1: look\nStep 2:",
+        "Step 1: look\nStep 2: red",
+        "Step 1: look\nStep 2: red : 3\nStep 3:",
+    ]
+    stops = [request.sampling.stop for request in generator.requests]
+    assert stops == [("Step 2:",), ("Step 3:",), ("Step 3:",), ("Step 4:",)]
+    assert (trajectory.is_finished, trajectory.answer) == (True, "3")
+
+
+def test_samples_that_begin_with_the_same_heading_share_the_request_behind_it(make: Make, problem: Problem) -> None:
+    reasoner, generator = make(
+        [stopped("", "### "), stopped("first\n", "### "), stopped("", "### ")],
+        [stopped("a\n", "### "), stopped("b\n", "### ")],
+    )
+    expansion = steps(reasoner, problem, Place(Trajectory()), seeds=3, split="template", step_template="### ")
+    assert [candidate.steps for candidate in expansion.candidates] == [("### a",), ("first",), ("### b",)]
+    assert [request.seeds for request in generator.requests] == [(0, 1, 2), (0, 2)]
+    assert generator.requests[1].prefix == "### "
+
+
+def test_a_sentence_goes_on_behind_an_abbreviation_within_its_limit(make: Make, problem: Problem) -> None:
+    reasoner, generator = make([stopped("See Fig", ". ")], [stopped(" 2 for it", ". ")])
+    expansion = steps(reasoner, problem, Place(STEPS), split="sentence", max_step_tokens=30)
+    (candidate,) = expansion.candidates
+    assert (candidate.steps, candidate.text) == (("See Fig. 2 for it.",), "See Fig. 2 for it.")
+    assert expansion.usage.generated_tokens == 10
+    assert [request.sampling.max_tokens for request in generator.requests] == [30, 25]
+    assert generator.requests[1].prefix.endswith("\nSee Fig.")
+
+
+def test_a_delimiter_that_comes_about_only_where_texts_join_is_survived(make: Make, problem: Problem) -> None:
+    reasoner, _ = make([stopped("-", "--")])
+    begun = Trajectory(("-",), texts=("-",))
+    (candidate,) = steps(reasoner, problem, Place(begun), delimiter="--").candidates
+    assert (candidate.text, candidate.is_finished) == ("---", False)
+
+
+def test_a_failure_in_the_middle_of_a_step_leaves_what_was_written(make: Make, problem: Problem) -> None:
+    down = GenerationError("down")
+    reasoner, _ = make([stopped("See Fig", ". "), stopped("", "\n")], down, down)
+    expansion = steps(reasoner, problem, Place(STEPS), seeds=2, split="sentence")
+    (candidate,) = expansion.candidates
+    assert (candidate.steps, candidate.is_finished, candidate.text) == (("See Fig.",), False, "See Fig.")
+    assert expansion.num_unreadable == 1
+
+
+def test_a_turn_that_ends_without_more_words_finishes_without_a_step(make: Make, problem: Problem) -> None:
+    reasoner, _ = make([ended("")], [ended(" ")])
+    base = Trajectory(("so the answer is 14",))
+    for _ in range(2):
+        (candidate,) = steps(reasoner, problem, Place(base)).candidates
+        assert candidate == Candidate((), False, True, "14", None)
+    assert extend(base, candidate) == Trajectory(base.steps, True, "14")
 
 
 @pytest.mark.parametrize(
@@ -225,13 +344,14 @@ def test_hostile_text_becomes_a_step_or_is_counted(make: Make, problem: Problem)
 
 
 def test_blank_lines_before_a_step_are_skipped_and_their_tokens_counted(make: Make, problem: Problem) -> None:
-    reasoner, generator = make([stopped("red : 1"), stopped(" ")], [stopped("")], [stopped("red : 2")])
+    reasoner, generator = make([stopped("red : 1"), stopped(" ")], [cut("")], [stopped("red : 2")])
     expansion = steps(reasoner, problem, Place(STEPS), seeds=2)
     assert [candidate.steps for candidate in expansion.candidates] == [("red : 1",), ("red : 2",)]
     assert expansion.num_unreadable == 0
     assert expansion.usage.generated_tokens == 20
     begun = "row 1 : a1 none\nrow 2 : a2 none\n"
-    assert [request.prefix for request in generator.requests] == [begun, begun + "\n", begun + "\n\n"]
+    assert [request.prefix for request in generator.requests] == [begun, begun + " \n", begun + " \n"]
+    assert [candidate.text for candidate in expansion.candidates] == [None, " \nred : 2\n"]
     assert [request.seeds for request in generator.requests] == [(0, 1), (1,), (1,)]
 
 
@@ -240,3 +360,104 @@ def test_a_model_that_writes_nothing_but_blank_lines_is_unreadable(make: Make, p
     expansion = steps(reasoner, problem, Place(STEPS))
     assert (expansion.candidates, expansion.num_unreadable) == ((), 1)
     assert len(generator.requests) == 4
+
+
+def test_completion_goes_on_from_the_exact_text_and_answers_from_the_whole(make: Make, problem: Problem) -> None:
+    reasoner, generator = make([ended("4\nso it is"), cut("4"), ended(""), ended("5\nanswer : 2")])
+    begun = Trajectory(("a", "answer : 1"), texts=("a\n", "answer : 1"))
+    work = reasoner.finish(problem, begun, seeds=(0, 1, 2, 3), options=ExpanderConfig())
+    expansion = asyncio.run(work)
+    assert expansion.candidates == (
+        Candidate(("4", "so it is"), False, True, "14", None),
+        Candidate(("4",), False, False, None, None),
+        Candidate((), False, True, "1", None),
+        Candidate(("5", "answer : 2"), False, True, "2", None),
+    )
+    assert generator.requests[0].prefix == "a\nanswer : 1"
+
+
+def test_completion_shows_the_heading_it_goes_on_from(make: Make, problem: Problem) -> None:
+    reasoner, _ = make([ended(" b\nStep 3: answer : 1")])
+    begun = Trajectory(("Step 1: a",), texts=("Step 1: a\nStep 2:",))
+    work = reasoner.finish(problem, begun, seeds=(0,), options=ExpanderConfig(split="template"))
+    (candidate,) = asyncio.run(work).candidates
+    assert (candidate.steps, candidate.answer) == (("Step 2: b", "Step 3: answer : 1"), "1")
+
+
+FRAGMENTS = [
+    *("so", " x", "Then ", "the cat ", "3.14", "\n", "\n", ". ", ".", "! ", "? ", "。", "e.g. ", "Fig. 2", "J. Doe"),
+    *("\n1. ", "### ", "#", "Step ", "\nStep 2: ", "\nStep 3: ", "Step 4:", "--", "-"),
+]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"split": "delimiter"},
+        {"split": "delimiter", "delimiter": "\n\n"},
+        {"split": "delimiter", "delimiter": "--"},
+        {"split": "sentence"},
+        {"split": "template"},
+        {"split": "template", "step_template": "### "},
+    ],
+    ids=lambda options: " ".join(options.values()),
+)
+def test_step_by_step_a_text_is_cut_as_it_is_cut_when_whole(options: dict[str, Any], problem: Problem) -> None:
+    rng = random.Random(7)
+    num_compared = num_steps = 0
+    for _ in range(400):
+        text = "".join(rng.choices(FRAGMENTS, k=rng.randrange(1, 20)))
+        trajectory = asyncio.run(write(text, problem, ExpanderConfig(max_step_tokens=1000, **options)))
+        if trajectory is None:
+            continue  # too many blank stops in a row
+        num_compared += 1
+        num_steps += len(trajectory.steps)
+        splitter = StepSplitter.from_config(ExpanderConfig(**options))
+        assert trajectory.steps == splitter.steps(text)
+        assert text.startswith(trajectory.prefix)
+        assert not text[len(trajectory.prefix) :].strip("- \n#.。!?")
+    assert num_compared > 300
+    assert num_steps > num_compared + 50
+
+
+@pytest.mark.parametrize(
+    "expander",
+    [
+        {"split": "delimiter"},
+        {"split": "delimiter", "delimiter": "--"},
+        {"split": "sentence"},
+        {"split": "template"},
+        {"split": "template", "step_template": "### "},
+        {"split": "tokens"},
+    ],
+    ids=lambda expander: " ".join(expander.values()),
+)
+def test_cut_anywhere_the_texts_joined_are_what_the_model_wrote(expander: dict[str, Any], problem: Problem) -> None:
+    rng = random.Random(8)
+    num_cut = 0
+    for _ in range(200):
+        text = " ".join("".join(rng.choices(FRAGMENTS, k=rng.randrange(1, 20))).split()) + " the end is 7"
+        options = ExpanderConfig(max_step_tokens=rng.randrange(1, 4), **expander)
+        trajectory = asyncio.run(write(text, problem, options))
+        if trajectory is not None:
+            num_cut += len(trajectory.steps) > 1
+            assert trajectory.is_finished
+            assert trajectory.prefix == text
+    assert num_cut > 150
+
+
+async def write(text: str, problem: Problem, options: ExpanderConfig) -> Trajectory | None:
+    """Return what comes of asking a model that would write ``text`` for one step after another."""
+
+    def rest(request: GenerationRequest, seed: int) -> str:
+        assert text.startswith(request.prefix)
+        return text[len(request.prefix) :]
+
+    reasoner = Reasoner.from_config(ScriptedGenerator(rest), ReasonerConfig())
+    trajectory = Trajectory()
+    while not trajectory.is_finished:
+        expansion = await reasoner.next_steps(problem, Place(trajectory), seeds=(0,), options=options)
+        if not expansion.candidates:
+            return None
+        trajectory = extend(trajectory, expansion.candidates[0])
+    return trajectory

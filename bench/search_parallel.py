@@ -1,0 +1,118 @@
+"""What does a tree lose in accuracy, and win in time, when many of its trials are in flight?
+
+    python -m bench.search_parallel --split test --num 1000 --simulations 128 --report bench/results/search_parallel.md
+
+Run it from the root of the repository. Every setting searches the same pocket problems with the shipped models and the
+same number of simulations; differences are paired, over problems. Wall time is measured apart, with a scripted reasoner
+and critic that take 50 ms a call, one tree at a time, so that it holds the search's own waiting and nothing else. The
+last line of stdout is one JSON object.
+"""
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.provenance import print_report, write_report
+from bench.search_gain import Outcome, load_rows, run
+from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.engine import Engine
+from critic_engine.evaluation.metrics import paired_difference
+from critic_engine.types import Problem, ProblemRow
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Trees grown with simulated latency."""
+
+    trials_in_flight: int
+    wall_s: list[float]
+    """Of each tree."""
+
+
+def overrides(args: argparse.Namespace, trials_in_flight: int) -> list[str]:
+    """Return what is changed in the preset."""
+    return [
+        "budget.max_tokens=null",
+        f"budget.max_simulations={args.simulations}",
+        f"run.trials_in_flight={trials_in_flight}",
+        *args.overrides,
+    ]
+
+
+def timing(args: argparse.Namespace, trials_in_flight: int) -> Timing:
+    """Return how long trees take whose every model call takes ``args.latency_s``."""
+    reasoner = ScriptedGenerator(scripted_reasoner(), latency_s=args.latency_s)
+    critic = ScriptedGenerator(scripted_critic(), latency_s=args.latency_s)
+    with Engine(args.preset, overrides=overrides(args, trials_in_flight), reasoner=reasoner, critic=critic) as engine:
+        answers = [engine.solve(Problem(f"how many stars are there in sky {number} ?")) for number in range(args.trees)]
+    return Timing(trials_in_flight, [answer.wall_s for answer in answers])
+
+
+def accuracy(args: argparse.Namespace, rows: Sequence[ProblemRow], trials_in_flight: int) -> Outcome:
+    """Return how the preset does with so many trials in flight."""
+    return run(args.preset, rows, None, overrides(args, trials_in_flight))
+
+
+def table(outcomes: dict[int, Outcome], timings: dict[int, Timing], seed: int) -> list[str]:
+    """Return a Markdown table, each setting beside the first."""
+    lines = [
+        "| in flight | accuracy | minus one in flight | tokens a problem | s a tree (min to max) | times faster |",
+        "|---|---|---|---|---|---|",
+    ]
+    first = next(iter(outcomes))
+    for number, outcome in outcomes.items():
+        gain = paired_difference(outcome.is_right, outcomes[first].is_right, seed=seed)
+        times = timings[number].wall_s
+        faster = statistics.median(timings[first].wall_s) / statistics.median(times)
+        lines.append(
+            f"| {number} | {100 * outcome.accuracy.estimate:.1f} | {100 * gain.estimate:+.1f}"
+            f" ({100 * gain.low:+.1f} to {100 * gain.high:+.1f}) | {outcome.tokens_per_problem:.0f}"
+            f" | {statistics.median(times):.2f} ({min(times):.2f} to {max(times):.2f}) | {faster:.2f} |"
+        )
+    return lines
+
+
+def parse_args() -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--split", choices=("train", "dev", "test"), default="dev", help="tune on dev, report test")
+    parser.add_argument("--num", type=int, default=1000, help="problems")
+    parser.add_argument("--seed", type=int, default=7, help="of the problems")
+    parser.add_argument("--preset", default="mcts", help="the method")
+    parser.add_argument("--simulations", type=int, default=128, help="trials told in one tree")
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 8], help="trials of one tree at once")
+    parser.add_argument("--trees", type=int, default=10, help="trees timed for each")
+    parser.add_argument("--latency-s", type=float, default=0.05, help="of one simulated model call")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], help="section.field=value")
+    parser.add_argument("--problems", default="runs/search_parallel.jsonl", help="where the problems file is written")
+    parser.add_argument("--report", type=Path, help="write the table and its command to this Markdown file")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run all settings, and print a table and the JSON line."""
+    args = parse_args()
+    rows = load_rows(args)
+    timings = {number: timing(args, number) for number in args.in_flight}
+    outcomes = {number: accuracy(args, rows, number) for number in args.in_flight}
+    lines = [f"{args.simulations} simulations a tree in every row.", "", *table(outcomes, timings, args.seed)]
+    print("\n".join(lines))
+    if args.report is not None:
+        write_report(args.report, "Many trials of one tree in flight", lines)
+    results = {
+        str(number): {
+            "accuracy": outcome.accuracy.estimate,
+            "interval_95": [outcome.accuracy.low, outcome.accuracy.high],
+            "tokens_per_problem": outcome.tokens_per_problem,
+            "wall_s": timings[number].wall_s,
+        }
+        for number, outcome in outcomes.items()
+    }
+    print_report("search_parallel", config=vars(args), results=results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The checker: it alone holds reference answers, and says of an answer whether it is right."""
+
+from collections.abc import Iterable
+
+from critic_engine.parsing.answers import answers_match, canonical_answer
+from critic_engine.types import FailedRow, Problem, ProblemRow
+
+
+class Checker:
+    """Says whether an answer is right. Only evaluators and reports are given one, and only in labelling mode.
+
+    Rows that hold the same problem may each bring a reference answer. Where these do not mean the same, none of them is
+    believed, and the problem cannot be checked.
+    """
+
+    def __init__(self, rows: Iterable[ProblemRow | FailedRow] = ()) -> None:
+        """Take up the reference answers of ``rows``, of which some may have none."""
+        self._references: dict[str, tuple[str, ...]] = {}
+        for row in rows:
+            if isinstance(row, ProblemRow) and row.reference_answer is not None:
+                self.add(row.problem.problem_id, row.reference_answer)
+
+    def add(self, problem_id: str, reference_answer: str) -> None:
+        """Take up a reference answer beside those the problem has; one it has already changes nothing."""
+        known = self._references.get(problem_id, ())
+        if reference_answer not in known:
+            self._references[problem_id] = (*known, reference_answer)
+
+    def is_right(self, problem: Problem, answer: str | None) -> bool | None:
+        """Return whether ``answer`` means the same as the reference answer; None when the problem cannot be checked.
+
+        No answer at all is not right.
+        """
+        if self.objection(problem) is not None:
+            return None
+        return answers_match(answer, self._references[problem.problem_id][0], problem.choices)
+
+    def objection(self, problem: Problem) -> str | None:
+        """Return why ``problem`` cannot be checked, in one line that says what to do; None when it can be."""
+        references = self._references.get(problem.problem_id, ())
+        if not references:
+            return "it has no reference answer; write one in its column 'answer', or leave the row out"
+        meanings = {canonical_answer(reference, problem.choices): reference for reference in references}
+        if len(meanings) > 1:
+            quoted = " and ".join(repr(reference) for reference in meanings.values())
+            return f"its rows have different reference answers, {quoted}; keep the right one"
+        return None

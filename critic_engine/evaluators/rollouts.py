@@ -1,0 +1,109 @@
+"""The evaluators by rollouts: a trajectory is completed several times, and its value is what comes of that."""
+
+from collections import Counter
+from dataclasses import replace
+
+from critic_engine.checker import Checker
+from critic_engine.parsing.answers import canonical_answer
+from critic_engine.protocols import UNKNOWN, Candidate, Evaluation, Expander, Expansion, Rollout
+from critic_engine.seeds import derive_seed
+from critic_engine.state import extend
+from critic_engine.types import Problem, TokenUsage, Trajectory
+
+
+class ReferenceEvaluator:
+    """Values a trajectory by the share of its completions whose answer is right: MMC, arXiv 2504.11009, figure 2.
+
+    A completion that was drawn and gives no answer is not right, and counts as unreadable too. One that could not be
+    drawn is left out. A finished trajectory is 1 or 0 by its own answer.
+    """
+
+    def __init__(self, expander: Expander, checker: Checker, *, num_rollouts: int) -> None:
+        """Take who completes, who holds the reference answers, and how many completions are drawn."""
+        self._expander = expander
+        self._checker = checker
+        self._num_rollouts = num_rollouts
+
+    async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+        """Return the share; unknown when the problem cannot be checked, or nothing was drawn.
+
+        Raises:
+            GenerationError: the completions could not be drawn.
+        """
+        is_right = self._checker.is_right(problem, trajectory.answer)
+        if is_right is None:
+            return UNKNOWN
+        if trajectory.is_finished:
+            return Evaluation(float(is_right), None, TokenUsage())
+        expansion = await _complete(self._expander, problem, trajectory, num_rollouts=self._num_rollouts, seed=seed)
+        rollouts = tuple(
+            Rollout(candidate, float(bool(self._checker.is_right(problem, candidate.answer))))
+            for candidate in expansion.candidates
+        )
+        value = sum(rollout.value or 0.0 for rollout in rollouts) / len(rollouts) if rollouts else None
+        return _evaluation(value, expansion, rollouts)
+
+
+class AgreementEvaluator:
+    """Values a trajectory by the share of its completions that agree on the commonest answer.
+
+    The value of a finished trajectory is the share that give its own answer among completions from where its last step
+    began: the reward of rStar (arXiv 2408.06195), read at the place where the path could have ended otherwise. Answers
+    that mean the same are one. A completion that was drawn and gives no answer agrees with none, and counts as
+    unreadable too.
+    """
+
+    def __init__(self, expander: Expander, *, num_rollouts: int) -> None:
+        """Take who completes and how many completions are drawn, at least 2."""
+        self._expander = expander
+        self._num_rollouts = num_rollouts
+
+    async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+        """Return the share; unknown when fewer than 2 completions answer, or a finished trajectory itself does not.
+
+        Raises:
+            GenerationError: the completions could not be drawn.
+        """
+        if trajectory.is_finished and trajectory.answer is None:
+            return UNKNOWN
+        base = trajectory.before_last_step if trajectory.is_finished else trajectory
+        expansion = await _complete(self._expander, problem, base, num_rollouts=self._num_rollouts, seed=seed)
+        candidates = expansion.candidates
+        shares = _shares(candidates, problem)
+        if trajectory.answer is not None:
+            candidates = tuple(_whole(base, candidate) for candidate in candidates)
+            value = shares.get(canonical_answer(trajectory.answer, problem.choices), 0.0) if shares else None
+        else:
+            value = max(shares.values(), default=None)
+        rollouts = tuple(Rollout(candidate, _share_of(candidate, shares, problem)) for candidate in candidates)
+        return _evaluation(value, expansion, rollouts)
+
+
+async def _complete(
+    expander: Expander, problem: Problem, trajectory: Trajectory, *, num_rollouts: int, seed: int
+) -> Expansion:
+    seeds = tuple(derive_seed(seed, "rollout", number) for number in range(num_rollouts))
+    return await expander.finish(problem, trajectory, seeds=seeds)
+
+
+def _shares(candidates: tuple[Candidate, ...], problem: Problem) -> dict[str, float]:
+    """Return each answer's share of all ``candidates``, by what equal answers share; none with fewer than 2 answers."""
+    answers = [candidate.answer for candidate in candidates if candidate.answer is not None]
+    counts = Counter(canonical_answer(answer, problem.choices) for answer in answers)
+    return {key: count / len(candidates) for key, count in counts.items()} if len(answers) >= 2 else {}
+
+
+def _share_of(candidate: Candidate, shares: dict[str, float], problem: Problem) -> float | None:
+    return None if candidate.answer is None else shares.get(canonical_answer(candidate.answer, problem.choices))
+
+
+def _whole(base: Trajectory, candidate: Candidate) -> Candidate:
+    """Return the completion of ``base`` as a rewrite of the whole, which it is to a path that goes beyond ``base``."""
+    return replace(candidate, steps=extend(base, candidate).steps, text=None, is_rewrite=True)
+
+
+def _evaluation(value: float | None, expansion: Expansion, rollouts: tuple[Rollout, ...]) -> Evaluation:
+    num_unanswered = sum(rollout.candidate.answer is None for rollout in rollouts)
+    return Evaluation(
+        value, None, expansion.usage, num_unreadable=expansion.num_unreadable + num_unanswered, rollouts=rollouts
+    )

@@ -1,0 +1,111 @@
+"""A run's folder on disk: its lock, its database, and what else may lie in it."""
+
+import fcntl
+import importlib.metadata
+import sqlite3
+from pathlib import Path
+from typing import IO
+
+from critic_engine.errors import RunError
+
+FORMAT = "1"
+"""Of the database; a run of another format cannot be read."""
+_OWN_FILES = {"run.sqlite", "run.sqlite-wal", "run.sqlite-shm", "run.lock", "config.yaml"}
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE images (
+    digest TEXT PRIMARY KEY, data BLOB NOT NULL, media_type TEXT NOT NULL,
+    width INTEGER NOT NULL, height INTEGER NOT NULL
+);
+CREATE TABLE problems (
+    position INTEGER PRIMARY KEY, row INTEGER NOT NULL, id TEXT NOT NULL, problem_id TEXT NOT NULL,
+    question TEXT NOT NULL, choices TEXT NOT NULL, images TEXT NOT NULL
+);
+CREATE INDEX problems_by_content ON problems (problem_id);
+CREATE TABLE unreadable_rows (
+    position INTEGER PRIMARY KEY, row INTEGER NOT NULL, id TEXT NOT NULL, reason TEXT NOT NULL
+);
+CREATE TABLE events (
+    position INTEGER NOT NULL, sequence INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (position, sequence)
+) WITHOUT ROWID;
+CREATE TABLE answers (position INTEGER PRIMARY KEY, answer TEXT NOT NULL);
+CREATE TABLE failures (
+    position INTEGER NOT NULL, trial_id INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL
+);
+"""
+# Runs without labels have no place for any.
+_LABELS_SCHEMA = """
+CREATE TABLE labels (position INTEGER PRIMARY KEY, reference_answer TEXT, extras TEXT NOT NULL);
+INSERT INTO meta VALUES ('is_labelled', '1');
+"""
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder that a new run may not use.
+
+    Raises:
+        RunError: it holds another run, or anything else; a run cut before its problems were read in does not count.
+    """
+    if holds_run(folder):
+        raise RunError(
+            f"{folder} holds another run; go on with it by `critic-engine resume {folder}`, or name a new folder"
+        )
+    if folder.exists() and (not folder.is_dir() or _holds_other_files(folder)):
+        raise RunError(f"{folder} exists and is not an empty folder; name a new one")
+
+
+def holds_run(folder: Path) -> bool:
+    """Return whether the folder holds a run whose problems were read in; one cut before that has done no work yet."""
+    if not (folder / "run.sqlite").is_file():
+        return False
+    connection = sqlite3.connect(folder / "run.sqlite")
+    try:
+        return connection.execute("SELECT 1 FROM meta WHERE key = 'is_complete'").fetchone() is not None
+    except sqlite3.DatabaseError as error:
+        if "no such table" in str(error):
+            return False
+        raise RunError(f"{folder / 'run.sqlite'} cannot be read: {error}; name a new folder") from error
+    finally:
+        connection.close()
+
+
+def lock_folder(folder: Path) -> IO[str]:
+    """Return the run's lock; it is held until it is closed, or its process ends.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    lock = (folder / "run.lock").open("w", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise RunError(f"{folder} is in use by another process; wait for it or stop it first") from error
+    return lock
+
+
+def new_database(path: str, *, is_labelled: bool) -> sqlite3.Connection:
+    """Return a new database with its tables; an empty path keeps it in a file that is gone when it is closed."""
+    connection = connect(path)
+    tune(connection)
+    version = importlib.metadata.version("critic-engine")
+    meta = f"INSERT INTO meta VALUES ('format', '{FORMAT}'), ('version', '{version}');"
+    labels = _LABELS_SCHEMA if is_labelled else ""
+    connection.executescript(f"BEGIN; {_SCHEMA} {meta} {labels} COMMIT;")
+    return connection
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Return a connection; runs are driven by one thread at a time, though not always by the one that opened them."""
+    return sqlite3.connect(path, check_same_thread=False)
+
+
+def tune(connection: sqlite3.Connection) -> None:
+    """Have commits survive the process, in a file that others may read meanwhile."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _holds_other_files(folder: Path) -> bool:
+    names = {path.name for path in folder.iterdir()}
+    return bool(names - _OWN_FILES) or (bool(names) and "run.lock" not in names)

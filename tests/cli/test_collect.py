@@ -1,0 +1,141 @@
+"""``collect``: the labelled search, what it keeps and reports, and that ``resume`` goes on with it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPTED = ["--set", "reasoner.backend=scripted", "--set", "budget.max_tokens=300"]
+CLASSIFIED = ["--set=evaluator.kind=reward_model", "--set=reward_model.head=sequence_classification"]
+FIGURES = ("num_with_right", "num_with_wrong", "num_with_both", "num_rollouts")
+
+
+def rows(run: Path) -> list[dict[str, object]]:
+    found = [json.loads(line) for line in (run / "answers.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "wall_s"} for row in found]
+
+
+def labelling(run: Path) -> dict[str, int]:
+    report: dict[str, dict[str, int]] = json.loads((run / "report.json").read_text())
+    return report["labelling"]
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Eight problems, of which the scripted reasoner gets some right now and then."""
+    path = tmp_path / "labelled.jsonl"
+    problems = [{"id": f"p{n}", "question": f"how many of kind {n}?", "answer": str(n % 6), "n": n} for n in range(8)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in problems))
+    return path
+
+
+def test_run_keeps_answers_and_reports_what_was_found(cli, labelled: Path, tmp_path: Path) -> None:
+    result = cli("collect", labelled, "--run", "runs/a", "--json", *SCRIPTED)
+    assert result.code == 0, result.err
+    found = labelling(tmp_path / "runs/a")
+    assert tuple(found) == FIGURES
+    assert 0 < found["num_with_both"] <= min(found["num_with_right"], found["num_with_wrong"]) <= 8
+    assert found["num_rollouts"] > 8
+    (summary,) = result.rows
+    assert {name: summary[name] for name in FIGURES} == found
+    assert (summary["run"], summary["num_answered"], summary["num_failed"]) == ("runs/a", 8, 0)
+    assert f"both for {found['num_with_both']}; {found['num_rollouts']} rollouts" in result.err
+    solved = cli("solve", labelled, "--config", "majority", *SCRIPTED).rows
+    assert [row.keys() for row in solved] == [row.keys() | {"wall_s"} for row in rows(tmp_path / "runs/a")]
+
+
+def test_rows_without_a_reference_answer_are_listed_and_the_others_searched(cli, labelled: Path) -> None:
+    labelled.write_text(labelled.read_text() + '{"id": "none", "question": "how many dogs?"}\n')
+    result = cli("collect", labelled, "--run", "runs/a", *SCRIPTED)
+    assert result.code == 1
+    assert "failed: none: it has no reference answer; write one in its column 'answer'" in result.err
+    assert "answered 8 of 9, 1 failed" in result.err
+
+
+def test_rows_that_disagree_on_the_answer_are_both_listed(cli, labelled: Path) -> None:
+    labelled.write_text(labelled.read_text() + '{"id": "again", "question": "how many of kind 1?", "answer": "5"}\n')
+    result = cli("collect", labelled, "--run", "runs/a", *SCRIPTED)
+    assert result.code == 1
+    for name in ("p1", "again"):
+        assert (
+            f"failed: {name}: its rows have different reference answers, '1' and '5'; keep the right one" in result.err
+        )
+
+
+def test_limit_and_seed_are_those_of_solve(cli, labelled: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert cli("collect", labelled, "--run", name, "--limit", 3, "--seed", seed, *SCRIPTED).code == 0
+    first, same, other = (rows(tmp_path / name) for name in "abc")
+    assert len(first) == 3
+    assert first == same != other
+
+
+def test_any_method_can_be_labelled(cli, scripted, labelled: Path, tmp_path: Path) -> None:
+    assert cli("collect", labelled, "--run", "runs/a", *scripted).code == 0
+    found = labelling(tmp_path / "runs/a")
+    assert found["num_with_right"] > 0
+    assert found["num_rollouts"] == 0
+
+
+def test_stopped_run_is_resumed_to_what_it_would_have_been(cli, labelled: Path, tmp_path: Path) -> None:
+    problems = [{"question": f"how many of sort {n}?", "answer": str(n % 6)} for n in range(60)]
+    labelled.write_text("".join(json.dumps(row) + "\n" for row in problems))
+    options = [*SCRIPTED, "--set", "run.problems_in_flight=2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "critic_engine", "collect", str(labelled), "--run", "runs/a", *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    answers = tmp_path / "runs/a/answers.jsonl"
+    while process.poll() is None and not (answers.exists() and answers.read_text().count("\n") >= 2):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1].endswith("critic-engine resume runs/a")
+    assert len(rows(tmp_path / "runs/a")) < 60
+
+    result = cli("resume", "runs/a")
+    assert result.code == 0
+    assert "rollouts" in result.err
+    assert cli("collect", labelled, "--run", "runs/whole", *options).code == 0
+    assert rows(tmp_path / "runs/a") == rows(tmp_path / "runs/whole")
+    assert labelling(tmp_path / "runs/a") == labelling(tmp_path / "runs/whole")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["collect"], ["PROBLEMS"]),
+        (["collect", "labelled.jsonl"], ["--run"]),
+        (["collect", "gone.jsonl", "--run", "r"], ["gone.jsonl does not exist"]),
+        (["collect", "labelled.jsonl", "--run", "r", "--config", "collect"], ["neither a file nor a preset"]),
+        (["collect", "labelled.jsonl", "--run", "labelled.jsonl"], ["is not an empty folder; name a new one"]),
+        (["solve", "labelled.jsonl", "--config", "mmc_collect"], ["`critic-engine collect`", "evaluator.against"]),
+        (
+            ["solve", "--question", "q", "--set", "evaluator.kind=checker"],
+            ["`critic-engine collect`", "evaluator.kind"],
+        ),
+        (
+            ["solve", "labelled.jsonl", "--set", "evaluator.kind=reward_model", "--reasoner", "./other"],
+            ["--reasoner goes with the pocket reward model", "reward_model.model"],
+        ),
+        (
+            ["solve", "--question", "q", *CLASSIFIED],
+            ["reward_model.model is 'pocket', which has no head"],
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_usage_is_refused_in_one_line(cli, labelled: Path, arguments: list[str], parts: list[str]) -> None:
+    result = cli(*arguments)
+    assert (result.code, result.out) == (2, "")
+    (line,) = result.err.splitlines()
+    for part in parts:
+        assert part in line
+    assert not (labelled.parent / "r").exists()
