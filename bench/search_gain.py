@@ -9,12 +9,13 @@ earlier. Greedy and the chains spend what they spend. The last line of stdout is
 """
 
 import argparse
+import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.provenance import print_report, write_report
+from bench.provenance import commit, print_report, write_report
 from critic_engine.checker import Checker
 from critic_engine.config import load_config
 from critic_engine.data.problems import read_problems
@@ -126,6 +127,23 @@ def run(name: str, rows: Sequence[ProblemRow], budget: int | None, overrides: Se
     return Outcome(name, budget, is_right, num_tokens, num_failed, wall_s, config.needs_reference)
 
 
+def run_or_recall(name: str, rows: Sequence[ProblemRow], budget: int | None, args: argparse.Namespace) -> Outcome:
+    """Return the outcome kept in ``args.outcomes`` for the same commit, problems and settings; else run, and keep it."""
+    overrides = [*args.overrides, *(args.set_mcts if name == "mcts" else [])]
+    setting = {"commit": commit(), "rows": [args.split, args.num, args.seed], "set": overrides}
+    path: Path | None = args.outcomes
+    for line in path.read_text(encoding="utf-8").splitlines() if path is not None and path.exists() else []:
+        kept = json.loads(line)
+        outcome = Outcome(**kept["outcome"])
+        if kept["setting"] == setting and (outcome.method, outcome.budget) == (name, budget):
+            return outcome
+    outcome = run(name, rows, budget, overrides)
+    if path is not None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"setting": setting, "outcome": asdict(outcome)}) + "\n")
+    return outcome
+
+
 def load_rows(args: argparse.Namespace) -> list[ProblemRow]:
     """Return the pocket problems, through the same file format that users have."""
     path = Path(args.problems)
@@ -186,6 +204,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="section.field=value, all methods")
     parser.add_argument("--set-mcts", action="append", default=[], help="section.field=value, the tree search only")
     parser.add_argument("--problems", default="runs/search_gain.jsonl", help="where the problems file is written")
+    parser.add_argument("--outcomes", type=Path, help="keep outcomes in this file, and run no setting that is in it")
     parser.add_argument("--report", type=Path, help="write the table and its commands to this Markdown file")
     return parser.parse_args()
 
@@ -198,8 +217,7 @@ def main() -> None:
     for method in args.methods:
         rounds = METHODS[method].num_rounds
         for budget in [rounds * each for each in args.budgets] if METHODS[method].is_budgeted else [None]:
-            extra = args.set_mcts if method == "mcts" else []
-            outcomes.append(run(method, rows, budget, [*args.overrides, *extra]))
+            outcomes.append(run_or_recall(method, rows, budget, args))
             print(outcomes[-1].name, outcomes[-1].accuracy, outcomes[-1].tokens_per_problem, flush=True)
     lines = [*table(outcomes, args.seed), "", *verdict(outcomes, args.seed)]
     print("\n".join(lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
@@ -16,7 +17,7 @@ def trial_value(values: Iterable[float | None], rule: BackupRule) -> float | Non
     known = [value for value in values if value is not None]
     if not known:
         return None
-    return max(known) if rule == "max" else sum(known) / len(known)
+    return max(known) if rule == "max" else math.fsum(known) / len(known)
 
 
 def back_up(tree: Tree[S], node: Node[S], value: float | None, rule: BackupRule, *, rate: float = 0.1) -> None:

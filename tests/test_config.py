@@ -281,10 +281,10 @@ def test_presets_are_the_methods_they_are_named_for() -> None:
     refining = {"selection": "uct", "exploration": 1.4, "num_proposals": 1}
     assert {name: config.strategy.options for name, config in configs.items()} == {
         "ab_mcts": AbMctsOptions(prior="gaussian"),
-        "beam": BeamOptions(width=2, branching=2),
+        "beam": BeamOptions(width=2, branching=4),
         "best_of_n": BestOfNOptions(num_samples=16),
         "critic_v": ChainOptions(max_rounds=1),
-        "dvts": DvtsOptions(num_subtrees=3, branching=2),
+        "dvts": DvtsOptions(num_subtrees=2, branching=3),
         "greedy": BestOfNOptions(num_samples=1),
         "lats": MctsOptions(selection="uct", exploration=1.4142, num_proposals=1, max_proposals=5),
         "llama_berry": MctsOptions(**refining, max_proposals=2, max_pending=2, backup="decayed"),
@@ -293,7 +293,7 @@ def test_presets_are_the_methods_they_are_named_for() -> None:
         "mctsr": MctsOptions(**refining, max_proposals=3, max_pending=3, backup="halfway"),
         "mmc": ChainOptions(max_rounds=5),
         "mmc_collect": MctsOptions(selection="greedy_value", num_proposals=2, max_proposals=2),
-        "rstar": MctsOptions(selection="uct", exploration=2.0, num_proposals=2, max_proposals=2),
+        "rstar": MctsOptions(selection="uct", exploration=2.0, num_proposals=2, max_proposals=4),
         "weighted_majority": BestOfNOptions(num_samples=16),
     }
     assert [name for name, config in configs.items() if config.evaluator.kind == "none"] == ["greedy", "majority"]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from critic_engine.config import presets
+from critic_engine.checker import Checker
+from critic_engine.config import load_config, presets
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
 from critic_engine.parsing.answers import answers_match
@@ -17,6 +18,8 @@ from critic_engine.pocket.problems import write_problems
 from critic_engine.types import Answer, ProblemRow
 
 NUM_PROBLEMS = 120
+# Completions are many tokens: these presets get fewer problems.
+NUM_OF_SLOW = {"lats": 30, "mmc_collect": 30, "rstar": 30}
 
 pytestmark = pytest.mark.slow
 
@@ -32,9 +35,10 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[ProblemRow, ...]:
 def answers(rows: tuple[ProblemRow, ...]) -> Callable[[str], list[Answer]]:
     @cache
     def answers(preset: str) -> list[Answer]:
-        overrides = ["strategy.num_samples=4"] if preset in ("majority", "best_of_n") else []
-        with Engine(preset, overrides=overrides) as engine:
-            return list(engine.solve_many(rows))
+        overrides = ["strategy.num_samples=4"] if load_config(preset).strategy.kind == "best_of_n" else []
+        config = load_config(preset, [] if preset == "greedy" else overrides)
+        with Engine(config, checker=Checker() if config.needs_reference else None) as engine:
+            return list(engine.solve_many(rows[: NUM_OF_SLOW.get(preset)]))
 
     return answers
 
@@ -42,17 +46,19 @@ def answers(rows: tuple[ProblemRow, ...]) -> Callable[[str], list[Answer]]:
 def num_right(answers: list[Answer], rows: tuple[ProblemRow, ...]) -> int:
     return sum(
         answer.answer is not None and answers_match(answer.answer, row.reference_answer or "")
-        for answer, row in zip(answers, rows, strict=True)
+        for answer, row in zip(answers, rows, strict=False)
     )
 
 
 @pytest.mark.parametrize("preset", sorted(presets()))
 def test_preset_answers_pocket_problems(preset: str, answers: Callable[[str], list[Answer]]) -> None:
     found = answers(preset)
-    assert sum(answer.status == "answered" for answer in found) >= 0.98 * NUM_PROBLEMS
+    assert len(found) == NUM_OF_SLOW.get(preset, NUM_PROBLEMS)
+    assert sum(answer.status == "answered" for answer in found) >= 0.95 * len(found)
     assert all(answer.num_tokens > 0 for answer in found)
-    has_critic = preset not in ("greedy", "majority")
-    assert all((answer.value is not None) == has_critic for answer in found if answer.status == "answered")
+    # A path that is only written to its end when the budget is spent has no value.
+    has_value = sum(answer.value is not None for answer in found)
+    assert has_value == 0 if preset in ("greedy", "majority") else has_value >= 0.6 * len(found)
 
 
 def test_searching_with_the_critic_beats_the_reasoner_alone(

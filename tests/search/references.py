@@ -11,8 +11,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-import numpy
-
 from search import (
     Abandoned,
     Asked,
@@ -155,7 +153,7 @@ class Past:
         place.brought += values
         self.by_arm.setdefault(arm, []).extend(values)
         if values and self.is_joint:
-            values = [max(values) if self.backup == "max" else added(values) / len(values)]
+            values = [max(values) if self.backup == "max" else math.fsum(values) / len(values)]
         for value in values:
             self.back_up(place, value)
         new = [reached for reached in self.places[first_new:] if reached.is_terminal]

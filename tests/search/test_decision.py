@@ -68,7 +68,7 @@ def test_votes_are_tied_by_value_and_then_by_the_answer_never_by_arrival() -> No
         decision = decide(finished(*paths), "majority")
         assert decision is not None
         assert decision.node.outcome == "b"
-    for rule in ("majority", "weighted_majority", "best_value", "most_visits"):
+    for rule in ("majority", "weighted_majority", "best_value", "most_visits", "gated"):
         for paths in ((("b", 0.5), ("a", 0.5)), (("a", 0.5), ("b", 0.5))):
             decision = decide(finished(*paths), rule)
             assert decision is not None

@@ -60,6 +60,11 @@ def test_the_value_of_a_trial_joins_the_known_values_only() -> None:
     assert trial_value([0.2, None, 0.6], "max") == 0.6
 
 
+def test_the_value_of_a_trial_is_rounded_once() -> None:
+    """So it is the same in any order of proposals, and whatever the interpreter's ``sum`` does."""
+    assert trial_value([0.1] * 10, "mean") == 0.1
+
+
 def test_the_value_of_a_trial_that_brought_none_is_unknown() -> None:
     assert trial_value([None, None], "mean") is None
     assert trial_value([], "max") is None
