@@ -128,7 +128,7 @@ def run(name: str, rows: Sequence[ProblemRow], budget: int | None, overrides: Se
 
 
 def run_or_recall(name: str, rows: Sequence[ProblemRow], budget: int | None, args: argparse.Namespace) -> Outcome:
-    """Return the outcome kept in ``args.outcomes`` for the same commit, problems and settings; else run, and keep it."""
+    """Return the outcome that ``args.outcomes`` keeps of the same commit and settings; else run, and keep it there."""
     overrides = [*args.overrides, *(args.set_mcts if name == "mcts" else [])]
     setting = {"commit": commit(), "rows": [args.split, args.num, args.seed], "set": overrides}
     path: Path | None = args.outcomes

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import math
 
-UNVISITED = float(2**20)
-"""Lifts an unvisited child above every visited one in ``uct_score``; finite, so that values still order these."""
-
 
 def puct_scale(exploration: float, parent_visit_count: int) -> float:
     """Return ``c * sqrt(N_parent)``, the shared factor of ``puct_score``."""
@@ -38,7 +35,7 @@ def uct_scale(exploration: float, parent_visit_count: int) -> float:
 
 
 def uct_score(mean_value: float, *, visit_count: int, scale: float) -> float:
-    """Return ``Q + c * sqrt(ln N_parent) / sqrt(N)``; an unvisited child scores ``UNVISITED + Q``.
+    """Return ``Q + c * sqrt(ln N_parent) / sqrt(N)``; an unvisited child scores infinity.
 
     UCB1 on trees (Kocsis and Szepesvari, 2006), with any constant ``c``. A visit there
     brings one observation, so the evaluation that came with a node counts as its first.
@@ -49,5 +46,5 @@ def uct_score(mean_value: float, *, visit_count: int, scale: float) -> float:
         scale: ``uct_scale`` of the parent, whose count is made up the same way.
     """
     if visit_count == 0:
-        return UNVISITED + mean_value
+        return math.inf
     return mean_value + scale / math.sqrt(visit_count)
