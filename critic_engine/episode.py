@@ -98,6 +98,7 @@ class Episode:
         self._strategy = make_strategy(config, problem.problem_id)
         self._strategy.record_to(self._record)
         self._wake: asyncio.Future[None] | None = None
+        self._was_cut = False
 
     @property
     def tree(self) -> Tree[NodeState]:
@@ -129,13 +130,13 @@ class Episode:
             while tasks and not self._is_cut:
                 waited: set[asyncio.Future[Any]] = {*tasks, self._wake}
                 done, _ = await asyncio.wait(waited, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)
-                if not done:
-                    self.cut(StopReason.SECONDS)
                 # One told, then one asked, in the order of the asks: equal timing gives equal trees, resumed or not.
                 for task in [task for task in tasks if task in done]:
                     thought = task.result()
                     self._tell(tasks.pop(task), thought)
                     self._fill(tasks)
+                if self._left_s() == 0:
+                    self.cut(StopReason.SECONDS)
         finally:
             for task in tasks:
                 task.cancel()
@@ -146,12 +147,13 @@ class Episode:
     def cut(self, reason: StopReason) -> None:
         """End the search now, without what is in flight; ``run`` returns the best answer found so far."""
         self._strategy.stop(reason)
+        self._was_cut = True
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
     @property
     def _is_cut(self) -> bool:
-        return self._strategy.stop_reason in _CUTS
+        return self._was_cut or self._strategy.stop_reason in _CUTS
 
     def _left_s(self) -> float | None:
         limit_s = self._config.budget.max_wall_s

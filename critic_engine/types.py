@@ -252,8 +252,9 @@ class Answer:
     """Value of the path that was chosen, in [0, 1]; None when it has none."""
     status: Literal["answered", "failed"]
     stop_reason: str
-    """Why the search ended: ``tokens``, ``simulations``, ``exhausted``, ``value_threshold``, ``num_finished``,
-    ``num_samples`` or ``rounds``; ``unreadable_row`` or ``error`` when there was no search, or it broke."""
+    """Why the search ended: ``tokens``, ``simulations``, ``seconds``, ``run_tokens`` or ``run_seconds`` for a limit;
+    ``value_threshold``, ``num_finished``, ``agreement`` or ``patience`` for what it found; ``num_samples``, ``rounds`` or
+    ``exhausted`` at its own end; ``unreadable_row`` or ``error`` when there was no search, or it broke."""
     num_tokens: int
     """All tokens generated for it, the reasoner's and the critic's."""
     num_simulations: int

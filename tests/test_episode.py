@@ -250,6 +250,21 @@ def test_time_that_is_up_cuts_what_is_in_flight_and_the_best_path_so_far_answers
     assert [event["event"] for event in events_of(log)[-5:]] == ["stopped", *["abandoned"] * 4]
 
 
+def test_time_is_up_though_trials_never_stop_coming_back() -> None:
+    wide = {"kind": "mcts", "num_proposals": 1, "max_proposals": 10_000}
+    answer, _ = run({"strategy": wide, "budget": {"max_wall_s": 0.2}}, expander=Stairs(num_steps=1))
+    assert answer.stop_reason == "seconds"
+    assert answer.wall_s < 2
+
+
+def test_time_that_is_up_ends_the_wait_for_trials_that_outlast_the_tokens() -> None:
+    wide = {"kind": "mcts", "num_proposals": 1, "max_proposals": 8}
+    document = {"strategy": wide, "budget": {"max_wall_s": 0.4, "max_tokens": 60}, "run": {"trials_in_flight": 2}}
+    answer, _ = run(document, expander=Slow(frozenset({2})))
+    assert answer.stop_reason == "tokens"
+    assert 0.4 <= answer.wall_s < 2
+
+
 def test_one_trial_that_never_returns_does_not_hold_up_the_others() -> None:
     wide = {"kind": "mcts", "num_proposals": 1, "max_proposals": 8}
     document = {"strategy": wide, "budget": {"max_wall_s": 0.5, "max_simulations": 40}, "run": {"trials_in_flight": 2}}
