@@ -253,8 +253,8 @@ class Answer:
     status: Literal["answered", "failed"]
     stop_reason: str
     """Why the search ended: ``tokens``, ``simulations``, ``seconds``, ``run_tokens`` or ``run_seconds`` for a limit;
-    ``value_threshold``, ``num_finished``, ``agreement`` or ``patience`` for what it found; ``num_samples``, ``rounds`` or
-    ``exhausted`` at its own end; ``unreadable_row`` or ``error`` when there was no search, or it broke."""
+    ``value_threshold``, ``num_finished``, ``agreement`` or ``patience`` for what it found; ``num_samples``, ``rounds``
+    or ``exhausted`` at its own end; ``unreadable_row`` or ``error`` when there was no search, or it broke."""
     num_tokens: int
     """All tokens generated for it, the reasoner's and the critic's."""
     num_simulations: int
