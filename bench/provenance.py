@@ -1,5 +1,6 @@
 """The closing line of every bench: what was measured, of which commit, with which versions, on what."""
 
+import functools
 import importlib.metadata
 import json
 import os
@@ -40,8 +41,9 @@ def write_report(path: Path, title: str, lines: Sequence[str]) -> None:
     path.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
 
 
+@functools.cache
 def commit() -> str:
-    """Return the commit that is checked out, with ``+changes`` when files differ from it, or ``unknown``."""
+    """Return the commit checked out at the first call, with ``+changes`` when files differed, or ``unknown``."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
@@ -53,8 +55,14 @@ def commit() -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of what the figures depend on."""
-    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def hardware() -> dict[str, str | int | None]:

@@ -38,7 +38,7 @@ class Method:
     """What differs from the preset."""
     is_budgeted: bool = True
     """Whether it spends any budget it is given; if not, it spends what it spends."""
-    num_rounds: int = 1
+    budget_factor: int = 1
     """Its budget is this many times the others': what values nodes by completions needs more to get anywhere."""
 
 
@@ -53,11 +53,11 @@ METHODS = {
     "critic_v, gated": Method("critic_v", ("decision.rule=gated",), is_budgeted=False),
     "mmc": Method("mmc", is_budgeted=False),
     "mmc, best_value": Method("mmc", ("decision.rule=best_value",), is_budgeted=False),
-    "mmc_collect": Method("mmc_collect", num_rounds=4),
+    "mmc_collect": Method("mmc_collect", budget_factor=4),
     "beam": Method("beam"),
     "dvts": Method("dvts"),
-    "rstar": Method("rstar", num_rounds=4),
-    "lats": Method("lats", num_rounds=4),
+    "rstar": Method("rstar", budget_factor=4),
+    "lats": Method("lats", budget_factor=4),
     "mctsr": Method("mctsr"),
     "llama_berry": Method("llama_berry"),
     "ab_mcts": Method("ab_mcts"),
@@ -85,6 +85,8 @@ class Outcome:
     is_right: list[bool]
     num_tokens: int
     """Generated for all problems, reasoner and critic."""
+    num_simulations: int
+    """Trials told for all problems."""
     num_failed: int
     wall_s: float
     is_labelled: bool
@@ -123,8 +125,9 @@ def run(name: str, rows: Sequence[ProblemRow], budget: int | None, overrides: Se
         for answer, row in zip(answers, rows, strict=True)
     ]
     num_tokens = sum(answer.num_tokens for answer in answers)
+    num_simulations = sum(answer.num_simulations for answer in answers)
     num_failed = sum(answer.status == "failed" for answer in answers)
-    return Outcome(name, budget, is_right, num_tokens, num_failed, wall_s, config.needs_reference)
+    return Outcome(name, budget, is_right, num_tokens, num_simulations, num_failed, wall_s, config.needs_reference)
 
 
 def run_or_recall(name: str, rows: Sequence[ProblemRow], budget: int | None, args: argparse.Namespace) -> Outcome:
@@ -135,7 +138,8 @@ def run_or_recall(name: str, rows: Sequence[ProblemRow], budget: int | None, arg
     for line in path.read_text(encoding="utf-8").splitlines() if path is not None and path.exists() else []:
         kept = json.loads(line)
         outcome = Outcome(**kept["outcome"])
-        if kept["setting"] == setting and (outcome.method, outcome.budget) == (name, budget):
+        is_same = kept["setting"] == setting and not commit().endswith("+changes")
+        if is_same and (outcome.method, outcome.budget) == (name, budget):
             return outcome
     outcome = run(name, rows, budget, overrides)
     if path is not None:
@@ -215,14 +219,14 @@ def main() -> None:
     rows = load_rows(args)
     outcomes = []
     for method in args.methods:
-        rounds = METHODS[method].num_rounds
-        for budget in [rounds * each for each in args.budgets] if METHODS[method].is_budgeted else [None]:
+        factor = METHODS[method].budget_factor
+        for budget in [factor * each for each in args.budgets] if METHODS[method].is_budgeted else [None]:
             outcomes.append(run_or_recall(method, rows, budget, args))
             print(outcomes[-1].name, outcomes[-1].accuracy, outcomes[-1].tokens_per_problem, flush=True)
     lines = [*table(outcomes, args.seed), "", *verdict(outcomes, args.seed)]
     print("\n".join(lines))
     if args.report is not None:
-        write_report(args.report, "What searching with a critic wins at equal generated tokens", [*NOTES, *lines])
+        write_report(args.report, "What searching with a critic wins at equal token budgets", [*NOTES, *lines])
     results = {
         outcome.name: {
             "accuracy": outcome.accuracy.estimate,

@@ -3,7 +3,7 @@
     python -m bench.search_parallel --split test --num 1000 --simulations 128 --report bench/results/search_parallel.md
 
 Run it from the root of the repository. Every setting searches the same pocket problems with the shipped models and the
-same number of simulations; differences are paired, over problems. Wall time is measured apart, with a scripted reasoner
+same limit of simulations; differences are paired, over problems. Wall time is measured apart, with a scripted reasoner
 and critic that take 50 ms a call, one tree at a time, so that it holds the search's own waiting and nothing else. The
 last line of stdout is one JSON object.
 """
@@ -58,20 +58,22 @@ def accuracy(args: argparse.Namespace, rows: Sequence[ProblemRow], trials_in_fli
 
 def table(outcomes: dict[int, Outcome], timings: dict[int, Timing], seed: int) -> list[str]:
     """Return a Markdown table, each setting beside the first."""
-    lines = [
-        "| in flight | accuracy | minus one in flight | tokens a problem | s a tree (min to max) | times faster |",
-        "|---|---|---|---|---|---|",
-    ]
+    columns = ("in flight", "accuracy", "minus the first", "simulations", "tokens", "s a tree (min to max)", "faster")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     first = next(iter(outcomes))
     for number, outcome in outcomes.items():
         gain = paired_difference(outcome.is_right, outcomes[first].is_right, seed=seed)
         times = timings[number].wall_s
-        faster = statistics.median(timings[first].wall_s) / statistics.median(times)
-        lines.append(
-            f"| {number} | {100 * outcome.accuracy.estimate:.1f} | {100 * gain.estimate:+.1f}"
-            f" ({100 * gain.low:+.1f} to {100 * gain.high:+.1f}) | {outcome.tokens_per_problem:.0f}"
-            f" | {statistics.median(times):.2f} ({min(times):.2f} to {max(times):.2f}) | {faster:.2f} |"
+        cells = (
+            str(number),
+            f"{100 * outcome.accuracy.estimate:.1f}",
+            f"{100 * gain.estimate:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})",
+            f"{outcome.num_simulations / len(outcome.is_right):.1f}",
+            f"{outcome.tokens_per_problem:.0f}",
+            f"{statistics.median(times):.2f} ({min(times):.2f} to {max(times):.2f})",
+            f"{statistics.median(timings[first].wall_s) / statistics.median(times):.2f} times",
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
@@ -98,7 +100,8 @@ def main() -> None:
     rows = load_rows(args)
     timings = {number: timing(args, number) for number in args.in_flight}
     outcomes = {number: accuracy(args, rows, number) for number in args.in_flight}
-    lines = [f"{args.simulations} simulations a tree in every row.", "", *table(outcomes, timings, args.seed)]
+    limit = f"At most {args.simulations} simulations a tree in every row, fewer where nothing is left worth asking; the"
+    lines = [limit, "timed trees, of a scripted model, take all of them.", "", *table(outcomes, timings, args.seed)]
     print("\n".join(lines))
     if args.report is not None:
         write_report(args.report, "Many trials of one tree in flight", lines)
@@ -107,6 +110,7 @@ def main() -> None:
             "accuracy": outcome.accuracy.estimate,
             "interval_95": [outcome.accuracy.low, outcome.accuracy.high],
             "tokens_per_problem": outcome.tokens_per_problem,
+            "num_simulations": outcome.num_simulations,
             "wall_s": timings[number].wall_s,
         }
         for number, outcome in outcomes.items()

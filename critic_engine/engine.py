@@ -221,7 +221,11 @@ class Engine:
 
     def _episode(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Episode:
         return Episode(
-            problem, self.config, expanders=self._expanders, evaluator=self._evaluator, on_event=on_event or _ignore
+            problem,
+            _alone(self.config),
+            expanders=self._expanders,
+            evaluator=self._evaluator,
+            on_event=on_event or _ignore,
         )
 
     def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Generator[Answer, None, None]:
@@ -269,6 +273,15 @@ def _row(number: int, problem: Problem | ProblemRow | FailedRow) -> ProblemRow |
     if isinstance(problem, Problem):
         return ProblemRow(row=number, id=problem.name or str(number), problem=problem)
     return problem
+
+
+def _alone(config: EngineConfig) -> EngineConfig:
+    """Return the configuration of one search that is a whole run: the run's limits are its own."""
+    pairs = ((config.budget.max_tokens, config.run.max_tokens), (config.budget.max_wall_s, config.run.max_wall_s))
+    max_tokens, max_wall_s = (min((limit for limit in pair if limit is not None), default=None) for pair in pairs)
+    return config.model_copy(
+        update={"budget": config.budget.model_copy(update={"max_tokens": max_tokens, "max_wall_s": max_wall_s})}
+    )
 
 
 def _what_decides(config: EngineConfig) -> EngineConfig:

@@ -29,8 +29,12 @@ from search import (
 )
 
 ReasoningTrial: TypeAlias = Trial[NodeState]
-# Limits that leave no time to write the best path to its end.
-_CUTS = (StopReason.SECONDS, StopReason.RUN_TOKENS, StopReason.RUN_SECONDS)
+# Limits at which there is no time left to write the best path to its end, and where they are set.
+_CUTS = {
+    StopReason.SECONDS: "budget.max_wall_s",
+    StopReason.RUN_TOKENS: "run.max_tokens",
+    StopReason.RUN_SECONDS: "run.max_wall_s",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class Episode:
         self._strategy = make_strategy(config, problem.problem_id)
         self._strategy.record_to(self._record)
         self._wake: asyncio.Future[None] | None = None
-        self._was_cut = False
+        self._cut_reason: StopReason | None = None
 
     @property
     def tree(self) -> Tree[NodeState]:
@@ -123,9 +127,11 @@ class Episode:
     async def run(self, row_id: str = "") -> Answer:
         """Search until the strategy is done or cut, and decide. Bad model output never raises; it is counted."""
         self._started_s = time.perf_counter()
-        tasks = {self._start(trial): trial for trial in self._strategy.pending}
-        self._fill(tasks)
         self._wake = asyncio.get_running_loop().create_future()
+        tasks: dict[asyncio.Task[Thought], ReasoningTrial] = {}
+        if not self._is_cut:
+            tasks.update((self._start(trial), trial) for trial in self._strategy.pending)
+            self._fill(tasks)
         try:
             while tasks and not self._is_cut:
                 waited: set[asyncio.Future[Any]] = {*tasks, self._wake}
@@ -140,26 +146,34 @@ class Episode:
         finally:
             for task in tasks:
                 task.cancel()
-        self._give_up(tasks.values())
+        if self._cut_reason is StopReason.SECONDS:
+            self._give_up(tasks.values())
         value, ending = await self._decide()
         return self._answer(row_id, value, ending)
 
     def cut(self, reason: StopReason) -> None:
-        """End the search now, without what is in flight; ``run`` returns the best answer found so far."""
-        self._strategy.stop(reason)
-        self._was_cut = True
+        """End the search now, without what is in flight; ``run`` returns the best answer found so far.
+
+        A search whose own time is up is over. One that is cut by a limit of the run leaves no trace of that in its log
+        and can be gone on with.
+        """
+        if self._cut_reason is None:
+            self._cut_reason = reason
+            if reason is StopReason.SECONDS:
+                self._strategy.stop(reason)
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
     @property
     def _is_cut(self) -> bool:
-        return self._was_cut or self._strategy.stop_reason in _CUTS
+        return self._cut_reason is not None or self._strategy.stop_reason in _CUTS
 
     def _left_s(self) -> float | None:
         limit_s = self._config.budget.max_wall_s
         return None if limit_s is None else max(0.0, self._started_s + limit_s - time.perf_counter())
 
     def _give_up(self, trials: Iterable[ReasoningTrial]) -> None:
+        """Abandon what is in flight; what it has generated so far is not known, and not counted."""
         for trial in list(trials):
             self._strategy.abandon(trial)
         if self._events:
@@ -242,7 +256,7 @@ class Episode:
             answer=answer,
             value=None if answer is None else value,
             status="failed" if answer is None else "answered",
-            stop_reason="tokens" if self._strategy.stop_reason is StopReason.COST else str(self._strategy.stop_reason),
+            stop_reason="tokens" if self._stop_reason is StopReason.COST else str(self._stop_reason),
             num_tokens=self._strategy.usage.cost + ending.num_tokens,
             num_simulations=self.tree.root.visit_count,
             wall_s=round(time.perf_counter() - self._started_s, 4),
@@ -251,13 +265,17 @@ class Episode:
             failures=dict(Counter(failure.kind for failure in self._failures)),
         )
 
+    @property
+    def _stop_reason(self) -> StopReason | None:
+        return self._cut_reason or self._strategy.stop_reason
+
     def _why_unanswered(self) -> str:
         if self._failures:
             counts = Counter(failure.kind for failure in self._failures)
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
             return f"no path ends in an answer ({kinds}); the last failure: {self._failures[-1].reason}"
-        if self._is_cut:
-            return "no path had ended when the search was cut; raise the limit that `stop_reason` names"
+        if self._stop_reason in _CUTS:
+            return f"no path had ended when the search was cut; raise {_CUTS[self._stop_reason]}"
         if self._strategy.stop_reason in (StopReason.COST, StopReason.SIMULATIONS):
             return "no path ends in an answer within the budget; raise it, or check reasoner.prompts"
         return "no path ends in an answer; check that reasoner.prompts ask for a last line `answer: X`"

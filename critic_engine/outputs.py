@@ -69,9 +69,9 @@ class RunOutputs:
         if self._labelling is not None and paths is not None:
             has_right, has_wrong = paths.num_right > 0, paths.num_wrong > 0
             self._labelling.update(
-                num_with_right=has_right,
-                num_with_wrong=has_wrong,
-                num_with_both=has_right and has_wrong,
+                num_with_right=int(has_right),
+                num_with_wrong=int(has_wrong),
+                num_with_both=int(has_right and has_wrong),
                 num_rollouts=paths.num_rollouts,
             )
         self._counts.update(

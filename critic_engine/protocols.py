@@ -109,6 +109,8 @@ class Evaluation:
     """Model texts that could not be read on the way."""
     rollouts: tuple[Rollout, ...] = ()
     """The completions that were drawn on the way."""
+    errors: tuple[str, ...] = ()
+    """What failed on the way and was left out."""
 
 
 UNKNOWN = Evaluation(value=None, critique=None, usage=TokenUsage())

@@ -106,13 +106,21 @@ class Runner:
         return answer
 
     async def _turn(self, row: ProblemRow | FailedRow, position: int) -> tuple[Answer, bool]:
-        """Return the outcome of a row, and whether it is final: what the run's limit leaves undone can be resumed."""
+        """Return the outcome of a row, and whether it is final: what the run's limit cut or put off can be resumed."""
         if isinstance(row, FailedRow):
             return _failed(row.id, "", stop_reason="unreadable_row", error=row.reason), True
-        if self._cut_reason is None:
-            return await self._solve(position, row), True
-        error = f"the run's limit was reached before its turn; raise run.{_LIMITS[self._cut_reason]} and resume"
-        return _failed(row.id, row.problem.problem_id, stop_reason=self._cut_reason, error=error), False
+        if self._cut_reason is not None and not self._store.events(position):
+            error = f"the run's limit was reached before its turn; {self._way_on(self._cut_reason)}"
+            return _failed(row.id, row.problem.problem_id, stop_reason=self._cut_reason, error=error), False
+        answer = await self._solve(position, row)
+        return answer, answer.stop_reason not in _LIMITS
+
+    def _way_on(self, reason: StopReason) -> str:
+        if self._store.folder is None:
+            return f"raise run.{_LIMITS[reason]}"
+        if reason is StopReason.RUN_SECONDS:
+            return "resume the run"
+        return f"raise run.{_LIMITS[reason]} in {self._store.folder / 'config.yaml'} and resume the run"
 
     async def _solve(self, position: int, row: ProblemRow) -> Answer:
         try:
@@ -148,6 +156,8 @@ class Runner:
         # What was done after the search, and not acknowledged by an answer, is done again.
         self._store.drop_failures(position, trial_id=NO_TRIAL)
         episode.restore(log, self._store.failures(position))
+        if self._cut_reason is not None:
+            episode.cut(self._cut_reason)
         self._episodes.add(episode)
         try:
             return await episode.run(row.id)

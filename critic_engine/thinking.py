@@ -153,8 +153,9 @@ class Thinker:
             unknown = Evaluation(value=None, critique=None, usage=TokenUsage())
             return Judged(candidate, unknown, failures=(Failure(trial_id, f"{self._judge_name}_error", str(error)),))
         reason = "a text that was to judge a place could not be read"
-        failure = Failure(trial_id, f"{self._judge_name}_unreadable", reason)
-        return Judged(candidate, evaluation, evaluation.usage.generated_tokens, (failure,) * evaluation.num_unreadable)
+        failures = (Failure(trial_id, f"{self._judge_name}_unreadable", reason),) * evaluation.num_unreadable
+        failures += tuple(Failure(trial_id, f"{self._judge_name}_error", error) for error in evaluation.errors)
+        return Judged(candidate, evaluation, evaluation.usage.generated_tokens, failures)
 
     def _proposal(self, base: Trajectory, judged: Judged) -> Proposal[NodeState]:
         candidate, evaluation = judged.candidate, judged.evaluation

@@ -256,7 +256,8 @@ class Answer:
     ``value_threshold``, ``num_finished``, ``agreement`` or ``patience`` for what it found; ``num_samples``, ``rounds``
     or ``exhausted`` at its own end; ``unreadable_row`` or ``error`` when there was no search, or it broke."""
     num_tokens: int
-    """All tokens generated for it, the reasoner's and the critic's."""
+    """All tokens generated for it, the reasoner's and the critic's, save for work in flight that a limit of time or of
+    the run cut."""
     num_simulations: int
     wall_s: float
     """Seconds the search took in the process that finished it; what went before a resume does not count."""

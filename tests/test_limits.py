@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from critic_engine.backends.scripted import ScriptedGenerator
@@ -35,17 +36,37 @@ def test_tokens_of_a_run_cut_what_is_going_on_and_put_off_the_rest(tmp_path: Pat
     assert all("raise run.max_tokens" in str(answer.error) for answer in cut if not answer.num_simulations)
 
 
-def test_what_was_put_off_is_done_when_the_run_is_resumed_with_a_higher_limit(tmp_path: Path) -> None:
+def test_what_was_cut_or_put_off_is_done_when_the_run_is_resumed_with_a_higher_limit(tmp_path: Path) -> None:
     first = solve(["run.max_tokens=1000"], tmp_path / "run")
-    done = [answer for answer in first if answer.num_simulations]
     second = solve([], tmp_path / "run", is_new=False)
-    assert second[: len(done)] == done
-    assert all(answer.stop_reason == "tokens" for answer in second[len(done) :])
+    whole = solve([], tmp_path / "whole")
+    assert second[:2] == first[:2]
+    assert timeless(second) == timeless(whole)
+    assert all(answer.stop_reason == "tokens" for answer in second)
+
+
+def test_a_search_cut_before_any_path_ended_goes_on_when_the_run_is_resumed(tmp_path: Path) -> None:
+    first = solve(["run.max_tokens=20"], tmp_path / "run")
+    assert [answer.status for answer in first] == ["failed"] * 12
+    assert all("run.max_tokens in" in str(answer.error) for answer in first if not answer.num_simulations)
+    assert timeless(solve([], tmp_path / "run", is_new=False)) == timeless(solve([], tmp_path / "whole"))
 
 
 def test_tokens_of_earlier_sessions_count(tmp_path: Path) -> None:
     first = solve(["run.max_tokens=1000"], tmp_path / "run")
-    assert solve(["run.max_tokens=1000"], tmp_path / "run", is_new=False) == first
+    assert timeless(solve(["run.max_tokens=1000"], tmp_path / "run", is_new=False)) == timeless(first)
+
+
+def test_one_search_alone_keeps_to_the_limits_of_a_run() -> None:
+    reasoner, critic = ScriptedGenerator(scripted_reasoner()), ScriptedGenerator(scripted_critic())
+    with Engine("mcts", overrides=["run.max_tokens=50"], reasoner=reasoner, critic=critic) as engine:
+        answer = engine.solve(PROBLEMS[0])
+    assert 50 <= answer.num_tokens < 100
+    assert answer.stop_reason == "tokens"
+
+
+def timeless(answers: Sequence[Answer]) -> list[Answer]:
+    return [replace(answer, wall_s=0.0) for answer in answers]
 
 
 def test_seconds_of_a_run_end_it_in_time(tmp_path: Path) -> None:

@@ -1,21 +1,20 @@
 """The evaluator that blends the values of others."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from critic_engine.errors import GenerationError
 from critic_engine.protocols import Evaluation, Evaluator
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
-_logger = logging.getLogger(__name__)
-
 
 class BlendEvaluator:
     """Gives the weighted mean of its parts' values, and the words of the first part that has any.
 
-    A part whose value is unknown is left out of the mean; so is one that fails, which counts as unreadable too.
+    A part whose value is unknown is left out of the mean; so is one that fails, whose error is kept. Completions that a
+    part drew take part as paths without a value.
     """
 
     def __init__(self, parts: Sequence[tuple[float, Evaluator]]) -> None:
@@ -37,15 +36,13 @@ class BlendEvaluator:
         errors = [outcome for outcome in outcomes if isinstance(outcome, GenerationError)]
         if len(errors) == len(outcomes):
             raise errors[0]
-        for error in errors:
-            _logger.warning("a part of the blend is left out: %s", error)
         weights = [weight for weight, _ in self._parts]
         known = [
             (weight, evaluation)
             for weight, evaluation in zip(weights, outcomes, strict=True)
             if isinstance(evaluation, Evaluation)
         ]
-        return _blend(known, num_failed=len(errors))
+        return _blend(known, errors=tuple(str(error) for error in errors))
 
 
 async def _outcome(
@@ -57,15 +54,17 @@ async def _outcome(
         return error
 
 
-def _blend(parts: Sequence[tuple[float, Evaluation]], *, num_failed: int) -> Evaluation:
+def _blend(parts: Sequence[tuple[float, Evaluation]], *, errors: tuple[str, ...]) -> Evaluation:
     evaluations = [evaluation for _, evaluation in parts]
     critiques = (evaluation.critique for evaluation in evaluations if evaluation.critique is not None)
     return Evaluation(
         value=_mean([(weight, evaluation.value) for weight, evaluation in parts if evaluation.value is not None]),
         critique=next(critiques, None),
         usage=sum((evaluation.usage for evaluation in evaluations), TokenUsage()),
-        num_unreadable=num_failed + sum(evaluation.num_unreadable for evaluation in evaluations),
-        rollouts=tuple(rollout for evaluation in evaluations for rollout in evaluation.rollouts),
+        num_unreadable=sum(evaluation.num_unreadable for evaluation in evaluations),
+        # What one part says of a completion is no blend, and does not compare with the values of places.
+        rollouts=tuple(replace(rollout, value=None) for evaluation in evaluations for rollout in evaluation.rollouts),
+        errors=errors,
     )
 
 

@@ -7,7 +7,6 @@ from critic_engine.checker import Checker
 from critic_engine.parsing.answers import canonical_answer
 from critic_engine.protocols import UNKNOWN, Candidate, Evaluation, Expander, Expansion, Rollout
 from critic_engine.seeds import derive_seed
-from critic_engine.state import extend
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 
@@ -40,7 +39,8 @@ class ReferenceEvaluator:
             Rollout(candidate, float(bool(self._checker.is_right(problem, candidate.answer))))
             for candidate in expansion.candidates
         )
-        value = sum(rollout.value or 0.0 for rollout in rollouts) / len(rollouts) if rollouts else None
+        num_drawn = len(rollouts) + expansion.num_unreadable
+        value = sum(rollout.value or 0.0 for rollout in rollouts) / num_drawn if rollouts else None
         return _evaluation(value, expansion, rollouts)
 
 
@@ -68,15 +68,13 @@ class AgreementEvaluator:
             return UNKNOWN
         base = trajectory.before_last_step if trajectory.is_finished else trajectory
         expansion = await _complete(self._expander, problem, base, num_rollouts=self._num_rollouts, seed=seed)
-        candidates = expansion.candidates
-        shares = _shares(candidates, problem)
-        if trajectory.answer is not None:
-            candidates = tuple(_whole(base, candidate) for candidate in candidates)
-            value = shares.get(canonical_answer(trajectory.answer, problem.choices), 0.0) if shares else None
-        else:
-            value = max(shares.values(), default=None)
-        rollouts = tuple(Rollout(candidate, _share_of(candidate, shares, problem)) for candidate in candidates)
-        return _evaluation(value, expansion, rollouts)
+        shares = _shares(expansion, problem)
+        rollouts = tuple(Rollout(each, _share_of(each, shares, problem)) for each in expansion.candidates)
+        if trajectory.answer is None:
+            return _evaluation(max(shares.values(), default=None), expansion, rollouts)
+        value = shares.get(canonical_answer(trajectory.answer, problem.choices), 0.0) if shares else None
+        # They leave the path before its end, so that they are no completions of it.
+        return replace(_evaluation(value, expansion, rollouts), rollouts=())
 
 
 async def _complete(
@@ -86,20 +84,16 @@ async def _complete(
     return await expander.finish(problem, trajectory, seeds=seeds)
 
 
-def _shares(candidates: tuple[Candidate, ...], problem: Problem) -> dict[str, float]:
-    """Return each answer's share of all ``candidates``, by what equal answers share; none with fewer than 2 answers."""
-    answers = [candidate.answer for candidate in candidates if candidate.answer is not None]
+def _shares(expansion: Expansion, problem: Problem) -> dict[str, float]:
+    """Return each answer's share of all that was drawn, by what equal answers share; none with fewer than 2 answers."""
+    answers = [candidate.answer for candidate in expansion.candidates if candidate.answer is not None]
     counts = Counter(canonical_answer(answer, problem.choices) for answer in answers)
-    return {key: count / len(candidates) for key, count in counts.items()} if len(answers) >= 2 else {}
+    num_drawn = len(expansion.candidates) + expansion.num_unreadable
+    return {key: count / num_drawn for key, count in counts.items()} if len(answers) >= 2 else {}
 
 
 def _share_of(candidate: Candidate, shares: dict[str, float], problem: Problem) -> float | None:
     return None if candidate.answer is None else shares.get(canonical_answer(candidate.answer, problem.choices))
-
-
-def _whole(base: Trajectory, candidate: Candidate) -> Candidate:
-    """Return the completion of ``base`` as a rewrite of the whole, which it is to a path that goes beyond ``base``."""
-    return replace(candidate, steps=extend(base, candidate).steps, text=None, is_rewrite=True)
 
 
 def _evaluation(value: float | None, expansion: Expansion, rollouts: tuple[Rollout, ...]) -> Evaluation:

@@ -171,12 +171,14 @@ class TestReference:
         assert [rollout.value for rollout in evaluation.rollouts] == [1.0, 0.0, 0.0]
         assert evaluation.num_unreadable == 2
 
-    def test_what_could_not_be_drawn_is_left_out(self, step_expander: Make, checker: Checker, problem: Problem) -> None:
+    def test_what_has_no_words_is_not_right_and_nothing_but_that_is_unknown(
+        self, step_expander: Make, checker: Checker, problem: Problem
+    ) -> None:
         blank = Sample("", num_tokens=3, finish_reason="length")
         expander, _ = step_expander([*written("0"), blank], [blank, blank])
         evaluator = ReferenceEvaluator(expander, checker, num_rollouts=2)
         evaluation = judge(evaluator, problem)
-        assert (evaluation.value, evaluation.num_unreadable) == (1.0, 1)
+        assert (evaluation.value, evaluation.num_unreadable) == (0.5, 1)
         nothing = judge(evaluator, problem)
         assert (nothing.value, nothing.rollouts, nothing.num_unreadable) == (None, (), 2)
 
@@ -234,10 +236,7 @@ class TestAgreement:
         evaluation = judge(AgreementEvaluator(expander, num_rollouts=4), problem, FINISHED)
         assert evaluation.value == 0.75
         assert generator.requests[0].prefix == "row 1 : a1 none\n"
-        first = evaluation.rollouts[0]
-        assert first.candidate.is_rewrite
-        assert first.candidate.steps == ("row 1 : a1 none", "a2 none", "answer : 0")
-        assert [rollout.value for rollout in evaluation.rollouts] == [0.75, 0.75, 0.25, 0.75]
+        assert evaluation.rollouts == ()
 
     def test_exact_text_before_the_last_step_is_gone_on_from(self, step_expander: Make, problem: Problem) -> None:
         expander, generator = step_expander(written("0", "0"))
@@ -268,7 +267,6 @@ class TestAgreement:
         evaluation = judge(AgreementEvaluator(expander, num_rollouts=2), problem, trajectory)
         assert evaluation.value == 0.5
         assert generator.requests[0].prefix == ""
-        assert evaluation.rollouts[0].candidate.steps == ("a2 none", "answer : 0")
 
 
 def verdict(text: str, **probabilities: float) -> list[Sample]:
@@ -375,14 +373,13 @@ class TestBlend:
         parts = [Fixed(Evaluation(0.5, None, TokenUsage(1, 1), 2, (rollout,))) for _ in range(2)]
         evaluation = judge(BlendEvaluator([(1.0, part) for part in parts]), problem)
         assert evaluation.num_unreadable == 4
-        assert evaluation.rollouts == (rollout, rollout)
+        assert evaluation.rollouts == (replace(rollout, value=None),) * 2
         assert parts[0].seeds != parts[1].seeds
 
-    def test_part_that_fails_is_left_out_and_counted(self, problem: Problem, caplog: pytest.LogCaptureFixture) -> None:
+    def test_part_that_fails_is_left_out_and_its_error_kept(self, problem: Problem) -> None:
         failing = Fixed(GenerationError("no engine"))
         evaluation = judge(BlendEvaluator([(1.0, failing), (1.0, valued(0.4))]), problem)
-        assert (evaluation.value, evaluation.num_unreadable) == (0.4, 1)
-        assert "no engine" in caplog.text
+        assert (evaluation.value, evaluation.num_unreadable, evaluation.errors) == (0.4, 0, ("no engine",))
 
     def test_blend_fails_when_every_part_does(self, problem: Problem) -> None:
         failing = [(1.0, Fixed(GenerationError(text))) for text in ("first", "second")]
