@@ -1,4 +1,7 @@
-"""The configuration of a run: YAML into frozen models, one section a knob; every default of the engine stands here."""
+"""The configuration of a run: YAML into frozen models, one section a knob.
+
+The defaults of the sections stand in ``options``, those of the strategies and of stopping in ``search``.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -103,7 +106,10 @@ class EngineConfig(Section):
     reasoner: ReasonerConfig = ReasonerConfig()
     """Who reasons."""
     other_reasoners: tuple[ReasonerConfig, ...] = ()
-    """Further reasoners, each an arm of one tree beside the first; of strategy ``ab_mcts`` only."""
+    """Further reasoners, each an arm of one tree beside the first; of strategy ``ab_mcts`` only.
+
+    Completions, those to judge by and those that end a path, are the first reasoner's.
+    """
     critic: CriticConfig = CriticConfig()
     """Who criticises."""
     reward_model: RewardModelConfig = RewardModelConfig()
@@ -279,8 +285,9 @@ def _config_error(error: pydantic.ValidationError, origin: str) -> ConfigError:
     pairs = zip(first["loc"], (None, *first["loc"]), strict=False)
     parts = [part for part, before in pairs if before != "evaluator" or part not in _EVALUATORS]
     if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        kinds = [kind for kind in _EVALUATORS if kind != "blend" or "parts" not in parts]
         parts.append("kind")
-        return ConfigError(f"{origin}: {_dotted(parts)} must be one of {', '.join(_EVALUATORS)}", field=_dotted(parts))
+        return ConfigError(f"{origin}: {_dotted(parts)} must be one of {', '.join(kinds)}", field=_dotted(parts))
     if first["type"] == "extra_forbidden":
         message = f"{origin}: {_dotted(parts)} is not a known key; {_known_keys(first['loc'])}"
         return ConfigError(message, field=_dotted(parts))

@@ -1,6 +1,6 @@
-"""The sections of the configuration, frozen models; every default of the engine stands here.
+"""The sections of the configuration, frozen models with their defaults.
 
-The options of the strategies and of stopping are those of ``search``, used as they are.
+The options of the strategies and of stopping are those of ``search``, used as they are, and their defaults stand there.
 """
 
 import string
@@ -114,14 +114,7 @@ class ExpanderConfig(Section):
 
     @model_validator(mode="after")
     def _check_solutions(self) -> "ExpanderConfig":
-        for name in (
-            "max_step_tokens",
-            "max_steps",
-            "is_critic_guided",
-            "max_rejected",
-            "reject_below",
-            "revise_below",
-        ):
+        for name in _OF_STEPS:
             if self.kind == "solution" and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, and kind 'solution' takes no steps; leave it out")
         return self
@@ -253,7 +246,7 @@ class BudgetConfig(Section):
 
 
 class RunConfig(Section):
-    """How many problems at once, and from which seed."""
+    """How many problems at once, from which seed, and the limits of the whole run and of its images."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Every random choice derives from it."""

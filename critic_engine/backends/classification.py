@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,9 +110,12 @@ class BatchScorer:
 
         with torch.inference_mode():
             logits = self.classifier.model(**self._collate(rows)).logits
-        values = torch.sigmoid(logits[:, 0].float()).tolist()
-        if any(math.isnan(value) for value in values):
-            raise GenerationError("the reward model's logit is no number")
+        logits = logits[:, 0].float()
+        if not torch.isfinite(logits).all():
+            raise GenerationError(
+                "the reward model's logit is not finite; check the model, or set reward_model.dtype to float32"
+            )
+        values = torch.sigmoid(logits).tolist()
         return [Score(value, len(row)) for value, row in zip(values, rows, strict=True)]
 
     def _collate(self, rows: Sequence[list[int]]) -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ from critic_engine.outputs import json_line
 from critic_engine.types import Answer
 
 _NUM_FAILED_SHOWN = 20
+_WITHOUT_VALUE = ("critic_unreadable", "critic_error", "evaluator_unreadable", "evaluator_error")
 
 
 @dataclass
@@ -50,11 +51,11 @@ class Tally:
             click.echo(f"failed: {line}", err=True)
         if self.num_failed > len(self.failed):
             click.echo(f"failed: {self.num_failed - len(self.failed)} more; see {where or 'the rows'}", err=True)
-        num_unreadable = self.failures["critic_unreadable"]
-        if num_unreadable and self.num_answered and not self.num_valued:
+        num_without_value = sum(self.failures[kind] for kind in _WITHOUT_VALUE)
+        if num_without_value and self.num_answered and not self.num_valued:
             click.echo(
-                f"warning: no answer has a value, for {num_unreadable} critiques could not be read; "
-                "name another --critic, or set evaluator.kind=none",
+                f"warning: no answer has a value, for {num_without_value} evaluations failed or could not be read; "
+                "name another --critic or reward_model.model, or set evaluator.kind=none",
                 err=True,
             )
         place = "" if where is None else f": {where}"

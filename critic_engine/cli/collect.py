@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.options import Choice, engine_options, file_options, placement_options
+from critic_engine.cli.options import EngineRequest, engine_options, file_options, placement_options
 
 _EPILOG = """\b
 Examples:
@@ -23,7 +23,7 @@ Examples:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request(Choice):
+class _Request(EngineRequest):
     """The command line of one call."""
 
     problems: Path
@@ -58,10 +58,16 @@ def _collect(request: _Request) -> int:
     from critic_engine.cli.running import keep_run
     from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
+    from critic_engine.errors import ProblemError
     from critic_engine.run_folder import check_free
 
     config = request.load_config()
     problems = read_problems(request.problems, max_pixels=config.run.max_image_pixels, image_root=request.image_root)
+    if not problems.has_reference_answers(request.limit):
+        raise ProblemError(
+            f"{request.problems} has no reference answer in the rows to search; write them in a column 'answer', or "
+            "use `critic-engine solve`"
+        )
     check_free(request.run)
     with Engine(config, checker=Checker()) as engine:
         load_models(engine)

@@ -1,5 +1,6 @@
 """``critic-engine doctor``: what this machine can run."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.options import model_overrides, override, placement_options, placement_overrides
+from critic_engine.cli.options import model_overrides, override, place_models, placement_options
 from critic_engine.cli.text import labelled
 from critic_engine.outputs import json_line
 
 if TYPE_CHECKING:
+    from critic_engine.config import EngineConfig
+    from critic_engine.options import ModelConfig
     from critic_engine.types import Problem
 
 _PACKAGES = ("critic-engine", "torch", "transformers", "pyarrow", "vllm", "ray")
@@ -51,7 +54,8 @@ class _Trial:
     """How the models did with one pocket problem."""
 
     reasoner: str
-    critic: str
+    critic: str | None
+    """None when nobody asks one."""
     load_s: float | None = None
     solve_s: float | None = None
     question: str | None = None
@@ -62,11 +66,12 @@ class _Trial:
 
     def __str__(self) -> str:
         """Return one line for a person."""
+        names = self.reasoner if self.critic is None else f"{self.reasoner} and {self.critic}"
         if self.load_s is None:
-            return f"{self.reasoner} and {self.critic} do not load: {self.error}"
-        loaded = f"{self.reasoner} and {self.critic} loaded in {self.load_s:.1f} s"
+            return f"{names} did not load: {self.error}"
+        loaded = f"{names} loaded in {self.load_s:.1f} s"
         if self.solve_s is None:
-            return f"{loaded} and do not answer: {self.error}"
+            return f"{loaded} and did not answer: {self.error}"
         answered = f"answered {self.answer!r}" if self.error is None else f"found no answer ({self.error})"
         return f"{loaded} and {answered} in {self.solve_s:.1f} s; right is {self.reference_answer!r}: {self.question}"
 
@@ -103,10 +108,10 @@ class _StepRequest:
             raise click.UsageError("--question is empty text; write something, or leave it out.")
 
     def overrides(self) -> list[str]:
-        """Return the changes to the config; greedily, as both ways can then be expected to say the same."""
+        """Return the changes to the config; greedily for steps, as both ways can then be expected to say the same."""
         delimiter = None if self.delimiter is None else self.delimiter.replace("\\n", "\n").replace("\\t", "\t")
         given: dict[str, str | int | None] = {
-            "reasoner.temperature": 0,
+            "reasoner.temperature": None if self.split is None else 0,
             "reasoner.prompts": "headed" if self.split == "template" else None,
             "expander.split": self.split,
             "expander.delimiter": delimiter,
@@ -154,17 +159,20 @@ def command(
     request.check()
     if request.split is not None and critic is not None:
         raise click.UsageError("--critic goes without --step-split only.")
+    overrides = [*model_overrides(reasoner=reasoner, critic=critic), *request.overrides(), *settings]
+    config = _load_config(overrides, is_of_steps=request.split is not None)
+    config = place_models(config, device=device, dtype=dtype, settings=settings)
+    _check_config(config)
     facts = _facts()
     if not is_json:
         for name, value in facts.items():
             shown = ", ".join(value) if isinstance(value, list) else value
             click.echo(labelled(name, "not installed" if shown is None else shown))
-    models = [*model_overrides(reasoner=reasoner, critic=critic), *placement_overrides(device=device, dtype=dtype)]
     if request.split is not None:
-        found, code = _try_steps(request, [*models, *request.overrides(), *settings], is_json=is_json)
+        found, code = _try_steps(request, config, is_json=is_json)
         name = "steps"
     else:
-        trial = _try_models([*models, *settings], _Trial(reasoner, critic or "pocket"))
+        trial = _try_models(config)
         if not is_json:
             click.echo(labelled("models", trial))
         found, code = dataclasses.asdict(trial), 0 if trial.error is None else 2 if trial.load_s is None else 1
@@ -172,6 +180,25 @@ def command(
     if is_json:
         click.echo(json_line({**facts, name: found}))
     return code
+
+
+def _load_config(overrides: list[str], *, is_of_steps: bool) -> "EngineConfig":
+    from critic_engine.config import load_config
+    from critic_engine.errors import ConfigError
+
+    config = load_config("mcts", overrides)
+    if is_of_steps and config.expander.kind != "step":
+        raise ConfigError("expander.kind is 'solution', and only steps are tried; leave it out", field="expander.kind")
+    return config
+
+
+def _check_config(config: "EngineConfig") -> None:
+    """Refuse, before anything is printed, what only an engine finds wrong; a model that does not load is a finding."""
+    from critic_engine.engine import Engine
+    from critic_engine.errors import ModelLoadError
+
+    with contextlib.suppress(ModelLoadError):
+        Engine(config).close()
 
 
 def _facts() -> dict[str, Any]:
@@ -184,7 +211,7 @@ def _facts() -> dict[str, Any]:
     }
 
 
-def _try_steps(request: _StepRequest, overrides: list[str], *, is_json: bool) -> tuple[dict[str, Any], int]:
+def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) -> tuple[dict[str, Any], int]:
     """Return what was found, and the exit code; print it too, unless ``is_json``."""
     from critic_engine.cli.step_trial import run_step_trial, trial_lines
     from critic_engine.data.images import load_image
@@ -194,7 +221,7 @@ def _try_steps(request: _StepRequest, overrides: list[str], *, is_json: bool) ->
     try:
         images = tuple(load_image(image) for image in request.images)
         problem = _pocket_problem()[0] if request.question is None else Problem(request.question, images)
-        trial = run_step_trial(problem, overrides)
+        trial = run_step_trial(problem, config)
     except CriticEngineError as error:
         if not is_json:
             click.echo(labelled("steps", error))
@@ -217,14 +244,19 @@ def _pocket_problem() -> tuple["Problem", str]:
     return Problem(pocket.question, (load_image(pocket.png()),), name=pocket.problem_id), pocket.answer
 
 
-def _try_models(overrides: list[str], trial: _Trial) -> _Trial:
+def _name(model: "ModelConfig") -> str:
+    return model.backend if model.backend == "scripted" else model.model
+
+
+def _try_models(config: "EngineConfig") -> _Trial:
     from critic_engine.engine import Engine
     from critic_engine.errors import CriticEngineError
 
+    trial = _Trial(_name(config.reasoner), _name(config.critic) if config.needs_critic else None)
     problem, reference_answer = _pocket_problem()
     try:
         start_s = time.perf_counter()
-        with Engine("mcts", overrides=overrides) as engine:
+        with Engine(config) as engine:
             engine.load()
             trial = dataclasses.replace(trial, load_s=round(time.perf_counter() - start_s, 2))
             answer = engine.solve(problem)

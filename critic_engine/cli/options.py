@@ -1,7 +1,7 @@
 """The options that choose a method, its models and where they run."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from critic_engine.config import EngineConfig
+    from critic_engine.options import ModelConfig
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -46,7 +47,7 @@ _FILE_OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EngineRequest:
     """The method, its models and where they run, as the options of a command name them."""
 
     config: str
@@ -63,10 +64,9 @@ class Choice:
 
         seed = [] if self.seed is None else [override("run.seed", self.seed)]
         models = model_overrides(reasoner=self.reasoner, critic=self.critic)
-        placement = placement_overrides(device=self.device, dtype=self.dtype)
-        config = load_config(self.config, [*models, *placement, *seed, *self.settings])
+        config = load_config(self.config, [*models, *seed, *self.settings])
         check_pair(config, reasoner=self.reasoner, critic=self.critic)
-        return config
+        return place_models(config, device=self.device, dtype=self.dtype, settings=self.settings)
 
 
 def file_options(command: _Command) -> _Command:
@@ -96,15 +96,25 @@ def override(field: str, value: str | int) -> str:
     return f"{field}={json.dumps(value, ensure_ascii=False)}"
 
 
-def placement_overrides(*, device: str | None, dtype: str | None) -> list[str]:
-    """Return the overrides that put all models there."""
-    given = {"device": device, "dtype": dtype}
-    return [
-        override(f"{role}.{field}", value)
-        for field, value in given.items()
-        if value is not None
-        for role in ("reasoner", "critic", "reward_model")
-    ]
+def place_models(
+    config: "EngineConfig", *, device: str | None, dtype: str | None, settings: Iterable[str] = ()
+) -> "EngineConfig":
+    """Return the config with all models there, except where ``settings``, those of ``--set``, say otherwise."""
+    given = {name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None}
+    names = {setting.partition("=")[0] for setting in settings}
+
+    def placed(role: str, model: "ModelConfig") -> "ModelConfig":
+        own = {
+            name for name in given if f"{role}.{name}" in names or (role in names and name in model.model_fields_set)
+        }
+        return model.model_copy(update={name: value for name, value in given.items() if name not in own})
+
+    return config.model_copy(
+        update={
+            **{role: placed(role, getattr(config, role)) for role in ("reasoner", "critic", "reward_model")},
+            "other_reasoners": tuple(placed("other_reasoners", each) for each in config.other_reasoners),
+        }
+    )
 
 
 def model_overrides(*, reasoner: str | None, critic: str | None) -> list[str]:
@@ -114,16 +124,22 @@ def model_overrides(*, reasoner: str | None, critic: str | None) -> list[str]:
 
 
 def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | None) -> None:
-    """Refuse a model named for one role that would be paired unasked with the pocket model of another.
+    """Refuse a critic that is never asked, and a model paired unasked with the pocket model of another role.
 
     The pocket models know the pocket world's hundred words, and would read nothing that the other model writes.
     """
+    if critic is not None and not config.needs_critic:
+        raise click.UsageError(
+            "--critic is given, and this config asks no critic: name reward_model.model by --set instead, or leave "
+            "--critic out."
+        )
     _check_reward_model(config, reasoner)
+    _check_other_reasoners(config, reasoner)
     if (reasoner is None) == (critic is None) or not config.needs_critic:
         return
     named, unnamed = ("critic", "reasoner") if reasoner is None else ("reasoner", "critic")
     other = config.critic if reasoner is not None else config.reasoner
-    if other.backend == "scripted" or other.model != "pocket" or (reasoner or critic) == "pocket":
+    if not _is_pocket(other) or (reasoner or critic) == "pocket":
         return
     way_out = " or set evaluator.kind=none to go without one;" if unnamed == "critic" else ""
     raise click.UsageError(
@@ -133,12 +149,27 @@ def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | No
 
 
 def _check_reward_model(config: "EngineConfig", reasoner: str | None) -> None:
-    is_pocket = config.reward_model.backend != "scripted" and config.reward_model.model == "pocket"
-    if config.needs_reward_model and is_pocket and reasoner not in (None, "pocket"):
+    if config.needs_reward_model and _is_pocket(config.reward_model) and reasoner not in (None, "pocket"):
         raise click.UsageError(
             "--reasoner goes with the pocket reward model here, which knows the pocket world only: "
             "name one too by --set reward_model.model=MODEL."
         )
+
+
+def _check_other_reasoners(config: "EngineConfig", reasoner: str | None) -> None:
+    if config.reasoner.backend == "scripted" or config.reasoner.model == "pocket":
+        return
+    for other in config.other_reasoners:
+        is_unasked = reasoner is not None or "model" not in other.model_fields_set
+        if _is_pocket(other) and is_unasked:
+            raise click.UsageError(
+                f"the reasoner {config.reasoner.model} goes with the pocket model in other_reasoners here, which knows "
+                "the pocket world only: name another there."
+            )
+
+
+def _is_pocket(model: "ModelConfig") -> bool:
+    return model.backend != "scripted" and model.model == "pocket"
 
 
 def _add(command: _Command, options: Sequence[Callable[[_Command], _Command]]) -> _Command:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.options import placement_options, placement_overrides
+from critic_engine.cli.options import place_models, placement_options
 
 _EPILOG = """\b
 Examples:
@@ -23,16 +23,18 @@ def command(run: Path, device: str | None, dtype: str | None, is_json: bool) -> 
     """Go on with the run in the folder RUN, inside the trees where it stopped, by the config it was started with."""
     from critic_engine.cli.progress import load_models, show_progress
     from critic_engine.cli.running import follow_run, report_run
+    from critic_engine.config import load_config
     from critic_engine.engine import Engine
     from critic_engine.errors import RunError
     from critic_engine.store import RunStore
 
-    config = run / "config.yaml"
-    if not config.is_file():
+    path = run / "config.yaml"
+    if not path.is_file():
         raise RunError(f"{run} holds no run; start one with 'critic-engine solve PROBLEMS --run {run}'")
     with contextlib.closing(RunStore.open(run)) as store:
         checker = store.checker
-    with Engine(config, overrides=placement_overrides(device=device, dtype=dtype), checker=checker) as engine:
+    config = place_models(load_config(path), device=device, dtype=dtype)
+    with Engine(config, checker=checker) as engine:
         load_models(engine)
         with show_progress() as progress:
             tally = follow_run(engine.resume(run, on_progress=progress), run)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from critic_engine.backends.loading import make_generator
 from critic_engine.cli.text import labelled, one_line
-from critic_engine.config import EngineConfig, load_config
-from critic_engine.errors import ConfigError
+from critic_engine.config import EngineConfig
 from critic_engine.expanders import StepExpander
 from critic_engine.options import ExpanderConfig
 from critic_engine.parsing.steps import StepSplitter
@@ -68,16 +67,12 @@ class StepTrial:
         return bool(steps) if self.split == "tokens" else any(not step.is_cut for step in steps[:-1])
 
 
-def run_step_trial(problem: Problem, overrides: Sequence[str]) -> StepTrial:
-    """Return the trial of the reasoner that the preset ``mcts`` names when it is changed by ``overrides``.
+def run_step_trial(problem: Problem, config: EngineConfig) -> StepTrial:
+    """Return the trial of the config's reasoner, of which its expander wants steps.
 
     Raises:
-        ConfigError: the overrides are wrong, or ask for whole solutions.
         GenerationError: the model cannot be loaded, or failed.
     """
-    config = load_config("mcts", overrides)
-    if config.expander.kind != "step":
-        raise ConfigError("expander.kind is 'solution', and only steps are tried; leave it out", field="expander.kind")
     generator = make_generator(config.reasoner, "reasoner")
     load = getattr(generator, "load", None)
     if load is not None:

@@ -1,5 +1,6 @@
 """Problems files: each row becomes a problem, or a recorded failure that says why it could not."""
 
+import itertools
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,11 @@ class ProblemsFile:
                 duplicates.add(row)
             yield row
         duplicates.report()
+
+    def has_reference_answers(self, limit: int | None = None) -> bool:
+        """Return whether any of the first ``limit`` rows holds a reference answer; no image is read."""
+        rows = itertools.islice(self._table.rows(), limit)
+        return any(isinstance(raw, Mapping) and not _is_missing(raw.get("answer")) for raw in rows)
 
     def _row(self, number: int, raw: RawRow) -> ProblemRow | FailedRow:
         row_id = str(number)
@@ -124,7 +130,7 @@ class _Duplicates:
         self._num_found += 1
         if self._num_found <= _NUM_DUPLICATES_SHOWN:
             first_id = self._first_ids[key]
-            _logger.warning("problem %s (row %d) repeats problem %s; both are answered", row.id, row.row, first_id)
+            _logger.warning("problem %s (row %d) repeats problem %s; each keeps its row", row.id, row.row, first_id)
 
     def _add_id(self, row: ProblemRow) -> None:
         first_row = self._first_rows.setdefault(row.id, row.row)
@@ -133,7 +139,7 @@ class _Duplicates:
         self._num_ids_found += 1
         if self._num_ids_found <= _NUM_DUPLICATES_SHOWN:
             _logger.warning(
-                "row %d has the id %s of row %d, another problem; both are answered", row.row, row.id, first_row
+                "row %d has the id %s of row %d, another problem; each keeps its row", row.row, row.id, first_row
             )
 
     def report(self) -> None:

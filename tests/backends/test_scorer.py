@@ -134,16 +134,20 @@ def test_conversation_that_cannot_be_scored_does_not_spoil_the_others(reward_fol
     assert "holds <end>, a control token" in str(refused)
 
 
-def test_logit_that_is_no_number_is_an_error_for_its_own_row(reward_folder: Path, score: Any) -> None:
+@pytest.mark.parametrize("logit", [math.nan, math.inf, -math.inf])
+def test_logit_that_is_not_finite_is_an_error_for_its_own_row(reward_folder: Path, score: Any, logit: float) -> None:
     classifier = load_classifier(CheckpointOptions(str(reward_folder), device="cpu"))
     (hash_id,) = classifier.tokenizer("#", add_special_tokens=False)["input_ids"]
-    with torch.no_grad():
-        classifier.model.model.embed_tokens.weight[hash_id] = float("nan")
+
+    def spoil(model: Any, args: Any, inputs: dict[str, Any], output: Any) -> None:
+        output.logits[(inputs["input_ids"] == hash_id).any(dim=1)] = logit
+
+    classifier.model.register_forward_hook(spoil, with_kwargs=True)
     bad = (Message("user", "how many?"), Message("assistant", "#"))
     first, failed = score(classifier, [CONVERSATIONS[0], bad])
     assert first.value == pytest.approx(expected(reward_folder)[0].value, abs=1e-5)
     assert isinstance(failed, GenerationError)
-    assert "is no number" in str(failed)
+    assert "is not finite" in str(failed)
 
 
 def refusal(folder: Path, **options: bool) -> str:

@@ -9,7 +9,7 @@ from critic_engine.cli.answers import Tally, print_answer
 from critic_engine.types import Answer
 
 ANSWER = Answer("1", "0" * 16, "3", None, "answered", "num_samples", 100, 4, 0.5, failures={"critic_unreadable": 4})
-WARNING = "warning: no answer has a value, for 8 critiques could not be read"
+WARNING = "warning: no answer has a value, for 8 evaluations failed or could not be read"
 
 
 def reported(capsys: pytest.CaptureFixture[str], *answers: Answer) -> list[str]:
@@ -31,6 +31,17 @@ def test_run_without_a_readable_critique_is_warned_of(capsys: pytest.CaptureFixt
     warning, summary = reported(capsys, ANSWER, ANSWER)
     assert warning.startswith(WARNING)
     assert summary == "answered 2 of 2, 0 failed, 200 tokens, 8 critic_unreadable: rows"
+
+
+@pytest.mark.parametrize("kind", ["critic_error", "evaluator_unreadable", "evaluator_error"])
+def test_run_whose_evaluator_never_gave_a_value_is_warned_of(capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    warning, _ = reported(capsys, *[replace(ANSWER, failures={kind: 4, "reasoner_error": 9})] * 2)
+    assert warning.startswith(WARNING)
+    assert "reward_model.model" in warning
+
+
+def test_run_whose_reasoner_alone_failed_is_not_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(reported(capsys, replace(ANSWER, failures={"reasoner_error": 9}))) == 1
 
 
 def test_run_that_asks_no_critic_is_not_warned_of(capsys: pytest.CaptureFixture[str]) -> None:

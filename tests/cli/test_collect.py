@@ -56,6 +56,19 @@ def test_rows_without_a_reference_answer_are_listed_and_the_others_searched(cli,
     assert "answered 8 of 9, 1 failed" in result.err
 
 
+@pytest.mark.parametrize("limit", [[], ["--limit", "2"]])
+def test_file_without_a_reference_answer_is_refused_before_models_are_loaded(
+    cli, labelled: Path, tmp_path: Path, limit: list[str]
+) -> None:
+    text = '{"question": "how many dogs?", "answer": " "}\nno row\n' + (labelled.read_text() if limit else "")
+    labelled.write_text(text)
+    result = cli("collect", labelled, "--run", "runs/a", *SCRIPTED, *limit)
+    (line,) = result.err.splitlines()
+    assert "labelled.jsonl has no reference answer in the rows to search; write them in a column 'answer'" in line
+    assert result.code == 2
+    assert not (tmp_path / "runs").exists()
+
+
 def test_rows_that_disagree_on_the_answer_are_both_listed(cli, labelled: Path) -> None:
     labelled.write_text(labelled.read_text() + '{"id": "again", "question": "how many of kind 1?", "answer": "5"}\n')
     result = cli("collect", labelled, "--run", "runs/a", *SCRIPTED)

@@ -68,7 +68,6 @@ def test_options_that_do_not_go_together_are_refused(cli, options: list[str], me
     ("options", "message"),
     [
         (["--reasoner", "./gone"], "there is no such folder"),
-        (["--set", "expander.kind=solution"], "only steps are tried"),
         (["--question", "how many ?", "--image", "gone.png"], "gone.png"),
     ],
 )
@@ -89,3 +88,31 @@ def test_the_shipped_reasoner_falls_into_steps(cli, split: list[str], num_steps:
     assert steps["is_same_text"]
     assert steps["step_by_step"]["answer"] == steps["in_one_piece"]["answer"] is not None
     assert (steps["warnings"], result.code) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "foo.bar=1"], "foo is not a known key"),
+        (["--set", "evaluator.kind=checker"], "evaluator.kind"),
+        (["--set", "reasoner.prompts=gone"], "prompts gone is neither a folder"),
+        (["--step-split", "template", "--step-template", "$foo"], "step_template is '$foo'"),
+        (["--step-split", "delimiter", "--step-delimiter", ""], "expander.delimiter"),
+        (["--step-split", "tokens", "--set", "expander.kind=solution"], "only steps are tried"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_wrong_config_is_refused_before_anything_is_said(cli, options: list[str], message: str, as_json: list) -> None:
+    result = cli("doctor", *options, *as_json)
+    (line,) = result.err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert (result.code, result.out) == (2, "")
+
+
+def test_models_are_named_as_the_config_has_them(cli) -> None:
+    result = cli("doctor", "--set", "reasoner.model=./gone", "--set", "evaluator.kind=reward_model", "--json")
+    models = result.rows[0]["models"]
+    assert (models["reasoner"], models["critic"]) == ("./gone", None)
+    scripted = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted"]
+    assert "scripted and scripted loaded in" in cli("doctor", *scripted).out

@@ -1,15 +1,67 @@
 """The options that commands share, as changes to a config."""
 
-from critic_engine.cli.options import Choice
+from pathlib import Path
+
+import click
+import pytest
+
+from critic_engine.cli.options import EngineRequest, place_models
+from critic_engine.config import parse_config
 
 
 def test_placement_reaches_every_model_so_that_roles_still_share_one() -> None:
-    config = Choice("best_of_n", (), None, None, None, device="cpu", dtype="bfloat16").load_config()
+    config = EngineRequest("best_of_n", (), None, None, None, device="cpu", dtype="bfloat16").load_config()
     for section in (config.reasoner, config.critic, config.reward_model):
         assert (section.device, section.dtype) == ("cpu", "bfloat16")
 
 
 def test_what_is_set_comes_last() -> None:
     settings = ("run.seed=3", "critic.device=cuda:1")
-    config = Choice("best_of_n", settings, None, None, seed=7, device="cpu", dtype=None).load_config()
+    config = EngineRequest("best_of_n", settings, None, None, seed=7, device="cpu", dtype=None).load_config()
     assert (config.run.seed, config.reasoner.device, config.critic.device) == (3, "cpu", "cuda:1")
+
+
+ARMS = "strategy: {kind: ab_mcts}\nexpander: {kind: solution}\nbudget: {max_tokens: 9}\n"
+
+
+def requested(config: Path, *settings: str, reasoner: str | None = None, device: str | None = None) -> EngineRequest:
+    return EngineRequest(str(config), settings, reasoner, reasoner, None, device=device, dtype=None)
+
+
+def test_placement_reaches_the_other_reasoners(tmp_path: Path) -> None:
+    (tmp_path / "arms.yaml").write_text(ARMS + "other_reasoners: [{temperature: 1.0}, {device: cpu}]\n")
+    config = requested(tmp_path / "arms.yaml", device="cuda:1").load_config()
+    assert [each.device for each in (config.reasoner, *config.other_reasoners)] == ["cuda:1"] * 3
+    assert config.other_reasoners[0].temperature == 1.0
+
+
+def test_what_is_set_as_a_whole_is_placed_where_it_names_no_device(tmp_path: Path) -> None:
+    (tmp_path / "arms.yaml").write_text(ARMS)
+    settings = ("other_reasoners=[{device: cpu}, {temperature: 1.0}]", "critic={device: cpu}", "reasoner={top_p: 0.5}")
+    config = requested(tmp_path / "arms.yaml", *settings, device="cuda:1").load_config()
+    assert [each.device for each in config.other_reasoners] == ["cpu", "cuda:1"]
+    assert (config.critic.device, config.reasoner.device) == ("cpu", "cuda:1")
+
+
+def test_nothing_moves_where_no_place_is_given() -> None:
+    config = parse_config({"budget": {"max_tokens": 9}, "critic": {"device": "cuda:1"}})
+    assert place_models(config, device=None, dtype=None) == config
+
+
+def test_pocket_model_beside_another_reasoner_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "arms.yaml"
+    path.write_text(ARMS + "other_reasoners: [{model: ./b}, {model: pocket}]\n")
+    with pytest.raises(click.UsageError, match="pocket model in other_reasoners"):
+        requested(path, reasoner="./a").load_config()
+    requested(path).load_config()
+    requested(path, "other_reasoners=[{model: ./b}]", reasoner="./a").load_config()
+    path.write_text(ARMS + "reasoner: {model: ./a}\nother_reasoners: [{temperature: 1.0}]\n")
+    with pytest.raises(click.UsageError, match="pocket model in other_reasoners"):
+        requested(path).load_config()
+
+
+@pytest.mark.parametrize("kind", ["reward_model", "rollout"])
+def test_critic_that_nobody_asks_is_refused(kind: str) -> None:
+    request = EngineRequest("mcts", (f"evaluator.kind={kind}",), "pocket", "pocket", None, None, None)
+    with pytest.raises(click.UsageError, match=r"asks no critic: name reward_model\.model"):
+        request.load_config()

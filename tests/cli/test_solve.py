@@ -164,7 +164,7 @@ class TestFile:
     def test_duplicates_are_reported_and_each_answered(self, cli, scripted, problems) -> None:
         problems.write_text(problems.read_text() + '{"id": "again", "question": "how many ants?"}\n')
         result = cli("solve", problems, *scripted)
-        assert "warning: problem again (row 4) repeats problem ants; both are answered" in result.err
+        assert "warning: problem again (row 4) repeats problem ants; each keeps its row" in result.err
         assert len(result.rows) == 4
         assert result.code == 0
 

@@ -335,15 +335,15 @@ class TestDuplicates:
         path = write(lines({**GOOD, "id": "a"}, {"question": "other"}, {**GOOD, "id": "c"}, {**GOOD, "id": "a"}))
         assert len([row for row in read_problems(path) if isinstance(row, ProblemRow)]) == 4
         assert [record.getMessage() for record in caplog.records] == [
-            "problem c (row 3) repeats problem a; both are answered",
-            "problem a (row 4) repeats problem a; both are answered",
+            "problem c (row 3) repeats problem a; each keeps its row",
+            "problem a (row 4) repeats problem a; each keeps its row",
         ]
 
     def test_id_of_another_problem_is_reported(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
         path = write(lines({**GOOD, "id": "a"}, {"question": "other", "id": "a"}, {"question": "more", "id": "b"}))
         list(read_problems(path))
         assert [record.getMessage() for record in caplog.records] == [
-            "row 2 has the id a of row 1, another problem; both are answered"
+            "row 2 has the id a of row 1, another problem; each keeps its row"
         ]
 
     def test_many_equal_ids_are_counted_not_listed(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
