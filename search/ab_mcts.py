@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 import numpy
 
@@ -41,13 +42,15 @@ class AbMctsOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Generic[S]):
     """What is known of a node that was told."""
 
     wider: Evidence
     """The values that asking at the node has brought."""
     children: ArmTable
     """The values at and below each child."""
+    by_key: dict[Hashable, Node[S]]
+    """The children that have a key."""
 
 
 class AbMcts(Strategy[S]):
@@ -69,7 +72,7 @@ class AbMcts(Strategy[S]):
         self._squares = [0.0]  # by node_id, of the observations that Node.value_sum sums
         self._indices = [0]  # by node_id, the place among the parent's children
         self._unvalued: set[int] = set()  # node ids whose own value is not among the observations
-        self._places: dict[int, _Place] = {}  # by node_id, of nodes that were told
+        self._places: dict[int, _Place[S]] = {}  # by node_id, of nodes that were told
         self._refresh(self._tree.root)
 
     def _is_open(self) -> bool:
@@ -91,10 +94,7 @@ class AbMcts(Strategy[S]):
         """Return the child to go on to, or None to widen here."""
         if not node.num_open_children or (node.is_expandable and self._widens(node)):
             return None
-        children = node.children
-        is_all_open = node.num_open_children == len(children)
-        indices = None if is_all_open else [index for index, child in enumerate(children) if child.is_open]
-        return children[self._places[node.node_id].children.best(indices, self._rng)]
+        return node.children[self._places[node.node_id].children.best(self._rng)]
 
     def _widens(self, node: Node[S]) -> bool:
         wider, prior = self._places[node.node_id].wider, self._options.prior
@@ -115,8 +115,11 @@ class AbMcts(Strategy[S]):
         )
 
     def _receive(self, trial: Trial[S], proposals: Sequence[Proposal[S]]) -> list[Node[S]]:
-        places = expand(self._tree, trial.node, proposals, growth=self._growth)
-        self._add_arms(trial.node)
+        known = self._places.get(trial.node.node_id)
+        if known is None:
+            known = self._places[trial.node.node_id] = _Place(Evidence(), ArmTable(self._options.prior), {})
+        places = expand(self._tree, trial.node, proposals, growth=self._growth, by_key=known.by_key)
+        self._add_arms(trial.node, known.children)
         for place in places:
             if place.value is None:
                 continue
@@ -127,16 +130,13 @@ class AbMcts(Strategy[S]):
             self._observe(trial, place.value)
         return places
 
-    def _add_arms(self, node: Node[S]) -> None:
+    def _add_arms(self, node: Node[S], arms: ArmTable) -> None:
         """Make room for the children of ``node`` that are new."""
-        place = self._places.get(node.node_id)
-        if place is None:
-            place = self._places[node.node_id] = _Place(Evidence(), ArmTable(self._options.prior))
-        for index in range(place.children.num_arms, len(node.children)):
+        for index in range(arms.num_arms, len(node.children)):
             self._unvalued.add(len(self._squares))
             self._squares.append(0.0)
             self._indices.append(index)
-            place.children.add(Evidence())
+            arms.add(Evidence(), is_open=node.children[index].is_open)
 
     def _observe(self, trial: Trial[S], value: float) -> None:
         self._arms[trial.arm].add(value)
@@ -157,3 +157,6 @@ class AbMcts(Strategy[S]):
         is_ended = node.is_terminal and not self._options.is_refining
         self._tree.set_expandable(node, is_inner and not is_ended and not self._has_failed(node))
         renew_open(self._tree, node)
+        while node.parent is not None:
+            self._places[node.parent.node_id].children.set_open(self._indices[node.node_id], node.is_open)
+            node = node.parent

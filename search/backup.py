@@ -49,6 +49,23 @@ def back_up(tree: Tree[S], node: Node[S], value: float | None, rule: BackupRule,
             tree.observe_as(place, value, below)
 
 
+def learn(tree: Tree[S], node: Node[S], value: float, rule: BackupRule, *, rate: float = 0.1) -> None:
+    """Set the own value of ``node``, which had none, and let ``node`` observe it.
+
+    Q becomes the mean or maximum of all observations with ``mean`` and ``max``, ``(Q + value) / 2`` with ``halfway``
+    and ``(1 - rate) * value + rate * Q`` with ``decayed``, and ``value`` where there was no Q.
+    """
+    tree.learn_value(node, value)
+    before = node.search_value
+    if rule == "mean":
+        tree.observe_mean((node,), value)
+    elif rule == "max":
+        tree.observe_max((node,), value)
+    else:
+        weight = 0.5 if rule == "halfway" else rate
+        tree.observe_as(node, value, value if before is None else (1 - weight) * value + weight * before)
+
+
 def _upwards(node: Node[S]) -> Iterable[Node[S]]:
     place: Node[S] | None = node
     while place is not None:

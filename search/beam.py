@@ -126,7 +126,10 @@ class Beam(Strategy[S]):
 
 
 def _rank(tree: Tree[S], node: Node[S], aggregation: Aggregation) -> tuple[bool, float, float, list[str]]:
-    """Order by path value, unknown last, then by prior, then by keys: by nothing that depends on the order of tells."""
+    """Order by path value, unknown last, then by prior, then by keys: by nothing that depends on the order of tells.
+
+    Places that no key tells apart are alike, and stay in the order in which the beam came to them.
+    """
     value = path_value(tree, node, aggregation)
     prior = 0.0 if node.prior is None else node.prior
     return (value is None, -(value or 0.0), -prior, [repr(place.key) for place in tree.path(node)])

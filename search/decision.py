@@ -61,7 +61,8 @@ def decide(
 
     - ``best_value``: the path with the highest value; unknown values come last.
     - ``most_visits``: the path found by following the most visited child from the root (robust child, Chaslot et al.,
-      2008), among the children that lead to a finished path.
+      2008), among the children that lead to a finished path. The first finished node on the way is the end, even if
+      more was asked there; one at which nothing was asked has no visits, nor has a rollout's end, and such ones tie.
     - ``majority``: the most paths (self-consistency, Wang et al., 2022, arXiv 2203.11171).
     - ``weighted_majority``: the highest sum of values (Li et al., 2022, arXiv 2206.02336); an unknown value adds
       nothing, and where no value is known each path counts 1, as in ``majority``.
@@ -76,7 +77,8 @@ def decide(
 
     Ties go to the answer with more paths, then with the highest value, then with the first ``repr``. Of the paths
     with the answer, a vote gives the one with the highest value, so weighed, then the shortest, then the one whose
-    keys come first; ``last`` alone looks at the order in which paths were told.
+    keys come first. So the order in which paths were told counts for ``last``, and otherwise only where nodes without a
+    key leave a tie: it goes by creation, rollouts first.
     """
     check_choice("rule", rule, DECISION_RULES)
     check_choice("aggregation", aggregation, AGGREGATIONS)
@@ -196,14 +198,14 @@ def _value_order(path: _Path[S]) -> tuple[bool, float]:
 
 
 def _first(paths: Sequence[_Path[S]]) -> _Path[S]:
-    return min(paths, key=_place_order) if len(paths) > 1 else paths[0]
+    return min(paths, key=lambda path: place_order(path.node)) if len(paths) > 1 else paths[0]
 
 
-def _place_order(path: _Path[S]) -> tuple[int, list[str]]:
+def place_order(node: Node[S]) -> tuple[int, list[str]]:
     """Order by length, then by the keys along the path: by what does not depend on the order of tells."""
     keys: list[str] = []
-    place: Node[S] | None = path.node
+    place: Node[S] | None = node
     while place is not None:
         keys.append(repr(place.key))
         place = place.parent
-    return (path.node.depth, keys[::-1])
+    return (node.depth, keys[::-1])

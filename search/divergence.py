@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias
 
 from search.checks import check_at_least
+from search.decision import place_order
 from search.tree import Node, S, Tree
 
 IsRight: TypeAlias = Callable[[Node[S]], bool | None]
@@ -47,8 +48,9 @@ class DivergentPair(Generic[S]):
 def reference_pairs(tree: Tree[S], is_right: IsRight[S]) -> list[DivergentPair[S]]:
     """Return one pair for each wrong path, all against one reference path: MMC, arXiv 2504.11009, stage 2.
 
-    The reference is the right path that ends in the highest value, then the shortest, then the first. A wrong path
-    that contains it or is contained in it never parts from it and gives no pair. Linear in the lengths of the paths.
+    The reference is the right path that ends in the highest value, then the shortest, then the one whose keys come
+    first, then the first created, rollouts last. A wrong path that contains it or is contained in it never parts from
+    it and gives no pair. Linear in the lengths of the paths.
 
     Args:
         tree: Any tree.
@@ -136,9 +138,9 @@ def _all_branch_pairs(
                     yield DivergentPair(ancestor, right, wrong, *leaves)
 
 
-def _leaf_order(leaf: Node[S]) -> tuple[bool, float, int, int]:
-    """Order by own value, highest first and unknown last, then by length, then by creation."""
-    return (leaf.value is None, -(leaf.value or 0.0), leaf.depth, leaf.node_id)
+def _leaf_order(leaf: Node[S]) -> tuple[bool, float, tuple[int, list[str]], bool, int]:
+    """Order by own value, highest first and unknown last, by length, by keys, then by creation, rollouts last."""
+    return (leaf.value is None, -(leaf.value or 0.0), place_order(leaf), leaf.node_id < 0, abs(leaf.node_id))
 
 
 def _margin_order(pair: DivergentPair[S]) -> tuple[bool, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from search.backup import BackupRule
+from search.backup import BackupRule, learn
 from search.tree import Node, Proposal, S, Tree
 
 
@@ -19,17 +19,27 @@ class Growth:
     """Whether a finished path may be continued, as a solution is by a rewrite."""
     backup: BackupRule
     """How a value is observed that becomes known later."""
+    rate: float = 0.1
+    """That of ``decayed`` backup."""
 
 
-def expand(tree: Tree[S], node: Node[S], proposals: Sequence[Proposal[S]], *, growth: Growth) -> list[Node[S]]:
+def expand(
+    tree: Tree[S],
+    node: Node[S],
+    proposals: Sequence[Proposal[S]],
+    *,
+    growth: Growth,
+    by_key: dict[Hashable, Node[S]] | None = None,
+) -> list[Node[S]]:
     """Add ``proposals`` under ``node`` and return each one's node, in order; merged ones share theirs.
 
     A proposal whose key a child has already is that child: the child stays as it is, save that an unknown value
-    becomes known.
+    becomes known. ``by_key`` holds the children that have a key, by key, and takes in the new ones; a caller that keeps
+    it from call to call spares looking through the children each time.
     """
-    by_key: dict[Hashable, Node[S]] = {}
-    if any(proposal.key is not None for proposal in proposals):
-        by_key.update((child.key, child) for child in node.children if child.key is not None)
+    if by_key is None:
+        is_keyed = any(proposal.key is not None for proposal in proposals)
+        by_key = {child.key: child for child in node.children if child.key is not None} if is_keyed else {}
     is_inner = growth.max_depth is None or node.depth + 1 < growth.max_depth
     places: list[Node[S]] = []
     for proposal in proposals:
@@ -41,8 +51,6 @@ def expand(tree: Tree[S], node: Node[S], proposals: Sequence[Proposal[S]], *, gr
             if proposal.key is not None:
                 by_key[proposal.key] = child
         elif child.value is None and proposal.value is not None:
-            tree.learn_value(child, proposal.value)
-            observe = tree.observe_max if growth.backup == "max" else tree.observe_mean
-            observe((child,), proposal.value)
+            learn(tree, child, proposal.value, growth.backup, rate=growth.rate)
         places.append(child)
     return places

@@ -29,7 +29,8 @@ class MctsOptions:
     """Proposals that one node may receive in all, merged and missing ones included."""
     max_pending: int = 1
     """Trials that may be in flight at one node, which is not chosen again before one of them is settled. What they
-    propose is drawn alike, and where the proposer is sure of itself all but one are spent on duplicates."""
+    propose is drawn alike, and where the proposer is sure of itself all but one are spent on duplicates. Without effect
+    with ``greedy_value``, which asks at no node while a trial is in flight at it or below it."""
     min_prior_left: float = 0.0
     """A node receives no more proposals when its children's priors leave less than this; unknown priors leave all."""
     max_depth: int | None = None
@@ -72,7 +73,7 @@ class Mcts(Strategy[S]):
         super().__init__(rng=rng, root=root, limits=limits, max_abandons=options.max_abandons)
         self._options = options
         self._terms = SelectionTerms(options.exploration, options.max_proposals)
-        self._growth = Growth(options.max_depth, options.is_refining, options.backup)
+        self._growth = Growth(options.max_depth, options.is_refining, options.backup, options.backup_rate)
         self._refresh(self._tree.root)
 
     def _is_open(self) -> bool:

@@ -6,7 +6,6 @@ Both priors and their constants are those of AB-MCTS-A (Inoue et al., 2025, arXi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -71,29 +70,34 @@ class ArmTable:
         """Start without arms."""
         self._posterior = beta_posterior if prior == "beta" else gaussian_posterior
         self._parameters = numpy.empty((2 if prior == "beta" else 3, 4))
+        self._is_open = numpy.empty(4, dtype=bool)
         self.num_arms = 0
         """Arms there are."""
 
-    def add(self, evidence: Evidence) -> None:
+    def add(self, evidence: Evidence, *, is_open: bool) -> None:
         """Append an arm."""
         if self.num_arms == self._parameters.shape[1]:
             self._parameters = numpy.concatenate((self._parameters, numpy.empty_like(self._parameters)), axis=1)
+            self._is_open = numpy.concatenate((self._is_open, numpy.empty_like(self._is_open)))
         self.num_arms += 1
         self.set(self.num_arms - 1, evidence)
+        self.set_open(self.num_arms - 1, is_open)
 
     def set(self, index: int, evidence: Evidence) -> None:
         """Renew what is known of one arm."""
         for row, parameter in enumerate(self._posterior(evidence)):
             self._parameters[row, index] = parameter
 
-    def best(self, indices: Sequence[int] | None, rng: numpy.random.Generator) -> int:
-        """Return the index of the highest draw, one an arm; ``indices``, ascending, leave the other arms out."""
-        parameters = self._parameters[:, : self.num_arms]
-        if indices is not None:
-            parameters = parameters[:, indices]
+    def set_open(self, index: int, is_open: bool) -> None:
+        """Say whether one arm takes part."""
+        self._is_open[index] = is_open
+
+    def best(self, rng: numpy.random.Generator) -> int:
+        """Return the index of the highest draw, one for each open arm in order; at least one must be open."""
+        indices = numpy.flatnonzero(self._is_open[: self.num_arms])
+        parameters = self._parameters[:, indices]
         if len(parameters) == 2:
             draws = rng.beta(parameters[0], parameters[1])
         else:
             draws = parameters[0] + parameters[1] * rng.standard_t(parameters[2])
-        place = int(draws.argmax())
-        return place if indices is None else indices[place]
+        return int(indices[draws.argmax()])

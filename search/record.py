@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TypeVar, overload
 
 from search.budget import StopReason
-from search.errors import ReplayError, UnknownTrialError
+from search.errors import ReplayError
 from search.events import Abandoned, Asked, Event, Stopped, Told
 from search.strategy import Strategy, Trial
 from search.tree import Proposal, S
@@ -28,6 +28,9 @@ def replay(strategy: Strategy[S], events: Iterable[Event[S]]) -> None:
             pending[trial.trial_id] = trial
             continue
         if isinstance(event, Stopped):
+            if strategy.stop_reason is not None:
+                stands = f"the strategy has stopped for {strategy.stop_reason}"
+                raise ReplayError(f"event {index} stops for {event.reason}, but {stands}", event_index=index)
             strategy.stop(event.reason)
             continue
         settled = pending.pop(event.trial_id, None)
@@ -38,7 +41,7 @@ def replay(strategy: Strategy[S], events: Iterable[Event[S]]) -> None:
                 strategy.tell(settled, event.proposals, cost=event.cost)
             else:
                 strategy.abandon(settled, cost=event.cost)
-        except (ValueError, UnknownTrialError) as error:
+        except ValueError as error:
             raise ReplayError(f"event {index} is refused: {error}", event_index=index) from error
 
 

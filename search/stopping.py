@@ -20,8 +20,8 @@ class StopOptions:
     num_finished: int | None = None
     """Finished paths, rollouts apart, that are enough."""
     agreement: float | None = None
-    """Probability, below 1, that the commonest answer would stay ahead of the next, at which it is settled:
-    Adaptive-Consistency (Aggarwal et al., 2023, arXiv 2305.11860), who use 0.95."""
+    """Probability, above 0.5 and below 1, that the commonest answer would stay ahead of the next, at which it is
+    settled: Adaptive-Consistency (Aggarwal et al., 2023, arXiv 2305.11860), who use 0.95."""
     window: int | None = None
     """Finished paths in a row, counted off in groups of this many, whose unanimous answer is settled: ESC (Li et al.,
     2024, arXiv 2401.10480). A path without an answer agrees with none."""
@@ -43,23 +43,40 @@ NEVER = StopOptions()
 """For a search that goes on to its end."""
 
 
-def settled_probability(num_first: int, num_second: int) -> float:
-    """Return the probability that the commonest answer is truly commoner than the next.
+class Lead:
+    """How sure it is that the commonest answer is truly commoner than the next, kept up to date as the two counts grow.
 
     ``P(p > 1/2)`` for ``p ~ Beta(num_first + 1, num_second + 1)``, the posterior of the share of the first among the
     two under a uniform prior (Adaptive-Consistency, arXiv 2305.11860, section 3), which equals
     ``P(Binomial(num_first + num_second + 1, 1/2) > num_second)``.
     """
-    total = num_first + num_second + 1
-    ways = num_behind = 1  # in exact integers: of all 2 ** total, those with j successes, and with num_second or fewer
-    for j in range(num_second):
-        ways = ways * (total - j) // (j + 1)
-        num_behind += ways
-    return 1.0 - num_behind / (1 << total)
+
+    def __init__(self) -> None:
+        """Start with no answer: one toss."""
+        self._num_tosses = 1
+        self._num_second = 0
+        self._ways = 1  # of the 2 ** num_tosses, those with num_second heads
+        self._num_behind = 1  # those with so many or fewer
+
+    def advance(self, num_first: int, num_second: int) -> None:
+        """Move on to these counts, neither of which is lower than before; each one more is one step."""
+        while self._num_tosses < num_first + num_second + 1:
+            self._num_tosses += 1
+            self._num_behind += self._num_behind - self._ways
+            self._ways = self._ways * self._num_tosses // (self._num_tosses - self._num_second)
+        while self._num_second < num_second:
+            self._ways = self._ways * (self._num_tosses - self._num_second) // (self._num_second + 1)
+            self._num_second += 1
+            self._num_behind += self._ways
+
+    @property
+    def probability(self) -> float:
+        """The probability, rounded from the exact one."""
+        return 1.0 - self._num_behind / (1 << self._num_tosses)
 
 
 class StopRecord:
-    """What the reasons to stop need to know of the paths told so far; taking in one more costs the same at any time."""
+    """What the reasons to stop need to know of the paths told so far; taking in one more looks at no earlier one."""
 
     def __init__(self, options: StopOptions) -> None:
         """Start with no path."""
@@ -71,6 +88,7 @@ class StopRecord:
         self._first: Hashable = None
         self._num_first = 0
         self._num_second = 0
+        self._lead = Lead()
         self._window: list[Hashable | None] = []
         self._is_unanimous = False
 
@@ -127,5 +145,7 @@ class StopRecord:
             self._num_second = max(self._num_second, count)
 
     def _is_settled(self) -> bool:
-        threshold = self._options.agreement
-        return threshold is not None and settled_probability(self._num_first, self._num_second) >= threshold
+        if self._options.agreement is None:
+            return False
+        self._lead.advance(self._num_first, self._num_second)
+        return self._lead.probability >= self._options.agreement

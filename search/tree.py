@@ -87,15 +87,10 @@ class Node(Generic[S]):
     is_expandable: bool = False
     """Whether more proposals may be asked for here now."""
     is_open: bool = False
-    """Whether a trial can be started at this node or below it now. ``Mcts`` and ``AbMcts`` alone keep this,
-    ``is_expandable`` and ``num_open_children``: elsewhere they stay as they are here."""
+    """Whether a trial can be started at this node or below it now. ``Mcts`` and ``AbMcts`` alone renew this,
+    ``is_expandable`` and ``num_open_children``: in the trees of other strategies they say nothing."""
     num_open_children: int = 0
     """Children with ``is_open``."""
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether no trial can ever be started again at this node or below it; where ``is_open`` is kept."""
-        return not self.is_open and self.pending_count == 0
 
     def __repr__(self) -> str:
         """Show the place and the statistics; the state and the relatives may be large."""

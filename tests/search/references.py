@@ -170,7 +170,7 @@ class Past:
                 if child.value is None and proposal.value is not None:
                     child.value = proposal.value
                     child.observations.append(proposal.value)
-                    child.q = max(child.observations) if self.backup == "max" else mean(child.observations)
+                    child.q = self.learned(child, proposal.value)
                 return child
         child = Place(len(self.places), proposal, parent, proposal.value, q=proposal.value)
         child.observations += [] if proposal.value is None else [proposal.value]
@@ -178,6 +178,16 @@ class Past:
         self.places.append(child)
         self.rollouts += [(child, rollout) for rollout in proposal.rollouts]
         return child
+
+    def learned(self, place: Place, value: float) -> float:
+        """Return Q of a place that has just observed its own ``value``, unknown until now."""
+        if self.backup == "mean":
+            return mean(place.observations)
+        if self.backup == "max":
+            return max(place.observations)
+        if place.q is None:
+            return value
+        return (value + place.q) / 2 if self.backup == "halfway" else (1 - self.rate) * value + self.rate * place.q
 
     def back_up(self, place: Place, value: float) -> None:
         """Let ``place`` and all above it observe ``value``."""

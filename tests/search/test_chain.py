@@ -84,3 +84,12 @@ def test_failed_rewrites_leave_the_solution_standing() -> None:
     while not search.is_done:
         search.abandon(search.ask()[0])
     assert (search.stop_reason, last_outcome(search)) == (StopReason.EXHAUSTED, 1)
+
+
+def test_only_a_finished_solution_is_kept() -> None:
+    search = chain()
+    run_ends = [Proposal(1, 0.5, is_terminal=True, outcome=1), Proposal(2, 0.9)]
+    for proposal in run_ends:
+        search.tell(search.ask()[0], [proposal])
+    assert search.current.state == 2
+    assert (search.tree.last and search.tree.last.state, last_outcome(search)) == (1, 1)

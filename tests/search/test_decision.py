@@ -232,9 +232,9 @@ def test_a_plain_majority_is_not_weighed_by_probability() -> None:
 
 def test_paths_too_unlikely_for_a_float_are_still_weighed() -> None:
     tree = Tree(0)
-    for state, step_prior in ((1, 1e-200), (2, 1e-210)):
+    for state, step_prior in ((1, 1e-210), (2, 1e-200)):
         step = tree.add_child(tree.root, Proposal(0, 0.5, step_prior))
-        tree.add_child(step, Proposal(state, 0.5 + state / 10, 1e-200, is_terminal=True, outcome=state))
+        tree.add_child(step, Proposal(state, 0.8 - state / 10, 1e-200, is_terminal=True, outcome=state))
     decision = decide(tree, "best_value", prior_exponent=1.0)
     assert decision is not None
-    assert decision.node.outcome == 1
+    assert decision.node.outcome == 2

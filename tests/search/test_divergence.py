@@ -140,3 +140,25 @@ def test_a_branch_stands_for_its_best_path(tree: Tree[str]) -> None:
 def test_max_pairs_must_be_positive(tree: Tree[str]) -> None:
     with pytest.raises(ValueError, match="max_pairs must be"):
         branch_pairs(tree, is_right, max_pairs=0)
+
+
+@pytest.mark.parametrize("keys", [("a", "b"), ("b", "a")])
+def test_equal_right_paths_go_by_their_keys_whichever_was_first(keys: tuple[str, str]) -> None:
+    for is_rollout in (False, True):
+        tree = Tree("root")
+        ends = tuple(Proposal(key, 0.5, is_terminal=True, key=key, outcome=True) for key in keys)
+        start = tree.add_child(tree.root, Proposal("start", rollouts=ends if is_rollout else ()))
+        for proposal in () if is_rollout else ends:
+            tree.add_child(start, proposal)
+        end(tree, tree.root, "wrong", 0.1, False)
+        for (pair,) in (reference_pairs(tree, is_right), branch_pairs(tree, is_right, max_pairs=9)):
+            assert pair.accepted_leaf.state == "a"
+
+
+def test_without_keys_the_first_created_of_equal_paths_goes_first_and_rollouts_last() -> None:
+    tree = Tree("root")
+    rolled_out(tree, "start", first=True, second=True)
+    end(tree, tree.root, "wrong", 0.1, False)
+    assert [pair.accepted_leaf.state for pair in reference_pairs(tree, is_right)] == ["first"]
+    end(tree, tree.nodes[1], "child", None, True)
+    assert [pair.accepted_leaf.state for pair in reference_pairs(tree, is_right)] == ["child"]

@@ -10,7 +10,7 @@ from search.backup import back_up, trial_value
 from search.expansion import Growth, expand
 from search.posterior import Evidence, beta_posterior, gaussian_posterior
 from search.scores import puct_scale, puct_score, uct_scale, uct_score
-from search.stopping import settled_probability
+from search.stopping import Lead
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,28 @@ def test_each_backup_rule_of_three_trials_worked_by_hand(
     assert told("d", e=0.1) == pytest.approx(after_d)
 
 
+@pytest.mark.parametrize(
+    ("rule", "search_value"),
+    [
+        ("mean", 0.5),  # (0.8 + 0.4 + 0.3) / 3
+        ("max", 0.8),
+        ("halfway", 0.55),  # Q = 0.8, then (0.8 + max(0.8, 0.4)) / 2 = 0.8; (0.8 + 0.3) / 2
+        ("decayed", 0.384),  # Q = 0.8, then 0.8 * 0.8 + 0.2 * 0.4 = 0.72; 0.8 * 0.3 + 0.2 * 0.72
+    ],
+)
+def test_a_value_that_is_learned_late_worked_by_hand(rule: BackupRule, search_value: float) -> None:
+    tree = Tree(0)
+    growth = Growth(None, is_refining=False, backup=rule, rate=0.2)
+    late, never_asked = expand(tree, tree.root, [Proposal(1, key="a"), Proposal(2, key="b")], growth=growth)
+    for value in (0.8, 0.4):
+        expand(tree, late, [Proposal(3, value)], growth=growth)
+        back_up(tree, late, value, rule, rate=0.2)
+    expand(tree, tree.root, [Proposal(1, 0.3, key="a"), Proposal(2, 0.3, key="b")], growth=growth)
+    assert (late.value, never_asked.value) == (0.3, 0.3)
+    assert late.search_value == pytest.approx(search_value)
+    assert (late.value_count, never_asked.value_count, never_asked.search_value) == (3, 1, 0.3)
+
+
 @pytest.mark.parametrize("rule", ["mean", "max", "halfway", "decayed"])
 def test_an_unknown_value_changes_no_statistics(rule: BackupRule) -> None:
     tree = Tree(0)
@@ -139,13 +161,17 @@ def test_observations_are_summed_whatever_the_rule(rule: BackupRule) -> None:
         (7, 7, 1 / 2),
     ],
 )
-def test_settled_probability_is_exact(num_first: int, num_second: int, probability: float) -> None:
-    assert settled_probability(num_first, num_second) == probability
+def test_the_probability_of_a_lead_is_exact(num_first: int, num_second: int, probability: float) -> None:
+    lead = Lead()
+    lead.advance(num_first, num_second)
+    assert lead.probability == probability
 
 
-def test_settled_probability_of_many_votes_is_a_probability() -> None:
+def test_the_probability_of_a_lead_of_many_votes_is_a_probability() -> None:
+    lead = Lead()
+    lead.advance(3000, 2900)
     # 3000 against 2900: nearly normal, z = 101 / sqrt(5901) = 1.3148, Phi(z) = 0.9057 with a correction of half a vote
-    assert settled_probability(3000, 2900) == pytest.approx(0.9057, abs=5e-3)
+    assert lead.probability == pytest.approx(0.9057, abs=5e-3)
 
 
 def told_until_stop(stop: StopOptions, proposals: list[Proposal[int]]) -> int | None:

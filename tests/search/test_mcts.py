@@ -127,7 +127,7 @@ def test_finished_paths_are_not_continued() -> None:
     assert not trial.node.is_terminal
     search.tell(trial, ends(0.5, 0.5))
     assert search.stop_reason is StopReason.EXHAUSTED
-    assert search.tree.root.is_exhausted
+    assert not search.tree.root.is_open
 
 
 def test_paths_end_at_max_depth_unfinished() -> None:
@@ -191,7 +191,7 @@ def test_a_failing_node_is_given_up_and_the_others_go_on() -> None:
         (trial,) = search.ask()
         assert trial.node.state == 1
         search.abandon(trial)
-    assert search.tree.root.children[0].is_exhausted
+    assert not search.tree.root.children[0].is_open
     assert search.ask()[0].node.state == 2
 
 
@@ -237,3 +237,11 @@ def test_unknown_priors_leave_all_probability() -> None:
     for _ in range(3):
         search.tell(search.ask()[0], [Proposal(1, 0.5)])
     assert search.tree.root.num_told == 3
+
+
+def test_priors_that_sum_to_more_than_one_shut_no_node() -> None:
+    search = mcts(num_proposals=1, max_proposals=3, max_depth=1, limits=NO_LIMITS)
+    for _ in range(3):
+        assert search.tree.root.is_expandable
+        search.tell(search.ask()[0], [Proposal(1, 0.5, 0.75)])
+    assert (search.tree.root.num_told, search.tree.root.prior_mass) == (3, 2.25)

@@ -42,15 +42,20 @@ def check_counts(strategy: Strategy[int]) -> None:
         assert node.pending_count == below + pending_here.get(node.node_id, 0)
 
 
+def is_exhausted(node: Node[int]) -> bool:
+    """Return whether no trial can ever be started again at ``node`` or below it."""
+    return not node.is_open and node.pending_count == 0
+
+
 def check_flags(strategy: Strategy[int], options: MctsOptions) -> None:
     for node in strategy.tree.nodes:
         assert node.num_open_children == sum(child.is_open for child in node.children)
         assert node.num_told <= node.num_asked <= options.max_proposals
         if node.is_terminal or node.depth == options.max_depth:
-            assert node.is_exhausted
+            assert is_exhausted(node)
             assert not node.children
-        if node.is_exhausted:
-            assert all(child.is_exhausted for child in node.children)
+        if is_exhausted(node):
+            assert all(is_exhausted(child) for child in node.children)
 
 
 def subtree_values(node: Node[int]) -> list[float]:

@@ -158,6 +158,8 @@ def test_what_is_no_event_is_refused(data: dict[str, object]) -> None:
         ([Asked(0, 0, 1), Told(0, (Proposal(1), Proposal(2)))], 1),
         ([Asked(0, 0, 1), Told(0, (), -1)], 1),
         ([Asked(number, 0, 1) for number in range(21)], 20),
+        ([Stopped(StopReason.COST), Stopped(StopReason.COST)], 1),
+        ([Stopped(StopReason.COST), Asked(0, 0, 1)], 1),
     ],
 )
 def test_a_log_that_does_not_fit_is_refused_where_it_parts(world: Any, events: list[Event[int]], index: int) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
 from search import Budget, Proposal, StopOptions, StopReason, Strategy, Trial
+from search.stopping import Lead
+from tests.search.references import agreement
 
 Think = Callable[[Trial[int]], list[Proposal[int]]]
 
@@ -38,6 +41,21 @@ def rolled_out(trial: Trial[int]) -> list[Proposal[int]]:
     """Return one unfinished path with four rollouts, all of one answer and of the highest value."""
     rollouts = tuple(Proposal(index, 1.0, is_terminal=True, outcome="a") for index in range(4))
     return [Proposal(trial.trial_id, 0.5, rollouts=rollouts)]
+
+
+@pytest.mark.parametrize("num_second", range(61))
+def test_the_kept_lead_settles_where_the_exact_probability_does(num_second: int) -> None:
+    """Whatever the order in which the two counts grew: the second early or late."""
+    early = Lead()
+    for num_first in range(num_second, 61):
+        early.advance(num_first, num_second)
+        late = Lead()
+        late.advance(num_first, 0)
+        late.advance(num_first, num_second)
+        exact = agreement(["first"] * num_first + ["second"] * num_second)
+        for threshold in (0.6, 0.75, 0.9, 0.95, 0.99, 0.999999):
+            assert (early.probability >= threshold) is (exact >= Fraction(threshold))
+        assert early.probability == late.probability
 
 
 @pytest.mark.parametrize(
@@ -98,6 +116,14 @@ def test_rollouts_count_for_agreement(world: Any, strategy_name: str) -> None:
     for stop in (StopOptions(agreement=0.9), StopOptions(window=4)):
         strategy = world.strategy(strategy_name, stop=stop)
         assert run(strategy, rolled_out) == (StopReason.AGREEMENT, 1)
+
+
+def test_several_windows_may_end_within_one_trial(world: Any) -> None:
+    for answers, is_settled in (("aabc", True), ("abbc", False)):
+        rollouts = tuple(Proposal(0, is_terminal=True, outcome=answer) for answer in answers)
+        strategy = world.strategy("mcts_puct", budget=Budget(9), stop=StopOptions(window=2))
+        strategy.tell(strategy.ask()[0], [Proposal(1, rollouts=rollouts)])
+        assert (strategy.stop_reason is StopReason.AGREEMENT) is is_settled
 
 
 def test_rollouts_are_no_finished_paths_of_the_search_and_reach_no_threshold(world: Any, strategy_name: str) -> None:
