@@ -66,11 +66,13 @@ def draw(evidence: Evidence, prior: PriorRule, rng: numpy.random.Generator) -> f
 class ArmTable:
     """The posteriors of a node's children, in order, ready to be drawn from all at once."""
 
+    __slots__ = ("_parameters", "_posterior", "num_arms")
+
     def __init__(self, prior: PriorRule) -> None:
         """Start without arms."""
         self._posterior = beta_posterior if prior == "beta" else gaussian_posterior
-        self._parameters = numpy.empty((2 if prior == "beta" else 3, 4))
-        self._is_open = numpy.empty(4, dtype=bool)
+        # One column an arm: its posterior's parameters, and below them 1 if it is open, else 0.
+        self._parameters = numpy.empty((3 if prior == "beta" else 4, 4))
         self.num_arms = 0
         """Arms there are."""
 
@@ -78,7 +80,6 @@ class ArmTable:
         """Append an arm."""
         if self.num_arms == self._parameters.shape[1]:
             self._parameters = numpy.concatenate((self._parameters, numpy.empty_like(self._parameters)), axis=1)
-            self._is_open = numpy.concatenate((self._is_open, numpy.empty_like(self._is_open)))
         self.num_arms += 1
         self.set(self.num_arms - 1, evidence)
         self.set_open(self.num_arms - 1, is_open)
@@ -90,12 +91,12 @@ class ArmTable:
 
     def set_open(self, index: int, is_open: bool) -> None:
         """Say whether one arm takes part."""
-        self._is_open[index] = is_open
+        self._parameters[-1, index] = is_open
 
     def best(self, rng: numpy.random.Generator) -> int:
         """Return the index of the highest draw, one for each open arm in order; at least one must be open."""
-        indices = numpy.flatnonzero(self._is_open[: self.num_arms])
-        parameters = self._parameters[:, indices]
+        indices = numpy.flatnonzero(self._parameters[-1, : self.num_arms])
+        parameters = self._parameters[:-1, indices]
         if len(parameters) == 2:
             draws = rng.beta(parameters[0], parameters[1])
         else:
