@@ -13,7 +13,7 @@ from search.checks import check_at_least, check_choice
 from search.expansion import Growth, expand
 from search.posterior import ArmTable, Evidence, PriorRule, draw
 from search.selection import renew_open
-from search.strategy import NO_LIMITS, Limits, Strategy, Trial
+from search.strategy import MAX_ABANDONS, NO_LIMITS, Limits, Strategy, Trial
 from search.tree import Node, Proposal, S
 
 
@@ -29,7 +29,7 @@ class AbMctsOptions:
     """Steps from the root at which a path is not continued; None is no limit."""
     is_refining: bool = False
     """Whether a finished path may be continued, as a whole solution is by a rewrite."""
-    max_abandons: int = 3
+    max_abandons: int = MAX_ABANDONS
     """Abandons in a row after which a node is not asked again."""
 
     def __post_init__(self) -> None:

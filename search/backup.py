@@ -10,6 +10,8 @@ from search.tree import Node, S, Tree
 
 BackupRule: TypeAlias = Literal["mean", "max", "halfway", "decayed"]
 BACKUP_RULES: tuple[BackupRule, ...] = ("mean", "max", "halfway", "decayed")
+DECAY_RATE = 0.1
+"""LLaMA-Berry's (arXiv 2410.02884)."""
 
 
 def trial_value(values: Iterable[float | None], rule: BackupRule) -> float | None:
@@ -20,7 +22,7 @@ def trial_value(values: Iterable[float | None], rule: BackupRule) -> float | Non
     return max(known) if rule == "max" else math.fsum(known) / len(known)
 
 
-def back_up(tree: Tree[S], node: Node[S], value: float | None, rule: BackupRule, *, rate: float = 0.1) -> None:
+def back_up(tree: Tree[S], node: Node[S], value: float | None, rule: BackupRule, *, rate: float = DECAY_RATE) -> None:
     """Let the nodes from ``node`` up to the root observe ``value``; an unknown one changes nothing.
 
     Q becomes, from ``node`` upwards,
@@ -29,7 +31,7 @@ def back_up(tree: Tree[S], node: Node[S], value: float | None, rule: BackupRule,
     - ``max``: the largest of them, which is what a search for one good path wants.
     - ``halfway``: ``(Q + max_j Q_j) / 2`` over the children j with a Q (MCTSr, Zhang et al., 2024, arXiv 2406.07394).
     - ``decayed``: ``(1 - rate) * Q + rate * V``, V being ``value`` at ``node`` and the new Q of the node below at those
-      above it (LLaMA-Berry, Zhang et al., 2024, arXiv 2410.02884, with rate 0.1).
+      above it (LLaMA-Berry, Zhang et al., 2024, arXiv 2410.02884).
 
     The last two leave a node that had no Q with ``max_j Q_j`` and V.
     """
@@ -49,7 +51,7 @@ def back_up(tree: Tree[S], node: Node[S], value: float | None, rule: BackupRule,
             tree.observe_as(place, value, below)
 
 
-def learn(tree: Tree[S], node: Node[S], value: float, rule: BackupRule, *, rate: float = 0.1) -> None:
+def learn(tree: Tree[S], node: Node[S], value: float, rule: BackupRule, *, rate: float = DECAY_RATE) -> None:
     """Set the own value of ``node``, which had none, and let ``node`` observe it.
 
     Q becomes the mean or maximum of all observations with ``mean`` and ``max``, ``(Q + value) / 2`` with ``halfway``

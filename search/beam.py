@@ -13,7 +13,7 @@ from search.backup import back_up
 from search.checks import check_at_least, check_choice
 from search.decision import AGGREGATIONS, Aggregation, path_value
 from search.expansion import Growth, expand
-from search.strategy import NO_LIMITS, Limits, Strategy, Trial
+from search.strategy import MAX_ABANDONS, NO_LIMITS, Limits, Strategy, Trial
 from search.tree import Node, Proposal, S, Tree
 
 
@@ -29,7 +29,7 @@ class BeamOptions:
     """How the values along a path make the value it competes by."""
     max_depth: int | None = None
     """Steps from the root at which a path is not continued; None is no limit."""
-    max_abandons: int = 3
+    max_abandons: int = MAX_ABANDONS
     """Abandons in a row after which a node is not asked again."""
 
     def __post_init__(self) -> None:

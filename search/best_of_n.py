@@ -10,7 +10,7 @@ import numpy
 from search.backup import back_up
 from search.budget import StopReason
 from search.checks import check_at_least
-from search.strategy import NO_LIMITS, Limits, Strategy, Trial
+from search.strategy import MAX_ABANDONS, NO_LIMITS, Limits, Strategy, Trial
 from search.tree import Node, Proposal, S
 
 
@@ -20,7 +20,7 @@ class BestOfNOptions:
 
     num_samples: int
     """N, the trials told before the search is done."""
-    max_abandons: int = 3
+    max_abandons: int = MAX_ABANDONS
     """Abandons in a row after which nothing more is asked."""
 
     def __post_init__(self) -> None:

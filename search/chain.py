@@ -10,7 +10,7 @@ import numpy
 from search.backup import back_up
 from search.budget import StopReason
 from search.checks import check_at_least
-from search.strategy import NO_LIMITS, Limits, Strategy, Trial
+from search.strategy import MAX_ABANDONS, NO_LIMITS, Limits, Strategy, Trial
 from search.tree import Node, Proposal, S
 
 
@@ -22,7 +22,7 @@ class ChainOptions:
     """Rewrites after the first solution."""
     is_gated: bool = False
     """Whether a rewrite must have a higher value than the current solution to replace it."""
-    max_abandons: int = 3
+    max_abandons: int = MAX_ABANDONS
     """Abandons in a row at one solution after which nothing more is asked."""
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ import numpy
 from search.beam import Beam, BeamOptions
 from search.checks import check_at_least
 from search.decision import Aggregation
-from search.strategy import NO_LIMITS, Limits
+from search.strategy import MAX_ABANDONS, NO_LIMITS, Limits
 from search.tree import S
 
 
@@ -25,7 +25,7 @@ class DvtsOptions:
     """How the values along a path make the value it competes by."""
     max_depth: int | None = None
     """Steps from the root at which a path is not continued; None is no limit."""
-    max_abandons: int = 3
+    max_abandons: int = MAX_ABANDONS
     """Abandons in a row after which a node is not asked again."""
 
     def __post_init__(self) -> None:

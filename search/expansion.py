@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from search.backup import BackupRule, learn
+from search.backup import DECAY_RATE, BackupRule, learn
 from search.tree import Node, Proposal, S, Tree
 
 
@@ -19,7 +19,7 @@ class Growth:
     """Whether a finished path may be continued, as a solution is by a rewrite."""
     backup: BackupRule
     """How a value is observed that becomes known later."""
-    rate: float = 0.1
+    rate: float = DECAY_RATE
     """That of ``decayed`` backup."""
 
 

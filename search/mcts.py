@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy
 
-from search.backup import BACKUP_RULES, BackupRule, back_up, trial_value
+from search.backup import BACKUP_RULES, DECAY_RATE, BackupRule, back_up, trial_value
 from search.checks import check_at_least, check_choice, check_share
 from search.expansion import Growth, expand
 from search.selection import SELECTION_RULES, SelectionRule, SelectionTerms, renew_open, select
-from search.strategy import NO_LIMITS, Limits, Strategy, Trial
+from search.strategy import MAX_ABANDONS, NO_LIMITS, Limits, Strategy, Trial
 from search.tree import Node, Proposal, S
 
 
@@ -37,11 +37,11 @@ class MctsOptions:
     """Steps from the root at which a path is not continued; None is no limit."""
     backup: BackupRule = "mean"
     """What Q is, of the values below a node."""
-    backup_rate: float = 0.1
+    backup_rate: float = DECAY_RATE
     """How much a new value counts against the former Q, with ``decayed`` backup."""
     is_refining: bool = False
     """Whether a finished path may be continued, as a whole solution is by a rewrite."""
-    max_abandons: int = 3
+    max_abandons: int = MAX_ABANDONS
     """Abandons in a row after which a node is not asked again."""
 
     def __post_init__(self) -> None:

@@ -41,6 +41,9 @@ class Limits:
     """Reasons to stop before."""
 
 
+MAX_ABANDONS = 3
+"""Abandons in a row after which a node is not asked again, where a strategy's options do not say."""
+
 NO_LIMITS = Limits()
 """For a strategy that ends on its own."""
 
