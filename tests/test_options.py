@@ -15,6 +15,9 @@ from critic_engine.options import ExpanderConfig
         ({"split": "template", "step_template": "5$"}, "it may hold \\$number"),
         ({"kind": "solution", "max_revisions": 1}, "only steps are revised"),
         ({"is_critic_guided": False, "max_revisions": 1}, "set is_critic_guided to true"),
+        ({"revise_below": 0.9}, "revise_below is 0.9 and has no effect; set max_revisions"),
+        ({"is_critic_guided": False, "max_rejected": 3}, "max_rejected is 3 and has no effect"),
+        ({"is_critic_guided": False, "reject_below": 0.2}, "reject_below is 0.2 and has no effect"),
     ],
 )
 def test_expander_options_that_would_be_ignored_or_misread_are_refused(

@@ -64,9 +64,11 @@ class Taste:
 
 
 def config(*, trials_in_flight: int = 1, **expander: object) -> dict[str, Any]:
+    if expander.get("max_revisions"):
+        expander = {"revise_below": 0.7, **expander}
     return {
         "strategy": {"kind": "mcts", "num_proposals": 2, "max_proposals": 6},
-        "expander": {"max_steps": MAX_STEPS, "revise_below": 0.7, **expander},
+        "expander": {"max_steps": MAX_STEPS, **expander},
         "budget": {"max_simulations": 24},
         "run": {"trials_in_flight": trials_in_flight},
     }
