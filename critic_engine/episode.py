@@ -155,8 +155,10 @@ class Episode:
         """End the search now, without what is in flight; ``run`` returns the best answer found so far.
 
         A search whose own time is up is over. One that is cut by a limit of the run leaves no trace of that in its log
-        and can be gone on with.
+        and can be gone on with; one that has come to its own end by then is not cut.
         """
+        if reason is not StopReason.SECONDS and self._strategy.is_done:
+            return
         if self._cut_reason is None:
             self._cut_reason = reason
             if reason is StopReason.SECONDS:

@@ -52,6 +52,13 @@ def test_a_search_cut_before_any_path_ended_goes_on_when_the_run_is_resumed(tmp_
     assert timeless(solve([], tmp_path / "run", is_new=False)) == timeless(solve([], tmp_path / "whole"))
 
 
+def test_a_search_that_ends_with_the_trial_that_reaches_the_runs_limit_is_not_cut(tmp_path: Path) -> None:
+    answers = solve(["budget.max_tokens=20", "run.max_tokens=20", "run.problems_in_flight=1"], tmp_path / "run")
+    assert (answers[0].status, answers[0].stop_reason) == ("answered", "tokens")
+    assert {answer.stop_reason for answer in answers[1:]} == {"run_tokens"}
+    assert solve(["budget.max_tokens=20"], tmp_path / "run", is_new=False)[0] == answers[0]
+
+
 def test_tokens_of_earlier_sessions_count(tmp_path: Path) -> None:
     first = solve(["run.max_tokens=1000"], tmp_path / "run")
     assert timeless(solve(["run.max_tokens=1000"], tmp_path / "run", is_new=False)) == timeless(first)
