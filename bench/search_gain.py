@@ -197,19 +197,25 @@ def verdict(outcomes: Sequence[Outcome], seed: int) -> list[str]:
     return lines
 
 
-def parse_args() -> argparse.Namespace:
-    """Return the options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def problem_parser(description: str | None, *, problems: str) -> argparse.ArgumentParser:
+    """Return a parser of the options that say which problems are searched and where the report goes."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--split", choices=("train", "dev", "test"), default="dev", help="tune on dev, report test")
     parser.add_argument("--num", type=int, default=1000, help="problems")
     parser.add_argument("--seed", type=int, default=7, help="of the problems")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], help="section.field=value, all rows")
+    parser.add_argument("--problems", default=problems, help="where the problems file is written")
+    parser.add_argument("--report", type=Path, help="write the table and its command to this Markdown file")
+    return parser
+
+
+def parse_args() -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = problem_parser(__doc__, problems="runs/search_gain.jsonl")
     parser.add_argument("--budgets", type=int, nargs="+", default=[150, 300], help="generated tokens a problem")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--set", dest="overrides", action="append", default=[], help="section.field=value, all methods")
     parser.add_argument("--set-mcts", action="append", default=[], help="section.field=value, the tree search only")
-    parser.add_argument("--problems", default="runs/search_gain.jsonl", help="where the problems file is written")
     parser.add_argument("--outcomes", type=Path, help="keep outcomes in this file, and run no setting that is in it")
-    parser.add_argument("--report", type=Path, help="write the table and its commands to this Markdown file")
     return parser.parse_args()
 
 

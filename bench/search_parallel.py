@@ -12,10 +12,9 @@ import argparse
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.provenance import print_report, write_report
-from bench.search_gain import Outcome, load_rows, run
+from bench.search_gain import Outcome, load_rows, problem_parser, run
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.engine import Engine
@@ -79,18 +78,12 @@ def table(outcomes: dict[int, Outcome], timings: dict[int, Timing], seed: int) -
 
 def parse_args() -> argparse.Namespace:
     """Return the options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--split", choices=("train", "dev", "test"), default="dev", help="tune on dev, report test")
-    parser.add_argument("--num", type=int, default=1000, help="problems")
-    parser.add_argument("--seed", type=int, default=7, help="of the problems")
+    parser = problem_parser(__doc__, problems="runs/search_parallel.jsonl")
     parser.add_argument("--preset", default="mcts", help="the method")
     parser.add_argument("--simulations", type=int, default=128, help="trials told in one tree")
     parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 8], help="trials of one tree at once")
     parser.add_argument("--trees", type=int, default=10, help="trees timed for each")
     parser.add_argument("--latency-s", type=float, default=0.05, help="of one simulated model call")
-    parser.add_argument("--set", dest="overrides", action="append", default=[], help="section.field=value")
-    parser.add_argument("--problems", default="runs/search_parallel.jsonl", help="where the problems file is written")
-    parser.add_argument("--report", type=Path, help="write the table and its command to this Markdown file")
     return parser.parse_args()
 
 
