@@ -13,8 +13,8 @@ from critic_engine.types import Problem, TokenUsage, Trajectory
 class ReferenceEvaluator:
     """Values a trajectory by the share of its completions whose answer is right: MMC, arXiv 2504.11009, figure 2.
 
-    A completion that was drawn and gives no answer is not right, and counts as unreadable too. One that could not be
-    drawn is left out. A finished trajectory is 1 or 0 by its own answer.
+    A completion that gives no answer is not right, and counts as unreadable too. A finished trajectory is 1 or 0 by its
+    own answer.
     """
 
     def __init__(self, expander: Expander, checker: Checker, *, num_rollouts: int) -> None:
@@ -24,7 +24,7 @@ class ReferenceEvaluator:
         self._num_rollouts = num_rollouts
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
-        """Return the share; unknown when the problem cannot be checked, or nothing was drawn.
+        """Return the share; unknown when the problem cannot be checked, or no completion has any words.
 
         Raises:
             GenerationError: the completions could not be drawn.
