@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
 from critic_engine.errors import ConfigError
+from critic_engine.hosting import RayConfig
 from critic_engine.options import (
     BlendEvaluatorConfig,
     BudgetConfig,
@@ -25,9 +26,9 @@ from critic_engine.options import (
     RewardModelConfig,
     RolloutEvaluatorConfig,
     RunConfig,
-    Section,
     SingleEvaluatorConfig,
 )
+from critic_engine.section import Section
 from search import AbMctsOptions, BeamOptions, BestOfNOptions, ChainOptions, DvtsOptions, MctsOptions, StopOptions
 
 _PACKAGE = Path(__file__).parent
@@ -116,6 +117,8 @@ class EngineConfig(Section):
     """Who gives values without words."""
     run: RunConfig = RunConfig()
     """Seed, concurrency, and the limits of the whole run."""
+    ray: RayConfig = RayConfig()
+    """Whether Ray hosts the models, and the searches too."""
 
     @property
     def evaluators(self) -> tuple[SingleEvaluatorConfig, ...]:

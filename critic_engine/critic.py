@@ -81,6 +81,7 @@ class Critic:
                 _logger.warning("%s: attempt %d failed: %s", self._generator.name, attempt + 1, error)
                 if is_last:
                     break
+                usage += TokenUsage(num_retries=1)
         return Evaluation(None, None, usage, num_unreadable)
 
     def _request(self, problem: Problem, trajectory: Trajectory, seed: int, num_unreadable: int) -> GenerationRequest:

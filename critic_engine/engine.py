@@ -8,23 +8,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from critic_engine.backends.loading import GeneratorKey, make_generator, make_scorer
+from critic_engine.backends.loading import make_generator, make_scorer
 from critic_engine.background import LoopThread, Stream
 from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig, load_config
-from critic_engine.critic import Critic
 from critic_engine.episode import Episode, SearchEvent
-from critic_engine.errors import RunError
-from critic_engine.evaluators import Roles, ScorerEvaluator, VerdictTokenEvaluator, make_evaluator
-from critic_engine.expanders import make_expander
+from critic_engine.errors import ProblemError, RunError
+from critic_engine.hosting import ModelConfig, RayConfig
 from critic_engine.labelling import count_paths, logged_tree
+from critic_engine.limits import check_size
+from critic_engine.metering import ModelFigures
+from critic_engine.models import ModelMakers, Models
 from critic_engine.options import RunConfig
 from critic_engine.outputs import PathCounts
-from critic_engine.protocols import Evaluator, Expander, Scorer
 from critic_engine.protocols import Generator as ModelGenerator
-from critic_engine.reasoner import Reasoner
+from critic_engine.roles import make_roles
 from critic_engine.run_folder import check_free
 from critic_engine.runner import Progress, Runner
+from critic_engine.searches import LocalSearch, Search, SearchTask
 from critic_engine.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
 from search import ReplayError
@@ -68,12 +69,9 @@ class Engine:
             ModelLoadError: a model's folder is plainly not one.
         """
         self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
-        # Roles that name the same model share it.
-        self._models: dict[GeneratorKey, ModelGenerator] = {}
-        self._scorers: list[Scorer] = []
         self._checker = checker
-        self._expanders = self._make_expanders(reasoner)
-        self._evaluator = self._make_evaluator(critic)
+        self._models = Models(ModelMakers(make_generator, make_scorer))
+        self._roles = make_roles(self.config, self._models, reasoner=reasoner, critic=critic, checker=checker)
         self._loop = LoopThread()
         self._is_closed = False
 
@@ -83,10 +81,7 @@ class Engine:
         Raises:
             ModelLoadError: a model cannot be loaded.
         """
-        for model in self._opened:
-            load = getattr(model, "load", None)
-            if load is not None:
-                load()
+        self._loop.call(self._models.load())
 
     def solve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
         """Return the answer to one problem; ``status`` says whether there is one.
@@ -94,13 +89,19 @@ class Engine:
         Args:
             problem: What to solve.
             on_event: Called, from the engine's thread, for each proposal told to the tree.
+
+        Raises:
+            ProblemError: the problem is larger than ``run`` allows.
+            ModelLoadError: a model cannot be loaded.
         """
+        check_size(problem, self.config.run)
         self.load()
         return self._loop.call(self._episode(problem, on_event).run())
 
     async def asolve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
         """Return the answer to one problem without blocking the caller's event loop; many calls may be in flight."""
-        await asyncio.to_thread(self.load)
+        check_size(problem, self.config.run)
+        await asyncio.wrap_future(self._loop.submit(self._models.load()))
         return await asyncio.wrap_future(self._loop.submit(self._episode(problem, on_event).run()))
 
     def solve_many(
@@ -131,7 +132,7 @@ class Engine:
         )
         with contextlib.ExitStack() as on_error:
             on_error.callback(store.close)
-            store.add_rows(_row(number, problem) for number, problem in enumerate(problems, start=1))
+            store.add_rows(_row(number, given, self.config.run) for number, given in enumerate(problems, start=1))
             on_error.pop_all()
         return self._run(store, on_progress)
 
@@ -151,14 +152,19 @@ class Engine:
             on_error.pop_all()
         return self._run(store, on_progress)
 
+    def figures(self) -> dict[str, ModelFigures]:
+        """Return what each model was asked for so far, by its name."""
+        return self._models.figures()
+
     def close(self) -> None:
         """Release the models and stop the engine's thread; a second time it does nothing."""
         if self._is_closed:
             return
         self._is_closed = True
-        for model in self._opened:
-            self._loop.call(model.aclose())
-        self._loop.close()
+        try:
+            self._loop.call(self._models.aclose())
+        finally:
+            self._loop.close()
 
     def __enter__(self) -> Self:
         """Return the engine itself."""
@@ -169,43 +175,6 @@ class Engine:
     ) -> None:
         """Close the engine."""
         self.close()
-
-    @property
-    def _opened(self) -> Sequence[ModelGenerator | Scorer]:
-        """The models this engine made, which are its own to load and to close."""
-        return (*self._models.values(), *self._scorers)
-
-    def _make_expanders(self, reasoner: ModelGenerator | None) -> tuple[Expander, ...]:
-        config = self.config
-        generators = [reasoner or make_generator(config.reasoner, "reasoner", shared=self._models)]
-        generators += [make_generator(each, "reasoner", shared=self._models) for each in config.other_reasoners]
-        return tuple(
-            make_expander(config.expander, Reasoner.from_config(generator, sampling))
-            for generator, sampling in zip(generators, (config.reasoner, *config.other_reasoners), strict=True)
-        )
-
-    def _make_evaluator(self, critic: ModelGenerator | None) -> Evaluator:
-        config = self.config
-        roles = Roles(
-            expander=self._expanders[0],
-            critic=self._make_critic(critic) if config.needs_critic else None,
-            reward_model=self._make_reward_model() if config.needs_reward_model else None,
-            checker=self._checker,
-        )
-        return make_evaluator(config.evaluator, roles)
-
-    def _make_critic(self, critic: ModelGenerator | None) -> Critic:
-        generator = critic or make_generator(self.config.critic, "critic", shared=self._models)
-        return Critic.from_config(generator, self.config.critic)
-
-    def _make_reward_model(self) -> Evaluator:
-        config = self.config.reward_model
-        if config.head == "verdict_token":
-            generator = make_generator(config, "critic", shared=self._models)
-            return VerdictTokenEvaluator.from_config(generator, config)
-        scorer = make_scorer(config)
-        self._scorers.append(scorer)
-        return ScorerEvaluator.from_config(scorer, config)
 
     def _check_same(self, store: RunStore) -> None:
         """Refuse to go on with a run that this engine would not have begun."""
@@ -219,19 +188,20 @@ class Engine:
         if store.checker is None and self._checker is not None:
             raise RunError(f"{store.folder} is no labelled run; go on with it in an engine without a checker")
 
+    def _begin(self, task: SearchTask) -> Search:
+        return LocalSearch(task, self.config, self._roles)
+
     def _episode(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Episode:
         return Episode(
             problem,
             _alone(self.config),
-            expanders=self._expanders,
-            evaluator=self._evaluator,
+            expanders=self._roles.expanders,
+            evaluator=self._roles.evaluator,
             on_event=on_event or _ignore,
         )
 
     def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Generator[Answer, None, None]:
-        runner = Runner(
-            store, self.config, expanders=self._expanders, evaluator=self._evaluator, on_progress=on_progress
-        )
+        runner = Runner(store, self.config, begin=self._begin, on_progress=on_progress)
         stream = Stream(runner.answers())
         try:
             with store.outputs() as outputs:
@@ -269,10 +239,16 @@ def _ignore(event: SearchEvent) -> None:
     pass
 
 
-def _row(number: int, problem: Problem | ProblemRow | FailedRow) -> ProblemRow | FailedRow:
-    if isinstance(problem, Problem):
-        return ProblemRow(row=number, id=problem.name or str(number), problem=problem)
-    return problem
+def _row(number: int, given: Problem | ProblemRow | FailedRow, limits: RunConfig) -> ProblemRow | FailedRow:
+    """Return the row, failed when its problem is larger than the run allows."""
+    if isinstance(given, FailedRow):
+        return given
+    row = given if isinstance(given, ProblemRow) else ProblemRow(number, given.name or str(number), given)
+    try:
+        check_size(row.problem, limits)
+    except ProblemError as error:
+        return FailedRow(row.row, row.id, str(error))
+    return row
 
 
 def _alone(config: EngineConfig) -> EngineConfig:
@@ -286,7 +262,8 @@ def _alone(config: EngineConfig) -> EngineConfig:
 
 def _what_decides(config: EngineConfig) -> EngineConfig:
     """Return the configuration without what only says where models run, how much at once, and how far a run goes."""
-    placement = {"device": "auto", "dtype": "auto", "max_batch_size": 1}
+    names = ("device", "dtype", "max_batch_size", "vllm", "openai_api", "actor")
+    placement = {name: ModelConfig.model_fields[name].default for name in names}
     return config.model_copy(
         update={
             "reasoner": config.reasoner.model_copy(update=placement),
@@ -294,5 +271,6 @@ def _what_decides(config: EngineConfig) -> EngineConfig:
             "critic": config.critic.model_copy(update=placement),
             "reward_model": config.reward_model.model_copy(update=placement),
             "run": RunConfig(seed=config.run.seed, max_image_pixels=config.run.max_image_pixels),
+            "ray": RayConfig(),
         }
     )

@@ -7,6 +7,7 @@
     │   └── ImageError         one of its images cannot be used
     ├── GenerationError        a generator could not answer one request
     │   ├── ContextOverflowError   the prompt and the tokens asked for do not fit the model
+    │   ├── ReplicaLostError       the engine or process that worked on the request is gone
     │   └── ModelLoadError         a model could not be loaded at all            (exit code 2)
     └── ParseError             a model's text could not be read as what was asked for
 
@@ -81,6 +82,14 @@ class ContextOverflowError(GenerationError):
         super().__init__(message, is_retryable=False)
         self.num_prompt_tokens = num_prompt_tokens
         self.max_context_tokens = max_context_tokens
+
+
+class ReplicaLostError(GenerationError):
+    """The engine, process or node that worked on a request is gone; another one may answer it."""
+
+    def __init__(self, message: str) -> None:
+        """Be retryable."""
+        super().__init__(message, is_retryable=True)
 
 
 class ModelLoadError(GenerationError):

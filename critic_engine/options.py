@@ -6,37 +6,11 @@ The options of the strategies and of stopping are those of ``search``, used as t
 import string
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from critic_engine.hosting import ModelConfig
+from critic_engine.section import Section
 from search import Aggregation, DecisionRule
-
-
-class Section(BaseModel):
-    """What every section shares: it is frozen, and refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class ModelConfig(Section):
-    """Which model answers, and where it runs."""
-
-    model: str = "pocket"
-    """``pocket`` for the shipped model of the role, a local folder, or a hub id."""
-    backend: Literal["huggingface", "scripted"] = "huggingface"
-    """What runs it."""
-    prompts: str = "auto"
-    """A family of templates: ``pocket``, ``plain``, ``headed``, a folder of templates, or ``auto``: ``pocket`` for the
-    shipped models, ``plain`` for all others."""
-    device: str = "auto"
-    """``auto`` takes CUDA, then MPS, then the CPU; or a torch device such as ``cuda:1``."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """``auto`` is float32 on a CPU, else what the checkpoint says."""
-    max_batch_size: Annotated[int, Field(ge=1, le=4096)] = 64
-    """At most this many samples are drawn side by side."""
-    is_remote_code_trusted: bool = False
-    """Whether Python code that comes with the model may run. It can do anything on this machine."""
-    is_pickle_allowed: bool = False
-    """Whether weights that are not safetensors may be loaded. Unpickling can run code."""
 
 
 class ReasonerConfig(ModelConfig):
@@ -266,3 +240,7 @@ class RunConfig(Section):
     """The same in seconds, of one session of the run."""
     max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000
     """An image with more pixels is refused before it is decoded."""
+    max_images: Annotated[int, Field(ge=0)] = 16
+    """A problem with more images is refused."""
+    max_characters: Annotated[int, Field(ge=1)] = 100_000
+    """A problem whose question and choices have more characters together is refused."""

@@ -23,6 +23,14 @@ class Generator(Protocol):
         """What a person calls it, such as ``huggingface:pocket-reasoner``."""
         ...
 
+    async def load(self) -> None:
+        """Be ready to answer; a second time it does nothing, and without it the first request does it.
+
+        Raises:
+            ModelLoadError: the model cannot be loaded, or the endpoint not reached.
+        """
+        ...
+
     async def generate(self, request: GenerationRequest) -> Generation:
         """Return one sample a seed. Many calls may be in flight at once.
 
@@ -141,6 +149,10 @@ class Scorer(Protocol):
     @property
     def name(self) -> str:
         """What a person calls it, such as ``huggingface:Skywork-Reward``."""
+        ...
+
+    async def load(self) -> None:
+        """Be ready to score, as ``Generator.load`` is ready to answer."""
         ...
 
     async def score(self, messages: tuple[Message, ...]) -> Score:

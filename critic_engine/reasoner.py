@@ -161,14 +161,16 @@ class Reasoner:
         )
 
     async def _generate(self, request: GenerationRequest) -> Generation:
-        for attempt in range(1, self._config.max_attempts):
+        num_retries = 0
+        while True:
             try:
-                return await self._generator.generate(request)
+                generation = await self._generator.generate(request)
+                return replace(generation, usage=generation.usage + TokenUsage(num_retries=num_retries))
             except GenerationError as error:
-                if not error.is_retryable:
+                num_retries += 1
+                if not error.is_retryable or num_retries >= self._config.max_attempts:
                     raise
-                _logger.warning("%s: attempt %d failed, trying again: %s", self._generator.name, attempt, error)
-        return await self._generator.generate(request)
+                _logger.warning("%s: attempt %d failed, trying again: %s", self._generator.name, num_retries, error)
 
 
 def _groups_to_go_on(drafts: Sequence[StepDraft]) -> list[list[int]]:

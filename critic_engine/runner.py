@@ -5,13 +5,13 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 
 from critic_engine.config import EngineConfig
-from critic_engine.episode import Commit, Episode
+from critic_engine.episode import Commit
 from critic_engine.errors import RunError
-from critic_engine.protocols import Evaluator, Expander
+from critic_engine.searches import Search, SearchLog, SearchTask
 from critic_engine.store import RunStore
 from critic_engine.thinking import NO_TRIAL
 from critic_engine.types import Answer, FailedRow, ProblemRow
@@ -46,20 +46,18 @@ class Runner:
         store: RunStore,
         config: EngineConfig,
         *,
-        expanders: Sequence[Expander],
-        evaluator: Evaluator,
+        begin: Callable[[SearchTask], Search],
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        """Take the store, whose rows are read in already, and the roles that all episodes share."""
+        """Take the store, whose rows are read in already, and what begins the search of one of them."""
         self._store = store
         self._config = config
-        self._expanders = expanders
-        self._evaluator = evaluator
+        self._begin = begin
         self._on_progress = on_progress
         self._progress = Progress(0, 0, store.num_rows, 0, 0.0)
         self._started_s = time.perf_counter()
         self._num_tokens_before = 0 if config.run.max_tokens is None else store.num_tokens()
-        self._episodes: set[Episode] = set()
+        self._searches: set[Search] = set()
         self._cut_reason: StopReason | None = None
 
     async def answers(self) -> AsyncGenerator[Answer, None]:
@@ -136,8 +134,25 @@ class Runner:
             return self._with_what_was_spent(position, answer)
 
     async def _search(self, position: int, row: ProblemRow) -> Answer:
-        log = self._store.events(position)
-        num_logged = len(log)
+        # What was done after the search, and not acknowledged by an answer, is done again.
+        self._store.drop_failures(position, trial_id=NO_TRIAL)
+        search = self._begin(self._task(position, row))
+        if self._cut_reason is not None:
+            search.cut(self._cut_reason)
+        self._searches.add(search)
+        try:
+            return await search.run()
+        finally:
+            self._searches.discard(search)
+
+    def _task(self, position: int, row: ProblemRow) -> SearchTask:
+        num_logged = 0
+
+        def read_log() -> SearchLog:
+            nonlocal num_logged
+            log = SearchLog(self._store.events(position), self._store.failures(position))
+            num_logged = len(log.events)
+            return log
 
         def on_commit(commit: Commit) -> None:
             nonlocal num_logged
@@ -146,23 +161,7 @@ class Runner:
             self._advance(num_tokens=commit.num_tokens)
             self._check_tokens()
 
-        episode = Episode(
-            row.problem,
-            self._config,
-            expanders=self._expanders,
-            evaluator=self._evaluator,
-            on_commit=on_commit,
-        )
-        # What was done after the search, and not acknowledged by an answer, is done again.
-        self._store.drop_failures(position, trial_id=NO_TRIAL)
-        episode.restore(log, self._store.failures(position))
-        if self._cut_reason is not None:
-            episode.cut(self._cut_reason)
-        self._episodes.add(episode)
-        try:
-            return await episode.run(row.id)
-        finally:
-            self._episodes.discard(episode)
+        return SearchTask(row.id, row.problem, read_log, on_commit)
 
     def _set_alarm(self) -> asyncio.TimerHandle | None:
         limit_s = self._config.run.max_wall_s
@@ -178,8 +177,8 @@ class Runner:
     def _cut(self, reason: StopReason) -> None:
         """End all searches and begin no other."""
         self._cut_reason = self._cut_reason or reason
-        for episode in tuple(self._episodes):
-            episode.cut(reason)
+        for search in tuple(self._searches):
+            search.cut(reason)
 
     def _with_what_was_spent(self, position: int, answer: Answer) -> Answer:
         events = self._store.events(position)

@@ -118,7 +118,7 @@ class Thinker:
             return Ending(trajectory, 0, (Failure(NO_TRIAL, "reasoner_error", str(error)),))
         if expansion.candidates:
             trajectory = extend(trajectory, expansion.candidates[0])
-        return Ending(trajectory, expansion.usage.generated_tokens, _unreadable(NO_TRIAL, expansion))
+        return Ending(trajectory, expansion.usage.generated_tokens, _troubles(NO_TRIAL, expansion))
 
     async def _expand(
         self, trial: Trial[NodeState], place: Place, seeds: tuple[int, ...]
@@ -127,7 +127,7 @@ class Thinker:
             expansion = await self._expanders[trial.arm].expand(self._problem, place, seeds=seeds)
         except GenerationError as error:
             return Expansion((), TokenUsage()), (Failure(trial.trial_id, "reasoner_error", str(error)),)
-        return expansion, _unreadable(trial.trial_id, expansion)
+        return expansion, _troubles(trial.trial_id, expansion)
 
     async def _judge_and_revise(self, trial: Trial[NodeState], view: View, index: int, candidate: Candidate) -> Judged:
         """Return what stands of the trial's candidate number ``index``."""
@@ -155,6 +155,7 @@ class Thinker:
         reason = "a text that was to judge a place could not be read"
         failures = (Failure(trial_id, f"{self._judge_name}_unreadable", reason),) * evaluation.num_unreadable
         failures += tuple(Failure(trial_id, f"{self._judge_name}_error", error) for error in evaluation.errors)
+        failures += _retries(trial_id, self._judge_name, evaluation.usage)
         return Judged(candidate, evaluation, evaluation.usage.generated_tokens, failures)
 
     def _proposal(self, base: Trajectory, judged: Judged) -> Proposal[NodeState]:
@@ -201,6 +202,11 @@ def _state(
     )
 
 
-def _unreadable(trial_id: int, expansion: Expansion) -> tuple[Failure, ...]:
+def _troubles(trial_id: int, expansion: Expansion) -> tuple[Failure, ...]:
     failure = Failure(trial_id, "reasoner_unreadable", "no step or solution in the reasoner's text")
-    return (failure,) * expansion.num_unreadable
+    return (failure,) * expansion.num_unreadable + _retries(trial_id, "reasoner", expansion.usage)
+
+
+def _retries(trial_id: int, who: str, usage: TokenUsage) -> tuple[Failure, ...]:
+    reason = "a request failed in a way that may pass, and was sent again"
+    return (Failure(trial_id, f"{who}_retried", reason),) * usage.num_retries

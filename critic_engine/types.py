@@ -12,7 +12,7 @@ FinishReason: TypeAlias = Literal["stop", "length"]
 Verdict: TypeAlias = Literal["right", "wrong"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Image:
     """An encoded image whose bytes have been checked; its identity is its bytes."""
 
@@ -25,7 +25,7 @@ class Image:
     height: int
     """In pixels."""
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """Hexadecimal SHA-256 of the bytes."""
         return hashlib.sha256(self.data).hexdigest()
@@ -148,10 +148,19 @@ class TokenUsage:
     """Tokens read, image tokens included, whether or not a cache held them."""
     generated_tokens: int = 0
     """Tokens written."""
+    cached_tokens: int = 0
+    """Those of ``prompt_tokens`` that a cache held; 0 too where the backend does not say."""
+    num_retries: int = 0
+    """Requests that failed in a way that may pass, and were sent again."""
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
         """Return the sum, field by field."""
-        return TokenUsage(self.prompt_tokens + other.prompt_tokens, self.generated_tokens + other.generated_tokens)
+        return TokenUsage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.generated_tokens + other.generated_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.num_retries + other.num_retries,
+        )
 
 
 @dataclass(frozen=True, slots=True)

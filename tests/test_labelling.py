@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.backends.loading import GeneratorKey, make_generator
+from critic_engine.backends.loading import make_generator, make_scorer
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_reasoner
 from critic_engine.checker import Checker
@@ -19,10 +19,11 @@ from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, RunError
 from critic_engine.evaluators import VerdictTokenEvaluator
 from critic_engine.labelling import count_paths, logged_tree
+from critic_engine.models import ModelMakers, Models
 from critic_engine.options import CriticConfig, RewardModelConfig
 from critic_engine.outputs import PathCounts
 from critic_engine.pocket.problems import write_problems
-from critic_engine.protocols import Evaluation, Generator
+from critic_engine.protocols import Evaluation
 from critic_engine.state import NodeState
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow, Trajectory
 from search import Asked, Proposal, Told, event_to_dict
@@ -193,9 +194,9 @@ def test_reward_model_values_without_words() -> None:
 
 
 def test_pocket_reward_model_gives_the_pocket_critics_values_with_one_token(board: ProblemRow) -> None:
-    shared: dict[GeneratorKey, Generator] = {}
-    generator = make_generator(RewardModelConfig(device="cpu"), "critic", shared=shared)
-    assert generator is make_generator(CriticConfig(device="cpu"), "critic", shared=shared)
+    models = Models(ModelMakers(make_generator, make_scorer))
+    generator = models.generator(RewardModelConfig(device="cpu"), "critic")
+    assert generator is models.generator(CriticConfig(device="cpu"), "critic")
     trajectory = Trajectory(("row 1 : a1 red circle", "answer : 1"), is_finished=True, answer="1")
 
     async def work() -> tuple[Evaluation, Evaluation]:

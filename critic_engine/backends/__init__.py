@@ -2,7 +2,7 @@
 
 from critic_engine.backends.checkpoint import Checkpoint, CheckpointOptions, CheckpointSummary
 from critic_engine.backends.huggingface import HuggingFaceGenerator
-from critic_engine.backends.loading import GeneratorKey, make_generator, make_scorer, pocket_folder
+from critic_engine.backends.loading import make_generator, make_scorer, pocket_folder
 from critic_engine.backends.scorer import HuggingFaceScorer
 from critic_engine.backends.scripted import Script, ScriptedGenerator, ScriptedText
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
@@ -11,7 +11,6 @@ __all__ = [
     "Checkpoint",
     "CheckpointOptions",
     "CheckpointSummary",
-    "GeneratorKey",
     "HuggingFaceGenerator",
     "HuggingFaceScorer",
     "Script",

@@ -48,8 +48,13 @@ class _Call:
             self.fail(outcome)
             return
         self.samples[place] = outcome
+        if None not in self.samples:
+            self.finish()
+
+    def finish(self) -> None:
+        """Answer with the samples, unless the call is answered or was cancelled."""
         samples = tuple(sample for sample in self.samples if sample is not None)
-        if len(samples) == len(self.samples) and self._can_answer():
+        if self._can_answer():
             generated = sum(sample.num_tokens for sample in samples)
             self.future.set_result(Generation(samples, TokenUsage(self.num_prompt_tokens, generated)))
 
@@ -113,13 +118,13 @@ class HuggingFaceGenerator:
         """``huggingface:`` and the last part of the model's name, unless another was given."""
         return self._name
 
-    def load(self) -> None:
-        """Load the model now, in this thread; does nothing when it is loaded.
+    async def load(self) -> None:
+        """Load the model in the worker thread; a second time it does nothing.
 
         Raises:
             ModelLoadError: it cannot be loaded.
         """
-        self._loaded()
+        await self._answer(GenerationRequest(messages=(), seeds=()))
 
     def describe(self) -> CheckpointSummary:
         """Return where and how the model is held; loads it if need be.
@@ -141,6 +146,16 @@ class HuggingFaceGenerator:
         """
         if not request.seeds:
             return Generation((), TokenUsage())
+        return await self._answer(request)
+
+    async def aclose(self) -> None:
+        """End what is being drawn within a token, fail what waits, and let go of the model. May be called again."""
+        await asyncio.to_thread(self._stop)
+        self._checkpoint = None
+        atexit.unregister(self._stop)
+
+    async def _answer(self, request: GenerationRequest) -> Generation:
+        """Return what the worker makes of ``request``; without seeds it only loads the model."""
         call = _Call(request)
         is_first = self._enqueue(call)
         try:
@@ -154,12 +169,6 @@ class HuggingFaceGenerator:
             if is_first:
                 self._wake()
         return await asyncio.wrap_future(call.future)
-
-    async def aclose(self) -> None:
-        """End what is being drawn within a token, fail what waits, and let go of the model. May be called again."""
-        await asyncio.to_thread(self._stop)
-        self._checkpoint = None
-        atexit.unregister(self._stop)
 
     def _loaded(self) -> Checkpoint:
         with self._loading:
@@ -246,6 +255,9 @@ class HuggingFaceGenerator:
 def _rows_of(call: _Call, encoder: PromptEncoder) -> list[_PlacedRow]:
     """Return the rows of a call, none when it was cancelled or cannot be encoded."""
     if call.future.cancelled():
+        return []
+    if not call.request.seeds:
+        call.finish()
         return []
     try:
         prompt = encoder.encode(call.request)

@@ -77,13 +77,13 @@ class HuggingFaceScorer:
         """``huggingface:`` and the last part of the model's name."""
         return self._name
 
-    def load(self) -> None:
-        """Load the model now, in this thread; does nothing when it is loaded.
+    async def load(self) -> None:
+        """Load the model in the worker thread; a second time it does nothing.
 
         Raises:
             ModelLoadError: it cannot be loaded.
         """
-        self._loaded()
+        await asyncio.get_running_loop().run_in_executor(self._worker, self._loaded)
 
     async def score(self, messages: tuple[Message, ...]) -> Score:
         """Return the model's value of a conversation, of which it reads the texts.

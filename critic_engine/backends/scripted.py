@@ -75,6 +75,9 @@ class ScriptedGenerator:
         """The name it was given."""
         return self._name
 
+    async def load(self) -> None:
+        """Do nothing: there is nothing to load."""
+
     async def generate(self, request: GenerationRequest) -> Generation:
         """Return one sample a seed, cut by the request's stop strings and ``max_tokens``.
 

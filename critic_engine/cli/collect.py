@@ -62,7 +62,7 @@ def _collect(request: _Request) -> int:
     from critic_engine.run_folder import check_free
 
     config = request.load_config()
-    problems = read_problems(request.problems, max_pixels=config.run.max_image_pixels, image_root=request.image_root)
+    problems = read_problems(request.problems, limits=config.run, image_root=request.image_root)
     if not problems.has_reference_answers(request.limit):
         raise ProblemError(
             f"{request.problems} has no reference answer in the rows to search; write them in a column 'answer', or "

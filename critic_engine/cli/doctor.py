@@ -21,7 +21,7 @@ from critic_engine.outputs import json_line
 
 if TYPE_CHECKING:
     from critic_engine.config import EngineConfig
-    from critic_engine.options import ModelConfig
+    from critic_engine.hosting import ModelConfig
     from critic_engine.types import Problem
 
 _PACKAGES = ("critic-engine", "torch", "transformers", "pyarrow", "vllm", "ray")

@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from critic_engine.config import EngineConfig
-    from critic_engine.options import ModelConfig
+    from critic_engine.hosting import ModelConfig
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

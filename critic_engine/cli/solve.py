@@ -17,6 +17,7 @@ from critic_engine.cli.options import EngineRequest, engine_options, file_option
 
 if TYPE_CHECKING:
     from critic_engine.engine import Engine
+    from critic_engine.options import RunConfig
     from critic_engine.types import FailedRow, Problem, ProblemRow
 
 _EPILOG = """\b
@@ -109,7 +110,7 @@ def _solve_question(request: _Request) -> int:
     from critic_engine.engine import Engine
 
     config = request.load_config()
-    problem = _problem(request, max_pixels=config.run.max_image_pixels)
+    problem = _problem(request, config.run)
     is_streamed = sys.stderr.isatty() if request.is_streamed is None else request.is_streamed
     with Engine(config) as engine:
         load_models(engine)
@@ -125,11 +126,13 @@ def _solve_problem(engine: Engine, problem: Problem, *, is_streamed: bool, is_js
     return print_answer(answer, is_json=is_json)
 
 
-def _problem(request: _Request, *, max_pixels: int) -> Problem:
+def _problem(request: _Request, limits: RunConfig) -> Problem:
     from critic_engine.data.images import load_image
+    from critic_engine.limits import check_num_images
     from critic_engine.types import Problem
 
-    images = tuple(load_image(image, max_pixels=max_pixels) for image in request.images)
+    check_num_images(len(request.images), limits.max_images)
+    images = tuple(load_image(image, max_pixels=limits.max_image_pixels) for image in request.images)
     try:
         for text in (request.question or "", *request.choices):
             text.encode()
@@ -148,7 +151,7 @@ def _solve_file(request: _Request, path: Path) -> int:
     from critic_engine.run_folder import check_free
 
     config = request.load_config()
-    problems = read_problems(path, max_pixels=config.run.max_image_pixels, image_root=request.image_root)
+    problems = read_problems(path, limits=config.run, image_root=request.image_root)
     if request.run is not None:
         check_free(request.run)
     with Engine(config) as engine:

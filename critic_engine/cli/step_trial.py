@@ -74,12 +74,10 @@ def run_step_trial(problem: Problem, config: EngineConfig) -> StepTrial:
         GenerationError: the model cannot be loaded, or failed.
     """
     generator = make_generator(config.reasoner, "reasoner")
-    load = getattr(generator, "load", None)
-    if load is not None:
-        load()
 
     async def run() -> StepTrial:
         try:
+            await generator.load()
             return await try_steps(problem, generator, config)
         finally:
             await generator.aclose()
@@ -142,6 +140,9 @@ class _Listener:
     @property
     def name(self) -> str:
         return self._generator.name
+
+    async def load(self) -> None:
+        await self._generator.load()
 
     async def generate(self, request: GenerationRequest) -> Generation:
         generation = await self._generator.generate(request)

@@ -9,12 +9,13 @@ from pathlib import Path
 from critic_engine.data.images import load_image
 from critic_engine.data.tables import RawRow, Table, open_table
 from critic_engine.errors import ProblemError
+from critic_engine.limits import check_num_images
 from critic_engine.options import RunConfig
 from critic_engine.types import FailedRow, Image, Problem, ProblemRow
 
 _logger = logging.getLogger(__name__)
 _COLUMNS = ("id", "question", "images", "choices", "answer")
-_MAX_PIXELS = RunConfig().max_image_pixels
+_LIMITS = RunConfig()
 _MAX_IMAGES_BYTES = 256 * 1024 * 1024
 _NUM_DUPLICATES_SHOWN = 5
 _WANTED = {"choices": 'a list of texts or numbers, ["…", "…"]'}
@@ -23,11 +24,11 @@ _WANTED = {"choices": 'a list of texts or numbers, ["…", "…"]'}
 class ProblemsFile:
     """A problems file that was looked over and can be read, from its beginning each time."""
 
-    def __init__(self, table: Table, *, image_root: Path, max_pixels: int) -> None:
+    def __init__(self, table: Table, *, image_root: Path, limits: RunConfig) -> None:
         """Take a table that has a column ``question``; use ``read_problems``."""
         self._table = table
         self._image_root = image_root
-        self._max_pixels = max_pixels
+        self._limits = limits
 
     def __len__(self) -> int:
         """Return the number of rows, those that cannot be read included."""
@@ -82,15 +83,18 @@ class ProblemsFile:
 
     def _images(self, cell: object) -> tuple[Image, ...]:
         images: list[Image] = []
-        for entry in _list(cell, "images"):
-            image = load_image(_image_source(entry), base=self._image_root, max_pixels=self._max_pixels)
+        entries = _list(cell, "images")
+        check_num_images(len(entries), self._limits.max_images)
+        for entry in entries:
+            source = _image_source(entry)
+            image = load_image(source, base=self._image_root, max_pixels=self._limits.max_image_pixels)
             images.append(image)
             if sum(len(image.data) for image in images) > _MAX_IMAGES_BYTES:
                 raise ProblemError(f"images have over {_MAX_IMAGES_BYTES:,} bytes together; give fewer or smaller ones")
         return tuple(images)
 
 
-def read_problems(path: str | Path, *, max_pixels: int = _MAX_PIXELS, image_root: Path | None = None) -> ProblemsFile:
+def read_problems(path: str | Path, *, limits: RunConfig = _LIMITS, image_root: Path | None = None) -> ProblemsFile:
     """Return the problems in a ``.jsonl``, ``.csv`` or ``.parquet`` file that one pass found to be usable as a whole.
 
     Columns are ``question``, and if given ``id``, ``images``, ``choices`` and ``answer``; all others are carried along.
@@ -99,7 +103,7 @@ def read_problems(path: str | Path, *, max_pixels: int = _MAX_PIXELS, image_root
 
     Args:
         path: The file.
-        max_pixels: An image of more pixels is refused before it is decoded.
+        limits: A row with more images, or an image of more pixels, than a run allows is refused before it is decoded.
         image_root: What the paths of images are relative to and may not leave; the folder of the file by default.
 
     Raises:
@@ -109,7 +113,7 @@ def read_problems(path: str | Path, *, max_pixels: int = _MAX_PIXELS, image_root
     table = open_table(path, required="question")
     if "image" in table.columns and "images" not in table.columns:
         _logger.warning("%s has a column 'image', which is not read: rename it to 'images'", path)
-    return ProblemsFile(table, image_root=path.parent if image_root is None else image_root, max_pixels=max_pixels)
+    return ProblemsFile(table, image_root=path.parent if image_root is None else image_root, limits=limits)
 
 
 class _Duplicates:

@@ -352,7 +352,7 @@ def test_model_that_cannot_be_loaded_fails_every_call(ask: Ask) -> None:
         outcomes = await asyncio.gather(*(generator.generate(ask()) for _ in range(3)), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [ModelLoadError] * 3
         with pytest.raises(ModelLoadError):
-            generator.load()
+            await generator.load()
         await generator.aclose()
 
     run(work())

@@ -6,7 +6,7 @@ import pytest
 
 from critic_engine.backends.huggingface import HuggingFaceGenerator
 from critic_engine.backends.loading import make_generator
-from critic_engine.options import ModelConfig
+from critic_engine.hosting import ModelConfig
 from critic_engine.types import Generation, GenerationRequest, Image
 
 QUESTION = "how many red circles ?"

@@ -193,7 +193,7 @@ def test_closed_scorer_refuses_and_can_be_closed_again(reward_folder: Path) -> N
         options = CheckpointOptions(str(reward_folder), device="cpu")
         scorer = HuggingFaceScorer.from_pretrained(options, max_batch_size=2)
         assert scorer.name == "huggingface:tiny-reward"
-        scorer.load()
+        await scorer.load()
         await scorer.aclose()
         await scorer.aclose()
         with pytest.raises(GenerationError, match="is closed"):

@@ -17,6 +17,7 @@ import pytest
 
 from critic_engine.data.problems import read_problems
 from critic_engine.errors import ProblemError
+from critic_engine.options import RunConfig
 from critic_engine.types import FailedRow, ProblemRow
 
 Write = Callable[..., Path]
@@ -159,7 +160,7 @@ class TestBadRows:
         write(png()[:-20], "cut.png")
         assert "truncated" in only_reason(write(lines({**GOOD, "images": ["cut.png"]}, GOOD)))
         write(png(), "large.png")
-        bad, _ = read_problems(write(lines({**GOOD, "images": ["large.png"]}, GOOD)), max_pixels=15)
+        bad, _ = read_problems(write(lines({**GOOD, "images": ["large.png"]}, GOOD)), limits=RunConfig(max_image_pixels=15))
         assert isinstance(bad, FailedRow)
         assert "has 4 x 4 pixels, more than 15" in bad.reason
 

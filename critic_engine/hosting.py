@@ -1,0 +1,119 @@
+"""The sections of the configuration that say which models there are and where they run."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
+
+from critic_engine.section import Section
+
+Backend: TypeAlias = Literal["huggingface", "vllm", "openai_api", "scripted"]
+
+
+class VllmConfig(Section):
+    """What only vLLM's engine is told."""
+
+    engine_args: dict[str, JsonValue] = Field(default_factory=dict)
+    """Arguments of the engine by vLLM's own names, such as ``{tensor_parallel_size: 2, max_model_len: 8192}``; those
+    that other fields of the model decide are refused."""
+    max_restarts: Annotated[int, Field(ge=0, le=100)] = 5
+    """An engine that dies is started again at most so many times in a row without an answer in between."""
+
+
+class EndpointConfig(Section):
+    """What only an endpoint of OpenAI's API is told. Its key comes from the environment alone."""
+
+    base_url: str | None = None
+    """Such as ``http://localhost:8000/v1``; without one the environment's ``OPENAI_BASE_URL``, or OpenAI's own."""
+    api_key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
+    """The environment variable that holds the key; an endpoint on this machine needs none."""
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
+    """Seconds that one attempt may take."""
+    max_retries: Annotated[int, Field(ge=0, le=100)] = 5
+    """How often a request is sent again after 408, 409, 429, 5xx, a lost connection or a timeout."""
+    max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 64
+    """Requests at the endpoint at the same time."""
+    usd_per_million_prompt_tokens: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Its price of reading."""
+    usd_per_million_generated_tokens: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Its price of writing."""
+
+
+class ActorConfig(Section):
+    """How Ray hosts the model, where ``ray.address`` is set."""
+
+    num_replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """Actors that hold the model. Those that find no room yet join when the cluster has it."""
+    num_gpus: Annotated[float, Field(ge=0)] | None = None
+    """GPUs of one replica, also a share of one: 0.5 lets a reasoner and a critic have a card together. None takes what
+    the engine spreads over where the cluster has GPUs, and none where it has none."""
+    num_cpus: Annotated[float, Field(ge=0)] = 1.0
+    """CPU cores that one replica reserves."""
+    max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """Requests at one replica at the same time; more wait."""
+    max_restarts: Annotated[int, Field(ge=0, le=1000)] = 10
+    """How often a replica whose process or node is lost is started again."""
+
+
+class ModelConfig(Section):
+    """Which model answers, and where it runs."""
+
+    model: str = "pocket"
+    """``pocket`` for the shipped model of the role, a local folder, a hub id, or an endpoint's name for it."""
+    backend: Backend = "huggingface"
+    """What runs it."""
+    prompts: str = "auto"
+    """A family of templates: ``pocket``, ``plain``, ``headed``, a folder of templates, or ``auto``: ``pocket`` for the
+    shipped models, ``plain`` for all others."""
+    device: str = "auto"
+    """``auto`` takes CUDA, then MPS, then the CPU; or a torch device such as ``cuda:1``. Of ``huggingface`` only."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """``auto`` is float32 on a CPU, else what the checkpoint says."""
+    max_batch_size: Annotated[int, Field(ge=1, le=4096)] = 64
+    """At most this many samples are drawn side by side; of ``huggingface`` only."""
+    is_remote_code_trusted: bool = False
+    """Whether Python code that comes with the model may run. It can do anything on this machine."""
+    is_pickle_allowed: bool = False
+    """Whether weights that are not safetensors may be loaded. Unpickling can run code."""
+    vllm: VllmConfig = VllmConfig()
+    """Of ``vllm`` only."""
+    openai_api: EndpointConfig = EndpointConfig()
+    """Of ``openai_api`` only."""
+    actor: ActorConfig = ActorConfig()
+    """How Ray hosts it."""
+
+    @property
+    def hosting(self) -> str:
+        """Which model it is and where it runs, as JSON: roles for which this is the same can share one engine."""
+        return self.model_dump_json(include=set(ModelConfig.model_fields) - {"prompts"})
+
+    @model_validator(mode="after")
+    def _check_backend(self) -> "ModelConfig":
+        for backend in ("vllm", "openai_api"):
+            if self.backend != backend and getattr(self, backend) != ModelConfig.model_fields[backend].default:
+                raise ValueError(f"{backend} is set and backend is {self.backend!r}; set backend to {backend!r}")
+        if self.backend == "openai_api" and self.model == "pocket":
+            raise ValueError("model is 'pocket', which is no endpoint's name for a model; name one")
+        return self
+
+
+def _off_is_none(address: object) -> object:
+    # YAML reads the word off as false.
+    return None if address in ("off", False) else address
+
+
+class RayConfig(Section):
+    """Whether Ray hosts the models, and the searches too."""
+
+    address: Annotated[str | None, BeforeValidator(_off_is_none)] = None
+    """``off``: no Ray. ``local``: a Ray of its own on this machine, gone at the end. ``auto``: the cluster this machine
+    belongs to. Else a cluster's address, such as ``10.0.0.1:6379`` or ``ray://10.0.0.1:10001``."""
+    num_search_workers: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Actors that share the problems of a run; 0 searches in this process, which one driver can do for many GPUs."""
+    num_cpus_per_worker: Annotated[float, Field(ge=0)] = 1.0
+    """CPU cores that one of them reserves."""
+
+    @model_validator(mode="after")
+    def _check_workers(self) -> "RayConfig":
+        if self.num_search_workers and self.address is None:
+            raise ValueError(f"num_search_workers is {self.num_search_workers} and address is off; set an address")
+        return self

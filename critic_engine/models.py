@@ -1,0 +1,95 @@
+"""The models of one engine: each made once, shared by the roles that ask for the same, metered, and closed together."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from critic_engine.hosting import ModelConfig
+from critic_engine.metering import Meter, MeteredGenerator, MeteredScorer, ModelFigures
+from critic_engine.options import RewardModelConfig
+from critic_engine.protocols import Generator, Scorer
+
+ModelRole: TypeAlias = Literal["reasoner", "critic"]
+"""Whose model: it decides what ``pocket`` and ``scripted`` stand for. A reward model's are the critic's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMakers:
+    """Where models come from. What is made is not loaded yet."""
+
+    generator: Callable[[ModelConfig, ModelRole], Generator]
+    scorer: Callable[[RewardModelConfig], Scorer]
+
+
+class Models:
+    """Makes models as roles ask for them."""
+
+    def __init__(self, makers: ModelMakers) -> None:
+        """Have nothing yet."""
+        self._makers = makers
+        self._owned: dict[tuple[str, str], MeteredGenerator | MeteredScorer] = {}
+        self._meters: dict[str, Meter] = {}
+
+    def generator(self, config: ModelConfig, role: ModelRole) -> Generator:
+        """Return the generator that a role asks for; the same one to all that ask for the same.
+
+        Raises:
+            ModelLoadError: a model's folder is plainly not one.
+            ConfigError: what ``config`` says of it does not go together.
+        """
+        key = (_stand_in(config, role), config.hosting)
+        found = self._owned.get(key)
+        if isinstance(found, MeteredGenerator):
+            return found
+        made = self.adopt(self._makers.generator(config, role))
+        self._owned[key] = made
+        return made
+
+    def scorer(self, config: RewardModelConfig) -> Scorer:
+        """Return the scorer of a reward model.
+
+        Raises:
+            ModelLoadError: the model's folder is plainly not one.
+            ConfigError: the model has no such head.
+        """
+        scorer = self._makers.scorer(config)
+        made = MeteredScorer(scorer, self._meter(scorer.name))
+        self._owned["scorer", config.hosting] = made
+        return made
+
+    def adopt(self, generator: Generator) -> MeteredGenerator:
+        """Return a generator of somebody else's, metered; it stays its owner's to load and to close."""
+        return MeteredGenerator(generator, self._meter(generator.name))
+
+    async def load(self) -> None:
+        """Load all models that were made, side by side.
+
+        Raises:
+            ModelLoadError: one cannot be loaded.
+        """
+        await asyncio.gather(*(model.load() for model in self._owned.values()))
+
+    async def aclose(self) -> None:
+        """Close all models that were made; each is closed though another fails to."""
+        outcomes = await asyncio.gather(*(model.aclose() for model in self._owned.values()), return_exceptions=True)
+        self._owned.clear()
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    def figures(self) -> dict[str, ModelFigures]:
+        """Return what each model was asked for so far, by its name."""
+        return {name: meter.figures() for name, meter in self._meters.items()}
+
+    def _meter(self, name: str) -> Meter:
+        number = 2
+        unique = name
+        while unique in self._meters:
+            unique, number = f"{name} ({number})", number + 1
+        self._meters[unique] = meter = Meter()
+        return meter
+
+
+def _stand_in(config: ModelConfig, role: ModelRole) -> str:
+    return role if config.model == "pocket" or config.backend == "scripted" else ""
