@@ -262,15 +262,20 @@ def _alone(config: EngineConfig) -> EngineConfig:
 
 def _what_decides(config: EngineConfig) -> EngineConfig:
     """Return the configuration without what only says where models run, how much at once, and how far a run goes."""
-    names = ("device", "dtype", "max_batch_size", "vllm", "openai_api", "actor")
-    placement = {name: ModelConfig.model_fields[name].default for name in names}
     return config.model_copy(
         update={
-            "reasoner": config.reasoner.model_copy(update=placement),
-            "other_reasoners": tuple(each.model_copy(update=placement) for each in config.other_reasoners),
-            "critic": config.critic.model_copy(update=placement),
-            "reward_model": config.reward_model.model_copy(update=placement),
+            "reasoner": _which(config.reasoner),
+            "other_reasoners": tuple(_which(each) for each in config.other_reasoners),
+            "critic": _which(config.critic),
+            "reward_model": _which(config.reward_model),
             "run": RunConfig(seed=config.run.seed, max_image_pixels=config.run.max_image_pixels),
             "ray": RayConfig(),
         }
     )
+
+
+def _which(model: ModelConfig) -> ModelConfig:
+    """Return the model without where it runs: transformers and vLLM hold the same weights."""
+    names = ("device", "dtype", "max_batch_size", "vllm", "openai_api", "actor")
+    update = {name: ModelConfig.model_fields[name].default for name in names}
+    return model.model_copy(update=update | ({"backend": "huggingface"} if model.backend == "vllm" else {}))

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.options import EngineRequest, engine_options, file_options, placement_options
+from critic_engine.cli.options import EngineRequest, engine_options, file_options
+from critic_engine.cli.placement import placement_options
 
 _EPILOG = """\b
 Examples:
@@ -22,7 +23,7 @@ Examples:
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Request(EngineRequest):
     """The command line of one call."""
 

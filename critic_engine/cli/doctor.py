@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.options import model_overrides, override, place_models, placement_options
+from critic_engine.cli.options import model_overrides, override
+from critic_engine.cli.placement import Placement, placement_options
 from critic_engine.cli.text import labelled
 from critic_engine.outputs import json_line
 
@@ -141,27 +142,20 @@ class _StepRequest:
 @click.option("--question", metavar="TEXT", help="What to solve with --step-split; a pocket problem by default.")
 @click.option("--image", "images", multiple=True, metavar="PATH", help="An image of the question; may be repeated.")
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object on stdout.")
-def command(
-    reasoner: str,
-    critic: str | None,
-    settings: tuple[str, ...],
-    device: str | None,
-    dtype: str | None,
-    is_json: bool,
-    **steps: Any,
-) -> int:
+def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_json: bool, **options: Any) -> int:
     """Say what is installed, what this machine has, and whether the models load and answer one pocket problem.
 
     With --step-split, say into which steps the reasoner's solution falls, in one piece and step by step. Exit code: 0
     when it falls into steps, 1 when not.
     """
-    request = _StepRequest(**steps)
+    placement = Placement(**{field.name: options.pop(field.name) for field in dataclasses.fields(Placement)})
+    request = _StepRequest(**options)
     request.check()
     if request.split is not None and critic is not None:
         raise click.UsageError("--critic goes without --step-split only.")
     overrides = [*model_overrides(reasoner=reasoner, critic=critic), *request.overrides(), *settings]
     config = _load_config(overrides, is_of_steps=request.split is not None)
-    config = place_models(config, device=device, dtype=dtype, settings=settings)
+    config = placement.apply(config, overrides)
     _check_config(config)
     facts = _facts()
     if not is_json:

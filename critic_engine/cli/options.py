@@ -1,18 +1,21 @@
 """The options that choose a method, its models and where they run."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from critic_engine.cli.placement import Placement
+
 if TYPE_CHECKING:
     from critic_engine.config import EngineConfig
     from critic_engine.hosting import ModelConfig
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_ENDPOINT = "openai:"
 
 _ENGINE_OPTIONS = (
     click.option(
@@ -22,19 +25,14 @@ _ENGINE_OPTIONS = (
         metavar="SECTION.FIELD=VALUE",
         help="Change one field of the config; may be repeated.",
     ),
-    click.option("--reasoner", metavar="MODEL", help="A local folder, a hub id, or 'pocket', the shipped model."),
+    click.option(
+        "--reasoner",
+        metavar="MODEL",
+        help="A local folder, a hub id, 'pocket' for the shipped model, or openai:NAME for one behind an endpoint.",
+    ),
     click.option("--critic", metavar="MODEL", help="The same for the critic; may be the same model."),
     click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Every random choice derives from it."),
 )
-_PLACEMENT_OPTIONS = (
-    click.option("--device", metavar="NAME", help="Where the models run, such as cpu or cuda:1; the best there is."),
-    click.option(
-        "--dtype",
-        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-        help="The precision of the models' weights.",
-    ),
-)
-
 _FILE_OPTIONS = (
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows of the file."),
     click.option(
@@ -46,17 +44,15 @@ _FILE_OPTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EngineRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRequest(Placement):
     """The method, its models and where they run, as the options of a command name them."""
 
     config: str
-    settings: tuple[str, ...]
-    reasoner: str | None
-    critic: str | None
-    seed: int | None
-    device: str | None
-    dtype: str | None
+    settings: tuple[str, ...] = ()
+    reasoner: str | None = None
+    critic: str | None = None
+    seed: int | None = None
 
     def load_config(self) -> "EngineConfig":
         """Return the config that all of it comes to; what ``--set`` says comes last."""
@@ -65,8 +61,9 @@ class EngineRequest:
         seed = [] if self.seed is None else [override("run.seed", self.seed)]
         models = model_overrides(reasoner=self.reasoner, critic=self.critic)
         config = load_config(self.config, [*models, *seed, *self.settings])
+        config = self.apply(config, [*models, *self.settings])
         check_pair(config, reasoner=self.reasoner, critic=self.critic)
-        return place_models(config, device=self.device, dtype=self.dtype, settings=self.settings)
+        return config
 
 
 def file_options(command: _Command) -> _Command:
@@ -75,7 +72,7 @@ def file_options(command: _Command) -> _Command:
 
 
 def engine_options(default_config: str) -> Callable[[_Command], _Command]:
-    """Return what adds ``--config``, ``--set``, ``--reasoner``, ``--critic`` and ``--seed`` to a command."""
+    """Return what adds ``--config``, ``--set``, the options that name models and ``--seed`` to a command."""
     config = click.option(
         "--config",
         default=default_config,
@@ -86,41 +83,21 @@ def engine_options(default_config: str) -> Callable[[_Command], _Command]:
     return lambda command: _add(command, (config, *_ENGINE_OPTIONS))
 
 
-def placement_options(command: _Command) -> _Command:
-    """Add ``--device`` and ``--dtype``."""
-    return _add(command, _PLACEMENT_OPTIONS)
-
-
 def override(field: str, value: str | int) -> str:
     """Return ``field=value`` such that it is read back as this very value, whatever it looks like."""
     return f"{field}={json.dumps(value, ensure_ascii=False)}"
 
 
-def place_models(
-    config: "EngineConfig", *, device: str | None, dtype: str | None, settings: Iterable[str] = ()
-) -> "EngineConfig":
-    """Return the config with all models there, except where ``settings``, those of ``--set``, say otherwise."""
-    given = {name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None}
-    names = {setting.partition("=")[0] for setting in settings}
-
-    def placed(role: str, model: "ModelConfig") -> "ModelConfig":
-        own = {
-            name for name in given if f"{role}.{name}" in names or (role in names and name in model.model_fields_set)
-        }
-        return model.model_copy(update={name: value for name, value in given.items() if name not in own})
-
-    return config.model_copy(
-        update={
-            **{role: placed(role, getattr(config, role)) for role in ("reasoner", "critic", "reward_model")},
-            "other_reasoners": tuple(placed("other_reasoners", each) for each in config.other_reasoners),
-        }
-    )
-
-
 def model_overrides(*, reasoner: str | None, critic: str | None) -> list[str]:
-    """Return the overrides that name the models."""
-    given = {"reasoner.model": reasoner, "critic.model": critic}
-    return [override(field, value) for field, value in given.items() if value is not None]
+    """Return the overrides that name the models; ``openai:NAME`` is an endpoint's."""
+    overrides = []
+    for role, name in (("reasoner", reasoner), ("critic", critic)):
+        if name is None:
+            continue
+        is_endpoint = name.startswith(_ENDPOINT)
+        overrides.append(override(f"{role}.model", name.removeprefix(_ENDPOINT)))
+        overrides += [override(f"{role}.backend", "openai_api")] if is_endpoint else []
+    return overrides
 
 
 def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | None) -> None:

@@ -2,16 +2,18 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.options import place_models, placement_options
+from critic_engine.cli.placement import Placement, placement_options
 
 _EPILOG = """\b
 Examples:
   critic-engine resume runs/a
   critic-engine resume runs/labelled --device cuda:1
+  critic-engine resume runs/a --ray auto --search-workers 8
 """
 
 
@@ -19,7 +21,7 @@ Examples:
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @placement_options
 @click.option("--json", "is_json", is_flag=True, help="Print the summary as JSON on stdout.")
-def command(run: Path, device: str | None, dtype: str | None, is_json: bool) -> int:
+def command(run: Path, is_json: bool, **placement: Any) -> int:
     """Go on with the run in the folder RUN, inside the trees where it stopped, by the config it was started with."""
     from critic_engine.cli.progress import load_models, show_progress
     from critic_engine.cli.running import follow_run, report_run
@@ -33,7 +35,7 @@ def command(run: Path, device: str | None, dtype: str | None, is_json: bool) -> 
         raise RunError(f"{run} holds no run; start one with 'critic-engine solve PROBLEMS --run {run}'")
     with contextlib.closing(RunStore.open(run)) as store:
         checker = store.checker
-    config = place_models(load_config(path), device=device, dtype=dtype)
+    config = Placement(**placement).apply(load_config(path))
     with Engine(config, checker=checker) as engine:
         load_models(engine)
         with show_progress() as progress:

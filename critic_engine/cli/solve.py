@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from critic_engine.cli.command import EngineCommand, Interrupted
-from critic_engine.cli.options import EngineRequest, engine_options, file_options, placement_options
+from critic_engine.cli.options import EngineRequest, engine_options, file_options
+from critic_engine.cli.placement import placement_options
 
 if TYPE_CHECKING:
     from critic_engine.engine import Engine
@@ -32,7 +33,7 @@ Examples:
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Request(EngineRequest):
     """The command line of one call."""
 

@@ -160,7 +160,9 @@ class TestBadRows:
         write(png()[:-20], "cut.png")
         assert "truncated" in only_reason(write(lines({**GOOD, "images": ["cut.png"]}, GOOD)))
         write(png(), "large.png")
-        bad, _ = read_problems(write(lines({**GOOD, "images": ["large.png"]}, GOOD)), limits=RunConfig(max_image_pixels=15))
+        bad, _ = read_problems(
+            write(lines({**GOOD, "images": ["large.png"]}, GOOD)), limits=RunConfig(max_image_pixels=15)
+        )
         assert isinstance(bad, FailedRow)
         assert "has 4 x 4 pixels, more than 15" in bad.reason
 

@@ -1,0 +1,102 @@
+"""The options that say where models and searches run."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from critic_engine.config import EngineConfig
+    from critic_engine.hosting import ModelConfig
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_ROLES = ("reasoner", "critic", "reward_model")
+_OPTIONS = (
+    click.option(
+        "--backend",
+        type=click.Choice(["huggingface", "vllm", "openai_api", "scripted"]),
+        help="What runs the models; huggingface is transformers.",
+    ),
+    click.option("--device", metavar="NAME", help="Where the models run, such as cpu or cuda:1; the best there is."),
+    click.option(
+        "--dtype",
+        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+        help="The precision of the models' weights.",
+    ),
+    click.option("--base-url", metavar="URL", help="Of the endpoint that serves the models named openai:NAME."),
+    click.option(
+        "--ray",
+        metavar="local|auto|ADDRESS|off",
+        help="Have Ray host the models: its own on this machine, the cluster this machine is in, or one elsewhere.",
+    ),
+    click.option(
+        "--search-workers",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Ray actors that share the problems of a run; 0 searches in this process.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where models and searches run, as the options of a command say; None leaves what the config says."""
+
+    device: str | None = None
+    dtype: str | None = None
+    backend: str | None = None
+    base_url: str | None = None
+    ray: str | None = None
+    search_workers: int | None = None
+
+    def apply(self, config: "EngineConfig", settings: Iterable[str] = ()) -> "EngineConfig":
+        """Return the config with all models there, except where ``settings``, overrides, say otherwise.
+
+        Raises:
+            ConfigError: what comes of it does not go together.
+        """
+        from critic_engine.config import parse_config
+
+        names = {setting.partition("=")[0] for setting in settings}
+        changes: dict[str, object] = {role: self._placed(getattr(config, role), names, role) for role in _ROLES}
+        changes["other_reasoners"] = tuple(
+            self._placed(each, names, "other_reasoners") for each in config.other_reasoners
+        )
+        ray = {"address": self.ray, "num_search_workers": self.search_workers}
+        own = {name for name in ray if f"ray.{name}" in names or "ray" in names}
+        changes["ray"] = config.ray.model_copy(update=_given(ray, own))
+        placed = config.model_copy(update=changes)
+        if self.base_url is not None and not any(_is_endpoint(model) for model in _models(placed)):
+            raise click.UsageError("--base-url is given and no model is an endpoint's; name one as openai:NAME.")
+        return config if placed == config else parse_config(placed.model_dump(mode="json"), origin="the options")
+
+    def _placed(self, model: "ModelConfig", names: set[str], role: str) -> "ModelConfig":
+        given = {"device": self.device, "dtype": self.dtype, "backend": self.backend}
+        own = {
+            name for name in given if f"{role}.{name}" in names or (role in names and name in model.model_fields_set)
+        }
+        placed = model.model_copy(update=_given(given, own))
+        if self.base_url is None or not _is_endpoint(placed) or f"{role}.openai_api.base_url" in names:
+            return placed
+        endpoint = placed.openai_api.model_copy(update={"base_url": self.base_url})
+        return placed.model_copy(update={"openai_api": endpoint})
+
+
+def placement_options(command: _Command) -> _Command:
+    """Add ``--backend``, ``--device``, ``--dtype``, ``--base-url``, ``--ray`` and ``--search-workers``."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _given(values: dict[str, Any], own: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None and name not in own}
+
+
+def _is_endpoint(model: "ModelConfig") -> bool:
+    return model.backend == "openai_api"
+
+
+def _models(config: "EngineConfig") -> Sequence["ModelConfig"]:
+    return (config.reasoner, config.critic, config.reward_model, *config.other_reasoners)
