@@ -26,6 +26,10 @@ class Checker:
         if reference_answer not in known:
             self._references[problem_id] = (*known, reference_answer)
 
+    def references(self, problem: Problem) -> tuple[str, ...]:
+        """Return the problem's reference answers, for a checker elsewhere to take up."""
+        return self._references.get(problem.problem_id, ())
+
     def is_right(self, problem: Problem, answer: str | None) -> bool | None:
         """Return whether ``answer`` means the same as the reference answer; None when the problem cannot be checked.
 
@@ -37,7 +41,7 @@ class Checker:
 
     def objection(self, problem: Problem) -> str | None:
         """Return why ``problem`` cannot be checked, in one line that says what to do; None when it can be."""
-        references = self._references.get(problem.problem_id, ())
+        references = self.references(problem)
         if not references:
             return "it has no reference answer; write one in its column 'answer', or leave the row out"
         meanings = {canonical_answer(reference, problem.choices): reference for reference in references}

@@ -190,20 +190,24 @@ class EngineConfig(Section):
                 raise ValueError(f"stop.{name} needs values; with evaluator.kind 'none', leave it out")
 
 
-def load_config(source: str | Path, overrides: Sequence[str] = ()) -> EngineConfig:
-    """Return the configuration of a YAML file or preset, changed by ``section.field=value`` overrides.
+def load_config(source: str | Path | Sequence[str | Path], overrides: Sequence[str] = ()) -> EngineConfig:
+    """Return the configuration of YAML files or presets, changed by ``section.field=value`` overrides.
 
     Args:
-        source: A path, or the bare name of a shipped preset such as ``mcts``.
+        source: A path, or the bare name of a shipped preset such as ``mcts``; or several, each of which changes what
+            it names of those before it, and replaces a section whose ``kind`` it changes.
         overrides: Each ``dotted.name=value``; the value is read as YAML.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key, or a value out of range; the message names the field.
     """
-    document = _read_yaml(_find(source))
+    sources = [source] if isinstance(source, str | Path) else source
+    document: dict[str, Any] = {}
+    for each in sources:
+        document = _merged(document, _read_yaml(_find(each)))
     for override in overrides:
         _apply_override(document, override)
-    return parse_config(document, origin=str(source))
+    return parse_config(document, origin=" and ".join(map(str, sources)))
 
 
 def parse_config(document: Mapping[str, Any], *, origin: str = "config") -> EngineConfig:
@@ -226,21 +230,32 @@ def _strategy_options(kind: str, fields: Mapping[str, Any]) -> StrategyOptions:
 
 
 def presets() -> dict[str, Path]:
-    """Return the shipped presets by name: in a wheel they lie inside the package, in a checkout beside it."""
+    """Return the shipped methods by name: in a wheel they lie inside the package, in a checkout beside it."""
+    return {path.stem: path for path in sorted(_shipped().glob("*.yaml"))}
+
+
+def hosting_presets() -> dict[str, Path]:
+    """Return, by name, the shipped examples of where models run, to be named beside a method."""
+    return {path.stem: path for path in sorted((_shipped() / "hosting").glob("*.yaml"))}
+
+
+def _shipped() -> Path:
     folders = (_PACKAGE / "presets", _PACKAGE.parent / "configs")
-    folder = next((folder for folder in folders if folder.is_dir()), folders[0])
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def _find(source: str | Path) -> Path:
     path = Path(source)
     if path.is_file():
         return path
-    known = presets()
+    methods, hosting = presets(), hosting_presets()
+    known = {**methods, **hosting}
     if str(source) in known:
         return known[str(source)]
-    names = ", ".join(known)
-    raise ConfigError(f"config {source} is neither a file nor a preset; the presets are {names}")
+    raise ConfigError(
+        f"config {source} is neither a file nor a preset; the presets are {', '.join(methods)}; and for where models "
+        f"run {', '.join(hosting)}"
+    )
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -253,6 +268,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigError(f"config {path} holds a {type(document).__name__}; it must be a mapping of sections")
     return document
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        known = merged.get(name)
+        if isinstance(known, dict) and isinstance(value, dict) and value.get("kind") in (None, known.get("kind")):
+            value = _merged(known, value)
+        merged[name] = value
+    return merged
 
 
 def _apply_override(document: dict[str, Any], override: str) -> None:

@@ -47,7 +47,7 @@ class Engine:
 
     def __init__(
         self,
-        config: EngineConfig | str | Path = "mcts",
+        config: EngineConfig | str | Path | Sequence[str | Path] = "mcts",
         *,
         overrides: Sequence[str] = (),
         reasoner: ModelGenerator | None = None,
@@ -57,7 +57,8 @@ class Engine:
         """Choose the method and the models; nothing is loaded yet.
 
         Args:
-            config: A configuration, the path of its YAML file, or the name of a preset.
+            config: A configuration; or the path of its YAML file, the name of a preset, or several of these, each of which
+                changes what it names of those before it.
             overrides: ``section.field=value`` changes to a config that is read from a file or preset.
             reasoner: The generator to reason with, which stays its owner's to close; None makes the one the
                 configuration names.
@@ -204,7 +205,8 @@ class Engine:
         runner = Runner(store, self.config, begin=self._begin, on_progress=on_progress)
         stream = Stream(runner.answers())
         try:
-            with store.outputs() as outputs:
+            with store.outputs() as outputs, contextlib.ExitStack() as at_end:
+                at_end.callback(lambda: outputs.set_models(self.figures()))
                 for position in itertools.count():
                     answer = self._loop.call(stream.next())
                     if answer is None:

@@ -2,11 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from critic_engine.errors import GenerationError
+from critic_engine.hosting import EndpointConfig
 from critic_engine.protocols import Generator, Score, Scorer
 from critic_engine.types import Generation, GenerationRequest, Message, TokenUsage
 
@@ -19,6 +20,8 @@ class ModelFigures:
     num_failed: int = 0
     """Requests that got no answer, after all retries; one that was cancelled is none of them."""
     usage: TokenUsage = field(default_factory=TokenUsage)
+    usd: float = 0.0
+    """What it cost at the prices of its section ``openai_api``."""
     in_flight_s: Mapping[int, float] = field(default_factory=dict)
     """For how many seconds so many requests were in flight, by their number."""
 
@@ -34,15 +37,26 @@ class ModelFigures:
             self.num_requests + other.num_requests,
             self.num_failed + other.num_failed,
             self.usage + other.usage,
+            self.usd + other.usd,
             dict(Counter(self.in_flight_s) + Counter(other.in_flight_s)),
         )
+
+
+def merged(figures: Iterable[Mapping[str, ModelFigures]]) -> dict[str, ModelFigures]:
+    """Return the sums by the models' names."""
+    sums: dict[str, ModelFigures] = {}
+    for each in figures:
+        for name, found in each.items():
+            sums[name] = sums.get(name, ModelFigures()) + found
+    return sums
 
 
 class Meter:
     """Counts the requests to one model. All of them come from one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, prices: EndpointConfig) -> None:
         """Begin at zero."""
+        self._prices = prices
         self._num_requests = 0
         self._num_failed = 0
         self._usage = TokenUsage()
@@ -70,7 +84,10 @@ class Meter:
     def figures(self) -> ModelFigures:
         """Return what was counted so far."""
         self._step(0)
-        return ModelFigures(self._num_requests, self._num_failed, self._usage, dict(self._in_flight_s))
+        usage, prices = self._usage, self._prices
+        usd = usage.prompt_tokens * prices.usd_per_million_prompt_tokens
+        usd += usage.generated_tokens * prices.usd_per_million_generated_tokens
+        return ModelFigures(self._num_requests, self._num_failed, usage, usd / 1e6, dict(self._in_flight_s))
 
     def _step(self, change: int) -> None:
         now_s = time.perf_counter()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from critic_engine.hosting import ModelConfig
+from critic_engine.hosting import EndpointConfig, ModelConfig
 from critic_engine.metering import Meter, MeteredGenerator, MeteredScorer, ModelFigures
 from critic_engine.options import RewardModelConfig
 from critic_engine.protocols import Generator, Scorer
@@ -38,12 +38,12 @@ class Models:
             ModelLoadError: a model's folder is plainly not one.
             ConfigError: what ``config`` says of it does not go together.
         """
-        key = (_stand_in(config, role), config.hosting)
+        key = model_key(config, role)
         found = self._owned.get(key)
         if isinstance(found, MeteredGenerator):
             return found
-        made = self.adopt(self._makers.generator(config, role))
-        self._owned[key] = made
+        generator = self._makers.generator(config, role)
+        made = self._owned[key] = MeteredGenerator(generator, self._meter(generator.name, config.openai_api))
         return made
 
     def scorer(self, config: RewardModelConfig) -> Scorer:
@@ -54,13 +54,13 @@ class Models:
             ConfigError: the model has no such head.
         """
         scorer = self._makers.scorer(config)
-        made = MeteredScorer(scorer, self._meter(scorer.name))
+        made = MeteredScorer(scorer, self._meter(scorer.name, config.openai_api))
         self._owned["scorer", config.hosting] = made
         return made
 
     def adopt(self, generator: Generator) -> MeteredGenerator:
         """Return a generator of somebody else's, metered; it stays its owner's to load and to close."""
-        return MeteredGenerator(generator, self._meter(generator.name))
+        return MeteredGenerator(generator, self._meter(generator.name, EndpointConfig()))
 
     async def load(self) -> None:
         """Load all models that were made, side by side.
@@ -82,14 +82,16 @@ class Models:
         """Return what each model was asked for so far, by its name."""
         return {name: meter.figures() for name, meter in self._meters.items()}
 
-    def _meter(self, name: str) -> Meter:
+    def _meter(self, name: str, prices: EndpointConfig) -> Meter:
         number = 2
         unique = name
         while unique in self._meters:
             unique, number = f"{name} ({number})", number + 1
-        self._meters[unique] = meter = Meter()
+        self._meters[unique] = meter = Meter(prices)
         return meter
 
 
-def _stand_in(config: ModelConfig, role: ModelRole) -> str:
-    return role if config.model == "pocket" or config.backend == "scripted" else ""
+def model_key(config: ModelConfig, role: ModelRole) -> tuple[str, str]:
+    """Return what is equal for roles that can share one engine."""
+    is_by_role = config.model == "pocket" or config.backend == "scripted"
+    return (role if is_by_role else "", config.hosting)

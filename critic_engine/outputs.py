@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from critic_engine.metering import ModelFigures
 from critic_engine.types import Answer
 
 # Of a labelled run: problems for which a right path was found, a wrong one, and both; and the rollouts of all trees.
@@ -45,6 +46,7 @@ class RunOutputs:
         self._stop_reasons: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._labelling: Counter[str] | None = Counter() if is_labelled else None
+        self._models: dict[str, ModelFigures] = {}
 
     def __enter__(self) -> Self:
         """Open ``answers.jsonl`` anew, without a report until the end; the run's log holds all that was answered."""
@@ -83,6 +85,10 @@ class RunOutputs:
             self._file.write(json_line(asdict(answer)) + "\n")
             self._file.flush()
 
+    def set_models(self, figures: dict[str, ModelFigures]) -> None:
+        """Take what each model was asked for, by its name, for the report."""
+        self._models = figures
+
     def _report(self, *, is_complete: bool) -> dict[str, Any]:
         return {
             "is_complete": is_complete,
@@ -93,6 +99,18 @@ class RunOutputs:
             "wall_s": round(time.perf_counter() - self._started_s, 3),
             "stop_reasons": dict(self._stop_reasons),
             "failures": dict(self._failures),
+            "models": {name: _model_fields(figures) for name, figures in self._models.items()},
             "duplicates": [list(ids) for ids in self._duplicates],
             **({} if self._labelling is None else {"labelling": {name: self._labelling[name] for name in _LABELLING}}),
         }
+
+
+def _model_fields(figures: ModelFigures) -> dict[str, Any]:
+    rate = figures.cache_hit_rate
+    return {
+        "num_requests": figures.num_requests,
+        "num_failed": figures.num_failed,
+        **asdict(figures.usage),
+        "cache_hit_rate": None if rate is None else round(rate, 4),
+        "usd": round(figures.usd, 6),
+    }

@@ -6,7 +6,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from critic_engine.config import StrategyConfig, dump_config, load_config, parse_config, presets
+from critic_engine.config import StrategyConfig, dump_config, hosting_presets, load_config, parse_config, presets
 from critic_engine.errors import ConfigError
 from search import AbMctsOptions, BeamOptions, BestOfNOptions, ChainOptions, DvtsOptions, MctsOptions, StopOptions
 
@@ -301,3 +301,28 @@ def test_presets_are_the_methods_they_are_named_for() -> None:
     assert configs["greedy"].reasoner.temperature == 0
     assert configs["mmc"].stop == StopOptions(value_threshold=0.5)
     assert configs["mmc_collect"].expander.max_step_tokens == 30
+
+
+def test_later_file_changes_what_it_names_and_replaces_a_section_of_another_kind(tmp_path: Path) -> None:
+    (tmp_path / "method.yaml").write_text("strategy: {kind: mcts, exploration: 0.3}\nbudget: {max_tokens: 9}\n")
+    (tmp_path / "host.yaml").write_text("reasoner: {model: ./a}\nbudget: {max_simulations: 4}\n")
+    (tmp_path / "other.yaml").write_text("strategy: {kind: ab_mcts}\n")
+    config = load_config([tmp_path / "method.yaml", tmp_path / "host.yaml"])
+    assert config.reasoner.model == "./a"
+    assert (config.budget.max_tokens, config.budget.max_simulations) == (9, 4)
+    assert getattr(config.strategy.options, "exploration", None) == 0.3
+    assert load_config([tmp_path / "method.yaml", tmp_path / "other.yaml"]).strategy.kind == "ab_mcts"
+
+
+@pytest.mark.parametrize("name", hosting_presets())
+def test_hosting_preset_goes_with_every_method(name: str) -> None:
+    hosted = load_config(name)
+    for method in presets():
+        config = load_config([method, name])
+        assert config.strategy == load_config(method).strategy
+        assert (config.reasoner.hosting, config.ray) == (hosted.reasoner.hosting, hosted.ray)
+
+
+def test_roles_of_one_gpu_share_one_engine() -> None:
+    config = load_config(["mcts", "one_gpu"])
+    assert config.reasoner.hosting == config.critic.hosting

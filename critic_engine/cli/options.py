@@ -48,7 +48,7 @@ _FILE_OPTIONS = (
 class EngineRequest(Placement):
     """The method, its models and where they run, as the options of a command name them."""
 
-    config: str
+    config: tuple[str, ...]
     settings: tuple[str, ...] = ()
     reasoner: str | None = None
     critic: str | None = None
@@ -75,10 +75,11 @@ def engine_options(default_config: str) -> Callable[[_Command], _Command]:
     """Return what adds ``--config``, ``--set``, the options that name models and ``--seed`` to a command."""
     config = click.option(
         "--config",
-        default=default_config,
+        default=[default_config],
         show_default=True,
+        multiple=True,
         metavar="PATH|PRESET",
-        help="The method: a YAML file or a preset.",
+        help="The method: a YAML file or a preset; repeat it for one that says where models run, such as one_gpu.",
     )
     return lambda command: _add(command, (config, *_ENGINE_OPTIONS))
 

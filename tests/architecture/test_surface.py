@@ -8,7 +8,7 @@ import pytest
 
 import critic_engine
 import search
-from critic_engine.config import dump_config, load_config, parse_config, presets
+from critic_engine.config import dump_config, hosting_presets, load_config, parse_config, presets
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("search", "critic_engine") for path in (ROOT / folder).rglob("*.py"))
@@ -37,7 +37,8 @@ def test_config_loads_and_its_first_comment_is_its_command(path: Path) -> None:
 
 
 def test_presets_are_the_configs_folder() -> None:
-    assert sorted(presets().values()) == CONFIGS
+    assert sorted([*presets().values(), *hosting_presets().values()]) == CONFIGS
+    assert not set(presets()) & set(hosting_presets())
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

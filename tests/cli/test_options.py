@@ -12,14 +12,14 @@ from critic_engine.errors import ConfigError
 
 
 def test_placement_reaches_every_model_so_that_roles_still_share_one() -> None:
-    config = EngineRequest(config="best_of_n", device="cpu", dtype="bfloat16").load_config()
+    config = EngineRequest(config=("best_of_n",), device="cpu", dtype="bfloat16").load_config()
     for section in (config.reasoner, config.critic, config.reward_model):
         assert (section.device, section.dtype) == ("cpu", "bfloat16")
 
 
 def test_what_is_set_comes_last() -> None:
     settings = ("run.seed=3", "critic.device=cuda:1")
-    config = EngineRequest(config="best_of_n", settings=settings, seed=7, device="cpu").load_config()
+    config = EngineRequest(config=("best_of_n",), settings=settings, seed=7, device="cpu").load_config()
     assert (config.run.seed, config.reasoner.device, config.critic.device) == (3, "cpu", "cuda:1")
 
 
@@ -27,7 +27,7 @@ ARMS = "strategy: {kind: ab_mcts}\nexpander: {kind: solution}\nbudget: {max_toke
 
 
 def requested(config: Path, *settings: str, reasoner: str | None = None, device: str | None = None) -> EngineRequest:
-    return EngineRequest(config=str(config), settings=settings, reasoner=reasoner, critic=reasoner, device=device)
+    return EngineRequest(config=(str(config),), settings=settings, reasoner=reasoner, critic=reasoner, device=device)
 
 
 def test_placement_reaches_the_other_reasoners(tmp_path: Path) -> None:
@@ -65,14 +65,14 @@ def test_pocket_model_beside_another_reasoner_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", ["reward_model", "rollout"])
 def test_critic_that_nobody_asks_is_refused(kind: str) -> None:
     settings = (f"evaluator.kind={kind}",)
-    request = EngineRequest(config="mcts", settings=settings, reasoner="pocket", critic="pocket")
+    request = EngineRequest(config=("mcts",), settings=settings, reasoner="pocket", critic="pocket")
     with pytest.raises(click.UsageError, match=r"asks no critic: name reward_model\.model"):
         request.load_config()
 
 
 def test_endpoint_is_named_by_its_prefix_and_keeps_its_backend_beside_another() -> None:
     request = EngineRequest(
-        config="mcts", reasoner="openai:qwen", critic="./critic", backend="vllm", base_url="http://localhost:8000/v1"
+        config=("mcts",), reasoner="openai:qwen", critic="./critic", backend="vllm", base_url="http://localhost:8000/v1"
     )
     config = request.load_config()
     assert (config.reasoner.backend, config.reasoner.model) == ("openai_api", "qwen")
@@ -82,22 +82,22 @@ def test_endpoint_is_named_by_its_prefix_and_keeps_its_backend_beside_another() 
 
 def test_base_url_without_an_endpoint_is_refused() -> None:
     with pytest.raises(click.UsageError, match="openai:NAME"):
-        EngineRequest(config="mcts", base_url="http://localhost:8000/v1").load_config()
+        EngineRequest(config=("mcts",), base_url="http://localhost:8000/v1").load_config()
 
 
 @pytest.mark.parametrize(("ray", "address"), [("off", None), ("local", "local"), ("10.0.0.1:6379", "10.0.0.1:6379")])
 def test_ray_and_search_workers_reach_their_section(ray: str, address: str | None) -> None:
     workers = 2 if address else 0
-    config = EngineRequest(config="mcts", ray=ray, search_workers=workers).load_config()
+    config = EngineRequest(config=("mcts",), ray=ray, search_workers=workers).load_config()
     assert (config.ray.address, config.ray.num_search_workers) == (address, workers)
 
 
 def test_workers_without_ray_are_refused() -> None:
     with pytest.raises(ConfigError, match="address is off"):
-        EngineRequest(config="mcts", search_workers=2).load_config()
+        EngineRequest(config=("mcts",), search_workers=2).load_config()
 
 
 def test_section_of_another_backend_is_refused() -> None:
     settings = ("reasoner.vllm.max_restarts=1", "reasoner.model=./a", "critic.model=./b")
     with pytest.raises(ConfigError, match="set backend to 'vllm'"):
-        EngineRequest(config="mcts", settings=settings).load_config()
+        EngineRequest(config=("mcts",), settings=settings).load_config()
