@@ -57,8 +57,8 @@ class Engine:
         """Choose the method and the models; nothing is loaded yet.
 
         Args:
-            config: A configuration; or the path of its YAML file, the name of a preset, or several of these, each of which
-                changes what it names of those before it.
+            config: A configuration; or the path of its YAML file, the name of a preset, or several of these, each of
+                which changes what it names of those before it.
             overrides: ``section.field=value`` changes to a config that is read from a file or preset.
             reasoner: The generator to reason with, which stays its owner's to close; None makes the one the
                 configuration names.

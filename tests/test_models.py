@@ -5,7 +5,8 @@ import pytest
 from critic_engine.backends.loading import make_scorer
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import GenerationError, ModelLoadError
-from critic_engine.hosting import ModelConfig
+from critic_engine.hosting import EndpointConfig, ModelConfig
+from critic_engine.metering import Meter, ModelFigures, merged
 from critic_engine.models import ModelMakers, ModelRole, Models
 from critic_engine.options import CriticConfig, ReasonerConfig, RewardModelConfig
 from critic_engine.protocols import Generator
@@ -110,3 +111,19 @@ def test_two_models_of_one_name_have_figures_of_their_own() -> None:
     for dtype in ("float32", "bfloat16"):
         models.generator(ModelConfig.model_validate({"model": "qwen", "dtype": dtype}), "reasoner")
     assert list(models.figures()) == ["qwen as reasoner", "qwen as reasoner (2)"]
+
+
+def test_price_is_that_of_the_tokens_read_and_written() -> None:
+    prices = EndpointConfig(usd_per_million_prompt_tokens=2.0, usd_per_million_generated_tokens=10.0)
+    meter = Meter(prices)
+    meter.spend(TokenUsage(prompt_tokens=500_000, generated_tokens=100_000))
+    assert meter.figures().usd == pytest.approx(2.0)
+
+
+def test_figures_of_several_processes_add_up() -> None:
+    one = ModelFigures(2, 1, TokenUsage(10, 4), usd=0.5, in_flight_s={0: 1.0, 2: 3.0})
+    other = ModelFigures(1, 0, TokenUsage(5, 1), usd=0.25, in_flight_s={2: 1.0})
+    assert merged([{"a": one}, {"a": other, "b": one}]) == {
+        "a": ModelFigures(3, 1, TokenUsage(15, 5), usd=0.75, in_flight_s={0: 1.0, 2: 4.0}),
+        "b": one,
+    }
