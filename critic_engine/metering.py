@@ -18,7 +18,7 @@ class ModelFigures:
 
     num_requests: int = 0
     num_failed: int = 0
-    """Requests that got no answer, after all retries; one that was cancelled is none of them."""
+    """Requests that got no answer, though their sender may have sent them again; those it cancelled do not count."""
     usage: TokenUsage = field(default_factory=TokenUsage)
     usd: float = 0.0
     """What it cost at the prices of its section ``openai_api``."""

@@ -268,3 +268,21 @@ def test_every_event_of_a_run_is_in_its_log_once(engine: Engine, tmp_path: Path)
     told = [event for event in events if event["event"] == "told"]
     assert len(told) == answers[0].num_simulations
     assert sum(event.get("cost", 0) for event in told) >= 1000
+
+
+def test_requests_that_had_to_be_sent_again_are_counted_and_change_no_answer() -> None:
+    busy = GenerationError("busy", is_retryable=True)
+    with Engine("mcts", overrides=SCRIPTED, reasoner=ScriptedGenerator(scripted_reasoner())) as engine:
+        undisturbed = engine.solve(PROBLEMS[0])
+    reasoner = ScriptedGenerator(scripted_reasoner(), faults={0: busy, 2: busy})
+    critic = ScriptedGenerator(scripted_critic(), faults={1: busy})
+    with Engine("mcts", overrides=SCRIPTED, reasoner=reasoner, critic=critic) as engine:
+        answer = engine.solve(PROBLEMS[0])
+        figures = engine.figures()
+    assert answer.failures == {"reasoner_retried": 2, "critic_retried": 1}
+    assert (answer.answer, answer.steps, answer.num_tokens) == (
+        undisturbed.answer,
+        undisturbed.steps,
+        undisturbed.num_tokens,
+    )
+    assert figures["scripted"].num_failed == 2
