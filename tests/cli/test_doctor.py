@@ -116,3 +116,12 @@ def test_models_are_named_as_the_config_has_them(cli) -> None:
     assert (models["reasoner"], models["critic"]) == ("./gone", None)
     scripted = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted"]
     assert "scripted and scripted loaded in" in cli("doctor", *scripted).out
+
+
+@pytest.mark.openai_api
+def test_endpoint_that_does_not_answer_is_a_finding_with_its_reason(cli) -> None:
+    models = ["--reasoner", "openai:qwen", "--critic", "openai:qwen", "--base-url", "http://127.0.0.1:9/v1"]
+    result = cli("doctor", *models, "--json")
+    assert result.code == 2
+    (endpoint,) = result.rows[0]["endpoints"]
+    assert "check openai_api.base_url" in endpoint["error"]
