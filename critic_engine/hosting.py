@@ -91,8 +91,6 @@ class ModelConfig(Section):
         for backend in ("vllm", "openai_api"):
             if self.backend != backend and getattr(self, backend) != ModelConfig.model_fields[backend].default:
                 raise ValueError(f"{backend} is set and backend is {self.backend!r}; set backend to {backend!r}")
-        if self.backend == "openai_api" and self.model == "pocket":
-            raise ValueError("model is 'pocket', which is no endpoint's name for a model; name one")
         return self
 
 

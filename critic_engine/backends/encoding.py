@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,44 @@ class Prompt:
         return (tuple(sorted(self.token_tensors)), tuple(sorted(shapes)))
 
 
+class ChatWriter:
+    """Writes requests as the text that a model reads, in which one token stands for each image."""
+
+    def __init__(self, processor: Any, tokenizer: Any, *, has_vision: bool) -> None:
+        """Write by the chat template of ``processor``, or of ``tokenizer`` where that has none."""
+        self._processor = processor
+        self._tokenizer = tokenizer
+        self._has_vision = has_vision
+        self._control_tokens = control_tokens(tokenizer)
+
+    def write(self, request: GenerationRequest) -> str:
+        """Return the whole chat, prefix included.
+
+        Raises:
+            GenerationError: it has images for a model that reads text only, its text holds a control token, or the chat
+                cannot be rendered.
+        """
+        if not self._has_vision and any(message.images for message in request.messages):
+            raise GenerationError("the request has images, but the model reads text only; choose one that sees")
+        refuse_control_tokens(self._control_tokens, [*(message.text for message in request.messages), request.prefix])
+        # The prefix goes behind the generation prompt, where the model itself would have written it. Rendering it as a
+        # message to be continued loses its last newline in every template that trims, and what a template puts before
+        # the assistant's words (such as an opened thought) may differ between the two.
+        chat = [_chat_turn(message, self._has_vision) for message in request.messages]
+        with encoding_errors():
+            template = None if self._processor.chat_template else self._tokenizer.get_chat_template()
+            text: str = self._processor.apply_chat_template(
+                chat, chat_template=template, tokenize=False, add_generation_prompt=True
+            )
+        return text + request.prefix
+
+    def is_begun(self, text: str) -> bool:
+        """Return whether a text holds the tokens that begin one, so that the tokenizer is not to add them."""
+        bos = self._tokenizer.bos_token
+        # Processors add them to what a template has not begun; a text model reads what its template wrote.
+        return not self._has_vision or bool(bos and text.startswith(bos))
+
+
 class PromptEncoder:
     """Encodes requests for one checkpoint. Use it from one thread only."""
 
@@ -46,7 +85,7 @@ class PromptEncoder:
         """Take over the processor, and remember at most that much of prepared images."""
         self._checkpoint = checkpoint
         self._processor = checkpoint.processor
-        self._control_tokens = control_tokens(checkpoint.tokenizer)
+        self._writer = ChatWriter(checkpoint.processor, checkpoint.tokenizer, has_vision=checkpoint.has_vision)
         if checkpoint.has_vision:
             self._processor = copy.copy(checkpoint.processor)
             self._processor.image_processor = ImageMemory(
@@ -60,21 +99,11 @@ class PromptEncoder:
             ContextOverflowError: the prompt leaves no room for a token in the model's context.
             GenerationError: its text holds a control token, the chat cannot be rendered, or an image cannot be read.
         """
-        images = [image for message in request.messages for image in message.images]
-        if images and not self._checkpoint.has_vision:
-            raise GenerationError("the request has images, but the model reads text only; choose one that sees")
-        refuse_control_tokens(self._control_tokens, [*(message.text for message in request.messages), request.prefix])
-        try:
-            prompt = self._encode(request, images)
-        except Exception as error:
-            raise GenerationError(f"the prompt cannot be encoded: {' '.join(str(error).split())}") from error
+        text = self._writer.write(request)
+        with encoding_errors():
+            prompt = self._encode(text, request)
         if self._room_behind(prompt) < 1:
-            raise ContextOverflowError(
-                f"the prompt has {len(prompt.token_ids)} tokens and leaves no room in the model's context of "
-                f"{self._checkpoint.max_context_tokens}; shorten it",
-                num_prompt_tokens=len(prompt.token_ids),
-                max_context_tokens=self._checkpoint.max_context_tokens or 0,
-            )
+            raise context_overflow(len(prompt.token_ids), self._checkpoint.max_context_tokens or 0)
         return prompt
 
     def fit(self, sampling: SamplingOptions, prompt: Prompt) -> SamplingOptions:
@@ -85,25 +114,15 @@ class PromptEncoder:
         limit = self._checkpoint.max_context_tokens
         return sys.maxsize if limit is None else limit - len(prompt.token_ids)
 
-    def _encode(self, request: GenerationRequest, images: list[Image]) -> Prompt:
-        # The prefix goes behind the generation prompt, where the model itself would have written it. Rendering it as a
-        # message to be continued loses its last newline in every template that trims, and what a template puts before
-        # the assistant's words (such as an opened thought) may differ between the two.
-        chat = [_chat_turn(message, self._checkpoint.has_vision) for message in request.messages]
-        template = None if self._processor.chat_template else self._checkpoint.tokenizer.get_chat_template()
-        text = self._processor.apply_chat_template(
-            chat, chat_template=template, tokenize=False, add_generation_prompt=True
-        )
-        text += request.prefix
+    def _encode(self, text: str, request: GenerationRequest) -> Prompt:
+        add_special_tokens = not self._writer.is_begun(text)
         if not self._checkpoint.has_vision:
-            tensors = {"input_ids": [self._checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"]]}
+            encoded = self._checkpoint.tokenizer(text, add_special_tokens=add_special_tokens)
+            tensors = {"input_ids": [encoded["input_ids"]]}
         else:
-            bos = self._checkpoint.tokenizer.bos_token
+            images = [_lazy_picture(image) for message in request.messages for image in message.images]
             tensors = self._processor(
-                text=[text],
-                images=[_lazy_picture(image) for image in images] or None,
-                add_special_tokens=not (bos and text.startswith(bos)),
-                return_tensors="pt",
+                text=[text], images=images or None, add_special_tokens=add_special_tokens, return_tensors="pt"
             )
         return _split_tensors(tensors, has_prefix=bool(request.prefix))
 
@@ -161,6 +180,34 @@ def refuse_control_tokens(tokens: Iterable[str], texts: Sequence[str]) -> None:
             raise GenerationError(f"the prompt's text holds {token}, a control token of the model; remove it")
 
 
+@contextlib.contextmanager
+def encoding_errors() -> Iterator[None]:
+    """Make whatever fails inside one error.
+
+    Raises:
+        GenerationError: it failed; the message says how.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise GenerationError(f"the prompt cannot be encoded: {' '.join(str(error).split())}") from error
+
+
+def context_overflow(num_prompt_tokens: int, max_context_tokens: int) -> ContextOverflowError:
+    """Return the error of a prompt behind which the context holds no token."""
+    return ContextOverflowError(
+        f"the prompt has {num_prompt_tokens} tokens and leaves no room in the model's context of "
+        f"{max_context_tokens}; shorten it",
+        num_prompt_tokens=num_prompt_tokens,
+        max_context_tokens=max_context_tokens,
+    )
+
+
+def context_behind(token_ids: Sequence[int], *, has_prefix: bool) -> list[int]:
+    """Return the last tokens of a prompt's prefix, which decoding what follows depends on; none without a prefix."""
+    return list(token_ids[-_NUM_CONTEXT_TOKENS:]) if has_prefix else []
+
+
 def _chat_turn(message: Message, has_vision: bool) -> dict[str, Any]:
     if not has_vision:
         return {"role": message.role, "content": message.text}
@@ -189,7 +236,7 @@ def _split_tensors(tensors: Mapping[str, Any], *, has_prefix: bool) -> Prompt:
     token_tensors = {name: tensor for name, tensor in rest.items() if tuple(tensor.shape) == (1, len(token_ids))}
     return Prompt(
         token_ids=token_ids,
-        context_ids=token_ids[-_NUM_CONTEXT_TOKENS:] if has_prefix else [],
+        context_ids=context_behind(token_ids, has_prefix=has_prefix),
         token_tensors=token_tensors,
         image_tensors={name: tensor for name, tensor in rest.items() if name not in token_tensors},
     )

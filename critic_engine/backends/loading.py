@@ -6,9 +6,12 @@ from pathlib import Path
 
 from critic_engine.backends.checkpoint import CheckpointOptions, check_folder
 from critic_engine.backends.huggingface import HuggingFaceGenerator
+from critic_engine.backends.openai_api import OpenAiGenerator
 from critic_engine.backends.scorer import HuggingFaceScorer
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.backends.vllm import VllmGenerator
+from critic_engine.backends.vllm_scorer import VllmScorer
 from critic_engine.errors import ConfigError, ModelLoadError
 from critic_engine.hosting import ModelConfig
 from critic_engine.models import ModelRole
@@ -27,18 +30,21 @@ def make_generator(config: ModelConfig, role: ModelRole) -> Generator:
         role: Whose model; decides what ``pocket`` and ``scripted`` stand for.
 
     Raises:
-        ModelLoadError: the model's folder is plainly not one, or the shipped weights of the role are missing.
+        ConfigError: what ``config`` says of the backend does not go together.
+        ModelLoadError: the model's folder is plainly not one, the shipped weights of the role are missing, or the
+            backend's package is not installed.
     """
     if config.backend == "scripted":
         script = scripted_reasoner() if role == "reasoner" else scripted_critic()
         return ScriptedGenerator(script, name=f"scripted:{role}")
+    if config.backend == "openai_api":
+        return _endpoint(config, role)
     options = _checkpoint_options(config, role)
     check_folder(options)
-    return HuggingFaceGenerator.from_pretrained(
-        options,
-        name=f"huggingface:pocket-{role}" if config.model == "pocket" else None,
-        max_batch_size=config.max_batch_size,
-    )
+    name = f"{config.backend}:pocket-{role}" if config.model == "pocket" else None
+    if config.backend == "vllm":
+        return VllmGenerator(config, section=role, model=options.model, name=name)
+    return HuggingFaceGenerator.from_pretrained(options, name=name, max_batch_size=config.max_batch_size)
 
 
 def make_scorer(config: RewardModelConfig) -> Scorer:
@@ -48,7 +54,7 @@ def make_scorer(config: RewardModelConfig) -> Scorer:
         ConfigError: the model is the shipped one or a script, which have no such head.
         ModelLoadError: the model's folder is plainly not one.
     """
-    for field, absent in (("backend", "scripted"), ("model", "pocket")):
+    for field, absent in (("backend", "scripted"), ("backend", "openai_api"), ("model", "pocket")):
         if getattr(config, field) == absent:
             raise ConfigError(
                 f"reward_model.{field} is {absent!r}, which has no head 'sequence_classification'; name a model that "
@@ -57,6 +63,8 @@ def make_scorer(config: RewardModelConfig) -> Scorer:
             )
     options = _checkpoint_options(config, "critic")
     check_folder(options)
+    if config.backend == "vllm":
+        return VllmScorer(config, section="reward_model")
     return HuggingFaceScorer.from_pretrained(options, max_batch_size=config.max_batch_size)
 
 
@@ -70,6 +78,15 @@ def pocket_folder(role: ModelRole) -> Path:
     if not (folder / "config.json").is_file():
         raise ModelLoadError(f"the pocket {role} is missing from {folder}; name another model")
     return folder
+
+
+def _endpoint(config: ModelConfig, role: ModelRole) -> Generator:
+    if config.model == "pocket":
+        raise ConfigError(
+            f"{role}.model is 'pocket', which is no endpoint's name for a model; name one, such as openai:NAME",
+            field=f"{role}.model",
+        )
+    return OpenAiGenerator(config.model, config.openai_api)
 
 
 def _checkpoint_options(config: ModelConfig, role: ModelRole) -> CheckpointOptions:

@@ -1,0 +1,151 @@
+"""A generator over any endpoint that speaks OpenAI's chat completions: OpenAI, vLLM's server, and many others."""
+
+from __future__ import annotations
+
+import asyncio
+
+from critic_engine.backends.openai_api.client import (
+    Answer,
+    EndpointClient,
+    Failure,
+    Limits,
+    generation_error,
+    is_overflow,
+)
+from critic_engine.backends.openai_api.key import endpoint_url
+from critic_engine.backends.openai_api.probe import probe_endpoint
+from critic_engine.backends.openai_api.replies import read_reply
+from critic_engine.backends.openai_api.requests import Draft, EndpointCapabilities, JsonObject, draft_request
+from critic_engine.backends.openai_api.samples import read_samples
+from critic_engine.errors import ContextOverflowError, GenerationError
+from critic_engine.hosting import EndpointConfig
+from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
+
+
+class OpenAiGenerator:
+    """Answers requests by asking an endpoint, at most ``max_in_flight`` at a time. Use it from one event loop only.
+
+    What the endpoint cannot do is done here instead, as ``EndpointCapabilities.rows`` lists. Unlike a model of our own,
+    it is not kept from texts that hold the model's control tokens: only the endpoint knows its tokenizer.
+    """
+
+    def __init__(self, model: str, options: EndpointConfig, *, name: str | None = None) -> None:
+        """Build without connecting.
+
+        Args:
+            model: The endpoint's name for it.
+            options: Where it is, and how patiently it is asked.
+            name: What a person calls the generator; ``openai_api:`` and the model unless given.
+
+        Raises:
+            ModelLoadError: the address is none, or holds a password.
+        """
+        endpoint_url(options)
+        self._model = model
+        self._options = options
+        self._name = name or f"openai_api:{model}"
+        self._client: EndpointClient | None = None
+        self._probing: asyncio.Task[EndpointCapabilities] | None = None
+        self._is_closed = False
+
+    @property
+    def name(self) -> str:
+        """``openai_api:`` and the model's name, unless another was given."""
+        return self._name
+
+    async def load(self) -> None:
+        """Ask the endpoint what it can do, once, in about fifteen small requests.
+
+        Raises:
+            ModelLoadError: it does not answer, has no such model, refuses the key, or reports no usage.
+        """
+        await self._ready()
+
+    async def describe(self) -> EndpointCapabilities:
+        """Return what the endpoint can do; asks it if need be.
+
+        Raises:
+            ModelLoadError: as ``load`` does.
+        """
+        _, capabilities = await self._ready()
+        return capabilities
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """Return one sample a seed.
+
+        ``usage`` is as the endpoint bills it: where each sample takes a request of its own, each counts the prompt.
+
+        Raises:
+            ModelLoadError: as ``load`` does.
+            ContextOverflowError: the endpoint finds the prompt too long.
+            GenerationError: the endpoint does not answer, after all retries; refuses; or takes no images. Not
+                retryable.
+        """
+        if not request.seeds:
+            return Generation((), TokenUsage())
+        client, capabilities = await self._ready()
+        if not capabilities.has_images and any(message.images for message in request.messages):
+            raise GenerationError(f"{client.place} takes no images; name a model that does")
+        draft = draft_request(request, capabilities)
+        bodies = draft.bodies(request.seeds, capabilities)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._ask(body, draft, client, capabilities)) for body in bodies]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        answers = [task.result() for task in tasks]
+        samples = tuple(sample for answered, _ in answers for sample in answered)
+        return Generation(samples, sum((usage for _, usage in answers), TokenUsage()))
+
+    async def aclose(self) -> None:
+        """Close the connections. May be called again."""
+        self._is_closed = True
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _ask(
+        self, body: JsonObject, draft: Draft, client: EndpointClient, capabilities: EndpointCapabilities
+    ) -> tuple[tuple[Sample, ...], TokenUsage]:
+        """Return the samples that one request to the endpoint brings."""
+        num_samples = body.get("n", 1)
+        assert isinstance(num_samples, int)
+
+        def read(content: bytes) -> tuple[tuple[Sample, ...], TokenUsage]:
+            reply = read_reply(content)
+            return read_samples(reply, draft, capabilities, num_samples=num_samples), reply.token_usage
+
+        limits = Limits(self._options.timeout_s, self._options.max_retries)
+        outcome = await client.ask(body, read, limits=limits)
+        if isinstance(outcome, Answer):
+            samples, usage = outcome.value
+            return samples, usage + TokenUsage(num_retries=outcome.num_retries)
+        if is_overflow(outcome):
+            raise _overflow_error(outcome, client, capabilities)
+        raise generation_error(outcome, client)
+
+    async def _ready(self) -> tuple[EndpointClient, EndpointCapabilities]:
+        """Return the client and the capabilities; those who come together wait for one probe."""
+        if self._is_closed:
+            raise GenerationError(f"{self._name} is closed")
+        if self._client is None:
+            self._client = EndpointClient(self._model, self._options)
+        if self._probing is None or _has_failed(self._probing):
+            self._probing = asyncio.create_task(probe_endpoint(self._client, self._options, self._model))
+        # One who is cancelled must not take the probe from the others.
+        return self._client, await asyncio.shield(self._probing)
+
+
+def _has_failed(task: asyncio.Task[EndpointCapabilities]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+def _overflow_error(
+    failure: Failure, client: EndpointClient, capabilities: EndpointCapabilities
+) -> ContextOverflowError:
+    return ContextOverflowError(
+        f"the prompt does not fit the context of {client.place}: {failure}; shorten it",
+        max_context_tokens=capabilities.max_context_tokens or 0,
+    )

@@ -1,0 +1,193 @@
+"""Finding out what an endpoint can do, by a dozen small requests. What cannot be told is taken as absent."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import Sequence
+
+from critic_engine.backends.openai_api.client import Answer, EndpointClient, Failure, Limits, load_error
+from critic_engine.backends.openai_api.replies import ChatReply, ListedModel, read_reply
+from critic_engine.backends.openai_api.requests import (
+    CONTINUATION_FLAGS,
+    EndpointCapabilities,
+    JsonObject,
+    chat_message,
+)
+from critic_engine.backends.openai_api.samples import count_tokens
+from critic_engine.errors import ModelLoadError
+from critic_engine.hosting import EndpointConfig
+from critic_engine.types import Image, Message
+
+_logger = logging.getLogger(__name__)
+
+_QUESTION = "Count from 1 to 20, one number a line."
+_BEGINNING = "1\n2\n3"
+_NUM_TOKENS = 16
+_MAX_TIMEOUT_S = 60.0
+_MAX_RETRIES = 2
+_IMAGE_PX = 64
+_LARGEST_SEED = 2**63 - 1
+_TOP_LOGPROBS = (20, 10, 5, 1)
+# Hardly any text of a few words has none of the first four, which are what most endpoints accept.
+_STOPS = ("e", "1", "o", "\n", "a", "i", "n", "t", "s", "r", "2", "3", " ", ".", ":", ",")
+_NUM_STOPS = (16, 4, 1)
+_NUM_LISTED = 10
+
+
+async def probe_endpoint(client: EndpointClient, options: EndpointConfig, model: str) -> EndpointCapabilities:
+    """Return what the endpoint can do for ``model``.
+
+    Raises:
+        ModelLoadError: it does not answer, has no such model, refuses the key, or reports no usage.
+    """
+    probe = _Probe(client, options, model)
+    return await probe.run()
+
+
+class _Probe:
+    def __init__(self, client: EndpointClient, options: EndpointConfig, model: str) -> None:
+        self._client = client
+        self._model = model
+        self._limits = Limits(min(options.timeout_s, _MAX_TIMEOUT_S), min(options.max_retries, _MAX_RETRIES))
+        self._limit_name = "max_tokens"
+
+    async def run(self) -> EndpointCapabilities:
+        num_prompt_tokens = await self._first_answer()
+        has_images, logprobs, has_seed, stops, continuation, max_context_tokens = await asyncio.gather(
+            self._has_images(num_prompt_tokens),
+            self._logprobs(),
+            self._has("seeds", seed=_LARGEST_SEED),
+            self._stops(),
+            self._continuation(),
+            self._max_context_tokens(),
+        )
+        has_logprobs, max_top_logprobs = logprobs
+        return EndpointCapabilities(
+            has_images=has_images,
+            has_logprobs=has_logprobs,
+            max_top_logprobs=max_top_logprobs,
+            has_n=has_logprobs and await self._has_n(),
+            has_seed=has_seed,
+            max_stop_strings=stops[0],
+            has_stop_reason=stops[1],
+            has_continuation=continuation[0],
+            is_white_space_kept=continuation[1],
+            max_context_tokens=max_context_tokens,
+            has_max_tokens=self._limit_name == "max_tokens",
+        )
+
+    async def _first_answer(self) -> int:
+        """Return the tokens of the plain prompt, and settle what the token limit is called."""
+        outcome = await self._send()
+        if isinstance(outcome, Failure) and outcome.status == 400:
+            self._limit_name = "max_completion_tokens"
+            second = await self._send()
+            outcome = outcome if isinstance(second, Failure) else second
+        if isinstance(outcome, Failure):
+            raise await self._no_model() if outcome.status == 404 else load_error(outcome, self._client)
+        if outcome.value.usage is None:
+            raise ModelLoadError(
+                f"{self._client.place} reports no usage, without which no budget of tokens can be held; "
+                "use an endpoint that reports it"
+            )
+        return outcome.value.usage.prompt_tokens
+
+    async def _no_model(self) -> ModelLoadError:
+        listed = await self._listed()
+        names = ", ".join(repr(self._client.key.scrub(model.id)[:80]) for model in listed[:_NUM_LISTED])
+        way_out = f"name one that it has, such as {names}" if names else "check openai_api.base_url and the model"
+        return ModelLoadError(f"{self._client.place} was not found (HTTP 404); {way_out}")
+
+    async def _listed(self) -> Sequence[ListedModel]:
+        listed = await self._client.list_models(limits=self._limits)
+        return () if isinstance(listed, Failure) else listed.data
+
+    async def _max_context_tokens(self) -> int | None:
+        return next((model.max_model_len for model in await self._listed() if model.id == self._model), None)
+
+    async def _has(self, what: str, **fields: object) -> bool:
+        return await self._try(what, **fields) is not None
+
+    async def _has_images(self, num_prompt_tokens: int) -> bool:
+        message = chat_message(Message("user", _QUESTION, (_test_image(),)))
+        reply = await self._try("images", messages=[message])
+        return reply is not None and _num_prompt_tokens(reply) > num_prompt_tokens
+
+    async def _logprobs(self) -> tuple[bool, int]:
+        """Return whether there are log-probabilities, and how many of the likeliest tokens come with each at most."""
+        for num_top in _TOP_LOGPROBS:
+            reply = await self._try(f"{num_top} likeliest tokens", logprobs=True, top_logprobs=num_top)
+            if reply is not None:
+                tokens = reply.choices[0].tokens
+                return bool(tokens), min(num_top, max((len(token.top_logprobs or ()) for token in tokens), default=0))
+        reply = await self._try("log-probabilities", logprobs=True)
+        return reply is not None and bool(reply.choices[0].tokens), 0
+
+    async def _has_n(self) -> bool:
+        """Return whether several samples come back whose tokens can be counted by their log-probabilities."""
+        reply = await self._try("several samples", n=2, temperature=1.0, logprobs=True)
+        if reply is None or len(reply.choices) != 2 or not all(choice.tokens for choice in reply.choices):
+            return False
+        try:
+            count_tokens(reply.choices, reply.reported.completion_tokens)
+        except ValueError:
+            return False
+        return True
+
+    async def _stops(self) -> tuple[int, bool]:
+        """Return how many stop strings are accepted at most, and whether the one that ended a text is named."""
+        for num_stops in _NUM_STOPS:
+            stops = _STOPS[:num_stops]
+            reply = await self._try(f"{num_stops} stop strings", stop=list(stops))
+            if reply is not None:
+                return num_stops, reply.choices[0].stop_reason in stops
+        return 0, False
+
+    async def _continuation(self) -> tuple[bool, bool]:
+        """Return whether an unfinished message can be gone on with, and whether white space at its end is kept.
+
+        An endpoint that does not know the flags may ignore them; it then begins a new turn behind the message, which
+        takes more tokens.
+        """
+        plain, flagged, spaced = await asyncio.gather(
+            self._try("an assistant's last message", messages=_unfinished(_BEGINNING)),
+            self._try("continuation", messages=_unfinished(_BEGINNING), **CONTINUATION_FLAGS),
+            self._try("continuation", messages=_unfinished(f"{_BEGINNING}\n\n"), **CONTINUATION_FLAGS),
+        )
+        if plain is None or flagged is None or spaced is None:
+            return False, False
+        if not _num_prompt_tokens(flagged) < _num_prompt_tokens(plain):
+            return False, False
+        return True, _num_prompt_tokens(spaced) > _num_prompt_tokens(flagged)
+
+    async def _try(self, what: str, **fields: object) -> ChatReply | None:
+        """Return the reply to a small request with ``fields``; None when there is none."""
+        outcome = await self._send(**fields)
+        if isinstance(outcome, Answer):
+            return outcome.value
+        is_refused = outcome.status is not None and 400 <= outcome.status < 500
+        level = logging.DEBUG if is_refused else logging.WARNING
+        _logger.log(level, "%s: %s taken as absent: %s", self._client.place, what, outcome)
+        return None
+
+    async def _send(self, **fields: object) -> Answer[ChatReply] | Failure:
+        body: JsonObject = {"messages": [chat_message(Message("user", _QUESTION))], self._limit_name: _NUM_TOKENS}
+        return await self._client.ask({**body, **fields}, read_reply, limits=self._limits)
+
+
+def _unfinished(text: str) -> list[JsonObject]:
+    return [chat_message(Message("user", _QUESTION)), chat_message(Message("assistant", text))]
+
+
+def _num_prompt_tokens(reply: ChatReply) -> int:
+    return reply.usage.prompt_tokens if reply.usage else 0
+
+
+def _test_image() -> Image:
+    import PIL.Image
+
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (_IMAGE_PX, _IMAGE_PX), "red").save(file, "PNG")
+    return Image(file.getvalue(), "image/png", _IMAGE_PX, _IMAGE_PX)

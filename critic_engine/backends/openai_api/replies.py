@@ -1,0 +1,147 @@
+"""What an endpoint answers, checked field by field: none of it is trusted before it has passed here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from critic_engine.types import TokenUsage
+
+_Logprob = Annotated[float, Field(allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0, le=10**12)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class TopToken(_Part):
+    """A token that was likely at one place."""
+
+    token: str
+    logprob: _Logprob
+    bytes: list[Annotated[int, Field(ge=0, le=255)]] | None = None
+    """Its bytes, of which ``token`` may show only a sign that they are no character."""
+
+
+class ChosenToken(TopToken):
+    """A token that was generated."""
+
+    top_logprobs: list[TopToken] | None = None
+    """The likeliest at its place, in no order that can be relied on."""
+
+
+class ChoiceLogprobs(_Part):
+    """The tokens of one choice."""
+
+    content: list[ChosenToken] | None = None
+
+
+class ChoiceMessage(_Part):
+    """What was written."""
+
+    content: str | None = None
+
+
+class Choice(_Part):
+    """One sample."""
+
+    index: int = 0
+    message: ChoiceMessage
+    finish_reason: str | None = None
+    stop_reason: int | str | None = None
+    """The stop string, or the id of the token, that ended it; vLLM says so, OpenAI does not."""
+    logprobs: ChoiceLogprobs | None = None
+
+    @property
+    def tokens(self) -> list[ChosenToken]:
+        """The tokens with their log-probabilities; none where the endpoint sent none."""
+        return (self.logprobs.content if self.logprobs else None) or []
+
+
+class PromptTokensDetails(_Part):
+    """What is known of the tokens read."""
+
+    cached_tokens: _Count | None = None
+
+
+class ReplyUsage(_Part):
+    """What is billed."""
+
+    prompt_tokens: _Count
+    completion_tokens: _Count
+    prompt_tokens_details: PromptTokensDetails | None = None
+
+
+class ChatReply(_Part):
+    """A chat completion."""
+
+    choices: Annotated[list[Choice], Field(min_length=1)]
+    usage: ReplyUsage | None = None
+
+    @property
+    def reported(self) -> ReplyUsage:
+        """The usage.
+
+        Raises:
+            ValueError: the reply reports none.
+        """
+        if self.usage is None:
+            raise ValueError("it reports no usage")
+        return self.usage
+
+    @property
+    def token_usage(self) -> TokenUsage:
+        """The usage in our own words.
+
+        Raises:
+            ValueError: the reply reports none.
+        """
+        details = self.reported.prompt_tokens_details
+        cached = (details.cached_tokens if details else None) or 0
+        return TokenUsage(self.reported.prompt_tokens, self.reported.completion_tokens, cached)
+
+
+class ListedModel(_Part):
+    """One entry of an endpoint's list of models."""
+
+    id: str
+    max_model_len: Annotated[int, Field(ge=1)] | None = None
+    """Tokens of its context; vLLM says so."""
+
+
+class ModelList(_Part):
+    """The models an endpoint serves."""
+
+    data: list[ListedModel]
+
+
+def read_reply(body: bytes) -> ChatReply:
+    """Return the chat completion in ``body``.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    try:
+        return ChatReply.model_validate_json(body)
+    except ValidationError as error:
+        raise ValueError(_first_fault(error)) from None
+
+
+def read_models(body: bytes) -> ModelList:
+    """Return the list of models in ``body``.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    try:
+        return ModelList.model_validate_json(body)
+    except ValidationError as error:
+        raise ValueError(_first_fault(error)) from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, fault["loc"]))
+    return f"{place}: {fault['msg']}" if place else str(fault["msg"])

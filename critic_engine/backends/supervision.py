@@ -1,0 +1,247 @@
+"""Keeping one replica of a model working: started, watched, and started again when it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
+
+_logger = logging.getLogger(__name__)
+_RequestIn = TypeVar("_RequestIn", contravariant=True)
+_ResultOut = TypeVar("_ResultOut", covariant=True)
+_Request = TypeVar("_Request")
+_Result = TypeVar("_Result")
+
+
+class Replica(Protocol[_RequestIn, _ResultOut]):
+    """One engine, process or actor that answers requests, and that can be lost and started again."""
+
+    async def start(self) -> None:
+        """Return when it is ready to work; called again after ``stop``.
+
+        Raises:
+            ModelLoadError: it never will be.
+            GenerationError: it is not, and may be if started once more.
+        """
+        ...
+
+    async def call(self, request: _RequestIn) -> _ResultOut:
+        """Return the answer. Many calls may be in flight; one that is cancelled ends at once, and so does its work.
+
+        Raises:
+            ReplicaLostError: the replica is gone.
+            GenerationError: the request cannot be answered; the replica stays usable.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Raise when it does not work any more: ``ReplicaLostError`` when that is certain. Cheap."""
+        ...
+
+    async def stop(self) -> None:
+        """Release all that it holds. It may be dead, stopped or half started, and that is no error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """How much replicas are given to do, and what is done when they fail."""
+
+    max_in_flight: int
+    """Requests at one replica at the same time; at least 1."""
+    max_restarts: int
+    """So often in a row, without an answer in between, a replica is started again before it is given up."""
+    max_attempts: int = 3
+    """A request fails when so many replicas were lost while they worked on it."""
+    first_backoff_s: float = 1.0
+    """Wait before the first restart; it doubles with each further one in a row, and up to half of it is left out."""
+    max_backoff_s: float = 60.0
+    """The longest wait before a restart."""
+    check_interval_s: float = 10.0
+    """Between two checks of a replica."""
+    check_timeout_s: float = 30.0
+    """A check that takes longer has failed."""
+    max_failed_checks: int = 3
+    """So many failed checks in a row make a replica lost."""
+    drain_s: float = 30.0
+    """How long what is in flight may take to end when a replica is removed or the pool closed."""
+    stop_timeout_s: float = 60.0
+    """A replica that takes longer to stop is left to itself."""
+
+    def __post_init__(self) -> None:
+        """Refuse limits that let nothing through."""
+        for name in ("max_in_flight", "max_attempts", "max_failed_checks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+class Life(Generic[_Request, _Result]):
+    """A replica from one start until it is lost or stopped."""
+
+    def __init__(self, replica: Replica[_Request, _Result], on_end: Callable[[Life[_Request, _Result]], None]) -> None:
+        """Begin, once ``replica`` is ready; ``on_end`` is called before what is in flight learns of the end."""
+        self._replica = replica
+        self._on_end = on_end
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._is_drained: asyncio.Future[None] | None = None
+        self.num_answers = 0
+        self.has_ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Why it ended, once it has."""
+
+    async def call(self, request: _Request) -> _Result:
+        """Return the replica's answer; its loss, by whomever it is noticed, ends the call.
+
+        Raises:
+            ReplicaLostError: the life has ended.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        num_cancels = task.cancelling()
+        self._tasks.add(task)
+        try:
+            result = await self._replica.call(request)
+        except BaseException as error:
+            self._leave(task)
+            is_cut = self.has_ended.done() and task.uncancel() <= num_cancels
+            if is_cut and isinstance(error, asyncio.CancelledError):
+                raise ReplicaLostError(self.has_ended.result()) from None
+            if isinstance(error, ReplicaLostError):
+                self.end(str(error))
+            raise
+        self._leave(task)
+        if self.has_ended.done():
+            task.uncancel()
+        self.num_answers += 1
+        return result
+
+    def end(self, reason: str) -> None:
+        """Declare the replica lost: what is in flight ends with ``ReplicaLostError``. A second time does nothing."""
+        if self.has_ended.done():
+            return
+        self.has_ended.set_result(reason)
+        self._on_end(self)
+        # Cancelling is the one way to end calls in each of which a replica that hangs is awaited without a task of
+        # its own; the calls know their own cancellation from it, as those of asyncio.timeout do.
+        for task in self._tasks:
+            task.cancel()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Return when nothing is in flight, or after that time."""
+        if self._tasks:
+            self._is_drained = asyncio.get_running_loop().create_future()
+            await asyncio.wait({self._is_drained}, timeout=timeout_s)
+
+    def _leave(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        if not self._tasks and self._is_drained is not None and not self._is_drained.done():
+            self._is_drained.set_result(None)
+
+
+class Supervisor(Generic[_Request, _Result]):
+    """Starts a replica, watches it, and starts it again when it is lost, until that is of no use."""
+
+    def __init__(
+        self, replica: Replica[_Request, _Result], *, name: str, options: PoolOptions, rng: random.Random
+    ) -> None:
+        """Take over the replica; ``rng`` spreads the restarts of replicas that were lost together."""
+        self.replica = replica
+        self.life: Life[_Request, _Result] | None = None
+        """The life it is in; None while it is not ready."""
+        self.num_restarts = 0
+        self._name = name
+        self._options = options
+        self._rng = rng
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the replica takes requests."""
+        return self.life is not None and not self.life.has_ended.done()
+
+    async def run(
+        self,
+        on_ready: Callable[[Life[_Request, _Result]], None],
+        on_end: Callable[[Life[_Request, _Result]], None],
+    ) -> GenerationError:
+        """Return why the replica is given up, having called ``on_ready`` and ``on_end`` with each of its lives."""
+        num_in_row = 0
+        while True:
+            error = await self._start()
+            if error is None:
+                life = self.life = Life(self.replica, on_end)
+                on_ready(life)
+                error = await self._watch(life)
+                self.life = None
+                num_in_row = 0 if life.num_answers else num_in_row
+            await self.stop()
+            if isinstance(error, ModelLoadError) or num_in_row >= self._options.max_restarts:
+                _logger.error("a replica of %s is given up after %d restarts: %s", self._name, num_in_row, error)
+                return error
+            num_in_row += 1
+            backoff_s = self._backoff_s(num_in_row)
+            _logger.warning("a replica of %s starts again in %.1f s: %s", self._name, backoff_s, error)
+            await asyncio.sleep(backoff_s)
+            self.num_restarts += 1
+
+    async def stop(self) -> None:
+        """End the replica's life and release what it holds; a failure to do so is logged."""
+        if self.life is not None:
+            self.life.end(f"the replica of {self._name} was stopped")
+            self.life = None
+        try:
+            async with asyncio.timeout(self._options.stop_timeout_s):
+                await self.replica.stop()
+        except Exception as error:
+            _logger.warning("a replica of %s did not stop: %s", self._name, _reason(error))
+
+    async def _start(self) -> GenerationError | None:
+        try:
+            await self.replica.start()
+        except GenerationError as error:
+            return error
+        except Exception as error:
+            return GenerationError(f"a replica of {self._name} did not start: {_reason(error)}")
+        return None
+
+    async def _watch(self, life: Life[_Request, _Result]) -> GenerationError:
+        num_failed = 0
+        while not life.has_ended.done():
+            await asyncio.wait({life.has_ended}, timeout=self._options.check_interval_s)
+            failure = await self._check(life)
+            num_failed = num_failed + 1 if failure else 0
+            if failure and (num_failed >= self._options.max_failed_checks or isinstance(failure, ReplicaLostError)):
+                life.end(_reason(failure))
+        return ReplicaLostError(life.has_ended.result())
+
+    async def _check(self, life: Life[_Request, _Result]) -> Exception | None:
+        """Return how a check fails, if it does; None as soon as the life has ended anyway."""
+        check = asyncio.get_running_loop().create_task(self._failure())
+        either: list[asyncio.Future[Any]] = [check, life.has_ended]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            return check.result() if check.done() else None
+        finally:
+            check.cancel()
+
+    async def _failure(self) -> Exception | None:
+        try:
+            async with asyncio.timeout(self._options.check_timeout_s) as limit:
+                await self.replica.check()
+        except Exception as error:
+            if limit.expired():
+                return TimeoutError(f"a check did not end within {self._options.check_timeout_s:g} s")
+            return error
+        return None
+
+    def _backoff_s(self, num_in_row: int) -> float:
+        longest = self._options.first_backoff_s * 2 ** min(num_in_row - 1, 60)
+        return float(min(longest, self._options.max_backoff_s)) * self._rng.uniform(0.5, 1.0)
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())[:300]
+    return text if isinstance(error, GenerationError | TimeoutError) and text else f"{type(error).__name__}: {text}"

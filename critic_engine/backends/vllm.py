@@ -1,0 +1,148 @@
+"""A generator over vLLM's engine, which is started again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from critic_engine.backends.replicas import PooledGenerator, PoolOptions, ReplicaPool
+from critic_engine.backends.vllm_arguments import check_engine_args
+from critic_engine.backends.vllm_engine import VllmEngine, engine_errors
+from critic_engine.backends.vllm_figures import VllmFigures
+from critic_engine.backends.vllm_prompts import VllmPrompt, VllmPrompts
+from critic_engine.backends.vllm_samples import VllmSamples
+from critic_engine.errors import GenerationError, ReplicaLostError
+from critic_engine.hosting import ModelConfig
+from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
+
+_MAX_SENDS = 2
+
+
+class VllmReplica:
+    """One engine that answers generation requests. All use is from one event loop."""
+
+    def __init__(self, config: ModelConfig, *, model: str) -> None:
+        """Build without starting anything; ``model`` is a local folder or a hub id."""
+        self._model = model
+        self._engine = VllmEngine(config, model=model, runner="generate")
+        self._prompts: VllmPrompts | None = None
+        self._samples: VllmSamples | None = None
+
+    @property
+    def figures(self) -> VllmFigures:
+        """How the engine stands; a restart begins anew."""
+        return self._engine.figures
+
+    async def start(self) -> None:
+        """Return when the engine is ready.
+
+        Raises:
+            ModelLoadError: vLLM cannot load the model or refuses an argument, or the model has no chat template.
+        """
+        await self._engine.start()
+        llm = self._engine.llm
+        self._prompts = VllmPrompts(llm, model=self._model)
+        self._samples = VllmSamples(self._prompts.tokenizer, llm.model_config)
+
+    async def call(self, request: GenerationRequest) -> Generation:
+        """Return one sample a seed, cut where the model's context ends.
+
+        ``usage`` counts the prompt once, however many samples are drawn from it, and as cached what the first of them
+        found of it in the prefix cache.
+
+        Raises:
+            ReplicaLostError: the engine is dead or stopped.
+            ContextOverflowError: the prompt leaves no room for a token in the model's context.
+            GenerationError: the request cannot be answered; retryable when memory ran out.
+        """
+        if not request.seeds:
+            return Generation((), TokenUsage())
+        num_sends = 0
+        while True:
+            num_sends += 1
+            try:
+                generation = await self._answer(request)
+            except _UnfinishedError:
+                # The engine has forgotten an image that vLLM believed it to hold, and is sent it again.
+                if num_sends == _MAX_SENDS:
+                    raise
+            else:
+                usage = dataclasses.replace(generation.usage, num_retries=num_sends - 1)
+                return dataclasses.replace(generation, usage=usage)
+
+    async def check(self) -> None:
+        """Raise ``ReplicaLostError`` when the engine is dead."""
+        await self._engine.check()
+
+    async def stop(self) -> None:
+        """End the engine and its processes; it may be dead, stopped or half started."""
+        prompts, self._prompts, self._samples = self._prompts, None, None
+        if prompts is not None:
+            prompts.close()
+        await self._engine.stop()
+
+    async def _answer(self, request: GenerationRequest) -> Generation:
+        prompts, samples = self._prompts, self._samples
+        if prompts is None or samples is None:
+            raise ReplicaLostError(f"the engine of {self._model} is not started")
+        prompt = await prompts.render(request)
+        tasks = [asyncio.create_task(self._draw(prompt, request, samples, seed)) for seed in request.seeds]
+        try:
+            drawn = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        generated = sum(sample.num_tokens for sample, _ in drawn)
+        usage = TokenUsage(prompt.num_tokens, generated, cached_tokens=drawn[0][1])
+        return Generation(tuple(sample for sample, _ in drawn), usage)
+
+    async def _draw(
+        self, prompt: VllmPrompt, request: GenerationRequest, samples: VllmSamples, seed: int
+    ) -> tuple[Sample, int]:
+        with engine_errors(self._model):
+            params = samples.params(request.sampling, prompt, seed if self._engine.can_seed else None)
+        output: Any = await self._engine.ask(prompt.engine_input, params)
+        if output.outputs[0].finish_reason not in ("stop", "length"):
+            raise _UnfinishedError(
+                f"vLLM ended a request with {output.outputs[0].finish_reason}; it may be sent again", is_retryable=True
+            )
+        return samples.read(output, request.sampling, prompt), output.num_cached_tokens or 0
+
+
+class VllmGenerator(PooledGenerator):
+    """Answers requests with an engine of this process, which is started again when it dies.
+
+    A sample depends on its seed, and on its companions only where batched arithmetic rounds otherwise. All use is from
+    one event loop.
+    """
+
+    def __init__(self, config: ModelConfig, *, section: str, model: str | None = None, name: str | None = None) -> None:
+        """Build without starting the engine: ``load`` or the first request does.
+
+        Args:
+            config: Of the model.
+            section: Where it stands in the configuration, such as ``reasoner``.
+            model: A local folder or a hub id that goes before the configuration's ``model``.
+            name: What a person calls the generator; ``vllm:`` and the last part of the model's name unless given.
+
+        Raises:
+            ConfigError: an engine argument is refused.
+            ModelLoadError: vLLM is not installed.
+        """
+        check_engine_args(config, section)
+        model = model or config.model
+        self._replica = VllmReplica(config, model=model)
+        options = PoolOptions(max_in_flight=config.actor.max_in_flight, max_restarts=config.vllm.max_restarts)
+        name = name or f"vllm:{Path(model).name}"
+        super().__init__(ReplicaPool([self._replica], name=name, options=options), name)
+
+    def figures(self) -> VllmFigures:
+        """Return how the engine stands; a restart begins anew."""
+        return self._replica.figures
+
+
+class _UnfinishedError(GenerationError):
+    """The engine ended a request by itself; sent again it may be answered."""

@@ -1,0 +1,177 @@
+"""One engine of vLLM: started, asked, watched and stopped, with its failures under our names."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from critic_engine.backends.checkpoint import CheckpointOptions, opening
+from critic_engine.backends.vllm_arguments import Runner, make_engine_args
+from critic_engine.backends.vllm_figures import VllmFigures, VllmListener
+from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
+from critic_engine.hosting import ModelConfig
+
+_logger = logging.getLogger(__name__)
+_MAX_STOP_S = 10.0
+
+
+class VllmEngine:
+    """vLLM's asynchronous engine, whose work is done in processes of its own. All use is from one event loop."""
+
+    def __init__(self, config: ModelConfig, *, model: str, runner: Runner) -> None:
+        """Build without starting anything.
+
+        Args:
+            config: Of the model.
+            model: A local folder or a hub id, which goes before the configuration's ``model``.
+            runner: Whether the model writes or gives a number.
+        """
+        self._config = config
+        self._model = model
+        self._runner: Runner = runner
+        self._starting: asyncio.Task[None] | None = None
+        self._llm: Any = None
+        self._has_started = False
+        self._listener = VllmListener()
+        self._numbers = itertools.count()
+        self.can_seed = True
+        """Whether samples may have seeds of their own."""
+
+    @property
+    def figures(self) -> VllmFigures:
+        """How it stands now; a restart begins anew."""
+        return self._listener.figures
+
+    @property
+    def llm(self) -> Any:
+        """The ``AsyncLLM`` of vLLM.
+
+        Raises:
+            ReplicaLostError: it is not started.
+        """
+        if self._llm is None:
+            raise ReplicaLostError(f"the engine of {self._model} is not started")
+        return self._llm
+
+    async def start(self) -> None:
+        """Return when the model is loaded and the engine works.
+
+        Raises:
+            ModelLoadError: vLLM cannot load the model, or refuses an argument.
+            GenerationError: it cannot now, and could before.
+        """
+        self._listener = VllmListener()
+        # vLLM waits for its processes in the calling thread.
+        self._starting = asyncio.create_task(asyncio.to_thread(self._open))
+        try:
+            await asyncio.shield(self._starting)
+        except ModelLoadError as error:
+            if not self._has_started:
+                raise
+            # The memory of the engine that died may not be free yet.
+            raise GenerationError(str(error), is_retryable=True) from error
+        self._has_started = True
+        self.can_seed = _can_seed(self.llm.vllm_config)
+        if not self.can_seed and self._runner == "generate":
+            _logger.warning(
+                "%s: draws do not repeat, because vLLM's CPU engine does not survive seeds where prompts are read in "
+                "parts; leave enable_chunked_prefill and max_num_batched_tokens out of engine_args to have seeds",
+                self._model,
+            )
+
+    async def ask(self, prompt: Any, params: Any) -> Any:
+        """Return the finished output for a rendered prompt; cancelling the caller's task ends the work on it.
+
+        Args:
+            prompt: What vLLM's renderer returned.
+            params: ``SamplingParams``, or ``PoolingParams`` of a model that gives a number.
+
+        Raises:
+            ReplicaLostError: the engine is dead.
+            GenerationError: vLLM refuses the request, or fails at it.
+        """
+        llm = self.llm
+        ask = llm.generate if self._runner == "generate" else llm.encode
+        with engine_errors(self._model):
+            # To the very end, though one output is all there is: vLLM takes leaving before that for an abort.
+            (answer,) = [output async for output in ask(prompt, params, str(next(self._numbers)))]
+        return answer
+
+    async def check(self) -> None:
+        """Raise ``ReplicaLostError`` when the engine is dead."""
+        with engine_errors(self._model):
+            await self.llm.check_health()
+
+    async def stop(self) -> None:
+        """End the engine and its processes; it may be dead, stopped or half started."""
+        if self._starting is not None:
+            await asyncio.gather(self._starting, return_exceptions=True)
+        llm, self._llm = self._llm, None
+        if llm is not None:
+            await asyncio.to_thread(llm.shutdown, _MAX_STOP_S)
+
+    def _open(self) -> None:
+        options = CheckpointOptions(
+            model=self._model,
+            dtype=self._config.dtype,
+            is_remote_code_trusted=self._config.is_remote_code_trusted,
+            is_pickle_allowed=self._config.is_pickle_allowed,
+        )
+        with opening(options) as source:
+            arguments = make_engine_args(
+                self._config, model=source["pretrained_model_name_or_path"], runner=self._runner
+            )
+            from vllm.v1.engine.async_llm import AsyncLLM
+
+            # Not returned: the thread that ran this keeps the result, and an engine that outlives the interpreter's
+            # modules complains as it is deleted.
+            self._llm = AsyncLLM.from_engine_args(arguments, stat_loggers=self._listener.stat_loggers())
+
+
+@contextlib.contextmanager
+def engine_errors(model: str) -> Iterator[None]:
+    """Turn what vLLM raises inside into our errors.
+
+    Raises:
+        ReplicaLostError: its engine is dead.
+        GenerationError: anything else; retryable when memory ran out.
+    """
+    from vllm.exceptions import VLLMClientError
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    try:
+        yield
+    except GenerationError:
+        raise
+    except EngineDeadError as error:
+        raise ReplicaLostError(f"the engine of {model} died; its log above says why") from error
+    except VLLMClientError as error:
+        raise GenerationError(f"vLLM refuses the request: {_one_line(error)}") from error
+    except Exception as error:
+        cause = error.__cause__ or error
+        is_memory = isinstance(cause, MemoryError) or "out of memory" in str(cause).lower()
+        raise GenerationError(f"vLLM failed: {_one_line(cause)}", is_retryable=is_memory) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _can_seed(vllm_config: Any) -> bool:
+    """Return whether the engine survives a seeded sample whose prompt is read in parts, or reads none so.
+
+    It takes back what it drew at the end of a part by the offset of the sample's generator, which a CPU's has not.
+    """
+    import torch
+
+    if not vllm_config.scheduler_config.enable_chunked_prefill or vllm_config.device_config.device_type != "cpu":
+        return True
+    try:
+        torch.Generator("cpu").get_offset()
+    except RuntimeError:
+        return False
+    return True

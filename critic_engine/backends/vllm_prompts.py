@@ -1,0 +1,138 @@
+"""From a request to the prompt that vLLM's engine reads."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from critic_engine.backends.encoding import ChatWriter, context_behind, context_overflow, encoding_errors
+from critic_engine.backends.pictures import open_picture, upright_rgb
+from critic_engine.errors import GenerationError, ModelLoadError
+from critic_engine.types import GenerationRequest, Image
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+_MAX_PICTURE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VllmPrompt:
+    """One rendered request; all its samples are drawn from it."""
+
+    engine_input: Any
+    """What vLLM's renderer made of it, image tokens and prepared images included."""
+    num_tokens: int
+    """Image tokens included."""
+    context_ids: list[int]
+    """The last tokens of the prefix, which decoding what follows depends on; empty without a prefix."""
+    max_tokens: int
+    """What the context holds behind it; at least 1."""
+
+
+class VllmPrompts:
+    """Renders requests for one engine, in a thread of its own, so that the event loop never waits for it."""
+
+    def __init__(self, llm: Any, *, model: str, max_picture_bytes: int = _MAX_PICTURE_BYTES) -> None:
+        """Take vLLM's ``AsyncLLM``, and remember at most that much of decoded images.
+
+        Raises:
+            ModelLoadError: the model has no chat template.
+        """
+        self._llm = llm
+        # Tokenizers are not to be used from two threads, and the engine uses its own.
+        self.tokenizer = copy.deepcopy(llm.get_tokenizer())
+        self._max_images = _max_images(llm)
+        processor = llm.renderer.get_mm_processor().info.get_hf_processor() if self._max_images else self.tokenizer
+        if not (processor.chat_template or self.tokenizer.chat_template):
+            raise ModelLoadError(f"model {model} has no chat template; choose an instruction-tuned model")
+        self._writer = ChatWriter(processor, self.tokenizer, has_vision=self._max_images > 0)
+        self._pictures = PictureMemory(max_bytes=max_picture_bytes)
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vllm-prompts")
+
+    async def render(self, request: GenerationRequest) -> VllmPrompt:
+        """Return the rendered prompt.
+
+        Raises:
+            ContextOverflowError: the prompt leaves no room for a token in the model's context.
+            GenerationError: it has more images than the engine takes, its text holds a control token, the chat cannot
+                be rendered, or an image cannot be read.
+        """
+        images = [image for message in request.messages for image in message.images]
+        if self._max_images and len(images) > self._max_images:
+            raise GenerationError(
+                f"the request has {len(images)} images, and the engine takes {self._max_images}; give fewer, or raise "
+                "limit_mm_per_prompt in engine_args"
+            )
+        prompt = await asyncio.get_running_loop().run_in_executor(self._worker, self._encode, request, images)
+        with encoding_errors():
+            (engine_input,) = await self._llm.renderer.render_cmpl_async([prompt], _unlimited())
+        num_tokens = len(engine_input["prompt_token_ids"])
+        limit = self._llm.model_config.max_model_len
+        if num_tokens >= limit:
+            raise context_overflow(num_tokens, limit)
+        return VllmPrompt(
+            engine_input=engine_input,
+            num_tokens=num_tokens,
+            context_ids=context_behind(prompt["prompt_token_ids"], has_prefix=bool(request.prefix)),
+            max_tokens=limit - num_tokens,
+        )
+
+    def close(self) -> None:
+        """Let go of the thread."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def _encode(self, request: GenerationRequest, images: Sequence[Image]) -> dict[str, Any]:
+        text = self._writer.write(request)
+        with encoding_errors():
+            encoded = self.tokenizer(text, add_special_tokens=not self._writer.is_begun(text))
+            prompt: dict[str, Any] = {"prompt_token_ids": encoded["input_ids"]}
+            if images:
+                prompt["multi_modal_data"] = {"image": [self._pictures.picture(image) for image in images]}
+                # Under this name the engine keeps what it prepared of an image, and looks up prompts in its cache.
+                prompt["multi_modal_uuids"] = {"image": [image.digest for image in images]}
+        return prompt
+
+
+class PictureMemory:
+    """Decodes each image once, and forgets the least recently used. Use it from one thread only."""
+
+    def __init__(self, *, max_bytes: int) -> None:
+        """Remember at most that much."""
+        self._max_bytes = max_bytes
+        self._num_bytes = 0
+        self._pictures: OrderedDict[str, PIL.Image.Image] = OrderedDict()
+
+    def picture(self, image: Image) -> PIL.Image.Image:
+        """Return the image upright and in RGB."""
+        picture = self._pictures.get(image.digest)
+        if picture is None:
+            picture = self._pictures[image.digest] = upright_rgb(open_picture(image.data))
+            self._num_bytes += _num_bytes(picture)
+        self._pictures.move_to_end(image.digest)
+        while self._num_bytes > self._max_bytes:
+            self._num_bytes -= _num_bytes(self._pictures.popitem(last=False)[1])
+        return picture
+
+
+def _num_bytes(picture: PIL.Image.Image) -> int:
+    return picture.width * picture.height * len(picture.getbands())
+
+
+def _max_images(llm: Any) -> int:
+    """Return how many images one prompt may hold; 0 for a model that reads text only."""
+    if llm.renderer.mm_processor is None:
+        return 0
+    return int(llm.renderer.mm_processor.info.allowed_mm_limits.get("image", 0))
+
+
+def _unlimited() -> Any:
+    # vLLM would refuse a prompt that is too long without saying how long it is with its images.
+    from vllm.renderers import TokenizeParams
+
+    return TokenizeParams(max_total_tokens=None)

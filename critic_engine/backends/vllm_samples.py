@@ -1,0 +1,90 @@
+"""How samples are asked of vLLM's engine, and read from what it drew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from critic_engine.backends.stopping import cut_at_stop, decode_after
+from critic_engine.backends.vllm_prompts import VllmPrompt
+from critic_engine.types import Sample, SamplingOptions, TokenLogprob
+
+# SamplingOptions promises that less is greedy.
+_MIN_TEMPERATURE = 1e-4
+
+
+class VllmSamples:
+    """Says how samples are drawn, and reads them, for one model."""
+
+    def __init__(self, tokenizer: Any, model_config: Any) -> None:
+        """Read samples with ``tokenizer``; ``model_config`` is vLLM's."""
+        self._tokenizer = tokenizer
+        self._end_token_ids = _end_token_ids(tokenizer, model_config)
+        self._token_texts: dict[int, str] = {}
+
+    def params(self, sampling: SamplingOptions, prompt: VllmPrompt, seed: int | None) -> Any:
+        """Return vLLM's ``SamplingParams`` of one sample, cut where the context ends."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        is_greedy = sampling.temperature < _MIN_TEMPERATURE
+        return SamplingParams(
+            temperature=0.0 if is_greedy else sampling.temperature,
+            top_p=1.0 if is_greedy else sampling.top_p,
+            seed=None if is_greedy else seed,
+            max_tokens=min(sampling.max_tokens, prompt.max_tokens),
+            stop=list(sampling.stop),
+            stop_token_ids=sorted(self._end_token_ids),
+            logprobs=sampling.num_top_logprobs,
+            # Texts are decoded below, as those of the transformers backend are; vLLM's serve to find stop strings.
+            detokenize=bool(sampling.stop),
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def read(self, output: Any, sampling: SamplingOptions, prompt: VllmPrompt) -> Sample:
+        """Return the sample in a finished ``RequestOutput``."""
+        (completion,) = output.outputs
+        ids = list(completion.token_ids)
+        is_ended = bool(ids) and ids[-1] in self._end_token_ids
+        text = decode_after(self._tokenizer, prompt.context_ids, ids[:-1] if is_ended else ids)
+        text, stop = cut_at_stop(text, sampling.stop)
+        return Sample(
+            text=text,
+            num_tokens=len(ids),
+            finish_reason="stop" if is_ended or stop is not None else "length",
+            stop=stop,
+            tokens=None if completion.logprobs is None else self._read_logprobs(completion, sampling),
+        )
+
+    def _read_logprobs(self, completion: Any, sampling: SamplingOptions) -> tuple[TokenLogprob, ...]:
+        num_top = sampling.num_top_logprobs or 0
+        return tuple(
+            self._read_logprob(token, place, num_top)
+            for token, place in zip(completion.token_ids, completion.logprobs, strict=True)
+        )
+
+    def _read_logprob(self, token: int, place: Mapping[int, Any], num_top: int) -> TokenLogprob:
+        # The drawn token is among them, likely or not.
+        likeliest = sorted(place.items(), key=lambda item: -item[1].logprob)[:num_top]
+        return TokenLogprob(
+            text=self._token_text(token),
+            logprob=place[token].logprob,
+            top=tuple((self._token_text(other), logprob.logprob) for other, logprob in likeliest),
+        )
+
+    def _token_text(self, token: int) -> str:
+        text = self._token_texts.get(token)
+        if text is None:
+            text = self._token_texts[token] = str(self._tokenizer.decode([token]))
+        return text
+
+
+def _end_token_ids(tokenizer: Any, model_config: Any) -> frozenset[int]:
+    """Return the tokens that end a turn, from all three places that a checkpoint names them in."""
+    sources = (
+        model_config.try_get_generation_config().get("eos_token_id"),
+        getattr(model_config.hf_text_config, "eos_token_id", None),
+        tokenizer.eos_token_id,
+    )
+    lists = [source if isinstance(source, list) else [source] for source in sources]
+    return frozenset(token for tokens in lists for token in tokens if token is not None)
