@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from critic_engine.actors.hosting import RayHost
 from critic_engine.backends.loading import make_generator, make_scorer
 from critic_engine.background import LoopThread, Stream
 from critic_engine.checker import Checker
@@ -17,7 +18,7 @@ from critic_engine.errors import ProblemError, RunError
 from critic_engine.hosting import ModelConfig, RayConfig
 from critic_engine.labelling import count_paths, logged_tree
 from critic_engine.limits import check_size
-from critic_engine.metering import ModelFigures
+from critic_engine.metering import ModelFigures, merged
 from critic_engine.models import ModelMakers, Models
 from critic_engine.options import RunConfig
 from critic_engine.outputs import PathCounts
@@ -71,8 +72,14 @@ class Engine:
         """
         self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
         self._checker = checker
-        self._models = Models(ModelMakers(make_generator, make_scorer))
-        self._roles = make_roles(self.config, self._models, reasoner=reasoner, critic=critic, checker=checker)
+        with contextlib.ExitStack() as on_error:
+            self._ray = None if self.config.ray.address is None else RayHost(self.config)
+            if self._ray is not None:
+                on_error.callback(self._ray.close)
+            self._models = Models(ModelMakers(make_generator, make_scorer) if self._ray is None else self._ray.makers)
+            self._roles = make_roles(self.config, self._models, reasoner=reasoner, critic=critic, checker=checker)
+            self._workers = None if self._ray is None else self._ray.workers(self.config, checker)
+            on_error.pop_all()
         self._loop = LoopThread()
         self._is_closed = False
 
@@ -82,7 +89,7 @@ class Engine:
         Raises:
             ModelLoadError: a model cannot be loaded.
         """
-        self._loop.call(self._models.load())
+        self._loop.call(self._load())
 
     def solve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
         """Return the answer to one problem; ``status`` says whether there is one.
@@ -102,7 +109,7 @@ class Engine:
     async def asolve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
         """Return the answer to one problem without blocking the caller's event loop; many calls may be in flight."""
         check_size(problem, self.config.run)
-        await asyncio.wrap_future(self._loop.submit(self._models.load()))
+        await asyncio.wrap_future(self._loop.submit(self._load()))
         return await asyncio.wrap_future(self._loop.submit(self._episode(problem, on_event).run()))
 
     def solve_many(
@@ -155,17 +162,22 @@ class Engine:
 
     def figures(self) -> dict[str, ModelFigures]:
         """Return what each model was asked for so far, by its name."""
-        return self._models.figures()
+        of_workers = {} if self._workers is None else self._workers.figures()
+        return merged([self._models.figures(), of_workers])
 
     def close(self) -> None:
         """Release the models and stop the engine's thread; a second time it does nothing."""
         if self._is_closed:
             return
         self._is_closed = True
-        try:
-            self._loop.call(self._models.aclose())
-        finally:
-            self._loop.close()
+        with contextlib.ExitStack() as in_order:
+            # From the last to the first.
+            if self._ray is not None:
+                in_order.callback(self._ray.close)
+            in_order.callback(self._loop.close)
+            in_order.callback(lambda: self._loop.call(self._models.aclose()))
+            if self._workers is not None:
+                in_order.callback(self._loop.call, self._workers.pool.aclose())
 
     def __enter__(self) -> Self:
         """Return the engine itself."""
@@ -189,7 +201,14 @@ class Engine:
         if store.checker is None and self._checker is not None:
             raise RunError(f"{store.folder} is no labelled run; go on with it in an engine without a checker")
 
+    async def _load(self) -> None:
+        await self._models.load()
+        if self._workers is not None:
+            await self._workers.pool.load()
+
     def _begin(self, task: SearchTask) -> Search:
+        if self._workers is not None:
+            return self._workers.begin(task)
         return LocalSearch(task, self.config, self._roles)
 
     def _episode(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Episode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import logging
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ class VllmEngine:
         self._starting: asyncio.Task[None] | None = None
         self._llm: Any = None
         self._has_started = False
+        self._is_stopped = False
+        self._num_asked = 0
         self._listener = VllmListener()
         self._numbers = itertools.count()
         self.can_seed = True
@@ -44,7 +47,10 @@ class VllmEngine:
     @property
     def figures(self) -> VllmFigures:
         """How it stands now; a restart begins anew."""
-        return self._listener.figures
+        if self._num_asked:
+            return self._listener.figures
+        # The scheduler says nothing more once there is nothing more to do.
+        return dataclasses.replace(self._listener.figures, num_running=0, num_waiting=0, cache_usage=0.0)
 
     @property
     def llm(self) -> Any:
@@ -64,6 +70,7 @@ class VllmEngine:
             ModelLoadError: vLLM cannot load the model, or refuses an argument.
             GenerationError: it cannot now, and could before.
         """
+        self._is_stopped = False
         self._listener = VllmListener()
         # vLLM waits for its processes in the calling thread.
         self._starting = asyncio.create_task(asyncio.to_thread(self._open))
@@ -96,10 +103,14 @@ class VllmEngine:
         """
         llm = self.llm
         ask = llm.generate if self._runner == "generate" else llm.encode
-        with engine_errors(self._model):
-            # To the very end, though one output is all there is: vLLM takes leaving before that for an abort.
-            (answer,) = [output async for output in ask(prompt, params, str(next(self._numbers)))]
-        return answer
+        self._num_asked += 1
+        try:
+            with engine_errors(self._model):
+                # To the very end, though one output is all there is: vLLM takes leaving before that for an abort.
+                (answer,) = [output async for output in ask(prompt, params, str(next(self._numbers)))]
+                return answer
+        finally:
+            self._num_asked -= 1
 
     async def check(self) -> None:
         """Raise ``ReplicaLostError`` when the engine is dead."""
@@ -108,11 +119,10 @@ class VllmEngine:
 
     async def stop(self) -> None:
         """End the engine and its processes; it may be dead, stopped or half started."""
+        self._is_stopped = True
         if self._starting is not None:
-            await asyncio.gather(self._starting, return_exceptions=True)
-        llm, self._llm = self._llm, None
-        if llm is not None:
-            await asyncio.to_thread(llm.shutdown, _MAX_STOP_S)
+            await asyncio.gather(asyncio.shield(self._starting), return_exceptions=True)
+        await asyncio.to_thread(self._shut_down)
 
     def _open(self) -> None:
         options = CheckpointOptions(
@@ -130,6 +140,14 @@ class VllmEngine:
             # Not returned: the thread that ran this keeps the result, and an engine that outlives the interpreter's
             # modules complains as it is deleted.
             self._llm = AsyncLLM.from_engine_args(arguments, stat_loggers=self._listener.stat_loggers())
+        if self._is_stopped:
+            # Whoever stopped it may have waited long enough.
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        llm, self._llm = self._llm, None
+        if llm is not None:
+            llm.shutdown(_MAX_STOP_S)
 
 
 @contextlib.contextmanager
@@ -162,9 +180,10 @@ def _one_line(error: BaseException) -> str:
 
 
 def _can_seed(vllm_config: Any) -> bool:
-    """Return whether the engine survives a seeded sample whose prompt is read in parts, or reads none so.
+    """Return whether the engine survives samples that have seeds.
 
-    It takes back what it drew at the end of a part by the offset of the sample's generator, which a CPU's has not.
+    Where it reads a prompt in parts it takes back what it drew behind a part, by the offset of the sample's generator,
+    and a CPU's generators have none.
     """
     import torch
 

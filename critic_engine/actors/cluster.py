@@ -1,0 +1,80 @@
+"""The Ray cluster that hosts models: one of this process's own, or one that is there already."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from critic_engine.errors import ConfigError
+from critic_engine.hosting import RayConfig
+
+_FIELD = "ray.address"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster this process is connected to."""
+
+    is_owned: bool
+    """Whether ``close`` disconnects from it, and ends it where it was started for this process."""
+
+    def resources(self) -> Mapping[str, float]:
+        """Return what all its nodes have together, by Ray's names such as ``CPU`` and ``GPU``."""
+        import ray
+
+        return dict(ray.cluster_resources())
+
+    def num_gpus(self) -> float:
+        """Return the number of GPUs of all its nodes."""
+        return self.resources().get("GPU", 0.0)
+
+    def close(self) -> None:
+        """Disconnect, unless Ray was in use in this process before; a second time does nothing."""
+        import ray
+
+        if self.is_owned and ray.is_initialized():
+            ray.shutdown()
+
+
+def connect(config: RayConfig, *, num_cpus: float = 0.0) -> Cluster:
+    """Return the cluster at ``config.address``, which is not None; a connection this process has already is used as is.
+
+    Args:
+        config: Where it is.
+        num_cpus: What will be reserved of it. A Ray of this process's own says it has that much, though the machine may
+            have less: actors that share cores are slow, and actors that wait for room for ever are no help.
+
+    Raises:
+        ConfigError: Ray is not installed, or the cluster cannot be reached.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise ConfigError(
+            f"{_FIELD} is {config.address!r}, and Ray is not installed; run: pip install 'critic-engine[ray]'",
+            field=_FIELD,
+        )
+    import ray
+
+    if ray.is_initialized():
+        return Cluster(is_owned=False)
+    try:
+        if config.address == "local":
+            ray.init(
+                address="local",
+                num_cpus=max(os.cpu_count() or 1, math.ceil(num_cpus)),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        else:
+            ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:
+        raise ConfigError(
+            f"{_FIELD} is {config.address!r}, and no cluster is reached there; start one with 'ray start', or set it "
+            f"to 'local': {' '.join(str(error).split())[:300]}",
+            field=_FIELD,
+        ) from error
+    return Cluster(is_owned=True)

@@ -1,0 +1,208 @@
+"""A pool of Ray actors that hold one model, for the process that owns them and for others that use them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar, cast, overload
+
+from critic_engine.actors.cluster import Cluster
+from critic_engine.actors.images import ImageSender
+from critic_engine.actors.line import Line, first_line
+from critic_engine.actors.placing import Placement, Vacancy
+from critic_engine.backends.replicas import PoolOptions, ReplicaPool
+from critic_engine.errors import CriticEngineError, ModelLoadError, ReplicaLostError
+from critic_engine.hosting import ActorConfig
+from critic_engine.protocols import Generator, Score, Scorer
+from critic_engine.types import Generation, GenerationRequest, Message
+
+_POLL_S = 1.0
+_Request = TypeVar("_Request", bound="GenerationRequest | tuple[Message, ...]")
+_Result = TypeVar("_Result", bound="Generation | Score")
+
+
+class ActorReplica(Generic[_Request, _Result]):
+    """An actor as a pool keeps it. Ray starts its process again; this waits for that, and for its model."""
+
+    def __init__(
+        self, handle: Any, *, images: ImageSender, placement: Placement | None = None, vacancy: Vacancy | None = None
+    ) -> None:
+        """Take an actor's handle; with its ``placement`` and the pool's ``vacancy``, the actor too."""
+        self._handle = handle
+        self._images = images
+        self._placement = placement
+        self._vacancy = vacancy
+        self._line: Line | None = None
+
+    async def start(self) -> None:
+        """Return when the actor has its model; waits for room in the cluster, and for Ray to restart it.
+
+        Raises:
+            ModelLoadError: the model cannot be loaded, Ray has given the actor up, or there is no room at all.
+        """
+        opening = asyncio.create_task(self._open())
+        try:
+            while not opening.done():
+                await asyncio.wait({opening}, timeout=_POLL_S)
+                if self._vacancy is not None and not opening.done():
+                    self._vacancy.check()
+            self._line = Line(self._handle, opening.result())
+        except ModelLoadError:
+            if self._placement is not None:
+                self._placement.is_ending = True
+            raise
+        finally:
+            opening.cancel()
+
+    async def call(self, request: _Request) -> _Result:
+        """Return the model's answer; images are sent once."""
+        if self._line is None:
+            raise ReplicaLostError("the actor is not ready")
+        return cast(_Result, await self._line.call(self._images.pack(request)))
+
+    async def check(self) -> None:
+        """Raise when the actor does not answer."""
+        if self._line is not None and self._line.loss is not None:
+            raise ReplicaLostError(str(self._line.loss))
+        try:
+            await self._handle.check.remote()
+        except Exception as error:
+            raise ReplicaLostError(first_line(error)) from error
+
+    async def stop(self) -> None:
+        """End what this pool has asked of the actor; its owner ends it at last, and restarts it where Ray does not."""
+        line, self._line = self._line, None
+        is_lost = line is not None and line.loss is not None
+        if line is not None:
+            await line.close()
+        if self._placement is None:
+            return
+        if self._placement.is_ending:
+            await self._placement.close()
+        elif not is_lost:
+            self._placement.restart()
+
+    async def _open(self) -> str:
+        from ray.exceptions import ActorUnavailableError, RayError
+
+        while True:
+            try:
+                opened = await self._handle.open.remote()
+                break
+            except ActorUnavailableError:
+                await asyncio.sleep(_POLL_S)
+            except RayError as error:
+                raise ModelLoadError(f"the actor is dead for good: {first_line(error)}") from error
+        if isinstance(opened, CriticEngineError):
+            raise opened
+        return str(opened)
+
+
+class ActorPool(ReplicaPool[_Request, _Result]):
+    """A pool that owns its actors."""
+
+    def __init__(
+        self, placements: Sequence[Placement], *, vacancy: Vacancy, images: ImageSender, name: str, options: PoolOptions
+    ) -> None:
+        """Take over the actors in ``placements``."""
+        self._placements = placements
+        super().__init__(
+            [
+                ActorReplica[_Request, _Result](placement.handle, images=images, placement=placement, vacancy=vacancy)
+                for placement in placements
+            ],
+            name=name,
+            options=options,
+        )
+
+    @property
+    def handles(self) -> tuple[Any, ...]:
+        """The actors, for ``pool_over`` in other processes; they end with this pool."""
+        return tuple(placement.handle for placement in self._placements)
+
+    async def aclose(self) -> None:
+        """Refuse further calls, drain what is in flight, and end all actors and give their room back."""
+        for placement in self._placements:
+            placement.is_ending = True
+        await super().aclose()
+        for placement in self._placements:
+            placement.remove()
+
+
+def image_sender() -> ImageSender:
+    """Return a sender of images by the object store; the pools of one process share one."""
+    import ray
+
+    return ImageSender(ray.put)
+
+
+@overload
+def start_pool(
+    make: Callable[[], Generator],
+    config: ActorConfig,
+    *,
+    num_gpus: float,
+    name: str,
+    cluster: Cluster,
+    images: ImageSender,
+    patience_s: float = 600.0,
+) -> ActorPool[GenerationRequest, Generation]: ...
+@overload
+def start_pool(
+    make: Callable[[], Scorer],
+    config: ActorConfig,
+    *,
+    num_gpus: float,
+    name: str,
+    cluster: Cluster,
+    images: ImageSender,
+    patience_s: float = 600.0,
+) -> ActorPool[tuple[Message, ...], Score]: ...
+def start_pool(
+    make: Callable[[], Any],
+    config: ActorConfig,
+    *,
+    num_gpus: float,
+    name: str,
+    cluster: Cluster,
+    images: ImageSender,
+    patience_s: float = 600.0,
+) -> ActorPool[Any, Any]:
+    """Return a pool of actors that each hold what ``make`` returns; none of them is waited for.
+
+    Args:
+        make: Called in each actor's process; it must survive pickling.
+        config: How many, and what each is given.
+        num_gpus: GPUs of each; a share of one, or a whole number.
+        name: What a person calls the model.
+        cluster: Where they run.
+        images: Sends images to them.
+        patience_s: When no actor has had room for so long, loading fails; one that waits beside others waits on.
+
+    Raises:
+        ConfigError: ``num_gpus`` is neither.
+    """
+    placements = [Placement(make, config, num_gpus=num_gpus, field=name) for _ in range(config.num_replicas)]
+    vacancy = Vacancy(placements, name=name, resources=cluster.resources, patience_s=patience_s)
+    return ActorPool(placements, vacancy=vacancy, images=images, name=name, options=_options(config))
+
+
+def pool_over(
+    handles: Sequence[Any], config: ActorConfig, *, name: str, images: ImageSender, turn: int = 0
+) -> ReplicaPool[Any, Any]:
+    """Return a pool over actors that another process owns; closing it leaves them as they are.
+
+    Args:
+        handles: Of ``ActorPool.handles``.
+        config: As they were started with; ``max_in_flight`` holds for each pool over them.
+        name: What a person calls the model.
+        images: Sends images to them.
+        turn: Where the first request goes; different in each process, so that they do not all begin with one actor.
+    """
+    first = turn % max(1, len(handles))
+    replicas = [ActorReplica[Any, Any](handle, images=images) for handle in [*handles[first:], *handles[:first]]]
+    return ReplicaPool(replicas, name=name, options=_options(config))
+
+
+def _options(config: ActorConfig) -> PoolOptions:
+    return PoolOptions(max_in_flight=config.max_in_flight, max_restarts=config.max_restarts)

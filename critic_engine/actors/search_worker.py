@@ -1,0 +1,154 @@
+"""A search worker: runs episodes in a process of its own, and reports what happens in them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from critic_engine.actors.host import portable
+from critic_engine.checker import Checker
+from critic_engine.config import EngineConfig
+from critic_engine.episode import Commit
+from critic_engine.errors import CriticEngineError
+from critic_engine.metering import ModelFigures
+from critic_engine.models import ModelMakers, Models
+from critic_engine.roles import make_roles
+from critic_engine.searches import LocalSearch, SearchLog, SearchTask
+from critic_engine.types import Answer, Problem
+from search import ReplayError, StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One search to go on with, from where its log ends."""
+
+    search_id: int
+    row_id: str
+    problem: Problem
+    log: SearchLog
+    references: tuple[str, ...] = ()
+    """The problem's reference answers, in labelling mode only."""
+    cut_reason: StopReason | None = None
+    """Why it is to end at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why a search has no answer."""
+
+    error: Exception
+
+
+Report: TypeAlias = tuple[int, Commit | Answer | Failed]
+"""A search's number, and what happened in it: work to be kept, its answer, or its failure. The last two are its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What happened in a worker since it was asked before."""
+
+    reports: tuple[Report, ...]
+    """In order."""
+    figures: dict[str, ModelFigures]
+    """What the worker has asked of each model since it began."""
+
+
+class SearchWorker:
+    """Runs the episodes it is given side by side. It keeps nothing: what it reports is the whole of its work."""
+
+    def __init__(self, config: EngineConfig, open_models: Callable[[], ModelMakers], *, is_labelling: bool) -> None:
+        """Take the knobs, and what opens the models in this process."""
+        self._config = config
+        self._open_models = open_models
+        self._checker = Checker() if is_labelling else None
+        self._models: Models | None = None
+        self._searches: dict[int, LocalSearch] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._reports: list[Report] = []
+        self._has_reports = asyncio.Event()
+
+    async def ready(self) -> CriticEngineError | None:
+        """Open the models, and return why one cannot be opened."""
+        try:
+            if self._models is None:
+                self._models = Models(self._open_models())
+                self._roles = make_roles(self._config, self._models, checker=self._checker)
+            await self._models.load()
+        except Exception as error:
+            return portable(error)
+        return None
+
+    async def begin(self, item: WorkItem) -> None:
+        """Begin a search; what comes of it is reported."""
+        try:
+            # At once, so that whatever cuts it finds it here.
+            self._searches[item.search_id] = search = self._open(item)
+        except Exception as error:
+            self._report(item.search_id, _failed(error))
+            return
+        self._tasks[item.search_id] = asyncio.create_task(self._search(item.search_id, search))
+
+    async def cut(self, search_id: int, reason: StopReason) -> None:
+        """End a search with what it has found; one that has ended already is let be."""
+        search = self._searches.get(search_id)
+        if search is not None:
+            search.cut(reason)
+
+    async def cancel(self, search_id: int) -> None:
+        """Drop a search, of which nothing more is reported."""
+        task = self._tasks.pop(search_id, None)
+        if task is not None:
+            task.cancel()
+
+    async def reports(self) -> Reports:
+        """Return what has happened since the last call, as soon as anything has."""
+        await self._has_reports.wait()
+        self._has_reports.clear()
+        reports, self._reports = tuple(self._reports), []
+        return Reports(reports, {} if self._models is None else self._models.figures())
+
+    async def check(self) -> None:
+        """Do nothing, which shows that the worker answers."""
+
+    async def aclose(self) -> None:
+        """Drop all searches and close the models."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._models is not None:
+            await self._models.aclose()
+
+    def _open(self, item: WorkItem) -> LocalSearch:
+        if self._checker is not None:
+            for reference in item.references:
+                self._checker.add(item.problem.problem_id, reference)
+        task = SearchTask(
+            item.row_id,
+            item.problem,
+            read_log=lambda: item.log,
+            on_commit=lambda commit: self._report(item.search_id, commit),
+        )
+        search = LocalSearch(task, self._config, self._roles)
+        if item.cut_reason is not None:
+            search.cut(item.cut_reason)
+        return search
+
+    async def _search(self, search_id: int, search: LocalSearch) -> None:
+        try:
+            self._report(search_id, await search.run())
+        except Exception as error:
+            self._report(search_id, _failed(error))
+        finally:
+            self._searches.pop(search_id, None)
+            self._tasks.pop(search_id, None)
+
+    def _report(self, search_id: int, what: Commit | Answer | Failed) -> None:
+        self._reports.append((search_id, what))
+        self._has_reports.set()
+
+
+def _failed(error: Exception) -> Failed:
+    return Failed(error if isinstance(error, ReplayError) else portable(error))

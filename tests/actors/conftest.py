@@ -1,0 +1,15 @@
+from collections.abc import Iterator
+
+import pytest
+
+from critic_engine.actors.cluster import Cluster, connect
+from critic_engine.hosting import RayConfig
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A Ray of four cores for all tests that change nothing about its nodes."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
+    yield connect(RayConfig(address="local"))
+    ray.shutdown()
