@@ -2,11 +2,11 @@
 
     python -m bench.saturation --num 256 --report bench/results/saturation.md
 
-Run it from the root of the repository, where vLLM is installed. A search over pocket problems runs with the reasoner and the
-critic each in a vLLM engine of its own; every request is kept. Then both engines, whose caches are emptied, are given the
-identical requests at once. Both are repeated, turn about, each time with another seed. The prefix cache is held against what
-the requests shared: for each one the longest beginning, in whole blocks, that an earlier one had been read or written with.
-The last line of stdout is one JSON object.
+Run it from the root of the repository, where vLLM is installed. A search over pocket problems runs with the reasoner and
+the critic each in a vLLM engine of its own, and every request is kept. Then both engines, whose caches are emptied, are
+given the identical requests at once. Both are repeated, turn about, each time with another seed. The prefix cache is
+held against what the requests shared: for each one the longest beginning, in whole blocks, that earlier ones had read
+or written. The last line of stdout is one JSON object.
 """
 
 import argparse
@@ -109,8 +109,8 @@ async def search(config: EngineConfig, rows: Sequence[ProblemRow], reasoner: Rec
         num_right=sum(answers_match(a.answer, r) for a, r in zip(answers, references, strict=True)),
         figures=models.figures(),
         sharable={
-            each.name: sharable(each.events, Transcriber(pocket_folder(role)), block_size=BLOCK_SIZE)
-            for each, role in ((reasoner, "reasoner"), (critic, "critic"))
+            reasoner.name: sharable(reasoner.events, Transcriber(pocket_folder("reasoner")), block_size=BLOCK_SIZE),
+            critic.name: sharable(critic.events, Transcriber(pocket_folder("critic")), block_size=BLOCK_SIZE),
         },
     )
 

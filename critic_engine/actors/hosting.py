@@ -1,4 +1,4 @@
-"""The models of an engine as pools of Ray actors, owned by the process that starts them and shared with search workers."""
+"""An engine's models as pools of Ray actors, owned by the process that starts them and shared with search workers."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import itertools
 from typing import Any
 
 from critic_engine.actors.host import AnyRequest, Outcome
-from critic_engine.errors import CriticEngineError, GenerationError, ReplicaLostError
+from critic_engine.errors import CriticEngineError, ReplicaLostError
 from critic_engine.protocols import Score
 from critic_engine.types import Generation
 
@@ -51,7 +51,10 @@ class Line:
             self._flush_soon()
             raise
         finally:
-            self._answers.pop(number, None)
+            del self._answers[number]
+            if answer.done() and not answer.cancelled():
+                # A call that is cancelled as it fails does not ask why; asyncio would report that.
+                answer.exception()
 
     async def close(self) -> None:
         """End the line, and at the host what was asked for over it."""
@@ -78,12 +81,12 @@ class Line:
             task.add_done_callback(self._submitting.discard)
 
     async def _submit(self, requests: list[tuple[int, AnyRequest]], cancelled: list[int]) -> None:
-        # What cannot be pickled here or read there is the requests' own fault; a dead actor is noticed by ``_collect``.
+        # A batch that cannot be pickled here or read there counts as lost too: its requests are sent again one by one,
+        # so that the guilty one is found out.
         try:
             await self._handle.submit.remote(self._token, requests, cancelled)
         except Exception as error:
-            for number, _ in requests:
-                self._settle(number, GenerationError(f"the request did not reach the host: {first_line(error)}"))
+            self._lose(first_line(error))
 
     async def _collect(self) -> None:
         try:
@@ -105,6 +108,8 @@ class Line:
             answer.set_result(outcome)
 
     def _lose(self, reason: str) -> None:
+        if self.loss is not None:
+            return
         self.loss = ReplicaLostError(reason)
         for number in list(self._answers):
             self._settle(number, ReplicaLostError(reason))

@@ -11,7 +11,7 @@ from critic_engine.backends.scorer import HuggingFaceScorer
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.backends.vllm import VllmGenerator
-from critic_engine.backends.vllm_scorer import VllmScorer
+from critic_engine.backends.vllm.scorer import VllmScorer
 from critic_engine.errors import ConfigError, ModelLoadError
 from critic_engine.hosting import ModelConfig
 from critic_engine.models import ModelRole

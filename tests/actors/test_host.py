@@ -148,9 +148,9 @@ def test_call_on_a_host_that_died_is_lost() -> None:
         await asyncio.sleep(0)
         handle.is_dead = True
         await host.leave(line._token)
-        with pytest.raises(ReplicaLostError, match="^the actor died$"):
+        with pytest.raises(ReplicaLostError, match=r"^the actor died$"):
             await call
-        with pytest.raises(ReplicaLostError, match="^the actor died$"):
+        with pytest.raises(ReplicaLostError, match=r"^the actor died$"):
             await line.call(ask("x"))
         await line.close()
 
@@ -170,6 +170,7 @@ def test_call_on_a_host_that_was_started_anew_is_lost() -> None:
 def test_closing_a_line_ends_what_was_asked_for_over_it() -> None:
     async def scenario() -> None:
         host = ModelHost(lambda: ScriptedGenerator(["yes"], latency_s=60))
+        tasks = asyncio.all_tasks()
         _, line = await connected(host)
         call = asyncio.create_task(line.call(ask("x")))
         await asyncio.sleep(0.01)
@@ -177,7 +178,7 @@ def test_closing_a_line_ends_what_was_asked_for_over_it() -> None:
         with pytest.raises(ReplicaLostError, match="closed"):
             await call
         await asyncio.sleep(0.01)
-        assert len(asyncio.all_tasks()) == 1
+        assert asyncio.all_tasks() == tasks
         await host.aclose()
 
     run(scenario)

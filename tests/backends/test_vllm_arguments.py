@@ -3,7 +3,7 @@
 import pytest
 
 from critic_engine.backends.vllm import VllmGenerator
-from critic_engine.backends.vllm_arguments import check_engine_args, make_engine_args
+from critic_engine.backends.vllm.arguments import check_engine_args, make_engine_args
 from critic_engine.errors import ConfigError
 from critic_engine.hosting import ModelConfig
 

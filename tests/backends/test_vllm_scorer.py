@@ -10,7 +10,7 @@ import pytest
 
 from critic_engine.backends.checkpoint import CheckpointOptions
 from critic_engine.backends.scorer import HuggingFaceScorer
-from critic_engine.backends.vllm_scorer import VllmScorer
+from critic_engine.backends.vllm.scorer import VllmScorer
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
 from critic_engine.hosting import ModelConfig
 from critic_engine.protocols import Scorer

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from critic_engine.backends.checkpoint import CheckpointOptions, opening
-from critic_engine.backends.vllm_arguments import Runner, make_engine_args
-from critic_engine.backends.vllm_figures import VllmFigures, VllmListener
+from critic_engine.backends.vllm.arguments import Runner, make_engine_args
+from critic_engine.backends.vllm.figures import VllmFigures, VllmListener
 from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.hosting import ModelConfig
 
@@ -116,6 +116,12 @@ class VllmEngine:
         """Raise ``ReplicaLostError`` when the engine is dead."""
         with engine_errors(self._model):
             await self.llm.check_health()
+
+    async def reset_caches(self) -> None:
+        """Forget all prompts and images that are kept; nothing may be in flight."""
+        with engine_errors(self._model):
+            await self.llm.reset_prefix_cache()
+            await self.llm.reset_mm_cache()
 
     async def stop(self) -> None:
         """End the engine and its processes; it may be dead, stopped or half started."""

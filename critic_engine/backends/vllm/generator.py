@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from critic_engine.backends.replicas import PooledGenerator, PoolOptions, ReplicaPool
-from critic_engine.backends.vllm_arguments import check_engine_args
-from critic_engine.backends.vllm_engine import VllmEngine, engine_errors
-from critic_engine.backends.vllm_figures import VllmFigures
-from critic_engine.backends.vllm_prompts import VllmPrompt, VllmPrompts
-from critic_engine.backends.vllm_samples import VllmSamples
+from critic_engine.backends.vllm.arguments import check_engine_args
+from critic_engine.backends.vllm.engine import VllmEngine, engine_errors
+from critic_engine.backends.vllm.figures import VllmFigures
+from critic_engine.backends.vllm.prompts import VllmPrompt, VllmPrompts
+from critic_engine.backends.vllm.samples import VllmSamples
 from critic_engine.errors import GenerationError, ReplicaLostError
 from critic_engine.hosting import ModelConfig
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
@@ -71,6 +71,10 @@ class VllmReplica:
             else:
                 usage = dataclasses.replace(generation.usage, num_retries=num_sends - 1)
                 return dataclasses.replace(generation, usage=usage)
+
+    async def reset_caches(self) -> None:
+        """Forget all prompts and images that are kept; nothing may be in flight."""
+        await self._engine.reset_caches()
 
     async def check(self) -> None:
         """Raise ``ReplicaLostError`` when the engine is dead."""
@@ -142,6 +146,10 @@ class VllmGenerator(PooledGenerator):
     def figures(self) -> VllmFigures:
         """Return how the engine stands; a restart begins anew."""
         return self._replica.figures
+
+    async def reset_caches(self) -> None:
+        """Forget all prompts and images that are kept, to measure from the start; nothing may be in flight."""
+        await self._replica.reset_caches()
 
 
 class _UnfinishedError(GenerationError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from critic_engine.backends.stopping import cut_at_stop, decode_after
-from critic_engine.backends.vllm_prompts import VllmPrompt
+from critic_engine.backends.vllm.prompts import VllmPrompt
 from critic_engine.types import Sample, SamplingOptions, TokenLogprob
 
 # SamplingOptions promises that less is greedy.

@@ -9,9 +9,9 @@ from typing import Any
 
 from critic_engine.backends.classification import BatchScorer, Classifier
 from critic_engine.backends.replicas import PooledScorer, PoolOptions, ReplicaPool
-from critic_engine.backends.vllm_arguments import check_engine_args
-from critic_engine.backends.vllm_engine import VllmEngine
-from critic_engine.backends.vllm_figures import VllmFigures
+from critic_engine.backends.vllm.arguments import check_engine_args
+from critic_engine.backends.vllm.engine import VllmEngine
+from critic_engine.backends.vllm.figures import VllmFigures
 from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.hosting import ModelConfig
 from critic_engine.protocols import Score
