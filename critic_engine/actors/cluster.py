@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import math
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from critic_engine.errors import ConfigError
 from critic_engine.hosting import RayConfig
 
 _FIELD = "ray.address"
+_CONNECT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ def connect(config: RayConfig, *, num_cpus: float = 0.0) -> Cluster:
             f"{_FIELD} is {config.address!r}, and Ray is not installed; run: pip install 'critic-engine[ray]'",
             field=_FIELD,
         )
+    # Ray prints the story of each worker it loses on standard output, which is for results; what a loss means here is
+    # logged where it is dealt with. Ray reads this when it is imported.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     import ray
 
     if ray.is_initialized():
@@ -70,6 +75,7 @@ def connect(config: RayConfig, *, num_cpus: float = 0.0) -> Cluster:
                 logging_level=logging.ERROR,
             )
         else:
+            _reach(config.address or "auto")
             ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
         raise ConfigError(
@@ -78,3 +84,10 @@ def connect(config: RayConfig, *, num_cpus: float = 0.0) -> Cluster:
             field=_FIELD,
         ) from error
     return Cluster(is_owned=True)
+
+
+def _reach(address: str) -> None:
+    """Raise ``OSError`` when nobody listens at a host and port, which Ray itself takes minutes to find out."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()

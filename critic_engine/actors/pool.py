@@ -11,7 +11,7 @@ from critic_engine.actors.images import ImageSender
 from critic_engine.actors.line import Line, first_line
 from critic_engine.actors.placing import Placement, Vacancy
 from critic_engine.backends.replicas import PoolOptions, ReplicaPool
-from critic_engine.errors import CriticEngineError, ModelLoadError, ReplicaLostError
+from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.hosting import ActorConfig
 from critic_engine.protocols import Generator, Score, Scorer
 from critic_engine.types import Generation, GenerationRequest, Message
@@ -94,7 +94,8 @@ class ActorReplica(Generic[_Request, _Result]):
             except RayError as error:
                 raise ModelLoadError(f"the actor is dead for good: {first_line(error)}") from error
         if isinstance(opened, CriticEngineError):
-            raise opened
+            # What is wrong with the configuration is as wrong the next time.
+            raise opened if isinstance(opened, GenerationError) else ModelLoadError(str(opened))
         return str(opened)
 
 

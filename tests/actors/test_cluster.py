@@ -1,4 +1,6 @@
 import importlib.util
+import subprocess
+import sys
 
 import pytest
 
@@ -24,3 +26,56 @@ def test_missing_ray_is_named_with_the_command_that_installs_it() -> None:
     with pytest.raises(ConfigError, match=r"pip install 'critic-engine\[ray\]'") as caught:
         connect(RayConfig(address="local"))
     assert caught.value.field == "ray.address"
+
+
+LOSE_AN_ACTOR = """
+import asyncio, functools, os, signal, sys
+from critic_engine.actors.cluster import connect
+from critic_engine.actors.pool import image_sender, start_pool
+from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.hosting import ActorConfig, RayConfig
+from critic_engine.types import GenerationRequest, Message
+
+def make():
+    def script(request, seed):
+        return str(os.getpid())
+    return ScriptedGenerator(script, latency_s=0.3)
+
+async def main(cluster):
+    pool = start_pool(make, ActorConfig(), num_gpus=0, name="m", cluster=cluster, images=image_sender())
+    request = GenerationRequest((Message("user", "who ?"),))
+    (first, _), = [await pool.call(request)]
+    call = asyncio.create_task(pool.call(request))
+    await asyncio.sleep(0.1)
+    os.kill(int(first.samples[0].text), signal.SIGKILL)
+    second, num_retries = await call
+    print(num_retries, first != second)
+    await pool.aclose()
+
+cluster = connect(RayConfig(address="local"))
+asyncio.run(main(cluster))
+cluster.close()
+cluster.close()
+import ray
+print(cluster.is_owned, ray.is_initialized())
+"""
+
+
+@pytest.mark.ray
+def test_ray_of_its_own_says_nothing_on_standard_output_and_is_gone_at_the_end() -> None:
+    result = subprocess.run([sys.executable, "-c", LOSE_AN_ACTOR], capture_output=True, text=True, timeout=120)
+    assert result.stdout.splitlines() == ["1 True", "True False"], result.stderr
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9"])
+def test_cluster_that_is_not_there_is_named(address: str) -> None:
+    program = (
+        "from critic_engine.actors.cluster import connect\n"
+        "from critic_engine.errors import ConfigError\n"
+        "from critic_engine.hosting import RayConfig\n"
+        f"try: connect(RayConfig(address={address!r}))\n"
+        "except ConfigError as error: print(error.field, error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert result.stdout.startswith(f"ray.address ray.address is {address!r}, and no cluster is reached there"), result

@@ -242,6 +242,7 @@ def test_actor_that_hangs_is_killed_and_its_calls_are_answered(cluster: Cluster)
         with pytest.raises(GenerationError, match="did not end within 1 s"):
             await hung
         assert await companion != first
+        await until(lambda: pool.figures.num_ready == 1)
         await pool.aclose()
 
     run(scenario)

@@ -1,0 +1,68 @@
+import asyncio
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from critic_engine.actors.cluster import connect
+from critic_engine.actors.pool import image_sender, start_pool
+from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.hosting import ActorConfig, RayConfig
+from critic_engine.types import GenerationRequest, Message
+
+pytestmark = pytest.mark.ray
+
+REQUEST = GenerationRequest((Message("user", "who ?"),))
+
+
+@pytest.fixture
+def nodes() -> Iterator[Any]:
+    """A cluster of several nodes on this machine, of which the first has no cores."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    ray.shutdown()
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    yield nodes
+    ray.shutdown()
+    nodes.shutdown()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+def test_replicas_move_with_the_nodes(nodes: Any) -> None:
+    first = nodes.add_node(num_cpus=1)
+    cluster = connect(RayConfig(address=nodes.address))
+    assert cluster.is_owned
+
+    async def scenario() -> None:
+        pool = start_pool(
+            functools.partial(ScriptedGenerator, ["yes"], latency_s=0.2),
+            ActorConfig(num_replicas=2, num_cpus=1),
+            num_gpus=0,
+            name="the model",
+            cluster=cluster,
+            images=image_sender(),
+        )
+        await pool.load()
+        assert (pool.figures.num_replicas, pool.figures.num_ready) == (2, 1)
+        nodes.add_node(num_cpus=1)
+        await until(lambda: pool.figures.num_ready == 2)
+        calls = [asyncio.create_task(pool.call(REQUEST)) for _ in range(10)]
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(nodes.remove_node, first)
+        outcomes = await asyncio.gather(*calls)
+        assert {generation.samples[0].text for generation, _ in outcomes} == {"yes"}
+        await until(lambda: pool.figures.num_ready == 1)
+        assert pool.figures.num_replicas == 2
+        nodes.add_node(num_cpus=1)
+        await until(lambda: pool.figures.num_ready == 2)
+        await pool.aclose()
+
+    asyncio.run(scenario())
+    cluster.close()
