@@ -2,10 +2,10 @@
 
     python -m bench.pool_scaling --report bench/results/pool_scaling.md
 
-Run it from the root of the repository, where Ray is installed. Models are scripted and take 50 ms a call, so that what is
-measured is the way to them and not their work. First a pool of 1 to 64 model actors gets as many requests as it may
-hold, for a while each. Then 1 to 8 search workers, over two actors of each model, share the problems of a run, some at a
-time each. At last the driver's memory is watched over 10,000 problems. The last line of stdout is one JSON object.
+Run it from the root of the repository, where Ray is installed. Models are scripted and take 50 ms a call, so that
+what is measured is the way to them and not their work. First a pool of 1 to 64 model actors gets as many requests as it
+may hold, for a while each. Then 1 to 8 search workers, over two actors of each model, share the problems of a run, some
+at a time each. At last the driver's memory is watched over 10,000 problems. The last line of stdout is one JSON object.
 """
 
 import argparse

@@ -4,9 +4,9 @@
 
 Run it from the root of the repository, where vLLM is installed. A search over pocket problems runs with the reasoner
 and the critic each in a vLLM engine of its own, and every request is kept. Then both engines, whose caches are emptied,
-are given the identical requests at once. Both are repeated, turn about, each time with another seed. The prefix cache is
-held against what the requests shared: for each one the longest beginning, in whole blocks, that earlier ones had read
-or written. The last line of stdout is one JSON object.
+are given the identical requests at once. Both are repeated, turn about, each time with another seed. The prefix cache
+is held against what the requests shared: for each one the longest beginning, in whole blocks, that earlier ones had
+read or written. The last line of stdout is one JSON object.
 """
 
 import argparse
