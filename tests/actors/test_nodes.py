@@ -1,5 +1,6 @@
 import asyncio
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 from critic_engine.actors.cluster import connect
 from critic_engine.actors.pool import image_sender, start_pool
 from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.engine import Engine
 from critic_engine.hosting import ActorConfig, RayConfig
-from critic_engine.types import GenerationRequest, Message
+from critic_engine.runner import Progress
+from critic_engine.types import GenerationRequest, Message, Problem
 
 pytestmark = pytest.mark.ray
 
@@ -66,3 +69,32 @@ def test_replicas_move_with_the_nodes(nodes: Any) -> None:
 
     asyncio.run(scenario())
     cluster.close()
+
+
+def test_run_goes_on_when_the_node_is_removed_that_half_of_it_ran_on(nodes: Any) -> None:
+    problems = [Problem(f"how many of kind {number} ?", name=f"p{number}") for number in range(120)]
+    scripted = ["reasoner.backend=scripted", "critic.backend=scripted", "budget.max_tokens=400"]
+    first = nodes.add_node(num_cpus=4)
+    removals: list[threading.Thread] = []
+
+    def remove(progress: Progress) -> None:
+        if not removals and progress.num_tokens > 10_000:
+            removals.append(threading.Thread(target=nodes.remove_node, args=(first,)))
+            removals[0].start()
+
+    on_ray = [
+        f"ray.address={nodes.address}",
+        "ray.num_search_workers=2",
+        "ray.num_cpus_per_worker=0.5",
+        "reasoner.actor={num_replicas: 2, num_cpus: 0.5}",
+        "critic.actor={num_replicas: 2, num_cpus: 0.5}",
+    ]
+    with Engine("mcts", overrides=[*scripted, *on_ray]) as engine:
+        engine.load()
+        nodes.add_node(num_cpus=4)
+        answers = list(engine.solve_many(problems, on_progress=remove))
+    removals[0].join()
+    with Engine("mcts", overrides=scripted) as engine:
+        undisturbed = list(engine.solve_many(problems))
+    assert [(each.answer, each.steps) for each in answers] == [(each.answer, each.steps) for each in undisturbed]
+    assert sum(sum(answer.failures.values()) for answer in answers) > 0

@@ -1,0 +1,75 @@
+"""A run over an endpoint that fails in every way: each problem is answered or listed with its reason."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from critic_engine.engine import Engine
+from critic_engine.types import Answer, Problem
+from tests.backends.endpoint_faults import Abilities, Fault, FaultyEndpoint
+
+pytestmark = pytest.mark.openai_api
+
+KEY = "secret-key-of-nobody"
+SOON = {"retry-after": "0.01"}
+FAULTS = [
+    Fault(429, b"slow down", SOON),
+    Fault(500, b"oops", SOON),
+    Fault(body=b"<html>garbage</html>"),
+    Fault(body=b'{"id": "c", "choices": [', num_promised=500),
+    Fault(body=b""),
+    Fault(delay_s=1.5),
+]
+PROBLEMS = [Problem(f"how many of kind {number} ?", name=f"p{number}") for number in range(12)]
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyEndpoint]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with FaultyEndpoint(Abilities(), key=KEY).serving() as endpoint:
+        endpoint.solution = "they are 8\nanswer: 8"
+        yield endpoint
+
+
+def solve(endpoint: FaultyEndpoint, run: Path, *, faults: list[Fault], always: Fault | None = None) -> list[Answer]:
+    hosting: dict[str, Any] = {"base_url": endpoint.url, "timeout_s": 1.0, "max_retries": 3}
+    overrides = [
+        "reasoner.backend=openai_api",
+        "reasoner.model=toy",
+        f"reasoner.openai_api={json.dumps(hosting)}",
+        "strategy.num_samples=3",
+        "run.problems_in_flight=4",
+    ]
+    with Engine("majority", overrides=overrides) as engine:
+        engine.load()
+        endpoint.faults.extend(faults)
+        endpoint.constant_fault = always
+        return list(engine.solve_many(PROBLEMS, run=run))
+
+
+def test_every_problem_is_answered_though_the_endpoint_fails_in_every_way(
+    endpoint: FaultyEndpoint, tmp_path: Path
+) -> None:
+    answers = solve(endpoint, tmp_path / "run", faults=FAULTS * 3)
+    assert [(answer.id, answer.answer) for answer in answers] == [(problem.name, "8") for problem in PROBLEMS]
+    assert sum(answer.failures.get("reasoner_retried", 0) for answer in answers) >= len(FAULTS)
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    assert report["failures"]["reasoner_retried"] == report["models"]["openai_api:toy"]["num_retries"]
+
+
+def test_endpoint_that_never_recovers_fails_each_problem_with_its_reason(
+    endpoint: FaultyEndpoint, tmp_path: Path
+) -> None:
+    answers = solve(endpoint, tmp_path / "run", faults=[], always=Fault(503, f"no room for {KEY}".encode(), SOON))
+    assert [answer.status for answer in answers] == ["failed"] * len(PROBLEMS)
+    assert all("503" in (answer.error or "") for answer in answers)
+
+
+def test_key_stands_nowhere_in_the_runs_folder(endpoint: FaultyEndpoint, tmp_path: Path) -> None:
+    solve(endpoint, tmp_path / "run", faults=[Fault(400, f"bad key {KEY}".encode())] * 4)
+    found = [path.name for path in (tmp_path / "run").rglob("*") if KEY.encode() in path.read_bytes()]
+    assert found == []
