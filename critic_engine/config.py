@@ -12,6 +12,7 @@ import pydantic
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
+from critic_engine.documents import apply_override, merged, read_document
 from critic_engine.errors import ConfigError
 from critic_engine.hosting import RayConfig
 from critic_engine.options import (
@@ -31,7 +32,6 @@ from critic_engine.options import (
 from critic_engine.section import Section
 from search import AbMctsOptions, BeamOptions, BestOfNOptions, ChainOptions, DvtsOptions, MctsOptions, StopOptions
 
-_PACKAGE = Path(__file__).parent
 StrategyKind: TypeAlias = Literal["mcts", "ab_mcts", "beam", "dvts", "best_of_n", "chain"]
 StrategyOptions: TypeAlias = MctsOptions | AbMctsOptions | BeamOptions | DvtsOptions | BestOfNOptions | ChainOptions
 _STRATEGY_OPTIONS: dict[str, type[StrategyOptions]] = {
@@ -163,7 +163,17 @@ class EngineConfig(Section):
         if all(evaluator.kind == "none" for evaluator in self.evaluators):
             self._check_without_values()
         self._check_expander()
+        self._check_actors()
         return self
+
+    def _check_actors(self) -> None:
+        for role in ("reasoner", "critic", "reward_model"):
+            actor = getattr(self, role).actor
+            if self.ray.address is None and actor.num_replicas != type(actor).model_fields["num_replicas"].default:
+                raise ValueError(
+                    f"{role}.actor.num_replicas is {actor.num_replicas}, and only Ray hosts several; set ray.address, "
+                    "or leave it out"
+                )
 
     def _check_expander(self) -> None:
         if self.expander.max_revisions and not self.needs_critic:
@@ -204,9 +214,9 @@ def load_config(source: str | Path | Sequence[str | Path], overrides: Sequence[s
     sources = [source] if isinstance(source, str | Path) else source
     document: dict[str, Any] = {}
     for each in sources:
-        document = _merged(document, _read_yaml(_find(each)))
+        document = merged(document, read_document(each))
     for override in overrides:
-        _apply_override(document, override)
+        apply_override(document, override, sections=EngineConfig.model_fields)
     return parse_config(document, origin=" and ".join(map(str, sources)))
 
 
@@ -229,84 +239,6 @@ def _strategy_options(kind: str, fields: Mapping[str, Any]) -> StrategyOptions:
     return adapter.validate_python(dict(fields))
 
 
-def presets() -> dict[str, Path]:
-    """Return the shipped methods by name: in a wheel they lie inside the package, in a checkout beside it."""
-    return {path.stem: path for path in sorted(_shipped().glob("*.yaml"))}
-
-
-def hosting_presets() -> dict[str, Path]:
-    """Return, by name, the shipped examples of where models run, to be named beside a method."""
-    return {path.stem: path for path in sorted((_shipped() / "hosting").glob("*.yaml"))}
-
-
-def _shipped() -> Path:
-    folders = (_PACKAGE / "presets", _PACKAGE.parent / "configs")
-    return next((folder for folder in folders if folder.is_dir()), folders[0])
-
-
-def _find(source: str | Path) -> Path:
-    path = Path(source)
-    if path.is_file():
-        return path
-    methods, hosting = presets(), hosting_presets()
-    known = {**methods, **hosting}
-    if str(source) in known:
-        return known[str(source)]
-    raise ConfigError(
-        f"config {source} is neither a file nor a preset; the presets are {', '.join(methods)}; and for where models "
-        f"run {', '.join(hosting)}"
-    )
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        document = _parse_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"config {path} cannot be read as YAML: {error}") from error
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise ConfigError(f"config {path} holds a {type(document).__name__}; it must be a mapping of sections")
-    return document
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for name, value in above.items():
-        known = merged.get(name)
-        if isinstance(known, dict) and isinstance(value, dict) and value.get("kind") in (None, known.get("kind")):
-            value = _merged(known, value)
-        merged[name] = value
-    return merged
-
-
-def _apply_override(document: dict[str, Any], override: str) -> None:
-    name, separator, text = override.partition("=")
-    *sections, field = name.split(".")
-    is_whole_section = not sections and field in EngineConfig.model_fields
-    if not separator or not field or not (sections or is_whole_section):
-        raise ConfigError(f"override {override!r} must read section.field=value, such as budget.max_tokens=400")
-    for section in sections:
-        document = document.setdefault(section, {})
-        if not isinstance(document, dict):
-            raise ConfigError(f"override {override!r}: {section} is not a section", field=name)
-    try:
-        document[field] = _parse_yaml(text)
-    except ValueError as error:
-        raise ConfigError(f"override {override!r}: the value cannot be read as YAML: {error}", field=name) from error
-
-
-def _parse_yaml(text: str) -> Any:
-    """Return the document in ``text``, or raise ``ValueError`` with the reason in one line."""
-    try:
-        return yaml.safe_load(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    # The parser lets out what the making of a value raises: 2001-99-99, or !!bool and !!timestamp before a word.
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
-
-
 def _config_error(error: pydantic.ValidationError, origin: str) -> ConfigError:
     first = error.errors()[0]
     # The kind of an evaluator is a part of the location, though no part of the path that leads there in the file.
@@ -320,7 +252,9 @@ def _config_error(error: pydantic.ValidationError, origin: str) -> ConfigError:
         message = f"{origin}: {_dotted(parts)} is not a known key; {_known_keys(first['loc'])}"
         return ConfigError(message, field=_dotted(parts))
     message = first["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(first["input"], Mapping) else f" (given {first['input']!r})"
+    # What stands there by mistake may be a key.
+    is_secret = isinstance(first["input"], Mapping) or "openai_api" in first["loc"]
+    given = "" if is_secret else f" (given {first['input']!r})"
     return ConfigError(f"{origin}: {_dotted(parts) + ': ' if parts else ''}{message}{given}", field=_dotted(parts))
 
 

@@ -14,7 +14,7 @@ from critic_engine.background import LoopThread, Stream
 from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig, load_config
 from critic_engine.episode import Episode, SearchEvent
-from critic_engine.errors import ProblemError, RunError
+from critic_engine.errors import ConfigError, ProblemError, RunError
 from critic_engine.hosting import ModelConfig, RayConfig
 from critic_engine.labelling import count_paths, logged_tree
 from critic_engine.limits import check_size
@@ -67,11 +67,19 @@ class Engine:
             checker: Holds reference answers, and takes up those of the rows that the engine is given.
 
         Raises:
-            ConfigError: the configuration is wrong, or its evaluator asks reference answers without a ``checker``.
+            ConfigError: the configuration is wrong, its evaluator asks reference answers without a ``checker``, or Ray
+                cannot be reached.
             ModelLoadError: a model's folder is plainly not one.
         """
         self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
         self._checker = checker
+        if self.config.ray.num_search_workers and (reasoner or critic):
+            raise ConfigError(
+                "ray.num_search_workers is set, and a generator of this process cannot be asked from others; set it "
+                "to 0",
+                field="ray.num_search_workers",
+            )
+        self._streams: set[Stream[Answer]] = set()
         with contextlib.ExitStack() as on_error:
             self._ray = None if self.config.ray.address is None else RayHost(self.config)
             if self._ray is not None:
@@ -157,6 +165,7 @@ class Engine:
         with contextlib.ExitStack() as on_error:
             on_error.callback(store.close)
             self._check_same(store)
+            self.load()
             on_error.pop_all()
         return self._run(store, on_progress)
 
@@ -169,6 +178,8 @@ class Engine:
         """Release the models and stop the engine's thread; a second time it does nothing."""
         if self._is_closed:
             return
+        for stream in tuple(self._streams):
+            self._loop.call(stream.close())
         self._is_closed = True
         with contextlib.ExitStack() as in_order:
             # From the last to the first.
@@ -223,6 +234,7 @@ class Engine:
     def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Generator[Answer, None, None]:
         runner = Runner(store, self.config, begin=self._begin, on_progress=on_progress)
         stream = Stream(runner.answers())
+        self._streams.add(stream)
         try:
             with store.outputs() as outputs, contextlib.ExitStack() as at_end:
                 at_end.callback(lambda: outputs.set_models(self.figures()))
@@ -233,8 +245,10 @@ class Engine:
                     outputs.write(answer, self._paths(store, position))
                     yield answer
         finally:
+            self._streams.discard(stream)
             try:
-                self._loop.call(stream.close())
+                if not self._is_closed:
+                    self._loop.call(stream.close())
             finally:
                 store.close()
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from critic_engine.section import Section
 
@@ -19,19 +19,28 @@ class VllmConfig(Section):
     """An engine that dies is started again at most so many times in a row without an answer in between."""
 
 
+def _without_password(url: str | None) -> str | None:
+    if url is not None and "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("base_url holds a name or password; leave it out, the key is read from the environment")
+    return url
+
+
 class EndpointConfig(Section):
     """What only an endpoint of OpenAI's API is told. Its key comes from the environment alone."""
 
-    base_url: str | None = None
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    base_url: Annotated[str | None, AfterValidator(_without_password)] = None
     """Such as ``http://localhost:8000/v1``; without one the environment's ``OPENAI_BASE_URL``, or OpenAI's own."""
     api_key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
-    """The environment variable that holds the key; an endpoint on this machine needs none."""
+    """The environment variable that holds the key, in the environment of every search worker too; where ``base_url``
+    is given, there may be none."""
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
     """Seconds that one attempt may take."""
     max_retries: Annotated[int, Field(ge=0, le=100)] = 5
-    """How often a request is sent again after 408, 409, 429, 5xx, a lost connection or a timeout."""
+    """How often a request is sent again after 408, 409, 429, 5xx, a lost connection, a timeout or a broken answer."""
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """Requests at the endpoint at the same time."""
+    """Requests at the endpoint at the same time, from each process: each search worker is one."""
     usd_per_million_prompt_tokens: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Its price of reading."""
     usd_per_million_generated_tokens: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -39,7 +48,10 @@ class EndpointConfig(Section):
 
 
 class ActorConfig(Section):
-    """How Ray hosts the model, where ``ray.address`` is set."""
+    """How Ray hosts the model, where ``ray.address`` is set.
+
+    The limit in flight, and a share of a GPU, hold for vLLM's engines without Ray too.
+    """
 
     num_replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
     """Actors that hold the model. Those that find no room yet join when the cluster has it."""
@@ -49,9 +61,27 @@ class ActorConfig(Section):
     num_cpus: Annotated[float, Field(ge=0)] = 1.0
     """CPU cores that one replica reserves."""
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 256
-    """Requests at one replica at the same time; more wait."""
+    """Requests at one replica at the same time, from each process; more wait."""
     max_restarts: Annotated[int, Field(ge=0, le=1000)] = 10
     """How often a replica whose process or node is lost is started again."""
+
+    @model_validator(mode="after")
+    def _check_gpus(self) -> "ActorConfig":
+        if self.num_gpus is not None and self.num_gpus > 1 and self.num_gpus != int(self.num_gpus):
+            raise ValueError(f"num_gpus is {self.num_gpus:g}; it must be a whole number or at most 1")
+        return self
+
+
+# Fields that mean something to some backends only.
+_ONLY_OF = {
+    "vllm": ("vllm",),
+    "openai_api": ("openai_api",),
+    "device": ("huggingface", "scripted"),
+    "max_batch_size": ("huggingface", "scripted"),
+    "dtype": ("huggingface", "vllm", "scripted"),
+    "is_remote_code_trusted": ("huggingface", "vllm"),
+    "is_pickle_allowed": ("huggingface", "vllm"),
+}
 
 
 class ModelConfig(Section):
@@ -88,9 +118,13 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _check_backend(self) -> "ModelConfig":
-        for backend in ("vllm", "openai_api"):
-            if self.backend != backend and getattr(self, backend) != ModelConfig.model_fields[backend].default:
-                raise ValueError(f"{backend} is set and backend is {self.backend!r}; set backend to {backend!r}")
+        for name, backends in _ONLY_OF.items():
+            if self.backend not in backends and getattr(self, name) != ModelConfig.model_fields[name].default:
+                names = " or ".join(map(repr, backends))
+                raise ValueError(
+                    f"{name} is set and has no effect where backend is {self.backend!r}; leave {name} out, or set "
+                    f"backend to {names}"
+                )
         return self
 
 
@@ -102,7 +136,7 @@ def _off_is_none(address: object) -> object:
 class RayConfig(Section):
     """Whether Ray hosts the models, and the searches too."""
 
-    address: Annotated[str | None, BeforeValidator(_off_is_none)] = None
+    address: Annotated[Annotated[str, Field(min_length=1)] | None, BeforeValidator(_off_is_none)] = None
     """``off``: no Ray. ``local``: a Ray of its own on this machine, gone at the end. ``auto``: the cluster this machine
     belongs to. Else a cluster's address, such as ``10.0.0.1:6379`` or ``ray://10.0.0.1:10001``."""
     num_search_workers: Annotated[int, Field(ge=0, le=10_000)] = 0

@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from critic_engine.errors import GenerationError
-from critic_engine.hosting import EndpointConfig
 from critic_engine.protocols import Generator, Score, Scorer
 from critic_engine.types import Generation, GenerationRequest, Message, TokenUsage
+
+if TYPE_CHECKING:
+    from critic_engine.hosting import EndpointConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def merged(figures: Iterable[Mapping[str, ModelFigures]]) -> dict[str, ModelFigu
 class Meter:
     """Counts the requests to one model. All of them come from one event loop."""
 
-    def __init__(self, prices: EndpointConfig) -> None:
+    def __init__(self, prices: "EndpointConfig") -> None:
         """Begin at zero."""
         self._prices = prices
         self._num_requests = 0
@@ -83,11 +86,12 @@ class Meter:
 
     def figures(self) -> ModelFigures:
         """Return what was counted so far."""
-        self._step(0)
+        in_flight_s = Counter(self._in_flight_s)
+        in_flight_s[self._num_in_flight] += time.perf_counter() - self._changed_s  # type: ignore[assignment]
         usage, prices = self._usage, self._prices
         usd = usage.prompt_tokens * prices.usd_per_million_prompt_tokens
         usd += usage.generated_tokens * prices.usd_per_million_generated_tokens
-        return ModelFigures(self._num_requests, self._num_failed, usage, usd / 1e6, dict(self._in_flight_s))
+        return ModelFigures(self._num_requests, self._num_failed, usage, usd / 1e6, dict(in_flight_s))
 
     def _step(self, change: int) -> None:
         now_s = time.perf_counter()
@@ -147,7 +151,7 @@ class MeteredScorer:
         """Return the scorer's value."""
         with self._meter.request():
             score = await self.scorer.score(messages)
-        self._meter.spend(TokenUsage(prompt_tokens=score.num_prompt_tokens))
+        self._meter.spend(TokenUsage(prompt_tokens=score.num_prompt_tokens, num_retries=score.num_retries))
         return score
 
     async def aclose(self) -> None:

@@ -55,7 +55,7 @@ class Models:
         """
         scorer = self._makers.scorer(config)
         made = MeteredScorer(scorer, self._meter(scorer.name, config.openai_api))
-        self._owned["scorer", config.hosting] = made
+        self._owned[scorer_key(config)] = made
         return made
 
     def adopt(self, generator: Generator) -> MeteredGenerator:
@@ -63,12 +63,13 @@ class Models:
         return MeteredGenerator(generator, self._meter(generator.name, EndpointConfig()))
 
     async def load(self) -> None:
-        """Load all models that were made, side by side.
+        """Load all models that were made, one after another: two that measure one card's memory disturb each other.
 
         Raises:
             ModelLoadError: one cannot be loaded.
         """
-        await asyncio.gather(*(model.load() for model in self._owned.values()))
+        for model in self._owned.values():
+            await model.load()
 
     async def aclose(self) -> None:
         """Close all models that were made; each is closed though another fails to."""
@@ -89,6 +90,11 @@ class Models:
             unique, number = f"{name} ({number})", number + 1
         self._meters[unique] = meter = Meter(prices)
         return meter
+
+
+def scorer_key(config: RewardModelConfig) -> tuple[str, str]:
+    """Return what is equal for scorers that can be one."""
+    return ("scorer", config.hosting)
 
 
 def model_key(config: ModelConfig, role: ModelRole) -> tuple[str, str]:

@@ -141,6 +141,8 @@ class Score:
     """In [0, 1]."""
     num_prompt_tokens: int
     """Tokens read."""
+    num_retries: int = 0
+    """How often the conversation was sent again because it failed in a way that may pass."""
 
 
 class Scorer(Protocol):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from critic_engine.config import EngineConfig
 from critic_engine.episode import Commit
-from critic_engine.errors import RunError
+from critic_engine.errors import ReplicaLostError, RunError
 from critic_engine.searches import Search, SearchLog, SearchTask
 from critic_engine.store import RunStore
 from critic_engine.thinking import NO_TRIAL
@@ -110,7 +110,11 @@ class Runner:
         if self._cut_reason is not None and not self._store.events(position):
             error = f"the run's limit was reached before its turn; {self._way_on(self._cut_reason)}"
             return _failed(row.id, row.problem.problem_id, stop_reason=self._cut_reason, error=error), False
-        answer = await self._solve(position, row)
+        try:
+            answer = await self._solve(position, row)
+        except ReplicaLostError as error:
+            reason = f"whoever searched it was lost; resume the run: {error}"
+            return self._with_what_was_spent(position, _broken(row, reason)), False
         return answer, answer.stop_reason not in _LIMITS
 
     def _way_on(self, reason: StopReason) -> str:
@@ -123,15 +127,12 @@ class Runner:
     async def _solve(self, position: int, row: ProblemRow) -> Answer:
         try:
             return await self._search(position, row)
-        except (ReplayError, sqlite3.Error):
+        except (ReplayError, ReplicaLostError, sqlite3.Error):
             raise
         except Exception as error:
             # One problem's failure is recorded and must not stop the others.
             _logger.exception("problem %s failed", row.id)
-            answer = _failed(
-                row.id, row.problem.problem_id, stop_reason="error", error=f"{type(error).__name__}: {error}"
-            )
-            return self._with_what_was_spent(position, answer)
+            return self._with_what_was_spent(position, _broken(row, f"{type(error).__name__}: {error}"))
 
     async def _search(self, position: int, row: ProblemRow) -> Answer:
         # What was done after the search, and not acknowledged by an answer, is done again.
@@ -203,6 +204,10 @@ class Runner:
         except Exception:
             # Whoever watches must not be able to end what is watched.
             _logger.exception("the progress callback failed")
+
+
+def _broken(row: ProblemRow, error: str) -> Answer:
+    return _failed(row.id, row.problem.problem_id, stop_reason="error", error=error)
 
 
 def _failed(row_id: str, problem_id: str, *, stop_reason: str, error: str) -> Answer:

@@ -187,6 +187,11 @@ class SamplingOptions:
     num_top_logprobs: int | None = None
     """None asks for no log-probabilities, 0 for the drawn tokens' own, k for the k likeliest besides at each place."""
 
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the likeliest token is taken each time."""
+        return self.temperature < 1e-4
+
     def __post_init__(self) -> None:
         """Refuse what no generator can draw."""
         if not self.temperature >= 0:

@@ -6,7 +6,8 @@ from typing import Any
 import pydantic
 import pytest
 
-from critic_engine.config import StrategyConfig, dump_config, hosting_presets, load_config, parse_config, presets
+from critic_engine.config import StrategyConfig, dump_config, load_config, parse_config
+from critic_engine.documents import hosting_presets, presets
 from critic_engine.errors import ConfigError
 from search import AbMctsOptions, BeamOptions, BestOfNOptions, ChainOptions, DvtsOptions, MctsOptions, StopOptions
 

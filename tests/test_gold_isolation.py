@@ -11,7 +11,8 @@ from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.checker import Checker
 from critic_engine.cli.main import main
-from critic_engine.config import load_config, presets
+from critic_engine.config import load_config
+from critic_engine.documents import presets
 from critic_engine.engine import Engine
 from critic_engine.episode import Episode
 from critic_engine.runner import Runner

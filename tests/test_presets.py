@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from critic_engine.checker import Checker
-from critic_engine.config import load_config, presets
+from critic_engine.config import load_config
 from critic_engine.data.problems import read_problems
+from critic_engine.documents import presets
 from critic_engine.engine import Engine
 from critic_engine.parsing.answers import answers_match
 from critic_engine.pocket.problems import write_problems

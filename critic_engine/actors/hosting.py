@@ -16,8 +16,9 @@ from critic_engine.backends.loading import make_generator, make_scorer
 from critic_engine.backends.replicas import PooledGenerator, PooledScorer
 from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig
+from critic_engine.errors import ModelLoadError
 from critic_engine.hosting import ActorConfig, ModelConfig
-from critic_engine.models import ModelMakers, ModelRole, model_key
+from critic_engine.models import ModelMakers, ModelRole, model_key, scorer_key
 from critic_engine.options import RewardModelConfig
 from critic_engine.protocols import Generator, Scorer
 
@@ -46,6 +47,7 @@ class RayHost:
         self._cluster = connect(config.ray, num_cpus=_reserved_cpus(config))
         self._images = image_sender()
         self._hosted: dict[tuple[str, str], HostedModel] = {}
+        self._pools: list[ActorPool[Any, Any]] = []
 
     @property
     def makers(self) -> ModelMakers:
@@ -59,7 +61,9 @@ class RayHost:
         return WorkerPool(config, SharedModels(dict(self._hosted)).open, checker=checker)
 
     def close(self) -> None:
-        """Disconnect. What was made is to be closed before; a second time it does nothing."""
+        """End what was made and not closed, and disconnect; a second time it does nothing."""
+        for pool in self._pools:
+            pool.release()
         self._cluster.close()
 
     def _generator(self, config: ModelConfig, role: ModelRole) -> Generator:
@@ -79,10 +83,11 @@ class RayHost:
         pool = start_pool(
             make, config.actor, num_gpus=self._num_gpus(config), name=name, cluster=self._cluster, images=self._images
         )
-        self._remember(_scorer_key(config), name, pool, config)
+        self._remember(scorer_key(config), name, pool, config)
         return PooledScorer(pool, name)
 
     def _remember(self, key: tuple[str, str], name: str, pool: ActorPool[Any, Any], config: ModelConfig) -> None:
+        self._pools.append(pool)
         self._hosted[key] = HostedModel(name, pool.handles, config.actor)
 
     def _num_gpus(self, config: ModelConfig) -> float:
@@ -106,7 +111,9 @@ class SharedModels:
         images = image_sender()
 
         def pool(key: tuple[str, str]) -> tuple[Any, str]:
-            hosted = self.hosted[key]
+            hosted = self.hosted.get(key)
+            if hosted is None:
+                raise ModelLoadError("a search worker needs a model that its engine has not hosted")
             return pool_over(hosted.handles, hosted.config, name=hosted.name, images=images, turn=turn), hosted.name
 
         def generator(config: ModelConfig, role: ModelRole) -> Generator:
@@ -114,11 +121,7 @@ class SharedModels:
                 return make_generator(config, role)
             return PooledGenerator(*pool(model_key(config, role)))
 
-        return ModelMakers(generator, lambda config: PooledScorer(*pool(_scorer_key(config))))
-
-
-def _scorer_key(config: RewardModelConfig) -> tuple[str, str]:
-    return ("scorer", config.hosting)
+        return ModelMakers(generator, lambda config: PooledScorer(*pool(scorer_key(config))))
 
 
 def _short_name(config: ModelConfig, role: ModelRole) -> str:
@@ -128,6 +131,8 @@ def _short_name(config: ModelConfig, role: ModelRole) -> str:
 
 
 def _reserved_cpus(config: EngineConfig) -> float:
-    models = [config.reasoner, *config.other_reasoners, config.critic, config.reward_model]
+    models: list[ModelConfig] = [config.reasoner, *config.other_reasoners]
+    models += [config.critic] if config.needs_critic else []
+    models += [config.reward_model] if config.needs_reward_model else []
     of_models = sum(model.actor.num_replicas * model.actor.num_cpus for model in models)
     return of_models + config.ray.num_search_workers * config.ray.num_cpus_per_worker

@@ -24,7 +24,7 @@ class Line:
         self._answers: dict[int, asyncio.Future[Generation | Score]] = {}
         self._requests: list[tuple[int, AnyRequest]] = []
         self._cancelled: list[int] = []
-        self._submitting: set[asyncio.Task[None]] = set()
+        self._submitting: asyncio.Task[None] | None = None
         self._collecting = self._loop.create_task(self._collect())
         self._is_flush_due = False
         self.loss: ReplicaLostError | None = None
@@ -61,7 +61,7 @@ class Line:
         if self.loss is None:
             self._lose("the line was closed")
             self._handle.leave.remote(self._token)
-        tasks = [self._collecting, *self._submitting]
+        tasks = [self._collecting] if self._submitting is None else [self._collecting, self._submitting]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -73,12 +73,15 @@ class Line:
 
     def _flush(self) -> None:
         self._is_flush_due = False
-        requests, self._requests = self._requests, []
-        cancelled, self._cancelled = self._cancelled, []
-        if self.loss is None:
-            task = self._loop.create_task(self._submit(requests, cancelled))
-            self._submitting.add(task)
-            task.add_done_callback(self._submitting.discard)
+        if self._submitting is None or self._submitting.done():
+            self._submitting = self._loop.create_task(self._submit_all())
+
+    async def _submit_all(self) -> None:
+        # One batch after another: Ray does not keep the order of calls, and a cancellation must find its request there.
+        while self.loss is None and (self._requests or self._cancelled):
+            requests, self._requests = self._requests, []
+            cancelled, self._cancelled = self._cancelled, []
+            await self._submit(requests, cancelled)
 
     async def _submit(self, requests: list[tuple[int, AnyRequest]], cancelled: list[int]) -> None:
         # A batch that cannot be pickled here or read there counts as lost too: its requests are sent again one by one,

@@ -10,7 +10,7 @@ from typing import Any
 
 from critic_engine.actors.host import ModelHost
 from critic_engine.actors.line import first_line
-from critic_engine.errors import ConfigError, ModelLoadError
+from critic_engine.errors import ModelLoadError
 from critic_engine.hosting import ActorConfig
 from critic_engine.protocols import Generator, Scorer
 
@@ -24,21 +24,11 @@ _CLOSE_S = 20.0
 class Placement:
     """Room for one replica in the cluster, and the actor in it, which Ray starts again when it is lost."""
 
-    def __init__(
-        self, make: Callable[[], Generator | Scorer], config: ActorConfig, *, num_gpus: float, field: str
-    ) -> None:
-        """Ask for both, and wait for neither.
-
-        Raises:
-            ConfigError: no node can give ``num_gpus``; ``field`` is the section of the configuration it comes from.
-        """
+    def __init__(self, make: Callable[[], Generator | Scorer], config: ActorConfig, *, num_gpus: float) -> None:
+        """Ask for both, and wait for neither; ``num_gpus`` is a whole number or at most 1."""
         import ray
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        if num_gpus > 1 and num_gpus != int(num_gpus):
-            raise ConfigError(
-                f"{field}.num_gpus is {num_gpus:g}; it must be a whole number or at most 1", field=f"{field}.num_gpus"
-            )
         self.demand = {"CPU": max(config.num_cpus, _LEAST_CPUS), **({"GPU": num_gpus} if num_gpus else {})}
         """What it reserves, by Ray's names."""
         self._group = ray.util.placement_group([self.demand], strategy="STRICT_PACK")
@@ -72,7 +62,9 @@ class Placement:
         """Have Ray start the actor anew, in a new process; it counts this among the restarts."""
         import ray
 
-        ray.kill(self.handle, no_restart=False)
+        # Ray would connect anew, to whatever cluster it finds.
+        if ray.is_initialized():
+            ray.kill(self.handle, no_restart=False)
 
     async def close(self) -> None:
         """Let the actor release its model, end it and give the room back. A second time it does nothing."""

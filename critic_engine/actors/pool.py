@@ -58,7 +58,11 @@ class ActorReplica(Generic[_Request, _Result]):
         """Return the model's answer; images are sent once."""
         if self._line is None:
             raise ReplicaLostError("the actor is not ready")
-        return cast(_Result, await self._line.call(self._images.pack(request)))
+        try:
+            packed = self._images.pack(request)
+        except Exception as error:
+            raise GenerationError(f"an image cannot be put away: {first_line(error)}", is_retryable=True) from error
+        return cast(_Result, await self._line.call(packed))
 
     async def check(self) -> None:
         """Raise when the actor does not answer."""
@@ -126,6 +130,10 @@ class ActorPool(ReplicaPool[_Request, _Result]):
         for placement in self._placements:
             placement.is_ending = True
         await super().aclose()
+        self.release()
+
+    def release(self) -> None:
+        """End all actors at once and give their room back. A second time it does nothing."""
         for placement in self._placements:
             placement.remove()
 
@@ -179,11 +187,8 @@ def start_pool(
         cluster: Where they run.
         images: Sends images to them.
         patience_s: When no actor has had room for so long, loading fails; one that waits beside others waits on.
-
-    Raises:
-        ConfigError: ``num_gpus`` is neither.
     """
-    placements = [Placement(make, config, num_gpus=num_gpus, field=name) for _ in range(config.num_replicas)]
+    placements = [Placement(make, config, num_gpus=num_gpus) for _ in range(config.num_replicas)]
     vacancy = Vacancy(placements, name=name, resources=cluster.resources, patience_s=patience_s)
     return ActorPool(placements, vacancy=vacancy, images=images, name=name, options=_options(config))
 

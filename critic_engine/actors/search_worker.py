@@ -83,7 +83,6 @@ class SearchWorker:
     async def begin(self, item: WorkItem) -> None:
         """Begin a search; what comes of it is reported."""
         try:
-            # At once, so that whatever cuts it finds it here.
             self._searches[item.search_id] = search = self._open(item)
         except Exception as error:
             self._report(item.search_id, _failed(error))
@@ -98,6 +97,8 @@ class SearchWorker:
 
     async def cancel(self, search_id: int) -> None:
         """Drop a search, of which nothing more is reported."""
+        # A task that is cancelled before its first step never comes to its own clearing up.
+        self._searches.pop(search_id, None)
         task = self._tasks.pop(search_id, None)
         if task is not None:
             task.cancel()

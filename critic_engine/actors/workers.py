@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -28,6 +29,8 @@ from search import StopReason
 _MAX_RESTARTS = 10
 _MAX_CONCURRENCY = 10_000
 _PATIENCE_S = 600.0
+_CLOSE_S = 5.0
+_MAX_LOST_IN_ROW = 3
 _LOST = "worker_lost"
 
 
@@ -39,6 +42,8 @@ class RemoteSearch:
         self.task = task
         self.search_id = workers.next_id()
         self.cut_reason: StopReason | None = None
+        self.has_committed = False
+        """Whether it got any further since it was last begun."""
         self._workers = workers
         self._where: WorkerReplica | None = None
 
@@ -46,16 +51,37 @@ class RemoteSearch:
         """Search to the end and return the answer.
 
         Raises:
-            GenerationError: several workers were lost while they searched, or none is left.
+            ReplicaLostError: no worker is left, or several in a row were lost before the search got any further.
+            GenerationError: the search itself failed.
             ReplayError: the log is of another search.
         """
-        answer, num_lost = await self._workers.pool.call(self)
-        if num_lost:
-            reason = "the worker that searched was lost; another went on from the log"
-            self.task.on_commit(Commit((), (Failure(NO_TRIAL, _LOST, reason),) * num_lost, 0))
-            failures = {**answer.failures, _LOST: num_lost}
-            return dataclasses.replace(answer, failures=failures)
-        return answer
+        num_lost = num_in_row = 0
+        while True:
+            self.has_committed = False
+            try:
+                outcome, _ = await self._workers.pool.call(self)
+                break
+            except GenerationError as error:
+                num_lost += 1
+                num_in_row = 0 if self.has_committed else num_in_row + 1
+                # Any other error of the pool's own means that there is no worker to wait for.
+                if num_in_row >= _MAX_LOST_IN_ROW or not isinstance(error.__cause__, ReplicaLostError):
+                    raise ReplicaLostError(str(error)) from error
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        return self._with_losses(outcome, num_lost)
+
+    def keep(self, commit: Commit) -> None:
+        """Commit what the worker has done."""
+        self.task.on_commit(commit)
+        self.has_committed = True
+
+    def _with_losses(self, answer: Answer, num_lost: int) -> Answer:
+        if not num_lost:
+            return answer
+        reason = "the worker that searched was lost; another went on from the log"
+        self.task.on_commit(Commit((), (Failure(NO_TRIAL, _LOST, reason),) * num_lost, 0))
+        return dataclasses.replace(answer, failures={**answer.failures, _LOST: num_lost})
 
     def cut(self, reason: StopReason) -> None:
         """End the search now."""
@@ -84,7 +110,8 @@ class WorkerReplica:
         self._make = make
         self._handle: Any = None
         self._listening: asyncio.Task[None] | None = None
-        self._searches: dict[int, tuple[RemoteSearch, asyncio.Future[Answer]]] = {}
+        self._searches: dict[int, tuple[RemoteSearch, asyncio.Future[Answer | Failed]]] = {}
+        self._begun: set[int] = set()
         self._past_figures: dict[str, ModelFigures] = {}
         self._figures: dict[str, ModelFigures] = {}
 
@@ -92,15 +119,15 @@ class WorkerReplica:
         """Start the actor, once a node has room for it; it opens its models.
 
         Raises:
-            ModelLoadError: a model cannot be opened.
-            GenerationError: there was no room for long, or the actor ended.
+            ModelLoadError: a model cannot be opened, or there was no room for long.
+            ReplicaLostError: the actor ended.
         """
         self._handle = self._make()
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 error = await _reply(self._handle.ready.remote())
         except TimeoutError as late:
-            raise GenerationError(
+            raise ModelLoadError(
                 f"a search worker was not ready after {_PATIENCE_S:g} s; see that the cluster has room for it, which "
                 "ray.num_cpus_per_worker says"
             ) from late
@@ -108,22 +135,29 @@ class WorkerReplica:
             raise error if isinstance(error, GenerationError) else ModelLoadError(str(error))
         self._listening = asyncio.create_task(self._listen())
 
-    async def call(self, search: RemoteSearch) -> Answer:
-        """Return the answer that the worker comes to."""
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._searches[search.search_id] = (search, answered)
+    async def call(self, search: RemoteSearch) -> Answer | Failed:
+        """Return what the worker comes to."""
+        self._check_listening()
+        search_id, handle = search.search_id, self._handle
+        answered: asyncio.Future[Answer | Failed] = asyncio.get_running_loop().create_future()
+        self._searches[search_id] = (search, answered)
+        item = search.begun_at(self)
+        begun = asyncio.ensure_future(_reply(handle.begin.remote(item)))
         try:
-            await _reply(self._handle.begin.remote(search.begun_at(self)))
+            await asyncio.shield(begun)
+            self._begun.add(search_id)
+            if search.cut_reason is not None and item.cut_reason is None:
+                self.cut(search_id, search.cut_reason)
             return await answered
-        except asyncio.CancelledError:
-            if self._handle is not None:
-                self._handle.cancel.remote(search.search_id)
-            raise
         finally:
-            self._searches.pop(search.search_id, None)
+            self._searches.pop(search_id, None)
+            self._begun.discard(search_id)
+            if not answered.done() or answered.cancelled() or answered.exception() is not None:
+                begun.add_done_callback(lambda begun: _cancel(begun, handle, search_id))
 
     async def check(self) -> None:
         """Raise when the worker does not answer."""
+        self._check_listening()
         await _reply(self._handle.check.remote())
 
     async def stop(self) -> None:
@@ -132,14 +166,13 @@ class WorkerReplica:
             self._listening.cancel()
         handle, self._handle = self._handle, None
         if handle is not None:
-            import ray
-
-            ray.kill(handle)
+            await _end_actor(handle)
         self._past_figures, self._figures = self.figures(), {}
 
     def cut(self, search_id: int, reason: StopReason) -> None:
         """Have the worker end a search with what it has found."""
-        if self._handle is not None:
+        # Ray does not keep the order of calls: one that has not begun yet is cut when it has.
+        if search_id in self._begun:
             self._handle.cut.remote(search_id, reason)
 
     def figures(self) -> dict[str, ModelFigures]:
@@ -150,10 +183,14 @@ class WorkerReplica:
         try:
             while True:
                 self._take(await _reply(self._handle.reports.remote()))
-        except GenerationError as error:
+        except Exception as error:
             for _, answered in self._searches.values():
                 if not answered.done():
-                    answered.set_exception(ReplicaLostError(str(error)))
+                    answered.set_exception(ReplicaLostError(first_line(error)))
+
+    def _check_listening(self) -> None:
+        if self._listening is None or self._listening.done():
+            raise ReplicaLostError("the search worker is gone")
 
     def _take(self, reports: Reports) -> None:
         self._figures = reports.figures
@@ -163,8 +200,6 @@ class WorkerReplica:
                 continue
             if isinstance(what, Commit):
                 _keep(search, what, answered)
-            elif isinstance(what, Failed):
-                answered.set_exception(what.error)
             else:
                 answered.set_result(what)
 
@@ -188,10 +223,9 @@ class WorkerPool:
             WorkerReplica(functools.partial(_start_actor, config, functools.partial(open_models, turn), checker))
             for turn in range(config.ray.num_search_workers)
         ]
-        options = PoolOptions(
-            max_in_flight=config.run.problems_in_flight, max_restarts=_MAX_RESTARTS, is_retried_alone=False
-        )
-        self.pool: ReplicaPool[RemoteSearch, Answer] = ReplicaPool(
+        # A search whose worker is lost goes on from its log: whether it may, it decides by what it has done since.
+        options = PoolOptions(max_in_flight=config.run.problems_in_flight, max_restarts=_MAX_RESTARTS, max_attempts=1)
+        self.pool: ReplicaPool[RemoteSearch, Answer | Failed] = ReplicaPool(
             self._replicas, name="the search workers", options=options
         )
 
@@ -219,6 +253,22 @@ def _start_actor(config: EngineConfig, open_models: Callable[[], ModelMakers], c
     return ray.remote(SearchWorker).options(**options).remote(config, open_models, is_labelling=checker is not None)
 
 
+async def _end_actor(handle: Any) -> None:
+    import ray
+
+    # Its models' hosts are told that nobody waits for its requests any more; a dead one cannot.
+    with contextlib.suppress(GenerationError, TimeoutError):
+        async with asyncio.timeout(_CLOSE_S):
+            await _reply(handle.aclose.remote())
+    if ray.is_initialized():
+        ray.kill(handle)
+
+
+def _cancel(begun: asyncio.Future[Any], handle: Any, search_id: int) -> None:
+    if not begun.cancelled() and begun.exception() is None:
+        handle.cancel.remote(search_id)
+
+
 async def _reply(ref: Any) -> Any:
     """Return what an actor's method returns; these raise nothing, so that any error means that the actor is gone."""
     from ray.exceptions import RayError
@@ -229,9 +279,9 @@ async def _reply(ref: Any) -> Any:
         raise ReplicaLostError(first_line(error)) from error
 
 
-def _keep(search: RemoteSearch, commit: Commit, answered: asyncio.Future[Answer]) -> None:
+def _keep(search: RemoteSearch, commit: Commit, answered: asyncio.Future[Answer | Failed]) -> None:
     try:
-        search.task.on_commit(commit)
+        search.keep(commit)
     except Exception as error:
         # The run's log cannot be written, which whoever waits for this search has to know.
         answered.set_exception(error)

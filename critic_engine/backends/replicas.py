@@ -42,8 +42,8 @@ class PoolFigures:
 class ReplicaPool(Generic[_Request, _Result]):
     """Answers requests with whichever replica has room, first come first served, and keeps the replicas working.
 
-    A request whose replica is lost is sent again, as a rule with a replica to itself: one that kills whatever works on
-    it is found out, and its companions are answered. All use is from one event loop.
+    A request whose replica is lost is sent again, with a replica to itself: one that kills whatever works on it is
+    found out, and its companions are answered. All use is from one event loop.
     """
 
     def __init__(
@@ -116,8 +116,7 @@ class ReplicaPool(Generic[_Request, _Result]):
         """
         num_lost = 0
         while True:
-            is_alone = num_lost > 0 and self._options.is_retried_alone
-            life = self._enter(is_alone=is_alone) or await self._wait(is_alone=is_alone)
+            life = self._enter(is_alone=num_lost > 0) or await self._wait(is_alone=num_lost > 0)
             try:
                 return await life.call(request), num_lost
             except ReplicaLostError as error:
@@ -333,8 +332,8 @@ class PooledScorer:
 
     async def score(self, messages: tuple[Message, ...]) -> Score:
         """Return the value of the last message."""
-        score, _ = await self._pool.call(messages)
-        return score
+        score, num_retries = await self._pool.call(messages)
+        return dataclasses.replace(score, num_retries=score.num_retries + num_retries)
 
     async def aclose(self) -> None:
         """Close the pool."""

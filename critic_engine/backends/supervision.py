@@ -58,8 +58,6 @@ class PoolOptions:
     """So often in a row, without an answer in between, a replica is started again before it is given up."""
     max_attempts: int = 3
     """A request fails when so many replicas were lost while they worked on it."""
-    is_retried_alone: bool = True
-    """Whether a request whose replica was lost gets one to itself, so that one which kills them is found out."""
     first_backoff_s: float = 1.0
     """Wait before the first restart; it doubles with each further one in a row, and up to half of it is left out."""
     max_backoff_s: float = 60.0

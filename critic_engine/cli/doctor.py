@@ -155,6 +155,8 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
     request.check()
     if request.split is not None and critic is not None:
         raise click.UsageError("--critic goes without --step-split only.")
+    if request.split is not None and (placement.ray or placement.search_workers):
+        raise click.UsageError("--ray and --search-workers go without --step-split only.")
     overrides = [*model_overrides(reasoner=reasoner, critic=critic), *request.overrides(), *settings]
     config = _load_config(overrides, is_of_steps=request.split is not None)
     config = placement.apply(config, overrides)

@@ -96,6 +96,8 @@ def model_overrides(*, reasoner: str | None, critic: str | None) -> list[str]:
         if name is None:
             continue
         is_endpoint = name.startswith(_ENDPOINT)
+        if not name.removeprefix(_ENDPOINT).strip():
+            raise click.UsageError(f"--{role} {name!r} names no model; write openai:NAME or the model's name.")
         overrides.append(override(f"{role}.model", name.removeprefix(_ENDPOINT)))
         overrides += [override(f"{role}.backend", "openai_api")] if is_endpoint else []
     return overrides
@@ -111,7 +113,7 @@ def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | No
             "--critic is given, and this config asks no critic: name reward_model.model by --set instead, or leave "
             "--critic out."
         )
-    _check_reward_model(config, reasoner)
+    _check_reward_model(config)
     _check_other_reasoners(config, reasoner)
     if (reasoner is None) == (critic is None) or not config.needs_critic:
         return
@@ -126,11 +128,12 @@ def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | No
     )
 
 
-def _check_reward_model(config: "EngineConfig", reasoner: str | None) -> None:
-    if config.needs_reward_model and _is_pocket(config.reward_model) and reasoner not in (None, "pocket"):
+def _check_reward_model(config: "EngineConfig") -> None:
+    is_pocket_alone = _is_pocket(config.reward_model) and not _is_pocket(config.reasoner)
+    if config.needs_reward_model and is_pocket_alone and config.reasoner.backend != "scripted":
         raise click.UsageError(
-            "--reasoner goes with the pocket reward model here, which knows the pocket world only: "
-            "name one too by --set reward_model.model=MODEL."
+            f"the reasoner {config.reasoner.model} goes with the pocket reward model here, which knows the pocket "
+            "world only: name one too by --set reward_model.model=MODEL."
         )
 
 

@@ -63,7 +63,8 @@ class Placement:
         changes["other_reasoners"] = tuple(
             self._placed(each, names, "other_reasoners") for each in config.other_reasoners
         )
-        ray = {"address": self.ray, "num_search_workers": self.search_workers}
+        num_workers = 0 if self.ray == "off" and self.search_workers is None else self.search_workers
+        ray = {"address": self.ray, "num_search_workers": num_workers}
         own = {name for name in ray if f"ray.{name}" in names or "ray" in names}
         changes["ray"] = config.ray.model_copy(update=_given(ray, own))
         placed = config.model_copy(update=changes)
@@ -76,7 +77,12 @@ class Placement:
         own = {
             name for name in given if f"{role}.{name}" in names or (role in names and name in model.model_fields_set)
         }
-        placed = model.model_copy(update=_given(given, own))
+        update = _given(given, own)
+        if update.get("backend", model.backend) != model.backend:
+            # What was said of the backend that goes has no meaning for the one that comes.
+            others = {"vllm", "openai_api", "device", "max_batch_size"} - {update["backend"], *update}
+            update |= {name: type(model).model_fields[name].default for name in others}
+        placed = model.model_copy(update=update)
         if self.base_url is None or not _is_endpoint(placed) or f"{role}.openai_api.base_url" in names:
             return placed
         endpoint = placed.openai_api.model_copy(update={"base_url": self.base_url})

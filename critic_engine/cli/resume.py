@@ -23,7 +23,7 @@ Examples:
 @click.option("--json", "is_json", is_flag=True, help="Print the summary as JSON on stdout.")
 def command(run: Path, is_json: bool, **placement: Any) -> int:
     """Go on with the run in the folder RUN, inside the trees where it stopped, by the config it was started with."""
-    from critic_engine.cli.progress import load_models, show_progress
+    from critic_engine.cli.progress import show_progress
     from critic_engine.cli.running import follow_run, report_run
     from critic_engine.config import load_config
     from critic_engine.engine import Engine
@@ -36,8 +36,6 @@ def command(run: Path, is_json: bool, **placement: Any) -> int:
     with contextlib.closing(RunStore.open(run)) as store:
         checker = store.checker
     config = Placement(**placement).apply(load_config(path))
-    with Engine(config, checker=checker) as engine:
-        load_models(engine)
-        with show_progress() as progress:
-            tally = follow_run(engine.resume(run, on_progress=progress), run)
+    with Engine(config, checker=checker) as engine, show_progress() as progress:
+        tally = follow_run(engine.resume(run, on_progress=progress), run)
     return report_run(tally, run, is_json=is_json)

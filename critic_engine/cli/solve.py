@@ -62,6 +62,8 @@ class _Request(EngineRequest):
                 raise click.UsageError(f"{name} goes with {'--question' if is_file else 'a problems file'} only.")
         if self.run is not None and self.out is not None:
             raise click.UsageError(f"--out goes without --run only; a run writes its rows to {self.run}/answers.jsonl.")
+        if self.search_workers and not is_file:
+            raise click.UsageError("--search-workers share the problems of a file; leave it out for one question.")
         if is_file and self.is_streamed and self.limit != 1:
             raise click.UsageError("--stream shows one tree; with a problems file it needs --limit 1.")
         if is_file and self.is_streamed and (self.run or self.out):

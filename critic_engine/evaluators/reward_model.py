@@ -100,4 +100,6 @@ class ScorerEvaluator:
         question, solution = self._family.question(problem), trajectory.prefix.strip()
         messages = (Message("user", question), Message("assistant", solution))
         score = await self._scorer.score(messages)
-        return Evaluation(score.value, None, TokenUsage(prompt_tokens=score.num_prompt_tokens))
+        return Evaluation(
+            score.value, None, TokenUsage(prompt_tokens=score.num_prompt_tokens, num_retries=score.num_retries)
+        )

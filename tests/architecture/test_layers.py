@@ -18,6 +18,7 @@ LAYERS = {
     "critic_engine.protocols": 1,
     "critic_engine.seeds": 1,
     "critic_engine.config": 2,
+    "critic_engine.documents": 2,
     "critic_engine.hosting": 2,
     "critic_engine.options": 2,
     "critic_engine.section": 2,

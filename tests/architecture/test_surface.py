@@ -8,7 +8,8 @@ import pytest
 
 import critic_engine
 import search
-from critic_engine.config import dump_config, hosting_presets, load_config, parse_config, presets
+from critic_engine.config import dump_config, load_config, parse_config
+from critic_engine.documents import hosting_presets, presets
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("search", "critic_engine") for path in (ROOT / folder).rglob("*.py"))

@@ -136,7 +136,7 @@ def test_stopped_run_is_resumed_to_what_it_would_have_been(cli, labelled: Path, 
         ),
         (
             ["solve", "labelled.jsonl", "--set", "evaluator.kind=reward_model", "--reasoner", "./other"],
-            ["--reasoner goes with the pocket reward model", "reward_model.model"],
+            ["goes with the pocket reward model", "reward_model.model"],
         ),
         (
             ["solve", "--question", "q", *CLASSIFIED],

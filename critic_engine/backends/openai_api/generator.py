@@ -15,7 +15,7 @@ from critic_engine.backends.openai_api.client import (
 from critic_engine.backends.openai_api.key import endpoint_url
 from critic_engine.backends.openai_api.probe import probe_endpoint
 from critic_engine.backends.openai_api.replies import read_reply
-from critic_engine.backends.openai_api.requests import Draft, EndpointCapabilities, JsonObject, draft_request
+from critic_engine.backends.openai_api.requests import Draft, EndpointCapabilities, ImageUrls, JsonObject, draft_request
 from critic_engine.backends.openai_api.samples import read_samples
 from critic_engine.errors import ContextOverflowError, GenerationError
 from critic_engine.hosting import EndpointConfig
@@ -46,6 +46,7 @@ class OpenAiGenerator:
         self._name = name or f"openai_api:{model}"
         self._client: EndpointClient | None = None
         self._probing: asyncio.Task[EndpointCapabilities] | None = None
+        self._urls = ImageUrls()
         self._is_closed = False
 
     @property
@@ -86,7 +87,8 @@ class OpenAiGenerator:
         client, capabilities = await self._ready()
         if not capabilities.has_images and any(message.images for message in request.messages):
             raise GenerationError(f"{client.place} takes no images; name a model that does")
-        draft = draft_request(request, capabilities)
+        await self._urls.prepare(image for message in request.messages for image in message.images)
+        draft = draft_request(request, capabilities, self._urls)
         bodies = draft.bodies(request.seeds, capabilities)
         try:
             async with asyncio.TaskGroup() as group:
@@ -146,6 +148,6 @@ def _overflow_error(
     failure: Failure, client: EndpointClient, capabilities: EndpointCapabilities
 ) -> ContextOverflowError:
     return ContextOverflowError(
-        f"the prompt does not fit the context of {client.place}: {failure}; shorten it",
+        f"the prompt and max_tokens do not fit the context of {client.place}: {failure}; shorten or lower them",
         max_context_tokens=capabilities.max_context_tokens or 0,
     )

@@ -12,6 +12,7 @@ from critic_engine.backends.openai_api.replies import ChatReply, ListedModel, re
 from critic_engine.backends.openai_api.requests import (
     CONTINUATION_FLAGS,
     EndpointCapabilities,
+    ImageUrls,
     JsonObject,
     chat_message,
 )
@@ -26,7 +27,8 @@ _QUESTION = "Count from 1 to 20, one number a line."
 _BEGINNING = "1\n2\n3"
 _NUM_TOKENS = 16
 _MAX_TIMEOUT_S = 60.0
-_MAX_RETRIES = 2
+# Whoever answers so says nothing of what was asked.
+_BUSY = (401, 403, 408, 409, 429, 502, 503, 504)
 _IMAGE_PX = 64
 _LARGEST_SEED = 2**63 - 1
 _TOP_LOGPROBS = (20, 10, 5, 1)
@@ -50,7 +52,7 @@ class _Probe:
     def __init__(self, client: EndpointClient, options: EndpointConfig, model: str) -> None:
         self._client = client
         self._model = model
-        self._limits = Limits(min(options.timeout_s, _MAX_TIMEOUT_S), min(options.max_retries, _MAX_RETRIES))
+        self._limits = Limits(min(options.timeout_s, _MAX_TIMEOUT_S), options.max_retries)
         self._limit_name = "max_tokens"
 
     async def run(self) -> EndpointCapabilities:
@@ -87,12 +89,13 @@ class _Probe:
             outcome = outcome if isinstance(second, Failure) else second
         if isinstance(outcome, Failure):
             raise await self._no_model() if outcome.status == 404 else load_error(outcome, self._client)
-        if outcome.value.usage is None:
+        try:
+            return outcome.value.reported.prompt_tokens
+        except ValueError as error:
             raise ModelLoadError(
-                f"{self._client.place} reports no usage, without which no budget of tokens can be held; "
-                "use an endpoint that reports it"
-            )
-        return outcome.value.usage.prompt_tokens
+                f"{self._client.place} does not say what it spends ({error}), without which no budget of tokens can be "
+                "held; use an endpoint that does"
+            ) from error
 
     async def _no_model(self) -> ModelLoadError:
         listed = await self._listed()
@@ -111,7 +114,7 @@ class _Probe:
         return await self._try(what, **fields) is not None
 
     async def _has_images(self, num_prompt_tokens: int) -> bool:
-        message = chat_message(Message("user", _QUESTION, (_test_image(),)))
+        message = chat_message(Message("user", _QUESTION, (_test_image(),)), ImageUrls())
         reply = await self._try("images", messages=[message])
         return reply is not None and _num_prompt_tokens(reply) > num_prompt_tokens
 
@@ -163,22 +166,34 @@ class _Probe:
         return True, _num_prompt_tokens(spaced) > _num_prompt_tokens(flagged)
 
     async def _try(self, what: str, **fields: object) -> ChatReply | None:
-        """Return the reply to a small request with ``fields``; None when there is none."""
+        """Return the reply to a small request with ``fields``; None when it is refused.
+
+        Raises:
+            ModelLoadError: the endpoint is too busy to say.
+        """
         outcome = await self._send(**fields)
         if isinstance(outcome, Answer):
             return outcome.value
+        if outcome.status in _BUSY:
+            raise load_error(outcome, self._client)
         is_refused = outcome.status is not None and 400 <= outcome.status < 500
         level = logging.DEBUG if is_refused else logging.WARNING
         _logger.log(level, "%s: %s taken as absent: %s", self._client.place, what, outcome)
         return None
 
     async def _send(self, **fields: object) -> Answer[ChatReply] | Failure:
-        body: JsonObject = {"messages": [chat_message(Message("user", _QUESTION))], self._limit_name: _NUM_TOKENS}
+        body: JsonObject = {
+            "messages": [chat_message(Message("user", _QUESTION), ImageUrls())],
+            self._limit_name: _NUM_TOKENS,
+        }
         return await self._client.ask({**body, **fields}, read_reply, limits=self._limits)
 
 
 def _unfinished(text: str) -> list[JsonObject]:
-    return [chat_message(Message("user", _QUESTION)), chat_message(Message("assistant", text))]
+    return [
+        chat_message(Message("user", _QUESTION), ImageUrls()),
+        chat_message(Message("assistant", text), ImageUrls()),
+    ]
 
 
 def _num_prompt_tokens(reply: ChatReply) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from critic_engine.types import TokenUsage
 
-_Logprob = Annotated[float, Field(allow_inf_nan=False)]
+# Rounding may lift a certainty a little above 0.
+_Logprob = Annotated[float, Field(allow_inf_nan=False, le=1e-3), AfterValidator(lambda logprob: min(logprob, 0.0))]
 _Count = Annotated[int, Field(ge=0, le=10**12)]
 
 
@@ -87,8 +88,11 @@ class ChatReply(_Part):
         Raises:
             ValueError: the reply reports none.
         """
-        if self.usage is None:
+        if self.usage is None or not self.usage.prompt_tokens:
             raise ValueError("it reports no usage")
+        is_written = any(choice.message.content for choice in self.choices)
+        if is_written and not self.usage.completion_tokens:
+            raise ValueError("it bills no token for the text it holds")
         return self.usage
 
     @property

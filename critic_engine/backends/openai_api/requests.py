@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,7 +18,6 @@ JsonObject: TypeAlias = dict[str, object]
 
 CONTINUATION_FLAGS: JsonObject = {"continue_final_message": True, "add_generation_prompt": False}
 """vLLM's own: the last message, the assistant's, stays open and is gone on with."""
-_MAX_GREEDY_TEMPERATURE = 1e-4
 _COMMON_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 _ORIENTATION = 0x0112
 _ASK_TO_CONTINUE = """
@@ -95,25 +96,56 @@ class Draft:
         if capabilities.has_seed:
             return [{**self.body, "seed": seed} for seed in seeds]
         # Greedy samples side by side make no sense to some servers, which refuse them.
-        if len(seeds) > 1 and capabilities.has_n and self.body["temperature"]:
+        if len(seeds) > 1 and capabilities.has_n and not self.sampling.is_greedy:
             return [{**self.body, "n": len(seeds), "logprobs": True}]
         return [self.body for _ in seeds]
 
 
-def draft_request(request: GenerationRequest, capabilities: EndpointCapabilities) -> Draft:
+class ImageUrls:
+    """Writes each image as a ``data:`` URL once, and forgets the least recently used."""
+
+    def __init__(self, *, max_bytes: int = 256 * 2**20) -> None:
+        """Remember at most that much of them."""
+        self._max_bytes = max_bytes
+        self._num_bytes = 0
+        self._urls: OrderedDict[str, str] = OrderedDict()
+
+    async def prepare(self, images: Iterable[Image]) -> None:
+        """Write those that are not known, in a thread: turning and packing a large one takes seconds."""
+        for image in images:
+            if image.digest not in self._urls:
+                self._remember(image.digest, await asyncio.to_thread(image_url, image))
+
+    def url(self, image: Image) -> str:
+        """Return the image's URL."""
+        url = self._urls.get(image.digest)
+        if url is None:
+            return image_url(image)
+        self._urls.move_to_end(image.digest)
+        return url
+
+    def _remember(self, digest: str, url: str) -> None:
+        if digest not in self._urls:
+            self._urls[digest] = url
+            self._num_bytes += len(url)
+        while self._num_bytes > self._max_bytes:
+            self._num_bytes -= len(self._urls.popitem(last=False)[1])
+
+
+def draft_request(request: GenerationRequest, capabilities: EndpointCapabilities, urls: ImageUrls) -> Draft:
     """Return ``request`` as it is put to an endpoint of these capabilities.
 
     Text is sent as it is: which texts are control tokens of the model, only the endpoint knows.
     """
     prefix, stops = request.prefix, request.sampling.stop
-    messages = [chat_message(message) for message in request.messages]
+    messages = [chat_message(message, urls) for message in request.messages]
     is_continued = bool(prefix) and capabilities.has_continuation
     is_shown = bool(prefix) and not is_continued
     is_white_space_lost = is_continued and not capabilities.is_white_space_kept and prefix[-1].isspace()
     if is_continued:
         messages.append({"role": "assistant", "content": prefix})
     elif is_shown:
-        messages = [chat_message(message) for message in _asking_to_continue(request.messages, prefix)]
+        messages = [chat_message(message, urls) for message in _asking_to_continue(request.messages, prefix)]
     # A stop string in what the model may write again would end it there.
     again = prefix if is_shown else prefix[len(prefix.rstrip()) :] if is_white_space_lost else ""
     sent_stops = tuple(stop for stop in stops if stop not in again)[: capabilities.max_stop_strings]
@@ -131,13 +163,11 @@ def draft_request(request: GenerationRequest, capabilities: EndpointCapabilities
     )
 
 
-def chat_message(message: Message) -> JsonObject:
+def chat_message(message: Message, urls: ImageUrls) -> JsonObject:
     """Return a message as it is sent, its images before its text."""
     if not message.images:
         return {"role": message.role, "content": message.text}
-    parts: list[JsonObject] = [
-        {"type": "image_url", "image_url": {"url": image_url(image)}} for image in message.images
-    ]
+    parts: list[JsonObject] = [{"type": "image_url", "image_url": {"url": urls.url(image)}} for image in message.images]
     return {"role": message.role, "content": [*parts, {"type": "text", "text": message.text}]}
 
 
@@ -167,8 +197,9 @@ def _asking_to_continue(messages: Sequence[Message], prefix: str) -> list[Messag
 
 def _sampling_fields(sampling: SamplingOptions, capabilities: EndpointCapabilities) -> JsonObject:
     fields: JsonObject = {
-        "temperature": 0.0 if sampling.temperature < _MAX_GREEDY_TEMPERATURE else sampling.temperature,
-        "top_p": sampling.top_p,
+        # Some models take no other temperature than 1, and not even that one by name.
+        **({} if sampling.temperature == 1 else {"temperature": 0.0 if sampling.is_greedy else sampling.temperature}),
+        **({"top_p": sampling.top_p} if sampling.top_p < 1 else {}),
         "max_tokens" if capabilities.has_max_tokens else "max_completion_tokens": sampling.max_tokens,
     }
     if sampling.num_top_logprobs is not None and capabilities.has_logprobs:

@@ -17,6 +17,8 @@ _NUM_LOGPROBS = 20
 _GPU_SHARE = 0.9
 _CPU_CACHE_BYTES = 2 * 2**30
 _CPU_BLOCK_TOKENS = 32
+# Only images are ever sent; what takes sound or film too would keep memory for them.
+_NO_MEDIA = {"video": 0, "audio": 0}
 _FIELDS = {
     "model": "model",
     "model_weights": "model",
@@ -60,8 +62,14 @@ def check_engine_args(config: ModelConfig, section: str) -> None:
         path = f"{section}.vllm.engine_args.{name}"
         if name in _FIELDS:
             raise ConfigError(f"{path} is decided by {section}.{_FIELDS[name]}; set that instead", field=path)
+        if name == "hf_token":
+            raise ConfigError(f"{path} would stand in the run's folder; set HF_TOKEN in the environment", field=path)
         if name in _DECIDED:
             raise ConfigError(f"{path} is decided by what the engine is used for; leave it out", field=path)
+    num_logprobs = config.vllm.engine_args.get("max_logprobs", _NUM_LOGPROBS)
+    if isinstance(num_logprobs, int) and 0 <= num_logprobs < _NUM_LOGPROBS:
+        path = f"{section}.vllm.engine_args.max_logprobs"
+        raise ConfigError(f"{path} is {num_logprobs}, and values need {_NUM_LOGPROBS}; leave it out", field=path)
     if not config.vllm.engine_args:
         return
     known = {field.name for field in dataclasses.fields(_engine_args_class())}
@@ -99,7 +107,11 @@ def make_engine_args(config: ModelConfig, *, model: str, runner: Runner) -> Any:
         "disable_log_stats": True,
     }
     defaults = {**_defaults(config, runner), **(_cpu_defaults(config.vllm.engine_args) if is_cpu else {})}
-    return engine_args_class(**{**defaults, **config.vllm.engine_args, **decided})
+    given = dict(config.vllm.engine_args)
+    limits = given.get("limit_mm_per_prompt")
+    if isinstance(limits, dict):
+        given["limit_mm_per_prompt"] = {**_NO_MEDIA, **limits}
+    return engine_args_class(**{**defaults, **given, **decided})
 
 
 def _engine_args_class() -> Any:
@@ -115,8 +127,13 @@ def _engine_args_class() -> Any:
 
 
 def _defaults(config: ModelConfig, runner: Runner) -> dict[str, object]:
-    # Only images are ever sent; what takes sound or film too would keep memory for them.
-    defaults: dict[str, object] = {"limit_mm_per_prompt": {"video": 0, "audio": 0}, "use_tqdm_on_load": False}
+    defaults: dict[str, object] = {
+        "limit_mm_per_prompt": _NO_MEDIA,
+        "use_tqdm_on_load": False,
+        # All GPUs of an engine are on one node. In a Ray actor vLLM would ask Ray for further actors, and refuse the
+        # room that the actor has.
+        "distributed_executor_backend": "mp",
+    }
     if runner == "generate":
         # A search asks for continuations of what was just read.
         defaults |= {"enable_prefix_caching": True, "max_logprobs": _NUM_LOGPROBS}

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import fcntl
 import itertools
 import logging
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from critic_engine.backends.checkpoint import CheckpointOptions, opening
@@ -145,7 +149,8 @@ class VllmEngine:
 
             # Not returned: the thread that ran this keeps the result, and an engine that outlives the interpreter's
             # modules complains as it is deleted.
-            self._llm = AsyncLLM.from_engine_args(arguments, stat_loggers=self._listener.stat_loggers())
+            with _turn_on_card(self._config.actor.num_gpus):
+                self._llm = AsyncLLM.from_engine_args(arguments, stat_loggers=self._listener.stat_loggers())
         if self._is_stopped:
             # Whoever stopped it may have waited long enough.
             self._shut_down()
@@ -154,6 +159,21 @@ class VllmEngine:
         llm, self._llm = self._llm, None
         if llm is not None:
             llm.shutdown(_MAX_STOP_S)
+
+
+@contextlib.contextmanager
+def _turn_on_card(num_gpus: float | None) -> Iterator[None]:
+    """Let one engine at a time start of those on this machine that share a card.
+
+    vLLM tells what it needs by what is left of the card's memory, which must not change meanwhile.
+    """
+    if num_gpus is None or not 0 < num_gpus < 1:
+        yield
+        return
+    path = Path(tempfile.gettempdir()) / f"critic-engine-{os.getuid()}.lock"
+    with path.open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

@@ -9,9 +9,6 @@ from critic_engine.backends.stopping import cut_at_stop, decode_after
 from critic_engine.backends.vllm.prompts import VllmPrompt
 from critic_engine.types import Sample, SamplingOptions, TokenLogprob
 
-# SamplingOptions promises that less is greedy.
-_MIN_TEMPERATURE = 1e-4
-
 
 class VllmSamples:
     """Says how samples are drawn, and reads them, for one model."""
@@ -27,7 +24,7 @@ class VllmSamples:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        is_greedy = sampling.temperature < _MIN_TEMPERATURE
+        is_greedy = sampling.is_greedy
         return SamplingParams(
             temperature=0.0 if is_greedy else sampling.temperature,
             top_p=1.0 if is_greedy else sampling.top_p,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from critic_engine.backends.classification import BatchScorer, Classifier
+from critic_engine.backends.encoding import encoding_errors
 from critic_engine.backends.replicas import PooledScorer, PoolOptions, ReplicaPool
 from critic_engine.backends.vllm.arguments import check_engine_args
 from critic_engine.backends.vllm.engine import VllmEngine
@@ -65,7 +66,8 @@ class VllmScorerReplica:
         if self._encoder is None:
             raise ReplicaLostError(f"the engine of {self._model} is not started")
         token_ids = self._encoder.encode(messages)
-        (prompt,) = await self._engine.llm.renderer.render_cmpl_async([{"prompt_token_ids": token_ids}])
+        with encoding_errors():
+            (prompt,) = await self._engine.llm.renderer.render_cmpl_async([{"prompt_token_ids": token_ids}])
         output: Any = await self._engine.ask(prompt, PoolingParams(task="classify", use_activation=False))
         logit = float(output.outputs.data.reshape(-1)[0])
         if not math.isfinite(logit):
