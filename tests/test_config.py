@@ -327,3 +327,27 @@ def test_hosting_preset_goes_with_every_method(name: str) -> None:
 def test_roles_of_one_gpu_share_one_engine() -> None:
     config = load_config(["mcts", "one_gpu"])
     assert config.reasoner.hosting == config.critic.hosting
+
+
+def test_sections_that_one_anchor_names_are_changed_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "both.yaml").write_text("reasoner: &both {model: ./a}\ncritic: *both\nbudget: {max_tokens: 9}\n")
+    config = load_config(tmp_path / "both.yaml", ["critic.model=./b"])
+    assert (config.reasoner.model, config.critic.model) == ("./a", "./b")
+
+
+@pytest.mark.parametrize("field", ["device=cuda:1", "max_batch_size=8"])
+def test_field_that_means_nothing_to_the_backend_is_refused(field: str) -> None:
+    with pytest.raises(ConfigError, match="has no effect where backend is 'vllm'"):
+        load_config("greedy", ["reasoner.backend=vllm", f"reasoner.{field}"])
+
+
+def test_what_may_be_a_key_is_not_repeated() -> None:
+    for override in ("reasoner.openai_api.api_key_variable=sk-1-2", "reasoner.openai_api=sk-1-2"):
+        with pytest.raises(ConfigError) as caught:
+            load_config("greedy", ["reasoner.backend=openai_api", override])
+        assert "sk-1-2" not in str(caught.value)
+
+
+def test_replicas_without_ray_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"set ray\.address"):
+        load_config("greedy", ["reasoner.actor.num_replicas=4"])

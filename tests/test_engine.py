@@ -286,3 +286,13 @@ def test_requests_that_had_to_be_sent_again_are_counted_and_change_no_answer() -
         undisturbed.num_tokens,
     )
     assert figures["scripted"].num_failed == 2
+
+
+def test_engine_that_is_closed_in_the_middle_of_a_run_leaves_it_to_be_resumed(tmp_path: Path) -> None:
+    engine = Engine("mcts", overrides=SCRIPTED)
+    started = engine.solve_many(PROBLEMS, run=tmp_path / "run")
+    next(started)
+    engine.close()
+    started.close()
+    with Engine("mcts", overrides=SCRIPTED) as other:
+        assert [answer.status for answer in other.resume(tmp_path / "run")] == ["answered"] * len(PROBLEMS)

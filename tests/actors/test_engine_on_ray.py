@@ -1,5 +1,6 @@
 """The engine with its models, and its searches, in Ray actors: the same answers, whatever is killed meanwhile."""
 
+import io
 import os
 import signal
 import sqlite3
@@ -8,10 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
+import PIL.Image
 import pytest
 
 from critic_engine.actors.cluster import Cluster
+from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.checker import Checker
+from critic_engine.data.images import load_image
 from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, ModelLoadError
 from critic_engine.runner import Progress
@@ -149,6 +154,53 @@ def test_limit_of_the_run_reaches_the_workers() -> None:
     answers, _ = solve(*ON_RAY, *WORKERS, "run.max_tokens=5000", "run.problems_in_flight=16")
     assert {answer.stop_reason for answer in answers} >= {"run_tokens"}
     assert sum(answer.num_tokens for answer in answers) < 15_000
+
+
+def test_limit_reaches_searches_whose_beginning_is_large_and_still_on_its_way() -> None:
+    noise = numpy.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=numpy.uint8)
+    file = io.BytesIO()
+    PIL.Image.fromarray(noise).save(file, "PNG")
+    image = load_image(file.getvalue())
+    problems = [Problem(f"how many of kind {number} ?", images=(image,)) for number in range(16)]
+    overrides = ["run.max_tokens=100", "budget.max_tokens=100000", "budget.max_simulations=2000"]
+    with Engine("mcts", overrides=[*SCRIPTED, *ON_RAY, *WORKERS, *overrides]) as engine:
+        answers = list(engine.solve_many(problems))
+    assert {answer.stop_reason for answer in answers} == {"run_tokens"}
+
+
+def test_search_that_is_lost_again_and_again_can_be_resumed(undisturbed: list[Answer], tmp_path: Path) -> None:
+    killed: set[int] = set()
+
+    def kill(progress: Progress) -> None:
+        for pid in pids("ray::SearchWorker") if progress.num_tokens > 2000 and len(killed) < 4 else []:
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+
+    workers = ["ray.num_search_workers=1", "ray.num_cpus_per_worker=0.5"]
+    answers, _ = solve(*ON_RAY, *workers, on_progress=kill, run=tmp_path / "run")
+    assert len(killed) == 4
+    lost = [answer for answer in answers if answer.status == "failed"]
+    assert lost
+    assert all("resume the run" in (answer.error or "") for answer in lost)
+    with Engine("mcts", overrides=SCRIPTED) as engine:
+        assert found(list(engine.resume(tmp_path / "run"))) == found(undisturbed)
+
+
+def test_engine_that_is_closed_in_the_middle_of_a_run_leaves_it_to_be_resumed(
+    undisturbed: list[Answer], tmp_path: Path
+) -> None:
+    engine = Engine("mcts", overrides=[*SCRIPTED, *ON_RAY, *WORKERS])
+    started = engine.solve_many(PROBLEMS, run=tmp_path / "run")
+    next(started)
+    engine.close()
+    started.close()
+    with Engine("mcts", overrides=SCRIPTED) as other:
+        assert found(list(other.resume(tmp_path / "run"))) == found(undisturbed)
+
+
+def test_generators_of_this_process_cannot_serve_search_workers() -> None:
+    with pytest.raises(ConfigError, match="cannot be asked from others"):
+        Engine("mcts", overrides=[*SCRIPTED, *ON_RAY, *WORKERS], reasoner=ScriptedGenerator(["answer : 1"]))
 
 
 def test_models_that_cannot_be_loaded_in_an_actor_fail_with_their_reason(tmp_path: Path) -> None:

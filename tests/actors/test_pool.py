@@ -14,7 +14,7 @@ from critic_engine.actors.placing import Placement, Vacancy
 from critic_engine.actors.pool import ActorPool, image_sender, pool_over, start_pool
 from critic_engine.backends.replicas import PooledGenerator, PooledScorer, PoolOptions, ReplicaPool
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.errors import ConfigError, ContextOverflowError, GenerationError, ModelLoadError
+from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
 from critic_engine.hosting import ActorConfig
 from critic_engine.protocols import Generator, Score
 from critic_engine.types import Generation, GenerationRequest, Image, Message
@@ -219,7 +219,7 @@ def test_actor_that_is_lost_too_often_is_given_up_and_nobody_waits(start: Any) -
 
 def test_actor_that_hangs_is_killed_and_its_calls_are_answered(cluster: Cluster) -> None:
     async def scenario() -> None:
-        placements = [Placement(maker(), ActorConfig(num_cpus=0.5), num_gpus=0, field="reasoner.actor")]
+        placements = [Placement(maker(), ActorConfig(num_cpus=0.5), num_gpus=0)]
         options = PoolOptions(
             max_in_flight=8,
             max_restarts=9,
@@ -272,9 +272,9 @@ def test_pool_that_finds_no_room_at_all_says_what_it_asked_for(start: Any) -> No
     run(scenario)
 
 
-def test_gpus_that_no_node_can_give_are_refused(start: Any) -> None:
-    with pytest.raises(ConfigError, match=r"num_gpus is 1.5"):
-        start(maker(), num_gpus=1.5)
+def test_part_of_several_gpus_is_refused_before_anything_is_started() -> None:
+    with pytest.raises(ValueError, match=r"num_gpus is 1.5"):
+        ActorConfig(num_gpus=1.5)
 
 
 def test_closing_drains_what_is_in_flight(start: Any) -> None:

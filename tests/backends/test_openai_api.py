@@ -22,6 +22,7 @@ from tests.backends.endpoint_faults import PLAIN, POOR, SOLUTION, Abilities, Fau
 pytestmark = pytest.mark.openai_api
 
 KEY = "secret-key-of-nobody"
+SHORT = {"model": "toy", "messages": [{"role": "user", "content": "x"}], "max_tokens": 4}
 SOON = {"retry-after": "0.01"}
 Ask = Callable[..., GenerationRequest]
 Open = Callable[..., FaultyEndpoint]
@@ -187,11 +188,37 @@ def test_key_that_the_endpoint_echoes_is_never_shown(
     assert KEY[:10] not in shown
 
 
-def test_key_written_into_the_address_is_refused_and_not_repeated() -> None:
+def test_key_written_into_the_address_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"http://me:{KEY}@127.0.0.1/v1"
+    with pytest.raises(ValueError, match="from the environment") as refused:
+        EndpointConfig(base_url=url)
+    assert KEY not in str(refused.value)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
     with pytest.raises(ModelLoadError, match="OPENAI_API_KEY") as caught:
-        OpenAiGenerator("toy", EndpointConfig(base_url=url))
-    assert KEY not in everything_in(caught.value)
+        OpenAiGenerator("toy", EndpointConfig())
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_endpoint_that_is_too_busy_to_be_asked_what_it_can_do_is_not_taken_for_a_poor_one(
+    endpoint: Open, status: int
+) -> None:
+    server = endpoint()
+    server.faults.append(Fault(body=json.dumps(server.complete(SHORT)).encode()))
+    server.constant_fault = Fault(status, b"busy", SOON)
+    failure = use(server, lambda generator: generator.describe(), max_retries=1)
+    assert isinstance(failure, ModelLoadError)
+    assert str(status) in str(failure)
+
+
+def test_endpoint_that_bills_nothing_for_what_it_writes_is_refused(endpoint: Open) -> None:
+    server = endpoint()
+    reply = server.complete(SHORT)
+    reply["usage"] = {"prompt_tokens": 0, "completion_tokens": 0}
+    server.constant_fault = Fault(body=json.dumps(reply).encode())
+    failure = use(server, lambda generator: generator.describe(), max_retries=0)
+    assert isinstance(failure, ModelLoadError)
+    assert "budget" in str(failure)
 
 
 @pytest.mark.parametrize(

@@ -101,3 +101,9 @@ def test_section_of_another_backend_is_refused() -> None:
     settings = ("reasoner.vllm.max_restarts=1", "reasoner.model=./a", "critic.model=./b")
     with pytest.raises(ConfigError, match="set backend to 'vllm'"):
         EngineRequest(config=("mcts",), settings=settings).load_config()
+
+
+def test_backend_that_changes_takes_what_was_said_of_the_other_one_with_it() -> None:
+    config = EngineRequest(config=("mcts", "one_gpu"), backend="huggingface", device="cuda:1").load_config()
+    assert (config.reasoner.backend, config.reasoner.device) == ("huggingface", "cuda:1")
+    assert config.reasoner.vllm.engine_args == {}
