@@ -123,7 +123,7 @@ async def flood(recorders: Sequence[Recorder]) -> float:
 
 
 async def measure(args: argparse.Namespace, rows: Sequence[ProblemRow]) -> list[Pair]:
-    """Return a pair for each repeat, after one that is thrown away."""
+    """Return a pair for each repeat, after one thrown away: an engine is slow at each size of batch it first meets."""
     config = load_config(args.config, [*OVERRIDES, *args.overrides])
     generators = [make_generator(config.reasoner, "reasoner"), make_generator(config.critic, "critic")]
     vllm = [generator for generator in generators if isinstance(generator, VllmGenerator)]
@@ -134,7 +134,7 @@ async def measure(args: argparse.Namespace, rows: Sequence[ProblemRow]) -> list[
         recorders = [Recorder(generator) for generator in vllm]
         seeded = config.model_copy(update={"run": config.run.model_copy(update={"seed": repeat})})
         await empty_caches(vllm)
-        pair = await search(seeded, rows if repeat else rows[: args.num // 4], *recorders)
+        pair = await search(seeded, rows, *recorders)
         await empty_caches(vllm)
         pair = Pair(**{**vars(pair), "flood_s": await flood(recorders)})
         if repeat:

@@ -1,4 +1,4 @@
-"""Generators and scorers: the scripted generator, and those that run Hugging Face models."""
+"""Generators and scorers: the scripted one, those of transformers and of vLLM, endpoints, and pools of replicas."""
 
 from critic_engine.backends.checkpoint import Checkpoint, CheckpointOptions, CheckpointSummary
 from critic_engine.backends.huggingface import HuggingFaceGenerator
