@@ -42,8 +42,8 @@ class PoolFigures:
 class ReplicaPool(Generic[_Request, _Result]):
     """Answers requests with whichever replica has room, first come first served, and keeps the replicas working.
 
-    A request whose replica is lost is sent again, with a replica to itself: one that kills whatever works on it is
-    found out, and its companions are answered. All use is from one event loop.
+    A request whose replica is lost is sent again; at the last attempt it has a replica to itself, so that one which
+    kills whatever works on it is found out, and its companions are answered. All use is from one event loop.
     """
 
     def __init__(
@@ -116,7 +116,8 @@ class ReplicaPool(Generic[_Request, _Result]):
         """
         num_lost = 0
         while True:
-            life = self._enter(is_alone=num_lost > 0) or await self._wait(is_alone=num_lost > 0)
+            is_alone = num_lost > 0 and num_lost + 1 >= self._options.max_attempts
+            life = self._enter(is_alone=is_alone) or await self._wait(is_alone=is_alone)
             try:
                 return await life.call(request), num_lost
             except ReplicaLostError as error:
