@@ -1,0 +1,92 @@
+"""What does it cost that models live in Ray actors?
+
+    python -m bench.ray_overhead --split test --num 256 --report bench/results/ray_overhead.md
+
+Run it from the root of the repository, where vLLM and Ray are installed. The same problems are searched with the
+reasoner and the critic each in a vLLM engine, of this process or of a Ray actor, in the order of --order; each engine
+searches them once before it is timed. The last line of stdout is one JSON object.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.provenance import print_report, write_report
+from bench.search_gain import load_rows, problem_parser
+from critic_engine.engine import Engine
+from critic_engine.types import ProblemRow
+
+HOSTS = {"in process": (), "ray": ("ray.address=local",)}
+OVERRIDES = ("reasoner.backend=vllm", "critic.backend=vllm", "run.problems_in_flight=256")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One search of all problems."""
+
+    host: str
+    wall_s: float
+    num_tokens: int
+    """Generated."""
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens a second; which tokens are drawn varies a little with the order of arrival."""
+        return self.num_tokens / self.wall_s
+
+
+def timings(host: str, rows: Sequence[ProblemRow], args: argparse.Namespace) -> list[Timing]:
+    """Return how long searches take in one engine, after one that is thrown away."""
+    found = []
+    with Engine("mcts", overrides=[*OVERRIDES, *HOSTS[host], *args.overrides]) as engine:
+        engine.load()
+        for repeat in range(args.repeats + 1):
+            started_s = time.perf_counter()
+            num_tokens = sum(answer.num_tokens for answer in engine.solve_many(rows))
+            timing = Timing(host, time.perf_counter() - started_s, num_tokens)
+            print(f"{host}, {repeat}: {timing.wall_s:.2f} s, {timing.tokens_per_s:.0f} tokens/s", flush=True)
+            found += [timing] if repeat else []
+    return found
+
+
+def lines_of(found: Sequence[Timing]) -> list[str]:
+    """Return a Markdown table."""
+    lines = ["| host | s (min to max) | tokens a second, median |", "|---|---|---|"]
+    for host in HOSTS:
+        times = [timing.wall_s for timing in found if timing.host == host]
+        cells = f"{host} | {statistics.median(times):.2f} ({min(times):.2f} to {max(times):.2f})"
+        lines.append(f"| {cells} | {speed(found, host):.0f} |")
+    slower = 100 * (speed(found, "in process") / speed(found, "ray") - 1)
+    return [*lines, "", f"Ray is {slower:+.1f} % slower by the medians of tokens a second."]
+
+
+def speed(found: Sequence[Timing], host: str) -> float:
+    """Return the median of tokens a second."""
+    return statistics.median(timing.tokens_per_s for timing in found if timing.host == host)
+
+
+def parse_args() -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = problem_parser(__doc__, problems="runs/ray_overhead.jsonl")
+    parser.add_argument("--repeats", type=int, default=2, help="searches by each engine")
+    parser.add_argument("--order", nargs="+", choices=HOSTS, default=["in process", "ray"], help="of the engines")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, and print a table and the JSON line."""
+    args = parse_args()
+    rows = load_rows(args)
+    found = [timing for host in args.order for timing in timings(host, rows, args)]
+    lines = lines_of(found)
+    print("\n".join(lines))
+    if args.report is not None:
+        write_report(args.report, "A search by engines of this process, and by those of Ray actors", lines)
+    results = {host: [timing.wall_s for timing in found if timing.host == host] for host in HOSTS}
+    print_report("ray_overhead", config=vars(args), results=results)
+
+
+if __name__ == "__main__":
+    main()
