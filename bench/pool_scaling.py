@@ -98,7 +98,7 @@ async def search(
     args: argparse.Namespace,
     on_answer: Callable[[int], None] = lambda number: None,
 ) -> float:
-    """Return how many seconds the search workers take for so many problems, from the first answer on."""
+    """Return how many seconds the search workers take for so many problems, once they and their models are ready."""
     actors = ActorConfig(num_replicas=args.models, num_cpus=0.01, max_in_flight=4096)
     pools = {role: open_pool(cluster, role, actors, args.latency_s) for role in ("reasoner", "critic")}
     keys = {"reasoner": model_key(config.reasoner, "reasoner"), "critic": model_key(config.critic, "critic")}

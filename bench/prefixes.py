@@ -80,7 +80,7 @@ def sharable(events: Iterable[Asked | Said], transcriber: Transcriber, *, block_
     for event in events:
         if isinstance(event, Said):
             for sample in event.generation.samples:
-                # The last token that is written is never read.
+                # Of the last token that was written nothing is kept; to count it lifts the bar by less than a block.
                 _insert(root, transcriber.prompt(requests[event.number], written=sample.text))
             continue
         requests[event.number] = event.request

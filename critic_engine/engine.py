@@ -136,6 +136,7 @@ class Engine:
 
         Raises:
             RunError: the folder holds something already.
+            ModelLoadError: a model cannot be loaded.
         """
         if run is not None:
             check_free(Path(run))
@@ -160,6 +161,7 @@ class Engine:
         Raises:
             RunError: no run there, one that was started with another configuration than this engine's, or a labelled
                 run where the engine does not label, or the other way round.
+            ModelLoadError: a model cannot be loaded.
         """
         store = RunStore.open(Path(run), checker=self._checker)
         with contextlib.ExitStack() as on_error:

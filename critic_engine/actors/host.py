@@ -1,7 +1,7 @@
 """What runs where the model is: a host that answers the requests of any number of senders.
 
 A call of an actor's method costs Ray about half a millisecond, whatever it carries. So requests come in batches, those
-that were made in one turn of the sender's event loop, and a sender fetches whatever answers there are.
+that were made while the batch before was on its way, and a sender fetches whatever answers there are.
 """
 
 from __future__ import annotations

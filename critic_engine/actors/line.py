@@ -84,8 +84,8 @@ class Line:
             await self._submit(requests, cancelled)
 
     async def _submit(self, requests: list[tuple[int, AnyRequest]], cancelled: list[int]) -> None:
-        # A batch that cannot be pickled here or read there counts as lost too: its requests are sent again one by one,
-        # so that the guilty one is found out.
+        # A batch that cannot be pickled here or read there counts as lost too: its requests are sent again, each alone
+        # at last, so that the guilty one is found out.
         try:
             await self._handle.submit.remote(self._token, requests, cancelled)
         except Exception as error:

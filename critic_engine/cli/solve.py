@@ -30,6 +30,10 @@ Examples:
   critic-engine solve problems.jsonl --run runs/b --set budget.max_tokens=800 --seed 7
   critic-engine solve problems.jsonl --run runs/c --reasoner Qwen/Qwen2.5-VL-7B-Instruct \\
       --critic Qwen/Qwen2.5-VL-7B-Instruct --device cuda
+  critic-engine solve problems.jsonl --config mcts --config one_gpu --run runs/d
+  critic-engine solve problems.jsonl --backend vllm --ray local --run runs/e
+  critic-engine solve problems.jsonl --reasoner openai:qwen --critic openai:qwen \\
+      --base-url http://localhost:8000/v1 --run runs/f
 """
 
 
