@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,26 +69,23 @@ class RayHost:
     def _generator(self, config: ModelConfig, role: ModelRole) -> Generator:
         if config.backend == "openai_api":
             return make_generator(config, role)
-        name = f"{config.backend}:{_short_name(config, role)}"
         make = functools.partial(make_generator, config, role)
-        pool = start_pool(
-            make, config.actor, num_gpus=self._num_gpus(config), name=name, cluster=self._cluster, images=self._images
-        )
-        self._remember(model_key(config, role), name, pool, config)
-        return PooledGenerator(pool, name)
+        return PooledGenerator(*self._start(make, model_key(config, role), config, role))
 
     def _scorer(self, config: RewardModelConfig) -> Scorer:
-        name = f"{config.backend}:{_short_name(config, 'critic')}"
         make = functools.partial(make_scorer, config)
-        pool = start_pool(
-            make, config.actor, num_gpus=self._num_gpus(config), name=name, cluster=self._cluster, images=self._images
-        )
-        self._remember(scorer_key(config), name, pool, config)
-        return PooledScorer(pool, name)
+        return PooledScorer(*self._start(make, scorer_key(config), config, "critic"))
 
-    def _remember(self, key: tuple[str, str], name: str, pool: ActorPool[Any, Any], config: ModelConfig) -> None:
+    def _start(
+        self, make: Callable[[], Any], key: tuple[str, str], config: ModelConfig, role: ModelRole
+    ) -> tuple[ActorPool[Any, Any], str]:
+        """Return a pool of actors that hold what ``make`` returns, and its name, and remember it by ``key``."""
+        name = f"{config.backend}:{_short_name(config, role)}"
+        num_gpus = self._num_gpus(config)
+        pool = start_pool(make, config.actor, num_gpus=num_gpus, name=name, cluster=self._cluster, images=self._images)
         self._pools.append(pool)
         self._hosted[key] = HostedModel(name, pool.handles, config.actor)
+        return pool, name
 
     def _num_gpus(self, config: ModelConfig) -> float:
         """Return the GPUs of one replica, where the configuration leaves it to us too."""

@@ -17,7 +17,10 @@ from critic_engine.protocols import Generator, Scorer
 _logger = logging.getLogger(__name__)
 # Ray reserves no nothing: an actor that asks for no resource has a trace of a core.
 _LEAST_CPUS = 0.001
-_MAX_CONCURRENCY = 10_000
+MAX_CONCURRENCY = 10_000
+"""Calls of one actor at the same time, which is as good as no limit."""
+PATIENCE_S = 600.0
+"""So long an actor that nobody can do without is waited for."""
 _CLOSE_S = 20.0
 
 
@@ -39,7 +42,7 @@ class Placement:
                 num_gpus=num_gpus,
                 max_restarts=config.max_restarts,
                 max_task_retries=0,
-                max_concurrency=_MAX_CONCURRENCY,
+                max_concurrency=MAX_CONCURRENCY,
                 scheduling_strategy=PlacementGroupSchedulingStrategy(
                     placement_group=self._group, placement_group_bundle_index=0
                 ),

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 from critic_engine.actors.cluster import Cluster
 from critic_engine.actors.images import ImageSender
 from critic_engine.actors.line import Line, first_line
-from critic_engine.actors.placing import Placement, Vacancy
+from critic_engine.actors.placing import PATIENCE_S, Placement, Vacancy
 from critic_engine.backends.replicas import PoolOptions, ReplicaPool
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.hosting import ActorConfig
@@ -154,7 +154,7 @@ def start_pool(
     name: str,
     cluster: Cluster,
     images: ImageSender,
-    patience_s: float = 600.0,
+    patience_s: float = PATIENCE_S,
 ) -> ActorPool[GenerationRequest, Generation]: ...
 @overload
 def start_pool(
@@ -165,7 +165,7 @@ def start_pool(
     name: str,
     cluster: Cluster,
     images: ImageSender,
-    patience_s: float = 600.0,
+    patience_s: float = PATIENCE_S,
 ) -> ActorPool[tuple[Message, ...], Score]: ...
 def start_pool(
     make: Callable[[], Any],
@@ -175,7 +175,7 @@ def start_pool(
     name: str,
     cluster: Cluster,
     images: ImageSender,
-    patience_s: float = 600.0,
+    patience_s: float = PATIENCE_S,
 ) -> ActorPool[Any, Any]:
     """Return a pool of actors that each hold what ``make`` returns; none of them is waited for.
 

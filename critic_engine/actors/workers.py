@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from critic_engine.actors.line import first_line
+from critic_engine.actors.placing import MAX_CONCURRENCY, PATIENCE_S
 from critic_engine.actors.search_worker import Failed, Reports, SearchWorker, WorkItem
 from critic_engine.backends.replicas import ReplicaPool
 from critic_engine.backends.supervision import PoolOptions
@@ -27,8 +28,6 @@ from critic_engine.types import Answer
 from search import StopReason
 
 _MAX_RESTARTS = 10
-_MAX_CONCURRENCY = 10_000
-_PATIENCE_S = 600.0
 _CLOSE_S = 5.0
 _MAX_LOST_IN_ROW = 3
 _LOST = "worker_lost"
@@ -124,11 +123,11 @@ class WorkerReplica:
         """
         self._handle = self._make()
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 error = await _reply(self._handle.ready.remote())
         except TimeoutError as late:
             raise ModelLoadError(
-                f"a search worker was not ready after {_PATIENCE_S:g} s; see that the cluster has room for it, which "
+                f"a search worker was not ready after {PATIENCE_S:g} s; see that the cluster has room for it, which "
                 "ray.num_cpus_per_worker says"
             ) from late
         if isinstance(error, CriticEngineError):
@@ -249,7 +248,7 @@ class WorkerPool:
 def _start_actor(config: EngineConfig, open_models: Callable[[], ModelMakers], checker: Checker | None) -> Any:
     import ray
 
-    options = {"num_cpus": config.ray.num_cpus_per_worker, "max_concurrency": _MAX_CONCURRENCY}
+    options = {"num_cpus": config.ray.num_cpus_per_worker, "max_concurrency": MAX_CONCURRENCY}
     return ray.remote(SearchWorker).options(**options).remote(config, open_models, is_labelling=checker is not None)
 
 
