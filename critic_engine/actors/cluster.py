@@ -61,6 +61,8 @@ def connect(config: RayConfig, *, num_cpus: float = 0.0) -> Cluster:
     # Ray prints the story of each worker it loses on standard output, which is for results; what a loss means here is
     # logged where it is dealt with. Ray reads this when it is imported.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+    # Ray would run actors behind every other process, this one too, which then waits for them.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     if ray.is_initialized():

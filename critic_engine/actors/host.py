@@ -1,40 +1,32 @@
-"""What runs where the model is: a host that answers the requests of any number of senders.
-
-A call of an actor's method costs Ray about half a millisecond, whatever it carries. So requests come in batches, those
-that were made while the batch before was on its way, and a sender fetches whatever answers there are.
-"""
+"""What runs where the model is: a host that answers the requests of any number of senders."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import pickle
-import time
-import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, cast
 
-from critic_engine.actors.images import ImageKeeper, Packed
-from critic_engine.errors import CriticEngineError, GenerationError, ReplicaLostError
+from critic_engine.actors.images import ImageKeeper, MissingImages, Packed
+from critic_engine.actors.wire import Address, Listener, Wire, dumps, loads
+from critic_engine.errors import CriticEngineError, GenerationError
 from critic_engine.protocols import Generator, Score, Scorer
-from critic_engine.types import Generation, GenerationRequest, Message
+from critic_engine.types import Generation, GenerationRequest, Image, Message
 
 _logger = logging.getLogger(__name__)
 _MAX_REASON_CHARACTERS = 300
-# A sender that has nothing to fetch asks again after this time, so that one which is gone can be told from one that
-# waits; it counts as gone when it has not asked for the second time.
-_ASK_AGAIN_S = 10.0
-_GONE_S = 60.0
 
 AnyRequest: TypeAlias = Packed[Any]
-Outcome: TypeAlias = Generation | Score | CriticEngineError
+Outcome: TypeAlias = Generation | Score | MissingImages | CriticEngineError
 
 
 class ModelHost:
     """Holds a generator or a scorer in a process of its own. Every failure is returned, never raised, to keep its type.
 
-    Messages to a host may be cut off by its end at any place. A sender's work is therefore known by a token that only
-    this life of the host knows, and whoever comes with another one learns that his work is lost.
+    Ray calls it to load the model, to bring images and to watch it. Requests come over a wire for each sender: a record
+    with a packed request, or an empty one that cancels the request of that number; what comes of a request goes back as
+    a record with its number.
     """
 
     def __init__(self, make: Callable[[], Generator | Scorer]) -> None:
@@ -42,125 +34,94 @@ class ModelHost:
         self._make = make
         self._model: Generator | Scorer | None = None
         self._images = ImageKeeper()
-        self._desks: dict[str, _Desk] = {}
+        self._listener = Listener(self._serve)
+        self._wires: set[Wire] = set()
         self._loading = asyncio.Lock()
 
-    async def open(self) -> str | CriticEngineError:
-        """Return a token for a new sender once the model is ready, or why it is not."""
+    async def open(self, host: str | None = None) -> Address | CriticEngineError:
+        """Return where requests are answered once the model is ready, or why it is not.
+
+        Args:
+            host: The address of this machine to listen at; the one by which Ray's nodes reach it unless given.
+        """
         try:
             async with self._loading:
                 if self._model is None:
                     self._model = self._make()
                 await self._model.load()
+                return await self._listener.open(host or _node_address())
         except Exception as error:
             return portable(error)
-        token = uuid.uuid4().hex
-        self._desks[token] = _Desk()
-        return token
 
-    async def submit(self, token: str, requests: Sequence[tuple[int, AnyRequest]], cancelled: Sequence[int]) -> None:
-        """Begin work on numbered requests, and end the work on those that the sender has cancelled."""
-        self._drop_deserted()
-        desk = self._desks.get(token)
-        if desk is None:
-            return
-        for number, packed in requests:
-            desk.begin(number, self._outcome(packed))
-        for number in cancelled:
-            desk.cancel(number)
-
-    async def collect(self, token: str) -> list[tuple[int, Outcome]] | CriticEngineError:
-        """Return all outcomes that a sender has not fetched yet, by number; waits a while for the first."""
-        desk = self._desks.get(token)
-        if desk is None:
-            return ReplicaLostError("the host was started anew, or has not heard of the sender for too long")
-        return await desk.collect()
-
-    async def leave(self, token: str) -> None:
-        """End all that a sender has asked for."""
-        desk = self._desks.pop(token, None)
-        if desk is not None:
-            desk.close()
+    async def keep(self, refs: Mapping[str, Awaitable[Image]]) -> list[str]:
+        """Fetch images, given where they lie by their digests; return the digests of those that are gone."""
+        images = await asyncio.gather(*(_fetched(ref) for ref in refs.values()))
+        for image in images:
+            if image is not None:
+                self._images.add(image)
+        return [digest for digest, image in zip(refs, images, strict=True) if image is None]
 
     async def check(self) -> None:
         """Return, which shows that the host's event loop turns."""
 
     async def aclose(self) -> None:
         """End all work and release the model."""
-        for token in list(self._desks):
-            await self.leave(token)
+        self._listener.close()
+        for wire in list(self._wires):
+            wire.close()
         model, self._model = self._model, None
         if model is not None:
             await model.aclose()
 
-    async def _outcome(self, packed: AnyRequest) -> Outcome:
-        try:
-            return await self._answer(packed)
-        except Exception as error:
-            return portable(error)
-
-    async def _answer(self, packed: AnyRequest) -> Generation | Score:
+    async def _serve(self, wire: Wire) -> None:
         if self._model is None:
-            raise ReplicaLostError("the host is closed")
-        request: GenerationRequest | tuple[Message, ...] = await self._images.unpack(packed)
-        if isinstance(request, GenerationRequest):
-            return await cast(Generator, self._model).generate(request)
-        return await cast(Scorer, self._model).score(request)
-
-    def _drop_deserted(self) -> None:
-        for token in [token for token, desk in self._desks.items() if desk.is_deserted]:
-            _logger.warning("a sender is gone; what it asked for is given up")
-            self._desks.pop(token).close()
+            return
+        self._wires.add(wire)
+        try:
+            await _Desk(self._model, self._images, wire).serve()
+        finally:
+            self._wires.remove(wire)
 
 
 class _Desk:
-    """What one sender has asked for."""
+    """Works on what one sender asks for. No part of the actor's class: Ray wraps each method of that."""
 
-    def __init__(self) -> None:
-        self._tasks: dict[int, asyncio.Task[Outcome]] = {}
-        self._outcomes: list[tuple[int, Outcome]] = []
-        self._has_outcomes = asyncio.Event()
-        self._num_asking = 0
-        self._left_s = time.monotonic()
+    def __init__(self, model: Generator | Scorer, images: ImageKeeper, wire: Wire) -> None:
+        self._model = model
+        self._images = images
+        self._wire = wire
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    @property
-    def is_deserted(self) -> bool:
-        return not self._num_asking and time.monotonic() - self._left_s > _GONE_S
-
-    def begin(self, number: int, work: Coroutine[Any, Any, Outcome]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks[number] = task
-        task.add_done_callback(lambda task: self._end(number, task))
-
-    def cancel(self, number: int) -> None:
-        task = self._tasks.get(number)
-        if task is not None:
-            task.cancel()
-
-    async def collect(self) -> list[tuple[int, Outcome]]:
-        self._num_asking += 1
+    async def serve(self) -> None:
+        """Begin and cancel work as the sender says, until the connection ends, and with it all work."""
         try:
-            async with asyncio.timeout(_ASK_AGAIN_S):
-                await self._has_outcomes.wait()
-        except TimeoutError:
-            pass
+            async for number, payload in self._wire.records():
+                if payload:
+                    self._tasks[number] = asyncio.create_task(self._work(number, payload))
+                elif number in self._tasks:
+                    # Not left to the task itself, which may be cancelled before its first step.
+                    self._tasks.pop(number).cancel()
         finally:
-            self._num_asking -= 1
-            self._left_s = time.monotonic()
-        outcomes, self._outcomes = self._outcomes, []
-        self._has_outcomes.clear()
-        return outcomes
+            for task in self._tasks.values():
+                task.cancel()
 
-    def close(self) -> None:
-        for number in list(self._tasks):
-            self.cancel(number)
-        self._has_outcomes.set()
+    async def _work(self, number: int, payload: bytes) -> None:
+        try:
+            outcome = dumps(await self._answer(payload))
+        except Exception as error:
+            outcome = dumps(portable(error))
+        finally:
+            self._tasks.pop(number, None)
+        self._wire.post(number, outcome)
 
-    def _end(self, number: int, task: asyncio.Task[Outcome]) -> None:
-        del self._tasks[number]
-        if not task.cancelled():
-            self._outcomes.append((number, task.result()))
-            self._has_outcomes.set()
+    async def _answer(self, payload: bytes) -> Outcome:
+        packed: AnyRequest = loads(payload)
+        request: GenerationRequest | tuple[Message, ...] | MissingImages = self._images.unpack(packed)
+        if isinstance(request, MissingImages):
+            return request
+        if isinstance(request, GenerationRequest):
+            return await cast(Generator, self._model).generate(request)
+        return await cast(Scorer, self._model).score(request)
 
 
 def portable(error: Exception) -> CriticEngineError:
@@ -179,3 +140,17 @@ def _survives_pickling(error: CriticEngineError) -> bool:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
     except Exception:
         return False
+
+
+async def _fetched(ref: Awaitable[Image]) -> Image | None:
+    try:
+        return await ref
+    except Exception as error:
+        _logger.warning("an image could not be fetched from the object store: %s", " ".join(str(error).split())[:300])
+        return None
+
+
+def _node_address() -> str:
+    import ray
+
+    return str(ray.util.get_node_ip_address())

@@ -1,11 +1,11 @@
-"""Sending each image once: requests travel without their images, which are fetched from the object store by need."""
+"""Sending each image once: requests travel without their images, which a host fetches from the object store by need."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
@@ -23,73 +23,108 @@ class Packed(Generic[_Request]):
     request: _Request
     digests: tuple[tuple[str, ...], ...] = ()
     """Of the images of each message, in order; empty when no message has any."""
-    refs: Mapping[str, Awaitable[Image]] = dataclasses.field(default_factory=dict)
-    """By digest, where each of them lies."""
+
+
+def pack(request: _Request) -> Packed[_Request]:
+    """Return ``request`` without its images."""
+    messages = _messages(request)
+    if not any(message.images for message in messages):
+        return Packed(request)
+    digests = tuple(tuple(image.digest for image in message.images) for message in messages)
+    return Packed(_with_messages(request, [() for _ in messages]), digests)
+
+
+@dataclass(frozen=True, slots=True)
+class MissingImages:
+    """What a host says to a request whose images it does not have."""
+
+    digests: tuple[str, ...]
 
 
 class ImageSender:
-    """Packs requests, and remembers where the images lie that it has put away."""
+    """Puts images away, and remembers where they lie."""
 
     def __init__(self, put: Callable[[Image], Awaitable[Image]], *, max_bytes: int = 2**30) -> None:
         """Put images away with ``put``, and keep at most ``max_bytes`` of them there."""
         self._put = put
         self._refs: _Recent[Awaitable[Image]] = _Recent(max_bytes)
 
-    def pack(self, request: _Request) -> Packed[_Request]:
-        """Return ``request`` without its images; those that were not sent before are put away."""
-        messages = _messages(request)
-        if not any(message.images for message in messages):
-            return Packed(request)
-        images = [image for message in messages for image in message.images]
-        refs = {image.digest: self._ref(image) for image in images}
-        digests = tuple(tuple(image.digest for image in message.images) for message in messages)
-        bare = tuple(dataclasses.replace(message, images=()) for message in messages)
-        return Packed(_with_messages(request, bare), digests, refs)
-
-    def _ref(self, image: Image) -> Awaitable[Image]:
+    def ref(self, image: Image) -> Awaitable[Image]:
+        """Return where ``image`` lies, having put it away if it does not yet."""
         ref = self._refs.get(image.digest)
         if ref is None:
             ref = self._put(image)
             self._refs.add(image.digest, ref, len(image.data))
         return ref
 
+    def forget(self, digest: str) -> None:
+        """Put an image away anew when it is wanted again."""
+        self._refs.remove(digest)
+
+
+class ImageSupply:
+    """Gives one host the images that it is missing; those asked for while it fetches others are given together."""
+
+    def __init__(
+        self, sender: ImageSender, keep: Callable[[Mapping[str, Awaitable[Image]]], Awaitable[Collection[str]]]
+    ) -> None:
+        """Take what has the host fetch images, and returns the digests of those that it could not."""
+        self._sender = sender
+        self._keep = keep
+        self._due: dict[str, Image] = {}
+        self._giving: asyncio.Task[Collection[str]] | None = None
+        self._next: asyncio.Task[Collection[str]] | None = None
+
+    async def give(self, images: Collection[Image]) -> None:
+        """Return when the host has ``images``.
+
+        Raises:
+            GenerationError: one of them cannot be put away, or is gone from where it lay; retryable.
+        """
+        self._due |= {image.digest: image for image in images}
+        if self._next is None:
+            self._next = asyncio.create_task(self._give_due(self._giving))
+        # Whoever is cancelled has no part in what others wait for.
+        lost = await asyncio.shield(self._next)
+        if any(image.digest in lost for image in images):
+            raise GenerationError("an image could not be fetched from the object store", is_retryable=True)
+
+    async def _give_due(self, before: asyncio.Task[Collection[str]] | None) -> Collection[str]:
+        if before is not None:
+            await asyncio.wait([before])
+        self._giving, self._next = self._next, None
+        due, self._due = self._due, {}
+        try:
+            refs = {digest: self._sender.ref(image) for digest, image in due.items()}
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise GenerationError(f"an image cannot be put away: {reason}", is_retryable=True) from error
+        lost = await self._keep(refs)
+        for digest in lost:
+            self._sender.forget(digest)
+        return lost
+
 
 class ImageKeeper:
-    """Unpacks requests, and remembers the images it has fetched."""
+    """Holds a host's images, and puts them back into requests."""
 
     def __init__(self, *, max_bytes: int = 2**30) -> None:
         """Keep at most ``max_bytes`` of images."""
-        self._images: _Recent[asyncio.Task[Image]] = _Recent(max_bytes)
+        self._images: _Recent[Image] = _Recent(max_bytes)
 
-    async def unpack(self, packed: Packed[_Request]) -> _Request:
-        """Return the request with its images; one that several requests wait for is fetched once.
+    def add(self, image: Image) -> None:
+        """Keep ``image`` until too many others were used since."""
+        self._images.add(image.digest, image, len(image.data))
 
-        Raises:
-            GenerationError: an image is gone from where it lay.
-        """
+    def unpack(self, packed: Packed[_Request]) -> _Request | MissingImages:
+        """Return the request with its images, or which of them are not here."""
         if not packed.digests:
             return packed.request
-        messages = []
-        for message, digests in zip(_messages(packed.request), packed.digests, strict=True):
-            images = [await self._image(digest, packed.refs[digest]) for digest in digests]
-            messages.append(dataclasses.replace(message, images=tuple(images)))
-        return _with_messages(packed.request, tuple(messages))
-
-    async def _image(self, digest: str, ref: Awaitable[Image]) -> Image:
-        fetching = self._images.get(digest)
-        if fetching is None:
-            fetching = asyncio.ensure_future(_fetch(ref))
-            self._images.add(digest, fetching, 0)
-        try:
-            image = await asyncio.shield(fetching)
-        except Exception as error:
-            self._images.remove(digest)
-            raise GenerationError(
-                f"an image could not be fetched from the object store: {' '.join(str(error).split())[:300]}",
-                is_retryable=True,
-            ) from error
-        self._images.add(digest, fetching, len(image.data))
-        return image
+        found = {digest: self._images.get(digest) for digests in packed.digests for digest in digests}
+        images = {digest: image for digest, image in found.items() if image is not None}
+        if len(images) < len(found):
+            return MissingImages(tuple(digest for digest in found if digest not in images))
+        return _with_messages(packed.request, [tuple(images[one] for one in digests) for digests in packed.digests])
 
 
 class _Recent(Generic[_Item]):
@@ -118,15 +153,20 @@ class _Recent(Generic[_Item]):
         self._num_bytes -= num_bytes
 
 
-async def _fetch(ref: Awaitable[Image]) -> Image:
-    return await ref
+def images_of(request: GenerationRequest | tuple[Message, ...]) -> dict[str, Image]:
+    """Return the images of a request by their digests."""
+    return {image.digest: image for message in _messages(request) for image in message.images}
 
 
 def _messages(request: GenerationRequest | tuple[Message, ...]) -> tuple[Message, ...]:
     return request.messages if isinstance(request, GenerationRequest) else request
 
 
-def _with_messages(request: _Request, messages: tuple[Message, ...]) -> _Request:
+def _with_messages(request: _Request, images: Collection[tuple[Image, ...]]) -> _Request:
+    messages = tuple(
+        message if message.images == ones else dataclasses.replace(message, images=ones)
+        for message, ones in zip(_messages(request), images, strict=True)
+    )
     if isinstance(request, GenerationRequest):
         return dataclasses.replace(request, messages=messages)
     return cast(_Request, messages)

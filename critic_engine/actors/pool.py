@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast, overload
 
 from critic_engine.actors.cluster import Cluster
-from critic_engine.actors.images import ImageSender
+from critic_engine.actors.images import ImageSender, ImageSupply, MissingImages, images_of, pack
 from critic_engine.actors.line import Line, first_line
 from critic_engine.actors.placing import PATIENCE_S, Placement, Vacancy
+from critic_engine.actors.wire import Address, connect
 from critic_engine.backends.replicas import PoolOptions, ReplicaPool
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.hosting import ActorConfig
 from critic_engine.protocols import Generator, Score, Scorer
-from critic_engine.types import Generation, GenerationRequest, Message
+from critic_engine.types import Generation, GenerationRequest, Image, Message
 
 _POLL_S = 1.0
+_MAX_SENDS = 3
 _Request = TypeVar("_Request", bound="GenerationRequest | tuple[Message, ...]")
 _Result = TypeVar("_Result", bound="Generation | Score")
 
@@ -29,7 +31,7 @@ class ActorReplica(Generic[_Request, _Result]):
     ) -> None:
         """Take an actor's handle; with its ``placement`` and the pool's ``vacancy``, the actor too."""
         self._handle = handle
-        self._images = images
+        self._images = ImageSupply(images, self._keep)
         self._placement = placement
         self._vacancy = vacancy
         self._line: Line | None = None
@@ -46,7 +48,7 @@ class ActorReplica(Generic[_Request, _Result]):
                 await asyncio.wait({opening}, timeout=_POLL_S)
                 if self._vacancy is not None and not opening.done():
                     self._vacancy.check()
-            self._line = Line(self._handle, opening.result())
+            self._line = await _connected(opening.result())
         except ModelLoadError:
             if self._placement is not None:
                 self._placement.is_ending = True
@@ -55,14 +57,17 @@ class ActorReplica(Generic[_Request, _Result]):
             opening.cancel()
 
     async def call(self, request: _Request) -> _Result:
-        """Return the model's answer; images are sent once."""
-        if self._line is None:
+        """Return the model's answer; images are sent once, before the first request that has them is sent again."""
+        line, packed = self._line, pack(request)
+        if line is None:
             raise ReplicaLostError("the actor is not ready")
-        try:
-            packed = self._images.pack(request)
-        except Exception as error:
-            raise GenerationError(f"an image cannot be put away: {first_line(error)}", is_retryable=True) from error
-        return cast(_Result, await self._line.call(packed))
+        for _ in range(_MAX_SENDS):
+            answer = await line.call(packed)
+            if not isinstance(answer, MissingImages):
+                return cast(_Result, answer)
+            images = images_of(request)
+            await self._images.give([images[digest] for digest in answer.digests])
+        raise GenerationError("the actor has no room for the images of so many requests", is_retryable=True)
 
     async def check(self) -> None:
         """Raise when the actor does not answer."""
@@ -86,7 +91,14 @@ class ActorReplica(Generic[_Request, _Result]):
         elif not is_lost:
             self._placement.restart()
 
-    async def _open(self) -> str:
+    async def _keep(self, refs: Mapping[str, Awaitable[Image]]) -> Collection[str]:
+        try:
+            lost: list[str] = await self._handle.keep.remote(refs)
+        except Exception as error:
+            raise ReplicaLostError(first_line(error)) from error
+        return lost
+
+    async def _open(self) -> Address:
         from ray.exceptions import ActorUnavailableError, RayError
 
         while True:
@@ -100,7 +112,7 @@ class ActorReplica(Generic[_Request, _Result]):
         if isinstance(opened, CriticEngineError):
             # What is wrong with the configuration is as wrong the next time.
             raise opened if isinstance(opened, GenerationError) else ModelLoadError(str(opened))
-        return str(opened)
+        return cast(Address, opened)
 
 
 class ActorPool(ReplicaPool[_Request, _Result]):
@@ -136,6 +148,17 @@ class ActorPool(ReplicaPool[_Request, _Result]):
         """End all actors at once and give their room back. A second time it does nothing."""
         for placement in self._placements:
             placement.remove()
+
+
+async def _connected(address: Address) -> Line:
+    try:
+        return Line(await connect(address))
+    except OSError as error:
+        raise GenerationError(
+            f"the actor at {address.host}:{address.port} cannot be reached: {first_line(error)}; the nodes of the "
+            "cluster and whoever asks them must reach each other's ports",
+            is_retryable=True,
+        ) from error
 
 
 def image_sender() -> ImageSender:

@@ -1,12 +1,14 @@
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from critic_engine.actors.host import ModelHost, portable
-from critic_engine.actors.images import Packed
+from critic_engine.actors.images import MissingImages, Packed, pack
 from critic_engine.actors.line import Line
+from critic_engine.actors.wire import Address, connect
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import (
     ContextOverflowError,
@@ -16,34 +18,7 @@ from critic_engine.errors import (
     ReplicaLostError,
 )
 from critic_engine.protocols import Score
-from critic_engine.types import Generation, GenerationRequest, Message
-
-
-class Handle:
-    """Calls a host in this process as an actor's handle would."""
-
-    def __init__(self, host: Any) -> None:
-        self._host = host
-        self.num_submits = 0
-        self.is_dead = False
-
-    def __getattr__(self, name: str) -> Any:
-        return Method(self, name)
-
-
-class Method:
-    def __init__(self, handle: Handle, name: str) -> None:
-        self._handle = handle
-        self._name = name
-
-    def remote(self, *args: Any) -> asyncio.Task[Any]:
-        self._handle.num_submits += self._name == "submit"
-        return asyncio.get_running_loop().create_task(self._call(*args))
-
-    async def _call(self, *args: Any) -> Any:
-        if self._handle.is_dead:
-            raise OSError("the actor died\nand a long story")
-        return await getattr(self._handle._host, self._name)(*args)
+from critic_engine.types import Generation, GenerationRequest, Image, Message
 
 
 class Lengths:
@@ -61,11 +36,26 @@ class Lengths:
         pass
 
 
+class Endless(ScriptedGenerator):
+    """Answers nothing, and says when it is not to go on."""
+
+    def __init__(self, ended: asyncio.Event) -> None:
+        super().__init__(["never"])
+        self._ended = ended
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            self._ended.set()
+        raise AssertionError
+
+
 def ask(text: str) -> Packed[GenerationRequest]:
     return Packed(GenerationRequest((Message("user", text),)))
 
 
-def text_of(answer: Generation | Score) -> str:
+def text_of(answer: Generation | Score | MissingImages) -> str:
     assert isinstance(answer, Generation)
     return answer.samples[0].text
 
@@ -74,20 +64,21 @@ def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
-async def connected(host: ModelHost) -> tuple[Handle, Line]:
-    handle = Handle(host)
-    token = await host.open()
-    assert isinstance(token, str)
-    return handle, Line(handle, token)
+@contextlib.asynccontextmanager
+async def connected(host: ModelHost) -> AsyncIterator[Line]:
+    address = await host.open("127.0.0.1")
+    assert isinstance(address, Address)
+    line = Line(await connect(address))
+    yield line
+    await line.close()
+    await host.aclose()
 
 
-def test_requests_of_one_turn_travel_together_and_each_gets_its_answer() -> None:
+def test_each_of_many_requests_gets_its_answer() -> None:
     async def scenario() -> None:
-        handle, line = await connected(ModelHost(lambda: ScriptedGenerator({str(n): f"<{n}>" for n in range(10, 60)})))
-        answers = await asyncio.gather(*(line.call(ask(str(number))) for number in range(10, 60)))
-        assert [text_of(answer) for answer in answers] == [f"<{number}>" for number in range(10, 60)]
-        assert handle.num_submits == 1
-        await line.close()
+        async with connected(ModelHost(lambda: ScriptedGenerator({str(n): f"<{n}>" for n in range(10, 60)}))) as line:
+            answers = await asyncio.gather(*(line.call(ask(str(number))) for number in range(10, 60)))
+            assert [text_of(answer) for answer in answers] == [f"<{number}>" for number in range(10, 60)]
 
     run(scenario)
 
@@ -99,21 +90,19 @@ def test_quick_answer_does_not_wait_for_a_slow_one() -> None:
             return await super().generate(request)
 
     async def scenario() -> None:
-        _, line = await connected(ModelHost(lambda: Unequal(["yes"])))
-        slow = asyncio.create_task(line.call(ask("slow")))
-        assert text_of(await line.call(ask("quick"))) == "yes"
-        assert not slow.done()
-        slow.cancel()
-        await line.close()
+        async with connected(ModelHost(lambda: Unequal(["yes"]))) as line:
+            slow = asyncio.create_task(line.call(ask("slow")))
+            assert text_of(await line.call(ask("quick"))) == "yes"
+            assert not slow.done()
+            slow.cancel()
 
     run(scenario)
 
 
 def test_scorer_is_hosted_like_a_generator() -> None:
     async def scenario() -> None:
-        _, line = await connected(ModelHost(Lengths))
-        assert await line.call(Packed((Message("user", "a"), Message("assistant", "b")))) == Score(0.5, 2)
-        await line.close()
+        async with connected(ModelHost(Lengths)) as line:
+            assert await line.call(Packed((Message("user", "a"), Message("assistant", "b")))) == Score(0.5, 2)
 
     run(scenario)
 
@@ -121,65 +110,85 @@ def test_scorer_is_hosted_like_a_generator() -> None:
 def test_cancelled_call_ends_the_work_at_the_host() -> None:
     ended = asyncio.Event()
 
-    class Endless(ScriptedGenerator):
+    async def scenario() -> None:
+        async with connected(ModelHost(lambda: Endless(ended))) as line:
+            call = asyncio.create_task(line.call(ask("x")))
+            await asyncio.sleep(0.01)
+            call.cancel()
+            await ended.wait()
+
+    run(scenario)
+
+
+def test_call_on_a_host_that_ended_is_lost() -> None:
+    async def scenario() -> None:
+        host = ModelHost(lambda: ScriptedGenerator(["yes"], latency_s=60))
+        async with connected(host) as line:
+            call = asyncio.create_task(line.call(ask("x")))
+            await asyncio.sleep(0.01)
+            await host.aclose()
+            for lost in (call, line.call(ask("x"))):
+                with pytest.raises(ReplicaLostError, match="connection to the actor ended"):
+                    await lost
+
+    run(scenario)
+
+
+def test_request_that_cannot_be_sent_fails_alone() -> None:
+    async def scenario() -> None:
+        async with connected(ModelHost(lambda: ScriptedGenerator(["yes"]))) as line:
+            unfit = Packed(GenerationRequest((Message("user", lambda: "no text"),)))  # type: ignore[arg-type]
+            with pytest.raises(GenerationError, match="cannot be sent"):
+                await line.call(unfit)
+            assert text_of(await line.call(ask("x"))) == "yes"
+
+    run(scenario)
+
+
+def test_answer_that_cannot_be_sent_back_fails_its_request_alone() -> None:
+    class Odd(ScriptedGenerator):
         async def generate(self, request: GenerationRequest) -> Generation:
-            try:
-                await asyncio.sleep(60)
-            finally:
-                ended.set()
-            raise AssertionError
+            if request.messages[0].text == "odd":
+                return lambda: "no generation"  # type: ignore[return-value]
+            return await super().generate(request)
 
     async def scenario() -> None:
-        _, line = await connected(ModelHost(lambda: Endless(["never"])))
-        call = asyncio.create_task(line.call(ask("x")))
-        await asyncio.sleep(0.01)
-        call.cancel()
-        await ended.wait()
-        await line.close()
+        async with connected(ModelHost(lambda: Odd(["yes"]))) as line:
+            with pytest.raises(GenerationError, match="the model failed"):
+                await line.call(ask("odd"))
+            assert text_of(await line.call(ask("x"))) == "yes"
 
     run(scenario)
 
 
-def test_call_on_a_host_that_died_is_lost() -> None:
+def test_host_names_the_images_it_is_missing_and_keeps_those_it_is_brought() -> None:
     async def scenario() -> None:
-        host = ModelHost(lambda: ScriptedGenerator(["yes"], latency_s=0.01))
-        handle, line = await connected(host)
-        call = asyncio.create_task(line.call(ask("x")))
-        await asyncio.sleep(0)
-        handle.is_dead = True
-        await host.leave(line._token)
-        with pytest.raises(ReplicaLostError, match=r"^the actor died$"):
-            await call
-        with pytest.raises(ReplicaLostError, match=r"^the actor died$"):
-            await line.call(ask("x"))
-        await line.close()
-
-    run(scenario)
-
-
-def test_call_on_a_host_that_was_started_anew_is_lost() -> None:
-    async def scenario() -> None:
-        line = Line(Handle(ModelHost(lambda: ScriptedGenerator(["yes"]))), "a token of its former life")
-        with pytest.raises(ReplicaLostError, match="started anew"):
-            await line.call(ask("x"))
-        await line.close()
+        host = ModelHost(lambda: ScriptedGenerator(["yes"]))
+        async with connected(host) as line:
+            image = Image(b"bytes", "image/png", 1, 1)
+            packed = pack(GenerationRequest((Message("user", "x", (image,)),)))
+            assert await line.call(packed) == MissingImages((image.digest,))
+            gone = asyncio.get_running_loop().create_future()
+            gone.set_exception(OSError("the node is gone"))
+            found = asyncio.get_running_loop().create_future()
+            found.set_result(image)
+            assert await host.keep({"gone": gone, image.digest: found}) == ["gone"]
+            assert text_of(await line.call(packed)) == "yes"
 
     run(scenario)
 
 
 def test_closing_a_line_ends_what_was_asked_for_over_it() -> None:
+    ended = asyncio.Event()
+
     async def scenario() -> None:
-        host = ModelHost(lambda: ScriptedGenerator(["yes"], latency_s=60))
-        tasks = asyncio.all_tasks()
-        _, line = await connected(host)
-        call = asyncio.create_task(line.call(ask("x")))
-        await asyncio.sleep(0.01)
-        await line.close()
-        with pytest.raises(ReplicaLostError, match="closed"):
-            await call
-        await asyncio.sleep(0.01)
-        assert asyncio.all_tasks() == tasks
-        await host.aclose()
+        async with connected(ModelHost(lambda: Endless(ended))) as line:
+            call = asyncio.create_task(line.call(ask("x")))
+            await asyncio.sleep(0.01)
+            await line.close()
+            with pytest.raises(ReplicaLostError, match="closed"):
+                await call
+            await ended.wait()
 
     run(scenario)
 

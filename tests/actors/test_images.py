@@ -1,9 +1,9 @@
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 import pytest
 
-from critic_engine.actors.images import ImageKeeper, ImageSender
+from critic_engine.actors.images import ImageKeeper, ImageSender, ImageSupply, MissingImages, pack
 from critic_engine.errors import GenerationError
 from critic_engine.types import GenerationRequest, Image, Message
 
@@ -41,57 +41,112 @@ class Stored:
         return self.image
 
 
-def test_request_arrives_as_it_was_sent_and_each_image_travels_once() -> None:
-    async def scenario() -> None:
-        store = Store()
-        sender, keeper = ImageSender(store.put), ImageKeeper()
-        requests = [ask(image(number % 2), image(2), text=str(number)) for number in range(10)]
-        packed = [sender.pack(request) for request in requests]
-        assert not any(message.images for one in packed for message in one.request.messages)
-        assert await asyncio.gather(*(keeper.unpack(one) for one in packed)) == requests
-        assert store.num_puts == store.num_fetches == 3
+async def keep(keeper: ImageKeeper, refs: Mapping[str, Awaitable[Image]]) -> list[str]:
+    """Fetch images as a host does."""
+    lost = []
+    for digest, ref in refs.items():
+        try:
+            keeper.add(await ref)
+        except OSError:
+            lost.append(digest)
+    return lost
 
-    asyncio.run(scenario())
+
+def test_request_arrives_as_it_was_sent_once_its_images_are_there() -> None:
+    request = ask(image(0), image(2), image(0))
+    packed = pack(request)
+    keeper = ImageKeeper()
+    assert not any(message.images for message in packed.request.messages)
+    assert keeper.unpack(packed) == MissingImages((image(0).digest, image(2).digest))
+    keeper.add(image(2))
+    assert keeper.unpack(packed) == MissingImages((image(0).digest,))
+    keeper.add(image(0))
+    assert keeper.unpack(packed) == request
 
 
 def test_conversation_for_a_scorer_is_packed_too() -> None:
-    async def scenario() -> None:
-        sender = ImageSender(Store().put)
-        messages = ask(image(1)).messages
-        packed = sender.pack(messages)
-        assert packed.request == (Message("system", "look"), Message("user", "what is it ?"))
-        assert await ImageKeeper().unpack(packed) == messages
-
-    asyncio.run(scenario())
+    messages = ask(image(1)).messages
+    packed = pack(messages)
+    assert packed.request == (Message("system", "look"), Message("user", "what is it ?"))
+    keeper = ImageKeeper()
+    keeper.add(image(1))
+    assert keeper.unpack(packed) == messages
 
 
 def test_request_without_images_is_sent_as_it_is() -> None:
-    store = Store()
-    packed = ImageSender(store.put).pack(ask())
-    assert (packed.request, packed.digests, packed.refs) == (ask(), (), {})
-    assert store.num_puts == 0
+    packed = pack(ask())
+    assert (packed.request, packed.digests) == (ask(), ())
+    assert ImageKeeper().unpack(packed) == ask()
 
 
 def test_least_recently_used_images_are_forgotten_on_both_sides() -> None:
+    store = Store()
+    sender, keeper = ImageSender(store.put, max_bytes=250), ImageKeeper(max_bytes=250)
+    for number in (0, 1, 0, 2, 0, 1):
+        sender.ref(image(number))
+    assert store.num_puts == 4
+    for number in (0, 1, 2):
+        keeper.unpack(pack(ask(image(0))))
+        keeper.add(image(number))
+    assert keeper.unpack(pack(ask(image(0), image(1)))) == MissingImages((image(1).digest,))
+
+
+def test_images_asked_for_meanwhile_are_given_together_and_each_once() -> None:
     async def scenario() -> None:
-        store = Store()
-        sender, keeper = ImageSender(store.put, max_bytes=250), ImageKeeper(max_bytes=250)
-        for number in (0, 1, 0, 2, 0, 1):
-            await keeper.unpack(sender.pack(ask(image(number))))
-        assert store.num_puts == store.num_fetches == 4
+        store, keeper = Store(), ImageKeeper()
+        calls: list[int] = []
+
+        async def kept(refs: Mapping[str, Awaitable[Image]]) -> list[str]:
+            calls.append(len(refs))
+            await asyncio.sleep(0.01)
+            return await keep(keeper, refs)
+
+        supply = ImageSupply(ImageSender(store.put), kept)
+        first = asyncio.create_task(supply.give([image(0)]))
+        await asyncio.sleep(0.001)
+        await asyncio.gather(first, *(supply.give([image(1 + number % 3)]) for number in range(9)))
+        assert calls == [1, 3]
+        assert store.num_puts == 4
 
     asyncio.run(scenario())
 
 
-def test_image_that_is_gone_fails_its_request_and_is_asked_for_again() -> None:
+def test_giver_that_is_cancelled_leaves_the_others_to_theirs() -> None:
     async def scenario() -> None:
-        store = Store()
-        sender, keeper = ImageSender(store.put), ImageKeeper()
+        keeper = ImageKeeper()
+        supply = ImageSupply(ImageSender(Store().put), lambda refs: keep(keeper, refs))
+        givers = [asyncio.create_task(supply.give([image(0)])) for _ in range(2)]
+        await asyncio.sleep(0)
+        givers[0].cancel()
+        await givers[1]
+        assert keeper.unpack(pack(ask(image(0)))) == ask(image(0))
+
+    asyncio.run(scenario())
+
+
+def test_image_that_is_gone_fails_its_request_alone_and_is_put_away_anew() -> None:
+    async def scenario() -> None:
+        store, keeper = Store(), ImageKeeper()
+        supply = ImageSupply(ImageSender(store.put), lambda refs: keep(keeper, refs))
         store.is_lost = True
-        with pytest.raises(GenerationError, match="the node is gone") as caught:
-            await keeper.unpack(sender.pack(ask(image(1))))
+        with pytest.raises(GenerationError, match="could not be fetched") as caught:
+            await supply.give([image(1)])
         assert caught.value.is_retryable
         store.is_lost = False
-        assert await keeper.unpack(sender.pack(ask(image(1)))) == ask(image(1))
+        await supply.give([image(1)])
+        assert store.num_puts == 2
+
+    asyncio.run(scenario())
+
+
+def test_image_that_cannot_be_put_away_says_why() -> None:
+    def full(image: Image) -> Awaitable[Image]:
+        raise MemoryError("the object store is full")
+
+    async def scenario() -> None:
+        supply = ImageSupply(ImageSender(full), lambda refs: keep(ImageKeeper(), refs))
+        with pytest.raises(GenerationError, match="the object store is full") as caught:
+            await supply.give([image(1)])
+        assert caught.value.is_retryable
 
     asyncio.run(scenario())

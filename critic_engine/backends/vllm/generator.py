@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from critic_engine.backends.replicas import PooledGenerator, PoolOptions, ReplicaPool
 from critic_engine.backends.vllm.arguments import check_engine_args
@@ -18,6 +18,7 @@ from critic_engine.hosting import ModelConfig
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
 
 _MAX_SENDS = 2
+_Drawn: TypeAlias = tuple[Sample, int]  # And how many of its prompt's tokens were cached.
 
 
 class VllmReplica:
@@ -63,14 +64,11 @@ class VllmReplica:
         while True:
             num_sends += 1
             try:
-                generation = await self._answer(request)
+                return await self._answer(request, num_retries=num_sends - 1)
             except _UnfinishedError:
                 # The engine has forgotten an image that vLLM believed it to hold, and is sent it again.
                 if num_sends == _MAX_SENDS:
                     raise
-            else:
-                usage = dataclasses.replace(generation.usage, num_retries=num_sends - 1)
-                return dataclasses.replace(generation, usage=usage)
 
     async def reset_caches(self) -> None:
         """Forget all prompts and images that are kept; nothing may be in flight."""
@@ -87,25 +85,17 @@ class VllmReplica:
             prompts.close()
         await self._engine.stop()
 
-    async def _answer(self, request: GenerationRequest) -> Generation:
+    async def _answer(self, request: GenerationRequest, *, num_retries: int) -> Generation:
         prompts, samples = self._prompts, self._samples
         if prompts is None or samples is None:
             raise ReplicaLostError(f"the engine of {self._model} is not started")
         prompt = await prompts.render(request)
-        tasks = [asyncio.create_task(self._draw(prompt, request, samples, seed)) for seed in request.seeds]
-        try:
-            drawn = await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        drawn = await _gather([self._draw(prompt, request, samples, seed) for seed in request.seeds])
         generated = sum(sample.num_tokens for sample, _ in drawn)
-        usage = TokenUsage(prompt.num_tokens, generated, cached_tokens=drawn[0][1])
+        usage = TokenUsage(prompt.num_tokens, generated, cached_tokens=drawn[0][1], num_retries=num_retries)
         return Generation(tuple(sample for sample, _ in drawn), usage)
 
-    async def _draw(
-        self, prompt: VllmPrompt, request: GenerationRequest, samples: VllmSamples, seed: int
-    ) -> tuple[Sample, int]:
+    async def _draw(self, prompt: VllmPrompt, request: GenerationRequest, samples: VllmSamples, seed: int) -> _Drawn:
         with engine_errors(self._model):
             params = samples.params(request.sampling, prompt, seed if self._engine.can_seed else None)
         output: Any = await self._engine.ask(prompt.engine_input, params)
@@ -150,6 +140,19 @@ class VllmGenerator(PooledGenerator):
     async def reset_caches(self) -> None:
         """Forget all prompts and images that are kept, to measure from the start; nothing may be in flight."""
         await self._replica.reset_caches()
+
+
+async def _gather(draws: Sequence[Coroutine[Any, Any, _Drawn]]) -> list[_Drawn]:
+    """Return what all draws return; where one fails, the others have ended too."""
+    if len(draws) == 1:
+        return [await draws[0]]
+    tasks = [asyncio.create_task(draw) for draw in draws]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _UnfinishedError(GenerationError):

@@ -69,9 +69,8 @@ class VllmPrompts:
                 f"the request has {len(images)} images, and the engine takes {self._max_images}; give fewer, or raise "
                 "limit_mm_per_prompt in engine_args"
             )
-        prompt = await asyncio.get_running_loop().run_in_executor(self._worker, self._encode, request, images)
-        with encoding_errors():
-            (engine_input,) = await self._llm.renderer.render_cmpl_async([prompt], _unlimited())
+        loop = asyncio.get_running_loop()
+        token_ids, engine_input = await loop.run_in_executor(self._worker, self._render, request, images)
         num_tokens = len(engine_input["prompt_token_ids"])
         limit = self._llm.model_config.max_model_len
         if num_tokens >= limit:
@@ -79,7 +78,7 @@ class VllmPrompts:
         return VllmPrompt(
             engine_input=engine_input,
             num_tokens=num_tokens,
-            context_ids=context_behind(prompt["prompt_token_ids"], has_prefix=bool(request.prefix)),
+            context_ids=context_behind(token_ids, has_prefix=bool(request.prefix)),
             max_tokens=limit - num_tokens,
         )
 
@@ -87,7 +86,8 @@ class VllmPrompts:
         """Let go of the thread."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def _encode(self, request: GenerationRequest, images: Sequence[Image]) -> dict[str, Any]:
+    def _render(self, request: GenerationRequest, images: Sequence[Image]) -> tuple[list[int], Any]:
+        """Return the tokens of a prompt, each image one of them, and what vLLM's renderer makes of it."""
         text = self._writer.write(request)
         with encoding_errors():
             encoded = self.tokenizer(text, add_special_tokens=not self._writer.is_begun(text))
@@ -96,7 +96,8 @@ class VllmPrompts:
                 prompt["multi_modal_data"] = {"image": [self._pictures.picture(image) for image in images]}
                 # Under this name the engine keeps what it prepared of an image, and looks up prompts in its cache.
                 prompt["multi_modal_uuids"] = {"image": [image.digest for image in images]}
-        return prompt
+            (engine_input,) = self._llm.renderer.render_cmpl([prompt], _unlimited())
+        return encoded["input_ids"], engine_input
 
 
 class PictureMemory:
