@@ -3,11 +3,13 @@
     python -m bench.ray_overhead --split test --num 256 --report bench/results/ray_overhead.md
 
 Run it from the root of the repository, where vLLM and Ray are installed. The same problems are searched with the
-reasoner and the critic each in a vLLM engine, of this process or of a Ray actor, in the order of --order; each engine
-searches them once before it is timed. The last line of stdout is one JSON object.
+reasoner and the critic each in a vLLM engine of this process, and each in one of a Ray actor. All engines are there
+from the beginning, search the problems once before they are timed, and then take turns, so that what else a machine
+does befalls both alike. The last line of stdout is one JSON object.
 """
 
 import argparse
+import contextlib
 import statistics
 import time
 from collections.abc import Sequence
@@ -37,17 +39,28 @@ class Timing:
         return self.num_tokens / self.wall_s
 
 
-def timings(host: str, rows: Sequence[ProblemRow], args: argparse.Namespace) -> list[Timing]:
-    """Return how long searches take in one engine, after one that is thrown away."""
+def timing(host: str, engine: Engine, rows: Sequence[ProblemRow]) -> Timing:
+    """Return how long a search takes."""
+    started_s = time.perf_counter()
+    num_tokens = sum(answer.num_tokens for answer in engine.solve_many(rows))
+    found = Timing(host, time.perf_counter() - started_s, num_tokens)
+    print(f"{host}: {found.wall_s:.2f} s, {found.tokens_per_s:.0f} tokens/s", flush=True)
+    return found
+
+
+def timings(rows: Sequence[ProblemRow], args: argparse.Namespace) -> list[Timing]:
+    """Return how long searches take, after one by each host that is thrown away."""
     found = []
-    with Engine("mcts", overrides=[*OVERRIDES, *HOSTS[host], *args.overrides]) as engine:
-        engine.load()
+    with contextlib.ExitStack() as stack:
+        engines = {}
+        for host, overrides in HOSTS.items():
+            engines[host] = stack.enter_context(Engine("mcts", overrides=[*OVERRIDES, *overrides, *args.overrides]))
+            engines[host].load()
         for repeat in range(args.repeats + 1):
-            started_s = time.perf_counter()
-            num_tokens = sum(answer.num_tokens for answer in engine.solve_many(rows))
-            timing = Timing(host, time.perf_counter() - started_s, num_tokens)
-            print(f"{host}, {repeat}: {timing.wall_s:.2f} s, {timing.tokens_per_s:.0f} tokens/s", flush=True)
-            found += [timing] if repeat else []
+            # Each goes first every other time.
+            for host in list(HOSTS)[:: 1 if repeat % 2 else -1]:
+                one = timing(host, engines[host], rows)
+                found += [one] if repeat else []
     return found
 
 
@@ -70,8 +83,7 @@ def speed(found: Sequence[Timing], host: str) -> float:
 def parse_args() -> argparse.Namespace:
     """Return the options of the command line."""
     parser = problem_parser(__doc__, problems="runs/ray_overhead.jsonl")
-    parser.add_argument("--repeats", type=int, default=2, help="searches by each engine")
-    parser.add_argument("--order", nargs="+", choices=HOSTS, default=["in process", "ray"], help="of the engines")
+    parser.add_argument("--repeats", type=int, default=4, help="timed searches by each host")
     return parser.parse_args()
 
 
@@ -79,7 +91,7 @@ def main() -> None:
     """Measure, and print a table and the JSON line."""
     args = parse_args()
     rows = load_rows(args)
-    found = [timing for host in args.order for timing in timings(host, rows, args)]
+    found = timings(rows, args)
     lines = lines_of(found)
     print("\n".join(lines))
     if args.report is not None:
