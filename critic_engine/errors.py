@@ -7,8 +7,8 @@
     │   └── ImageError         one of its images cannot be used
     ├── GenerationError        a generator could not answer one request
     │   ├── ContextOverflowError   the prompt and the tokens asked for do not fit the model
-    │   ├── ReplicaLostError       the engine or process that worked on the request is gone
     │   └── ModelLoadError         a model could not be loaded at all            (exit code 2)
+    ├── ReplicaLostError       whatever works on requests is gone; the request is not to blame
     └── ParseError             a model's text could not be read as what was asked for
 
 Messages are one sentence that names the thing and says what to do. Facts travel as keyword-only attributes with
@@ -84,12 +84,11 @@ class ContextOverflowError(GenerationError):
         self.max_context_tokens = max_context_tokens
 
 
-class ReplicaLostError(GenerationError):
-    """The engine, process or node that worked on a request is gone; another one may answer it."""
+class ReplicaLostError(CriticEngineError):
+    """The engine, process or node that worked on a request is gone, or all of them are; another one may answer it.
 
-    def __init__(self, message: str) -> None:
-        """Be retryable."""
-        super().__init__(message, is_retryable=True)
+    No ``GenerationError``, since nothing is known of the request: a search it ends is gone on with by a resume.
+    """
 
 
 class ModelLoadError(GenerationError):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from critic_engine.errors import GenerationError
+from critic_engine.errors import CriticEngineError
 from critic_engine.protocols import Generator, Score, Scorer
 from critic_engine.types import Generation, GenerationRequest, Message, TokenUsage
 
@@ -74,7 +74,7 @@ class Meter:
         self._step(1)
         try:
             yield
-        except GenerationError:
+        except CriticEngineError:
             self._num_failed += 1
             raise
         finally:

@@ -36,6 +36,7 @@ class Generator(Protocol):
 
         Raises:
             GenerationError: the request cannot be answered; the generator stays usable.
+            ReplicaLostError: nothing is left that could answer.
         """
         ...
 
@@ -162,6 +163,7 @@ class Scorer(Protocol):
 
         Raises:
             GenerationError: the conversation cannot be scored; the scorer stays usable.
+            ReplicaLostError: nothing is left that could score.
         """
         ...
 

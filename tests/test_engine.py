@@ -15,7 +15,7 @@ from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.config import load_config
 from critic_engine.engine import Engine
 from critic_engine.episode import SearchEvent
-from critic_engine.errors import GenerationError, ParseError, RunError
+from critic_engine.errors import GenerationError, ParseError, ReplicaLostError, RunError
 from critic_engine.runner import Progress
 from critic_engine.types import Answer, FailedRow, Generation, GenerationRequest, Problem, ProblemRow
 
@@ -296,3 +296,29 @@ def test_engine_that_is_closed_in_the_middle_of_a_run_leaves_it_to_be_resumed(tm
     started.close()
     with Engine("mcts", overrides=SCRIPTED) as other:
         assert [answer.status for answer in other.resume(tmp_path / "run")] == ["answered"] * len(PROBLEMS)
+
+
+@pytest.mark.parametrize("section", ["reasoner", "critic"])
+def test_run_whose_model_is_gone_for_good_is_gone_on_with_by_a_resume(
+    section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Engine("mcts", overrides=SCRIPTED) as engine:
+        undisturbed = [stable(answer) for answer in engine.solve_many(PROBLEMS)]
+    num_asked = 0
+    generate = ScriptedGenerator.generate
+
+    async def generate_for_a_while(self: ScriptedGenerator, request: GenerationRequest) -> Generation:
+        nonlocal num_asked
+        num_asked += self.name == f"scripted:{section}"
+        if num_asked > 100:
+            raise ReplicaLostError(f"no replica of {section} is left")
+        return await generate(self, request)
+
+    with monkeypatch.context() as patched, Engine("mcts", overrides=SCRIPTED) as engine:
+        patched.setattr(ScriptedGenerator, "generate", generate_for_a_while)
+        answers = list(engine.solve_many(PROBLEMS, run=tmp_path / "run"))
+    lost = [answer for answer in answers if answer.status == "failed"]
+    assert lost
+    assert all(f"resume the run: no replica of {section}" in (answer.error or "") for answer in lost)
+    with Engine("mcts", overrides=SCRIPTED) as engine:
+        assert [stable(answer) for answer in engine.resume(tmp_path / "run")] == undisturbed

@@ -111,7 +111,7 @@ class ActorReplica(Generic[_Request, _Result]):
                 raise ModelLoadError(f"the actor is dead for good: {first_line(error)}") from error
         if isinstance(opened, CriticEngineError):
             # What is wrong with the configuration is as wrong the next time.
-            raise opened if isinstance(opened, GenerationError) else ModelLoadError(str(opened))
+            raise opened if isinstance(opened, GenerationError | ReplicaLostError) else ModelLoadError(str(opened))
         return cast(Address, opened)
 
 

@@ -131,7 +131,7 @@ class WorkerReplica:
                 "ray.num_cpus_per_worker says"
             ) from late
         if isinstance(error, CriticEngineError):
-            raise error if isinstance(error, GenerationError) else ModelLoadError(str(error))
+            raise error if isinstance(error, GenerationError | ReplicaLostError) else ModelLoadError(str(error))
         self._listening = asyncio.create_task(self._listen())
 
     async def call(self, search: RemoteSearch) -> Answer | Failed:
@@ -256,7 +256,7 @@ async def _end_actor(handle: Any) -> None:
     import ray
 
     # Its models' hosts are told that nobody waits for its requests any more; a dead one cannot.
-    with contextlib.suppress(GenerationError, TimeoutError):
+    with contextlib.suppress(ReplicaLostError, TimeoutError):
         async with asyncio.timeout(_CLOSE_S):
             await _reply(handle.aclose.remote())
     if ray.is_initialized():

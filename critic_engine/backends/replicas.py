@@ -12,7 +12,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from critic_engine.backends.routing import Router
 from critic_engine.backends.supervision import Life, PoolOptions, Replica, Supervisor
-from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
+from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.protocols import Score
 from critic_engine.types import Generation, GenerationRequest, Message
 
@@ -71,7 +71,7 @@ class ReplicaPool(Generic[_Request, _Result]):
         self._waiting: _Queue[_Request, _Result] = OrderedDict()
         self._waiting_alone: _Queue[_Request, _Result] = OrderedDict()
         self._is_settled = asyncio.Event()
-        self._error = GenerationError("it was given none")
+        self._error: CriticEngineError = GenerationError("it was given none")
         self._closing: asyncio.Task[None] | None = None
         self._num_in_flight = 0
         self._num_lost_calls = 0
@@ -111,8 +111,9 @@ class ReplicaPool(Generic[_Request, _Result]):
         """Return the answer, and how often the request had to be sent again.
 
         Raises:
-            GenerationError: the request cannot be answered, ``max_attempts`` replicas were lost with it, the pool is
-                closed, or all its replicas are given up.
+            GenerationError: the request cannot be answered, ``max_attempts`` replicas were lost with it, or the pool is
+                closed.
+            ReplicaLostError: all replicas are given up.
         """
         num_lost = 0
         while True:
@@ -183,7 +184,7 @@ class ReplicaPool(Generic[_Request, _Result]):
             self._router.remove(life)
         self._dispatch()
 
-    def _exclude(self, supervisor: Supervisor[_Request, _Result], error: GenerationError) -> None:
+    def _exclude(self, supervisor: Supervisor[_Request, _Result], error: CriticEngineError) -> None:
         """Forget a replica because of ``error``; where none is left, let nobody wait for one."""
         if supervisor not in self._supervisors:
             return
@@ -194,10 +195,10 @@ class ReplicaPool(Generic[_Request, _Result]):
             self._is_settled.set()
             self._refuse_waiting()
 
-    def _absence(self) -> GenerationError:
+    def _absence(self) -> CriticEngineError:
         if self._closing is not None:
             return GenerationError(f"{self._name} is closed; no request may follow")
-        kind = ModelLoadError if isinstance(self._error, ModelLoadError) else GenerationError
+        kind = ModelLoadError if isinstance(self._error, ModelLoadError) else ReplicaLostError
         return kind(f"no replica of {self._name} is left: {self._error}")
 
     def _refuse_waiting(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
+from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
 
 _logger = logging.getLogger(__name__)
 _RequestIn = TypeVar("_RequestIn", contravariant=True)
@@ -166,7 +166,7 @@ class Supervisor(Generic[_Request, _Result]):
         self,
         on_ready: Callable[[Life[_Request, _Result]], None],
         on_end: Callable[[Life[_Request, _Result]], None],
-    ) -> GenerationError:
+    ) -> CriticEngineError:
         """Return why the replica is given up, having called ``on_ready`` and ``on_end`` with each of its lives."""
         num_in_row = 0
         while True:
@@ -198,16 +198,16 @@ class Supervisor(Generic[_Request, _Result]):
         except Exception as error:
             _logger.warning("a replica of %s did not stop: %s", self._name, _reason(error))
 
-    async def _start(self) -> GenerationError | None:
+    async def _start(self) -> CriticEngineError | None:
         try:
             await self.replica.start()
-        except GenerationError as error:
+        except (GenerationError, ReplicaLostError) as error:
             return error
         except Exception as error:
             return GenerationError(f"a replica of {self._name} did not start: {_reason(error)}")
         return None
 
-    async def _watch(self, life: Life[_Request, _Result]) -> GenerationError:
+    async def _watch(self, life: Life[_Request, _Result]) -> ReplicaLostError:
         num_failed = 0
         while not life.has_ended.done():
             await asyncio.wait({life.has_ended}, timeout=self._options.check_interval_s)
@@ -244,4 +244,4 @@ class Supervisor(Generic[_Request, _Result]):
 
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, GenerationError | TimeoutError) and text else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, CriticEngineError | TimeoutError) and text else f"{type(error).__name__}: {text}"

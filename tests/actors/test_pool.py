@@ -14,7 +14,7 @@ from critic_engine.actors.placing import Placement, Vacancy
 from critic_engine.actors.pool import ActorPool, image_sender, pool_over, start_pool
 from critic_engine.backends.replicas import PooledGenerator, PooledScorer, PoolOptions, ReplicaPool
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
+from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.hosting import ActorConfig
 from critic_engine.protocols import Generator, Score
 from critic_engine.types import Generation, GenerationRequest, Image, Message
@@ -208,8 +208,8 @@ def test_actor_that_is_lost_too_often_is_given_up_and_nobody_waits(start: Any) -
     async def scenario() -> None:
         pool = start(maker(), max_restarts=1)
         outcomes = await asyncio.gather(*(pool.call(ask(f"die {n}")) for n in range(3)), return_exceptions=True)
-        assert all(isinstance(outcome, GenerationError) and not outcome.is_retryable for outcome in outcomes)
-        with pytest.raises(GenerationError, match="no replica of the model is left"):
+        assert all(isinstance(outcome, ReplicaLostError) for outcome in outcomes)
+        with pytest.raises(ReplicaLostError, match="no replica of the model is left"):
             await pool.call(ask())
         await pool.aclose()
         assert num_groups() == 0

@@ -17,7 +17,7 @@ from typing import Any
 from critic_engine.backends.checkpoint import CheckpointOptions, opening
 from critic_engine.backends.vllm.arguments import Runner, make_engine_args
 from critic_engine.backends.vllm.figures import VllmFigures, VllmListener
-from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
+from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.hosting import ModelConfig
 
 _logger = logging.getLogger(__name__)
@@ -191,7 +191,7 @@ def engine_errors(model: str) -> Iterator[None]:
 
     try:
         yield
-    except GenerationError:
+    except CriticEngineError:
         raise
     except EngineDeadError as error:
         raise ReplicaLostError(f"the engine of {model} died; its log above says why") from error
