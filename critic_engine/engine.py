@@ -109,6 +109,7 @@ class Engine:
         Raises:
             ProblemError: the problem is larger than ``run`` allows.
             ModelLoadError: a model cannot be loaded.
+            ReplicaLostError: a model is gone, and does not come back.
         """
         check_size(problem, self.config.run)
         self.load()

@@ -1,6 +1,5 @@
 """The reasoner's role: problems into requests, and what a model writes into candidates."""
 
-import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from critic_engine.parsing.answers import extract_answer, stated_answer
 from critic_engine.parsing.steps import StepDraft, StepSplitter
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Candidate, Expansion, Generator, Place
+from critic_engine.together import together
 from critic_engine.types import (
     Critique,
     Generation,
@@ -110,9 +110,7 @@ class Reasoner:
         generation = await self._generate(request)
         drafts, usage = [draft.after(sample, splitter) for sample in generation.samples], generation.usage
         while groups := _groups_to_go_on(drafts):
-            generations = await asyncio.gather(
-                *(self._go_on(request, drafts[group[0]], splitter, group) for group in groups)
-            )
+            generations = await together(self._go_on(request, drafts[group[0]], splitter, group) for group in groups)
             for group, rest in zip(groups, generations, strict=True):
                 usage += rest.usage
                 for index, sample in zip(group, rest.samples or [None] * len(group), strict=True):

@@ -113,7 +113,8 @@ class Runner:
         try:
             answer = await self._solve(position, row)
         except ReplicaLostError as error:
-            reason = f"whoever searched it was lost; resume the run: {error}"
+            way_on = "solve it again" if self._store.folder is None else "resume the run"
+            reason = f"a model, or whoever searched it, was lost; {way_on}: {error}"
             return self._with_what_was_spent(position, _broken(row, reason)), False
         return answer, answer.stop_reason not in _LIMITS
 

@@ -40,7 +40,7 @@ class Search(Protocol):
         """Search to the end and return the answer.
 
         Raises:
-            GenerationError: whoever was to search it is lost for good.
+            ReplicaLostError: a model, or whoever was to search it, is lost for good.
             ReplayError: the log is of another search.
         """
         ...

@@ -1,6 +1,5 @@
 """The work between an ask and its tell: the reasoner's proposals for one node, each with the critic's judgement."""
 
-import asyncio
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from critic_engine.revision import Judged, Reviser
 from critic_engine.seeds import derive_seed
 from critic_engine.state import NodeState, ReasoningNode, candidate_key, extend, trajectory_of
 from critic_engine.store import Failure
+from critic_engine.together import together
 from critic_engine.types import Critique, Problem, RejectedSibling, TokenUsage, Trajectory
 from search import Proposal, Tree, Trial
 
@@ -101,7 +101,7 @@ class Thinker:
         known = self._judged.get(view.node_id, {})
         fresh = {key: keys.index(key) for key in keys if key not in known}
         work = (self._judge_and_revise(trial, view, index, candidates[index]) for index in fresh.values())
-        judged = dict(zip(fresh, await asyncio.gather(*work), strict=True))
+        judged = dict(zip(fresh, await together(work), strict=True))
         proposals = tuple(
             self._proposal(base, judged[key] if key in judged else Judged(candidate, known[key]))
             for key, candidate in zip(keys, candidates, strict=True)

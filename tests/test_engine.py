@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -298,27 +299,29 @@ def test_engine_that_is_closed_in_the_middle_of_a_run_leaves_it_to_be_resumed(tm
         assert [answer.status for answer in other.resume(tmp_path / "run")] == ["answered"] * len(PROBLEMS)
 
 
-@pytest.mark.parametrize("section", ["reasoner", "critic"])
-def test_run_whose_model_is_gone_for_good_is_gone_on_with_by_a_resume(
-    section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Fading(ScriptedGenerator):
+    """Answers a hundred requests, and is gone."""
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        self.num_asked = getattr(self, "num_asked", 0) + 1
+        if self.num_asked > 100:
+            raise ReplicaLostError("no replica is left")
+        return await super().generate(request)
+
+
+@pytest.mark.parametrize(
+    "models", [{"reasoner": scripted_reasoner}, {"critic": scripted_critic}], ids=["reasoner", "critic"]
+)
+def test_run_whose_model_is_gone_for_good_is_gone_on_with_by_a_resume(models: dict[str, Any], tmp_path: Path) -> None:
     with Engine("mcts", overrides=SCRIPTED) as engine:
         undisturbed = [stable(answer) for answer in engine.solve_many(PROBLEMS)]
-    num_asked = 0
-    generate = ScriptedGenerator.generate
-
-    async def generate_for_a_while(self: ScriptedGenerator, request: GenerationRequest) -> Generation:
-        nonlocal num_asked
-        num_asked += self.name == f"scripted:{section}"
-        if num_asked > 100:
-            raise ReplicaLostError(f"no replica of {section} is left")
-        return await generate(self, request)
-
-    with monkeypatch.context() as patched, Engine("mcts", overrides=SCRIPTED) as engine:
-        patched.setattr(ScriptedGenerator, "generate", generate_for_a_while)
+    fading = {role: Fading(script()) for role, script in models.items()}
+    with Engine("mcts", overrides=SCRIPTED, **fading) as engine:
         answers = list(engine.solve_many(PROBLEMS, run=tmp_path / "run"))
+        with pytest.raises(ReplicaLostError):
+            engine.solve(PROBLEMS[0])
     lost = [answer for answer in answers if answer.status == "failed"]
     assert lost
-    assert all(f"resume the run: no replica of {section}" in (answer.error or "") for answer in lost)
+    assert all("resume the run: no replica is left" in (answer.error or "") for answer in lost)
     with Engine("mcts", overrides=SCRIPTED) as engine:
         assert [stable(answer) for answer in engine.resume(tmp_path / "run")] == undisturbed

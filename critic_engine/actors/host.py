@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 
 from critic_engine.actors.images import ImageKeeper, MissingImages, Packed
 from critic_engine.actors.wire import Address, Listener, Wire, dumps, loads
+from critic_engine.backends.pooled import PooledGenerator, PooledScorer
 from critic_engine.errors import CriticEngineError, GenerationError
 from critic_engine.protocols import Generator, Score, Scorer
 from critic_engine.types import Generation, GenerationRequest, Image, Message
@@ -61,8 +62,11 @@ class ModelHost:
                 self._images.add(image)
         return [digest for digest, image in zip(refs, images, strict=True) if image is None]
 
-    async def check(self) -> None:
-        """Return, which shows that the host's event loop turns."""
+    async def check(self) -> CriticEngineError | None:
+        """Return why the model is gone, if it is. That this returns shows that the host's event loop turns."""
+        if isinstance(self._model, PooledGenerator | PooledScorer):
+            return self._model.absence
+        return None
 
     async def aclose(self) -> None:
         """End all work and release the model."""
@@ -102,16 +106,20 @@ class _Desk:
                     # Not left to the task itself, which may be cancelled before its first step.
                     self._tasks.pop(number).cancel()
         finally:
-            for task in self._tasks.values():
-                task.cancel()
+            while self._tasks:
+                self._tasks.popitem()[1].cancel()
 
     async def _work(self, number: int, payload: bytes) -> None:
         try:
             outcome = dumps(await self._answer(payload))
+        except asyncio.CancelledError:
+            if self._tasks.get(number) is not asyncio.current_task():
+                raise
+            # Nobody here cancelled it: the sender waits.
+            outcome = dumps(GenerationError("the model dropped the request", is_retryable=True))
         except Exception as error:
             outcome = dumps(portable(error))
-        finally:
-            self._tasks.pop(number, None)
+        self._tasks.pop(number, None)
         self._wire.post(number, outcome)
 
     async def _answer(self, payload: bytes) -> Outcome:

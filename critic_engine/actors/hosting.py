@@ -13,7 +13,7 @@ from critic_engine.actors.cluster import connect
 from critic_engine.actors.pool import ActorPool, image_sender, pool_over, start_pool
 from critic_engine.actors.workers import WorkerPool
 from critic_engine.backends.loading import make_generator, make_scorer
-from critic_engine.backends.replicas import PooledGenerator, PooledScorer
+from critic_engine.backends.pooled import PooledGenerator, PooledScorer
 from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig
 from critic_engine.errors import ModelLoadError

@@ -72,8 +72,8 @@ class ImageSupply:
         self._sender = sender
         self._keep = keep
         self._due: dict[str, Image] = {}
-        self._giving: asyncio.Task[Collection[str]] | None = None
-        self._next: asyncio.Task[Collection[str]] | None = None
+        self._giving: asyncio.Task[dict[str, str]] | None = None
+        self._next: asyncio.Task[dict[str, str]] | None = None
 
     async def give(self, images: Collection[Image]) -> None:
         """Return when the host has ``images``.
@@ -86,22 +86,25 @@ class ImageSupply:
             self._next = asyncio.create_task(self._give_due(self._giving))
         # Whoever is cancelled has no part in what others wait for.
         lost = await asyncio.shield(self._next)
-        if any(image.digest in lost for image in images):
-            raise GenerationError("an image could not be fetched from the object store", is_retryable=True)
+        for image in images:
+            if image.digest in lost:
+                raise GenerationError(lost[image.digest], is_retryable=True)
 
-    async def _give_due(self, before: asyncio.Task[Collection[str]] | None) -> Collection[str]:
+    async def _give_due(self, before: asyncio.Task[dict[str, str]] | None) -> dict[str, str]:
+        """Return, by the digests of the images that did not arrive, why."""
         if before is not None:
             await asyncio.wait([before])
         self._giving, self._next = self._next, None
         due, self._due = self._due, {}
-        try:
-            refs = {digest: self._sender.ref(image) for digest, image in due.items()}
-        except Exception as error:
-            reason = " ".join(str(error).split())[:300]
-            raise GenerationError(f"an image cannot be put away: {reason}", is_retryable=True) from error
-        lost = await self._keep(refs)
-        for digest in lost:
+        refs, lost = {}, {}
+        for digest, image in due.items():
+            try:
+                refs[digest] = self._sender.ref(image)
+            except Exception as error:
+                lost[digest] = f"an image cannot be put away: {' '.join(str(error).split())[:300]}"
+        for digest in await self._keep(refs) if refs else []:
             self._sender.forget(digest)
+            lost[digest] = "an image could not be fetched from the object store"
         return lost
 
 

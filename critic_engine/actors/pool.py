@@ -19,6 +19,7 @@ from critic_engine.types import Generation, GenerationRequest, Image, Message
 
 _POLL_S = 1.0
 _MAX_SENDS = 3
+_KEEP_S = 60.0
 _Request = TypeVar("_Request", bound="GenerationRequest | tuple[Message, ...]")
 _Result = TypeVar("_Result", bound="Generation | Score")
 
@@ -31,24 +32,32 @@ class ActorReplica(Generic[_Request, _Result]):
     ) -> None:
         """Take an actor's handle; with its ``placement`` and the pool's ``vacancy``, the actor too."""
         self._handle = handle
+        self._sender = images
         self._images = ImageSupply(images, self._keep)
         self._placement = placement
         self._vacancy = vacancy
         self._line: Line | None = None
+        self._is_unreached = False
 
     async def start(self) -> None:
         """Return when the actor has its model; waits for room in the cluster, and for Ray to restart it.
 
         Raises:
             ModelLoadError: the model cannot be loaded, Ray has given the actor up, or there is no room at all.
+            GenerationError: the actor is ready, and cannot be reached.
         """
+        self._is_unreached = False
         opening = asyncio.create_task(self._open())
         try:
             while not opening.done():
                 await asyncio.wait({opening}, timeout=_POLL_S)
                 if self._vacancy is not None and not opening.done():
                     self._vacancy.check()
-            self._line = await _connected(opening.result())
+            address = opening.result()
+            self._is_unreached = True
+            self._line = await _connected(address)
+            self._is_unreached = False
+            self._images = ImageSupply(self._sender, self._keep)
         except ModelLoadError:
             if self._placement is not None:
                 self._placement.is_ending = True
@@ -70,13 +79,15 @@ class ActorReplica(Generic[_Request, _Result]):
         raise GenerationError("the actor has no room for the images of so many requests", is_retryable=True)
 
     async def check(self) -> None:
-        """Raise when the actor does not answer."""
+        """Raise when the actor does not answer, or has no model any more."""
         if self._line is not None and self._line.loss is not None:
             raise ReplicaLostError(str(self._line.loss))
         try:
-            await self._handle.check.remote()
+            failure: CriticEngineError | None = await self._handle.check.remote()
         except Exception as error:
             raise ReplicaLostError(first_line(error)) from error
+        if failure is not None:
+            raise ReplicaLostError(str(failure))
 
     async def stop(self) -> None:
         """End what this pool has asked of the actor; its owner ends it at last, and restarts it where Ray does not."""
@@ -88,12 +99,15 @@ class ActorReplica(Generic[_Request, _Result]):
             return
         if self._placement.is_ending:
             await self._placement.close()
-        elif not is_lost:
+        elif not is_lost and not self._is_unreached:
             self._placement.restart()
 
     async def _keep(self, refs: Mapping[str, Awaitable[Image]]) -> Collection[str]:
         try:
-            lost: list[str] = await self._handle.keep.remote(refs)
+            async with asyncio.timeout(_KEEP_S):
+                lost: list[str] = await self._handle.keep.remote(refs)
+        except TimeoutError:
+            return list(refs)
         except Exception as error:
             raise ReplicaLostError(first_line(error)) from error
         return lost

@@ -1,7 +1,7 @@
 """A connection between two processes that carries numbered records, in order.
 
-Ray places, starts and watches the processes. A call of an actor's method through it costs about 2 ms of processor time,
-nearly all of it in threads that hand the call to each other; a record that waits in a socket costs a fiftieth of that.
+Ray places, starts and watches the processes. Its calls pass through threads that hand them to each other, which costs a
+search by small models a third of its speed; ``bench/results/ray_overhead_cpu_202611.md`` has the figures of both ways.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _HEADER = struct.Struct(">QI")
 _KEY_BYTES = 32
 _GREETING_S = 10.0
 _CONNECT_S = 10.0
-# A peer whose machine went down says nothing more: it is given up after 30 + 4 · 10 seconds.
-_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 4))
-_MAX_WAITING_BYTES = 2**26
+# A peer whose machine went down says nothing more: it is given up after 70 s, whether it had nothing to say (30 s and
+# four questions 10 s apart) or owes receipts (in ms).
+_PATIENCE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 70_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,10 @@ class Wire:
         self._writer.close()
 
     def _flush(self) -> None:
+        # No limit on what waits: there is no more of it than requests in flight, which are bounded.
         data, self._outbox = b"".join(self._outbox), []
-        if not data or self._writer.is_closing():
-            return
-        self._writer.write(data)
-        if self._writer.transport.get_write_buffer_size() > _MAX_WAITING_BYTES:
-            # The other end does not read any more; its requests are bounded, so it never lets so much wait.
-            self._writer.transport.abort()
+        if data and not self._writer.is_closing():
+            self._writer.write(data)
 
 
 class Listener:
@@ -145,6 +142,6 @@ def loads(payload: bytes) -> Any:
 def _tune(writer: asyncio.StreamWriter) -> None:
     connection: socket.socket = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
+    for name, value in _PATIENCE:
         if hasattr(socket, name):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

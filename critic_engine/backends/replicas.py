@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import random
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -13,10 +12,8 @@ from typing import Generic, TypeAlias, TypeVar
 from critic_engine.backends.routing import Router
 from critic_engine.backends.supervision import Life, PoolOptions, Replica, Supervisor
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
-from critic_engine.protocols import Score
-from critic_engine.types import Generation, GenerationRequest, Message
 
-__all__ = ["PoolFigures", "PoolOptions", "PooledGenerator", "PooledScorer", "Replica", "ReplicaPool"]
+__all__ = ["PoolFigures", "PoolOptions", "Replica", "ReplicaPool"]
 
 _Request = TypeVar("_Request")
 _Result = TypeVar("_Result")
@@ -71,6 +68,7 @@ class ReplicaPool(Generic[_Request, _Result]):
         self._waiting: _Queue[_Request, _Result] = OrderedDict()
         self._waiting_alone: _Queue[_Request, _Result] = OrderedDict()
         self._is_settled = asyncio.Event()
+        self._was_ready = False
         self._error: CriticEngineError = GenerationError("it was given none")
         self._closing: asyncio.Task[None] | None = None
         self._num_in_flight = 0
@@ -92,6 +90,11 @@ class ReplicaPool(Generic[_Request, _Result]):
             num_in_flight=self._num_in_flight,
             num_waiting=len(self._waiting) + len(self._waiting_alone),
         )
+
+    @property
+    def absence(self) -> CriticEngineError | None:
+        """Why no replica is left; None while there is one."""
+        return None if self._supervisors else self._absence()
 
     async def load(self) -> None:
         """Return when a replica is ready, or was before.
@@ -176,6 +179,7 @@ class ReplicaPool(Generic[_Request, _Result]):
 
     def _on_ready(self, life: Life[_Request, _Result]) -> None:
         self._router.add(life, self._options.max_in_flight)
+        self._was_ready = True
         self._is_settled.set()
         self._dispatch()
 
@@ -198,7 +202,9 @@ class ReplicaPool(Generic[_Request, _Result]):
     def _absence(self) -> CriticEngineError:
         if self._closing is not None:
             return GenerationError(f"{self._name} is closed; no request may follow")
-        kind = ModelLoadError if isinstance(self._error, ModelLoadError) else ReplicaLostError
+        # What has worked before is lost, whatever is said of it now; what never has cannot be loaded.
+        is_loadable = self._was_ready or not isinstance(self._error, ModelLoadError)
+        kind = ReplicaLostError if is_loadable else ModelLoadError
         return kind(f"no replica of {self._name} is left: {self._error}")
 
     def _refuse_waiting(self) -> None:
@@ -283,60 +289,3 @@ def _first(queue: _Queue[_Request, _Result]) -> asyncio.Future[Life[_Request, _R
             return place
         del queue[place]
     return None
-
-
-class PooledGenerator:
-    """A generator whose requests are answered by a pool."""
-
-    def __init__(self, pool: ReplicaPool[GenerationRequest, Generation], name: str) -> None:
-        """Take over ``pool``; a person calls the generator ``name``."""
-        self._pool = pool
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        """The name it was given."""
-        return self._name
-
-    async def load(self) -> None:
-        """Return when a replica is ready; raises ``ModelLoadError`` when none ever will be."""
-        await self._pool.load()
-
-    async def generate(self, request: GenerationRequest) -> Generation:
-        """Return one sample a seed; the usage counts how often the request was sent again."""
-        generation, num_retries = await self._pool.call(request)
-        if not num_retries:
-            return generation
-        num_retries += generation.usage.num_retries
-        return dataclasses.replace(generation, usage=dataclasses.replace(generation.usage, num_retries=num_retries))
-
-    async def aclose(self) -> None:
-        """Close the pool."""
-        await self._pool.aclose()
-
-
-class PooledScorer:
-    """A scorer whose conversations are scored by a pool."""
-
-    def __init__(self, pool: ReplicaPool[tuple[Message, ...], Score], name: str) -> None:
-        """Take over ``pool``; a person calls the scorer ``name``."""
-        self._pool = pool
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        """The name it was given."""
-        return self._name
-
-    async def load(self) -> None:
-        """Return when a replica is ready; raises ``ModelLoadError`` when none ever will be."""
-        await self._pool.load()
-
-    async def score(self, messages: tuple[Message, ...]) -> Score:
-        """Return the value of the last message."""
-        score, num_retries = await self._pool.call(messages)
-        return dataclasses.replace(score, num_retries=score.num_retries + num_retries)
-
-    async def aclose(self) -> None:
-        """Close the pool."""
-        await self._pool.aclose()

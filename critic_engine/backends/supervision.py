@@ -26,7 +26,7 @@ class Replica(Protocol[_RequestIn, _ResultOut]):
 
         Raises:
             ModelLoadError: it never will be.
-            GenerationError: it is not, and may be if started once more.
+            GenerationError, ReplicaLostError: it is not, and may be if started once more.
         """
         ...
 

@@ -218,7 +218,7 @@ def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) 
     """Return what was found, and the exit code; print it too, unless ``is_json``."""
     from critic_engine.cli.step_trial import run_step_trial, trial_lines
     from critic_engine.data.images import load_image
-    from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError
+    from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
     from critic_engine.types import Problem
 
     try:
@@ -228,7 +228,7 @@ def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) 
     except CriticEngineError as error:
         if not is_json:
             click.echo(labelled("steps", error))
-        is_usage = isinstance(error, ModelLoadError) or not isinstance(error, GenerationError)
+        is_usage = isinstance(error, ModelLoadError) or not isinstance(error, GenerationError | ReplicaLostError)
         return {"error": str(error)}, 2 if is_usage else 1
     if not is_json:
         for line in trial_lines(trial):

@@ -72,6 +72,7 @@ def run_step_trial(problem: Problem, config: EngineConfig) -> StepTrial:
 
     Raises:
         GenerationError: the model cannot be loaded, or failed.
+        ReplicaLostError: it is gone.
     """
     generator = make_generator(config.reasoner, "reasoner")
 
@@ -113,6 +114,7 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
 
     Raises:
         GenerationError: the generator failed.
+        ReplicaLostError: it is gone.
     """
     listener = _Listener(generator)
     reasoner = Reasoner.from_config(listener, config.reasoner)

@@ -1,12 +1,12 @@
 """The evaluator that blends the values of others."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 from critic_engine.errors import GenerationError
 from critic_engine.protocols import Evaluation, Evaluator
 from critic_engine.seeds import derive_seed
+from critic_engine.together import together
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 
@@ -27,11 +27,9 @@ class BlendEvaluator:
         Raises:
             GenerationError: every part failed; the first one's.
         """
-        outcomes = await asyncio.gather(
-            *(
-                _outcome(part, problem, trajectory, seed=derive_seed(seed, "part", index))
-                for index, (_, part) in enumerate(self._parts)
-            )
+        outcomes = await together(
+            _outcome(part, problem, trajectory, seed=derive_seed(seed, "part", index))
+            for index, (_, part) in enumerate(self._parts)
         )
         errors = [outcome for outcome in outcomes if isinstance(outcome, GenerationError)]
         if len(errors) == len(outcomes):

@@ -9,6 +9,8 @@ from critic_engine.actors.host import ModelHost, portable
 from critic_engine.actors.images import MissingImages, Packed, pack
 from critic_engine.actors.line import Line
 from critic_engine.actors.wire import Address, connect
+from critic_engine.backends.pooled import PooledGenerator
+from critic_engine.backends.replicas import PoolOptions, ReplicaPool
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import (
     ContextOverflowError,
@@ -157,6 +159,46 @@ def test_answer_that_cannot_be_sent_back_fails_its_request_alone() -> None:
             with pytest.raises(GenerationError, match="the model failed"):
                 await line.call(ask("odd"))
             assert text_of(await line.call(ask("x"))) == "yes"
+
+    run(scenario)
+
+
+def test_request_that_the_model_drops_is_answered() -> None:
+    class Dropping(ScriptedGenerator):
+        async def generate(self, request: GenerationRequest) -> Generation:
+            raise asyncio.CancelledError
+
+    async def scenario() -> None:
+        async with connected(ModelHost(lambda: Dropping(["never"]))) as line:
+            with pytest.raises(GenerationError, match="dropped") as caught:
+                await line.call(ask("x"))
+            assert caught.value.is_retryable
+
+    run(scenario)
+
+
+def test_check_says_why_a_model_of_replicas_is_gone() -> None:
+    class Doomed:
+        async def start(self) -> None:
+            pass
+
+        async def call(self, request: GenerationRequest) -> Generation:
+            raise ReplicaLostError("the engine died")
+
+        async def check(self) -> None:
+            pass
+
+        async def stop(self) -> None:
+            pass
+
+    async def scenario() -> None:
+        options = PoolOptions(max_in_flight=1, max_restarts=0)
+        host = ModelHost(lambda: PooledGenerator(ReplicaPool([Doomed()], name="m", options=options), "m"))
+        async with connected(host) as line:
+            assert await host.check() is None
+            with pytest.raises(ReplicaLostError, match="no replica of m is left: the engine died"):
+                await line.call(ask("x"))
+            assert "the engine died" in str(await host.check())
 
     run(scenario)
 

@@ -1,8 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Mapping
 
-import pytest
-
 from critic_engine.actors.images import ImageKeeper, ImageSender, ImageSupply, MissingImages, pack
 from critic_engine.errors import GenerationError
 from critic_engine.types import GenerationRequest, Image, Message
@@ -21,7 +19,7 @@ class Store:
 
     def __init__(self) -> None:
         self.num_puts = self.num_fetches = 0
-        self.is_lost = False
+        self.lost: set[str] = set()
 
     def put(self, image: Image) -> Awaitable[Image]:
         self.num_puts += 1
@@ -36,7 +34,7 @@ class Stored:
     def __await__(self):  # type: ignore[no-untyped-def]
         yield from asyncio.sleep(0).__await__()
         self.store.num_fetches += 1
-        if self.store.is_lost:
+        if self.image.digest in self.store.lost:
             raise OSError("the node is gone")
         return self.image
 
@@ -128,25 +126,33 @@ def test_image_that_is_gone_fails_its_request_alone_and_is_put_away_anew() -> No
     async def scenario() -> None:
         store, keeper = Store(), ImageKeeper()
         supply = ImageSupply(ImageSender(store.put), lambda refs: keep(keeper, refs))
-        store.is_lost = True
-        with pytest.raises(GenerationError, match="could not be fetched") as caught:
-            await supply.give([image(1)])
-        assert caught.value.is_retryable
-        store.is_lost = False
+        store.lost = {image(1).digest}
+        gone, found = await asyncio.gather(supply.give([image(1)]), supply.give([image(2)]), return_exceptions=True)
+        assert isinstance(gone, GenerationError)
+        assert gone.is_retryable
+        assert "could not be fetched" in str(gone)
+        assert found is None
+        store.lost = set()
         await supply.give([image(1)])
-        assert store.num_puts == 2
+        assert store.num_puts == 3
 
     asyncio.run(scenario())
 
 
-def test_image_that_cannot_be_put_away_says_why() -> None:
-    def full(image: Image) -> Awaitable[Image]:
-        raise MemoryError("the object store is full")
+def test_image_that_cannot_be_put_away_says_why_and_holds_up_no_other() -> None:
+    store = Store()
+
+    def put(stored: Image) -> Awaitable[Image]:
+        if stored == image(1):
+            raise MemoryError("the object store is full")
+        return store.put(stored)
 
     async def scenario() -> None:
-        supply = ImageSupply(ImageSender(full), lambda refs: keep(ImageKeeper(), refs))
-        with pytest.raises(GenerationError, match="the object store is full") as caught:
-            await supply.give([image(1)])
-        assert caught.value.is_retryable
+        supply = ImageSupply(ImageSender(put), lambda refs: keep(ImageKeeper(), refs))
+        failed, found = await asyncio.gather(supply.give([image(1)]), supply.give([image(2)]), return_exceptions=True)
+        assert isinstance(failed, GenerationError)
+        assert failed.is_retryable
+        assert "the object store is full" in str(failed)
+        assert found is None
 
     asyncio.run(scenario())

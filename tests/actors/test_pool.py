@@ -12,7 +12,8 @@ from critic_engine.actors.cluster import Cluster
 from critic_engine.actors.images import ImageSender
 from critic_engine.actors.placing import Placement, Vacancy
 from critic_engine.actors.pool import ActorPool, image_sender, pool_over, start_pool
-from critic_engine.backends.replicas import PooledGenerator, PooledScorer, PoolOptions, ReplicaPool
+from critic_engine.backends.pooled import PooledGenerator, PooledScorer
+from critic_engine.backends.replicas import PoolOptions, ReplicaPool
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.hosting import ActorConfig

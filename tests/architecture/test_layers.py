@@ -17,6 +17,7 @@ LAYERS = {
     "critic_engine.types": 1,
     "critic_engine.protocols": 1,
     "critic_engine.seeds": 1,
+    "critic_engine.together": 1,
     "critic_engine.config": 2,
     "critic_engine.documents": 2,
     "critic_engine.hosting": 2,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from critic_engine.backends.replicas import PooledGenerator, PooledScorer, PoolOptions, ReplicaPool
+from critic_engine.backends.pooled import PooledGenerator, PooledScorer
+from critic_engine.backends.replicas import PoolOptions, ReplicaPool
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.protocols import Score
@@ -291,6 +292,27 @@ def test_nobody_waits_for_replicas_that_are_all_given_up() -> None:
         await pool.load()
         assert await pool.call("x") == ("fresh:x", 0)
         await pool.aclose()
+
+    run(scenario)
+
+
+def test_replica_that_worked_and_cannot_be_loaded_again_is_lost() -> None:
+    class Forgetful(EchoReplica):
+        async def start(self) -> None:
+            if self.has_died.is_set():
+                raise ModelLoadError("its folder is gone")
+            await super().start()
+
+    async def scenario() -> None:
+        replica = Forgetful("a")
+        replica.poison = {"poison"}
+        pool = pool_of(replica)
+        assert (await pool.call("x"))[0] == "a:x"
+        assert pool.absence is None
+        for request in ("poison", "x"):
+            with pytest.raises(ReplicaLostError, match="its folder is gone"):
+                await pool.call(request)
+        assert "its folder is gone" in str(pool.absence)
 
     run(scenario)
 

@@ -87,7 +87,8 @@ class VllmEngine:
             raise GenerationError(str(error), is_retryable=True) from error
         self._has_started = True
         # This waits for vLLM's warm-up of what prepares images, which is not to be used from two threads.
-        await self.llm.reset_mm_cache()
+        with engine_errors(self._model):
+            await self.llm.reset_mm_cache()
         self.can_seed = _can_seed(self.llm.vllm_config)
         if not self.can_seed and self._runner == "generate":
             _logger.warning(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from critic_engine.backends.replicas import PooledGenerator, PoolOptions, ReplicaPool
+from critic_engine.backends.pooled import PooledGenerator
+from critic_engine.backends.replicas import PoolOptions, ReplicaPool
 from critic_engine.backends.vllm.arguments import check_engine_args
 from critic_engine.backends.vllm.engine import VllmEngine, engine_errors
 from critic_engine.backends.vllm.figures import VllmFigures
@@ -15,6 +14,7 @@ from critic_engine.backends.vllm.prompts import VllmPrompt, VllmPrompts
 from critic_engine.backends.vllm.samples import VllmSamples
 from critic_engine.errors import GenerationError, ReplicaLostError
 from critic_engine.hosting import ModelConfig
+from critic_engine.together import together
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
 
 _MAX_SENDS = 2
@@ -90,7 +90,7 @@ class VllmReplica:
         if prompts is None or samples is None:
             raise ReplicaLostError(f"the engine of {self._model} is not started")
         prompt = await prompts.render(request)
-        drawn = await _gather([self._draw(prompt, request, samples, seed) for seed in request.seeds])
+        drawn = await together(self._draw(prompt, request, samples, seed) for seed in request.seeds)
         generated = sum(sample.num_tokens for sample, _ in drawn)
         usage = TokenUsage(prompt.num_tokens, generated, cached_tokens=drawn[0][1], num_retries=num_retries)
         return Generation(tuple(sample for sample, _ in drawn), usage)
@@ -140,19 +140,6 @@ class VllmGenerator(PooledGenerator):
     async def reset_caches(self) -> None:
         """Forget all prompts and images that are kept, to measure from the start; nothing may be in flight."""
         await self._replica.reset_caches()
-
-
-async def _gather(draws: Sequence[Coroutine[Any, Any, _Drawn]]) -> list[_Drawn]:
-    """Return what all draws return; where one fails, the others have ended too."""
-    if len(draws) == 1:
-        return [await draws[0]]
-    tasks = [asyncio.create_task(draw) for draw in draws]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _UnfinishedError(GenerationError):

@@ -9,7 +9,8 @@ from typing import Any
 
 from critic_engine.backends.classification import BatchScorer, Classifier
 from critic_engine.backends.encoding import encoding_errors
-from critic_engine.backends.replicas import PooledScorer, PoolOptions, ReplicaPool
+from critic_engine.backends.pooled import PooledScorer
+from critic_engine.backends.replicas import PoolOptions, ReplicaPool
 from critic_engine.backends.vllm.arguments import check_engine_args
 from critic_engine.backends.vllm.engine import VllmEngine
 from critic_engine.backends.vllm.figures import VllmFigures
