@@ -138,7 +138,8 @@ class RayConfig(Section):
 
     address: Annotated[Annotated[str, Field(min_length=1)] | None, BeforeValidator(_off_is_none)] = None
     """``off``: no Ray. ``local``: a Ray of its own on this machine, gone at the end. ``auto``: the cluster this machine
-    belongs to. Else a cluster's address, such as ``10.0.0.1:6379`` or ``ray://10.0.0.1:10001``."""
+    belongs to. Else a cluster's address, such as ``10.0.0.1:6379`` or ``ray://10.0.0.1:10001``. Requests go straight to
+    the machines of the actors, which this process must reach in any case."""
     num_search_workers: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Actors that share the problems of a run; 0 searches in this process, which one driver can do for many GPUs."""
     num_cpus_per_worker: Annotated[float, Field(ge=0)] = 1.0

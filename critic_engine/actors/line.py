@@ -61,10 +61,12 @@ class Line:
         await asyncio.gather(self._listening, return_exceptions=True)
 
     async def _listen(self) -> None:
-        async for number, payload in self._wire.records():
-            if number in self._answers:
-                self._settle(number, _read(payload))
-        self._lose("the connection to the actor ended")
+        try:
+            async for number, payload in self._wire.records():
+                if number in self._answers:
+                    self._settle(number, _read(payload))
+        finally:
+            self._lose("the connection to the actor ended")
 
     def _settle(self, number: int, outcome: Outcome) -> None:
         answer = self._answers[number]

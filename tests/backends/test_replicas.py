@@ -220,7 +220,7 @@ def test_calls_that_were_lost_together_are_first_sent_again_together() -> None:
         await until(lambda: len(replica.in_flight) == 20)
         replica.has_died.set()
         assert await asyncio.gather(*calls) == [(f"a:{name}", 1) for name in names]
-        assert replica.companies["19"] > 1
+        assert max(replica.companies.values()) > 1
         await pool.aclose()
 
     run(scenario)
