@@ -1,8 +1,26 @@
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
 from critic_engine.together import together
+
+
+class Endless:
+    """Work that never ends by itself, and counts how often it was ended."""
+
+    def __init__(self) -> None:
+        self.num_ended = 0
+
+    def work(self, num: int) -> list[Coroutine[Any, Any, None]]:
+        return [self._wait() for _ in range(num)]
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            self.num_ended += 1
 
 
 def test_results_come_in_order() -> None:
@@ -15,38 +33,26 @@ def test_results_come_in_order() -> None:
 
 
 def test_first_failure_ends_the_others_before_it_is_raised() -> None:
-    ended: list[str] = []
-
-    async def endless() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.append("endless")
+    endless = Endless()
 
     async def failing() -> None:
         await asyncio.sleep(0)
         raise ValueError("first")
 
     with pytest.raises(ValueError, match="first"):
-        asyncio.run(together([endless(), failing(), endless()]))
-    assert ended == ["endless", "endless"]
+        asyncio.run(together([*endless.work(1), failing(), *endless.work(1)]))
+    assert endless.num_ended == 2
 
 
 def test_cancelling_the_caller_ends_all() -> None:
-    ended: list[str] = []
-
-    async def endless() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.append("endless")
+    endless = Endless()
 
     async def scenario() -> None:
-        task = asyncio.create_task(together([endless(), endless()]))
+        task = asyncio.create_task(together(endless.work(2)))
         await asyncio.sleep(0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert ended == ["endless", "endless"]
+        assert endless.num_ended == 2
 
     asyncio.run(scenario())

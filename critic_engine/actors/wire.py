@@ -19,11 +19,10 @@ from typing import Any
 
 _HEADER = struct.Struct(">QI")
 _KEY_BYTES = 32
-_GREETING_S = 10.0
 _CONNECT_S = 10.0
 # A peer whose machine went down says nothing more: it is given up after 70 s, whether it had nothing to say (30 s and
 # four questions 10 s apart) or owes receipts (in ms).
-_PATIENCE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 70_000))
+_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 70_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +75,10 @@ class Wire:
 class Listener:
     """Listens for connections, each of which it gives to ``serve``."""
 
-    def __init__(self, serve: Callable[[Wire], Awaitable[None]]) -> None:
-        """Take what deals with one connection until that ends."""
+    def __init__(self, serve: Callable[[Wire], Awaitable[None]], *, greeting_s: float = 10.0) -> None:
+        """Take what deals with one connection until that ends; whoever connects has ``greeting_s`` to say the key."""
         self._serve = serve
+        self._greeting_s = greeting_s
         self._server: asyncio.Server | None = None
         self._keys = (secrets.token_bytes(_KEY_BYTES), secrets.token_bytes(_KEY_BYTES))
 
@@ -97,7 +97,7 @@ class Listener:
         caller_key, listener_key = self._keys
         try:
             _tune(writer)
-            async with asyncio.timeout(_GREETING_S):
+            async with asyncio.timeout(self._greeting_s):
                 is_known = hmac.compare_digest(await reader.readexactly(_KEY_BYTES), caller_key)
             if is_known:
                 writer.write(listener_key)
@@ -142,6 +142,6 @@ def loads(payload: bytes) -> Any:
 def _tune(writer: asyncio.StreamWriter) -> None:
     connection: socket.socket = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _PATIENCE:
+    for name, value in _KEEPALIVE:
         if hasattr(socket, name):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -15,8 +15,8 @@ def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def listening(serve: Callable[[Wire], Awaitable[None]]) -> AsyncIterator[Address]:
-    listener = Listener(serve)
+async def listening(serve: Callable[[Wire], Awaitable[None]], *, greeting_s: float = 5.0) -> AsyncIterator[Address]:
+    listener = Listener(serve, greeting_s=greeting_s)
     yield await listener.open("127.0.0.1")
     listener.close()
 
@@ -113,11 +113,9 @@ def test_much_at_once_arrives() -> None:
     run(scenario)
 
 
-def test_caller_that_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("critic_engine.actors.wire._GREETING_S", 0.05)
-
+def test_caller_that_says_nothing_is_hung_up_on() -> None:
     async def scenario() -> None:
-        async with listening(echo) as address:
+        async with listening(echo, greeting_s=0.05) as address:
             reader, writer = await asyncio.open_connection(address.host, address.port)
             assert await reader.read() == b""
             writer.close()
