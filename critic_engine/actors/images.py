@@ -14,6 +14,7 @@ from critic_engine.types import GenerationRequest, Image, Message
 
 _Request = TypeVar("_Request", bound="GenerationRequest | tuple[Message, ...]")
 _Item = TypeVar("_Item")
+_MAX_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ def pack(request: _Request) -> Packed[_Request]:
     return Packed(_with_messages(request, [() for _ in messages]), digests)
 
 
+def images_of(request: GenerationRequest | tuple[Message, ...]) -> dict[str, Image]:
+    """Return the images of a request by their digests."""
+    return {image.digest: image for message in _messages(request) for image in message.images}
+
+
 @dataclass(frozen=True, slots=True)
 class MissingImages:
     """What a host says to a request whose images it does not have."""
@@ -44,7 +50,7 @@ class MissingImages:
 class ImageSender:
     """Puts images away, and remembers where they lie."""
 
-    def __init__(self, put: Callable[[Image], Awaitable[Image]], *, max_bytes: int = 2**30) -> None:
+    def __init__(self, put: Callable[[Image], Awaitable[Image]], *, max_bytes: int = _MAX_BYTES) -> None:
         """Put images away with ``put``, and keep at most ``max_bytes`` of them there."""
         self._put = put
         self._refs: _Recent[Awaitable[Image]] = _Recent(max_bytes)
@@ -111,7 +117,7 @@ class ImageSupply:
 class ImageKeeper:
     """Holds a host's images, and puts them back into requests."""
 
-    def __init__(self, *, max_bytes: int = 2**30) -> None:
+    def __init__(self, *, max_bytes: int = _MAX_BYTES) -> None:
         """Keep at most ``max_bytes`` of images."""
         self._images: _Recent[Image] = _Recent(max_bytes)
 
@@ -154,11 +160,6 @@ class _Recent(Generic[_Item]):
     def remove(self, digest: str) -> None:
         _, num_bytes = self._items.pop(digest, (None, 0))
         self._num_bytes -= num_bytes
-
-
-def images_of(request: GenerationRequest | tuple[Message, ...]) -> dict[str, Image]:
-    """Return the images of a request by their digests."""
-    return {image.digest: image for message in _messages(request) for image in message.images}
 
 
 def _messages(request: GenerationRequest | tuple[Message, ...]) -> tuple[Message, ...]:

@@ -32,7 +32,6 @@ class ActorReplica(Generic[_Request, _Result]):
     ) -> None:
         """Take an actor's handle; with its ``placement`` and the pool's ``vacancy``, the actor too."""
         self._handle = handle
-        self._sender = images
         self._images = ImageSupply(images, self._keep)
         self._placement = placement
         self._vacancy = vacancy
@@ -57,7 +56,6 @@ class ActorReplica(Generic[_Request, _Result]):
             self._is_unreached = True
             self._line = await _connected(address)
             self._is_unreached = False
-            self._images = ImageSupply(self._sender, self._keep)
         except ModelLoadError:
             if self._placement is not None:
                 self._placement.is_ending = True
