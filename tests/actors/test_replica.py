@@ -1,0 +1,137 @@
+"""One actor as a pool keeps it, over a host in this process."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from critic_engine.actors.host import ModelHost
+from critic_engine.actors.images import ImageSender
+from critic_engine.actors.pool import ActorReplica
+from critic_engine.actors.wire import Address
+from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.errors import GenerationError, ReplicaLostError
+from critic_engine.types import Generation, GenerationRequest, Image, Message
+
+pytestmark = pytest.mark.ray
+
+REQUEST = GenerationRequest((Message("user", "x", (Image(b"bytes", "image/png", 1, 1),)),))
+
+
+class Actor:
+    """Calls a host as an actor's handle does."""
+
+    def __init__(self) -> None:
+        self.host = ModelHost(lambda: ScriptedGenerator(["yes"]))
+        self.num_kept = 0
+        self.is_reachable = self.has_memory = True
+        self.failure: GenerationError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return Method(getattr(self, f"call_{name}"))
+
+    async def call_open(self) -> Any:
+        address = await self.host.open("127.0.0.1")
+        assert isinstance(address, Address)
+        if not self.is_reachable:
+            self.host._listener.close()
+        return address
+
+    async def call_keep(self, refs: Any) -> list[str]:
+        self.num_kept += 1
+        return await self.host.keep(refs if self.has_memory else {})
+
+    async def call_check(self) -> GenerationError | None:
+        return self.failure
+
+
+class Method:
+    def __init__(self, call: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        self.remote = call
+
+
+class Placement:
+    """Room in no cluster, which counts how often its actor was started anew."""
+
+    def __init__(self) -> None:
+        self.num_restarts = 0
+        self.is_ending = False
+
+    def restart(self) -> None:
+        self.num_restarts += 1
+
+
+def put(image: Image) -> Any:
+    stored: asyncio.Future[Image] = asyncio.get_running_loop().create_future()
+    stored.set_result(image)
+    return stored
+
+
+def run(scenario: Callable[[Actor, Placement, ActorReplica[Any, Any]], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        actor, placement = Actor(), Placement()
+        await scenario(actor, placement, ActorReplica(actor, images=ImageSender(put), placement=placement))  # type: ignore[arg-type]
+        await actor.host.aclose()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
+def test_images_are_brought_before_a_request_is_sent_again() -> None:
+    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+        await replica.start()
+        for _ in range(3):
+            answer = await replica.call(REQUEST)
+            assert isinstance(answer, Generation)
+        assert actor.num_kept == 1
+        await replica.stop()
+
+    run(scenario)
+
+
+def test_request_whose_images_are_forgotten_again_and_again_is_given_up() -> None:
+    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+        actor.has_memory = False
+        await replica.start()
+        with pytest.raises(GenerationError, match="no room for the images") as caught:
+            await replica.call(REQUEST)
+        assert caught.value.is_retryable
+        assert actor.num_kept == 3
+        await replica.stop()
+
+    run(scenario)
+
+
+def test_actor_that_cannot_be_reached_is_not_started_anew_and_one_that_does_not_answer_is() -> None:
+    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+        actor.is_reachable = False
+        with pytest.raises(GenerationError, match="cannot be reached"):
+            await replica.start()
+        await replica.stop()
+        assert placement.num_restarts == 0
+        actor.host = ModelHost(lambda: ScriptedGenerator(["yes"]))
+        actor.is_reachable = True
+        await replica.start()
+        await replica.stop()
+        assert placement.num_restarts == 1
+
+    run(scenario)
+
+
+def test_check_tells_of_a_model_that_is_gone_and_of_a_connection_that_ended() -> None:
+    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+        await replica.start()
+        await replica.check()
+        actor.failure = GenerationError("no replica of it is left")
+        with pytest.raises(ReplicaLostError, match="no replica of it is left"):
+            await replica.check()
+        actor.failure = None
+        await actor.host.aclose()
+        with pytest.raises(ReplicaLostError, match="connection to the actor ended"):
+            await replica.call(REQUEST)
+        with pytest.raises(ReplicaLostError, match="connection to the actor ended"):
+            await replica.check()
+        await replica.stop()
+        assert placement.num_restarts == 0
+
+    run(scenario)
