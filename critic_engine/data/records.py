@@ -1,0 +1,66 @@
+"""The rows that a run gives to trainers, whatever the trainer: what an export is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from critic_engine.types import Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompted:
+    """What every row has: one user turn, its images first, and where it comes from."""
+
+    row_id: str
+    """Unique in its run and the same in every export of it."""
+    problem_id: str
+    """The problem's content hash; rows of one problem never part into different splits."""
+    prompt: str
+    """The text of the user's turn, without any placeholder for images."""
+    images: tuple[Image, ...]
+    source: str
+    """What made it, such as ``divergent`` or ``injection``."""
+    facts: Mapping[str, int | float | str | None] = field(default_factory=dict)
+    """Further columns, such as ``depth`` and ``margin``; the same names, in the same order, in all rows of an export."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference(Prompted):
+    """Two answers to one prompt."""
+
+    chosen: str
+    rejected: str
+    margin: float | None = None
+    """How much better ``chosen`` is, in the unit of its source; None is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demonstration(Prompted):
+    """An answer to learn by heart."""
+
+    completion: str
+    value: float | None = None
+    """Of what the prompt shows, in [0, 1]: 1 when it is right. None where the prompt shows nothing to judge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated(Prompted):
+    """An answer that is good or not, on its own."""
+
+    completion: str
+    is_good: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLabelled(Prompted):
+    """A solution with a label for each of its steps; ``prompt`` is the question."""
+
+    steps: tuple[str, ...]
+    """At least one."""
+    values: tuple[float, ...]
+    """For each step the share, in [0, 1], of completions from its end that were right: Monte-Carlo labels."""
+    num_rollouts: tuple[int, ...]
+    """How many completions each label was drawn from; 0 where the end of the solution itself says it."""
+
+
+TrainingRow: TypeAlias = Preference | Demonstration | Rated | StepLabelled
