@@ -10,6 +10,12 @@ file                      must hold              is
 ``rewrite.txt``           question, steps,       the reasoner's prompt for a new solution in the place of another
                           critique
 ``critique.txt``          question, steps        the critic's prompt
+``annotate.txt``          question, shared,      the annotator's prompt: two branches that part behind ``shared``, one of
+                          first, second          which goes wrong; may be absent
+``inject.txt``            question, steps        asks to put errors into a right solution, and to list them; may be absent
+``detect.txt``            question, steps        asks to list all errors of a solution; may be absent
+``grade.txt``             question, steps,       asks how well a list of found errors meets the list of those that are
+                          errors, found          there; may be absent
 ========================  =====================  ======================================================================
 
 A family that ``extends`` a shipped one has that family's files, and lines of ``family.yaml``, where it has none.
@@ -42,8 +48,12 @@ _PLACEHOLDERS = {
     "concern": {"critique"},
     "rewrite": {"question", "steps", "critique"},
     "critique": {"question", "steps"},
+    "annotate": {"question", "shared", "first", "second"},
+    "inject": {"question", "steps"},
+    "detect": {"question", "steps"},
+    "grade": {"question", "steps", "errors", "found"},
 }
-_OPTIONAL = {"concern"}
+_OPTIONAL = {"concern", "annotate", "inject", "detect", "grade"}
 
 
 class FamilyForm(BaseModel):
@@ -57,6 +67,10 @@ class FamilyForm(BaseModel):
     """Template of one step of a quoted solution: ``$step`` and, where it is wanted, ``$number`` (from 1)."""
     critique: CritiqueForm
     """How its critics write."""
+    right_critique: str
+    """What its critics write of a trajectory whose every step is right."""
+    wrong_critique: str
+    """Template of what they write of any other: ``$step``, the number of the first wrong step, and ``$reason``."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +122,21 @@ class PromptFamily:
         """Whether its step prompt can show what the critic said of the steps so far."""
         return "concern" in self.templates
 
+    def has(self, name: str) -> bool:
+        """Return whether the family has the optional template of that name."""
+        return name in self.templates
+
+    def written_critique(self, *, step: int | None, reason: str = "") -> str:
+        """Return a critique as the family's critics write it.
+
+        Args:
+            step: The first wrong step, from 1; None when every step is right.
+            reason: Why it is wrong, in one line.
+        """
+        if step is None:
+            return self.form.right_critique
+        return string.Template(self.form.wrong_critique).substitute(step=step, reason=reason)
+
     def question(self, problem: Problem) -> str:
         """Return the question with its choices below it, one a line."""
         template = string.Template(self.form.choice)
@@ -143,12 +172,38 @@ class PromptFamily:
         """Return the prompt for a critique of ``steps``, which may stop before an answer."""
         return self._message("critique", problem, steps=self._quoted(steps))
 
+    def annotate(
+        self, problem: Problem, *, shared: Sequence[str], first: Sequence[str], second: Sequence[str]
+    ) -> Message:
+        """Return the prompt that shows two branches, the steps of both numbered on from those they share."""
+        num_shared = len(shared)
+        return self._message(
+            "annotate",
+            problem,
+            shared=self._quoted(shared),
+            first=self._quoted(first, num_before=num_shared),
+            second=self._quoted(second, num_before=num_shared),
+        )
+
+    def inject(self, problem: Problem, *, steps: Sequence[str]) -> Message:
+        """Return the prompt that asks for errors in a right solution."""
+        return self._message("inject", problem, steps=self._quoted(steps))
+
+    def detect(self, problem: Problem, *, steps: Sequence[str]) -> Message:
+        """Return the prompt that asks for all errors of a solution."""
+        return self._message("detect", problem, steps=self._quoted(steps))
+
+    def grade(self, problem: Problem, *, steps: Sequence[str], errors: str, found: str) -> Message:
+        """Return the prompt that asks how well ``found`` meets ``errors``, both one a line."""
+        return self._message("grade", problem, steps=self._quoted(steps), errors=errors, found=found)
+
     def _message(self, name: str, problem: Problem, **texts: str) -> Message:
         return Message("user", self._fill(name, question=self.question(problem), **texts), problem.images)
 
-    def _quoted(self, steps: Sequence[str]) -> str:
+    def _quoted(self, steps: Sequence[str], *, num_before: int = 0) -> str:
         template = string.Template(self.form.step)
-        return "\n".join(template.substitute(number=number, step=step) for number, step in enumerate(steps, 1))
+        numbered = enumerate(steps, num_before + 1)
+        return "\n".join(template.substitute(number=number, step=step) for number, step in numbered)
 
     def _fill(self, name: str, **texts: str) -> str:
         return self.templates[name].substitute(texts)
@@ -193,6 +248,8 @@ def _read_form(fields: dict[str, object], path: Path) -> FamilyForm:
     letter_and_choice = {"letter", "choice"}
     _check_placeholders(string.Template(form.choice), f"{path}: choice", required={"choice"}, allowed=letter_and_choice)
     _check_placeholders(string.Template(form.step), f"{path}: step", required={"step"}, allowed={"number", "step"})
+    wrong, step_and_reason = string.Template(form.wrong_critique), {"step", "reason"}
+    _check_placeholders(wrong, f"{path}: wrong_critique", required=step_and_reason, allowed=step_and_reason)
     return form
 
 
