@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from critic_engine.parsing.answers import answers_match, canonical_answer
+from critic_engine.parsing.answers import canonical_answer, is_same_answer
 from critic_engine.types import FailedRow, Problem, ProblemRow
 
 
@@ -31,13 +31,15 @@ class Checker:
         return self._references.get(problem.problem_id, ())
 
     def is_right(self, problem: Problem, answer: str | None) -> bool | None:
-        """Return whether ``answer`` means the same as the reference answer; None when the problem cannot be checked.
+        """Return whether ``answer`` means the same as the reference answer; None when that cannot be told.
 
-        No answer at all is not right.
+        It cannot where the problem cannot be checked, and where the two can neither be read as the same nor as
+        different; no answer at all is not right.
         """
         if self.objection(problem) is not None:
             return None
-        return answers_match(answer, self._references[problem.problem_id][0], problem.choices)
+        reference = self._references[problem.problem_id][0]
+        return False if answer is None else is_same_answer(answer, reference, problem.choices)
 
     def objection(self, problem: Problem) -> str | None:
         """Return why ``problem`` cannot be checked, in one line that says what to do; None when it can be."""

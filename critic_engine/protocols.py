@@ -69,9 +69,10 @@ class Candidate:
     answer: str | None
     prior: float | None
     """The reasoner's probability of drawing it, in [0, 1]; None without log-probabilities."""
-    text: str | None = None
-    """Exactly what was written for its one step; None when that is the step and a line break, and of any other number
-    of steps."""
+    texts: tuple[str, ...] | None = None
+    """Exactly what was written, a text a step; None when each is its step and a line break, which the end may lack."""
+    num_tokens: int | None = None
+    """Tokens generated for it; None is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

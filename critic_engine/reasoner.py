@@ -189,12 +189,20 @@ def _read_all(
 
 
 def _solution_candidate(sample: Sample, splitter: StepSplitter, behind: str) -> Candidate | None:
-    steps = splitter.steps(sample.text, behind)
+    steps, pieces = splitter.steps(sample.text, behind), splitter.pieces(sample.text, behind)
     is_finished = sample.finish_reason == "stop"
     if not steps and not (is_finished and behind.strip()):
         return None
     answer = extract_answer(splitter.steps(behind + sample.text)) if is_finished else None
-    return Candidate(steps, is_rewrite=False, is_finished=is_finished, answer=answer, prior=_probability(sample.tokens))
+    return Candidate(
+        steps,
+        is_rewrite=False,
+        is_finished=is_finished,
+        answer=answer,
+        prior=_probability(sample.tokens),
+        texts=_exact_texts(steps, pieces, is_finished=is_finished),
+        num_tokens=sample.num_tokens,
+    )
 
 
 def _step_candidate(draft: StepDraft, splitter: StepSplitter) -> Candidate | None:
@@ -214,8 +222,16 @@ def _step_candidate(draft: StepDraft, splitter: StepSplitter) -> Candidate | Non
         is_finished=has_ended_turn or answer is not None,
         answer=answer,
         prior=_probability(draft.tokens),
-        text=None if not step or draft.text == default_text(step) else draft.text,
+        texts=_exact_texts((step,), (draft.text,), is_finished=False) if step else None,
+        num_tokens=draft.num_tokens,
     )
+
+
+def _exact_texts(steps: tuple[str, ...], pieces: tuple[str, ...], *, is_finished: bool) -> tuple[str, ...] | None:
+    """Return ``pieces`` where they tell more than the steps do."""
+    plain = tuple(map(default_text, steps))
+    is_plain = pieces == plain or (is_finished and pieces == (*plain[:-1], *steps[-1:]))
+    return None if is_plain else pieces
 
 
 def _probability(tokens: tuple[TokenLogprob, ...] | None) -> float | None:

@@ -8,7 +8,7 @@ from typing import IO
 
 from critic_engine.errors import RunError
 
-FORMAT = "1"
+FORMAT = "2"
 """Of the database; a run of another format cannot be read."""
 _OWN_FILES = {"run.sqlite", "run.sqlite-wal", "run.sqlite-shm", "run.lock", "config.yaml"}
 _SCHEMA = """

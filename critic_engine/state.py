@@ -18,8 +18,10 @@ class NodeState:
     """Whether ``steps`` replace the parent's trajectory instead of extending it."""
     answer: str | None = None
     critique: Critique | None = None
-    text: str | None = None
-    """Exactly what the reasoner wrote for its one step; None when that is the step and a line break."""
+    texts: tuple[str, ...] | None = None
+    """Exactly what the reasoner wrote, a text a step; None when each is its step and a line break."""
+    num_tokens: int | None = None
+    """Tokens that the reasoner generated for it; None is unknown."""
     revised_from: tuple[RejectedSibling, ...] = ()
     """The weak steps that stood here before this one, each replaced by the next."""
 
@@ -46,7 +48,7 @@ def candidate_key(candidate: Candidate, behind: str) -> str:
     It is their words, whatever the space between them, whether they go on in the middle of a word, and whether they
     finish.
     """
-    text = candidate.text or "".join(candidate.steps)
+    text = "".join(candidate.texts or candidate.steps)
     is_joined = bool(behind and text) and not behind[-1].isspace() and not text[0].isspace()
     ending = "\n[end]" if candidate.is_finished else ""
     return "+" * is_joined + "\n".join(" ".join(step.split()) for step in candidate.steps) + ending
@@ -61,8 +63,10 @@ def encode_state(state: NodeState) -> dict[str, Any]:
         encoded["answer"] = state.answer
     if state.critique is not None:
         encoded["critique"] = asdict(state.critique)
-    if state.text is not None:
-        encoded["text"] = state.text
+    if state.texts is not None:
+        encoded["texts"] = list(state.texts)
+    if state.num_tokens is not None:
+        encoded["num_tokens"] = state.num_tokens
     if state.revised_from:
         encoded["revised_from"] = [asdict(each) for each in state.revised_from]
     return encoded
@@ -70,14 +74,15 @@ def encode_state(state: NodeState) -> dict[str, Any]:
 
 def decode_state(encoded: Any) -> NodeState:
     """Return the state that ``encode_state`` made ``encoded`` of."""
-    critique = encoded.get("critique")
+    critique, texts = encoded.get("critique"), encoded.get("texts")
     revised_from = encoded.get("revised_from", ())
     return NodeState(
         steps=tuple(encoded["steps"]),
         is_rewrite=encoded.get("is_rewrite", False),
         answer=encoded.get("answer"),
         critique=None if critique is None else Critique(**critique),
-        text=encoded.get("text"),
+        texts=None if texts is None else tuple(texts),
+        num_tokens=encoded.get("num_tokens"),
         revised_from=tuple(RejectedSibling(each["step"], Critique(**each["critique"])) for each in revised_from),
     )
 
@@ -86,7 +91,7 @@ def _extended(base: Trajectory, offered: NodeState | Candidate, *, is_finished: 
     if offered.is_rewrite:
         base = Trajectory()
     texts = None
-    if base.texts is not None or offered.text is not None:
-        added = tuple(map(default_text, offered.steps)) if offered.text is None else (offered.text,)
+    if base.texts is not None or offered.texts is not None:
+        added = tuple(map(default_text, offered.steps)) if offered.texts is None else offered.texts
         texts = base.exact_texts + added
     return Trajectory(base.steps + offered.steps, is_finished, offered.answer, texts)

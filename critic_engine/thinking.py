@@ -197,7 +197,8 @@ def _state(
         is_rewrite=candidate.is_rewrite,
         answer=candidate.answer,
         critique=critique,
-        text=candidate.text,
+        texts=candidate.texts,
+        num_tokens=candidate.num_tokens,
         revised_from=revised_from,
     )
 

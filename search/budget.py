@@ -29,6 +29,8 @@ class StopReason(StrEnum):
     """Enough finished paths give the same answer."""
     PATIENCE = "patience"
     """The best finished path has not got better for long enough."""
+    ONE_SIDED = "one_sided"
+    """Every path found so far is right, or every one wrong."""
     SECONDS = "seconds"
     """The caller's time for this search is up."""
     RUN_TOKENS = "run_tokens"

@@ -27,6 +27,9 @@ class StopOptions:
     2024, arXiv 2401.10480). A path without an answer agrees with none."""
     patience: int | None = None
     """Simulations in a row, after the first finished path with a value, that brought no better one, rollouts apart."""
+    one_sided: int | None = None
+    """Paths with a known value, at least 2, after which a search ends in which each of them is 1, or each 0: for trees
+    that are searched for right and wrong paths that part."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -34,7 +37,7 @@ class StopOptions:
             check_share("value_threshold", self.value_threshold)
         if self.agreement is not None and not 0.5 < self.agreement < 1.0:
             raise ValueError(f"agreement must lie in (0.5, 1), got {self.agreement!r}")
-        for name, minimum in (("num_finished", 1), ("window", 2), ("patience", 1)):
+        for name, minimum in (("num_finished", 1), ("window", 2), ("patience", 1), ("one_sided", 2)):
             if (number := getattr(self, name)) is not None:
                 check_at_least(name, number, minimum)
 
@@ -91,6 +94,9 @@ class StopRecord:
         self._lead = Lead()
         self._window: list[Hashable | None] = []
         self._is_unanimous = False
+        self._num_valued = 0
+        self._num_one = 0
+        self._num_zero = 0
 
     def observe(self, places: Iterable[Node[S]], rollouts: Iterable[Node[S]], *, first_new_id: int) -> None:
         """Take in one told trial: the places its proposals came to, merged ones included, and its new rollouts.
@@ -107,6 +113,7 @@ class StopRecord:
         self._num_finished += len(new)
         for path in (*new, *rollouts):
             self._count(path.outcome)
+            self._count_side(path.value)
         if self._best_value != best_before:
             self._num_without_gain = 0
 
@@ -122,11 +129,22 @@ class StopRecord:
             return StopReason.AGREEMENT
         if options.patience is not None and self._num_without_gain >= options.patience:
             return StopReason.PATIENCE
+        if options.one_sided is not None and self._num_valued >= options.one_sided and self._is_one_sided:
+            return StopReason.ONE_SIDED
         return None
+
+    @property
+    def _is_one_sided(self) -> bool:
+        return self._num_valued in (self._num_one, self._num_zero)
 
     def _observe_value(self, value: float | None) -> None:
         if value is not None and (self._best_value is None or value > self._best_value):
             self._best_value = value
+
+    def _count_side(self, value: float | None) -> None:
+        self._num_valued += value is not None
+        self._num_one += value == 1
+        self._num_zero += value == 0
 
     def _count(self, outcome: Hashable | None) -> None:
         if self._options.window is not None:

@@ -12,15 +12,17 @@ from search import Proposal, Tree
 WRONG = Critique("wrong step 2", "wrong", 0.2, 2)
 
 
-def offered(*steps: str, text: str | None = None, is_rewrite: bool = False, is_finished: bool = False) -> Candidate:
-    return Candidate(steps, is_rewrite, is_finished, answer="7" if is_finished else None, prior=None, text=text)
+def offered(
+    *steps: str, texts: tuple[str, ...] | None = None, is_rewrite: bool = False, is_finished: bool = False
+) -> Candidate:
+    return Candidate(steps, is_rewrite, is_finished, answer="7" if is_finished else None, prior=None, texts=texts)
 
 
 @pytest.mark.parametrize(
     "state",
     [
         NodeState(),
-        NodeState(("a",), answer="a", critique=WRONG, text=" a"),
+        NodeState(("a",), answer="a", critique=WRONG, texts=(" a",)),
         NodeState(("a", "b"), is_rewrite=True),
         NodeState(("a",), revised_from=(RejectedSibling("b", WRONG), RejectedSibling("c", WRONG))),
     ],
@@ -49,16 +51,16 @@ def test_before_the_last_step_there_is_the_text_it_went_on_from() -> None:
 def test_trajectory_of_a_path_is_what_its_candidates_made() -> None:
     path = [
         offered("a"),
-        offered("b", text=" b "),
+        offered("b", texts=(" b ",)),
         offered("c"),
         offered("x", "y", is_rewrite=True),
-        offered("z", text="z."),
+        offered("z", texts=("z.",)),
         offered(is_finished=True),
     ]
     tree = Tree(NodeState())
     node, trajectory, prefixes = tree.root, Trajectory(), []
     for candidate in path:
-        state = NodeState(candidate.steps, candidate.is_rewrite, candidate.answer, text=candidate.text)
+        state = NodeState(candidate.steps, candidate.is_rewrite, candidate.answer, texts=candidate.texts)
         node = tree.add_child(node, Proposal(state, is_terminal=candidate.is_finished))
         trajectory = extend(trajectory, candidate)
         assert trajectory_of(tree.path(node)) == trajectory
@@ -68,13 +70,17 @@ def test_trajectory_of_a_path_is_what_its_candidates_made() -> None:
 
 
 def test_candidates_of_the_same_words_are_the_same() -> None:
-    keys = {candidate_key(offered("a  b", text=text), behind="x\n") for text in (None, "a b", "\n a  b\n")}
+    keys = {candidate_key(offered("a  b", texts=texts), behind="x\n") for texts in (None, ("a b",), ("\n a  b\n",))}
     assert len(keys) == 1
 
 
 def test_candidates_that_go_on_in_a_word_or_behind_it_are_different() -> None:
-    assert candidate_key(offered("4", text="4"), "answer : 1") != candidate_key(offered("4", text=" 4"), "answer : 1")
-    assert candidate_key(offered("4", text="4"), "answer : ") == candidate_key(offered("4", text=" 4"), "answer : ")
+    assert candidate_key(offered("4", texts=("4",)), "answer : 1") != candidate_key(
+        offered("4", texts=(" 4",)), "answer : 1"
+    )
+    assert candidate_key(offered("4", texts=("4",)), "answer : ") == candidate_key(
+        offered("4", texts=(" 4",)), "answer : "
+    )
 
 
 def test_candidates_that_finish_and_that_do_not_are_different() -> None:

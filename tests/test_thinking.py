@@ -42,7 +42,7 @@ class Wanderer:
         is_finished = len(base.steps) + 1 == MAX_STEPS
         step = f"{'answer :' if is_finished else 'see'} {int(12 * draw)}"
         answer = step.split()[-1] if is_finished else None
-        return Candidate((step,), False, is_finished, answer, prior=0.5, text=None if is_finished else f" {step} ")
+        return Candidate((step,), False, is_finished, answer, prior=0.5, texts=None if is_finished else (f" {step} ",))
 
 
 @dataclass

@@ -13,8 +13,8 @@ from critic_engine.types import Problem, TokenUsage, Trajectory
 class ReferenceEvaluator:
     """Values a trajectory by the share of its completions whose answer is right: MMC, arXiv 2504.11009, figure 2.
 
-    A completion that gives no answer is not right, and counts as unreadable too. A finished trajectory is 1 or 0 by its
-    own answer.
+    A completion that gives no answer is not right, and counts as unreadable too; one whose answer the checker cannot
+    tell has no value and is left out of the share. A finished trajectory is 1 or 0 by its own answer.
     """
 
     def __init__(self, expander: Expander, checker: Checker, *, num_rollouts: int) -> None:
@@ -24,24 +24,26 @@ class ReferenceEvaluator:
         self._num_rollouts = num_rollouts
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
-        """Return the share; unknown when the problem cannot be checked, or no completion has any words.
+        """Return the share; unknown when the problem, or what the completions answer, cannot be checked.
 
         Raises:
             GenerationError: the completions could not be drawn.
         """
-        is_right = self._checker.is_right(problem, trajectory.answer)
-        if is_right is None:
+        if self._checker.objection(problem) is not None:
             return UNKNOWN
         if trajectory.is_finished:
-            return Evaluation(float(is_right), None, TokenUsage())
+            return Evaluation(self._value(problem, trajectory.answer), None, TokenUsage())
         expansion = await _complete(self._expander, problem, trajectory, num_rollouts=self._num_rollouts, seed=seed)
         rollouts = tuple(
-            Rollout(candidate, float(bool(self._checker.is_right(problem, candidate.answer))))
-            for candidate in expansion.candidates
+            Rollout(candidate, self._value(problem, candidate.answer)) for candidate in expansion.candidates
         )
-        num_drawn = len(rollouts) + expansion.num_unreadable
-        value = sum(rollout.value or 0.0 for rollout in rollouts) / num_drawn if rollouts else None
+        known = [rollout.value for rollout in rollouts if rollout.value is not None]
+        value = sum(known) / (len(known) + expansion.num_unreadable) if known else None
         return _evaluation(value, expansion, rollouts)
+
+    def _value(self, problem: Problem, answer: str | None) -> float | None:
+        is_right = self._checker.is_right(problem, answer)
+        return None if is_right is None else float(is_right)
 
 
 class AgreementEvaluator:

@@ -15,6 +15,7 @@ _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]*)\}")
 _CHOICE_LETTER = re.compile(r"(?:(?:option|choice) )?(?:\(([a-z]{1,2})\)|([a-z]{1,2})(?=$|[.):]))(?:[.):]*$|[.):]* )")
 _NUMBER = re.compile(r"([+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?) ?(%?)")
 _MAX_NUMBER_CHARACTERS = 64
+_MAX_WORDS = 6
 
 
 def extract_answer(text: str | Sequence[str]) -> str | None:
@@ -58,6 +59,25 @@ def answers_match(given: str | None, reference: str, choices: Sequence[str] = ()
     return given is not None and canonical_answer(given, choices) == canonical_answer(reference, choices)
 
 
+def is_same_answer(given: str, reference: str, choices: Sequence[str] = ()) -> bool | None:
+    """Return whether ``given`` means the same as ``reference``; None when that is not sure.
+
+    It is not where ``given`` names none of the choices, where one of the two is a number and the other is none, where
+    one holds the other's words and more, and where either has more than 6 words: what is told apart here may be labels.
+    """
+    key, wanted = canonical_answer(given, choices), canonical_answer(reference, choices)
+    if key == wanted:
+        return True
+    if choices:
+        letters = {f"({choice_letter(index)})" for index in range(len(choices))}
+        return None if key not in letters or wanted not in letters else False
+    if (_plain_number(key) is None) != (_plain_number(wanted) is None):
+        return None
+    words, wanted_words = key.split(), wanted.split()
+    is_long = max(len(words), len(wanted_words)) > _MAX_WORDS
+    return None if is_long or _holds(words, wanted_words) or _holds(wanted_words, words) else False
+
+
 def choice_letter(index: int) -> str:
     """Return the letter of the 0-based ``index``: A to Z, then AA, AB and so on."""
     letters = ""
@@ -66,6 +86,11 @@ def choice_letter(index: int) -> str:
         index, place = divmod(index - 1, 26)
         letters = chr(ord("A") + place) + letters
     return letters
+
+
+def _holds(words: Sequence[str], fewer: Sequence[str]) -> bool:
+    """Return whether ``fewer`` occur in ``words``, in a row."""
+    return any(words[at : at + len(fewer)] == fewer for at in range(len(words) - len(fewer) + 1))
 
 
 def _whole(text: str | Sequence[str]) -> str:

@@ -69,13 +69,13 @@ class StepSplitter:
         """Return whether a step ends with ``text``, which ends with what was kept of a stop string."""
         return self.split != "sentence" or not _is_inner(text, len(text))
 
-    def pieces(self, text: str) -> tuple[str, ...]:
-        """Return a whole text in pieces, which joined are the text; one without any words has none.
+    def pieces(self, text: str, behind: str = "") -> tuple[str, ...]:
+        """Return a text, or the rest of one whose beginning is ``behind``, in pieces, which joined are the text.
 
-        ``tokens`` says nothing of a whole text: a piece is a line then. A stop with nothing before it is skipped: what
+        One without any words has none. ``tokens`` says nothing of a whole text: a piece is a line then. A stop with nothing before it is skipped: what
         it ends is part of the next piece, or of the last one.
         """
-        return tuple(piece for piece, _ in self._cut(text, 0))
+        return tuple(piece for piece, _ in self._cut(behind + text, len(behind)))
 
     def steps(self, text: str, behind: str = "") -> tuple[str, ...]:
         """Return the steps of a text, or of the rest of one whose beginning is ``behind``."""
@@ -134,6 +134,8 @@ class StepDraft:
     """What it goes on from."""
     num_tokens_left: int
     """Tokens that the step may still have; blank lines before it take none."""
+    num_tokens: int = 0
+    """Tokens that were generated for it, blank lines included."""
     text: str = ""
     """Exactly as it was written."""
     tokens: tuple[TokenLogprob, ...] | None = field(default=(), repr=False)
@@ -160,6 +162,7 @@ class StepDraft:
             text=self.text + sample.text + kept,
             tokens=None if self.tokens is None or tokens is None else self.tokens + tokens,
             has_words=has_words,
+            num_tokens=self.num_tokens + sample.num_tokens,
             num_tokens_left=self.num_tokens_left - (sample.num_tokens if has_words else 0),
             num_skipped=self.num_skipped + 1 if has_words == self.has_words else 1,
         )

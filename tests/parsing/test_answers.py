@@ -7,6 +7,7 @@ from critic_engine.parsing.answers import (
     canonical_answer,
     choice_letter,
     extract_answer,
+    is_same_answer,
     stated_answer,
 )
 
@@ -144,6 +145,31 @@ def test_answers_match_by_meaning_and_no_answer_matches_nothing() -> None:
     assert not answers_match("A dog", "A", PETS)
     assert not answers_match(None, "14")
     assert not answers_match(None, "")
+
+
+@pytest.mark.parametrize(
+    ("given", "reference", "choices", "is_same"),
+    [
+        ("14.0", "14", (), True),
+        ("15", "14", (), False),
+        ("fourteen", "14", (), None),
+        ("14 dogs", "14", (), None),
+        ("3", "three", (), None),
+        ("red", "blue", (), False),
+        ("a red circle", "red circle", (), None),
+        ("red", "red circle", (), None),
+        ("redcircle", "red", (), False),
+        ("it is what one sees on the left", "blue", (), None),
+        ("", "blue", (), None),
+        ("(B)", "two dogs", PETS, True),
+        ("a", "two dogs", PETS, False),
+        ("a dog", "two dogs", PETS, None),
+    ],
+)
+def test_answers_are_the_same_or_different_or_it_is_not_sure(
+    given: str, reference: str, choices: tuple[str, ...], is_same: bool | None
+) -> None:
+    assert is_same_answer(given, reference, choices) is is_same
 
 
 def test_choices_are_lettered_like_the_columns_of_a_spreadsheet() -> None:

@@ -68,8 +68,9 @@ def solutions(reasoner: Reasoner, problem: Problem, *, seeds: int = 1, **options
 def test_solution_is_split_into_steps_with_its_answer(make: Make, problem: Problem) -> None:
     reasoner, generator = make([ended("row 1 : a1 none\n\n red : 0 \nanswer : 3")], temperature=0.5, top_p=0.9)
     expansion = solutions(reasoner, problem)
+    exact = ("row 1 : a1 none\n", "\n red : 0 \n", "answer : 3")
     assert expansion == Expansion(
-        (Candidate(("row 1 : a1 none", "red : 0", "answer : 3"), False, True, "3", None),), TokenUsage(6, 5)
+        (Candidate(("row 1 : a1 none", "red : 0", "answer : 3"), False, True, "3", None, exact, 5),), TokenUsage(6, 5)
     )
     request = generator.requests[0]
     assert request.messages == (PromptFamily.load("pocket").solve(problem),)
@@ -81,7 +82,7 @@ def test_solution_is_split_into_steps_with_its_answer(make: Make, problem: Probl
 def test_solution_cut_by_the_token_limit_is_unfinished_and_has_no_answer(make: Make, problem: Problem) -> None:
     reasoner, _ = make([cut("red : 1\nanswer : 1")])
     (candidate,) = solutions(reasoner, problem).candidates
-    assert candidate == Candidate(("red : 1", "answer : 1"), False, False, None, None)
+    assert candidate == Candidate(("red : 1", "answer : 1"), False, False, None, None, ("red : 1\n", "answer : 1"), 5)
 
 
 def test_solution_that_the_model_ended_without_an_answer_is_finished_without_one(make: Make, problem: Problem) -> None:
@@ -102,8 +103,8 @@ def test_next_step_goes_on_from_the_steps_so_far(make: Make, problem: Problem) -
     reasoner, generator = make([stopped("row 3 : a3 none"), stopped("row 3 : a3 red circle")])
     expansion = steps(reasoner, problem, Place(STEPS), seeds=2)
     assert expansion.candidates == (
-        Candidate(("row 3 : a3 none",), False, False, None, None),
-        Candidate(("row 3 : a3 red circle",), False, False, None, None),
+        Candidate(("row 3 : a3 none",), False, False, None, None, num_tokens=5),
+        Candidate(("row 3 : a3 red circle",), False, False, None, None, num_tokens=5),
     )
     request = generator.requests[0]
     assert request.messages == (PromptFamily.load("pocket").solve(problem),)
@@ -116,7 +117,7 @@ def test_steps_are_stopped_by_the_delimiter_that_is_set(make: Make, problem: Pro
     reasoner, generator = make([stopped("c", "\n\n")], max_tokens=20)
     trajectory = Trajectory(("a", "b"), texts=("a\n\n", " b\n\n"))
     (candidate,) = steps(reasoner, problem, Place(trajectory), delimiter="\n\n", max_step_tokens=30).candidates
-    assert (candidate.steps, candidate.text) == (("c",), "c\n\n")
+    assert (candidate.steps, candidate.texts) == (("c",), ("c\n\n",))
     assert generator.requests[0].prefix == "a\n\n b\n\n"
     assert generator.requests[0].sampling.stop == ("\n\n",)
     assert generator.requests[0].sampling.max_tokens == 20
@@ -125,17 +126,17 @@ def test_steps_are_stopped_by_the_delimiter_that_is_set(make: Make, problem: Pro
 def test_a_step_cut_by_the_token_limit_is_gone_on_with_where_it_was_cut(make: Make, problem: Problem) -> None:
     reasoner, generator = make([cut(" red : 1 + 0 =")], [stopped(" 1")])
     (first,) = steps(reasoner, problem, Place(STEPS)).candidates
-    assert (first.steps, first.text) == (("red : 1 + 0 =",), " red : 1 + 0 =")
+    assert (first.steps, first.texts) == (("red : 1 + 0 =",), (" red : 1 + 0 =",))
     (rest,) = steps(reasoner, problem, Place(extend(STEPS, first))).candidates
-    assert (rest.steps, rest.text) == (("1",), " 1\n")
+    assert (rest.steps, rest.texts) == (("1",), (" 1\n",))
     assert generator.requests[1].prefix == "row 1 : a1 none\nrow 2 : a2 none\n red : 1 + 0 ="
 
 
 def test_without_stop_strings_a_step_is_what_the_token_limit_gives(make: Make, problem: Problem) -> None:
     reasoner, generator = make([cut("red : 1\n so the"), ended(" answer : 1")])
     first, last = steps(reasoner, problem, Place(STEPS), seeds=2, split="tokens", max_step_tokens=30).candidates
-    assert (first.steps, first.text, first.is_finished) == (("red : 1\n so the",), "red : 1\n so the", False)
-    assert (last.steps, last.text, last.is_finished, last.answer) == (("answer : 1",), " answer : 1", True, "1")
+    assert (first.steps, first.texts, first.is_finished) == (("red : 1\n so the",), ("red : 1\n so the",), False)
+    assert (last.steps, last.texts, last.is_finished, last.answer) == (("answer : 1",), (" answer : 1",), True, "1")
     assert generator.requests[0].sampling.stop == ()
     assert generator.requests[0].sampling.max_tokens == 30
 
@@ -203,7 +204,7 @@ def test_a_sentence_goes_on_behind_an_abbreviation_within_its_limit(make: Make, 
     reasoner, generator = make([stopped("See Fig", ". ")], [stopped(" 2 for it", ". ")])
     expansion = steps(reasoner, problem, Place(STEPS), split="sentence", max_step_tokens=30)
     (candidate,) = expansion.candidates
-    assert (candidate.steps, candidate.text) == (("See Fig. 2 for it.",), "See Fig. 2 for it.")
+    assert (candidate.steps, candidate.texts) == (("See Fig. 2 for it.",), ("See Fig. 2 for it.",))
     assert expansion.usage.generated_tokens == 10
     assert [request.sampling.max_tokens for request in generator.requests] == [30, 25]
     assert generator.requests[1].prefix.endswith("\nSee Fig.")
@@ -213,7 +214,7 @@ def test_a_delimiter_that_comes_about_only_where_texts_join_is_survived(make: Ma
     reasoner, _ = make([stopped("-", "--")])
     begun = Trajectory(("-",), texts=("-",))
     (candidate,) = steps(reasoner, problem, Place(begun), delimiter="--").candidates
-    assert (candidate.text, candidate.is_finished) == ("---", False)
+    assert (candidate.texts, candidate.is_finished) == (("---",), False)
 
 
 def test_a_failure_in_the_middle_of_a_step_leaves_what_was_written(make: Make, problem: Problem) -> None:
@@ -221,7 +222,7 @@ def test_a_failure_in_the_middle_of_a_step_leaves_what_was_written(make: Make, p
     reasoner, _ = make([stopped("See Fig", ". "), stopped("", "\n")], down, down)
     expansion = steps(reasoner, problem, Place(STEPS), seeds=2, split="sentence")
     (candidate,) = expansion.candidates
-    assert (candidate.steps, candidate.is_finished, candidate.text) == (("See Fig.",), False, "See Fig.")
+    assert (candidate.steps, candidate.is_finished, candidate.texts) == (("See Fig.",), False, ("See Fig.",))
     assert expansion.num_unreadable == 1
 
 
@@ -230,7 +231,7 @@ def test_a_turn_that_ends_without_more_words_finishes_without_a_step(make: Make,
     base = Trajectory(("so the answer is 14",))
     for _ in range(2):
         (candidate,) = steps(reasoner, problem, Place(base)).candidates
-        assert candidate == Candidate((), False, True, "14", None)
+        assert candidate == Candidate((), False, True, "14", None, num_tokens=5)
     assert extend(base, candidate) == Trajectory(base.steps, True, "14")
 
 
@@ -306,7 +307,7 @@ def test_rewrite_shows_the_former_solution_and_its_critique(make: Make, problem:
     reasoner, generator = make([ended("row 1 : a1 none\nanswer : 1")])
     work = reasoner.rewrite(problem, STEPS, WRONG, seeds=(7,), options=ExpanderConfig())
     (candidate,) = asyncio.run(work).candidates
-    assert candidate == Candidate(("row 1 : a1 none", "answer : 1"), True, True, "1", None)
+    assert candidate == Candidate(("row 1 : a1 none", "answer : 1"), True, True, "1", None, num_tokens=5)
     assert generator.requests[0].messages[0].text == (
         "how many red circles ?\nsolution :\nrow 1 : a1 none\nrow 2 : a2 none\n"
         "critique :\nwrong step 2 : a2 is red circle"
@@ -351,7 +352,7 @@ def test_blank_lines_before_a_step_are_skipped_and_their_tokens_counted(make: Ma
     assert expansion.usage.generated_tokens == 20
     begun = "row 1 : a1 none\nrow 2 : a2 none\n"
     assert [request.prefix for request in generator.requests] == [begun, begun + " \n", begun + " \n"]
-    assert [candidate.text for candidate in expansion.candidates] == [None, " \nred : 2\n"]
+    assert [candidate.texts for candidate in expansion.candidates] == [None, (" \nred : 2\n",)]
     assert [request.seeds for request in generator.requests] == [(0, 1), (1,), (1,)]
 
 
@@ -368,10 +369,10 @@ def test_completion_goes_on_from_the_exact_text_and_answers_from_the_whole(make:
     work = reasoner.finish(problem, begun, seeds=(0, 1, 2, 3), options=ExpanderConfig())
     expansion = asyncio.run(work)
     assert expansion.candidates == (
-        Candidate(("4", "so it is"), False, True, "14", None),
-        Candidate(("4",), False, False, None, None),
-        Candidate((), False, True, "1", None),
-        Candidate(("5", "answer : 2"), False, True, "2", None),
+        Candidate(("4", "so it is"), False, True, "14", None, num_tokens=5),
+        Candidate(("4",), False, False, None, None, ("4",), 5),
+        Candidate((), False, True, "1", None, num_tokens=5),
+        Candidate(("5", "answer : 2"), False, True, "2", None, num_tokens=5),
     )
     assert generator.requests[0].prefix == "a\nanswer : 1"
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import numpy
 import pytest
 
-from search import Budget, Proposal, StopOptions, StopReason, Strategy, Trial
+from search import Budget, Limits, Mcts, MctsOptions, Proposal, StopOptions, StopReason, Strategy, Trial
 from search.stopping import Lead
 from tests.search.references import agreement
 
@@ -189,3 +190,21 @@ def test_the_caller_may_stop_any_search(world: Any, strategy_name: str) -> None:
     assert (strategy.stop_reason, strategy.is_done, strategy.ask()) == (StopReason.RUN_SECONDS, False, [])
     strategy.tell(trial, all_finished(trial))
     assert (strategy.stop_reason, strategy.is_done) == (StopReason.RUN_SECONDS, True)
+
+
+@pytest.mark.parametrize(
+    ("values", "num_trials"),
+    [([1.0, 1.0], 2), ([0.0, 0.0], 2), ([1.0, 0.0], 5), ([None, 1.0], 4), ([0.5, 1.0], 5), ([None, None], 5)],
+)
+def test_a_search_ends_once_enough_paths_are_all_right_or_all_wrong(
+    values: list[float | None], num_trials: int
+) -> None:
+    def think(trial: Trial[int]) -> list[Proposal[int]]:
+        rollouts = tuple(Proposal(index, value, is_terminal=True) for index, value in enumerate(values))
+        return [Proposal(trial.trial_id, 0.5, rollouts=rollouts)]
+
+    limits = Limits(Budget(max_simulations=5), StopOptions(one_sided=4))
+    strategy = Mcts(MctsOptions(), rng=numpy.random.default_rng(0), root=0, limits=limits)
+    reason, num_told = run(strategy, think)
+    assert num_told == num_trials
+    assert (reason is StopReason.ONE_SIDED) is (num_trials < 5)
