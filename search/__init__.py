@@ -12,7 +12,7 @@ from search.best_of_n import BestOfN, BestOfNOptions
 from search.budget import NO_LIMIT, Budget, StopReason, Usage
 from search.chain import Chain, ChainOptions
 from search.decision import Aggregation, Decision, DecisionRule, decide, path_value
-from search.divergence import DivergentPair, branch_pairs, reference_pairs
+from search.divergence import DivergentPair, best_worst_pair, branch_pairs, reference_pairs, sibling_pairs
 from search.dvts import Dvts, DvtsOptions
 from search.errors import ReplayError, SearchError, UnknownTrialError
 from search.events import Abandoned, Asked, Event, Stopped, Told
@@ -65,6 +65,7 @@ __all__ = [
     "Trial",
     "UnknownTrialError",
     "Usage",
+    "best_worst_pair",
     "branch_pairs",
     "decide",
     "event_from_dict",
@@ -72,4 +73,5 @@ __all__ = [
     "path_value",
     "reference_pairs",
     "replay",
+    "sibling_pairs",
 ]

@@ -1,4 +1,4 @@
-"""Divergence: finished paths that part at a common ancestor, one right and one wrong.
+"""Divergence: two paths that part at a common ancestor, finished ones of which one is right, or siblings by value.
 
 Rollouts count like any other finished path: they part from the tree at the node they set out from.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeAlias
 
-from search.checks import check_at_least
+from search.checks import check_at_least, check_share
 from search.decision import place_order
 from search.tree import Node, S, Tree
 
@@ -19,18 +19,18 @@ IsRight: TypeAlias = Callable[[Node[S]], bool | None]
 
 @dataclass(frozen=True, slots=True)
 class DivergentPair(Generic[S]):
-    """A right and a wrong path, seen from where they part."""
+    """A right and a wrong path, seen from where they part; for ``sibling_pairs``, a better and a worse first step."""
 
     ancestor: Node[S]
     """The lowest common ancestor."""
     accepted: Node[S]
-    """First node of the right path below ``ancestor``."""
+    """First node of the right, or better, path below ``ancestor``."""
     rejected: Node[S]
-    """First node of the wrong path below ``ancestor``."""
+    """First node of the wrong, or worse, path below ``ancestor``."""
     accepted_leaf: Node[S]
-    """Where the right path ends."""
+    """Where the right, or better, path ends."""
     rejected_leaf: Node[S]
-    """Where the wrong path ends."""
+    """Where the wrong, or worse, path ends."""
 
     @property
     def depth(self) -> int:
@@ -91,6 +91,38 @@ def branch_pairs(tree: Tree[S], is_right: IsRight[S], *, max_pairs: int) -> list
     return heapq.nsmallest(max_pairs, pairs, key=_margin_order)
 
 
+def best_worst_pair(tree: Tree[S], is_right: IsRight[S]) -> DivergentPair[S] | None:
+    """Return the pair of ``reference_pairs`` whose wrong path ends in the lowest value; None when there is no pair.
+
+    Unknown values come last; then the wrong path goes first that is the shortest, and so on as for the reference path.
+
+    Args:
+        tree: Any tree.
+        is_right: Says of a finished node whether its answer is right; None is unknown, and the path is skipped.
+    """
+    return min(reference_pairs(tree, is_right), key=lambda pair: _worst_order(pair.rejected_leaf), default=None)
+
+
+def sibling_pairs(tree: Tree[S], *, min_margin: float, max_pairs: int) -> list[DivergentPair[S]]:
+    """Return, for each node, its child of the highest Q against that of the lowest: MCTS-DPO, arXiv 2405.00451.
+
+    No answer is needed: Q alone says which step is better, and both leaves are the children themselves, finished or
+    not. Children of equal Q are never paired, nor those of unknown Q, nor rollouts. A node gives one pair at most, as
+    its other children lie between the two. Of equal children the one whose key comes first goes first, then the first
+    created. The widest ``value_margin`` comes first, then the first ancestor created. Linear in the size of the tree.
+
+    Args:
+        tree: Any tree.
+        min_margin: Least difference of Q, in [0, 1].
+        max_pairs: At least 1.
+    """
+    check_share("min_margin", min_margin)
+    check_at_least("max_pairs", max_pairs, 1)
+    pairs = (pair for node in tree.nodes if (pair := _extreme_children(node)) is not None)
+    wide = (pair for pair in pairs if (pair.value_margin or 0.0) >= min_margin)
+    return heapq.nsmallest(max_pairs, wide, key=_margin_order)
+
+
 def _sorted_out(tree: Tree[S], is_right: IsRight[S]) -> tuple[list[Node[S]], list[Node[S]]]:
     right: list[Node[S]] = []
     wrong: list[Node[S]] = []
@@ -138,9 +170,25 @@ def _all_branch_pairs(
                     yield DivergentPair(ancestor, right, wrong, *leaves)
 
 
+def _extreme_children(node: Node[S]) -> DivergentPair[S] | None:
+    """Return the children of the highest and the lowest Q; None when no two differ."""
+    known = [(child.search_value, child) for child in node.children if child.search_value is not None]
+    if not known:
+        return None
+    highest, best = min(known, key=lambda each: (-each[0], repr(each[1].key), each[1].node_id))
+    lowest, worst = min(known, key=lambda each: (each[0], repr(each[1].key), each[1].node_id))
+    return DivergentPair(node, best, worst, best, worst) if highest > lowest else None
+
+
 def _leaf_order(leaf: Node[S]) -> tuple[bool, float, tuple[int, list[str]], bool, int]:
     """Order by own value, highest first and unknown last, by length, by keys, then by creation, rollouts last."""
     return (leaf.value is None, -(leaf.value or 0.0), place_order(leaf), leaf.node_id < 0, abs(leaf.node_id))
+
+
+def _worst_order(leaf: Node[S]) -> tuple[bool, float, tuple[int, list[str]], bool, int]:
+    """Order by own value, lowest first and unknown last, then as ``_leaf_order`` does."""
+    is_unknown, negated, place, is_rollout, number = _leaf_order(leaf)
+    return (is_unknown, -negated, place, is_rollout, number)
 
 
 def _margin_order(pair: DivergentPair[S]) -> tuple[bool, float]:

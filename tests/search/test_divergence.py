@@ -1,8 +1,22 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from search import Node, Proposal, Tree, branch_pairs, reference_pairs
+from search import (
+    Budget,
+    DivergentPair,
+    Limits,
+    Node,
+    Proposal,
+    Tree,
+    best_worst_pair,
+    branch_pairs,
+    reference_pairs,
+    sibling_pairs,
+)
+from tests.search.worlds import FAMILIES, random_mind, start
 
 
 def is_right(node: Node[str]) -> bool | None:
@@ -162,3 +176,160 @@ def test_without_keys_the_first_created_of_equal_paths_goes_first_and_rollouts_l
     assert [pair.accepted_leaf.state for pair in reference_pairs(tree, is_right)] == ["first"]
     end(tree, tree.nodes[1], "child", None, True)
     assert [pair.accepted_leaf.state for pair in reference_pairs(tree, is_right)] == ["child"]
+
+
+def test_the_best_right_path_is_set_against_the_worst_wrong_one(tree: Tree[str]) -> None:
+    end(tree, tree.nodes[2], "b worst", 0.25, False)
+    end(tree, tree.nodes[1], "a right too", 0.75, True)
+    pair = best_worst_pair(tree, is_right)
+    assert pair is not None
+    assert (pair.accepted_leaf.state, pair.rejected_leaf.state) == ("a right", "b worst")
+    assert (pair.ancestor.state, pair.accepted.state, pair.rejected.state) == ("root", "a", "b")
+
+
+def test_a_wrong_path_of_unknown_value_is_the_worst_only_alone(tree: Tree[str]) -> None:
+    pair = best_worst_pair(tree, is_right)
+    assert pair is not None
+    assert pair.rejected_leaf.state == "a wrong"
+    pair = best_worst_pair(tree, lambda node: None if node.state == "a wrong" else is_right(node))
+    assert pair is not None
+    assert pair.rejected_leaf.state == "b wrong"
+
+
+def test_a_rollout_can_be_the_worst_path_and_goes_last_among_equals() -> None:
+    tree = Tree("root")
+    rollouts = tuple(Proposal(name, 0.0, outcome=False) for name in ("first rolled", "second rolled"))
+    start_of_rollouts = tree.add_child(tree.root, Proposal("start", 0.5, rollouts=rollouts))
+    end(tree, tree.root, "right", 1.0, True)
+    end(tree, tree.root, "wrong", 0.25, False)
+    pair = best_worst_pair(tree, is_right)
+    assert pair is not None
+    assert (pair.rejected_leaf.state, pair.rejected) == ("first rolled", start_of_rollouts)
+    end(tree, start_of_rollouts, "wrong too", 0.0, False)
+    pair = best_worst_pair(tree, is_right)
+    assert pair is not None
+    assert pair.rejected_leaf.state == "wrong too"
+
+
+def test_a_path_inside_the_reference_is_passed_over_and_alone_gives_no_pair() -> None:
+    tree = Tree("root")
+    first = end(tree, tree.root, "first", 0.0, False)
+    end(tree, first, "rewrite", 0.5, True)
+    assert best_worst_pair(tree, is_right) is None
+    end(tree, first, "other rewrite", 0.25, False)
+    pair = best_worst_pair(tree, is_right)
+    assert pair is not None
+    assert pair.rejected_leaf.state == "other rewrite"
+
+
+def with_children(tree: Tree[str], parent: Node[str], **values: float | None) -> list[Node[str]]:
+    return [tree.add_child(parent, Proposal(name, value)) for name, value in values.items()]
+
+
+def test_siblings_are_paired_best_against_worst_the_widest_margin_first() -> None:
+    tree = Tree("root")
+    low, _, high, _ = with_children(tree, tree.root, low=0.25, middle=0.5, high=0.5625, unknown=None)
+    good, bad = with_children(tree, high, good=1.0, bad=0.0)
+    with_children(tree, low, only=0.5)
+    assert sibling_pairs(tree, min_margin=0.25, max_pairs=9) == [
+        DivergentPair(high, good, bad, good, bad),
+        DivergentPair(tree.root, high, low, high, low),
+    ]
+    assert [pair.value_margin for pair in sibling_pairs(tree, min_margin=0.3125, max_pairs=9)] == [1.0, 0.3125]
+    assert [pair.ancestor for pair in sibling_pairs(tree, min_margin=0.5, max_pairs=9)] == [high]
+    assert [pair.ancestor for pair in sibling_pairs(tree, min_margin=0.0, max_pairs=1)] == [high]
+
+
+def test_siblings_are_compared_by_what_the_search_made_of_their_values() -> None:
+    tree = Tree("root")
+    first, second = with_children(tree, tree.root, first=0.75, second=0.25)
+    tree.observe_mean([second], 1.0)
+    tree.observe_mean([first], 0.0)
+    (pair,) = sibling_pairs(tree, min_margin=0.25, max_pairs=9)
+    assert (pair.accepted, pair.rejected, pair.value_margin) == (second, first, 0.25)
+
+
+def test_siblings_of_equal_value_and_rollouts_are_never_paired() -> None:
+    tree = Tree("root")
+    rolled_out(tree, "start", right=True, wrong=False)
+    with_children(tree, tree.root, same=0.5, unknown=None)
+    assert sibling_pairs(tree, min_margin=0.0, max_pairs=9) == []
+    assert sibling_pairs(Tree("root"), min_margin=0.0, max_pairs=9) == []
+
+
+@pytest.mark.parametrize("keys", [("a", "b"), ("b", "a")])
+def test_equal_siblings_go_by_their_keys_whichever_was_first(keys: tuple[str, str]) -> None:
+    tree = Tree("root")
+    for value in (1.0, 0.0):
+        for key in keys:
+            tree.add_child(tree.root, Proposal(f"{key} {value}", value, key=key))
+    (pair,) = sibling_pairs(tree, min_margin=0.0, max_pairs=9)
+    assert (pair.accepted.state, pair.rejected.state) == ("a 1.0", "a 0.0")
+
+
+def test_equal_margins_go_by_the_ancestor_that_was_created_first() -> None:
+    tree = Tree("root")
+    nodes = with_children(tree, tree.root, first=0.5, second=0.5)
+    for node in reversed(nodes):
+        with_children(tree, node, high=0.75, low=0.25)
+    assert [pair.ancestor for pair in sibling_pairs(tree, min_margin=0.5, max_pairs=9)] == nodes
+
+
+@pytest.mark.parametrize("min_margin", [-0.1, 1.1, float("nan")])
+def test_min_margin_must_be_a_share(tree: Tree[str], min_margin: float) -> None:
+    with pytest.raises(ValueError, match="min_margin must lie in"):
+        sibling_pairs(tree, min_margin=min_margin, max_pairs=1)
+    with pytest.raises(ValueError, match="max_pairs must be"):
+        sibling_pairs(tree, min_margin=0.5, max_pairs=0)
+
+
+def random_tree(family: str, seed: int) -> Tree[int]:
+    """Return the tree of a short random search."""
+    draw = random.Random(seed)
+    strategy = start(FAMILIES[family](draw), seed=seed, limits=Limits(Budget(max_simulations=25)))
+    mind = random_mind(draw, is_exact=True)
+    while not strategy.is_done:
+        for trial in strategy.ask(2):
+            strategy.tell(trial, mind.proposals(trial.num_proposals))
+    return strategy.tree
+
+
+def is_a(node: Node[int]) -> bool | None:
+    return None if node.outcome is None else node.outcome == "a"
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("seed", range(8))
+def test_sibling_pairs_hold_the_widest_two_of_every_node(family: str, seed: int) -> None:
+    tree = random_tree(family, seed)
+    margins: dict[int, float] = {}
+    for node in tree.nodes:
+        values = [child.search_value for child in node.children if child.search_value is not None]
+        if values and max(values) - min(values) > 0:
+            margins[node.node_id] = max(values) - min(values)
+    pairs = sibling_pairs(tree, min_margin=0.0, max_pairs=len(tree))
+    assert {pair.ancestor.node_id: pair.value_margin for pair in pairs} == margins
+    assert [pair.value_margin for pair in pairs] == sorted(margins.values(), reverse=True)
+    for pair in pairs:
+        assert pair.accepted.parent is pair.rejected.parent is pair.ancestor
+        assert (pair.accepted_leaf, pair.rejected_leaf) == (pair.accepted, pair.rejected)
+    assert (
+        sibling_pairs(tree, min_margin=0.25, max_pairs=3)
+        == [pair for pair in pairs if (pair.value_margin or 0.0) >= 0.25][:3]
+    )
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("seed", range(8))
+def test_best_worst_pair_is_the_reference_and_the_lowest_wrong_path_that_parts_from_it(family: str, seed: int) -> None:
+    tree = random_tree(family, seed)
+    pairs = reference_pairs(tree, is_a)
+    pair = best_worst_pair(tree, is_a)
+    if pair is None:
+        assert not pairs
+        return
+    assert pair in pairs
+    known = [each.rejected_leaf.value for each in pairs if each.rejected_leaf.value is not None]
+    assert pair.rejected_leaf.value == min(known, default=None)
+    rights = [end.value for end in (*tree.finished, *tree.rollouts) if is_a(end) and end.value is not None]
+    assert pair.accepted_leaf.value == max(rights, default=None)

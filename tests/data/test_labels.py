@@ -1,0 +1,275 @@
+"""Labels of steps by the completions of a tree, and by a search for the first wrong step."""
+
+import asyncio
+import random
+from collections.abc import Collection, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, log2
+
+import pytest
+
+from critic_engine.checker import Checker
+from critic_engine.data.labels import (
+    FirstError,
+    LabelledPath,
+    StepLabel,
+    TreeLabels,
+    first_error,
+    labels_from_search,
+    tree_labels,
+)
+from critic_engine.parsing.steps import StepSplitter
+from critic_engine.state import NodeState, ReasoningNode
+from critic_engine.types import Problem, ProblemRow
+from search import Proposal, Tree
+
+PROBLEM = Problem("how many ?", name="p")
+CHECKER = Checker([ProblemRow(1, "p", PROBLEM, "1")])
+LINES = StepSplitter("delimiter")
+RIGHT, WRONG = StepLabel.hard(is_right=True), StepLabel.hard(is_right=False)
+
+
+def add(
+    parent: ReasoningNode,
+    tree: Tree[NodeState],
+    *steps: str,
+    texts: tuple[str, ...] | None = None,
+    rollouts: Sequence[str | None] = (),
+) -> ReasoningNode:
+    """Return a new step from which rollouts with these answers set out."""
+    ends = tuple(Proposal(NodeState(("rest",), answer=answer), is_terminal=True) for answer in rollouts)
+    return tree.add_child(parent, Proposal(NodeState(steps, texts=texts), rollouts=ends))
+
+
+def finish(
+    parent: ReasoningNode, tree: Tree[NodeState], *steps: str, answer: str | None, is_rewrite: bool = False
+) -> ReasoningNode:
+    return tree.add_child(parent, Proposal(NodeState(steps, is_rewrite, answer), is_terminal=True))
+
+
+def labels_of(tree: Tree[NodeState], splitter: StepSplitter = LINES) -> TreeLabels:
+    return tree_labels(tree, PROBLEM, checker=CHECKER, splitter=splitter)
+
+
+def test_a_step_is_labelled_by_all_completions_through_it_and_the_last_by_its_answer() -> None:
+    tree = Tree(NodeState())
+    first = add(tree.root, tree, "first", rollouts=("1", "2", None))
+    second = add(first, tree, "second", rollouts=("1", "1"))
+    good = finish(first, tree, "answer : 1", answer="1")
+    bad = finish(second, tree, "answer : 3", answer="3")
+    add(tree.root, tree, "elsewhere", rollouts=("1",))
+    assert labels_of(tree).paths == (
+        LabelledPath(good.node_id, ("first", "answer : 1"), (StepLabel.soft(4, 7), RIGHT)),
+        LabelledPath(
+            bad.node_id, ("first", "second", "answer : 3"), (StepLabel.soft(4, 7), StepLabel.soft(2, 3), WRONG)
+        ),
+    )
+    assert (labels_of(tree).num_coarse, labels_of(tree).num_unchecked) == (0, 0)
+
+
+def test_an_answer_that_cannot_be_checked_labels_nothing_and_its_path_is_counted() -> None:
+    tree = Tree(NodeState())
+    finish(add(tree.root, tree, "first", rollouts=("1",)), tree, "answer : 1", answer="1")
+    assert tree_labels(tree, PROBLEM, checker=Checker(), splitter=LINES) == TreeLabels((), num_unchecked=1)
+
+
+def test_rollouts_alone_make_no_path() -> None:
+    tree = Tree(NodeState())
+    add(tree.root, tree, "first", rollouts=("1", "2"))
+    assert labels_of(tree) == TreeLabels(())
+
+
+def test_a_turn_that_ends_with_no_more_words_labels_the_step_before_it() -> None:
+    tree = Tree(NodeState())
+    first = add(tree.root, tree, "first", rollouts=("2",))
+    end = finish(add(first, tree, "answer : 1", rollouts=("2",)), tree, answer="1")
+    assert labels_of(tree).paths == (LabelledPath(end.node_id, ("first", "answer : 1"), (StepLabel.soft(1, 3), RIGHT)),)
+
+
+def test_a_node_that_ends_within_a_step_labels_nothing() -> None:
+    tree = Tree(NodeState())
+    half = add(tree.root, tree, "row 1 : a", texts=("row 1 : a",), rollouts=("1",))
+    whole = add(half, tree, "1 red\nrow 2 : none", texts=("1 red\nrow 2 : none\n",), rollouts=("2", "2"))
+    end = finish(whole, tree, "answer : 1", answer="1")
+    for splitter in (LINES, StepSplitter("tokens")):
+        assert labels_of(tree, splitter).paths == (
+            LabelledPath(end.node_id, ("row 1 : a1 red\nrow 2 : none", "answer : 1"), (StepLabel.soft(1, 3), RIGHT)),
+        )
+
+
+def test_steps_end_where_the_splitter_says() -> None:
+    tree = Tree(NodeState())
+    first = add(tree.root, tree, "It is, e.g. red.", texts=("It is, e.g. red.",), rollouts=("2",))
+    add(first, tree, "So")
+    finish(add(first, tree, "So one", texts=(" So one ",), rollouts=("1",)), tree, "is left.", answer="1")
+    (path,) = labels_of(tree, StepSplitter("sentence")).paths
+    assert path.steps == ("It is, e.g. red.", "So one is left.")
+    assert path.labels == (StepLabel.soft(2, 3), RIGHT)
+
+
+def test_a_path_of_several_steps_with_a_label_for_none_but_the_last_is_left_out_and_counted() -> None:
+    tree = Tree(NodeState())
+    half = add(tree.root, tree, "row 1 : a", texts=("row 1 : a",), rollouts=("1",))
+    finish(half, tree, "1 red\nanswer : 1", answer="1")
+    finish(tree.root, tree, "row 1 : none", "answer : 1", answer="1")
+    only = finish(tree.root, tree, "answer : 1", answer="1")
+    assert labels_of(tree) == TreeLabels((LabelledPath(only.node_id, ("answer : 1",), (RIGHT,)),), num_coarse=2)
+
+
+def test_a_rewrite_completes_nothing_that_it_replaces_and_its_path_begins_with_it() -> None:
+    tree = Tree(NodeState())
+    first = add(tree.root, tree, "first", rollouts=("2",))
+    wrong = finish(first, tree, "answer : 2", answer="2")
+    rewrite = finish(wrong, tree, "answer : 1", answer="1", is_rewrite=True)
+    assert labels_of(tree).paths == (
+        LabelledPath(wrong.node_id, ("first", "answer : 2"), (StepLabel.soft(0, 2), WRONG)),
+        LabelledPath(rewrite.node_id, ("answer : 1",), (RIGHT,)),
+    )
+
+
+def random_tree(seed: int) -> Tree[NodeState]:
+    """Return a tree of one-line steps, some of them rewrites."""
+    draw = random.Random(seed)
+    tree = Tree(NodeState())
+    open_nodes = [tree.root]
+    for number in range(draw.randint(1, 40)):
+        parent = draw.choice(open_nodes)
+        answers = [draw.choice(("1", "2", None)) for _ in range(draw.choice((0, 0, 2, 4)))]
+        if draw.random() < 0.4:
+            is_rewrite = draw.random() < 0.2
+            finish(parent, tree, f"step {number}", answer=draw.choice(("1", "2", None)), is_rewrite=is_rewrite)
+        else:
+            open_nodes.append(add(parent, tree, f"step {number}", rollouts=answers))
+    return tree
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_labels_are_the_shares_right_counted_one_by_one(seed: int) -> None:
+    tree = random_tree(seed)
+    found = labels_of(tree)
+    assert [path.node_id for path in found.paths] == [end.node_id for end in tree.finished]
+    for path in found.paths:
+        end = tree.nodes[path.node_id]
+        nodes = [end] if end.state.is_rewrite else tree.path(end)[1:]
+        assert path.steps == tuple(node.state.steps[0] for node in nodes)
+        assert path.labels[-1] == StepLabel.hard(is_right=end.state.answer == "1")
+        for node, label in zip(nodes[:-1], path.labels[:-1], strict=True):
+            through = [
+                each.state.answer == "1"
+                for each in (*tree.finished, *tree.rollouts)
+                if node in tree.path(each) and not each.state.is_rewrite
+            ]
+            assert (label.num_right, label.num_rollouts) == (sum(through), len(through))
+            assert label.value == float(Fraction(sum(through), len(through)))
+        for before, after in pairwise(path.labels):
+            assert before.num_rollouts >= after.num_rollouts
+            assert before.num_right >= after.num_right
+
+
+@pytest.mark.parametrize(
+    ("value", "num_right", "num_rollouts"), [(0.5, 0, 0), (0.5, 1, 4), (1.0, 3, 2), (-1.0, -1, 1), (float("nan"), 0, 0)]
+)
+def test_a_label_whose_numbers_disagree_is_refused(value: float, num_right: int, num_rollouts: int) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        StepLabel(value, num_right, num_rollouts)
+
+
+def test_a_label_of_no_completions_is_refused() -> None:
+    with pytest.raises(ValueError, match="num_rollouts must be at least 1"):
+        StepLabel.soft(0, 0)
+
+
+def test_one_right_completion_makes_a_step_right() -> None:
+    assert [StepLabel.soft(num_right, 16).is_hard_right for num_right in (0, 1, 16)] == [False, True, True]
+    assert (RIGHT.is_hard_right, WRONG.is_hard_right) == (True, False)
+
+
+class Completions:
+    """Completions of a solution: from so many steps on, how many of 4 are right; and what was asked."""
+
+    def __init__(self, can_come_out_right: Collection[int], num_right: int = 1) -> None:
+        self._can_come_out_right = can_come_out_right
+        self._num_right = num_right
+        self.asked: list[int] = []
+
+    async def count_right(self, num_steps: int) -> StepLabel:
+        self.asked.append(num_steps)
+        return StepLabel.soft(self._num_right if num_steps in self._can_come_out_right else 0, 4)
+
+
+def search_of(num_steps: int, completions: Completions) -> FirstError:
+    return asyncio.run(first_error(num_steps, completions.count_right))
+
+
+def test_the_search_halves_what_is_open() -> None:
+    completions = Completions(range(0, 5), num_right=3)
+    found = search_of(8, completions)
+    assert found.first_wrong_step == 5
+    assert completions.asked == [4, 7, 6, 5]
+    assert found.labels == {4: StepLabel.soft(3, 4), **dict.fromkeys((7, 6, 5), StepLabel.soft(0, 4))}
+    assert not found.is_unsolvable
+    assert labels_from_search(found, 8) == (
+        *(RIGHT,) * 3,
+        StepLabel.soft(3, 4),
+        *(StepLabel.soft(0, 4),) * 3,
+        WRONG,
+    )
+
+
+@pytest.mark.parametrize("num_steps", range(1, 65))
+def test_every_first_wrong_step_is_found_with_few_questions(num_steps: int) -> None:
+    most = ceil(log2(num_steps + 2))
+    assert most <= max(2, ceil(log2(num_steps)) + 1)
+    for first_wrong in range(0, num_steps + 2):
+        completions = Completions(range(first_wrong))
+        found = search_of(num_steps, completions)
+        assert found.first_wrong_step == (first_wrong if 1 <= first_wrong <= num_steps else None)
+        assert found.is_unsolvable == (first_wrong == 0)
+        assert len(completions.asked) == len(set(completions.asked)) <= most
+        assert list(found.labels) == completions.asked
+        assert (0 in found.labels) == (first_wrong <= 1)
+        labels = labels_from_search(found, num_steps)
+        if found.is_unsolvable:
+            assert labels == (None,) * num_steps
+            continue
+        for step, label in enumerate(labels, start=1):
+            assert label is not None
+            assert label.is_hard_right == (step < first_wrong)
+            assert (label.num_rollouts > 0) == (step in completions.asked)
+
+
+def test_completions_that_fail_by_chance_put_the_first_wrong_step_too_early() -> None:
+    true_first_wrong = 7
+    unlucky = Completions(set(range(true_first_wrong)) - {4})
+    found = search_of(8, unlucky)
+    assert unlucky.asked == [4, 2, 3]
+    assert found.first_wrong_step == 4
+    for seed in range(50):
+        lucky = {step for step in range(true_first_wrong) if random.Random(f"{seed} {step}").random() < 0.7}
+        found = search_of(8, Completions(lucky))
+        assert found.is_unsolvable or (found.first_wrong_step or 9) <= true_first_wrong
+
+
+def test_the_end_of_a_finished_solution_is_labelled_without_a_draw() -> None:
+    async def count_right(num_steps: int) -> StepLabel:
+        return WRONG if num_steps == 2 else StepLabel.soft(1, 4)
+
+    found = asyncio.run(first_error(2, count_right))
+    assert found.first_wrong_step == 2
+    assert labels_from_search(found, 2) == (StepLabel.soft(1, 4), WRONG)
+
+
+def test_a_draw_that_fails_ends_the_search() -> None:
+    async def count_right(num_steps: int) -> StepLabel:
+        raise TimeoutError(str(num_steps))
+
+    with pytest.raises(TimeoutError, match="2"):
+        asyncio.run(first_error(4, count_right))
+
+
+def test_a_search_needs_steps_and_its_labels_as_many() -> None:
+    with pytest.raises(ValueError, match="num_steps must be at least 1, got 0"):
+        search_of(0, Completions(()))
+    with pytest.raises(ValueError, match="num_steps must be that of the search, at least 7, got 6"):
+        labels_from_search(search_of(8, Completions(range(5))), 6)
