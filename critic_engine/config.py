@@ -12,6 +12,7 @@ import pydantic
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 
+from critic_engine.collect_options import CollectConfig
 from critic_engine.documents import apply_override, merged, read_document
 from critic_engine.errors import ConfigError
 from critic_engine.hosting import RayConfig
@@ -115,6 +116,8 @@ class EngineConfig(Section):
     """Who criticises."""
     reward_model: RewardModelConfig = RewardModelConfig()
     """Who gives values without words."""
+    collect: CollectConfig | None = None
+    """What is made of labelled trees; in labelling mode only."""
     run: RunConfig = RunConfig()
     """Seed, concurrency, and the limits of the whole run."""
     ray: RayConfig = RayConfig()
@@ -129,6 +132,11 @@ class EngineConfig(Section):
         return (evaluator,)
 
     @property
+    def critic_matches(self) -> bool:
+        """Whether the critic judges what this reasoner writes: both are the shipped ones, or one model is both."""
+        return self.critic.model == self.reasoner.model and self.critic.backend == self.reasoner.backend
+
+    @property
     def needs_critic(self) -> bool:
         """Whether an evaluator is the critic."""
         return any(evaluator.kind == "critic" for evaluator in self.evaluators)
@@ -140,8 +148,8 @@ class EngineConfig(Section):
 
     @property
     def needs_reference(self) -> bool:
-        """Whether an evaluator asks the reference answer, which is labelling and not inference."""
-        return any(
+        """Whether reference answers are asked for, which is labelling and not inference."""
+        return self.collect is not None or any(
             evaluator.kind == "checker"
             or (isinstance(evaluator, RolloutEvaluatorConfig) and evaluator.against == "reference")
             for evaluator in self.evaluators

@@ -13,6 +13,8 @@ from critic_engine.backends.loading import make_generator, make_scorer
 from critic_engine.background import LoopThread, Stream
 from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig, load_config
+from critic_engine.data.harvest import Harvester
+from critic_engine.data.harvest_roles import make_harvester
 from critic_engine.episode import Episode, SearchEvent
 from critic_engine.errors import ConfigError, ProblemError, RunError
 from critic_engine.hosting import ModelConfig, RayConfig
@@ -35,8 +37,8 @@ from search import ReplayError
 class Engine:
     """Test-time search with a critic, over one pair of models.
 
-    With a ``checker`` it labels: the evaluator may ask whether an answer is right, and a run keeps the reference
-    answers of its rows and reports what was found. Without one no part of it can reach a reference answer.
+    With a ``checker`` it labels: the evaluator may ask whether an answer is right, a run keeps the reference answers of
+    its rows and reports what was found, and the section ``collect`` makes pairs and critiques of its trees. Without one no part of it can reach a reference answer.
 
     Calls may come from any thread, notebooks included: the engine's work runs on an event loop of its own. Use it as a
     context manager, or ``close`` it.
@@ -67,8 +69,8 @@ class Engine:
             checker: Holds reference answers, and takes up those of the rows that the engine is given.
 
         Raises:
-            ConfigError: the configuration is wrong, its evaluator asks reference answers without a ``checker``, or Ray
-                cannot be reached.
+            ConfigError: the configuration is wrong, asks reference answers without a ``checker``, or Ray cannot be
+                reached.
             ModelLoadError: a model's folder is plainly not one.
         """
         self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
@@ -86,6 +88,7 @@ class Engine:
                 on_error.callback(self._ray.close)
             self._models = Models(ModelMakers(make_generator, make_scorer) if self._ray is None else self._ray.makers)
             self._roles = make_roles(self.config, self._models, reasoner=reasoner, critic=critic, checker=checker)
+            self._harvest = self._make_harvester(reasoner, critic)
             self._workers = None if self._ray is None else self._ray.workers(self.config, checker)
             on_error.pop_all()
         self._loop = LoopThread()
@@ -203,6 +206,17 @@ class Engine:
         """Close the engine."""
         self.close()
 
+    def _make_harvester(self, reasoner: ModelGenerator | None, critic: ModelGenerator | None) -> Harvester | None:
+        if self.config.collect is None:
+            return None
+        if self._checker is None:
+            raise ConfigError(
+                "collect is set, which asks the reference answers, and only `critic-engine collect` holds these; use that "
+                "command, or leave it out",
+                field="collect",
+            )
+        return make_harvester(self.config, self._models, checker=self._checker, reasoner=reasoner, critic=critic)
+
     def _check_same(self, store: RunStore) -> None:
         """Refuse to go on with a run that this engine would not have begun."""
         if _what_decides(store.config()) != _what_decides(self.config):
@@ -235,7 +249,7 @@ class Engine:
         )
 
     def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Generator[Answer, None, None]:
-        runner = Runner(store, self.config, begin=self._begin, on_progress=on_progress)
+        runner = Runner(store, self.config, begin=self._begin, harvest=self._harvest, on_progress=on_progress)
         stream = Stream(runner.answers())
         self._streams.add(stream)
         try:

@@ -29,6 +29,7 @@ class Models:
         """Have nothing yet."""
         self._makers = makers
         self._owned: dict[tuple[str, str], MeteredGenerator | MeteredScorer] = {}
+        self._adopted: list[MeteredGenerator] = []
         self._meters: dict[str, Meter] = {}
 
     def generator(self, config: ModelConfig, role: ModelRole) -> Generator:
@@ -59,8 +60,12 @@ class Models:
         return made
 
     def adopt(self, generator: Generator) -> MeteredGenerator:
-        """Return a generator of somebody else's, metered; it stays its owner's to load and to close."""
-        return MeteredGenerator(generator, self._meter(generator.name, EndpointConfig()))
+        """Return a generator of somebody else's, metered once; it stays its owner's to load and to close."""
+        for known in self._adopted:
+            if known.generator is generator:
+                return known
+        self._adopted.append(MeteredGenerator(generator, self._meter(generator.name, EndpointConfig())))
+        return self._adopted[-1]
 
     async def load(self) -> None:
         """Load all models that were made, one after another: two that measure one card's memory disturb each other.

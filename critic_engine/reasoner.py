@@ -83,6 +83,20 @@ class Reasoner:
         expansion = await self._solutions(self._from_start(message, seeds), options)
         return replace(expansion, candidates=tuple(replace(each, is_rewrite=True) for each in expansion.candidates))
 
+    async def refine(
+        self,
+        problem: Problem,
+        former: Trajectory,
+        critique: Critique,
+        *,
+        base: Trajectory,
+        seeds: tuple[int, ...],
+        options: ExpanderConfig,
+    ) -> Expansion:
+        """Return what is missing from ``base`` to its end, written in the light of ``former`` and the words on it."""
+        message = self._family.rewrite(problem, steps=former.steps, critique=critique.words)
+        return await self._solutions(replace(self._from_start(message, seeds), prefix=base.prefix), options)
+
     async def next_steps(
         self, problem: Problem, place: Place, *, seeds: tuple[int, ...], options: ExpanderConfig
     ) -> Expansion:

@@ -36,6 +36,10 @@ CREATE TABLE failures (
 # Runs without labels have no place for any.
 _LABELS_SCHEMA = """
 CREATE TABLE labels (position INTEGER PRIMARY KEY, reference_answer TEXT, extras TEXT NOT NULL);
+CREATE TABLE findings (
+    position INTEGER NOT NULL, name TEXT NOT NULL, finding TEXT NOT NULL, num_tokens INTEGER NOT NULL,
+    PRIMARY KEY (position, name)
+) WITHOUT ROWID;
 INSERT INTO meta VALUES ('is_labelled', '1');
 """
 
@@ -98,6 +102,11 @@ def new_database(path: str, *, is_labelled: bool) -> sqlite3.Connection:
 def connect(path: str) -> sqlite3.Connection:
     """Return a connection; runs are driven by one thread at a time, though not always by the one that opened them."""
     return sqlite3.connect(path, check_same_thread=False)
+
+
+def connect_reading(path: Path) -> sqlite3.Connection:
+    """Return a connection that only reads, and holds nobody up."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
 
 def tune(connection: sqlite3.Connection) -> None:

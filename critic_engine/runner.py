@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from critic_engine.config import EngineConfig
 from critic_engine.episode import Commit
 from critic_engine.errors import ReplicaLostError, RunError
+from critic_engine.findings import Harvest, HarvestTask, Ledger
 from critic_engine.searches import Search, SearchLog, SearchTask
-from critic_engine.store import RunStore
+from critic_engine.store import HARVEST_ERROR, Finding, RunStore
 from critic_engine.thinking import NO_TRIAL
 from critic_engine.types import Answer, FailedRow, ProblemRow
 from search import ReplayError, StopReason
@@ -47,12 +48,15 @@ class Runner:
         config: EngineConfig,
         *,
         begin: Callable[[SearchTask], Search],
+        harvest: Harvest | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        """Take the store, whose rows are read in already, and what begins the search of one of them."""
+        """Take the store, whose rows are read in already, what begins the search of one, and what harvests its tree."""
         self._store = store
         self._config = config
         self._begin = begin
+        self._harvest = harvest
+        self._harvests: set[asyncio.Task[None]] = set()
         self._on_progress = on_progress
         self._progress = Progress(0, 0, store.num_rows, 0, 0.0)
         self._started_s = time.perf_counter()
@@ -96,6 +100,9 @@ class Runner:
                     answer, is_final = await self._turn(self._store.row(position), position)
                 if is_final:
                     self._store.set_answer(position, answer)
+            if self._harvest is not None:
+                async with places:
+                    await self._reap(position, self._harvest)
         except ReplayError as error:
             raise RunError(f"the log of row {position + 1} is not of this version or configuration: {error}") from error
         except sqlite3.Error as error:
@@ -117,6 +124,38 @@ class Runner:
             reason = f"a model, or whoever searched it, was lost; {way_on}: {error}"
             return self._with_what_was_spent(position, _broken(row, reason)), False
         return answer, answer.stop_reason not in _LIMITS
+
+    async def _reap(self, position: int, harvest: Harvest) -> None:
+        """Make the findings of a problem's tree, unless the run's limit is reached or a model is lost: then later."""
+        is_due = self._store.answer(position) is not None and not self._store.has_harvest(position)
+        if not is_due or self._cut_reason is not None:
+            return
+        row, events = self._store.row(position), self._store.events(position)
+        if isinstance(row, FailedRow) or not events:
+            return
+        ledger = Ledger(self._store, position, on_tokens=self._spend)
+        extras = self._store.label(position).extras
+        task = asyncio.create_task(_run(harvest, HarvestTask(row.problem, extras, events, ledger)))
+        self._harvests.add(task)
+        try:
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
+        except ReplicaLostError as error:
+            _logger.warning("problem %s: a model was lost, its findings are left to a resume: %s", row.id, error)
+        except (ReplayError, sqlite3.Error):
+            raise
+        except Exception as error:
+            # One problem's failure is recorded and must not stop the others.
+            _logger.exception("the harvest of problem %s failed", row.id)
+            self._store.set_finding(position, HARVEST_ERROR, Finding(f"{type(error).__name__}: {error}"))
+        finally:
+            task.cancel()
+            self._harvests.discard(task)
+
+    def _spend(self, num_tokens: int) -> None:
+        self._advance(num_tokens=num_tokens)
+        self._check_tokens()
 
     def _way_on(self, reason: StopReason) -> str:
         if self._store.folder is None:
@@ -177,10 +216,12 @@ class Runner:
             self._cut(StopReason.RUN_TOKENS)
 
     def _cut(self, reason: StopReason) -> None:
-        """End all searches and begin no other."""
+        """End all searches and harvests and begin no other."""
         self._cut_reason = self._cut_reason or reason
         for search in tuple(self._searches):
             search.cut(reason)
+        for task in tuple(self._harvests):
+            task.cancel()
 
     def _with_what_was_spent(self, position: int, answer: Answer) -> Answer:
         events = self._store.events(position)
@@ -205,6 +246,10 @@ class Runner:
         except Exception:
             # Whoever watches must not be able to end what is watched.
             _logger.exception("the progress callback failed")
+
+
+async def _run(harvest: Harvest, task: HarvestTask) -> None:
+    await harvest(task)
 
 
 def _broken(row: ProblemRow, error: str) -> Answer:

@@ -19,8 +19,23 @@ from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig, dump_config, parse_config
 from critic_engine.errors import RunError
 from critic_engine.outputs import RunOutputs
-from critic_engine.run_folder import FORMAT, check_free, connect, holds_run, lock_folder, new_database, tune
+from critic_engine.run_folder import (
+    FORMAT,
+    check_free,
+    connect,
+    connect_reading,
+    holds_run,
+    lock_folder,
+    new_database,
+    tune,
+)
 from critic_engine.types import Answer, FailedRow, Image, Problem, ProblemRow
+
+
+HARVEST_DONE = "done"
+"""The finding that says that nothing more is to be found of a problem."""
+HARVEST_ERROR = "error"
+"""The finding that says why its other findings could not be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,16 @@ class Label:
     reference_answer: str | None
     extras: Mapping[str, object] = field(default_factory=dict)
     """The row's other columns as JSON holds them: bytes in base64, and what has no form there as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One piece of what a labelled run makes of a problem's tree."""
+
+    content: Any
+    """What JSON can hold."""
+    num_tokens: int = 0
+    """Generated for it."""
 
 
 class RunStore:
@@ -104,21 +129,27 @@ class RunStore:
         Raises:
             RunError: no run there, one of another version, one whose problems were not all read in, or one in use.
         """
-        if not (folder / "run.sqlite").is_file():
-            raise RunError(
-                f"{folder} holds no run (no run.sqlite in it); start one with `critic-engine solve … --run {folder}`"
-            )
+        _check_there(folder)
         with contextlib.ExitStack() as on_error:
             lock = on_error.enter_context(lock_folder(folder))
             connection = on_error.enter_context(contextlib.closing(connect(str(folder / "run.sqlite"))))
             store = cls(connection, folder=folder, lock=lock)
-            try:
-                tune(connection)
-                if store._checked_meta().get("is_labelled"):
-                    store.checker = checker if checker is not None else Checker()
-                    store._take_up(store.labels())
-            except sqlite3.DatabaseError as error:
-                raise RunError(f"{folder / 'run.sqlite'} cannot be read: {error}") from error
+            store._begin(checker, is_written=True)
+            on_error.pop_all()
+        return store
+
+    @classmethod
+    def view(cls, folder: Path) -> "RunStore":
+        """Return the store of a run that exists to read from, also while another process goes on with it.
+
+        Raises:
+            RunError: as ``open``, but for a run in use.
+        """
+        _check_there(folder)
+        with contextlib.ExitStack() as on_error:
+            connection = on_error.enter_context(contextlib.closing(connect_reading(folder / "run.sqlite")))
+            store = cls(connection, folder=folder)
+            store._begin(None, is_written=False)
             on_error.pop_all()
         return store
 
@@ -218,14 +249,50 @@ class RunStore:
         fields = json.loads(found[0])
         return Answer(**{**fields, "steps": tuple(fields["steps"])})
 
+    def set_finding(self, position: int, name: str, finding: Finding) -> None:
+        """Commit what was found in one problem's tree under ``name``, which must be new; of labelled runs only."""
+        content = json.dumps(finding.content, separators=(",", ":"))
+        with self._connection:
+            self._insert("findings", (position, name, content, finding.num_tokens))
+
+    def finding(self, position: int, name: str) -> Finding | None:
+        """Return one finding; None when there is none."""
+        query = "SELECT finding, num_tokens FROM findings WHERE position = ? AND name = ?"
+        found = self._connection.execute(query, (position, name)).fetchone()
+        return None if found is None else Finding(json.loads(found[0]), found[1])
+
+    def has_harvest(self, position: int) -> bool:
+        """Return whether there is nothing more to find of one problem: all was found, or that failed for good."""
+        query = "SELECT 1 FROM findings WHERE position = ? AND name IN (?, ?)"
+        return self._connection.execute(query, (position, HARVEST_DONE, HARVEST_ERROR)).fetchone() is not None
+
+    def findings(self, position: int) -> dict[str, Finding]:
+        """Return all findings of one problem by their names, in the order of these."""
+        query = "SELECT name, finding, num_tokens FROM findings WHERE position = ? ORDER BY name"
+        rows = self._connection.execute(query, (position,))
+        return {name: Finding(json.loads(content), num_tokens) for name, content, num_tokens in rows}
+
+    def label(self, position: int) -> Label:
+        """Return what a labelled run keeps beside one of its problems."""
+        query = "SELECT position, problem_id, reference_answer, extras FROM labels JOIN problems USING (position)"
+        found = self._connection.execute(f"{query} WHERE position = ?", (position,)).fetchone()
+        position, problem_id, reference, extras = found
+        return Label(position, problem_id, reference, json.loads(extras))
+
     def num_tokens(self) -> int:
-        """Return the tokens generated so far: those of the answers, and of the searches without one."""
+        """Return the tokens generated so far: of the answers, of the searches without one, and of the findings."""
         query = (
             "SELECT (SELECT COALESCE(SUM(json_extract(answer, '$.num_tokens')), 0) FROM answers) + "
             "(SELECT COALESCE(SUM(json_extract(event, '$.cost')), 0) FROM events"
             " WHERE position NOT IN (SELECT position FROM answers))"
         )
-        return int(self._connection.execute(query).fetchone()[0])
+        return int(self._connection.execute(query).fetchone()[0]) + self.num_finding_tokens()
+
+    def num_finding_tokens(self) -> int:
+        """Return the tokens generated for findings so far; 0 in a run that is not labelled."""
+        if self.checker is None:
+            return 0
+        return int(self._connection.execute("SELECT COALESCE(SUM(num_tokens), 0) FROM findings").fetchone()[0])
 
     def outputs(self) -> RunOutputs:
         """Return the writer of the folder's ``answers.jsonl`` and ``report.json``."""
@@ -236,6 +303,17 @@ class RunStore:
         self._connection.close()
         if self._lock is not None:
             self._lock.close()
+
+    def _begin(self, checker: Checker | None, *, is_written: bool) -> None:
+        """Check the database, and take up the reference answers of a labelled run."""
+        try:
+            if is_written:
+                tune(self._connection)
+            if self._checked_meta().get("is_labelled"):
+                self.checker = checker if checker is not None else Checker()
+                self._take_up(self.labels())
+        except sqlite3.DatabaseError as error:
+            raise RunError(f"{self.folder} holds a run.sqlite that cannot be read: {error}") from error
 
     def _add_problem(self, position: int, row: ProblemRow) -> None:
         problem = row.problem
@@ -281,6 +359,13 @@ class RunStore:
                 f"{self.folder} was stopped before its problems were read in; start it again by the same command"
             )
         return meta
+
+
+def _check_there(folder: Path) -> None:
+    if not (folder / "run.sqlite").is_file():
+        raise RunError(
+            f"{folder} holds no run (no run.sqlite in it); start one with `critic-engine solve … --run {folder}`"
+        )
 
 
 def _plain(value: object) -> str:

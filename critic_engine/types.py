@@ -267,7 +267,7 @@ class Answer:
     status: Literal["answered", "failed"]
     stop_reason: str
     """Why the search ended: ``tokens``, ``simulations``, ``seconds``, ``run_tokens`` or ``run_seconds`` for a limit;
-    ``value_threshold``, ``num_finished``, ``agreement`` or ``patience`` for what it found; ``num_samples``, ``rounds``
+    ``value_threshold``, ``num_finished``, ``agreement``, ``patience`` or ``one_sided`` for what it found; ``num_samples``, ``rounds``
     or ``exhausted`` at its own end; ``unreadable_row`` or ``error`` when there was no search, or it broke."""
     num_tokens: int
     """All tokens generated for it, the reasoner's and the critic's, save for work in flight that a limit of time or of

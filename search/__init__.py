@@ -11,7 +11,7 @@ from search.beam import Beam, BeamOptions
 from search.best_of_n import BestOfN, BestOfNOptions
 from search.budget import NO_LIMIT, Budget, StopReason, Usage
 from search.chain import Chain, ChainOptions
-from search.decision import Aggregation, Decision, DecisionRule, decide, path_value
+from search.decision import Aggregation, Decision, DecisionRule, decide, path_log_prior, path_value
 from search.divergence import DivergentPair, best_worst_pair, branch_pairs, reference_pairs, sibling_pairs
 from search.dvts import Dvts, DvtsOptions
 from search.errors import ReplayError, SearchError, UnknownTrialError
@@ -70,6 +70,7 @@ __all__ = [
     "decide",
     "event_from_dict",
     "event_to_dict",
+    "path_log_prior",
     "path_value",
     "reference_pairs",
     "replay",

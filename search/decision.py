@@ -121,14 +121,19 @@ def path_value(tree: Tree[S], node: Node[S], aggregation: Aggregation) -> float 
     return math.prod(values) if aggregation == "product" else math.fsum(values) / len(values)
 
 
+def path_log_prior(tree: Tree[S], node: Node[S]) -> float | None:
+    """Return the logarithm of the proposer's probability of the path to ``node``; None when a prior on it is unknown."""
+    priors = [place.prior for place in tree.path(node)[1:]]
+    known = [prior for prior in priors if prior is not None]
+    return math.fsum(math.log(prior) if prior else -math.inf for prior in known) if len(known) == len(priors) else None
+
+
 def _likelihoods(tree: Tree[S], nodes: Sequence[Node[S]], prior_exponent: float) -> list[float]:
     """Return ``(P(path) / the highest P) ** prior_exponent`` of each path; 1 for all if a prior is unknown."""
-    priors = [[place.prior for place in tree.path(node)[1:]] for node in nodes]
-    if prior_exponent == 0 or any(prior is None for path in priors for prior in path):
-        return [1.0] * len(nodes)
-    logs = [math.fsum(math.log(prior) if prior else -math.inf for prior in path) for path in priors]
-    highest = max(logs)
-    if highest == -math.inf:
+    found = [path_log_prior(tree, node) for node in nodes] if prior_exponent else [None]
+    logs = [log for log in found if log is not None]
+    highest = max(logs, default=-math.inf)
+    if len(logs) < len(nodes) or highest == -math.inf:
         return [1.0] * len(nodes)
     return [math.exp(prior_exponent * (log - highest)) for log in logs]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias
 
 from search.checks import check_at_least, check_share
-from search.decision import place_order
+from search.decision import path_log_prior, place_order
 from search.tree import Node, S, Tree
 
 IsRight: TypeAlias = Callable[[Node[S]], bool | None]
@@ -48,8 +48,9 @@ class DivergentPair(Generic[S]):
 def reference_pairs(tree: Tree[S], is_right: IsRight[S]) -> list[DivergentPair[S]]:
     """Return one pair for each wrong path, all against one reference path: MMC, arXiv 2504.11009, stage 2.
 
-    The reference is the right path that ends in the highest value, then the shortest, then the one whose keys come
-    first, then the first created, rollouts last. A wrong path that contains it or is contained in it never parts from
+    The reference is the right path that ends in the highest value, then the likeliest by the priors on it, then the
+    shortest, then the one whose keys come first, then the first created, rollouts last: right answers are reached by
+    wrong steps too, and less likely ones more often so. A wrong path that contains it or is contained in it never parts from
     it and gives no pair. Linear in the lengths of the paths.
 
     Args:
@@ -59,7 +60,7 @@ def reference_pairs(tree: Tree[S], is_right: IsRight[S]) -> list[DivergentPair[S
     right, wrong = _sorted_out(tree, is_right)
     if not right:
         return []
-    reference = min(right, key=_leaf_order)
+    reference = min(right, key=lambda leaf: _reference_order(tree, leaf))
     on_path = {node.node_id: node for node in tree.path(reference)}
     pairs: list[DivergentPair[S]] = []
     for leaf in wrong:
@@ -178,6 +179,13 @@ def _extreme_children(node: Node[S]) -> DivergentPair[S] | None:
     highest, best = min(known, key=lambda each: (-each[0], repr(each[1].key), each[1].node_id))
     lowest, worst = min(known, key=lambda each: (each[0], repr(each[1].key), each[1].node_id))
     return DivergentPair(node, best, worst, best, worst) if highest > lowest else None
+
+
+def _reference_order(tree: Tree[S], leaf: Node[S]) -> tuple[bool, float, bool, float, tuple[int, list[str]], bool, int]:
+    """Order as ``_leaf_order`` does, but for the likelihood, highest first and unknown last, before the length."""
+    log_prior = path_log_prior(tree, leaf)
+    is_unknown, negated, place, is_rollout, number = _leaf_order(leaf)
+    return (is_unknown, negated, log_prior is None, -(log_prior or 0.0), place, is_rollout, number)
 
 
 def _leaf_order(leaf: Node[S]) -> tuple[bool, float, tuple[int, list[str]], bool, int]:

@@ -57,12 +57,15 @@ def _collect(request: _Request) -> int:
     from critic_engine.checker import Checker
     from critic_engine.cli.progress import load_models
     from critic_engine.cli.running import keep_run
+    from critic_engine.collect_options import CollectConfig
     from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
     from critic_engine.errors import ProblemError
     from critic_engine.run_folder import check_free
 
     config = request.load_config()
+    if config.collect is None:
+        config = config.model_copy(update={"collect": CollectConfig()})
     problems = read_problems(request.problems, limits=config.run, image_root=request.image_root)
     if not problems.has_reference_answers(request.limit):
         raise ProblemError(

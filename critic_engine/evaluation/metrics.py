@@ -32,6 +32,36 @@ def share(num_right: int, num_all: int) -> Interval:
     return Interval(p, max(0.0, centre - half), min(1.0, centre + half))
 
 
+def difference(ours: tuple[int, int], theirs: tuple[int, int]) -> Interval:
+    """Return ``ours - theirs``, two independent shares given as (right, all), with Newcombe's hybrid score interval.
+
+    Newcombe (1998, Statistics in Medicine 17, 873-890), method 10.
+
+    Raises:
+        ValueError: see ``share``.
+    """
+    one, other = share(*ours), share(*theirs)
+    estimate = one.estimate - other.estimate
+    below = math.hypot(one.estimate - one.low, other.high - other.estimate)
+    above = math.hypot(one.high - one.estimate, other.estimate - other.low)
+    return Interval(estimate, max(-1.0, estimate - below), min(1.0, estimate + above))
+
+
+def clustered_mean(groups: Sequence[Sequence[float]], *, seed: int, num_resamples: int = 2_000) -> Interval:
+    """Return the mean of all values, with its percentile bootstrap interval over whole groups; NaN without a value.
+
+    Values of one group hang together, and are drawn together (Efron and Tibshirani, 1993, 13).
+    """
+    sums = np.asarray([math.fsum(group) for group in groups if len(group)])
+    sizes = np.asarray([len(group) for group in groups if len(group)], dtype=float)
+    if not len(sums):
+        return Interval(math.nan, math.nan, math.nan)
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=num_resamples)
+    low, high = np.quantile(counts @ sums / (counts @ sizes), [0.025, 0.975])
+    return Interval(float(sums.sum() / sizes.sum()), float(low), float(high))
+
+
 def paired_difference(
     ours: Sequence[bool], theirs: Sequence[bool], *, seed: int, num_resamples: int = 10_000
 ) -> Interval:

@@ -88,6 +88,18 @@ def find_verdict(text: str, form: CritiqueForm) -> FoundVerdict | None:
     return FoundVerdict("right" if is_right else "wrong", match.start(1), match.end(1))
 
 
+def reason_of(text: str, form: CritiqueForm) -> str:
+    """Return what a critic's text says besides its verdict, the number of a step and its score; in one line."""
+    found = find_verdict(text, form)
+    rest = text if found is None else text[found.end :]
+    labels = [rf"{_literally(form.step_label)}(?:[^\w\n]|_){{0,12}}[0-9]{{1,6}}(?![0-9])"]
+    if form.score_label:
+        labels.append(_literally(form.score_label) + _NUMBER)
+    for label in labels:
+        rest = re.sub(rf"(?<!\w){label}", " ", rest, count=1, flags=re.IGNORECASE)
+    return " ".join(rest.split()).strip(" :;,.-") if rest.strip(" \n:;,.-") else ""
+
+
 def _first_wrong_step(text: str, form: CritiqueForm, num_steps: int) -> int | None:
     label = _literally(form.step_label)
     match = re.search(rf"(?<!\w){label}(?:[^\w\n]|_){{0,12}}([0-9]{{1,6}})(?![0-9])", text, re.IGNORECASE)

@@ -14,6 +14,7 @@ MAX_INJECTED = 5
 """The most errors that are put into one solution, as in Critic-V (arXiv 2411.18203); the fewest is 1."""
 MAX_GRADE = 10
 _MAX_QUOTED_CHARACTERS = 200
+_MAX_DESCRIPTION_CHARACTERS = 2000
 
 _ITEM = re.compile(r"[ \t*_#>-]{0,8}\[(?:step )?([0-9]{1,4})\][*_]{0,3}:?[*_]{0,3}[ \t]*(.*)", re.IGNORECASE)
 _SOLUTION = re.compile(r"[\W_]{0,12}solution[\W_]{0,12}", re.IGNORECASE)
@@ -180,6 +181,8 @@ def _read_errors(lines: Sequence[str], num_steps: int, text: str) -> tuple[Injec
                 raise _refusal(f"the line {line[:80]!r} is no error, which begins with a step's number, [K]", text)
             errors[-1] = InjectedError(errors[-1].step, one_line(f"{errors[-1].description} {line}"))
         is_open = bool(errors) and bool(line.strip())
+    if any(len(error.description) > _MAX_DESCRIPTION_CHARACTERS for error in errors):
+        raise _refusal(f"an error is described in more than {_MAX_DESCRIPTION_CHARACTERS} characters", text)
     if mute := next((error for error in errors if not error.description), None):
         raise _refusal(f"nothing is said of the error in step {mute.step}", text)
     return tuple(errors)

@@ -1,0 +1,134 @@
+"""The section ``collect``: what is made of labelled trees. Its defaults stand here."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from critic_engine.hosting import ModelConfig
+from critic_engine.section import Section
+
+PairKind: TypeAlias = Literal["divergent", "sibling", "first_error", "best_worst"]
+_Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
+
+class PairsConfig(Section):
+    """Which right and wrong paths are set against each other."""
+
+    kinds: Annotated[tuple[PairKind, ...], Field(min_length=1)] = ("divergent", "sibling", "first_error", "best_worst")
+    """``divergent``: each wrong path against the reference path (MMC); only these are annotated. ``sibling``: two steps
+    at one place by their values (MCTS-DPO, arXiv 2405.00451). ``first_error``: each wrong path against the right one
+    that goes along with it for longest (Step-DPO, arXiv 2406.18629). ``best_worst``: the best right path of a tree
+    against its worst wrong one."""
+    max_pairs: Annotated[int, Field(ge=1, le=10_000)] = 32
+    """Pairs of each kind a problem, those that part last first."""
+    min_margin: _Share = 0.25
+    """Of ``sibling``: how much higher the value of the chosen step is."""
+    check: Literal["auto", "critic", "none"] = "auto"
+    """Who looks at the two steps of a divergent pair before it is annotated: right answers come of wrong steps too, and
+    then the two part where nothing is wrong. ``auto`` is the critic where it is the reasoner's match, see
+    ``critic_matches``, else nobody."""
+    min_chosen_value: _Share = 0.6
+    """Of ``check``: the critic's least value of the chosen side up to its first own step."""
+    max_rejected_value: _Share = 0.5
+    """Of ``check``: the critic's highest value of the rejected side up to its first own step."""
+
+
+class AnnotatorConfig(Section):
+    """Who says what went wrong, and where."""
+
+    kind: Literal["auto", "self", "model", "critic", "pocket_rules"] = "auto"
+    """``self``: the reasoner's model (MMC's self-annotation). ``model``: the model named below. Both see the two
+    branches side by side, in both orders. ``critic``: the critic, which sees the wrong path alone, as it does in a
+    search. ``pocket_rules``: the pocket world's oracle. ``auto``: for the shipped pair the rules and two critiques of the
+    critic, for any other reasoner ``self``."""
+    model: ModelConfig | None = None
+    """Of ``model`` only."""
+    num_critiques: Annotated[int, Field(ge=1, le=64)] = 1
+    """Critiques of one pair: the first is drawn at temperature 0, the others at the one below."""
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
+    """Of all critiques but the first."""
+    max_tokens: Annotated[int, Field(ge=1, le=131072)] = 512
+    """Most tokens of one critique."""
+
+    @model_validator(mode="after")
+    def _check_model(self) -> "AnnotatorConfig":
+        if (self.kind == "model") != (self.model is not None):
+            raise ValueError(f"kind is {self.kind!r}; kind 'model' needs a model, and no other kind has one")
+        if self.kind == "pocket_rules" and self.num_critiques > 1:
+            raise ValueError(f"num_critiques is {self.num_critiques}, and rules always say the same; leave it out")
+        return self
+
+
+class LiftConfig(Section):
+    """How it is measured what a critique is good for."""
+
+    num_refinements: Annotated[int, Field(ge=0, le=1024)] = 10
+    """Draws with each critique, and as many without; MMC's filter takes 10. 0 measures nothing."""
+    refine_from: Literal["node", "start"] = "node"
+    """Where both begin: ``node``, where the two paths part; ``start``, the beginning, as in MMC."""
+
+
+class LabelsConfig(Section):
+    """How steps are labelled, for process reward models."""
+
+    kind: Literal["none", "tree", "binary_search"] = "tree"
+    """``tree``: by the completions that the tree has. ``binary_search``: besides, the first wrong step of wrong paths is
+    found by further completions (OmegaPRM, arXiv 2406.06592)."""
+    num_rollouts: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Of ``binary_search``: completions at each place it looks at."""
+    max_searched: Annotated[int, Field(ge=1, le=1024)] = 2
+    """Of ``binary_search``: wrong paths a problem."""
+
+
+class InjectionConfig(Section):
+    """Errors put into right solutions, for critics to find (Critic-V, arXiv 2411.18203)."""
+
+    kind: Literal["auto", "self", "pocket_rules"] = "auto"
+    """Who puts them in: ``self``, the reasoner's model, or the pocket world's rules, which ``auto`` takes for the shipped
+    pair."""
+    num_detections: Annotated[int, Field(ge=2, le=64)] = 4
+    """How often errors are looked for in each, by the critic where it is the reasoner's match, else by its model."""
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
+    """Of all detections but the first."""
+    max_injected: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Right paths a problem that get errors."""
+
+
+class FiltersConfig(Section):
+    """What is left out of an export, in this order. Changing it needs no new run."""
+
+    max_characters: Annotated[int, Field(ge=1)] = 2000
+    """A longer critique is left out; so is one that is empty, repeats itself, or states an answer."""
+    is_leak_allowed: bool = False
+    """Whether a critique may hold the reference answer."""
+    min_right: Annotated[int, Field(ge=0, le=1024)] = 3
+    """MMC's utility filter: so many of the refinements that a critique brought must be right."""
+    min_lift: Annotated[float, Field(ge=-1, le=1)] | None = None
+    """Least measured lift of a critique."""
+    min_lift_gap: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """How much more the chosen one of two critiques of one error must lift."""
+    is_near_duplicate_allowed: bool = False
+    """Whether rows may repeat each other but for a few words, over the same pictures."""
+    max_balance_ratio: Annotated[float, Field(ge=1)] | None = None
+    """How many times the median stratum (of depth, outcome and source) a stratum may be; None leaves all as they are."""
+    correct_share: _Share = 0.25
+    """Share of critiques that say of a right path that nothing is to be corrected."""
+    evaluation_sets: tuple[str, ...] = ()
+    """Problem files, none of whose problems may be collected."""
+
+
+class CollectConfig(Section):
+    """What is made of labelled trees."""
+
+    pairs: PairsConfig = PairsConfig()
+    """Which paths are set against each other."""
+    annotators: tuple[AnnotatorConfig, ...] = (AnnotatorConfig(),)
+    """Who writes critiques; none writes none."""
+    lift: LiftConfig = LiftConfig()
+    """How critiques are measured."""
+    labels: LabelsConfig = LabelsConfig()
+    """How steps are labelled."""
+    injection: InjectionConfig | None = None
+    """Whether errors are put into right solutions."""
+    filters: FiltersConfig = FiltersConfig()
+    """What is left out of an export."""

@@ -1,0 +1,6 @@
+"""Writing a run's rows as the files that trainers load."""
+
+from critic_engine.data.exports.exporting import ExportOptions, ExportReport, RowSource, export_rows
+from critic_engine.data.exports.formats import FORMATS, layout_named
+
+__all__ = ["FORMATS", "ExportOptions", "ExportReport", "RowSource", "export_rows", "layout_named"]

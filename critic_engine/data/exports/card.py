@@ -1,0 +1,132 @@
+"""The card of an exported data set: what it holds, how it came to be, and how it is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from critic_engine.data.exports.filters import MEANINGS
+
+if TYPE_CHECKING:
+    from critic_engine.data.exports.exporting import ExportOptions, ExportReport
+
+_MAX_CELL = 120
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What a card says."""
+
+    report: ExportReport
+    options: ExportOptions
+    config_yaml: str
+    """The resolved configuration of the run."""
+    funnel: tuple[tuple[str, int], ...]
+    """What was left after each stage of making the rows."""
+
+
+def write_card(path: Path, facts: CardFacts, usage: str) -> None:
+    """Write a ``README.md`` by which the hub and ``datasets.load_dataset`` know the files.
+
+    Args:
+        path: The file.
+        facts: What it says.
+        usage: How the trainer loads the folder, as Markdown.
+    """
+    sections = [_front_matter(facts), _introduction(facts), _counts(facts), _making(facts), _limits(facts)]
+    where = "`THIS_FOLDER` stands for where this folder lies."
+    sections += [f"## Loading it\n\n{where}\n\n{usage}", _config(facts.config_yaml)]
+    path.write_text("\n\n".join(sections) + "\n", encoding="utf-8", errors="backslashreplace")
+
+
+def _front_matter(facts: CardFacts) -> str:
+    import yaml
+
+    report = facts.report
+    fields = {
+        "license": facts.options.license,
+        "task_categories": ["image-text-to-text" if report.has_images else "text-generation"],
+        "tags": ["critic-engine", report.format, f"{report.role}-training"],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": file} for split, file in report.files.items()],
+            }
+        ],
+    }
+    text: str = yaml.safe_dump(fields, sort_keys=False, allow_unicode=False)
+    return f"---\n{text}---"
+
+
+def _introduction(facts: CardFacts) -> str:
+    report = facts.report
+    return (
+        f"# Training data for a {report.role} ({report.format})\n\n"
+        f"Made by Critic Engine from a labelled search: {sum(report.num_rows.values())} rows in the format "
+        f"`{report.format}`, as {report.container} files."
+    )
+
+
+def _counts(facts: CardFacts) -> str:
+    report = facts.report
+    rows = [
+        (split, source, number)
+        for split, sources in report.num_rows_by_source.items()
+        for source, number in sorted(sources.items())
+    ]
+    share = f"{facts.options.validation_share:g}"
+    return (
+        f"## Rows\n\n{_table(('Split', 'Made by', 'Rows'), rows)}\n\n"
+        f"Rows are split by problem: a problem whose hash, of its id, lies in the lowest {share} of all hashes is for "
+        "validation with all its rows. No problem is in both."
+    )
+
+
+def _making(facts: CardFacts) -> str:
+    stages = _table(("Stage", "Number"), facts.funnel) if facts.funnel else "No stages were recorded."
+    left_out = [(reason, MEANINGS[reason], number) for reason, number in sorted(facts.report.num_left_out.items())]
+    table = _table(("Left out", "Because", "Rows"), left_out) if left_out else "No row was left out of this export."
+    return f"## How the rows came to be\n\n{stages}\n\n{table}"
+
+
+def _limits(facts: CardFacts) -> str:
+    limit = facts.options.limit
+    length = (
+        f"No row is longer than {limit.max_tokens} tokens as {_cell(limit.model)} counts them, images included; longer "
+        "ones were left out, none was cut."
+        if limit
+        else "The length of rows was not limited; nothing was cut."
+    )
+    return "\n".join(
+        [
+            "## Known limits",
+            "",
+            *(f"- {note}" for note in facts.report.notes),
+            f"- {length}",
+            "- Right and wrong are judged by the final answer alone: a right answer may stand on a wrong step.",
+            "- Questions and images are those of the problems searched; whoever owns them sets what may be done with "
+            "them.",
+        ]
+    )
+
+
+def _config(config_yaml: str) -> str:
+    longest = max((len(run) for run in re.findall("`+", config_yaml)), default=0)
+    fence = "`" * max(3, longest + 1)
+    body = config_yaml.strip("\n")
+    return f"<details>\n<summary>The run's configuration</summary>\n\n{fence}yaml\n{body}\n{fence}\n\n</details>"
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [names, ["---"] * len(names), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    text = " ".join("".join(char if char.isprintable() else " " for char in str(value)).split())
+    text = text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
+    return _MARKUP.sub(r"\\\1", text)

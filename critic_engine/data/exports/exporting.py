@@ -1,0 +1,222 @@
+"""From a run's rows to a folder that a trainer loads: filtered, written, read back, and only then in place."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from critic_engine.data.exports.card import CardFacts, write_card
+from critic_engine.data.exports.checking import Checker, Fingerprint
+from critic_engine.data.exports.containers import Writer, new_writer
+from critic_engine.data.exports.filters import LengthLimit, Reason, reason_against
+from critic_engine.data.exports.formats import layout_named
+from critic_engine.data.exports.layouts import Container, Layout, Survey
+from critic_engine.data.exports.placing import MANIFEST, check_target, new_folder
+from critic_engine.data.exports.surveying import survey_rows
+from critic_engine.data.records import TrainingRow
+from critic_engine.errors import ConfigError
+from critic_engine.seeds import derive_seed
+
+_SPLITS = ("train", "validation")
+
+
+class Funnel(Protocol):
+    """What became of what the rows were made from."""
+
+    def lines(self) -> list[tuple[str, int]]:
+        """Return what is left after each stage, in order, with its number."""
+        ...
+
+
+class RowSource(Protocol):
+    """Where rows come from; each iteration yields all of them, in the same order."""
+
+    def __iter__(self) -> Iterator[TrainingRow]:
+        """Yield the rows."""
+        ...
+
+    @property
+    def funnel(self) -> Funnel:
+        """How the rows came to be; valid after an iteration."""
+        ...
+
+    @property
+    def config_yaml(self) -> str:
+        """The resolved configuration of the run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What to write, and where."""
+
+    format: str
+    """One of ``FORMATS``."""
+    out: Path
+    """The folder to make."""
+    role: str = "critic"
+    """Whose training rows they are; names the data set where the trainer wants names."""
+    container: Container | None = None
+    """None takes the trainer's usual one."""
+    validation_share: float = 0.05
+    """In [0, 1): the share of problems, by a hash of their ids, whose rows are for validation."""
+    limit: LengthLimit | None = None
+    license: str = "unknown"
+    is_overwritten: bool = False
+    """Whether an earlier export at ``out`` is replaced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """What was written, as ``export.json`` holds it."""
+
+    format: str
+    container: Container
+    role: str
+    files: Mapping[str, str]
+    """The data file of each split."""
+    num_rows: Mapping[str, int]
+    """Rows of each split."""
+    num_rows_by_source: Mapping[str, Mapping[str, int]]
+    """The same, by what made them."""
+    num_left_out: Mapping[Reason, int]
+    """Rows that the format cannot take, by reason."""
+    has_images: bool
+    notes: tuple[str, ...]
+    """What was lost or decided on the way."""
+
+    def fields(self) -> dict[str, object]:
+        """Return everything as JSON can hold it, names in order."""
+        counts = {split: dict(sorted(sources.items())) for split, sources in self.num_rows_by_source.items()}
+        return {
+            "critic_engine_export": 1,
+            "format": self.format,
+            "container": self.container,
+            "role": self.role,
+            "files": dict(self.files),
+            "num_rows": dict(self.num_rows),
+            "num_rows_by_source": counts,
+            "num_left_out": dict(sorted(self.num_left_out.items())),
+            "has_images": self.has_images,
+            "notes": list(self.notes),
+        }
+
+
+def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
+    """Write all rows that the format can take into the new folder ``options.out``, read back and found whole.
+
+    Raises:
+        ConfigError: there is no such format, the trainer cannot load such files, ``out`` is taken, or no row is left.
+        ExportError: what was read back is not what was written.
+        OSError: the disk is full, or the like. In every case nothing new is left at ``out``.
+    """
+    layout = layout_named(options.format)
+    container = options.container or layout.containers[0]
+    if container not in layout.containers:
+        raise ConfigError(
+            f"{layout.trainer} cannot load {layout.name} from {container} files; use {layout.containers[0]}",
+            field="container",
+        )
+    check_target(options.out, is_overwritten=options.is_overwritten)
+    survey = survey_rows(rows, layout)
+    refusal = layout.refuse_container(container, survey)
+    if refusal:
+        raise ConfigError(refusal, field="container")
+    with new_folder(options.out) as folder:
+        export = _Export(layout, survey, options, new_writer(container, folder, layout.columns(survey)))
+        report = export.write(rows, container)
+        facts = CardFacts(report, options, rows.config_yaml, tuple(rows.funnel.lines()))
+        write_card(folder / "README.md", facts, layout.usage(report.files, survey, options.role))
+    return report
+
+
+def split_of(problem_id: str, validation_share: float) -> str:
+    """Return the split of a problem's rows; a problem that is in validation stays there as the share grows."""
+    return _SPLITS[derive_seed("validation", problem_id) / 2**63 < validation_share]
+
+
+class _Export:
+    """One export under way."""
+
+    def __init__(self, layout: Layout[Any], survey: Survey, options: ExportOptions, writer: Writer) -> None:
+        self._layout = layout
+        self._survey = survey
+        self._options = options
+        self._writer = writer
+        self._meant: dict[str, Fingerprint] = {}
+        self._sources: dict[str, Counter[str]] = {}
+        self._left_out: Counter[Reason] = Counter()
+
+    def write(self, rows: RowSource, container: Container) -> ExportReport:
+        """Write the data files, the trainer's index and the report; read the data files back."""
+        try:
+            for row in _complete_first(rows, self._survey, container):
+                self._write_row(row)
+        finally:
+            self._writer.close()
+        if "train" not in self._meant:
+            raise ConfigError(self._nothing_left())
+        files = {split: self._writer.files[split] for split in _SPLITS if split in self._writer.files}
+        checker = Checker(self._writer.folder, self._layout, self._writer.columns)
+        for split, file in files.items():
+            checker.check(file, self._meant[split])
+        report = self._report(files, container)
+        texts = self._layout.index(files, self._survey, self._options.role)
+        texts[MANIFEST] = json.dumps(report.fields(), indent=2) + "\n"
+        for name, text in texts.items():
+            (self._writer.folder / name).write_text(text, encoding="utf-8")
+        return report
+
+    def _write_row(self, row: TrainingRow) -> None:
+        reason = reason_against(row, self._layout, self._options.limit)
+        if reason is not None:
+            self._left_out[reason] += 1
+            return
+        split = split_of(row.problem_id, self._options.validation_share)
+        images = [self._writer.place(image) for image in row.images] if self._layout.has_images else []
+        record = self._layout.record(row, images, self._survey)
+        self._meant.setdefault(split, Fingerprint()).add(self._layout.read(record))
+        self._sources.setdefault(split, Counter())[row.source] += 1
+        self._writer.write(split, record)
+
+    def _report(self, files: Mapping[str, str], container: Container) -> ExportReport:
+        return ExportReport(
+            format=self._layout.name,
+            container=container,
+            role=self._options.role,
+            files=files,
+            num_rows={split: self._meant[split].num_rows for split in files},
+            num_rows_by_source={split: self._sources[split] for split in files},
+            num_left_out=self._left_out,
+            has_images=self._survey.has_images,
+            notes=self._layout.notes,
+        )
+
+    def _nothing_left(self) -> str:
+        if "validation" in self._meant:
+            return "all rows fell to validation, which leaves nothing to train on; lower --validation-share"
+        if not self._survey.num_rows:
+            return f"the run has no rows for {self._layout.name}"
+        counts = ", ".join(f"{number} {reason}" for reason, number in sorted(self._left_out.items()))
+        return f"no row of the run can be written as {self._layout.name}; left out: {counts}"
+
+
+def _complete_first(rows: RowSource, survey: Survey, container: Container) -> Iterator[TrainingRow]:
+    """Yield all rows; before JSON lines' incomplete ones those that have images and every fact.
+
+    Loaders of JSON lines take the types of a column from the first megabytes of the file.
+    """
+    if container == "parquet" or not (survey.is_mixed or survey.gaps):
+        yield from rows
+        return
+    for is_complete in (True, False):
+        yield from (row for row in rows if _is_complete(row, survey) == is_complete)
+
+
+def _is_complete(row: TrainingRow, survey: Survey) -> bool:
+    has_all_facts = all(row.facts.get(name) is not None for name in survey.gaps)
+    return has_all_facts and bool(row.images) == survey.has_images

@@ -1,0 +1,131 @@
+"""What every format answers: which rows it takes, its columns, how a row is written, and how it is read back."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+
+from critic_engine.data.exports.columns import Column
+from critic_engine.data.records import TrainingRow
+from critic_engine.types import Role
+
+Container: TypeAlias = Literal["parquet", "jsonl"]
+ImageReference: TypeAlias = str | dict[str, Any]
+"""A path relative to the file, or the embedded ``bytes`` and a ``path`` that only names them."""
+Record: TypeAlias = dict[str, Any]
+"""One row as it is written, by the names of its columns."""
+RowT = TypeVar("RowT", bound=TrainingRow)
+
+IMAGE_TAG = "<image>"
+MARGIN_NOTE = (
+    "`margin` is how much better the chosen answer is: trainers of reward models subtract it in their loss, DPO passes "
+    "over it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What must be known of all rows before the first is written."""
+
+    num_rows: int
+    has_images: bool
+    facts: tuple[Column, ...]
+    """The rows' facts, in order, with the type that holds every row's value."""
+    gaps: frozenset[str]
+    """Facts that some rows have and others do not."""
+    is_mixed: bool
+    """Whether some rows have images and others do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a dialogue, without placeholders for images."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecord:
+    """What a trainer finds in a record."""
+
+    dialogues: tuple[tuple[Turn, ...], ...]
+    """Each whole, from the prompt to an answer: two of a preference, which must differ."""
+    images: tuple[ImageReference, ...]
+    num_placeholders: int
+    """Equals the number of images where the format has placeholders; the number of images where it has none."""
+
+
+class Layout(ABC, Generic[RowT]):
+    """One format."""
+
+    name: ClassVar[str]
+    trainer: ClassVar[str]
+    """Whose loader takes it, as the card calls it."""
+    row_type: ClassVar[type[TrainingRow]]
+    containers: ClassVar[tuple[Container, ...]]
+    """The default first."""
+    reserved: ClassVar[tuple[str, ...]] = ()
+    """Texts that the loader takes for images or other media; no text of a row may hold one."""
+    num_images: ClassVar[tuple[int, int]] = (0, 1_000_000)
+    """The least and the most images of a row."""
+    has_images: ClassVar[bool] = True
+    """Whether images are written; the others leave them out."""
+    notes: ClassVar[tuple[str, ...]] = ()
+    """What is lost or decided on the way, a sentence each, for the card and the report."""
+
+    @abstractmethod
+    def columns(self, survey: Survey) -> tuple[Column, ...]:
+        """Return the columns, in order."""
+
+    @abstractmethod
+    def record(self, row: RowT, images: Sequence[ImageReference], survey: Survey) -> Record:
+        """Return a row as it is written; its keys are exactly ``columns``."""
+
+    @abstractmethod
+    def read(self, record: Mapping[str, Any]) -> ReadRecord:
+        """Return what a trainer finds in a record, whichever file it was read from."""
+
+    def refuse_container(self, container: Container, survey: Survey) -> str | None:
+        """Return why the trainer could not load these rows from such files; None when it can."""
+        return None
+
+    def index(self, files: Mapping[str, str], survey: Survey, role: str) -> dict[str, str]:
+        """Return further files by name, such as the list of data sets that a trainer reads first.
+
+        Args:
+            files: The data file of each split.
+            survey: Of the rows.
+            role: Whose training rows they are.
+        """
+        return {}
+
+    @abstractmethod
+    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
+        """Return how the trainer loads the export, as Markdown."""
+
+
+def provenance_columns(survey: Survey) -> tuple[Column, ...]:
+    """Return the columns that say where a row comes from, for trainers that pass over columns they do not know."""
+    names: tuple[Column, ...] = (Column("row_id", "text"), Column("problem_id", "text"), Column("source", "text"))
+    return names + survey.facts
+
+
+def provenance(row: TrainingRow, survey: Survey) -> Record:
+    """Return a row's values in ``provenance_columns``; a number that is not finite is none."""
+    known: Record = {"row_id": row.row_id, "problem_id": row.problem_id, "source": row.source}
+    return known | {column.name: _typed(row.facts.get(column.name), column) for column in survey.facts}
+
+
+def finite(number: float | None) -> float | None:
+    """Return the number, or None where it is none or not finite."""
+    return float(number) if number is not None and math.isfinite(number) else None
+
+
+def _typed(value: float | str | None, column: Column) -> float | str | None:
+    if value is None or column.type == "text":
+        return None if value is None else str(value)
+    return int(value) if column.type == "int" else finite(float(value))

@@ -1,0 +1,215 @@
+"""The formats of TRL: preferences, demonstrations, rated answers, and labelled steps."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.layouts import (
+    MARGIN_NOTE,
+    Container,
+    ImageReference,
+    Layout,
+    ReadRecord,
+    Record,
+    RowT,
+    Survey,
+    Turn,
+    finite,
+    provenance,
+    provenance_columns,
+)
+from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
+
+
+class _Conversational(Layout[RowT]):
+    """A prompt and its answers as messages: with parts where there are images, as plain text where there are none."""
+
+    trainer = "TRL"
+    containers = ("parquet", "jsonl")
+    answers: ClassVar[tuple[str, ...]]
+    """The columns that hold an answer each."""
+    loader: ClassVar[str]
+    """How the names of the trainer and of its config begin."""
+
+    @abstractmethod
+    def answer(self, row: RowT, column: str) -> str:
+        """Return the answer that stands in ``column``."""
+
+    @abstractmethod
+    def further(self, row: RowT) -> Record:
+        """Return the values of ``further_columns``."""
+
+    further_columns: ClassVar[tuple[Column, ...]]
+
+    def columns(self, survey: Survey) -> tuple[Column, ...]:
+        """Return images, prompt and answers, then what the trainer knows, then where the row comes from."""
+        kind: Any = "parts" if survey.has_images else "messages"
+        images = (Column("images", "images"),) if survey.has_images else ()
+        messages = tuple(Column(name, kind) for name in ("prompt", *self.answers))
+        return images + messages + self.further_columns + provenance_columns(survey)
+
+    def record(self, row: RowT, images: Sequence[ImageReference], survey: Survey) -> Record:
+        """Return the row; one without images among rows that have some has an empty list of them."""
+        record: Record = {"images": list(images)} if survey.has_images else {}
+        record["prompt"] = _messages("user", row.prompt, len(images), survey)
+        for name in self.answers:
+            record[name] = _messages("assistant", self.answer(row, name), 0, survey)
+        return record | self.further(row) | provenance(row, survey)
+
+    def read(self, record: Mapping[str, Any]) -> ReadRecord:
+        """Return one dialogue an answer."""
+        prompt, num_placeholders = _read_messages(record["prompt"])
+        dialogues = []
+        for name in self.answers:
+            answer, num_further = _read_messages(record[name])
+            num_placeholders += num_further
+            dialogues.append((*prompt, *answer))
+        return ReadRecord(tuple(dialogues), tuple(record.get("images") or ()), num_placeholders)
+
+    def refuse_container(self, container: Container, survey: Survey) -> str | None:
+        """Refuse images in JSON lines: ``datasets`` would give the trainer their paths as text."""
+        if container == "jsonl" and survey.has_images:
+            return "TRL takes images from Parquet files only; JSON lines would give it their paths as text"
+        return None
+
+    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
+        """Return three lines of Python."""
+        length = "max_length=None" if survey.has_images else ""
+        program = [
+            "from datasets import load_dataset",
+            f"from trl import {self.loader}Config, {self.loader}Trainer",
+            'data = load_dataset("THIS_FOLDER")',
+            f'{self.loader}Trainer(MODEL, args={self.loader}Config("out"{", " if length else ""}{length}), '
+            'train_dataset=data["train"]).train()',
+        ]
+        why = (
+            "With images `max_length` must be `None`: a prompt that is cut loses image tokens, and the model fails."
+            if survey.has_images
+            else "The rows have no images, so that models that read text only take them too."
+        )
+        return "\n".join(["```python", *program, "```", "", why])
+
+
+class TrlPreference(_Conversational[Preference]):
+    """Rows of ``DPOTrainer``, and of ``RewardTrainer`` where there are no images."""
+
+    name = "trl-dpo"
+    row_type = Preference
+    answers = ("chosen", "rejected")
+    further_columns = (Column("margin", "float"),)
+    loader = "DPO"
+    notes = (MARGIN_NOTE,)
+
+    def answer(self, row: Preference, column: str) -> str:
+        """Return either side."""
+        return row.chosen if column == "chosen" else row.rejected
+
+    def further(self, row: Preference) -> Record:
+        """Return how much better the chosen side is."""
+        return {"margin": finite(row.margin)}
+
+
+class TrlDemonstration(_Conversational[Demonstration]):
+    """Rows of ``SFTTrainer``, which learns the completion and not the prompt."""
+
+    name = "trl-sft"
+    row_type = Demonstration
+    answers = ("completion",)
+    further_columns = (Column("value", "float"),)
+    loader = "SFT"
+
+    def answer(self, row: Demonstration, column: str) -> str:
+        """Return the completion."""
+        return row.completion
+
+    def further(self, row: Demonstration) -> Record:
+        """Return the value of what the prompt shows."""
+        return {"value": finite(row.value)}
+
+
+class TrlRated(_Conversational[Rated]):
+    """Rows of ``KTOTrainer``."""
+
+    name = "trl-kto"
+    row_type = Rated
+    answers = ("completion",)
+    further_columns = (Column("label", "bool"),)
+    loader = "KTO"
+
+    def answer(self, row: Rated, column: str) -> str:
+        """Return the completion."""
+        return row.completion
+
+    def further(self, row: Rated) -> Record:
+        """Return whether it is good."""
+        return {"label": row.is_good}
+
+
+class TrlSteps(Layout[StepLabelled]):
+    """Rows of ``PRMTrainer``, which reads text only."""
+
+    name = "trl-prm"
+    trainer = "TRL"
+    row_type = StepLabelled
+    containers = ("parquet", "jsonl")
+    has_images = False
+    notes = (
+        "Images are left out: this trainer reads text only.",
+        "A step's label is true when any of the completions from its end were right (its value is above 0).",
+    )
+
+    def columns(self, survey: Survey) -> tuple[Column, ...]:
+        """Return the trainer's three, then the Monte-Carlo values behind the labels."""
+        steps = (Column("prompt", "text"), Column("completions", "texts"), Column("labels", "bools"))
+        values = (Column("values", "floats"), Column("num_rollouts", "ints"))
+        return steps + values + provenance_columns(survey)
+
+    def record(self, row: StepLabelled, images: Sequence[ImageReference], survey: Survey) -> Record:
+        """Return the row without images."""
+        return {
+            "prompt": row.prompt,
+            "completions": list(row.steps),
+            "labels": [value > 0 for value in row.values],
+            "values": [float(value) for value in row.values],
+            "num_rollouts": list(row.num_rollouts),
+        } | provenance(row, survey)
+
+    def read(self, record: Mapping[str, Any]) -> ReadRecord:
+        """Return each step as the answer to what stands before it."""
+        dialogue = [Turn("user", record["prompt"])]
+        for number, (step, _) in enumerate(zip(record["completions"], record["labels"], strict=True)):
+            dialogue += [Turn("user", f"step {number + 1}")] if number else []
+            dialogue.append(Turn("assistant", step))
+        return ReadRecord((tuple(dialogue),), (), 0)
+
+    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
+        """Return three lines of Python."""
+        program = [
+            "from datasets import load_dataset",
+            "from trl.experimental.prm import PRMConfig, PRMTrainer  # TRL 0.26 to 1.13; later ones have none",
+            'PRMTrainer(model=MODEL, args=PRMConfig("out", step_separator="\\n"), processing_class=TOKENIZER, '
+            'train_dataset=load_dataset("THIS_FOLDER", split="train")).train()',
+        ]
+        return "\n".join(["```python", *program, "```"])
+
+
+def _messages(role: str, text: str, num_images: int, survey: Survey) -> list[Record]:
+    if not survey.has_images:
+        return [{"role": role, "content": text}]
+    # Every part has both keys: Arrow would fill in the one that is missing.
+    parts: list[Record] = [{"type": "image", "text": None} for _ in range(num_images)]
+    return [{"role": role, "content": [*parts, {"type": "text", "text": text}]}]
+
+
+def _read_messages(messages: Sequence[Mapping[str, Any]]) -> tuple[list[Turn], int]:
+    turns, num_placeholders = [], 0
+    for message in messages:
+        content = message["content"]
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        texts = [part["text"] for part in parts if part["type"] == "text"]
+        num_placeholders += len(parts) - len(texts)
+        turns.append(Turn(message["role"], "\n".join(texts)))
+    return turns, num_placeholders

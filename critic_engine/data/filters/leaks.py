@@ -1,0 +1,88 @@
+"""Whether a critique gives the reference answer away, which would teach a critic to copy it."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from critic_engine.data.filters.words import clean_text, normal_words
+from critic_engine.parsing.answers import canonical_answer, choice_letter
+
+_NUMBER = re.compile(
+    r"(?<!\w)(?<![0-9][.,])(?P<sign>[+-] ?)?"
+    r"(?P<digits>\.?[0-9][0-9,.]*+(?:e[+-]?[0-9]{1,2})?)(?!\w) ?(?P<percent>%?)",
+    re.IGNORECASE,
+)
+_PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_UNIT_APART = re.compile(r"(?<=[0-9]) (?=[^\W\d_])")
+_UNIT_JOINED = re.compile(r"(?<=[0-9])(?=[^\W\d_])")
+_ENGLISH_WORDS = ("a", "i")
+
+
+def leaks_answer(words: str, references: Sequence[str], choices: Sequence[str] = ()) -> bool:
+    """Return whether a critique's reason holds a reference answer as whole words, in one of the ways to write it.
+
+    These are the answer as it was written, any number that means the same ("5" is in "5.0" and "5%", not in "15" or
+    "5.3"), and for a choice its own text or its letter, as in "(B)", "option B" and "answer is B"; a letter on its own
+    is none. Case, spacing and punctuation do not matter, but that the answers "a" and "i" are found as capitals alone.
+
+    Args:
+        words: The reason alone: a verdict and the number of a step are to be taken out before.
+        references: Every reference answer the problem has.
+        choices: The problem's choices.
+    """
+    said = _Said(words)
+    return any(said.gives_away(reference, choices) for reference in references)
+
+
+class _Said:
+    """A reason, read once for all reference answers."""
+
+    def __init__(self, words: str) -> None:
+        self._text = clean_text(words).replace("\N{MINUS SIGN}", "-")
+        self._words = f" {' '.join(normal_words(words))} "
+        self._numbers = set(_numbers(self._text))
+
+    def gives_away(self, reference: str, choices: Sequence[str]) -> bool:
+        index = _choice_index(reference, choices)
+        if index is None:
+            return self._has(reference)
+        return self._names(choice_letter(index)) or self._has(choices[index])
+
+    def _has(self, answer: str) -> bool:
+        number = canonical_answer(answer)
+        if _PLAIN_NUMBER.fullmatch(number):
+            return number in self._numbers
+        wanted = " ".join(normal_words(answer))
+        if not wanted:
+            return bool(answer.strip()) and answer.strip().casefold() in self._text.casefold()
+        if wanted in _ENGLISH_WORDS:
+            return re.search(rf"(?<!\w){wanted.upper()}(?!\w)", self._text) is not None
+        spellings = {wanted, _UNIT_APART.sub("", wanted), _UNIT_JOINED.sub(" ", wanted)}
+        return any(f" {spelling} " in self._words for spelling in spellings)
+
+    def _names(self, letter: str) -> bool:
+        """Return whether the text names the choice of ``letter``; a small letter before a word may be an article."""
+        named = (
+            rf"\(?(?:{letter}(?!\w)|{letter.lower()}(?!\w)(?! {{0,4}}\w))"
+            if letter.lower() in _ENGLISH_WORDS
+            else rf"\(?(?i:{letter})(?!\w)"
+        )
+        label = r"(?<!\w)(?i:options?|choices?|answers?|letters?|select|choose|pick)(?!\w)"
+        link = r"(?:[\s:=*_\"'`]{0,8}(?i:is|was|be|to|the|should|must|would|correct|right)(?!\w)){0,4}"
+        forms = rf"(?<!\w)\(? {{0,2}}(?i:{letter}) {{0,2}}\)|{label}{link}[\s:=*_\"'`]{{0,8}}{named}"
+        return re.search(forms, self._text) is not None
+
+
+def _choice_index(reference: str, choices: Sequence[str]) -> int | None:
+    canonical = canonical_answer(reference, choices)
+    return next((index for index in range(len(choices)) if canonical == f"({choice_letter(index)})"), None)
+
+
+def _numbers(text: str) -> Iterator[str]:
+    """Yield the numbers in ``text`` in their canonical form, with and without what may be a sign or a percent sign."""
+    for match in _NUMBER.finditer(text):
+        digits = match["digits"].rstrip(".,")
+        whole = canonical_answer(digits)
+        for part in [digits] if _PLAIN_NUMBER.fullmatch(whole) else digits.split(","):
+            for sign in {"", (match["sign"] or "").strip()}:
+                for percent in {"", match["percent"]}:
+                    yield canonical_answer(f"{sign}{part}{percent}")

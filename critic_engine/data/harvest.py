@@ -1,0 +1,300 @@
+"""From one labelled tree to its findings: pairs, critiques with their lift, step labels, injected errors.
+
+========================  =============================================================================================
+finding                   holds
+========================  =============================================================================================
+``paths``                 how many paths are right, wrong, unsure and unanswered, and the reference path
+``pairs``                 the pairs, in the order that gives each its number
+``value/DIGEST``          the critic's value of the beginning of a path
+``critique/PAIR/WHO``     the critiques of one pair by one annotator
+``baseline/DIGEST``       how the place where pairs part comes out when nothing is said of it
+``refined/PAIR/DIGEST``   how it comes out with a critique
+``labels``                the steps of finished paths with their labels
+``search/NUMBER``         the first wrong step of a wrong path, found by binary search
+``injection/NUMBER``      a right path with errors put in, and what detectors found
+``done``                  that there is no more to find
+========================  =============================================================================================
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from critic_engine.annotator import Annotator
+from critic_engine.checker import Checker
+from critic_engine.collect_options import CollectConfig
+from critic_engine.config import EngineConfig
+from critic_engine.critic import Critic
+from critic_engine.data.critiques import CritiqueRecord, LiftMeter, critique_to_dict
+from critic_engine.data.injection import InjectionRoles, inject_and_detect
+from critic_engine.data.labels import FirstError, StepLabel, first_error, labels_from_search, tree_labels
+from critic_engine.data.pairs import Pair, Path, make_pairs, pair_from_dict, pair_to_dict, read_paths
+from critic_engine.errors import GenerationError
+from critic_engine.findings import HarvestTask
+from critic_engine.labelling import logged_tree
+from critic_engine.parsing.steps import StepSplitter
+from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import Expander
+from critic_engine.seeds import derive_seed
+from critic_engine.state import NodeState
+from critic_engine.store import HARVEST_DONE, Finding
+from critic_engine.together import together
+from critic_engine.types import Problem, TokenUsage, Trajectory
+from search import Tree, path_log_prior
+
+
+@dataclass(frozen=True, slots=True)
+class HarvestRoles:
+    """Whom a harvest asks."""
+
+    checker: Checker
+    expander: Expander
+    """Completes paths."""
+    family: PromptFamily
+    """In which critiques are written."""
+    annotators: Sequence[Annotator]
+    meter: LiftMeter
+    parting_critic: Critic | None
+    """Looks at where pairs part; None looks at nothing."""
+    injection: InjectionRoles | None
+
+
+class Harvester:
+    """Makes the findings of one tree after another; many may be in the making at once."""
+
+    def __init__(self, config: EngineConfig, collect: CollectConfig, roles: HarvestRoles) -> None:
+        """Take the run's configuration, its section ``collect``, and whom to ask."""
+        self._config = config
+        self._collect = collect
+        self._roles = roles
+        self._splitter = StepSplitter.from_config(config.expander)
+
+    async def __call__(self, task: HarvestTask) -> None:
+        """Put all findings of the task's tree into its ledger."""
+        tree = logged_tree(self._config, task.problem, task.events)
+        paths = read_paths(tree, task.problem, checker=self._roles.checker, splitter=self._splitter)
+        right = _right_paths(tree, paths)
+        await task.ledger.once("paths", lambda: _at_once(_count(paths, right)))
+        pairs = await task.ledger.once("pairs", lambda: _at_once(self._pairs(tree, paths)))
+        work: list[Coroutine[Any, Any, Any]] = [
+            self._annotate(task, number, pair)
+            for number, pair in enumerate(map(pair_from_dict, pairs["pairs"]))
+            if pair.kind == "divergent"
+        ]
+        if self._collect.labels.kind != "none":
+            work.append(task.ledger.once("labels", lambda: _at_once(self._labels(tree, task.problem))))
+        if self._collect.labels.kind == "binary_search":
+            wrong = _distinct([path for path in paths if path.is_right is False])
+            searched = wrong[: self._collect.labels.max_searched]
+            work += [self._search(task, number, path) for number, path in enumerate(searched)]
+        if self._roles.injection is not None and self._collect.injection is not None:
+            injected = right[: self._collect.injection.max_injected]
+            work += [self._inject(task, number, path, self._roles.injection) for number, path in enumerate(injected)]
+        await together(work)
+        await task.ledger.once(HARVEST_DONE, lambda: _at_once(True))
+
+    def _pairs(self, tree: Tree[NodeState], paths: Sequence[Path]) -> dict[str, Any]:
+        found = make_pairs(tree, paths, options=self._collect.pairs, splitter=self._splitter)
+        return {"pairs": [pair_to_dict(pair) for pair in found.pairs], "num_over_limit": found.num_over_limit}
+
+    async def _annotate(self, task: HarvestTask, number: int, pair: Pair) -> None:
+        if not await self._is_believed(task, pair):
+            return
+        await together(
+            self._annotate_by(task, annotator, number=number, pair=pair, who=who)
+            for who, annotator in enumerate(self._roles.annotators)
+        )
+
+    async def _is_believed(self, task: HarvestTask, pair: Pair) -> bool:
+        """Return whether the critic, where one looks, takes the first own step of either side for what it is."""
+        if self._roles.parting_critic is None:
+            return True
+        chosen, rejected = await together(
+            self._value(task, self._roles.parting_critic, pair.shared + side.steps[:1])
+            for side in (pair.chosen, pair.rejected)
+        )
+        return is_parting_believed(chosen, rejected, self._collect)
+
+    async def _value(self, task: HarvestTask, critic: Critic, steps: tuple[str, ...]) -> float | None:
+        name = value_name(steps)
+
+        async def work() -> Finding:
+            seed = self._seed(task.problem, name)
+            try:
+                evaluation = await critic.judge(task.problem, Trajectory(steps), seed=seed)
+            except GenerationError:
+                return Finding(None)
+            return Finding(evaluation.value, evaluation.usage.generated_tokens)
+
+        value: float | None = await task.ledger.once(name, work)
+        return value
+
+    async def _annotate_by(self, task: HarvestTask, annotator: Annotator, *, number: int, pair: Pair, who: int) -> None:
+        async def work() -> Finding:
+            seed = self._seed(task.problem, "annotator", number, who)
+            annotated = await annotator.annotate(task.problem, pair.parting, seed=seed, extras=task.extras)
+            records = [
+                CritiqueRecord(
+                    number, annotator.name, each, self._words(each.first_wrong_step, each.reason, each.fault)
+                )
+                for each in annotated.annotations
+            ]
+            return Finding([critique_to_dict(record) for record in records], annotated.usage.generated_tokens)
+
+        records = await task.ledger.once(f"critique/{number:04}/{who:02}", work)
+        words = {record["words"]: None for record in records if record["words"]}
+        if words and self._collect.lift.num_refinements:
+            await together(
+                [self._baseline(task, pair), *(self._refine(task, pair, each, number=number) for each in words)]
+            )
+
+    def _words(self, step: int | None, reason: str, fault: str | None) -> str:
+        if step is not None and reason:
+            return self._roles.family.written_critique(step=step, reason=reason)
+        return self._roles.family.written_critique(step=None) if fault == "misses_error" else ""
+
+    async def _refine(self, task: HarvestTask, pair: Pair, words: str, *, number: int) -> None:
+        digest = _digest(words)
+
+        async def work() -> Finding:
+            seed = self._seed(task.problem, "refined", number, digest)
+            measured = await self._roles.meter.refine(task.problem, pair, words, seed=seed)
+            return Finding(measured.to_dict(), measured.usage.generated_tokens)
+
+        await task.ledger.once(refined_name(number, words), work)
+
+    async def _baseline(self, task: HarvestTask, pair: Pair) -> None:
+        base = self._roles.meter.base(pair)
+
+        async def work() -> Finding:
+            seed = self._seed(task.problem, "baseline", _digest(base.prefix))
+            measured = await self._roles.meter.baseline(task.problem, base, seed=seed)
+            return Finding(measured.to_dict(), measured.usage.generated_tokens)
+
+        await task.ledger.once(baseline_name(base), work)
+
+    def _labels(self, tree: Tree[NodeState], problem: Problem) -> dict[str, Any]:
+        found = tree_labels(tree, problem, checker=self._roles.checker, splitter=self._splitter)
+        return asdict(found)
+
+    async def _search(self, task: HarvestTask, number: int, path: Path) -> None:
+        async def work() -> Finding:
+            usage = TokenUsage()
+
+            async def count_right(num_steps: int) -> StepLabel:
+                nonlocal usage
+                if num_steps == len(path.steps):
+                    return StepLabel.hard(is_right=False)
+                label, spent = await self._draw(task.problem, path, num_steps, number)
+                usage += spent
+                return label
+
+            try:
+                found = await first_error(len(path.steps), count_right)
+            except GenerationError as error:
+                return Finding({"error": str(error)}, usage.generated_tokens)
+            return Finding(_searched(path, found), usage.generated_tokens)
+
+        await task.ledger.once(f"search/{number:04}", work)
+
+    async def _draw(self, problem: Problem, path: Path, num_steps: int, number: int) -> tuple[StepLabel, TokenUsage]:
+        """Return how completions of the path's first steps come out.
+
+        Raises:
+            GenerationError: none could be drawn, or of none it can be told.
+        """
+        base = Trajectory(path.steps[:num_steps], texts=path.pieces[:num_steps])
+        numbers = range(self._collect.labels.num_rollouts)
+        seeds = tuple(self._seed(problem, "label", number, num_steps, draw) for draw in numbers)
+        expansion = await self._roles.expander.finish(problem, base, seeds=seeds)
+        verdicts = [self._roles.checker.is_right(problem, each.answer) for each in expansion.candidates]
+        known = [verdict for verdict in verdicts if verdict is not None] + [False] * expansion.num_unreadable
+        if not known:
+            raise GenerationError("no completion could be told right or wrong")
+        return StepLabel.soft(sum(known), len(known)), expansion.usage
+
+    async def _inject(self, task: HarvestTask, number: int, path: Path, roles: InjectionRoles) -> None:
+        async def work() -> Finding:
+            seed = self._seed(task.problem, "injection", number)
+            found = await inject_and_detect(
+                task.problem, Trajectory(path.steps), roles=roles, seed=seed, extras=task.extras
+            )
+            return Finding(found.to_dict(), found.usage.generated_tokens)
+
+        await task.ledger.once(f"injection/{number:04}", work)
+
+    def _seed(self, problem: Problem, *what: int | str) -> int:
+        return derive_seed(self._config.run.seed, problem.problem_id, *what)
+
+
+def is_parting_believed(chosen: float | None, rejected: float | None, collect: CollectConfig) -> bool:
+    """Return whether the critic's values of the two sides let a pair pass; unknown ones do not."""
+    options = collect.pairs
+    if chosen is None or rejected is None:
+        return False
+    return chosen >= options.min_chosen_value and rejected <= options.max_rejected_value
+
+
+def value_name(steps: tuple[str, ...]) -> str:
+    """Return the name of the finding that holds the critic's value of ``steps``."""
+    return f"value/{_digest(*steps)}"
+
+
+def refined_name(pair: int, words: str) -> str:
+    """Return the name of the finding that holds how a critique of pair number ``pair`` came out."""
+    return f"refined/{pair:04}/{_digest(words)}"
+
+
+def baseline_name(base: Trajectory) -> str:
+    """Return the name of the finding that holds how ``base`` comes out on its own."""
+    return f"baseline/{_digest(base.prefix)}"
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\x00".join(texts).encode()).hexdigest()[:16]
+
+
+async def _at_once(content: Any) -> Finding:
+    return Finding(content)
+
+
+def _right_paths(tree: Tree[NodeState], paths: Sequence[Path]) -> list[Path]:
+    """Return the right paths, no two alike, as references are chosen: by value, then by likelihood."""
+
+    def order(path: Path) -> tuple[float, float, bool, int]:
+        log_prior = path_log_prior(tree, path.node)
+        likelihood = -float("inf") if log_prior is None else log_prior
+        return (-(path.node.value or 0.0), -likelihood, path.node.node_id < 0, abs(path.node.node_id))
+
+    return _distinct(sorted((path for path in paths if path.is_right), key=order))
+
+
+def _distinct(paths: Sequence[Path]) -> list[Path]:
+    return list({path.steps: path for path in reversed(paths)}.values())[::-1]
+
+
+def _count(paths: Sequence[Path], right: Sequence[Path]) -> dict[str, Any]:
+    counts = Counter(
+        "unanswered"
+        if path.node.state.answer is None
+        else {True: "right", False: "wrong", None: "unsure"}[path.is_right]
+        for path in paths
+    )
+    reference = None
+    if right:
+        reference = {"steps": list(right[0].steps), "text": "".join(right[0].pieces)}
+    return {
+        **{f"num_{name}": counts[name] for name in ("right", "wrong", "unsure", "unanswered")},
+        "reference": reference,
+    }
+
+
+def _searched(path: Path, found: FirstError) -> dict[str, Any]:
+    labels = labels_from_search(found, len(path.steps))
+    return {
+        "steps": list(path.steps),
+        "first_wrong_step": found.first_wrong_step,
+        "labels": [None if label is None else asdict(label) for label in labels],
+    }

@@ -1,0 +1,322 @@
+"""From a labelled run to training rows: for the critic or the reasoner, of one kind."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from critic_engine.collect_options import FiltersConfig
+from critic_engine.config import dump_config
+from critic_engine.data.filters.balance import Balance, Census, Stratum
+from critic_engine.data.funnel import Funnel
+from critic_engine.data.injection import Injection
+from critic_engine.data.pairs import Branch, Pair
+from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
+from critic_engine.data.selection import Harvested, JudgedCritique, Selection
+from critic_engine.errors import RunError
+from critic_engine.prompts import PromptFamily
+from critic_engine.store import RunStore
+
+Role: TypeAlias = Literal["critic", "reasoner"]
+_CORRECT = "correct"
+
+
+class RunRows:
+    """The training rows of one run; each iteration yields the same ones in the same order.
+
+    ======================  =======================================================  ====================================
+    kind                    for the critic                                           for the reasoner
+    ======================  =======================================================  ====================================
+    ``Preference``          of two critiques of one error the one that lifts more;   of two paths the better one
+                            of two detections of injected errors the better one
+    ``Demonstration``       a kept critique, or that nothing is to be corrected      a right solution, after a wrong one
+                                                                                     and its critique
+    ``Rated``               a critique, good when it is kept                         a path, good when it is right
+    ``StepLabelled``        a solution with its steps' labels                        the same
+    ======================  =======================================================  ====================================
+    """
+
+    def __init__(
+        self, store: RunStore, *, kind: type[TrainingRow], role: Role, filters: FiltersConfig | None = None
+    ) -> None:
+        """Take an open labelled run, which rows, and other filters than those of its configuration.
+
+        Raises:
+            RunError: the run is not labelled.
+            ProblemError: an evaluation set cannot be read.
+        """
+        if store.checker is None:
+            raise RunError(f"{store.folder} is no labelled run; make one with `critic-engine collect`")
+        self._selection = Selection(store, filters)
+        self._family = PromptFamily.for_model(self._selection.config.reasoner)
+        self._kind: type[TrainingRow] = kind
+        self._role = role
+
+    @property
+    def funnel(self) -> Funnel:
+        """What was left out, and why; valid after an iteration."""
+        return self._selection.funnel
+
+    @property
+    def config_yaml(self) -> str:
+        """The run's resolved configuration, with the filters that are used."""
+        config = self._selection.config
+        if config.collect is None:
+            return dump_config(config)
+        collect = config.collect.model_copy(update={"filters": self._selection.filters})
+        return dump_config(config.model_copy(update={"collect": collect}))
+
+    def __iter__(self) -> Iterator[TrainingRow]:
+        """Yield the rows, one problem's in memory at a time; balancing takes a pass before, and 8 bytes a row."""
+        seed = self._selection.config.run.seed
+        correct, balance = Census(seed=seed), Census(seed=seed)
+        num_others = 0
+        is_sharing = self._kind is Demonstration and self._role == "critic"
+        if is_sharing or self._selection.filters.max_balance_ratio is not None:
+            for row in self._rows():
+                if row.source == _CORRECT:
+                    correct.add((_CORRECT,), row.row_id)
+                else:
+                    num_others += 1
+                    balance.add(_stratum(row), row.row_id)
+        keeper = Balance(balance, max_ratio=self._selection.filters.max_balance_ratio)
+        share = self._selection.filters.correct_share
+        num_correct = round(num_others * share / (1 - share)) if share < 1 else sum(correct.counts.values())
+        ends = correct.smallest_dropped(num_correct)
+        for row in self._rows():
+            if row.source == _CORRECT:
+                end = ends.get((_CORRECT,))
+                if end is None or correct.rank(row.row_id) < end:
+                    yield row
+            elif keeper.max_rows is None or keeper.keeps(_stratum(row), row.row_id):
+                yield row
+
+    def _rows(self) -> Iterator[TrainingRow]:
+        makers = {
+            (Preference, "critic"): self._critique_preferences,
+            (Preference, "reasoner"): self._path_preferences,
+            (Demonstration, "critic"): self._critique_demonstrations,
+            (Demonstration, "reasoner"): self._corrections,
+            (Rated, "critic"): self._rated_critiques,
+            (Rated, "reasoner"): self._rated_paths,
+            (StepLabelled, "critic"): self._labelled,
+            (StepLabelled, "reasoner"): self._labelled,
+        }
+        make = makers[self._kind, self._role]
+        for harvested in self._selection:
+            yield from make(harvested)
+
+    def _critique_preferences(self, harvested: Harvested) -> Iterator[TrainingRow]:
+        gap = self._selection.filters.min_lift_gap
+        for chosen in harvested.critiques:
+            for number, rejected in enumerate(harvested.critiques):
+                if not chosen.is_kept or chosen.record.pair != rejected.record.pair or not rejected.record.words:
+                    continue
+                if (
+                    chosen.lift is None
+                    or rejected.lift is None
+                    or rejected.reason in ("says_the_same", "near_duplicate")
+                ):
+                    continue
+                margin = chosen.lift.estimate - rejected.lift.estimate
+                # Of equal critiques the margin is 0. A tenth too little by rounding is not too little.
+                if margin >= gap - 1e-9:
+                    yield self._critique_preference(harvested, chosen, rejected, number=number, margin=margin)
+        for number, content in enumerate(harvested.named("injection")):
+            yield from self._detections(harvested, Injection.from_dict(content), number)
+
+    def _critique_preference(
+        self, harvested: Harvested, chosen: JudgedCritique, rejected: JudgedCritique, *, number: int, margin: float
+    ) -> Preference:
+        pair = harvested.pairs[chosen.record.pair]
+        place = harvested.critiques.index(chosen)
+        return Preference(
+            row_id=f"{harvested.position:06}-critique-{place:03}-{number:03}",
+            problem_id=harvested.problem.problem_id,
+            prompt=self._critique_prompt(harvested, pair.shared + pair.rejected.steps),
+            images=harvested.problem.images,
+            source="lift",
+            facts=_preference_facts(pair.depth, chosen, rejected),
+            chosen=chosen.record.words,
+            rejected=rejected.record.words,
+            margin=margin,
+        )
+
+    def _detections(self, harvested: Harvested, injection: Injection, number: int) -> Iterator[Preference]:
+        for place, found in enumerate(injection.pairs):
+            yield Preference(
+                row_id=f"{harvested.position:06}-injection-{number:03}-{place:03}",
+                problem_id=harvested.problem.problem_id,
+                prompt=self._critique_prompt(harvested, injection.steps),
+                images=harvested.problem.images,
+                source="injection",
+                facts=_preference_facts(None, None, None),
+                chosen=found.chosen.words or "",
+                rejected=found.rejected.words or "",
+                margin=found.margin,
+            )
+
+    def _critique_demonstrations(self, harvested: Harvested) -> Iterator[TrainingRow]:
+        for number, each in enumerate(harvested.critiques):
+            if each.is_kept:
+                pair = harvested.pairs[each.record.pair]
+                yield Demonstration(
+                    row_id=f"{harvested.position:06}-critique-{number:03}",
+                    problem_id=harvested.problem.problem_id,
+                    prompt=self._critique_prompt(harvested, pair.shared + pair.rejected.steps),
+                    images=harvested.problem.images,
+                    source=each.record.annotator,
+                    facts=_critique_facts(pair.depth, each),
+                    completion=each.record.words,
+                    value=0.0,
+                )
+        if harvested.reference is not None:
+            yield Demonstration(
+                row_id=f"{harvested.position:06}-{_CORRECT}",
+                problem_id=harvested.problem.problem_id,
+                prompt=self._critique_prompt(harvested, harvested.reference),
+                images=harvested.problem.images,
+                source=_CORRECT,
+                facts=_critique_facts(None, None),
+                completion=self._family.written_critique(step=None),
+                value=1.0,
+            )
+
+    def _corrections(self, harvested: Harvested) -> Iterator[TrainingRow]:
+        for number, each in enumerate(harvested.critiques):
+            if each.is_kept and each.record.corrected:
+                pair = harvested.pairs[each.record.pair]
+                steps = pair.shared + pair.rejected.steps
+                message = self._family.rewrite(harvested.problem, steps=steps, critique=each.record.words)
+                yield Demonstration(
+                    row_id=f"{harvested.position:06}-corrected-{number:03}",
+                    problem_id=harvested.problem.problem_id,
+                    prompt=message.text,
+                    images=harvested.problem.images,
+                    source=each.record.annotator,
+                    facts=_critique_facts(pair.depth, each),
+                    completion=each.record.corrected,
+                    value=0.0,
+                )
+
+    def _rated_critiques(self, harvested: Harvested) -> Iterator[TrainingRow]:
+        for number, each in enumerate(harvested.critiques):
+            if each.record.words and each.reason not in ("says_the_same", "near_duplicate", "unmeasured"):
+                pair = harvested.pairs[each.record.pair]
+                yield Rated(
+                    row_id=f"{harvested.position:06}-critique-{number:03}",
+                    problem_id=harvested.problem.problem_id,
+                    prompt=self._critique_prompt(harvested, pair.shared + pair.rejected.steps),
+                    images=harvested.problem.images,
+                    source=each.record.annotator,
+                    facts=_critique_facts(pair.depth, each),
+                    completion=each.record.words,
+                    is_good=each.is_kept,
+                )
+
+    def _path_preferences(self, harvested: Harvested) -> Iterator[TrainingRow]:
+        for number, pair in enumerate(harvested.pairs):
+            if pair.kind != "divergent" or number in harvested.believed:
+                yield Preference(
+                    row_id=f"{harvested.position:06}-pair-{number:03}",
+                    problem_id=harvested.problem.problem_id,
+                    prompt=self._family.solve(harvested.problem).text,
+                    images=harvested.problem.images,
+                    source=pair.kind,
+                    facts=_pair_facts(pair),
+                    chosen=_whole_text(pair, pair.chosen),
+                    rejected=_whole_text(pair, pair.rejected),
+                    margin=pair.margin,
+                )
+
+    def _rated_paths(self, harvested: Harvested) -> Iterator[TrainingRow]:
+        texts = {} if harvested.reference is None else {harvested.reference_text.strip(): True}
+        for number, pair in enumerate(harvested.pairs):
+            if number in harvested.believed:
+                texts.setdefault(_whole_text(pair, pair.rejected), False)
+        for number, (text, is_good) in enumerate(texts.items()):
+            yield Rated(
+                row_id=f"{harvested.position:06}-path-{number:03}",
+                problem_id=harvested.problem.problem_id,
+                prompt=self._family.solve(harvested.problem).text,
+                images=harvested.problem.images,
+                source="path",
+                completion=text,
+                is_good=is_good,
+            )
+
+    def _labelled(self, harvested: Harvested) -> Iterator[TrainingRow]:
+        trees = [path for content in harvested.named("labels") for path in content["paths"]]
+        searches = [content for content in harvested.named("search") if "labels" in content and all(content["labels"])]
+        for source, paths in (("tree", trees), ("binary_search", searches)):
+            for number, path in enumerate(paths):
+                yield StepLabelled(
+                    row_id=f"{harvested.position:06}-{source}-{number:03}",
+                    problem_id=harvested.problem.problem_id,
+                    prompt=self._family.question(harvested.problem),
+                    images=harvested.problem.images,
+                    source=source,
+                    steps=tuple(path["steps"]),
+                    values=tuple(label["value"] for label in path["labels"]),
+                    num_rollouts=tuple(label["num_rollouts"] for label in path["labels"]),
+                )
+
+    def _critique_prompt(self, harvested: Harvested, steps: tuple[str, ...]) -> str:
+        return self._family.critique(harvested.problem, steps=steps).text
+
+
+def open_rows(run: Path, *, kind: type[TrainingRow], role: Role, filters: FiltersConfig | None = None) -> RunRows:
+    """Return the rows of the run in a folder; see ``RunRows``.
+
+    Raises:
+        RunError: there is no labelled run.
+    """
+    return RunRows(RunStore.view(run), kind=kind, role=role, filters=filters)
+
+
+def _whole_text(pair: Pair, branch: Branch) -> str:
+    return (pair.shared_text + branch.text).strip()
+
+
+def _stratum(row: TrainingRow) -> Stratum:
+    outcome = row.is_good if isinstance(row, Rated) else None
+    depth = row.facts.get("depth")
+    return (depth if isinstance(depth, int) else None, outcome, row.source)
+
+
+def _pair_facts(pair: Pair) -> dict[str, int | float | str | None]:
+    return {
+        "depth": pair.depth,
+        "chosen_rollouts": pair.chosen.num_rollouts,
+        "rejected_rollouts": pair.rejected.num_rollouts,
+        "chosen_tokens": pair.chosen.num_tokens,
+        "rejected_tokens": pair.rejected.num_tokens,
+        "num_paths": pair.num_paths,
+    }
+
+
+def _critique_facts(depth: int | None, judged: JudgedCritique | None) -> dict[str, int | float | str | None]:
+    found = None if judged is None else judged.lift
+    refined = None if judged is None else judged.record.refined
+    return {
+        "depth": depth,
+        "first_wrong_step": None if judged is None else judged.record.annotation.first_wrong_step,
+        "lift": None if found is None else round(found.estimate, 6),
+        "lift_low": None if found is None else round(found.low, 6),
+        "lift_high": None if found is None else round(found.high, 6),
+        "num_right": None if refined is None else refined.num_right,
+        "num_refined": None if refined is None else refined.num_known,
+    }
+
+
+def _preference_facts(
+    depth: int | None, chosen: JudgedCritique | None, rejected: JudgedCritique | None
+) -> dict[str, int | float | str | None]:
+    lifts = [None if each is None or each.lift is None else round(each.lift.estimate, 6) for each in (chosen, rejected)]
+    names = [None if each is None else each.record.annotator for each in (chosen, rejected)]
+    return {
+        "depth": depth,
+        "chosen_lift": lifts[0],
+        "rejected_lift": lifts[1],
+        "chosen_annotator": names[0],
+        "rejected_annotator": names[1],
+    }

@@ -1,0 +1,41 @@
+"""Reading an annotator's text: which of two paths it holds wrong, from which step, and why."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from critic_engine.errors import ParseError
+
+Side: TypeAlias = Literal["A", "B"]
+_MARKUP = r"[\s*_`\"'#\[(]{0,8}"
+_WRONG_PATH = re.compile(rf"\bwrong path\b[*_]{{0,4}}:{_MARKUP}(?:path )?([AB])\b", re.IGNORECASE)
+_STEP = re.compile(rf"\bfirst wrong step\b[*_]{{0,4}}:{_MARKUP}(?:step )?([0-9]{{1,6}})(?![0-9])", re.IGNORECASE)
+_CRITIQUE = re.compile(r"\bcritique\b[*_]{0,4}:[*_]{0,4}", re.IGNORECASE)
+_MAX_QUOTED_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAnnotation:
+    """What an annotator's text says."""
+
+    wrong_side: Side
+    """As it was shown."""
+    first_wrong_step: int
+    """As the steps were numbered; whether there is such a step is not looked at."""
+    reason: str
+    """In one line."""
+
+
+def parse_annotation(text: str) -> ReadAnnotation:
+    """Return what ``text`` says.
+
+    Raises:
+        ParseError: it names no path, no step, or gives no reason.
+    """
+    side, step, critique = (form.search(text) for form in (_WRONG_PATH, _STEP, _CRITIQUE))
+    reason = "" if critique is None else " ".join(text[critique.end() :].split())
+    for found, what in ((side, "'Wrong path: A'"), (step, "'First wrong step: K'"), (reason, "words after 'Critique:'")):
+        if not found:
+            raise ParseError(f"annotation has no {what}: {text[:_MAX_QUOTED_CHARACTERS]!r}", text=text)
+    assert side is not None and step is not None
+    return ReadAnnotation("A" if side[1].upper() == "A" else "B", int(step[1]), reason)

@@ -1,0 +1,47 @@
+"""The rule-based annotator of the pocket world: its oracle looks at both branches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from critic_engine.annotator import Annotated, Annotation, Parting
+from critic_engine.pocket.board import Board
+from critic_engine.pocket.oracle import Judgement, check
+from critic_engine.types import Problem
+
+_NOT_POCKET = Annotated((Annotation(None, "", "not_pocket"),))
+
+
+class PocketAnnotator:
+    """Says of a wrong path what the oracle says; it needs the row's column ``board``.
+
+    Where the right path is wrong at its own first step, or the two share a wrong one, nothing can be said of their
+    difference.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return "pocket_rules"
+
+    async def annotate(
+        self, problem: Problem, parting: Parting, *, seed: int, extras: Mapping[str, object]
+    ) -> Annotated:
+        """Return the oracle's annotation, at no cost."""
+        try:
+            board = Board.from_code(str(extras.get("board")))
+            right = check(problem.question, board, parting.shared + parting.right[:1])
+            wrong = check(problem.question, board, parting.shared + parting.wrong)
+        except ValueError:
+            return _NOT_POCKET
+        return Annotated((_annotation(right, wrong, parting),))
+
+
+def _annotation(right: Judgement, wrong: Judgement, parting: Parting) -> Annotation:
+    num_shared = len(parting.shared)
+    if wrong.first_wrong is None:
+        return Annotation(None, "", "misses_error")
+    reason = wrong.verdicts[wrong.first_wrong - 1].reason
+    if wrong.first_wrong <= num_shared:
+        return Annotation(wrong.first_wrong, reason, "blames_shared_steps")
+    return Annotation(wrong.first_wrong, reason, "blames_right_path" if right.first_wrong is not None else None)

@@ -1,0 +1,85 @@
+"""Errors put into solutions of pocket problems by rule: slips, each held to be wrong by the oracle."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+from critic_engine.data.injection import Injected
+from critic_engine.errors import ParseError, ProblemError
+from critic_engine.parsing.injections import MAX_INJECTED, InjectedError, one_line
+from critic_engine.pocket.board import Board
+from critic_engine.pocket.oracle import Judgement, check
+from critic_engine.pocket.questions import Question, read_question
+from critic_engine.pocket.solving import solve, solve_with_slips
+from critic_engine.types import Problem, TokenUsage, Trajectory
+
+_MAX_DRAWS = 100
+"""Some slips leave a step true, or carry on into more than five steps; about four of five draws are of use."""
+
+
+class SlipInjector:
+    """Lets a solver slip in one to five steps; what follows from a slip is wrong too, and listed."""
+
+    async def inject(
+        self, problem: Problem, trajectory: Trajectory, *, seed: int, extras: Mapping[str, object]
+    ) -> Injected:
+        """Return ``trajectory`` with slips in it; the errors are all steps that the oracle holds wrong.
+
+        Args:
+            problem: A pocket problem.
+            trajectory: A solution whose every step is right.
+            seed: The same seed makes the same slips.
+            extras: ``board`` is the board, as `Board.code` writes it.
+
+        Raises:
+            ProblemError: there is no such board, or the question is none of the pocket world's.
+            ParseError: a step is wrong already, or no slips were found that leave one to five steps wrong.
+        """
+        question, board = _read(problem, extras)
+        judgement = check(problem.question, board, trajectory.steps)
+        if not judgement.is_right:
+            raise ParseError(
+                f"the solution is {judgement.words!r}; only a right one can be given errors", text=trajectory.prefix
+            )
+        rng = random.Random(seed)
+        for _ in range(_MAX_DRAWS):
+            slipped = _slipped(question, board, trajectory.steps, rng)
+            errors = _errors(check(problem.question, board, slipped))
+            if 1 <= len(errors) <= MAX_INJECTED:
+                return Injected(_with_errors(trajectory.steps, slipped, errors), errors, TokenUsage())
+        raise ParseError(
+            f"no slips in {_MAX_DRAWS} draws leave 1 to {MAX_INJECTED} wrong steps in this solution",
+            text=trajectory.prefix,
+        )
+
+
+def _read(problem: Problem, extras: Mapping[str, object]) -> tuple[Question, Board]:
+    code = extras.get("board")
+    if not isinstance(code, str):
+        raise ProblemError("the problem has no 'board'; take problems that `critic-engine pocket make` wrote")
+    try:
+        return read_question(problem.question), Board.from_code(code)
+    except ValueError as error:
+        raise ProblemError(f"the problem is none of the pocket world: {error}") from error
+
+
+def _slipped(question: Question, board: Board, steps: Sequence[str], rng: random.Random) -> tuple[str, ...]:
+    """Return ``steps``, in their own order, with what a slipping solver says in their place."""
+    plan = solve(question, board)
+    slips = rng.sample(range(1, len(plan) + 1), rng.randint(1, min(MAX_INJECTED, len(plan))))
+    slipped = solve_with_slips(question, board, slips=slips, rng=rng)
+    said = dict(zip(plan, slipped, strict=True))
+    return tuple(said.get(one_line(step), step) for step in steps)
+
+
+def _errors(judgement: Judgement) -> tuple[InjectedError, ...]:
+    verdicts = enumerate(judgement.verdicts, 1)
+    return tuple(InjectedError(number, verdict.reason) for number, verdict in verdicts if not verdict.is_right)
+
+
+def _with_errors(steps: Sequence[str], slipped: Sequence[str], errors: Sequence[InjectedError]) -> tuple[str, ...]:
+    """Return ``steps`` with the wrong ones of ``slipped``: a slip can also lead to a step that is true elsewhere."""
+    wrong = {error.step for error in errors}
+    pairs = enumerate(zip(steps, slipped, strict=True), 1)
+    return tuple(new if number in wrong else old for number, (old, new) in pairs)

@@ -1,0 +1,279 @@
+"""An export is whole or not there, holds what its rows said, and says what it left out."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from critic_engine.data.exports import FORMATS, layout_named
+from critic_engine.data.exports.checking import Checker, ExportError, Fingerprint
+from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.containers import read_records
+from critic_engine.data.exports.exporting import split_of
+from critic_engine.data.exports.filters import LengthLimit
+from critic_engine.data.records import Demonstration, Preference, StepLabelled
+from critic_engine.errors import ConfigError, GenerationError
+from critic_engine.types import Message
+
+HOSTILE = [
+    "quotes \" and \\ and ' and ```",
+    "lines\nand\r\nmore\u2028lines",
+    "\x1b[31mred\x1b[0m \x07 \u202eback",
+    "emoji 👩‍🔬 and 漢字",
+    "{% raw %}{{ bos_token }}</s>",
+    "NaN",
+    "x" * 100_000,
+]
+
+
+def records(folder: Path, split: str = "train") -> list[dict[str, Any]]:
+    (path,) = (
+        folder / f"{split}{suffix}" for suffix in (".parquet", ".jsonl") if (folder / f"{split}{suffix}").exists()
+    )
+    return [dict(record) for record in read_records(path)]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_texts_are_written_as_they_are(format: str, text: str, export, hand_made, make_row, tmp_path: Path) -> None:
+    layout = layout_named(format)
+    changes: dict[str, Any] = {"prompt": f"q {text}", "source": "s", "facts": {"note": text[:100]}}
+    changes |= {"chosen": f"a {text}"} if layout.row_type is Preference else {}
+    changes |= {"completion": f"a {text}"} if layout.row_type is Demonstration else {}
+    changes |= {"steps": ("one", f"a {text}")} if layout.row_type is StepLabelled else {}
+    report = export(format, hand_made([make_row(layout.row_type, **changes)]))
+    assert dict(report.num_rows) == {"train": 1}
+    (record,) = records(tmp_path / format)
+    said = "\n".join(turn.text for dialogue in layout.read(record).dialogues for turn in dialogue)
+    assert f"q {text}" in said
+    assert "note" not in record or record["note"] == text[:100]
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [
+        ("not_unicode", {"chosen": "half \ud83d of a pair"}),
+        ("not_unicode", {"facts": {"note": "\udc00"}}),
+        ("empty_prompt", {"prompt": " \n"}),
+        ("empty_answer", {"rejected": "\t"}),
+        ("equal_answers", {"chosen": "same", "rejected": " same\n"}),
+        ("media_tag", {"prompt": "what does <image> mean ?"}),
+        ("media_tag", {"rejected": "an <video> tag"}),
+    ],
+)
+def test_row_that_its_trainer_would_trip_over_is_left_out_and_counted(
+    reason: str, changes: dict[str, Any], export, hand_made, make_row, tmp_path: Path
+) -> None:
+    bad, good = make_row(Preference, 0, **changes), make_row(Preference, 1)
+    good = make_row(Preference, 1, facts={name: "n" for name in bad.facts})
+    report = export("llamafactory-dpo", hand_made([bad, good]))
+    assert (dict(report.num_rows), dict(report.num_left_out)) == ({"train": 1}, {reason: 1})
+    card = (tmp_path / "llamafactory-dpo" / "README.md").read_text(encoding="utf-8")
+    assert f"| {reason.replace('_', chr(92) + '_')} |" in card
+
+
+def test_trl_takes_texts_with_tags_since_its_placeholders_are_parts(export, hand_made, make_row) -> None:
+    report = export("trl-dpo", hand_made([make_row(Preference, prompt="what does <image> mean ?")]))
+    assert dict(report.num_rows) == {"train": 1}
+
+
+def test_format_of_one_image_leaves_out_rows_with_none_or_two(export, hand_made, make_row) -> None:
+    good = make_row(Preference, 0)
+    rows = [good, make_row(Preference, 1, images=()), make_row(Preference, 2, images=good.images * 2)]
+    assert dict(export("rlaifv", hand_made(rows)).num_left_out) == {"num_images": 2}
+
+
+class WordCounter:
+    """A token a word, ten an image."""
+
+    def count(self, messages: tuple[Message, ...]) -> int:
+        if any("<|user|>" in message.text for message in messages):
+            raise GenerationError("a control token")
+        return sum(len(message.text.split()) + 10 * len(message.images) for message in messages)
+
+
+def test_row_longer_than_the_limit_is_left_out_whole_and_counted(export, hand_made, make_row, tmp_path: Path) -> None:
+    rows = [
+        make_row(Preference, 0, prompt="one two", chosen="three", rejected="four"),
+        make_row(Preference, 1, prompt="one two", chosen="three", rejected="four five"),
+        make_row(Preference, 2, prompt="<|user|>", chosen="three", rejected="four"),
+    ]
+    report = export("trl-dpo", hand_made(rows), limit=LengthLimit(13, "words", WordCounter()))
+    assert dict(report.num_left_out) == {"too_long": 1, "not_encodable": 1}
+    assert [record["row_id"] for record in records(tmp_path / "trl-dpo")] == ["row-0"]
+
+
+def test_rows_of_a_problem_never_part_and_the_share_is_kept(export, hand_made, make_row, tmp_path: Path) -> None:
+    rows = [make_row(Demonstration, number, problem_id=f"problem-{number % 100}") for number in range(400)]
+    export("trl-sft", hand_made(rows), validation_share=0.25)
+    train, validation = (
+        {record["problem_id"] for record in records(tmp_path / "trl-sft", split)} for split in ("train", "validation")
+    )
+    assert not train & validation
+    assert len(train | validation) == 100
+    assert 15 <= len(validation) <= 35
+
+
+def test_problem_in_validation_stays_there_as_the_share_grows() -> None:
+    ids = [str(number) for number in range(200)]
+    few, more = ({name for name in ids if split_of(name, share) == "validation"} for share in (0.05, 0.2))
+    assert few < more
+
+
+def test_image_is_written_once_under_its_digest(export, hand_made, make_row, tmp_path: Path) -> None:
+    rows = [make_row(Preference, number) for number in range(6)]
+    export("llamafactory-dpo", hand_made(rows))
+    images = sorted((tmp_path / "llamafactory-dpo" / "images").iterdir())
+    assert sorted({f"{image.digest}.png" for row in rows for image in row.images}) == [path.name for path in images]
+
+
+def test_rows_with_images_and_all_facts_come_first_in_json_lines(export, hand_made, make_row, tmp_path: Path) -> None:
+    rows = [
+        make_row(Preference, 0, images=()),
+        make_row(Preference, 1),
+        make_row(Preference, 2),
+        make_row(Preference, 3, facts={"depth": None, "gain": 1}),
+    ]
+    export("swift-dpo", hand_made(rows))
+    assert [record["row_id"] for record in records(tmp_path / "swift-dpo")] == ["row-2", "row-0", "row-1", "row-3"]
+
+
+def test_card_survives_whatever_the_run_says(export, hand_made, make_row, tmp_path: Path) -> None:
+    import yaml
+
+    rows = [make_row(Demonstration, source="a | b\n---\nlicense: mine </details> \x1b[2J")]
+    export("trl-sft", hand_made(rows, 'x: "```\\n````"\n---\n</details>\n'), license="cc-by-4.0: yes\n---")
+    card = (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
+    assert "\x1b" not in card
+    _, front, rest = card.split("\n---\n", 1)[0], *card.removeprefix("---\n").split("\n---\n", 1)
+    fields = yaml.safe_load(front)
+    assert fields["license"] == "cc-by-4.0: yes\n---"
+    assert fields["configs"][0]["data_files"] == [{"split": "train", "path": "train.parquet"}]
+    (line,) = (line for line in rest.splitlines() if "a \\| b" in line)
+    assert line.replace("\\|", "").count("|") == 4
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_card_says_how_the_trainer_loads_the_folder(format: str, export, tmp_path: Path) -> None:
+    export(format, validation_share=0.3)
+    card = (tmp_path / format / "README.md").read_text(encoding="utf-8")
+    assert "THIS_FOLDER" in card.partition("## Loading it")[2]
+    if format == "trl-dpo":
+        assert "max_length=None" in card
+    if format == "trl-prm":
+        assert "Images are left out" in card
+
+
+def test_unknown_format_names_those_that_exist(export, hand_made) -> None:
+    with pytest.raises(ConfigError, match="'dpo' does not exist; choose one of trl-dpo, trl-sft"):
+        export("dpo", hand_made([]))
+
+
+@pytest.mark.parametrize(("format", "container"), [("rlaifv", "jsonl"), ("visualprm", "parquet"), ("trl-dpo", "jsonl")])
+def test_container_that_the_trainer_cannot_load_is_refused(format: str, container: str, export, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot load|Parquet files only"):
+        export(format, container=container)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_row_to_write_says_what_became_of_them(export, hand_made, make_row, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the run has no rows for trl-dpo"):
+        export("trl-dpo", hand_made([]))
+    with pytest.raises(ConfigError, match="left out: 1 equal_answers"):
+        export("trl-dpo", hand_made([make_row(Preference, chosen="a", rejected="a")]))
+    with pytest.raises(ConfigError, match="lower --validation-share"):
+        export("trl-dpo", hand_made([make_row(Preference)]), validation_share=0.999)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fact_that_would_hide_a_column_is_refused(export, hand_made, make_row) -> None:
+    with pytest.raises(ValueError, match="facts named chosen"):
+        export("trl-dpo", hand_made([make_row(Preference, facts={"chosen": 1})]))
+
+
+def test_existing_folder_is_kept_unless_it_is_an_export_to_be_replaced(export, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("do not lose")
+    with pytest.raises(ConfigError, match="no earlier export"):
+        export("trl-sft", out=mine, is_overwritten=True)
+    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+    out = tmp_path / "out"
+    export("llamafactory-sft", out=out)
+    with pytest.raises(ConfigError, match="--overwrite"):
+        export("trl-sft", out=out)
+    export("trl-sft", out=out, is_overwritten=True)
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "export.json", "train.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "out"]
+
+
+def test_failed_replacement_keeps_the_earlier_export(export, hand_made, make_row, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export("trl-sft", out=out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(ConfigError):
+        export("trl-sft", hand_made([]), out=out, is_overwritten=True)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+_FULL_DISK = """
+import random, resource, signal, sys
+sys.path.insert(0, {here!r})
+from conftest import HandMade, picture, row
+from critic_engine.data.exports import ExportOptions, export_rows, layout_named
+from pathlib import Path
+kind = layout_named({format!r}).row_type
+large = picture("green", side=200)
+texts = [random.Random(number).randbytes(1000).hex() for number in range(300)]
+source = HandMade([row(kind, number, images=(large,), prompt=text) for number, text in enumerate(texts)])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    export_rows(source, ExportOptions(format={format!r}, out=Path("out")))
+except OSError as error:
+    print(type(error).__name__, error.filename, error.strerror)
+"""
+
+
+@pytest.mark.parametrize("format", ["trl-dpo", "llamafactory-dpo", "trl-prm"])
+def test_full_disk_leaves_nothing_and_says_so(format: str, tmp_path: Path) -> None:
+    program = _FULL_DISK.format(here=str(Path(__file__).parent), format=format)
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True, timeout=60
+    )
+    assert result.stdout.startswith("OSError out "), result.stderr
+    assert "the export is not there" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+COLUMNS = (Column("conversations", "turns"), Column("images", "images"))
+GOOD = {"conversations": [{"from": "human", "value": "<image>q"}, {"from": "gpt", "value": "a"}], "images": ["i.png"]}
+
+
+@pytest.mark.parametrize(
+    ("message", "changes"),
+    [
+        ("2 placeholders stand for 1 images", {"conversations": [{"from": "human", "value": "<image><image>q"}]}),
+        ("must alternate", {"conversations": [{"from": "human", "value": "<image>q"}]}),
+        ("must alternate", {"conversations": [*GOOD["conversations"], {"from": "gpt", "value": "b"}]}),
+        ("no word in it", {"conversations": [GOOD["conversations"][0], {"from": "gpt", "value": " "}]}),
+        ("its columns are", {"more": 1}),
+        ("is not an image", {"images": ["broken.png"]}),
+        ("rows that are not", {"conversations": [GOOD["conversations"][0], {"from": "gpt", "value": "other"}]}),
+    ],
+)
+def test_self_check_finds_what_a_trainer_would_trip_over(
+    message: str, changes: dict[str, Any], make_row, tmp_path: Path
+) -> None:
+    layout = layout_named("llamafactory-sft")
+    (tmp_path / "i.png").write_bytes(make_row(Demonstration).images[0].data)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "train.jsonl").write_text(json.dumps(GOOD | changes) + "\n")
+    meant = Fingerprint()
+    meant.add(layout.read(GOOD))
+    with pytest.raises(ExportError, match=message):
+        Checker(tmp_path, layout, COLUMNS).check("train.jsonl", meant)

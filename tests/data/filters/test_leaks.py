@@ -1,0 +1,93 @@
+"""Leaks: every way to write the reference answer is found as whole words, and nothing else is."""
+
+import time
+
+import pytest
+
+from critic_engine.data.filters.leaks import leaks_answer
+
+CHOICES = ("two dogs", "a cat", "5")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["it is 5", "there are 5.", "5.0 of them", "(5)", "$5$", r"\boxed{5}", "1, 5 and 6", "5:30", "+5", "5 %", "５"],
+)
+def test_number_is_found_however_it_is_written(words: str) -> None:
+    assert leaks_answer(words, ["5"])
+    assert leaks_answer(words, ["5.0"])
+
+
+@pytest.mark.parametrize("words", ["15", "5.3", "1.5", "0.5", "5,000", "b5", "step5", "5th", "v5.3", "55", "five", ""])
+def test_number_within_another_or_within_a_word_is_none(words: str) -> None:
+    assert not leaks_answer(words, ["5"])
+
+
+@pytest.mark.parametrize(
+    ("words", "reference"),
+    [("it has 1000", "1,000"), ("0.05 is right", "5%"), ("it is \N{MINUS SIGN}5", "-5"), ("so 5cm", "5 cm"),
+     ("so 5 cm", "5cm"), ("x is 1/2", "1/2"), ("see √2 there", "√2"), ("猫です", "猫")],
+)  # fmt: skip
+def test_answer_is_found_in_its_canonical_form(words: str, reference: str) -> None:
+    assert leaks_answer(words, [reference])
+
+
+def test_sign_counts_where_the_reference_answer_has_one() -> None:
+    assert not leaks_answer("it is 5", ["-5"])
+
+
+def test_text_is_found_as_whole_words_whatever_its_case_and_spacing() -> None:
+    assert leaks_answer("There is a Yellow,\n  CIRCLE on it.", ["yellow circle"])
+    assert not leaks_answer("two yellow circles, and a circle that is yellow", ["yellow circle"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["(B) fits", "( b )", "b) fits", "option b", "Choice: B", "the answer is B", "answer should be **B**", "pick b.",
+     "it shows A Cat"],
+)  # fmt: skip
+@pytest.mark.parametrize("reference", ["B", "(b)", "B. a cat", "a cat"])
+def test_choice_is_found_by_its_letter_forms_and_its_text(words: str, reference: str) -> None:
+    assert leaks_answer(words, [reference], CHOICES)
+
+
+@pytest.mark.parametrize(
+    "words", ["point B is on the line", "two dogs", "option C", "(A)", "optional b", "a catalogue"]
+)
+def test_other_choices_and_bare_letters_are_no_leak(words: str) -> None:
+    assert not leaks_answer(words, ["B"], CHOICES)
+
+
+def test_article_is_not_the_choice_a() -> None:
+    assert not leaks_answer("the answer is a small cat", ["A"], CHOICES)
+    assert leaks_answer("the answer is a.", ["A"], CHOICES)
+    assert leaks_answer("Option A shows it", ["A"], CHOICES)
+
+
+def test_choice_that_is_a_number_is_found_as_one() -> None:
+    assert leaks_answer("there are 5.0", ["C"], CHOICES)
+    assert not leaks_answer("there are 15", ["C"], CHOICES)
+
+
+def test_any_of_several_reference_answers_leaks() -> None:
+    assert leaks_answer("it is a dog", ["cat", "dog"])
+    assert not leaks_answer("it is a dog", [])
+
+
+def test_answer_of_punctuation_alone_is_found_as_it_is() -> None:
+    assert leaks_answer("it ends with ?", ["?"])
+    assert not leaks_answer("it ends there", ["?"])
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "a ", "1", "1,", "1.", "(", "answer is ", "answer ", "option to the is be ", "\\boxed{", "- ", "1e",
+     "\x00\x1b[", "\N{RIGHT-TO-LEFT OVERRIDE}", "a\N{COMBINING ACUTE ACCENT}",
+     "\N{COMBINING ACUTE ACCENT}\N{COMBINING CEDILLA}"],
+)  # fmt: skip
+def test_hostile_text_takes_linear_time(piece: str) -> None:
+    text = piece * (100_000 // len(piece))
+    start = time.perf_counter()
+    leaks_answer(text, ["aaaa b", "B", "7"], ("z", "q"))
+    leaks_answer("the answer is 7", [text], (text, "q"))
+    assert time.perf_counter() - start < 5

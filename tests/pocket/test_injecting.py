@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from critic_engine.data.injection import Injected
+from critic_engine.errors import CriticEngineError, ParseError, ProblemError
+from critic_engine.pocket.injecting import SlipInjector
+from critic_engine.pocket.problems import PocketProblem, make_problems
+from critic_engine.types import Problem, TokenUsage, Trajectory
+
+PROBLEMS = make_problems("train", 150, seed=5)
+
+
+def inject(problem: PocketProblem, seed: int, steps: tuple[str, ...] | None = None) -> Injected:
+    trajectory = Trajectory(problem.plan if steps is None else steps, True, problem.answer)
+    extras = {"board": problem.board.code}
+    return asyncio.run(SlipInjector().inject(Problem(problem.question), trajectory, seed=seed, extras=extras))
+
+
+def test_the_errors_are_all_that_the_oracle_holds_wrong_and_its_facts() -> None:
+    counts: Counter[int] = Counter()
+    for number, problem in enumerate(PROBLEMS):
+        injected = inject(problem, seed=number)
+        verdicts = enumerate(problem.check(injected.steps).verdicts, 1)
+        wrong = [(step, verdict.reason) for step, verdict in verdicts if not verdict.is_right]
+        assert [(error.step, error.description) for error in injected.errors] == wrong
+        assert all(error.description for error in injected.errors)
+        assert injected.usage == TokenUsage()
+        counts[len(wrong)] += 1
+    assert set(counts) == {1, 2, 3, 4, 5}
+
+
+def test_steps_without_an_error_are_those_of_the_right_solution() -> None:
+    for number, problem in enumerate(PROBLEMS):
+        injected = inject(problem, seed=number)
+        wrong = {error.step for error in injected.errors}
+        for step, (new, old) in enumerate(zip(injected.steps, problem.plan, strict=True), 1):
+            assert (new != old) is (step in wrong)
+
+
+def test_the_same_seed_makes_the_same_errors_and_others_make_others() -> None:
+    problem = PROBLEMS[0]
+    assert inject(problem, seed=3) == inject(problem, seed=3)
+    assert len({inject(problem, seed=seed) for seed in range(20)}) > 10
+
+
+def test_a_right_solution_in_another_order_keeps_its_own() -> None:
+    problem = PROBLEMS[0]
+    steps = (problem.plan[2], problem.plan[1], problem.plan[0], *problem.plan[3:])
+    injected = inject(problem, seed=1, steps=steps)
+    wrong = {error.step for error in injected.errors}
+    assert [new for step, new in enumerate(injected.steps, 1) if step not in wrong] == [
+        old for step, old in enumerate(steps, 1) if step not in wrong
+    ]
+
+
+@pytest.mark.parametrize("steps", [(), ("row 1 : nonsense",), ("answer : 99",)])
+def test_a_solution_that_is_not_right_or_is_empty_is_refused(steps: tuple[str, ...]) -> None:
+    with pytest.raises(ParseError, match=r"only a right one|no slips"):
+        inject(PROBLEMS[0], seed=1, steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("extras", "question", "reason"),
+    [
+        ({}, "how many red shapes ?", "has no 'board'"),
+        ({"board": 7}, "how many red shapes ?", "has no 'board'"),
+        ({"board": "xx"}, "how many red shapes ?", "is none of the pocket world"),
+        ({"board": PROBLEMS[0].board.code}, "what is the time ?", "is none of the pocket world"),
+    ],
+)
+def test_a_problem_of_another_world_is_refused(extras: dict[str, object], question: str, reason: str) -> None:
+    with pytest.raises(ProblemError, match=reason) as caught:
+        asyncio.run(SlipInjector().inject(Problem(question), Trajectory(("answer : 1",)), seed=0, extras=extras))
+    assert isinstance(caught.value, CriticEngineError)
