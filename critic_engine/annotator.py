@@ -1,7 +1,7 @@
 """The annotator's role: of two branches that part, one right and one wrong, it says what went wrong and where."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
 from critic_engine.critic import Critic
@@ -55,7 +55,7 @@ class Annotated:
     """What one call of an annotator brought."""
 
     annotations: tuple[Annotation, ...]
-    usage: TokenUsage = TokenUsage()
+    usage: TokenUsage = field(default_factory=TokenUsage)
 
 
 class Annotator(Protocol):

@@ -39,8 +39,8 @@ class AnnotatorConfig(Section):
     kind: Literal["auto", "self", "model", "critic", "pocket_rules"] = "auto"
     """``self``: the reasoner's model (MMC's self-annotation). ``model``: the model named below. Both see the two
     branches side by side, in both orders. ``critic``: the critic, which sees the wrong path alone, as it does in a
-    search. ``pocket_rules``: the pocket world's oracle. ``auto``: for the shipped pair the rules and two critiques of the
-    critic, for any other reasoner ``self``."""
+    search. ``pocket_rules``: the pocket world's oracle. ``auto``: for the shipped pair the rules and two critiques of
+    the critic, for any other reasoner ``self``."""
     model: ModelConfig | None = None
     """Of ``model`` only."""
     num_critiques: Annotated[int, Field(ge=1, le=64)] = 1
@@ -64,6 +64,9 @@ class LiftConfig(Section):
 
     num_refinements: Annotated[int, Field(ge=0, le=1024)] = 10
     """Draws with each critique, and as many without; MMC's filter takes 10. 0 measures nothing."""
+    num_fresh: Annotated[int, Field(ge=0, le=1024)] = 10
+    """Further draws with each critique, which no filter sees: after a filter the lift in reports rests on these alone,
+    for the draws that a critique was chosen by flatter it. 0 saves them, and leaves these lifts too high."""
     refine_from: Literal["node", "start"] = "node"
     """Where both begin: ``node``, where the two paths part; ``start``, the beginning, as in MMC."""
 
@@ -72,8 +75,8 @@ class LabelsConfig(Section):
     """How steps are labelled, for process reward models."""
 
     kind: Literal["none", "tree", "binary_search"] = "tree"
-    """``tree``: by the completions that the tree has. ``binary_search``: besides, the first wrong step of wrong paths is
-    found by further completions (OmegaPRM, arXiv 2406.06592)."""
+    """``tree``: by the completions that the tree has. ``binary_search``: besides, the first wrong step of wrong paths
+    is found by further completions (OmegaPRM, arXiv 2406.06592)."""
     num_rollouts: Annotated[int, Field(ge=1, le=1024)] = 8
     """Of ``binary_search``: completions at each place it looks at."""
     max_searched: Annotated[int, Field(ge=1, le=1024)] = 2
@@ -84,8 +87,8 @@ class InjectionConfig(Section):
     """Errors put into right solutions, for critics to find (Critic-V, arXiv 2411.18203)."""
 
     kind: Literal["auto", "self", "pocket_rules"] = "auto"
-    """Who puts them in: ``self``, the reasoner's model, or the pocket world's rules, which ``auto`` takes for the shipped
-    pair."""
+    """Who puts them in: ``self``, the reasoner's model, or the pocket world's rules, which ``auto`` takes for the
+    shipped pair."""
     num_detections: Annotated[int, Field(ge=2, le=64)] = 4
     """How often errors are looked for in each, by the critic where it is the reasoner's match, else by its model."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
@@ -110,7 +113,7 @@ class FiltersConfig(Section):
     is_near_duplicate_allowed: bool = False
     """Whether rows may repeat each other but for a few words, over the same pictures."""
     max_balance_ratio: Annotated[float, Field(ge=1)] | None = None
-    """How many times the median stratum (of depth, outcome and source) a stratum may be; None leaves all as they are."""
+    """How many times the median stratum (of depth, outcome and source) a stratum may be; None leaves all as it is."""
     correct_share: _Share = 0.25
     """Share of critiques that say of a right path that nothing is to be corrected."""
     evaluation_sets: tuple[str, ...] = ()

@@ -13,11 +13,12 @@ from critic_engine.backends.loading import make_generator, make_scorer
 from critic_engine.background import LoopThread, Stream
 from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig, load_config
+from critic_engine.data.filters.guard import Guard, guarded
 from critic_engine.data.harvest import Harvester
 from critic_engine.data.harvest_roles import make_harvester
+from critic_engine.data.selection import summarise
 from critic_engine.episode import Episode, SearchEvent
 from critic_engine.errors import ConfigError, ProblemError, RunError
-from critic_engine.hosting import ModelConfig, RayConfig
 from critic_engine.labelling import count_paths, logged_tree
 from critic_engine.limits import check_size
 from critic_engine.metering import ModelFigures, merged
@@ -28,6 +29,7 @@ from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles import make_roles
 from critic_engine.run_folder import check_free
 from critic_engine.runner import Progress, Runner
+from critic_engine.sameness import first_difference, what_decides
 from critic_engine.searches import LocalSearch, Search, SearchTask
 from critic_engine.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
@@ -38,7 +40,8 @@ class Engine:
     """Test-time search with a critic, over one pair of models.
 
     With a ``checker`` it labels: the evaluator may ask whether an answer is right, a run keeps the reference answers of
-    its rows and reports what was found, and the section ``collect`` makes pairs and critiques of its trees. Without one no part of it can reach a reference answer.
+    its rows and reports what was found, and the section ``collect`` makes pairs and critiques of its trees. Without one
+    no part of it can reach a reference answer.
 
     Calls may come from any thread, notebooks included: the engine's work runs on an event loop of its own. Use it as a
     context manager, or ``close`` it.
@@ -140,10 +143,12 @@ class Engine:
 
         Raises:
             RunError: the folder holds something already.
+            ProblemError: an evaluation set that is guarded cannot be read.
             ModelLoadError: a model cannot be loaded.
         """
         if run is not None:
             check_free(Path(run))
+        guard = self._guard()
         self.load()
         checker = self._checker
         store = (
@@ -153,7 +158,8 @@ class Engine:
         )
         with contextlib.ExitStack() as on_error:
             on_error.callback(store.close)
-            store.add_rows(_row(number, given, self.config.run) for number, given in enumerate(problems, start=1))
+            rows = (_row(number, given, self.config.run) for number, given in enumerate(problems, start=1))
+            store.add_rows(rows if guard is None else guarded(rows, guard))
             on_error.pop_all()
         return self._run(store, on_progress)
 
@@ -211,18 +217,23 @@ class Engine:
             return None
         if self._checker is None:
             raise ConfigError(
-                "collect is set, which asks the reference answers, and only `critic-engine collect` holds these; use that "
-                "command, or leave it out",
+                "collect is set, which asks the reference answers, and only `critic-engine collect` holds these; use "
+                "that command, or leave it out",
                 field="collect",
             )
         return make_harvester(self.config, self._models, checker=self._checker, reasoner=reasoner, critic=critic)
 
+    def _guard(self) -> Guard | None:
+        sets = [] if self.config.collect is None else self.config.collect.filters.evaluation_sets
+        return Guard.from_files(sets, limits=self.config.run) if sets else None
+
     def _check_same(self, store: RunStore) -> None:
         """Refuse to go on with a run that this engine would not have begun."""
-        if _what_decides(store.config()) != _what_decides(self.config):
+        field = first_difference(what_decides(store.config()), what_decides(self.config))
+        if field is not None:
             raise RunError(
-                f"{store.folder} was started with another configuration; put its config.yaml back as it was and use "
-                "that one"
+                f"{store.folder} was started with another configuration: {field}; put its config.yaml back as it was "
+                "and use that one"
             )
         if store.checker is not None and self._checker is None:
             raise RunError(f"{store.folder} is a labelled run; give the engine a checker to go on with it")
@@ -258,6 +269,8 @@ class Engine:
                 for position in itertools.count():
                     answer = self._loop.call(stream.next())
                     if answer is None:
+                        if self._harvest is not None and store.folder is not None:
+                            outputs.set_collection(summarise(store.folder))
                         return
                     outputs.write(answer, self._paths(store, position))
                     yield answer
@@ -310,24 +323,3 @@ def _alone(config: EngineConfig) -> EngineConfig:
     return config.model_copy(
         update={"budget": config.budget.model_copy(update={"max_tokens": max_tokens, "max_wall_s": max_wall_s})}
     )
-
-
-def _what_decides(config: EngineConfig) -> EngineConfig:
-    """Return the configuration without what only says where models run, how much at once, and how far a run goes."""
-    return config.model_copy(
-        update={
-            "reasoner": _which(config.reasoner),
-            "other_reasoners": tuple(_which(each) for each in config.other_reasoners),
-            "critic": _which(config.critic),
-            "reward_model": _which(config.reward_model),
-            "run": RunConfig(seed=config.run.seed, max_image_pixels=config.run.max_image_pixels),
-            "ray": RayConfig(),
-        }
-    )
-
-
-def _which(model: ModelConfig) -> ModelConfig:
-    """Return the model without where it runs: transformers and vLLM hold the same weights."""
-    names = ("device", "dtype", "max_batch_size", "vllm", "openai_api", "actor")
-    update = {name: ModelConfig.model_fields[name].default for name in names}
-    return model.model_copy(update=update | ({"backend": "huggingface"} if model.backend == "vllm" else {}))

@@ -8,6 +8,8 @@
     ├── GenerationError        a generator could not answer one request
     │   ├── ContextOverflowError   the prompt and the tokens asked for do not fit the model
     │   └── ModelLoadError         a model could not be loaded at all            (exit code 2)
+    ├── ExportError            an export cannot be written, or is not what was meant
+    ├── HubError               a hub would not take an export
     ├── ReplicaLostError       whatever works on requests is gone; the request is not to blame
     └── ParseError             a model's text could not be read as what was asked for
 
@@ -89,6 +91,14 @@ class ReplicaLostError(CriticEngineError):
 
     No ``GenerationError``, since nothing is known of the request: a search it ends is gone on with by a resume.
     """
+
+
+class ExportError(CriticEngineError):
+    """An export cannot be written, or what was written is not what was meant; nothing is left of it."""
+
+
+class HubError(CriticEngineError):
+    """A hub would not take an export; the local folder is whole all the same."""
 
 
 class ModelLoadError(GenerationError):

@@ -47,6 +47,7 @@ class RunOutputs:
         self._failures: Counter[str] = Counter()
         self._labelling: Counter[str] | None = Counter() if is_labelled else None
         self._models: dict[str, ModelFigures] = {}
+        self._collection: dict[str, Any] | None = None
 
     def __enter__(self) -> Self:
         """Open ``answers.jsonl`` anew, without a report until the end; the run's log holds all that was answered."""
@@ -89,6 +90,10 @@ class RunOutputs:
         """Take what each model was asked for, by its name, for the report."""
         self._models = figures
 
+    def set_collection(self, fields: dict[str, Any]) -> None:
+        """Take what was made of the trees of a labelled run, for the report."""
+        self._collection = fields
+
     def _report(self, *, is_complete: bool) -> dict[str, Any]:
         return {
             "is_complete": is_complete,
@@ -102,6 +107,7 @@ class RunOutputs:
             "models": {name: _model_fields(figures) for name, figures in self._models.items()},
             "duplicates": [list(ids) for ids in self._duplicates],
             **({} if self._labelling is None else {"labelling": {name: self._labelling[name] for name in _LABELLING}}),
+            **({} if self._collection is None else {"collect": self._collection}),
         }
 
 

@@ -23,7 +23,7 @@ CREATE TABLE problems (
 );
 CREATE INDEX problems_by_content ON problems (problem_id);
 CREATE TABLE unreadable_rows (
-    position INTEGER PRIMARY KEY, row INTEGER NOT NULL, id TEXT NOT NULL, reason TEXT NOT NULL
+    position INTEGER PRIMARY KEY, row INTEGER NOT NULL, id TEXT NOT NULL, reason TEXT NOT NULL, fault TEXT NOT NULL
 );
 CREATE TABLE events (
     position INTEGER NOT NULL, sequence INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (position, sequence)

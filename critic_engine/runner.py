@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from critic_engine.config import EngineConfig
 from critic_engine.episode import Commit
 from critic_engine.errors import ReplicaLostError, RunError
-from critic_engine.findings import Harvest, HarvestTask, Ledger
+from critic_engine.findings import HARVEST_ERROR, Finding, Harvest, HarvestTask, Ledger
 from critic_engine.searches import Search, SearchLog, SearchTask
-from critic_engine.store import HARVEST_ERROR, Finding, RunStore
+from critic_engine.store import RunStore
 from critic_engine.thinking import NO_TRIAL
 from critic_engine.types import Answer, FailedRow, ProblemRow
 from search import ReplayError, StopReason
@@ -127,13 +127,13 @@ class Runner:
 
     async def _reap(self, position: int, harvest: Harvest) -> None:
         """Make the findings of a problem's tree, unless the run's limit is reached or a model is lost: then later."""
-        is_due = self._store.answer(position) is not None and not self._store.has_harvest(position)
+        is_due = self._store.answer(position) is not None and not self._store.findings.is_done(position)
         if not is_due or self._cut_reason is not None:
             return
         row, events = self._store.row(position), self._store.events(position)
         if isinstance(row, FailedRow) or not events:
             return
-        ledger = Ledger(self._store, position, on_tokens=self._spend)
+        ledger = Ledger(self._store.findings, position, on_tokens=self._spend)
         extras = self._store.label(position).extras
         task = asyncio.create_task(_run(harvest, HarvestTask(row.problem, extras, events, ledger)))
         self._harvests.add(task)
@@ -148,7 +148,7 @@ class Runner:
         except Exception as error:
             # One problem's failure is recorded and must not stop the others.
             _logger.exception("the harvest of problem %s failed", row.id)
-            self._store.set_finding(position, HARVEST_ERROR, Finding(f"{type(error).__name__}: {error}"))
+            self._store.findings.add(position, HARVEST_ERROR, Finding(f"{type(error).__name__}: {error}"))
         finally:
             task.cancel()
             self._harvests.discard(task)

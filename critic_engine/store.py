@@ -18,6 +18,7 @@ import yaml
 from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig, dump_config, parse_config
 from critic_engine.errors import RunError
+from critic_engine.findings import Findings
 from critic_engine.outputs import RunOutputs
 from critic_engine.run_folder import (
     FORMAT,
@@ -30,12 +31,6 @@ from critic_engine.run_folder import (
     tune,
 )
 from critic_engine.types import Answer, FailedRow, Image, Problem, ProblemRow
-
-
-HARVEST_DONE = "done"
-"""The finding that says that nothing more is to be found of a problem."""
-HARVEST_ERROR = "error"
-"""The finding that says why its other findings could not be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +54,6 @@ class Label:
     """The row's other columns as JSON holds them: bytes in base64, and what has no form there as text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One piece of what a labelled run makes of a problem's tree."""
-
-    content: Any
-    """What JSON can hold."""
-    num_tokens: int = 0
-    """Generated for it."""
-
-
 class RunStore:
     """The log of one run. Positions count the rows of the input from 0, unreadable ones included.
 
@@ -89,6 +74,8 @@ class RunStore:
         self.folder = folder
         self.checker = checker
         """Holds the reference answers of a labelled run; None in any other."""
+        self.findings = Findings(connection)
+        """What was made of the trees of a labelled run; no other has any."""
 
     @classmethod
     def create(cls, folder: Path, config: EngineConfig, *, checker: Checker | None = None) -> "RunStore":
@@ -170,7 +157,7 @@ class RunStore:
         with self._connection:
             for position, row in enumerate(rows):
                 if isinstance(row, FailedRow):
-                    self._insert("unreadable_rows", (position, row.row, row.id, row.reason))
+                    self._insert("unreadable_rows", (position, row.row, row.id, row.reason, row.fault))
                 else:
                     self._add_problem(position, row)
             self._insert("meta", ("is_complete", "1"))
@@ -195,13 +182,16 @@ class RunStore:
         query = "SELECT row, id, question, choices, images FROM problems WHERE position = ?"
         found = self._connection.execute(query, (position,)).fetchone()
         if found is None:
-            query = "SELECT row, id, reason FROM unreadable_rows WHERE position = ?"
+            query = "SELECT row, id, reason, fault FROM unreadable_rows WHERE position = ?"
             return FailedRow(*self._connection.execute(query, (position,)).fetchone())
         row, id_, question, choices, digests = found
         images = tuple(self._image(digest) for digest in json.loads(digests))
         problem = Problem(question=question, images=images, choices=tuple(json.loads(choices)), name=id_)
         objection = None if self.checker is None else self.checker.objection(problem)
-        return ProblemRow(row=row, id=id_, problem=problem) if objection is None else FailedRow(row, id_, objection)
+        if objection is None or self.checker is None:
+            return ProblemRow(row=row, id=id_, problem=problem)
+        is_disputed = bool(self.checker.references(problem))
+        return FailedRow(row, id_, objection, "disputed_reference_answer" if is_disputed else "no_reference_answer")
 
     def labels(self) -> Iterator[Label]:
         """Yield what a labelled run keeps beside its problems, in the order of its rows; others have no labels."""
@@ -249,29 +239,6 @@ class RunStore:
         fields = json.loads(found[0])
         return Answer(**{**fields, "steps": tuple(fields["steps"])})
 
-    def set_finding(self, position: int, name: str, finding: Finding) -> None:
-        """Commit what was found in one problem's tree under ``name``, which must be new; of labelled runs only."""
-        content = json.dumps(finding.content, separators=(",", ":"))
-        with self._connection:
-            self._insert("findings", (position, name, content, finding.num_tokens))
-
-    def finding(self, position: int, name: str) -> Finding | None:
-        """Return one finding; None when there is none."""
-        query = "SELECT finding, num_tokens FROM findings WHERE position = ? AND name = ?"
-        found = self._connection.execute(query, (position, name)).fetchone()
-        return None if found is None else Finding(json.loads(found[0]), found[1])
-
-    def has_harvest(self, position: int) -> bool:
-        """Return whether there is nothing more to find of one problem: all was found, or that failed for good."""
-        query = "SELECT 1 FROM findings WHERE position = ? AND name IN (?, ?)"
-        return self._connection.execute(query, (position, HARVEST_DONE, HARVEST_ERROR)).fetchone() is not None
-
-    def findings(self, position: int) -> dict[str, Finding]:
-        """Return all findings of one problem by their names, in the order of these."""
-        query = "SELECT name, finding, num_tokens FROM findings WHERE position = ? ORDER BY name"
-        rows = self._connection.execute(query, (position,))
-        return {name: Finding(json.loads(content), num_tokens) for name, content, num_tokens in rows}
-
     def label(self, position: int) -> Label:
         """Return what a labelled run keeps beside one of its problems."""
         query = "SELECT position, problem_id, reference_answer, extras FROM labels JOIN problems USING (position)"
@@ -286,13 +253,8 @@ class RunStore:
             "(SELECT COALESCE(SUM(json_extract(event, '$.cost')), 0) FROM events"
             " WHERE position NOT IN (SELECT position FROM answers))"
         )
-        return int(self._connection.execute(query).fetchone()[0]) + self.num_finding_tokens()
-
-    def num_finding_tokens(self) -> int:
-        """Return the tokens generated for findings so far; 0 in a run that is not labelled."""
-        if self.checker is None:
-            return 0
-        return int(self._connection.execute("SELECT COALESCE(SUM(num_tokens), 0) FROM findings").fetchone()[0])
+        num_searched = int(self._connection.execute(query).fetchone()[0])
+        return num_searched if self.checker is None else num_searched + self.findings.num_tokens()
 
     def outputs(self) -> RunOutputs:
         """Return the writer of the folder's ``answers.jsonl`` and ``report.json``."""

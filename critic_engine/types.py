@@ -73,6 +73,11 @@ class ProblemRow:
     """The other columns, untouched."""
 
 
+RowFault: TypeAlias = Literal["unreadable", "evaluation_set", "no_reference_answer", "disputed_reference_answer"]
+"""Why a row has no problem to search: it cannot be read or is too large; it repeats one of an evaluation set; and in a
+labelled run, it has no reference answer, or rows of the same problem have different ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class FailedRow:
     """One row of a problems file that could not become a problem."""
@@ -82,6 +87,7 @@ class FailedRow:
     id: str
     reason: str
     """One line that names the thing and says what to do."""
+    fault: RowFault = "unreadable"
 
 
 def default_text(step: str) -> str:
@@ -267,8 +273,9 @@ class Answer:
     status: Literal["answered", "failed"]
     stop_reason: str
     """Why the search ended: ``tokens``, ``simulations``, ``seconds``, ``run_tokens`` or ``run_seconds`` for a limit;
-    ``value_threshold``, ``num_finished``, ``agreement``, ``patience`` or ``one_sided`` for what it found; ``num_samples``, ``rounds``
-    or ``exhausted`` at its own end; ``unreadable_row`` or ``error`` when there was no search, or it broke."""
+    ``value_threshold``, ``num_finished``, ``agreement``, ``patience`` or ``one_sided`` for what it found;
+    ``num_samples``, ``rounds`` or ``exhausted`` at its own end; ``unreadable_row`` or ``error`` when there was no
+    search, or it broke."""
     num_tokens: int
     """All tokens generated for it, the reasoner's and the critic's, save for work in flight that a limit of time or of
     the run cut."""

@@ -122,10 +122,11 @@ def path_value(tree: Tree[S], node: Node[S], aggregation: Aggregation) -> float 
 
 
 def path_log_prior(tree: Tree[S], node: Node[S]) -> float | None:
-    """Return the logarithm of the proposer's probability of the path to ``node``; None when a prior on it is unknown."""
+    """Return the logarithm of the proposer's probability of the path to ``node``; None when a prior is unknown."""
     priors = [place.prior for place in tree.path(node)[1:]]
-    known = [prior for prior in priors if prior is not None]
-    return math.fsum(math.log(prior) if prior else -math.inf for prior in known) if len(known) == len(priors) else None
+    if None in priors:
+        return None
+    return math.fsum(math.log(prior) if prior else -math.inf for prior in priors if prior is not None)
 
 
 def _likelihoods(tree: Tree[S], nodes: Sequence[Node[S]], prior_exponent: float) -> list[float]:

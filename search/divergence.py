@@ -50,8 +50,8 @@ def reference_pairs(tree: Tree[S], is_right: IsRight[S]) -> list[DivergentPair[S
 
     The reference is the right path that ends in the highest value, then the likeliest by the priors on it, then the
     shortest, then the one whose keys come first, then the first created, rollouts last: right answers are reached by
-    wrong steps too, and less likely ones more often so. A wrong path that contains it or is contained in it never parts from
-    it and gives no pair. Linear in the lengths of the paths.
+    wrong steps too, and less likely ones more often so. A wrong path that contains it or is contained in it
+    never parts from it and gives no pair. Linear in the lengths of the paths.
 
     Args:
         tree: Any tree.

@@ -1,11 +1,11 @@
-"""``critic-engine collect``: a search that asks the reference answers, to label what it finds."""
+"""``critic-engine collect``: a search that asks the reference answers, and what is made of its trees."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,13 +13,20 @@ from critic_engine.cli.command import EngineCommand
 from critic_engine.cli.options import EngineRequest, engine_options, file_options
 from critic_engine.cli.placement import placement_options
 
+if TYPE_CHECKING:
+    from critic_engine.config import EngineConfig
+
 _EPILOG = """\b
 Examples:
   critic-engine collect problems.jsonl --run runs/labelled
-  critic-engine collect problems.jsonl --run runs/few --limit 10 --seed 7
+  critic-engine collect problems.jsonl --estimate
+  critic-engine collect problems.jsonl --run runs/few --limit 10 --seed 7 --max-tokens 1000000
+  critic-engine collect problems.jsonl --run runs/guarded --evaluation-set test.jsonl
   critic-engine collect problems.jsonl --run runs/wide --set evaluator.num_rollouts=16
   critic-engine collect problems.jsonl --run runs/qwen --reasoner Qwen/Qwen2.5-VL-7B-Instruct --device cuda
   critic-engine resume runs/labelled
+  critic-engine inspect runs/labelled
+  critic-engine export runs/labelled --format trl-dpo --out data/critiques
 """
 
 
@@ -28,27 +35,47 @@ class _Request(EngineRequest):
     """The command line of one call."""
 
     problems: Path
-    run: Path
+    run: Path | None
     limit: int | None
     image_root: Path | None
+    evaluation_sets: tuple[Path, ...]
+    max_tokens: int | None
+    max_seconds: float | None
+    is_estimate: bool
+    sample: int
     is_json: bool
 
 
-@click.command("collect", cls=EngineCommand, epilog=_EPILOG, short_help="Search problems whose answers are known.")
+@click.command("collect", cls=EngineCommand, epilog=_EPILOG, short_help="Make training data of known answers.")
 @click.argument("problems", type=click.Path(path_type=Path))
-@click.option(
-    "--run", type=click.Path(path_type=Path), metavar="DIR", required=True, help="Keep the run in this new folder."
-)
+@click.option("--run", type=click.Path(path_type=Path), metavar="DIR", help="Keep the run in this new folder.")
 @engine_options("mmc_collect")
 @placement_options
 @file_options
+@click.option(
+    "--evaluation-set",
+    "evaluation_sets",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    multiple=True,
+    help="Refuse the problems of this problems file, and what is much like them; may be repeated.",
+)
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Stop the run at so many generated tokens.")
+@click.option(
+    "--max-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Stop this session after so long."
+)
+@click.option("--estimate", "is_estimate", is_flag=True, help="Run a small sample, say what all would cost, and stop.")
+@click.option(
+    "--sample", type=click.IntRange(min=2), metavar="N", default=16, show_default=True, help="Problems to estimate by."
+)
 @click.option("--json", "is_json", is_flag=True, help="Print the summary as JSON on stdout.")
 def command(**options: Any) -> int:
-    """Search each problem of a .jsonl, .csv or .parquet file with its reference answer at hand.
+    """Search each problem of a .jsonl, .csv or .parquet file with its reference answer at hand, and learn from it.
 
-    The rows have a column `answer` beside those that `solve` reads; one without fails. The evaluator may ask whether an
-    answer is right. The run keeps every tree with all its rollouts, and the answers and other columns of the rows; its
-    report.json says for how many problems right paths, wrong paths and both were found.
+    The rows have a column `answer` beside those that `solve` reads; one without fails. Of each tree, right and wrong
+    paths are set against each other where they part, annotators say what went wrong there, and it is measured how much
+    their words help the reasoner. All of it is kept in the run, which can be stopped at any moment and resumed;
+    `inspect` shows what was kept and why, and `export` writes it for trainers.
     """
     return _collect(_Request(**options))
 
@@ -57,22 +84,37 @@ def _collect(request: _Request) -> int:
     from critic_engine.checker import Checker
     from critic_engine.cli.progress import load_models
     from critic_engine.cli.running import keep_run
-    from critic_engine.collect_options import CollectConfig
     from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
     from critic_engine.errors import ProblemError
     from critic_engine.run_folder import check_free
 
-    config = request.load_config()
-    if config.collect is None:
-        config = config.model_copy(update={"collect": CollectConfig()})
+    if (request.run is None) != request.is_estimate:
+        raise click.UsageError("Name a folder by --run, or ask for an --estimate, which keeps nothing.")
+    config = _load_config(request)
     problems = read_problems(request.problems, limits=config.run, image_root=request.image_root)
     if not problems.has_reference_answers(request.limit):
         raise ProblemError(
             f"{request.problems} has no reference answer in the rows to search; write them in a column 'answer', or "
             "use `critic-engine solve`"
         )
+    if request.run is None:
+        return _estimate(request, config)
     check_free(request.run)
     with Engine(config, checker=Checker()) as engine:
         load_models(engine)
         return keep_run(engine, itertools.islice(problems, request.limit), request.run, is_json=request.is_json)
+
+
+def _load_config(request: _Request) -> EngineConfig:
+    """Return the config with what the options say of the run as a whole."""
+    from critic_engine.collect_options import CollectConfig
+
+    config = request.load_config()
+    collect = config.collect or CollectConfig()
+    if request.evaluation_sets:
+        sets = (*collect.filters.evaluation_sets, *(str(path.absolute()) for path in request.evaluation_sets))
+        collect = collect.model_copy(update={"filters": collect.filters.model_copy(update={"evaluation_sets": sets})})
+    limits = {"max_tokens": request.max_tokens, "max_wall_s": request.max_seconds}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    return config.model_copy(update={"collect": collect, "run": config.run.model_copy(update=given)})

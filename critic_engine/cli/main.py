@@ -18,6 +18,7 @@ EXIT_INTERRUPTED = 130
 _COMMANDS = {
     "solve": "critic_engine.cli.solve",
     "collect": "critic_engine.cli.collect",
+    "export": "critic_engine.cli.export",
     "resume": "critic_engine.cli.resume",
     "doctor": "critic_engine.cli.doctor",
     "pocket": "critic_engine.cli.pocket",
@@ -53,6 +54,8 @@ Examples:
   critic-engine pocket make --split test --num 100 --seed 7 --out problems.jsonl
   critic-engine solve problems.jsonl --run runs/a
   critic-engine collect problems.jsonl --run runs/labelled
+  critic-engine inspect runs/labelled
+  critic-engine export runs/labelled --format trl-dpo --out data/critiques
   critic-engine resume runs/a
   critic-engine solve --question "how many red shapes are there ?" --image board.png
 """

@@ -66,14 +66,24 @@ def closing_answers(answers: Iterator[Answer]) -> Iterator[Iterator[Answer]]:
 def report_run(tally: Tally, run: Path, *, is_json: bool) -> int:
     """Print what a run came to, for a program on stdout if asked; return the exit code."""
     rows = run / "answers.jsonl"
-    labelling = json.loads((run / "report.json").read_text(encoding="utf-8")).get("labelling", {})
+    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    labelling, collection = report.get("labelling", {}), report.get("collect")
     if is_json:
-        click.echo(json_line({"run": str(run), "answers": str(rows), **tally.fields(), **labelling}))
+        collected = {} if collection is None else {"collect": collection}
+        click.echo(json_line({"run": str(run), "answers": str(rows), **tally.fields(), **labelling, **collected}))
     exit_code = tally.report(where=rows)
     if labelling:
         click.echo(
             f"found right paths for {labelling['num_with_right']}, wrong ones for {labelling['num_with_wrong']}, both "
             f"for {labelling['num_with_both']}; {labelling['num_rollouts']:,} rollouts",
+            err=True,
+        )
+    if collection:
+        stages, num_tokens = collection["stages"], collection["num_tokens"]
+        click.echo(
+            f"{stages['divergent pairs']['in']:,} divergent pairs, {stages['critiques']['kept']:,} of "
+            f"{stages['critiques']['in']:,} critiques kept, {num_tokens:,} tokens for them; see `critic-engine inspect "
+            f"{shlex.quote(str(run))}`",
             err=True,
         )
     return exit_code

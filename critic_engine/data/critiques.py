@@ -117,13 +117,17 @@ class LiftMeter:
         """Return what both sides of the comparison go on from."""
         return base_of(pair, self._options)
 
-    async def refine(self, problem: Problem, pair: Pair, words: str, *, seed: int) -> Measured:
-        """Return how ``words`` on the rejected path come out: MMC's refinements, arXiv 2504.11009, stage 3."""
+    async def refine(self, problem: Problem, pair: Pair, words: str, *, seed: int, is_fresh: bool = False) -> Measured:
+        """Return how ``words`` on the rejected path come out: MMC's refinements, arXiv 2504.11009, stage 3.
+
+        As many are drawn as ``num_refinements`` says, of fresh ones as ``num_fresh`` does.
+        """
+        num = self._options.num_fresh if is_fresh else self._options.num_refinements
         critique = Critique(words, "wrong", None)
         base, former = self.base(pair), pair.trajectory(pair.rejected)
         try:
             expansion = await self._reasoner.refine(
-                problem, former, critique, base=base, seeds=self._seeds(seed), options=self._expander
+                problem, former, critique, base=base, seeds=_seeds(seed, num), options=self._expander
             )
         except GenerationError as error:
             return Measured(None, None, TokenUsage(), str(error))
@@ -132,13 +136,11 @@ class LiftMeter:
     async def baseline(self, problem: Problem, base: Trajectory, *, seed: int) -> Measured:
         """Return how ``base`` comes out when nothing is said of it."""
         try:
-            expansion = await self._reasoner.finish(problem, base, seeds=self._seeds(seed), options=self._expander)
+            seeds = _seeds(seed, self._options.num_refinements)
+            expansion = await self._reasoner.finish(problem, base, seeds=seeds, options=self._expander)
         except GenerationError as error:
             return Measured(None, None, TokenUsage(), str(error))
         return self._measured(problem, base, expansion)
-
-    def _seeds(self, seed: int) -> tuple[int, ...]:
-        return tuple(derive_seed(seed, number) for number in range(self._options.num_refinements))
 
     def _measured(self, problem: Problem, base: Trajectory, expansion: Expansion) -> Measured:
         verdicts = [self._checker.is_right(problem, candidate.answer) for candidate in expansion.candidates]
@@ -153,3 +155,7 @@ class LiftMeter:
             rest = Trajectory(right[0].steps, texts=right[0].texts).prefix
             corrected = (base.prefix + rest).strip()
         return Measured(tally, corrected, expansion.usage)
+
+
+def _seeds(seed: int, num: int) -> tuple[int, ...]:
+    return tuple(derive_seed(seed, number) for number in range(num))

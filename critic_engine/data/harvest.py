@@ -9,6 +9,8 @@ finding                   holds
 ``critique/PAIR/WHO``     the critiques of one pair by one annotator
 ``baseline/DIGEST``       how the place where pairs part comes out when nothing is said of it
 ``refined/PAIR/DIGEST``   how it comes out with a critique
+``fresh/PAIR/DIGEST``     how it comes out with it in further draws, for reports
+``fresh/PAIR/DIGEST``     how it comes out with it in further draws, for reports
 ``labels``                the steps of finished paths with their labels
 ``search/NUMBER``         the first wrong step of a wrong path, found by binary search
 ``injection/NUMBER``      a right path with errors put in, and what detectors found
@@ -32,14 +34,13 @@ from critic_engine.data.injection import InjectionRoles, inject_and_detect
 from critic_engine.data.labels import FirstError, StepLabel, first_error, labels_from_search, tree_labels
 from critic_engine.data.pairs import Pair, Path, make_pairs, pair_from_dict, pair_to_dict, read_paths
 from critic_engine.errors import GenerationError
-from critic_engine.findings import HarvestTask
+from critic_engine.findings import HARVEST_DONE, Finding, HarvestTask
 from critic_engine.labelling import logged_tree
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Expander
 from critic_engine.seeds import derive_seed
 from critic_engine.state import NodeState
-from critic_engine.store import HARVEST_DONE, Finding
 from critic_engine.together import together
 from critic_engine.types import Problem, TokenUsage, Trajectory
 from search import Tree, path_log_prior
@@ -146,24 +147,23 @@ class Harvester:
         records = await task.ledger.once(f"critique/{number:04}/{who:02}", work)
         words = {record["words"]: None for record in records if record["words"]}
         if words and self._collect.lift.num_refinements:
-            await together(
-                [self._baseline(task, pair), *(self._refine(task, pair, each, number=number) for each in words)]
-            )
+            kinds = ("refined", "fresh") if self._collect.lift.num_fresh else ("refined",)
+            names = [refined_name(number, each, kind=kind) for each in words for kind in kinds]
+            drawn = zip(names, [each for each in words for _ in kinds], strict=True)
+            await together([self._baseline(task, pair), *(self._refine(task, pair, *each) for each in drawn)])
 
     def _words(self, step: int | None, reason: str, fault: str | None) -> str:
         if step is not None and reason:
             return self._roles.family.written_critique(step=step, reason=reason)
         return self._roles.family.written_critique(step=None) if fault == "misses_error" else ""
 
-    async def _refine(self, task: HarvestTask, pair: Pair, words: str, *, number: int) -> None:
-        digest = _digest(words)
-
+    async def _refine(self, task: HarvestTask, pair: Pair, name: str, words: str) -> None:
         async def work() -> Finding:
-            seed = self._seed(task.problem, "refined", number, digest)
-            measured = await self._roles.meter.refine(task.problem, pair, words, seed=seed)
+            seed, is_fresh = self._seed(task.problem, name), name.startswith("fresh/")
+            measured = await self._roles.meter.refine(task.problem, pair, words, seed=seed, is_fresh=is_fresh)
             return Finding(measured.to_dict(), measured.usage.generated_tokens)
 
-        await task.ledger.once(refined_name(number, words), work)
+        await task.ledger.once(name, work)
 
     async def _baseline(self, task: HarvestTask, pair: Pair) -> None:
         base = self._roles.meter.base(pair)
@@ -242,9 +242,9 @@ def value_name(steps: tuple[str, ...]) -> str:
     return f"value/{_digest(*steps)}"
 
 
-def refined_name(pair: int, words: str) -> str:
+def refined_name(pair: int, words: str, *, kind: str = "refined") -> str:
     """Return the name of the finding that holds how a critique of pair number ``pair`` came out."""
-    return f"refined/{pair:04}/{_digest(words)}"
+    return f"{kind}/{pair:04}/{_digest(words)}"
 
 
 def baseline_name(base: Trajectory) -> str:

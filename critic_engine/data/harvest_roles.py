@@ -79,8 +79,8 @@ class _Makers:
     def critic(self, *, temperature: float, field: str) -> Critic:
         if not self._config.critic_matches and self._config.critic.model == "pocket":
             raise ConfigError(
-                f"{field} asks the critic, and the pocket critic cannot read what {self._config.reasoner.model} writes; "
-                "name a critic, or choose another",
+                f"{field} asks the critic, and the pocket critic cannot read what {self._config.reasoner.model} "
+                "writes; name a critic, or choose another",
                 field=field,
             )
         given = self._given_critic
@@ -105,7 +105,8 @@ class _Makers:
                 if self._config.reasoner.model != "pocket":
                     return [self._model_annotator(self.reasoner, self._config.reasoner, options, field)]
                 twice = options.model_copy(update={"num_critiques": max(_NUM_POCKET_CRITIQUES, options.num_critiques)})
-                return [PocketAnnotator(), self._critic_annotator(twice, field)]
+                by_critic = [self._critic_annotator(twice, field)] if self._config.critic_matches else []
+                return [PocketAnnotator(), *by_critic]
 
     def _critic_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
         temperatures = [0.0, *[options.temperature] * (options.num_critiques - 1)]

@@ -29,8 +29,8 @@ class Branch:
     answer: str | None
     """What the path answers; None where the branch ends before an answer."""
     value: float | None
-    """For ``sibling`` the node's Q; else the share, in [0, 1], of right ones among the tree's completions that begin with
-    the shared steps and the branch's first."""
+    """For ``sibling`` the node's Q; else the share, in [0, 1], of right ones among the tree's completions that begin
+    with the shared steps and the branch's first."""
     num_rollouts: int
     """Completions that the value was drawn from."""
     num_tokens: int | None

@@ -21,7 +21,7 @@ class Prompted:
     source: str
     """What made it, such as ``divergent`` or ``injection``."""
     facts: Mapping[str, int | float | str | None] = field(default_factory=dict)
-    """Further columns, such as ``depth`` and ``margin``; the same names, in the same order, in all rows of an export."""
+    """Further columns, such as ``depth``; the same names, in the same order, in all rows of an export."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class StepLabelled(Prompted):
     values: tuple[float, ...]
     """For each step the share, in [0, 1], of completions from its end that were right: Monte-Carlo labels."""
     num_rollouts: tuple[int, ...]
-    """How many completions each label was drawn from; 0 where the end of the solution itself says it."""
+    """How many completions each label was drawn from; 0 where its end, or another label, says it."""
 
 
 TrainingRow: TypeAlias = Preference | Demonstration | Rated | StepLabelled

@@ -23,16 +23,11 @@ _CORRECT = "correct"
 class RunRows:
     """The training rows of one run; each iteration yields the same ones in the same order.
 
-    ======================  =======================================================  ====================================
-    kind                    for the critic                                           for the reasoner
-    ======================  =======================================================  ====================================
-    ``Preference``          of two critiques of one error the one that lifts more;   of two paths the better one
-                            of two detections of injected errors the better one
-    ``Demonstration``       a kept critique, or that nothing is to be corrected      a right solution, after a wrong one
-                                                                                     and its critique
-    ``Rated``               a critique, good when it is kept                         a path, good when it is right
-    ``StepLabelled``        a solution with its steps' labels                        the same
-    ======================  =======================================================  ====================================
+    ``Preference``: for the critic, of two critiques of one error the one that lifts more, and of two detections of
+    injected errors the better one; for the reasoner, of two paths the better one. ``Demonstration``: for the critic, a
+    kept critique, or that nothing is to be corrected; for the reasoner, a right solution after a wrong one and its
+    critique. ``Rated``: a critique, good when it is kept, or a path, good when it is right. ``StepLabelled``: a
+    solution with its steps' labels, the same for both.
     """
 
     def __init__(

@@ -1,5 +1,7 @@
 """What of a labelled run's findings is fit for training: read from the run, filtered in a fixed order, and counted."""
 
+import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +11,8 @@ from critic_engine.checker import Checker
 from critic_engine.collect_options import CollectConfig, FiltersConfig
 from critic_engine.config import EngineConfig
 from critic_engine.data.critiques import CritiqueRecord, Tally, base_of, critique_from_dict, lift, tally_of
-from critic_engine.data.filters.faults import CritiqueTextOptions, text_fault
 from critic_engine.data.filters.duplicates import NearDuplicates
+from critic_engine.data.filters.faults import CritiqueTextOptions, text_fault
 from critic_engine.data.filters.guard import Guard
 from critic_engine.data.filters.leaks import leaks_answer
 from critic_engine.data.funnel import Funnel
@@ -18,7 +20,8 @@ from critic_engine.data.harvest import baseline_name, is_parting_believed, refin
 from critic_engine.data.pairs import Pair, pair_from_dict
 from critic_engine.errors import ImageError
 from critic_engine.evaluation.metrics import Interval
-from critic_engine.store import HARVEST_DONE, HARVEST_ERROR, Finding, RunStore
+from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding
+from critic_engine.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
 
 _FILTERS = ("none", "faults", "leaks", "few_right", "low_lift", "near_duplicates")
@@ -30,7 +33,9 @@ class JudgedCritique:
 
     record: CritiqueRecord
     lift: Interval | None
-    """None when it was not measured."""
+    """By all draws with it; None when it was not measured."""
+    fresh_lift: Interval | None
+    """By the draws that no filter looks at; None when there are none."""
     reason: str | None
     """Why it is left out; None when it is kept."""
 
@@ -84,7 +89,7 @@ class Selection:
         self.funnel = Funnel()
         duplicates = None if self.filters.is_near_duplicate_allowed else NearDuplicates()
         for position in range(self._store.num_rows):
-            row, findings = self._store.row(position), self._store.findings(position)
+            row, findings = self._store.row(position), self._store.findings.of(position)
             reason = self._objection(row, self._store.answer(position), findings)
             self.funnel.rows.count(reason)
             if reason is None and isinstance(row, ProblemRow):
@@ -95,7 +100,7 @@ class Selection:
     ) -> str | None:
         """Return why a row has nothing to give."""
         if isinstance(row, FailedRow):
-            return "unreadable_or_unchecked"
+            return row.fault
         if HARVEST_ERROR in findings:
             return "harvest_failed"
         if HARVEST_DONE not in findings:
@@ -180,12 +185,15 @@ class Selection:
     ) -> JudgedCritique:
         refined = findings.get(refined_name(record.pair, record.words))
         baseline = findings.get(baseline_name(base_of(pairs[record.pair], self._collect.lift)))
-        measured: Interval | None = None
-        if refined is not None:
-            record = replace(record, refined=tally_of(refined.content["tally"]), corrected=refined.content["corrected"])
-            without = None if baseline is None else tally_of(baseline.content["tally"])
-            measured = None if record.refined is None or without is None else lift(record.refined, without)
-        return JudgedCritique(record, measured, self._reason(record, measured, problem))
+        if refined is None:
+            return JudgedCritique(record, None, None, self._reason(record, None, problem))
+        record = replace(record, refined=tally_of(refined.content["tally"]), corrected=refined.content["corrected"])
+        further = findings.get(refined_name(record.pair, record.words, kind="fresh"))
+        fresh = None if further is None else tally_of(further.content["tally"])
+        without = None if baseline is None else tally_of(baseline.content["tally"])
+        measured = _lift(_sum(record.refined, fresh), without)
+        reason = self._reason(record, _lift(record.refined, without), problem)
+        return JudgedCritique(record, measured, _lift(fresh, without), reason)
 
     def _reason(self, record: CritiqueRecord, measured: Interval | None, problem: Problem) -> str | None:
         """Return the first reason to leave a critique out, in the order of ``_FILTERS``."""
@@ -214,7 +222,36 @@ class Selection:
             self.funnel.critiques.count(each.reason)
         for number, name in enumerate(_FILTERS):
             passed = [each for each in judged if _place(each.reason) > number]
-            self.funnel.add_lift(name, [each.lift.estimate for each in passed if each.lift is not None])
+            found = [each.fresh_lift or each.lift for each in passed]
+            self.funnel.add_lift(name, [each.estimate for each in found if each is not None])
+
+
+def _lift(refined: Tally | None, baseline: Tally | None) -> Interval | None:
+    return None if refined is None or baseline is None else lift(refined, baseline)
+
+
+def _sum(refined: Tally | None, fresh: Tally | None) -> Tally | None:
+    if refined is None or fresh is None:
+        return refined
+    return Tally(
+        refined.num_right + fresh.num_right,
+        refined.num_wrong + fresh.num_wrong,
+        refined.num_unsure + fresh.num_unsure,
+    )
+
+
+def summarise(folder: Path) -> dict[str, Any]:
+    """Return what the findings of the run in ``folder`` come to, as its report holds it."""
+    with contextlib.closing(RunStore.view(folder)) as store:
+        selection = Selection(store)
+        kinds: Counter[str] = Counter()
+        for harvested in selection:
+            kinds.update(pair.kind for pair in harvested.pairs)
+        return {
+            "num_tokens": store.findings.num_tokens(),
+            "num_pairs": dict(sorted(kinds.items())),
+            **selection.funnel.fields(),
+        }
 
 
 def _place(reason: str | None) -> int:

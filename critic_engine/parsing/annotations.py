@@ -34,8 +34,7 @@ def parse_annotation(text: str) -> ReadAnnotation:
     """
     side, step, critique = (form.search(text) for form in (_WRONG_PATH, _STEP, _CRITIQUE))
     reason = "" if critique is None else " ".join(text[critique.end() :].split())
-    for found, what in ((side, "'Wrong path: A'"), (step, "'First wrong step: K'"), (reason, "words after 'Critique:'")):
-        if not found:
-            raise ParseError(f"annotation has no {what}: {text[:_MAX_QUOTED_CHARACTERS]!r}", text=text)
-    assert side is not None and step is not None
+    if side is None or step is None or not reason:
+        wanted = "'Wrong path: A', 'First wrong step: K' and words after 'Critique:'"
+        raise ParseError(f"annotation lacks one of {wanted}: {text[:_MAX_QUOTED_CHARACTERS]!r}", text=text)
     return ReadAnnotation("A" if side[1].upper() == "A" else "B", int(step[1]), reason)

@@ -72,8 +72,8 @@ class StepSplitter:
     def pieces(self, text: str, behind: str = "") -> tuple[str, ...]:
         """Return a text, or the rest of one whose beginning is ``behind``, in pieces, which joined are the text.
 
-        One without any words has none. ``tokens`` says nothing of a whole text: a piece is a line then. A stop with nothing before it is skipped: what
-        it ends is part of the next piece, or of the last one.
+        One without any words has none. ``tokens`` says nothing of a whole text: a piece is a line then. A stop with
+        nothing before it is skipped: what it ends is part of the next piece, or of the last one.
         """
         return tuple(piece for piece, _ in self._cut(behind + text, len(behind)))
 

@@ -10,9 +10,9 @@ file                      must hold              is
 ``rewrite.txt``           question, steps,       the reasoner's prompt for a new solution in the place of another
                           critique
 ``critique.txt``          question, steps        the critic's prompt
-``annotate.txt``          question, shared,      the annotator's prompt: two branches that part behind ``shared``, one of
-                          first, second          which goes wrong; may be absent
-``inject.txt``            question, steps        asks to put errors into a right solution, and to list them; may be absent
+``annotate.txt``          question, shared,      the annotator's prompt: two branches that part behind ``shared``, one
+                          first, second          of which goes wrong; may be absent
+``inject.txt``            question, steps        asks for errors in a right solution, and their list; may be absent
 ``detect.txt``            question, steps        asks to list all errors of a solution; may be absent
 ``grade.txt``             question, steps,       asks how well a list of found errors meets the list of those that are
                           errors, found          there; may be absent

@@ -99,7 +99,8 @@ def _limits(facts: CardFacts) -> str:
         f"No row is longer than {limit.max_tokens} tokens as {_cell(limit.model)} counts them, images included; longer "
         "ones were left out, none was cut."
         if limit
-        else "The length of rows was not limited; nothing was cut."
+        else "Nothing was cut. The length of rows was not limited, nor were texts searched for control tokens; "
+        "`--max-length` with `--tokenizer` does both."
     )
     return "\n".join(
         [

@@ -13,14 +13,10 @@ from critic_engine.data.exports.columns import Column
 from critic_engine.data.exports.containers import read_records
 from critic_engine.data.exports.layouts import ImageReference, Layout, ReadRecord, Turn
 from critic_engine.data.images import load_image
-from critic_engine.errors import CriticEngineError, ImageError
+from critic_engine.errors import ExportError, ImageError
 
 _MAX_PIXELS = 2**31
 _NUM_REMEMBERED_IMAGES = 1024
-
-
-class ExportError(CriticEngineError):
-    """What was written is not what was meant; nothing is left of it."""
 
 
 class Fingerprint:

@@ -11,7 +11,6 @@ from typing import IO, Any, ClassVar
 
 from critic_engine.data.exports.columns import Column, arrow_schema
 from critic_engine.data.exports.layouts import Container, ImageReference, Record
-from critic_engine.data.parquet import iterate_parquet
 from critic_engine.errors import ConfigError
 from critic_engine.outputs import json_line
 from critic_engine.types import Image
@@ -20,6 +19,7 @@ IMAGES = "images"
 """The folder of images beside JSON lines."""
 _SUFFIXES = {"image/jpeg": ".jpg"}
 _GROUP_ROWS = 1000
+_READ_ROWS = 16
 _GROUP_BYTES = 32 * 2**20
 
 
@@ -148,11 +148,21 @@ def new_writer(container: Container, folder: Path, columns: tuple[Column, ...]) 
 def read_records(path: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the records of a data file, a few in memory at a time."""
     if path.suffix == ".parquet":
-        yield from iterate_parquet(path)
+        yield from _parquet_records(path)
         return
     with path.open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)
+
+
+def _parquet_records(path: Path) -> Iterator[Mapping[str, Any]]:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            # Batches over several groups would keep the bytes of all groups before them in memory.
+            for batch in file.iter_batches(batch_size=_READ_ROWS, row_groups=[group], use_threads=False):
+                yield from batch.to_pylist()
 
 
 def image_name(image: Image) -> str:

@@ -5,11 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from critic_engine.errors import CriticEngineError
-
-
-class HubError(CriticEngineError):
-    """A hub would not take an export; the local folder is whole all the same."""
+from critic_engine.errors import HubError
 
 
 class HubClient(Protocol):

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from critic_engine.data.filters.likeness import MIN_JACCARD, LikenessIndex, sketch_of
@@ -11,7 +11,7 @@ from critic_engine.data.filters.words import normal_words
 from critic_engine.data.problems import read_problems
 from critic_engine.errors import ImageError, ProblemError
 from critic_engine.options import RunConfig
-from critic_engine.types import Problem, ProblemRow
+from critic_engine.types import FailedRow, Problem, ProblemRow
 
 _logger = logging.getLogger(__name__)
 _LIMITS = RunConfig()
@@ -123,6 +123,23 @@ class Guard:
     def _named(self, row: int) -> str:
         name = next(name for name, end in zip(self._set_names, self._set_ends, strict=True) if row < end)
         return f"row {self._ids[row][:_MAX_SHOWN]!r} of {name[:_MAX_SHOWN]!r}"
+
+
+def guarded(rows: Iterable[ProblemRow | FailedRow], guard: Guard) -> Iterator[ProblemRow | FailedRow]:
+    """Yield the rows, failed where they repeat a problem that is guarded, or cannot be compared."""
+    for row in rows:
+        yield row if isinstance(row, FailedRow) else _guarded(row, guard)
+
+
+def _guarded(row: ProblemRow, guard: Guard) -> ProblemRow | FailedRow:
+    try:
+        objection = guard.objection(row.problem)
+    except ImageError as error:
+        return FailedRow(row.row, row.id, str(error))
+    if objection is None:
+        return row
+    reason = f"{objection}, an evaluation set; leave it out, or take the set from collect.filters.evaluation_sets"
+    return FailedRow(row.row, row.id, reason, "evaluation_set")
 
 
 def _choices_key(problem: Problem) -> int:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from critic_engine.data.exports import FORMATS, layout_named
-from critic_engine.data.exports.checking import Checker, ExportError, Fingerprint
+from critic_engine.data.exports.checking import Checker, Fingerprint
 from critic_engine.data.exports.columns import Column
 from critic_engine.data.exports.containers import read_records
 from critic_engine.data.exports.exporting import split_of
 from critic_engine.data.exports.filters import LengthLimit
 from critic_engine.data.records import Demonstration, Preference, StepLabelled
-from critic_engine.errors import ConfigError, GenerationError
+from critic_engine.errors import ConfigError, ExportError, GenerationError
 from critic_engine.types import Message
 
 HOSTILE = [

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from critic_engine.data.exports.hub import HubError, push_folder
+from critic_engine.data.exports.hub import push_folder
+from critic_engine.errors import HubError
 
 
 class Hub:

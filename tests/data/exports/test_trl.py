@@ -86,3 +86,16 @@ def test_trainer_takes_rows_of_text_alone(
     export(format, source, container=container)
     batches, _ = step(TRAINERS[format], tmp_path / format)
     assert all(batch.get("pixel_values") is None for batch in batches)
+
+
+def test_tokens_are_counted_as_the_trainer_counts_them(export, make_row, tmp_path: Path) -> None:
+    from critic_engine.backends.token_counting import TokenCounter
+    from critic_engine.types import Message
+
+    counter = TokenCounter("pocket")
+    row = make_row(Preference, 0)
+    export("trl-dpo")
+    batches, _ = step("DPO", tmp_path / "trl-dpo")
+    counted = counter.count((Message("user", row.prompt, row.images), Message("assistant", row.chosen)))
+    # All four rows have prompts and answers of one length.
+    assert {int(number) for number in batches[0]["attention_mask"].sum(dim=1)} == {counted}

@@ -1,0 +1,161 @@
+"""``critic-engine export``: the rows of a labelled run as files that trainers load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import click
+
+from critic_engine.cli.command import EngineCommand
+
+if TYPE_CHECKING:
+    from critic_engine.data.exports import ExportOptions, ExportReport
+    from critic_engine.data.exports.filters import LengthLimit
+
+_EPILOG = """\b
+Formats:
+  trl-dpo trl-sft trl-kto trl-prm  llamafactory-dpo llamafactory-sft
+  swift-dpo swift-sft  rlaifv  visualprm
+
+\b
+Examples:
+  critic-engine export runs/labelled --format trl-dpo --out data/critic-dpo
+  critic-engine export runs/labelled --format trl-prm --role reasoner --out data/steps
+  critic-engine export runs/labelled --format llamafactory-sft --out data/lf --validation-share 0.1
+  critic-engine export runs/labelled --format trl-sft --out data/sft --max-length 2048 --tokenizer Qwen/Qwen2.5-VL-7B-Instruct
+  critic-engine export runs/labelled --format swift-dpo --out data/swift --push-to-hub me/critic-pairs --private
+"""  # noqa: E501
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """The command line of one call."""
+
+    run: Path
+    format: str
+    role: str
+    out: Path
+    container: str | None
+    validation_share: float
+    max_length: int | None
+    tokenizer: str | None
+    license: str
+    overwrite: bool
+    repo_id: str | None
+    is_private: bool
+    is_json: bool
+
+
+@click.command("export", cls=EngineCommand, epilog=_EPILOG, short_help="Write a labelled run's rows for trainers.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--format", metavar="NAME", required=True, help="Whose rows to write; the names stand below.")
+@click.option(
+    "--role",
+    type=click.Choice(["critic", "reasoner"]),
+    default="critic",
+    show_default=True,
+    help="Who is to be trained with them.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    required=True,
+    help="The new folder; it appears when it is whole.",
+)
+@click.option(
+    "--container",
+    type=click.Choice(["parquet", "jsonl"]),
+    help="Parquet holds the images; JSON lines lie beside a folder of them. The trainer's usual one without this.",
+)
+@click.option(
+    "--validation-share",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Share of the problems, chosen by a hash of their ids, whose rows are for validation.",
+)
+@click.option(
+    "--max-length",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Leave out rows of more tokens, images included; none is ever cut. Needs --tokenizer.",
+)
+@click.option("--tokenizer", metavar="MODEL", help="Whose tokens: a folder or hub id of a model, or pocket.")
+@click.option("--license", metavar="NAME", default="unknown", show_default=True, help="For the card.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export at DIR; nothing else is ever replaced.")
+@click.option("--push-to-hub", "repo_id", metavar="REPO_ID", help="Upload the folder as this data set, too.")
+@click.option("--private", "is_private", is_flag=True, help="Make a new data set on the hub private.")
+@click.option("--json", "is_json", is_flag=True, help="Print the report as JSON on stdout.")
+def command(**options: Any) -> None:
+    """Write the rows of RUN in a trainer's own format, checked, with a card that says how they came to be.
+
+    The files are read back before the folder appears: as many placeholders as images, roles in turn, answers that
+    differ, images that open. Rows that a trainer would trip over are left out and counted by reason.
+    """
+    _export(_Request(**options))
+
+
+def _export(request: _Request) -> None:
+    _check_usage(request)
+    from critic_engine.data.exports import export_rows, layout_named
+    from critic_engine.data.exports.hub import push_folder
+
+    layout = layout_named(request.format)
+    from critic_engine.data.rows import open_rows
+
+    role = cast(Literal["critic", "reasoner"], request.role)
+    report = export_rows(open_rows(request.run, kind=layout.row_type, role=role), _options(request))
+    _print_report(report, request)
+    if request.repo_id is not None:
+        push_folder(request.out, request.repo_id, is_private=request.is_private)
+        click.echo(f"pushed to {request.repo_id}", err=True)
+
+
+def _check_usage(request: _Request) -> None:
+    if request.max_length is not None and request.tokenizer is None:
+        raise click.UsageError("--max-length needs --tokenizer, which says whose tokens are counted.")
+    if request.tokenizer is not None and request.max_length is None:
+        raise click.UsageError("--tokenizer counts for --max-length, which is missing.")
+    if request.is_private and request.repo_id is None:
+        raise click.UsageError("--private is about a data set on the hub; name it by --push-to-hub.")
+
+
+def _options(request: _Request) -> ExportOptions:
+    from critic_engine.data.exports import ExportOptions
+
+    return ExportOptions(
+        format=request.format,
+        out=request.out,
+        role=request.role,
+        container=cast(Literal["parquet", "jsonl"] | None, request.container),
+        validation_share=request.validation_share,
+        limit=_limit(request),
+        license=request.license,
+        is_overwritten=request.overwrite,
+    )
+
+
+def _limit(request: _Request) -> LengthLimit | None:
+    if request.max_length is None or request.tokenizer is None:
+        return None
+    from critic_engine.backends.token_counting import TokenCounter
+    from critic_engine.data.exports.filters import LengthLimit
+
+    return LengthLimit(request.max_length, request.tokenizer, TokenCounter(request.tokenizer))
+
+
+def _print_report(report: ExportReport, request: _Request) -> None:
+    from critic_engine.data.exports.filters import MEANINGS
+    from critic_engine.outputs import json_line
+
+    if request.is_json:
+        click.echo(json_line({"out": str(request.out), **report.fields()}))
+    counts = ", ".join(f"{number:,} rows for {split}" for split, number in report.num_rows.items())
+    click.echo(f"wrote {counts} to {request.out}", err=True)
+    for reason, number in sorted(report.num_left_out.items()):
+        click.echo(f"left out {number:,} ({reason}): {MEANINGS[reason]}", err=True)
+    for note in report.notes:
+        click.echo(f"note: {note}", err=True)
