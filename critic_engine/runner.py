@@ -95,19 +95,22 @@ class Runner:
     async def _outcome(self, position: int, places: asyncio.Semaphore) -> Answer:
         try:
             answer = self._store.answer(position)
-            if answer is None:
+            if answer is None or self._harvest is not None:
                 async with places:
-                    answer, is_final = await self._turn(self._store.row(position), position)
-                if is_final:
-                    self._store.set_answer(position, answer)
-            if self._harvest is not None:
-                async with places:
-                    await self._reap(position, self._harvest)
+                    answer = answer or await self._answer(position)
+                    if self._harvest is not None:
+                        await self._reap(position, self._harvest)
         except ReplayError as error:
             raise RunError(f"the log of row {position + 1} is not of this version or configuration: {error}") from error
         except sqlite3.Error as error:
             raise RunError(f"the run's log cannot be used: {error}; what was committed is kept") from error
         self._advance(num_done=1, num_failed=int(answer.status == "failed"))
+        return answer
+
+    async def _answer(self, position: int) -> Answer:
+        answer, is_final = await self._turn(self._store.row(position), position)
+        if is_final:
+            self._store.set_answer(position, answer)
         return answer
 
     async def _turn(self, row: ProblemRow | FailedRow, position: int) -> tuple[Answer, bool]:
