@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,10 +101,29 @@ def _collect(request: _Request) -> int:
         )
     if request.run is None:
         return _estimate(request, config)
+    _check_same(request.run, config)
     check_free(request.run)
     with Engine(config, checker=Checker()) as engine:
         load_models(engine)
         return keep_run(engine, itertools.islice(problems, request.limit), request.run, is_json=request.is_json)
+
+
+def _check_same(run: Path, config: EngineConfig) -> None:
+    """Refuse a folder that holds a run of another configuration, by the first field that differs."""
+    from critic_engine.errors import RunError
+    from critic_engine.run_folder import holds_run
+    from critic_engine.sameness import first_difference, what_decides
+    from critic_engine.store import RunStore
+
+    if not holds_run(run):
+        return
+    with contextlib.closing(RunStore.view(run)) as store:
+        field = first_difference(what_decides(store.config()), what_decides(config))
+    if field is not None:
+        raise RunError(
+            f"{run} holds a run of another configuration: {field}; go on with that one by `critic-engine resume "
+            f"{run}`, or name a new folder"
+        )
 
 
 def _load_config(request: _Request) -> EngineConfig:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 from critic_engine.cli.command import EngineCommand
+from critic_engine.cli.filters import changed_filters, filter_option
 
 if TYPE_CHECKING:
     from critic_engine.data.exports import ExportOptions, ExportReport
@@ -24,6 +25,7 @@ Examples:
   critic-engine export runs/labelled --format trl-dpo --out data/critic-dpo
   critic-engine export runs/labelled --format trl-prm --role reasoner --out data/steps
   critic-engine export runs/labelled --format llamafactory-sft --out data/lf --validation-share 0.1
+  critic-engine export runs/labelled --format trl-sft --out data/strict --set collect.filters.min_right=6
   critic-engine export runs/labelled --format trl-sft --out data/sft --max-length 2048 --tokenizer Qwen/Qwen2.5-VL-7B-Instruct
   critic-engine export runs/labelled --format swift-dpo --out data/swift --push-to-hub me/critic-pairs --private
 """  # noqa: E501
@@ -41,6 +43,7 @@ class _Request:
     validation_share: float
     max_length: int | None
     tokenizer: str | None
+    settings: tuple[str, ...]
     license: str
     overwrite: bool
     repo_id: str | None
@@ -84,6 +87,7 @@ class _Request:
     help="Leave out rows of more tokens, images included; none is ever cut. Needs --tokenizer.",
 )
 @click.option("--tokenizer", metavar="MODEL", help="Whose tokens: a folder or hub id of a model, or pocket.")
+@filter_option
 @click.option("--license", metavar="NAME", default="unknown", show_default=True, help="For the card.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export at DIR; nothing else is ever replaced.")
 @click.option("--push-to-hub", "repo_id", metavar="REPO_ID", help="Upload the folder as this data set, too.")
@@ -107,7 +111,9 @@ def _export(request: _Request) -> None:
     from critic_engine.data.rows import open_rows
 
     role = cast(Literal["critic", "reasoner"], request.role)
-    report = export_rows(open_rows(request.run, kind=layout.row_type, role=role), _options(request))
+    filters = changed_filters(request.run, request.settings)
+    rows = open_rows(request.run, kind=layout.row_type, role=role, filters=filters)
+    report = export_rows(rows, _options(request))
     _print_report(report, request)
     if request.repo_id is not None:
         push_folder(request.out, request.repo_id, is_private=request.is_private)

@@ -7,7 +7,7 @@ from critic_engine.config import EngineConfig
 from critic_engine.critic import Critic
 from critic_engine.data.critiques import LiftMeter
 from critic_engine.data.harvest import Harvester, HarvestRoles
-from critic_engine.data.injection import Detector, InjectionRoles, Injector
+from critic_engine.data.injection import Detector, Grader, InjectionRoles, Injector
 from critic_engine.data.injection_models import CriticDetector, ModelDetector, ModelGrader, ModelInjector, Writer
 from critic_engine.errors import ConfigError
 from critic_engine.expanders import make_expander
@@ -15,7 +15,7 @@ from critic_engine.hosting import ModelConfig
 from critic_engine.models import Models
 from critic_engine.options import CriticConfig
 from critic_engine.pocket.annotating import PocketAnnotator
-from critic_engine.pocket.injecting import SlipInjector
+from critic_engine.pocket.injecting import FactGrader, SlipInjector
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
 from critic_engine.reasoner import Reasoner
@@ -76,7 +76,7 @@ class _Makers:
         self.reasoner = models.adopt(reasoner) if reasoner else models.generator(config.reasoner, "reasoner")
         self.family = PromptFamily.for_model(config.reasoner)
 
-    def critic(self, *, temperature: float, field: str) -> Critic:
+    def critic(self, *, temperature: float, field: str, max_tokens: int | None = None) -> Critic:
         if not self._config.critic_matches and self._config.critic.model == "pocket":
             raise ConfigError(
                 f"{field} asks the critic, and the pocket critic cannot read what {self._config.reasoner.model} "
@@ -86,6 +86,8 @@ class _Makers:
         given = self._given_critic
         generator = self._models.adopt(given) if given else self._models.generator(self._config.critic, "critic")
         fields = self._config.critic.model_dump() | {"temperature": temperature}
+        if max_tokens is not None:
+            fields["max_tokens"] = max_tokens
         return Critic.from_config(generator, CriticConfig.model_validate(fields))
 
     def annotators(self, number: int, options: AnnotatorConfig) -> list[Annotator]:
@@ -110,7 +112,10 @@ class _Makers:
 
     def _critic_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
         temperatures = [0.0, *[options.temperature] * (options.num_critiques - 1)]
-        critics = [self.critic(temperature=temperature, field=field) for temperature in temperatures]
+        critics = [
+            self.critic(temperature=temperature, field=field, max_tokens=options.max_tokens)
+            for temperature in temperatures
+        ]
         return CriticAnnotator(critics, PromptFamily.for_model(self._config.critic), name="critic")
 
     def _model_annotator(
@@ -126,8 +131,13 @@ class _Makers:
         injector: Injector = SlipInjector() if is_by_rules else ModelInjector(self._writer("inject", 0.7), self.family)
         temperatures = [0.0, *[options.temperature] * (options.num_detections - 1)]
         detectors = [self._detector(number, temperature) for number, temperature in enumerate(temperatures)]
-        grader = ModelGrader(self._writer("grade", 0.0), self.family) if self.family.has("grade") else None
+        grader = self._grader(is_by_rules=is_by_rules)
         return InjectionRoles(injector, tuple(detectors), grader)
+
+    def _grader(self, *, is_by_rules: bool) -> Grader | None:
+        if is_by_rules:
+            return FactGrader()
+        return ModelGrader(self._writer("grade", 0.0), self.family) if self.family.has("grade") else None
 
     def _detector(self, number: int, temperature: float) -> Detector:
         if self._config.critic_matches and not self.family.has("detect"):

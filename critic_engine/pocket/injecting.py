@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from critic_engine.data.injection import Injected
+from critic_engine.data.injection import Grading, Injected
 from critic_engine.errors import ParseError, ProblemError
-from critic_engine.parsing.injections import MAX_INJECTED, InjectedError, one_line
+from critic_engine.parsing.injections import MAX_GRADE, MAX_INJECTED, InjectedError, ReadGrade, one_line
 from critic_engine.pocket.board import Board
 from critic_engine.pocket.oracle import Judgement, check
 from critic_engine.pocket.questions import Question, read_question
@@ -52,6 +52,26 @@ class SlipInjector:
             f"no slips in {_MAX_DRAWS} draws leave 1 to {MAX_INJECTED} wrong steps in this solution",
             text=trajectory.prefix,
         )
+
+
+class FactGrader:
+    """Grades by rule: an error is found where its step is named, and found well where what is true is said too."""
+
+    async def grade(
+        self,
+        problem: Problem,
+        trajectory: Trajectory,
+        *,
+        errors: tuple[InjectedError, ...],
+        found: tuple[InjectedError, ...],
+        seed: int,
+    ) -> Grading:
+        """Return how many steps were named, and ten times the share of ``found`` that gives the right fact, rounded."""
+        facts = {error.step: error.description for error in errors}
+        by_step = {each.step: each.description for each in found if each.step in facts}
+        num_facts = sum(one_line(description) == facts[step] for step, description in by_step.items())
+        grade = round(MAX_GRADE * num_facts / len(found)) if found else 0
+        return Grading(ReadGrade(num_matched=len(by_step), grade=grade), TokenUsage())
 
 
 def _read(problem: Problem, extras: Mapping[str, object]) -> tuple[Question, Board]:

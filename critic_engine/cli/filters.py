@@ -1,0 +1,54 @@
+"""The option that filters a run's rows otherwise than its configuration says."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from critic_engine.collect_options import FiltersConfig
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_SECTION = "collect.filters."
+
+
+def filter_option(command: _Command) -> _Command:
+    """Add ``--set``, of which only fields of ``collect.filters`` are taken."""
+    option = click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar=f"{_SECTION}FIELD=VALUE",
+        help="Filter otherwise than the run's config says; may be repeated.",
+    )
+    return option(command)
+
+
+def changed_filters(run: Path, settings: Sequence[str]) -> FiltersConfig | None:
+    """Return the filters of the run in a folder changed by ``settings``; None where nothing is changed.
+
+    Raises:
+        UsageError: a setting is of another section.
+        ConfigError: there is no such field, or its value is out of range.
+        RunError: there is no run.
+    """
+    if not settings:
+        return None
+    from critic_engine.collect_options import CollectConfig
+    from critic_engine.config import EngineConfig, parse_config
+    from critic_engine.documents import apply_override
+    from critic_engine.store import RunStore
+
+    with contextlib.closing(RunStore.view(run)) as store:
+        config = store.config()
+    document = config.model_copy(update={"collect": config.collect or CollectConfig()}).model_dump(mode="json")
+    for setting in settings:
+        if not setting.startswith(_SECTION):
+            raise click.UsageError(f"--set {setting!r}: of a run that is done only {_SECTION}FIELD can be changed.")
+        apply_override(document, setting, sections=EngineConfig.model_fields)
+    collect = parse_config(document, origin="--set").collect
+    return None if collect is None else collect.filters
