@@ -7,9 +7,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from critic_engine.checker import Checker
     from critic_engine.config import EngineConfig, load_config
+    from critic_engine.data.exports import ExportOptions, export_rows
     from critic_engine.data.images import load_image
     from critic_engine.data.problems import read_problems
+    from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
+    from critic_engine.data.rows import open_rows
     from critic_engine.engine import Engine
     from critic_engine.episode import SearchEvent
     from critic_engine.errors import CriticEngineError
@@ -18,31 +22,47 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Checker",
     "CriticEngineError",
     "Critique",
+    "Demonstration",
     "Engine",
     "EngineConfig",
+    "ExportOptions",
     "Image",
+    "Preference",
     "Problem",
     "Progress",
+    "Rated",
     "SearchEvent",
+    "StepLabelled",
+    "export_rows",
     "load_config",
     "load_image",
+    "open_rows",
     "read_problems",
 ]
 
 _HOMES = {
     "Answer": "types",
+    "Checker": "checker",
     "CriticEngineError": "errors",
     "Critique": "types",
+    "Demonstration": "data.records",
     "Engine": "engine",
     "EngineConfig": "config",
+    "ExportOptions": "data.exports",
     "Image": "types",
+    "Preference": "data.records",
     "Problem": "types",
     "Progress": "runner",
+    "Rated": "data.records",
     "SearchEvent": "episode",
+    "StepLabelled": "data.records",
+    "export_rows": "data.exports",
     "load_config": "config",
     "load_image": "data.images",
+    "open_rows": "data.rows",
     "read_problems": "data.problems",
 }
 

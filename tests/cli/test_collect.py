@@ -152,3 +152,59 @@ def test_wrong_usage_is_refused_in_one_line(cli, labelled: Path, arguments: list
     for part in parts:
         assert part in line
     assert not (labelled.parent / "r").exists()
+
+
+def test_a_full_disk_is_one_line_and_what_was_committed_is_gone_on_with(cli, labelled: Path, tmp_path: Path) -> None:
+    options = [*SCRIPTED, "--set", "run.problems_in_flight=2"]
+    rows_of_sixty = [{"question": f"how many of sort {n}?", "answer": str(n % 6)} for n in range(60)]
+    labelled.write_text("".join(json.dumps(row) + "\n" for row in rows_of_sixty))
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, resource.RLIM_INFINITY))"
+    program = f"{limit}; from critic_engine.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "collect", str(labelled), "--run", "runs/a", *options]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "what was committed is kept" in last
+
+    assert cli("resume", "runs/a").code == 0
+    assert cli("collect", labelled, "--run", "runs/whole", *options).code == 0
+    assert rows(tmp_path / "runs/a") == rows(tmp_path / "runs/whole")
+    assert labelling(tmp_path / "runs/a") == labelling(tmp_path / "runs/whole")
+
+
+@pytest.mark.parametrize(
+    ("setting", "field"),
+    [
+        ("strategy.max_proposals=3", "strategy.max_proposals was 2 and is 3"),
+        ("collect.lift.num_refinements=4", "collect.lift.num_refinements was 10 and is 4"),
+    ],
+)
+def test_a_folder_with_a_run_of_another_config_is_refused_by_the_field_that_differs(
+    cli, labelled: Path, setting: str, field: str
+) -> None:
+    assert cli("collect", labelled, "--run", "runs/a", "--limit", 1, *SCRIPTED).code == 0
+    result = cli("collect", labelled, "--run", "runs/a", *SCRIPTED, "--set", setting)
+    (line,) = result.err.splitlines()
+    assert result.code == 2
+    assert field in line
+    filtered = cli("collect", labelled, "--run", "runs/a", *SCRIPTED, "--set", "collect.filters.min_right=1")
+    assert "`critic-engine resume runs/a`" in filtered.err
+
+
+def test_problems_of_an_evaluation_set_are_refused_and_counted(cli, labelled: Path, tmp_path: Path) -> None:
+    (tmp_path / "test.jsonl").write_text('{"question": "How many of  KIND 3 ?"}\n{"question": "what else is there?"}\n')
+    result = cli("collect", labelled, "--run", "runs/a", "--evaluation-set", tmp_path / "test.jsonl", *SCRIPTED)
+    assert result.code == 1
+    assert "failed: p3: it repeats row '1' of 'test.jsonl'" in result.err
+    report = json.loads((tmp_path / "runs/a/report.json").read_text())["collect"]
+    assert report["stages"]["rows"] == {"in": 8, "left_out": {"evaluation_set": 1}, "kept": 7}
+
+
+def test_caps_on_tokens_leave_the_rest_to_a_resume(cli, labelled: Path, tmp_path: Path) -> None:
+    options = [*SCRIPTED, "--set", "run.problems_in_flight=1"]
+    result = cli("collect", labelled, "--run", "runs/a", "--max-tokens", 600, *options)
+    assert result.code == 1
+    stages = json.loads((tmp_path / "runs/a/report.json").read_text())["collect"]["stages"]
+    assert 0 < stages["rows"]["kept"] < 8
+    assert stages["rows"]["left_out"] == {"not_done_yet": 8 - stages["rows"]["kept"]}
