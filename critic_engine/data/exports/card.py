@@ -6,12 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from critic_engine.data.exports.filters import MEANINGS
-
-if TYPE_CHECKING:
-    from critic_engine.data.exports.exporting import ExportOptions, ExportReport
+from critic_engine.data.exports.orders import ExportOptions, ExportReport
 
 _MAX_CELL = 120
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")

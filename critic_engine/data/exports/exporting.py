@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from critic_engine.data.exports.card import CardFacts, write_card
 from critic_engine.data.exports.checking import Checker, Fingerprint
 from critic_engine.data.exports.containers import Writer, new_writer
-from critic_engine.data.exports.filters import LengthLimit, Reason, reason_against
+from critic_engine.data.exports.filters import Reason, reason_against
 from critic_engine.data.exports.formats import layout_named
 from critic_engine.data.exports.layouts import Container, Layout, Survey
+from critic_engine.data.exports.orders import ExportOptions, ExportReport
 from critic_engine.data.exports.placing import MANIFEST, check_target, new_folder
 from critic_engine.data.exports.surveying import survey_rows
 from critic_engine.data.records import TrainingRow
@@ -48,62 +47,6 @@ class RowSource(Protocol):
     def config_yaml(self) -> str:
         """The resolved configuration of the run."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportOptions:
-    """What to write, and where."""
-
-    format: str
-    """One of ``FORMATS``."""
-    out: Path
-    """The folder to make."""
-    role: str = "critic"
-    """Whose training rows they are; names the data set where the trainer wants names."""
-    container: Container | None = None
-    """None takes the trainer's usual one."""
-    validation_share: float = 0.05
-    """In [0, 1): the share of problems, by a hash of their ids, whose rows are for validation."""
-    limit: LengthLimit | None = None
-    license: str = "unknown"
-    is_overwritten: bool = False
-    """Whether an earlier export at ``out`` is replaced."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportReport:
-    """What was written, as ``export.json`` holds it."""
-
-    format: str
-    container: Container
-    role: str
-    files: Mapping[str, str]
-    """The data file of each split."""
-    num_rows: Mapping[str, int]
-    """Rows of each split."""
-    num_rows_by_source: Mapping[str, Mapping[str, int]]
-    """The same, by what made them."""
-    num_left_out: Mapping[Reason, int]
-    """Rows that the format cannot take, by reason."""
-    has_images: bool
-    notes: tuple[str, ...]
-    """What was lost or decided on the way."""
-
-    def fields(self) -> dict[str, object]:
-        """Return everything as JSON can hold it, names in order."""
-        counts = {split: dict(sorted(sources.items())) for split, sources in self.num_rows_by_source.items()}
-        return {
-            "critic_engine_export": 1,
-            "format": self.format,
-            "container": self.container,
-            "role": self.role,
-            "files": dict(self.files),
-            "num_rows": dict(self.num_rows),
-            "num_rows_by_source": counts,
-            "num_left_out": dict(sorted(self.num_left_out.items())),
-            "has_images": self.has_images,
-            "notes": list(self.notes),
-        }
 
 
 def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
