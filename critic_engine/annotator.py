@@ -12,7 +12,7 @@ from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
 from critic_engine.seeds import derive_seed
 from critic_engine.together import together
-from critic_engine.types import GenerationRequest, Problem, SamplingOptions, TokenUsage, Trajectory
+from critic_engine.types import GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
 
 Fault: TypeAlias = Literal[
     "error", "unreadable", "orders_disagree", "blames_right_path", "blames_shared_steps", "misses_error", "not_pocket"
@@ -149,7 +149,7 @@ class ModelAnnotator:
         except GenerationError:
             return Annotation(None, "", "error"), TokenUsage()
         try:
-            read = parse_annotation(generation.samples[0].text)
+            read = _read(generation.samples[0])
         except ParseError:
             return Annotation(None, "", "unreadable"), generation.usage
         if is_swapped:
@@ -198,6 +198,12 @@ class CriticAnnotator:
         return Annotated((Annotation(step, reason, fault),), evaluation.usage)
 
 
+def _read(sample: Sample) -> ReadAnnotation:
+    if sample.finish_reason == "length":
+        raise ParseError("the annotation was cut; raise max_tokens", text=sample.text)
+    return parse_annotation(sample.text)
+
+
 def _agreed(first: ReadAnnotation, second: ReadAnnotation, parting: Parting) -> Annotation:
     """Return the annotation that both orders give; the wrong branch is B."""
     annotation = Annotation(first.first_wrong_step, first.reason)
@@ -209,9 +215,9 @@ def _agreed(first: ReadAnnotation, second: ReadAnnotation, parting: Parting) -> 
 
 
 def _fault_of_step(step: int, parting: Parting) -> Fault | None:
-    if step <= len(parting.shared):
-        return "blames_shared_steps"
-    return None if step <= len(parting.shared) + len(parting.wrong) else "unreadable"
+    if not 1 <= step <= len(parting.shared) + len(parting.wrong):
+        return "unreadable"
+    return "blames_shared_steps" if step <= len(parting.shared) else None
 
 
 def _joined(found: Sequence[Annotated]) -> Annotated:

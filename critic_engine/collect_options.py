@@ -27,7 +27,10 @@ class PairsConfig(Section):
     """Who looks at the two steps of a divergent pair before it is annotated: right answers come of wrong steps too, and
     then the two part where nothing is wrong. ``auto`` is the critic where it is the reasoner's match, see
     ``critic_matches``, else nobody."""
-    min_chosen_value: _Share = 0.6
+    min_support: Annotated[int, Field(ge=0, le=1024)] = 2
+    """Right completions of the tree, at least so many of which take the chosen side's first own step there: a slip that
+    happens to end right is rarely made twice. Of divergent pairs, and whoever looks at them."""
+    min_chosen_value: _Share = 0.7
     """Of ``check``: the critic's least value of the chosen side up to its first own step."""
     max_rejected_value: _Share = 0.5
     """Of ``check``: the critic's highest value of the rejected side up to its first own step."""
@@ -54,8 +57,10 @@ class AnnotatorConfig(Section):
     def _check_model(self) -> "AnnotatorConfig":
         if (self.kind == "model") != (self.model is not None):
             raise ValueError(f"kind is {self.kind!r}; kind 'model' needs a model, and no other kind has one")
-        if self.kind == "pocket_rules" and self.num_critiques > 1:
-            raise ValueError(f"num_critiques is {self.num_critiques}, and rules always say the same; leave it out")
+        for name in ("num_critiques", "temperature", "max_tokens"):
+            value = getattr(self, name)
+            if self.kind == "pocket_rules" and value != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is {value}, and rules always say the same; leave it out")
         return self
 
 

@@ -12,7 +12,14 @@ from search.best_of_n import BestOfN, BestOfNOptions
 from search.budget import NO_LIMIT, Budget, StopReason, Usage
 from search.chain import Chain, ChainOptions
 from search.decision import Aggregation, Decision, DecisionRule, decide, path_log_prior, path_value
-from search.divergence import DivergentPair, best_worst_pair, branch_pairs, reference_pairs, sibling_pairs
+from search.divergence import (
+    DivergentPair,
+    best_worst_pair,
+    branch_pairs,
+    reference_order,
+    reference_pairs,
+    sibling_pairs,
+)
 from search.dvts import Dvts, DvtsOptions
 from search.errors import ReplayError, SearchError, UnknownTrialError
 from search.events import Abandoned, Asked, Event, Stopped, Told
@@ -72,6 +79,7 @@ __all__ = [
     "event_to_dict",
     "path_log_prior",
     "path_value",
+    "reference_order",
     "reference_pairs",
     "replay",
     "sibling_pairs",

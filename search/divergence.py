@@ -60,7 +60,7 @@ def reference_pairs(tree: Tree[S], is_right: IsRight[S]) -> list[DivergentPair[S
     right, wrong = _sorted_out(tree, is_right)
     if not right:
         return []
-    reference = min(right, key=lambda leaf: _reference_order(tree, leaf))
+    reference = min(right, key=lambda leaf: reference_order(tree, leaf))
     on_path = {node.node_id: node for node in tree.path(reference)}
     pairs: list[DivergentPair[S]] = []
     for leaf in wrong:
@@ -72,6 +72,13 @@ def reference_pairs(tree: Tree[S], is_right: IsRight[S]) -> list[DivergentPair[S
         accepted = _child_towards(reference, ancestor)
         pairs.append(DivergentPair(ancestor, accepted, rejected, reference, leaf))
     return pairs
+
+
+def reference_order(tree: Tree[S], leaf: Node[S]) -> tuple[bool, float, bool, float, tuple[int, list[str]], bool, int]:
+    """Order right paths as the reference path is chosen: the first of them is the one of ``reference_pairs``."""
+    log_prior = path_log_prior(tree, leaf)
+    is_unknown, negated, place, is_rollout, number = _leaf_order(leaf)
+    return (is_unknown, negated, log_prior is None, -(log_prior or 0.0), place, is_rollout, number)
 
 
 def branch_pairs(tree: Tree[S], is_right: IsRight[S], *, max_pairs: int) -> list[DivergentPair[S]]:
@@ -179,13 +186,6 @@ def _extreme_children(node: Node[S]) -> DivergentPair[S] | None:
     highest, best = min(known, key=lambda each: (-each[0], repr(each[1].key), each[1].node_id))
     lowest, worst = min(known, key=lambda each: (each[0], repr(each[1].key), each[1].node_id))
     return DivergentPair(node, best, worst, best, worst) if highest > lowest else None
-
-
-def _reference_order(tree: Tree[S], leaf: Node[S]) -> tuple[bool, float, bool, float, tuple[int, list[str]], bool, int]:
-    """Order as ``_leaf_order`` does, but for the likelihood, highest first and unknown last, before the length."""
-    log_prior = path_log_prior(tree, leaf)
-    is_unknown, negated, place, is_rollout, number = _leaf_order(leaf)
-    return (is_unknown, negated, log_prior is None, -(log_prior or 0.0), place, is_rollout, number)
 
 
 def _leaf_order(leaf: Node[S]) -> tuple[bool, float, tuple[int, list[str]], bool, int]:

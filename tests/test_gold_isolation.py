@@ -1,8 +1,13 @@
 """In inference mode no reference answer can be reached from what works on a problem, and none is written down."""
 
+import ast
+import contextlib
 import gc
+import json
+import re
 import types
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,9 @@ from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.checker import Checker
 from critic_engine.cli.main import main
 from critic_engine.config import load_config
+from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
+from critic_engine.data.rows import RunRows
+from critic_engine.data.selection import Selection
 from critic_engine.documents import presets
 from critic_engine.engine import Engine
 from critic_engine.episode import Episode
@@ -26,6 +34,28 @@ OVERRIDES = ["budget.max_tokens=300", "run.problems_in_flight=3", "run.trials_in
 WORKERS = (Engine, Episode, Runner, RunStore, Thinker)
 # Classes and modules are the program, not what it works on.
 PROGRAM = (type, types.ModuleType, types.CodeType, types.BuiltinFunctionType)
+
+COLLECTING = [
+    "reasoner={model: acme/reasoner, backend: scripted}",
+    "critic={model: acme/reasoner, backend: scripted}",
+    "expander.max_step_tokens=6",
+    "collect.annotators=[{kind: self, num_critiques: 2}, {kind: critic, num_critiques: 2}]",
+    "collect.pairs={check: critic, min_chosen_value: 0, max_rejected_value: 1}",
+    "collect.lift={num_refinements: 4, num_fresh: 2}",
+    "collect.labels={kind: binary_search, num_rollouts: 2}",
+    "collect.injection={kind: self}",
+    "collect.filters={min_right: 1, min_lift_gap: 0.1, is_near_duplicate_allowed: true}",
+]
+# How the prompts of the family `plain` begin, by who is asked.
+PROMPTS = {
+    "solve": "Answer the question below.",
+    "rewrite": "Below are a question, a former solution",
+    "critique": "You check the reasoning of others. Below are a question and a solution, which may stop",
+    "annotate": "You compare two attempts",
+    "inject": "You make exercises",
+    "detect": "You check the reasoning of others. Below are a question and a solution, which may hold",
+    "grade": "You grade a review.",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +167,129 @@ def test_solve_refuses_presets_that_ask_reference_answers(name: str, capsys: pyt
     assert main(["solve", "--question", "how many ?", "--config", name]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "`critic-engine collect`" in line
+
+
+def test_solve_refuses_to_collect(capsys: pytest.CaptureFixture[str]) -> None:
+    for change in ("collect={}", "collect.labels.kind=none"):
+        assert main(["solve", "--question", "how many ?", "--config", "majority", "--set", change]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "collect is set" in line
+        assert "`critic-engine collect`" in line
+
+
+def writes_around_the_sentinel(request: GenerationRequest, seed: int) -> str:
+    """Answer any prompt of the family ``plain``; a right answer is spelt in capitals, so never as the reference is."""
+    prompt = request.messages[-1].text
+    asked = next(name for name, beginning in PROMPTS.items() if prompt.startswith(beginning))
+    if asked in ("solve", "rewrite"):
+        number = re.search(r"how many of kind (\d+)", prompt)
+        assert number is not None
+        answer = f"{SENTINEL.upper()} {number[1]}" if seed % 2 else f"nothing of sort {seed % 3}"
+        lines = ["it is dark", f"number {seed % 5} is near", f"answer: {answer}"]
+        return "\n".join(lines[request.prefix.count("\n") :])
+    steps = re.findall(r"^\[(\d+)\] (.*)$", prompt, flags=re.MULTILINE)
+    if asked == "annotate":
+        side = "A" if "answer: nothing" in prompt.partition("Path A goes on:")[2].partition("Path B")[0] else "B"
+        return f"Wrong path: {side}\nFirst wrong step: 3\nCritique: number {seed % 3} is not near"
+    if asked == "inject":
+        spoilt = [f"[{number}] {step}" for number, step in steps[:-1]] + [f"[{steps[-1][0]}] answer: 0"]
+        return "\n".join(["Solution:", *spoilt, "Errors:", f"[{steps[-1][0]}] it says 0; there are more"])
+    if asked == "detect":
+        return f"Errors:\n[{1 + seed % len(steps)}] there are more"
+    if asked == "grade":
+        return f"matches: {seed % 2}\n### score: {seed % 11}"
+    return f"Verdict: wrong\nFirst wrong step: 3\nnumber {seed % 5} is far\nScore: 0.4"
+
+
+@pytest.fixture
+def collected(tmp_path: Path) -> list[GenerationRequest]:
+    """All that the models were asked while a run in ``tmp_path`` was collected, every kind of finding among it."""
+    reasoner, critic = (ScriptedGenerator(writes_around_the_sentinel, is_recording=True) for _ in range(2))
+    config = load_config("mmc_collect", COLLECTING)
+    with Engine(config, reasoner=reasoner, critic=critic, checker=Checker()) as engine:
+        answers = list(engine.solve_many(rows(), run=tmp_path / "run"))
+    assert [answer.status for answer in answers] == ["answered"] * 5
+    with contextlib.closing(RunStore.view(tmp_path / "run")) as store:
+        harvested = list(Selection(store))
+    kinds = {name.split("/")[0] for each in harvested for name in each.findings}
+    assert kinds >= {"value", "critique", "baseline", "refined", "fresh", "labels", "search", "injection"}
+    assert {each.record.annotator for one in harvested for each in one.critiques if each.is_kept} == {
+        "scripted",
+        "critic",
+    }
+    assert any(content["detections"] for each in harvested for content in each.named("injection"))
+    return [*reasoner.requests, *critic.requests]
+
+
+def test_no_model_is_sent_a_reference_answer_while_data_is_collected(collected: list[GenerationRequest]) -> None:
+    texts = [request.messages[-1].text for request in collected]
+    for beginning in PROMPTS.values():
+        assert any(text.startswith(beginning) for text in texts), f"nobody was asked: {beginning}"
+    assert any(SENTINEL.upper() in text for text in texts), "no right path was shown to anyone"
+    assert leaks(collected) == []
+
+
+def test_training_rows_hold_what_models_wrote_and_no_reference_answer(
+    collected: list[GenerationRequest], tmp_path: Path
+) -> None:
+    for kind in (Preference, Demonstration, Rated, StepLabelled):
+        for role in ("critic", "reasoner"):
+            with contextlib.closing(RunStore.view(tmp_path / "run")) as store:
+                written = [json.dumps(asdict(row)) for row in RunRows(store, kind=kind, role=role)]
+            assert written, (kind, role)
+            assert not [row for row in written if SENTINEL in row]
+    report = (tmp_path / "run" / "report.json").read_text(encoding="utf-8")
+    assert SENTINEL not in report
+
+
+ROOT = Path(__file__).parents[1]
+# What works on a problem when it is solved.
+INFERENCE = (
+    *("annotator", "background", "critic", "episode", "expanders", "findings", "limits", "metering", "models"),
+    *("protocols", "reasoner", "revision", "runner", "searches", "state", "strategies", "thinking", "types"),
+    *("backends", "evaluators", "parsing", "prompts", "actors", "cli/solve", "cli/answers", "cli/running"),
+)
+# What is made of labelled trees, and reads reference answers or right paths.
+COLLECTION = (
+    *("critiques", "harvest", "harvest_roles", "injection", "injection_models", "labels", "pairs", "rows", "selection"),
+    *("exports", "filters", "funnel", "records"),
+)
+# Of what works on a problem, only these know what a checker is; without labels none of them is given one.
+KNOWS_CHECKER = {
+    "critic_engine.actors.hosting",
+    "critic_engine.actors.search_worker",
+    "critic_engine.actors.workers",
+    "critic_engine.evaluators.direct",
+    "critic_engine.evaluators.making",
+    "critic_engine.evaluators.rollouts",
+}
+
+
+def imported_by(path: Path) -> set[str]:
+    """Return the modules that a file imports, whether at once or later, and what it imports from them."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def inference_modules() -> dict[str, set[str]]:
+    """Return what each module that works on a problem imports, by its name."""
+    folder = ROOT / "critic_engine"
+    paths = [path for name in INFERENCE for path in (*folder.glob(f"{name}.py"), *folder.glob(f"{name}/*.py"))]
+    assert len(paths) > len(INFERENCE)
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts): imported_by(path) for path in paths}
+
+
+def test_what_works_on_a_problem_imports_nothing_that_is_made_of_labelled_trees() -> None:
+    beyond = {f"critic_engine.data.{name}" for name in COLLECTION} | {"critic_engine.pocket.annotating"}
+    for name, imported in inference_modules().items():
+        assert not imported & beyond, name
+
+
+def test_few_of_what_works_on_a_problem_know_what_a_checker_is() -> None:
+    knowing = {name for name, imported in inference_modules().items() if "critic_engine.checker" in imported}
+    assert knowing == KNOWS_CHECKER

@@ -83,6 +83,7 @@ def command(**options: Any) -> int:
 
 def _collect(request: _Request) -> int:
     from critic_engine.checker import Checker
+    from critic_engine.cli.estimating import estimate, print_estimate
     from critic_engine.cli.progress import load_models
     from critic_engine.cli.running import keep_run
     from critic_engine.data.problems import read_problems
@@ -100,7 +101,8 @@ def _collect(request: _Request) -> int:
             "use `critic-engine solve`"
         )
     if request.run is None:
-        return _estimate(request, config)
+        found = estimate(config, problems, limit=request.limit, size=request.sample)
+        return print_estimate(found, is_json=request.is_json)
     _check_same(request.run, config)
     check_free(request.run)
     with Engine(config, checker=Checker()) as engine:

@@ -18,6 +18,7 @@ EXIT_INTERRUPTED = 130
 _COMMANDS = {
     "solve": "critic_engine.cli.solve",
     "collect": "critic_engine.cli.collect",
+    "inspect": "critic_engine.cli.inspect",
     "export": "critic_engine.cli.export",
     "resume": "critic_engine.cli.resume",
     "doctor": "critic_engine.cli.doctor",

@@ -1,19 +1,24 @@
 """What a run will come to, from those of its problems that are done."""
 
 import heapq
+import math
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, astuple, dataclass, fields
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from critic_engine.seeds import derive_seed
 
 _Row = TypeVar("_Row")
-_MAX_RESAMPLES = 2_000
-_MIN_RESAMPLES = 200
-_MAX_DRAWN = 5_000_000
+_Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+_MAX_WORLDS = 2_000
+_MIN_WORLDS = 100
+# Of many problems fewer worlds are looked at: so many problems in all.
+_MAX_DRAWN = 1_000_000
+# Less than this share is what rounding leaves of a spread of 0.
+_NO_SPREAD = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +59,14 @@ class Forecast:
     num_tokens: Range
     search_tokens: Range
     finding_tokens: Range
-    num_pairs: Range
-    num_critiques: Range
+    num_pairs: Range | None
+    """None where the known problems have none, which says no more than that they are rare."""
+    num_critiques: Range | None
+    """None as ``num_pairs``."""
 
-    def fields(self) -> dict[str, dict[str, float]]:
+    def fields(self) -> dict[str, dict[str, float] | None]:
         """Return it as what JSON can hold, rounded to whole numbers."""
-        return {name: {bound: round(number) for bound, number in found.items()} for name, found in asdict(self).items()}
+        return {field.name: _rounded(getattr(self, field.name), None) for field in fields(self)}
 
 
 class Sample:
@@ -75,38 +82,66 @@ class Sample:
         """Return the number of problems."""
         return len(self._columns["search_tokens"])
 
+    @property
+    def num_tokens(self) -> int:
+        """Tokens generated for all of them."""
+        return sum(self._columns["search_tokens"]) + sum(self._columns["finding_tokens"])
+
     def add(self, figures: ProblemFigures) -> None:
         """Take the figures of one more problem."""
         for name, column in self._columns.items():
             column.append(getattr(figures, name))
 
-    def forecast(self, *, num_others: int, seed: int) -> Forecast | None:
-        """Return what these problems and ``num_others`` like them come to; None of fewer than two, which have no spread.
+    def cut(self, num: int) -> None:
+        """Forget all but the first ``num`` problems."""
+        for column in self._columns.values():
+            del column[num:]
 
-        A predictive bootstrap (Efron and Tibshirani, 1993, 6 and 25): as many problems are drawn from the sample, with
-        replacement, and the others from those drawn, so that the interval has both in it: that the sample may not be
-        like the rest, and that the rest, where it is small, need not be like its mean. The bounds are the 5 % and
-        95 % quantiles of these sums. Of a few problems they are somewhat too narrow: of 16, whose costs are as uneven
-        as those of an exponential distribution, they hold the sum in 83 to 86 of 100 cases.
+    def forecast(self, *, num_others: int, seed: int) -> Forecast | None:
+        """Return what these problems and ``num_others`` like them come to; None of fewer than two problems.
+
+        The estimate takes the others to be like the mean. Its bounds are the 5 % and 95 % points of a bootstrap-t
+        (Efron and Tibshirani, 1993, 12.5) of the others' sum: its error is looked at in worlds made of the sample, in
+        units of ``s * sqrt(M * M / n + M)``, where ``n`` problems with the standard deviation ``s`` speak for ``M``
+        others. So it holds both that the sample may not be like the rest, and that the rest, where it is small, need
+        not be like its mean; and what a few costly problems can do, which plain quantiles of resamples understate.
         """
         if len(self) < 2:
             return None
         columns = {name: np.asarray(column, dtype=float) for name, column in self._columns.items()}
         columns["num_tokens"] = columns["search_tokens"] + columns["finding_tokens"]
         values = np.stack(list(columns.values()))
-        means, sums = values.mean(axis=1), values.sum(axis=1)
-        drawn = np.stack([values @ counts for counts in self._draws(num_others, seed)])
-        low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
-        ranges = zip(sums + means * num_others, sums + low, sums + high, strict=True)
-        return Forecast(**{name: Range(*map(float, each)) for name, each in zip(columns, ranges, strict=True)})
+        known, to_come = values.sum(axis=1), values.mean(axis=1) * num_others
+        unit = math.sqrt(num_others**2 / len(self) + num_others)
+        errors = np.stack(list(_errors(values, num_others=num_others, unit=unit, seed=seed)))
+        low, high = to_come + np.quantile(errors, [0.05, 0.95], axis=0) * values.std(axis=1) * unit
+        bounds = (known + to_come, known + np.maximum(low, 0.0), known + high)
+        ranges = {name: Range(*map(float, each)) for name, each in zip(columns, np.transpose(bounds), strict=True)}
+        return Forecast(
+            num_tokens=ranges["num_tokens"],
+            search_tokens=ranges["search_tokens"],
+            finding_tokens=ranges["finding_tokens"],
+            num_pairs=_if_any(ranges["num_pairs"]),
+            num_critiques=_if_any(ranges["num_critiques"]),
+        )
 
-    def _draws(self, num_others: int, seed: int) -> Iterator[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-        """Yield, draw after draw, how many of the others are like each problem of the sample."""
-        rng = np.random.default_rng(seed)
-        even = np.full(len(self), 1 / len(self))
-        for _ in range(min(_MAX_RESAMPLES, max(_MIN_RESAMPLES, _MAX_DRAWN // len(self)))):
-            resample = rng.multinomial(len(self), even)
-            yield rng.multinomial(num_others, resample / len(self))
+
+def _errors(values: _Array, *, num_others: int, unit: float, seed: int) -> Iterator[_Array]:
+    """Yield, for one world after another, how far each row's sum of the others is above what a sample says, in units.
+
+    In a world whose problems are the columns of ``values`` a sample is drawn, and the others. A sample without spread
+    has no unit, and no error.
+    """
+    num = values.shape[1]
+    even = np.full(num, 1 / num)
+    squares = values**2
+    rng = np.random.default_rng(seed)
+    for _ in range(min(_MAX_WORLDS, max(_MIN_WORLDS, _MAX_DRAWN // num))):
+        sample, others = rng.multinomial(num, even) / num, rng.multinomial(num_others, even)
+        means = values @ sample
+        units = np.sqrt(np.maximum(squares @ sample - means**2, 0.0)) * unit
+        errors = values @ others - means * num_others
+        yield np.divide(errors, units, out=np.zeros_like(errors), where=units > _NO_SPREAD * (1 + np.abs(errors)))
 
 
 def sample_rows(rows: Iterable[_Row], *, num_rows: int, size: int, seed: int) -> Iterator[_Row]:
@@ -119,3 +154,62 @@ def sample_rows(rows: Iterable[_Row], *, num_rows: int, size: int, seed: int) ->
     for _, (number, row) in zip(numbers, enumerate(rows), strict=False):
         if number in chosen:
             yield row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What all rows of a problems file will take and give."""
+
+    forecast: Forecast
+    wall_s: Range | None
+    """Seconds at the sample's tokens a second; None where it generated none. More problems keep more in flight, so that
+    the whole is rather faster."""
+    usd: Range | None
+    """At what the sample cost a token; None where no model has a price."""
+    share_of_max_tokens: Range | None
+    """Of the tokens that the run may generate, above 1 where it will stop before its end; None without a limit."""
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+        return {
+            **self.forecast.fields(),
+            "wall_s": _rounded(self.wall_s, 1),
+            "usd": _rounded(self.usd, 6),
+            "share_of_max_tokens": _rounded(self.share_of_max_tokens, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleRun:
+    """A sample of a problems file that was run to see what all of it would take."""
+
+    num_rows: int
+    """Of the file, the sampled ones included."""
+    sample: Sample
+    wall_s: float
+    """Seconds that the sample took, models loaded before."""
+    usd: float
+    """What it cost; 0 where no model has a price."""
+    max_tokens: int | None
+    """What the run may generate."""
+
+    def outlook(self) -> Outlook | None:
+        """Return what all rows come to; None of fewer than two sampled ones."""
+        forecast = self.sample.forecast(num_others=self.num_rows - len(self.sample), seed=0)
+        if forecast is None:
+            return None
+        tokens, num_tokens = forecast.num_tokens, self.sample.num_tokens
+        return Outlook(
+            forecast=forecast,
+            wall_s=tokens.times(self.wall_s / num_tokens) if num_tokens else None,
+            usd=tokens.times(self.usd / num_tokens) if num_tokens and self.usd else None,
+            share_of_max_tokens=None if self.max_tokens is None else tokens.times(1 / self.max_tokens),
+        )
+
+
+def _if_any(found: Range) -> Range | None:
+    return found if found.estimate else None
+
+
+def _rounded(found: Range | None, num_digits: int | None) -> dict[str, float] | None:
+    return None if found is None else {name: round(number, num_digits) for name, number in asdict(found).items()}

@@ -27,7 +27,7 @@ class Stage:
     def count(self, reason: str | None = None, *, num: int = 1) -> None:
         """Count ``num`` that came in, and are left out for ``reason`` if there is one."""
         self.num_in += num
-        if reason is not None:
+        if reason is not None and num:
             self.left_out[reason] += num
 
 

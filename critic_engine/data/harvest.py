@@ -10,7 +10,6 @@ finding                   holds
 ``baseline/DIGEST``       how the place where pairs part comes out when nothing is said of it
 ``refined/PAIR/DIGEST``   how it comes out with a critique
 ``fresh/PAIR/DIGEST``     how it comes out with it in further draws, for reports
-``fresh/PAIR/DIGEST``     how it comes out with it in further draws, for reports
 ``labels``                the steps of finished paths with their labels
 ``search/NUMBER``         the first wrong step of a wrong path, found by binary search
 ``injection/NUMBER``      a right path with errors put in, and what detectors found
@@ -32,7 +31,16 @@ from critic_engine.critic import Critic
 from critic_engine.data.critiques import CritiqueRecord, LiftMeter, critique_to_dict
 from critic_engine.data.injection import InjectionRoles, inject_and_detect
 from critic_engine.data.labels import FirstError, StepLabel, first_error, labels_from_search, tree_labels
-from critic_engine.data.pairs import Pair, Path, make_pairs, pair_from_dict, pair_to_dict, read_paths
+from critic_engine.data.pairs import (
+    Pair,
+    Path,
+    doubt,
+    make_pairs,
+    pair_from_dict,
+    pair_to_dict,
+    read_paths,
+    unsupported,
+)
 from critic_engine.errors import GenerationError
 from critic_engine.findings import HARVEST_DONE, Finding, HarvestTask
 from critic_engine.labelling import logged_tree
@@ -43,7 +51,7 @@ from critic_engine.seeds import derive_seed
 from critic_engine.state import NodeState
 from critic_engine.together import together
 from critic_engine.types import Problem, TokenUsage, Trajectory
-from search import Tree, path_log_prior
+from search import Tree, reference_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +117,17 @@ class Harvester:
         )
 
     async def _is_believed(self, task: HarvestTask, pair: Pair) -> bool:
-        """Return whether the critic, where one looks, takes the first own step of either side for what it is."""
+        """Return whether the tree, and the critic where one looks, bear out that the pair parts at an error."""
+        options = self._collect.pairs
+        if unsupported(pair, options) is not None:
+            return False
         if self._roles.parting_critic is None:
             return True
         chosen, rejected = await together(
             self._value(task, self._roles.parting_critic, pair.shared + side.steps[:1])
             for side in (pair.chosen, pair.rejected)
         )
-        return is_parting_believed(chosen, rejected, self._collect)
+        return doubt(chosen, rejected, options) is None
 
     async def _value(self, task: HarvestTask, critic: Critic, steps: tuple[str, ...]) -> float | None:
         name = value_name(steps)
@@ -187,9 +198,11 @@ class Harvester:
                 nonlocal usage
                 if num_steps == len(path.steps):
                     return StepLabel.hard(is_right=False)
-                label, spent = await self._draw(task.problem, path, num_steps, number)
+                verdicts, spent = await self._draw(task.problem, path, num_steps, number)
                 usage += spent
-                return label
+                if not verdicts:
+                    raise GenerationError("no completion could be told right or wrong")
+                return StepLabel.soft(sum(verdicts), len(verdicts))
 
             try:
                 found = await first_error(len(path.steps), count_right)
@@ -199,11 +212,11 @@ class Harvester:
 
         await task.ledger.once(f"search/{number:04}", work)
 
-    async def _draw(self, problem: Problem, path: Path, num_steps: int, number: int) -> tuple[StepLabel, TokenUsage]:
-        """Return how completions of the path's first steps come out.
+    async def _draw(self, problem: Problem, path: Path, num_steps: int, number: int) -> tuple[list[bool], TokenUsage]:
+        """Return whether each completion of the path's first steps is right, of those that can be told.
 
         Raises:
-            GenerationError: none could be drawn, or of none it can be told.
+            GenerationError: none could be drawn.
         """
         base = Trajectory(path.steps[:num_steps], texts=path.pieces[:num_steps])
         numbers = range(self._collect.labels.num_rollouts)
@@ -211,9 +224,7 @@ class Harvester:
         expansion = await self._roles.expander.finish(problem, base, seeds=seeds)
         verdicts = [self._roles.checker.is_right(problem, each.answer) for each in expansion.candidates]
         known = [verdict for verdict in verdicts if verdict is not None] + [False] * expansion.num_unreadable
-        if not known:
-            raise GenerationError("no completion could be told right or wrong")
-        return StepLabel.soft(sum(known), len(known)), expansion.usage
+        return known, expansion.usage
 
     async def _inject(self, task: HarvestTask, number: int, path: Path, roles: InjectionRoles) -> None:
         async def work() -> Finding:
@@ -227,14 +238,6 @@ class Harvester:
 
     def _seed(self, problem: Problem, *what: int | str) -> int:
         return derive_seed(self._config.run.seed, problem.problem_id, *what)
-
-
-def is_parting_believed(chosen: float | None, rejected: float | None, collect: CollectConfig) -> bool:
-    """Return whether the critic's values of the two sides let a pair pass; unknown ones do not."""
-    options = collect.pairs
-    if chosen is None or rejected is None:
-        return False
-    return chosen >= options.min_chosen_value and rejected <= options.max_rejected_value
 
 
 def value_name(steps: tuple[str, ...]) -> str:
@@ -253,7 +256,8 @@ def baseline_name(base: Trajectory) -> str:
 
 
 def _digest(*texts: str) -> str:
-    return hashlib.sha256("\x00".join(texts).encode()).hexdigest()[:16]
+    # What a model wrote may hold half a surrogate pair.
+    return hashlib.sha256("\x00".join(texts).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 async def _at_once(content: Any) -> Finding:
@@ -261,18 +265,17 @@ async def _at_once(content: Any) -> Finding:
 
 
 def _right_paths(tree: Tree[NodeState], paths: Sequence[Path]) -> list[Path]:
-    """Return the right paths, no two alike, as references are chosen: by value, then by likelihood."""
-
-    def order(path: Path) -> tuple[float, float, bool, int]:
-        log_prior = path_log_prior(tree, path.node)
-        likelihood = -float("inf") if log_prior is None else log_prior
-        return (-(path.node.value or 0.0), -likelihood, path.node.node_id < 0, abs(path.node.node_id))
-
-    return _distinct(sorted((path for path in paths if path.is_right), key=order))
+    """Return the right paths, no two alike, the reference path first, as references are chosen."""
+    right = (path for path in paths if path.is_right)
+    return _distinct(sorted(right, key=lambda path: reference_order(tree, path.node)))
 
 
 def _distinct(paths: Sequence[Path]) -> list[Path]:
-    return list({path.steps: path for path in reversed(paths)}.values())[::-1]
+    """Return the first of those that read alike, in their order."""
+    found: dict[tuple[str, ...], Path] = {}
+    for path in paths:
+        found.setdefault(path.steps, path)
+    return list(found.values())
 
 
 def _count(paths: Sequence[Path], right: Sequence[Path]) -> dict[str, Any]:

@@ -1,53 +1,25 @@
 """The facts of a labelled run, complete or not: what was kept and why not the rest, what it cost, what is to come."""
 
-import heapq
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from critic_engine.collect_options import FiltersConfig
-from critic_engine.data.estimation import Forecast, ProblemFigures, Range, Sample
+from critic_engine.data.estimation import Forecast, ProblemFigures, Sample
+from critic_engine.data.examples import Chooser, Example, Wanted
 from critic_engine.data.funnel import Funnel
-from critic_engine.data.pairs import Branch, Pair
-from critic_engine.data.selection import Harvested, JudgedCritique, Selection
+from critic_engine.data.injection import Injection
+from critic_engine.data.selection import Harvested, Selection
 from critic_engine.errors import RunError
 from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding
-from critic_engine.seeds import derive_seed
 from critic_engine.store import RunStore
-from critic_engine.types import FailedRow, Problem
+from critic_engine.types import FailedRow
 
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One pair of one problem, with its critiques."""
-
-    row_id: str
-    problem: Problem
-    number: int
-    """The pair's among the problem's, from 0."""
-    pair: Pair
-    is_believed: bool
-    """Whether it passed the check of where it parts; only divergent pairs are checked."""
-    critiques: tuple[JudgedCritique, ...]
-
-    def fields(self) -> dict[str, Any]:
-        """Return it as what JSON can hold, images by their digests."""
-        return {
-            "row_id": self.row_id,
-            "problem_id": self.problem.problem_id,
-            "question": self.problem.question,
-            "choices": list(self.problem.choices),
-            "images": [image.digest for image in self.problem.images],
-            "pair": self.number,
-            "kind": self.pair.kind,
-            "is_believed": self.is_believed,
-            "shared": list(self.pair.shared),
-            **{side: _branch_fields(getattr(self.pair, side)) for side in ("chosen", "rejected")},
-            "critiques": [_critique_fields(each) for each in self.critiques],
-        }
+# Of the problems that a forecast rests on, those that are not done.
+_MAX_SHARE_LEFT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +36,6 @@ class Session:
     def tokens_per_s(self) -> float | None:
         """Its pace; None where nothing was generated."""
         return self.num_tokens / self.wall_s if self.num_tokens and self.wall_s else None
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which pairs to show."""
-
-    num_examples: int = 0
-    """Of so many problems, chosen by a hash, one pair each; of problems with critiques where there are so many."""
-    name: str | None = None
-    """Instead: all pairs of the problems with this id or problem id, or the one behind this row of an export."""
 
 
 @dataclass(slots=True)
@@ -97,13 +59,19 @@ class Survey:
     finding_tokens: Counter[str] = field(default_factory=Counter)
     """By the kind of finding."""
     sample: Sample = field(default_factory=Sample)
-    """The figures of the problems that are done."""
+    """The figures of the first problems, done but for one in twenty: those that are quickly done, whatever their place,
+    cost less than the others."""
     examples: list[Example] = field(default_factory=list)
+
+    @property
+    def num_problems(self) -> int:
+        """Rows that have a problem to search."""
+        return self.num_rows - self.num_unsearchable
 
     @property
     def num_left(self) -> int:
         """Problems that are not done yet."""
-        return self.num_rows - self.num_unsearchable - self.num_done
+        return self.num_problems - self.num_done
 
     @property
     def num_tokens(self) -> int:
@@ -111,13 +79,8 @@ class Survey:
         return self.search_tokens + self.finding_tokens.total()
 
     def forecast(self) -> Forecast | None:
-        """Return what the whole run comes to if the rest is like what is done; None before two problems are done."""
-        return self.sample.forecast(num_others=self.num_left, seed=0)
-
-    def tokens_left(self) -> Range | None:
-        """Return the tokens still to be generated; None before two problems are done."""
-        forecast = self.forecast()
-        return None if forecast is None else forecast.num_tokens.less(self.num_tokens)
+        """Return what the whole run comes to if the others are like the first problems; None before these are done."""
+        return self.sample.forecast(num_others=self.num_problems - len(self.sample), seed=0)
 
     def fields(self) -> dict[str, Any]:
         """Return all of it as what JSON can hold."""
@@ -137,7 +100,7 @@ class Survey:
                 "findings": dict(sorted(self.finding_tokens.items())),
                 "all": self.num_tokens,
             },
-            "forecast": None if forecast is None else forecast.fields(),
+            "forecast": None if forecast is None else {"by_num_problems": len(self.sample), **forecast.fields()},
             "examples": [example.fields() for example in self.examples],
         }
 
@@ -158,14 +121,14 @@ def survey(store: RunStore, *, filters: FiltersConfig | None = None, wanted: Wan
         raise RunError(f"{store.folder} is no labelled run; make one with `critic-engine collect`")
     selection = Selection(store, filters)
     counter = _Counter(store, is_harvesting=selection.config.collect is not None)
-    chooser = _Chooser(wanted or Wanted(), seed=selection.config.run.seed)
+    chooser = Chooser(wanted or Wanted(), seed=selection.config.run.seed)
     for position, harvested in _by_position(selection, store.num_rows):
         counter.count(position, harvested)
         if harvested is not None:
             chooser.look_at(harvested)
-    counter.survey.funnel = selection.funnel
-    counter.survey.examples = chooser.examples()
-    return counter.survey
+    facts = counter.end()
+    facts.funnel, facts.examples = selection.funnel, chooser.examples()
+    return facts
 
 
 def last_session(folder: Path) -> Session | None:
@@ -188,30 +151,40 @@ class _Counter:
         self._store = store
         self._is_harvesting = is_harvesting
         self.survey = Survey()
+        self._num_even = 0
 
     def count(self, position: int, harvested: Harvested | None) -> None:
         """Count one row."""
         self.survey.num_rows += 1
-        answer, findings = self._store.answer(position), self._store.findings.of(position)
-        spent = Counter[str]()
-        for name, finding in findings.items():
-            spent[kind_of(name)] += finding.num_tokens
-        self.survey.finding_tokens.update({kind: num for kind, num in spent.items() if num})
-        is_unsearchable = isinstance(self._store.row(position), FailedRow)
-        if answer is None:
-            search_tokens = sum(event.get("cost", 0) for event in self._store.events(position))
-        else:
-            search_tokens = answer.num_tokens
-        self.survey.search_tokens += search_tokens
-        if is_unsearchable:
+        if harvested is None and isinstance(self._store.row(position), FailedRow):
             self.survey.num_unsearchable += 1
-        elif answer is not None and self._is_done(position, findings):
+            return
+        findings = self._store.findings.of(position)
+        search_tokens, finding_tokens = self._search_tokens(position), _tokens_by_kind(findings)
+        self.survey.search_tokens += search_tokens
+        self.survey.finding_tokens.update(finding_tokens)
+        if self._is_done(position, findings):
             self.survey.num_done += 1
-            self.survey.sample.add(_figures(search_tokens, spent.total(), harvested))
+            self.survey.sample.add(_figures(search_tokens, finding_tokens.total(), harvested))
+        if self.survey.num_left <= _MAX_SHARE_LEFT * self.survey.num_problems:
+            self._num_even = len(self.survey.sample)
         if harvested is not None:
             self._count_findings(harvested)
 
+    def end(self) -> Survey:
+        """Return what was counted."""
+        self.survey.sample.cut(self._num_even)
+        return self.survey
+
+    def _search_tokens(self, position: int) -> int:
+        answer = self._store.answer(position)
+        if answer is not None:
+            return answer.num_tokens
+        return sum(event.get("cost", 0) for event in self._store.events(position))
+
     def _is_done(self, position: int, findings: Mapping[str, Finding]) -> bool:
+        if self._store.answer(position) is None:
+            return False
         if not self._is_harvesting or HARVEST_DONE in findings or HARVEST_ERROR in findings:
             return True
         # Of a search that failed before its first step there is no tree to harvest.
@@ -238,32 +211,30 @@ class _Counter:
         )
 
 
-class _Chooser:
-    """Keeps the pairs that are wanted, and no more problems than these take."""
+def _by_position(selection: Selection, num_rows: int) -> Iterator[tuple[int, Harvested | None]]:
+    """Yield every row's position with what the selection has of it."""
+    found = iter(selection)
+    upcoming = next(found, None)
+    for position in range(num_rows):
+        if upcoming is None or upcoming.position != position:
+            yield position, None
+            continue
+        yield position, upcoming
+        upcoming = next(found, None)
 
-    def __init__(self, wanted: Wanted, *, seed: int) -> None:
-        self._wanted = wanted
-        self._seed = seed
-        self._named: list[Example] = []
-        self._chosen: list[tuple[bool, int, int, Example]] = []
-        """A heap, with what is to be dropped first on top: without critiques, then by hash; the position parts equals."""
 
-    def look_at(self, harvested: Harvested) -> None:
-        """Keep of one problem what is wanted."""
-        if self._wanted.name is not None:
-            self._named += [
-                example
-                for example in map(lambda number: _example(harvested, number), range(len(harvested.pairs)))
-                if is_named(self._wanted.name, harvested, example)
-            ]
-        elif self._wanted.num_examples and harvested.pairs:
-            criticised = [each.record.pair for each in harvested.critiques]
-            example = _example(harvested, min(criticised, default=0))
-            rank = derive_seed(self._seed, "example", harvested.problem.problem_id)
-            heapq.heappush(self._chosen, (bool(criticised), rank, harvested.position, example))
-            if len(self._chosen) > self._wanted.num_examples:
-                heapq.heappop(self._chosen)
+def _tokens_by_kind(findings: Mapping[str, Finding]) -> Counter[str]:
+    tokens: Counter[str] = Counter()
+    for name, finding in findings.items():
+        if finding.num_tokens:
+            tokens[name.split("/")[0]] += finding.num_tokens
+    return tokens
 
-    def examples(self) -> list[Example]:
-        """Return what was kept, in the order of the rows."""
-        return self._named or [example for *_, example in sorted(self._chosen, key=lambda entry: entry[2])]
+
+def _figures(search_tokens: int, finding_tokens: int, harvested: Harvested | None) -> ProblemFigures:
+    return ProblemFigures(
+        search_tokens=search_tokens,
+        finding_tokens=finding_tokens,
+        num_pairs=0 if harvested is None else len(harvested.believed),
+        num_critiques=0 if harvested is None else sum(each.is_kept for each in harvested.critiques),
+    )

@@ -7,7 +7,7 @@ found in the text: behind the last step that both paths share.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from critic_engine.annotator import Parting
 from critic_engine.checker import Checker
@@ -16,6 +16,9 @@ from critic_engine.parsing.steps import StepSplitter
 from critic_engine.state import NodeState, ReasoningNode, trajectory_of
 from critic_engine.types import Problem, Trajectory
 from search import Tree, best_worst_pair, path_log_prior, reference_pairs, sibling_pairs
+
+Doubt: TypeAlias = Literal["little_support", "critic_unreadable", "chosen_doubted", "rejected_believed"]
+"""Why it is not believed of a divergent pair that it parts where the wrong path goes wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,11 @@ class Branch:
     node_id: int
     """Where it ends in the tree; below 0 for a rollout."""
 
+    @property
+    def num_right(self) -> int:
+        """How many of these are right."""
+        return 0 if self.value is None else round(self.value * self.num_rollouts)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -47,7 +55,7 @@ class Pair:
     shared: tuple[str, ...]
     """The steps before they part."""
     shared_text: str
-    """Exactly what the reasoner wrote of these."""
+    """Exactly what the reasoner wrote of these on the chosen side; the other may have spaced them otherwise."""
     chosen: Branch
     rejected: Branch
     num_paths: int = 1
@@ -106,6 +114,20 @@ class Path:
     num_tokens: int | None
 
 
+def unsupported(pair: Pair, options: PairsConfig) -> Doubt | None:
+    """Return ``little_support`` where too few right completions take the chosen side's first own step."""
+    return "little_support" if pair.chosen.num_right < options.min_support else None
+
+
+def doubt(chosen: float | None, rejected: float | None, options: PairsConfig) -> Doubt | None:
+    """Return what the critic's values of the two sides, each up to its first own step, say against a pair."""
+    if chosen is None or rejected is None:
+        return "critic_unreadable"
+    if chosen < options.min_chosen_value:
+        return "chosen_doubted"
+    return "rejected_believed" if rejected > options.max_rejected_value else None
+
+
 def read_paths(tree: Tree[NodeState], problem: Problem, *, checker: Checker, splitter: StepSplitter) -> list[Path]:
     """Return every finished path of the tree, rollouts last, in the order of their making."""
     return [_read_path(tree, node, problem, checker, splitter) for node in (*tree.finished, *tree.rollouts)]
@@ -150,12 +172,20 @@ class _Known:
         self._tree = tree
         self._splitter = splitter
         self._paths = {path.node.node_id: path for path in paths}
-        self._num_known: Counter[tuple[str, ...]] = Counter()
-        self._num_right: Counter[tuple[str, ...]] = Counter()
+        self._numbers: dict[tuple[int, str], int] = {}
+        self._num_known: Counter[int] = Counter()
+        self._num_right: Counter[int] = Counter()
         for path in paths:
-            for end in range(len(path.steps) + 1) if path.is_right is not None else ():
-                self._num_known[path.steps[:end]] += 1
-                self._num_right[path.steps[:end]] += bool(path.is_right)
+            for beginning in self._beginnings(path.steps) if path.is_right is not None else ():
+                self._num_known[beginning] += 1
+                self._num_right[beginning] += bool(path.is_right)
+
+    def _beginnings(self, steps: Sequence[str]) -> list[int]:
+        """Return a number for no steps, for the first, the first two and so on; equal beginnings have equal ones."""
+        numbers = [0]
+        for step in steps:
+            numbers.append(self._numbers.setdefault((numbers[-1], step), len(self._numbers) + 1))
+        return numbers
 
     def _is_right(self, node: ReasoningNode) -> bool | None:
         return self._paths[node.node_id].is_right
@@ -171,15 +201,14 @@ class _Known:
 
     def first_errors(self) -> Iterator[Pair]:
         """Yield, for each wrong path, its first own step against that of the right path that parts from it last."""
-        nearest: dict[tuple[str, ...], Path] = {}
+        nearest: dict[int, Path] = {}
         right = [path for path in self._paths.values() if path.is_right]
         for path in sorted(right, key=self._likeliest_first):
-            for end in range(len(path.steps) + 1):
-                nearest.setdefault(path.steps[:end], path)
+            for beginning in self._beginnings(path.steps):
+                nearest.setdefault(beginning, path)
         for path in self._paths.values():
             if path.is_right is False and nearest:
-                beginnings = (path.steps[:end] for end in range(len(path.steps), -1, -1))
-                match = nearest[next(steps for steps in beginnings if steps in nearest)]
+                match = nearest[next(each for each in self._beginnings(path.steps)[::-1] if each in nearest)]
                 for pair in self._pair("first_error", match.node, path.node):
                     yield replace(
                         pair, chosen=_first_step(pair.chosen, match), rejected=_first_step(pair.rejected, path)
@@ -210,7 +239,7 @@ class _Known:
             yield _joined(kind, good, num_shared, self._branch(good, num_shared), self._branch(bad, num_shared))
 
     def _branch(self, path: Path, num_shared: int) -> Branch:
-        beginning = path.steps[: num_shared + 1]
+        beginning = self._beginnings(path.steps[: num_shared + 1])[-1]
         num_known = self._num_known[beginning]
         return Branch(
             steps=path.steps[num_shared:],

@@ -64,16 +64,15 @@ class RunRows:
         """Yield the rows, one problem's in memory at a time; balancing takes a pass before, and 8 bytes a row."""
         seed = self._selection.config.run.seed
         correct, balance = Census(seed=seed), Census(seed=seed)
-        num_others = 0
         is_sharing = self._kind is Demonstration and self._role == "critic"
         if is_sharing or self._selection.filters.max_balance_ratio is not None:
             for row in self._rows():
                 if row.source == _CORRECT:
                     correct.add((_CORRECT,), row.row_id)
                 else:
-                    num_others += 1
                     balance.add(_stratum(row), row.row_id)
         keeper = Balance(balance, max_ratio=self._selection.filters.max_balance_ratio)
+        num_others = sum(min(num, keeper.max_rows or num) for num in balance.counts.values())
         share = self._selection.filters.correct_share
         num_correct = round(num_others * share / (1 - share)) if share < 1 else sum(correct.counts.values())
         ends = correct.smallest_dropped(num_correct)
@@ -102,15 +101,13 @@ class RunRows:
 
     def _critique_preferences(self, harvested: Harvested) -> Iterator[TrainingRow]:
         gap = self._selection.filters.min_lift_gap
-        for chosen in harvested.critiques:
+        for chosen in filter(lambda each: each.is_kept, harvested.critiques):
+            said = {""}
             for number, rejected in enumerate(harvested.critiques):
-                if not chosen.is_kept or chosen.record.pair != rejected.record.pair or not rejected.record.words:
+                if chosen.record.pair != rejected.record.pair or rejected.record.words in said:
                     continue
-                if (
-                    chosen.lift is None
-                    or rejected.lift is None
-                    or rejected.reason in ("says_the_same", "near_duplicate")
-                ):
+                said.add(rejected.record.words)
+                if chosen.lift is None or rejected.lift is None:
                     continue
                 margin = chosen.lift.estimate - rejected.lift.estimate
                 # Of equal critiques the margin is 0. A tenth too little by rounding is not too little.
@@ -194,8 +191,11 @@ class RunRows:
                 )
 
     def _rated_critiques(self, harvested: Harvested) -> Iterator[TrainingRow]:
+        said = {(each.record.pair, each.record.words) for each in harvested.critiques if each.is_kept}
         for number, each in enumerate(harvested.critiques):
-            if each.record.words and each.reason not in ("says_the_same", "near_duplicate", "unmeasured"):
+            key = (each.record.pair, each.record.words)
+            if each.is_kept or (each.record.words and each.reason != "unmeasured" and key not in said):
+                said.add(key)
                 pair = harvested.pairs[each.record.pair]
                 yield Rated(
                     row_id=f"{harvested.position:06}-critique-{number:03}",

@@ -16,8 +16,8 @@ from critic_engine.data.filters.faults import CritiqueTextOptions, text_fault
 from critic_engine.data.filters.guard import Guard
 from critic_engine.data.filters.leaks import leaks_answer
 from critic_engine.data.funnel import Funnel
-from critic_engine.data.harvest import baseline_name, is_parting_believed, refined_name, value_name
-from critic_engine.data.pairs import Pair, pair_from_dict
+from critic_engine.data.harvest import baseline_name, refined_name, value_name
+from critic_engine.data.pairs import Doubt, Pair, doubt, pair_from_dict, unsupported
 from critic_engine.errors import ImageError
 from critic_engine.evaluation.metrics import Interval
 from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding
@@ -114,8 +114,8 @@ class Selection:
         paths = findings["paths"].content
         pairs = tuple(map(pair_from_dict, findings["pairs"].content["pairs"]))
         self._count_paths(paths, findings["pairs"].content, pairs)
-        believed = self._believed(pairs, findings)
         is_repeat = duplicates is not None and _is_repeat(duplicates, position, row.problem)
+        believed = self._believed(pairs, findings, is_repeat=is_repeat)
         critiques = self._judge(pairs, findings, row.problem, is_repeat=is_repeat)
         reference = paths["reference"]
         return Harvested(
@@ -124,7 +124,7 @@ class Selection:
             problem=row.problem,
             pairs=() if is_repeat else pairs,
             believed=believed,
-            critiques=critiques,
+            critiques=() if is_repeat else critiques,
             reference=None if reference is None or is_repeat else tuple(reference["steps"]),
             reference_text="" if reference is None else reference["text"],
             findings={} if is_repeat else findings,
@@ -140,28 +140,28 @@ class Selection:
         stage.count("says_the_same", num=sum(divergent) - len(divergent))
         stage.count("over_max_pairs", num=found["num_over_limit"])
         rest = num_wrong - sum(divergent) - found["num_over_limit"]
-        stage.count("never_parts" if num_right else "no_right_path", num=rest)
+        is_paired = "divergent" in self._collect.pairs.kinds
+        stage.count(("never_parts" if is_paired else "not_paired") if num_right else "no_right_path", num=rest)
 
-    def _believed(self, pairs: tuple[Pair, ...], findings: Mapping[str, Finding]) -> frozenset[int]:
+    def _believed(self, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], *, is_repeat: bool) -> frozenset[int]:
         believed = set()
         for number, pair in enumerate(pairs):
             if pair.kind == "divergent":
-                reason = self._doubt(pair, findings)
+                reason = self._doubt(pair, findings) or ("near_duplicate" if is_repeat else None)
                 self.funnel.pairs.count(reason)
                 if reason is None:
                     believed.add(number)
         return frozenset(believed)
 
-    def _doubt(self, pair: Pair, findings: Mapping[str, Finding]) -> str | None:
+    def _doubt(self, pair: Pair, findings: Mapping[str, Finding]) -> Doubt | None:
+        options = self._collect.pairs
+        if reason := unsupported(pair, options):
+            return reason
         names = [value_name(pair.shared + side.steps[:1]) for side in (pair.chosen, pair.rejected)]
         if not all(name in findings for name in names):
             return None
         chosen, rejected = (findings[name].content for name in names)
-        if is_parting_believed(chosen, rejected, self._collect):
-            return None
-        if chosen is None or rejected is None:
-            return "critic_unreadable"
-        return "chosen_doubted" if chosen < self._collect.pairs.min_chosen_value else "rejected_believed"
+        return doubt(chosen, rejected, options)
 
     def _judge(
         self, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], problem: Problem, *, is_repeat: bool
@@ -172,7 +172,9 @@ class Selection:
             for data in finding.content if name.startswith("critique/") else ():
                 judged.append(self._judged(critique_from_dict(data), pairs, findings, problem))
                 record = judged[-1].record
-                if judged[-1].reason is None and (record.pair, record.words) in said:
+                if judged[-1].reason is not None:
+                    continue
+                if (record.pair, record.words) in said:
                     judged[-1] = replace(judged[-1], reason="says_the_same")
                 said.add((record.pair, record.words))
         if is_repeat:
@@ -213,9 +215,11 @@ class Selection:
         assert record.refined is not None
         if record.refined.num_right < filters.min_right:
             return "few_right"
-        if filters.min_lift is not None and (measured is None or measured.estimate < filters.min_lift):
-            return "low_lift"
-        return None
+        if filters.min_lift is None:
+            return None
+        if measured is None:
+            return "unmeasured"
+        return "low_lift" if measured.estimate < filters.min_lift else None
 
     def _count_critiques(self, judged: list[JudgedCritique]) -> None:
         for each in judged:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _Z_95 = 1.959963984540054
+_MAX_COUNTS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,13 @@ def clustered_mean(groups: Sequence[Sequence[float]], *, seed: int, num_resample
     if not len(sums):
         return Interval(math.nan, math.nan, math.nan)
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=num_resamples)
-    low, high = np.quantile(counts @ sums / (counts @ sizes), [0.025, 0.975])
+    means: list[float] = []
+    while len(means) < num_resamples:
+        # A few resamples at a time: all of them would take 8 bytes for each group in each.
+        size = min(max(1, _MAX_COUNTS // len(sums)), num_resamples - len(means))
+        counts = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=size)
+        means += (counts @ sums / (counts @ sizes)).tolist()
+    low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(sums.sum() / sizes.sum()), float(low), float(high))
 
 

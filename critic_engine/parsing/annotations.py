@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from critic_engine.errors import ParseError
+from critic_engine.parsing.injections import check_unicode
 
 Side: TypeAlias = Literal["A", "B"]
 _MARKUP = r"[\s*_`\"'#\[(]{0,8}"
-_WRONG_PATH = re.compile(rf"\bwrong path\b[*_]{{0,4}}:{_MARKUP}(?:path )?([AB])\b", re.IGNORECASE)
-_STEP = re.compile(rf"\bfirst wrong step\b[*_]{{0,4}}:{_MARKUP}(?:step )?([0-9]{{1,6}})(?![0-9])", re.IGNORECASE)
-_CRITIQUE = re.compile(r"\bcritique\b[*_]{0,4}:[*_]{0,4}", re.IGNORECASE)
+_WRONG_PATH = re.compile(rf"\bwrong path\b[*_ ]{{0,4}}:{_MARKUP}(?:path )?([AB])\b", re.IGNORECASE)
+_STEP = re.compile(rf"\bfirst wrong step\b[*_ ]{{0,4}}:{_MARKUP}(?:step )?([0-9]{{1,6}})(?![0-9])", re.IGNORECASE)
+_CRITIQUE = re.compile(r"\bcritique\b[*_ ]{0,4}:[*_]{0,4}", re.IGNORECASE)
 _MAX_QUOTED_CHARACTERS = 200
 
 
@@ -30,8 +31,9 @@ def parse_annotation(text: str) -> ReadAnnotation:
     """Return what ``text`` says.
 
     Raises:
-        ParseError: it names no path, no step, or gives no reason.
+        ParseError: it names no path, no step, or gives no reason; or it holds half a surrogate pair.
     """
+    check_unicode(text, "annotation")
     side, step, critique = (form.search(text) for form in (_WRONG_PATH, _STEP, _CRITIQUE))
     reason = "" if critique is None else " ".join(text[critique.end() :].split())
     if side is None or step is None or not reason:

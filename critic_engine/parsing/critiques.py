@@ -92,12 +92,15 @@ def reason_of(text: str, form: CritiqueForm) -> str:
     """Return what a critic's text says besides its verdict, the number of a step and its score; in one line."""
     found = find_verdict(text, form)
     rest = text if found is None else text[found.end :]
-    labels = [rf"{_literally(form.step_label)}(?:[^\w\n]|_){{0,12}}[0-9]{{1,6}}(?![0-9])"]
+    rest = re.sub(r"\A[*_]{1,3}", "", rest)
+    step = rf"[*_]{{0,3}}(?<!\w){_literally(form.step_label)}(?:[^\w\n]|_){{0,12}}[0-9]{{1,6}}(?![0-9])[*_]{{0,3}}"
+    rest = re.sub(step, " ", rest, count=1, flags=re.IGNORECASE)
     if form.score_label:
-        labels.append(_literally(form.score_label) + _NUMBER)
-    for label in labels:
-        rest = re.sub(rf"(?<!\w){label}", " ", rest, count=1, flags=re.IGNORECASE)
-    return " ".join(rest.split()).strip(" :;,.-") if rest.strip(" \n:;,.-") else ""
+        score = rf"[*_]{{0,3}}(?<!\w){_literally(form.score_label)}{_NUMBER}[*_]{{0,3}}"
+        *_, last = [None, *re.finditer(score, rest, re.IGNORECASE)]
+        rest = rest if last is None else f"{rest[: last.start()]} {rest[last.end() :]}"
+    # A sign or point that begins a number belongs to it.
+    return re.sub(r"\A(?:[ :;,]|[.-](?!\.?[0-9]))+", "", " ".join(rest.split())).rstrip(" :;,.-")
 
 
 def _first_wrong_step(text: str, form: CritiqueForm, num_steps: int) -> int | None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-COMMANDS = [[], ["solve"], ["collect"], ["export"], ["resume"], ["doctor"], ["pocket"], ["pocket", "make"]]
+COMMANDS = [[], ["solve"], ["collect"], ["inspect"], ["export"], ["resume"], ["doctor"], ["pocket"], ["pocket", "make"]]
 HEAVY = ["torch", "transformers", "ray", "vllm", "pydantic", "numpy", "PIL", "rich", "yaml", "pyarrow"]
 # Half a second is the promise; a busy machine gets twice that, and the best of three tries counts.
 MAX_COLD_S = 1.0

@@ -7,6 +7,7 @@ import pytest
 import critic_engine.prompts
 from critic_engine.errors import ConfigError
 from critic_engine.options import ReasonerConfig
+from critic_engine.parsing.critiques import parse_critique
 from critic_engine.pocket import wording
 from critic_engine.prompts import PromptFamily
 from critic_engine.types import Critique, Image, Message, Problem, RejectedSibling
@@ -220,3 +221,71 @@ def test_a_family_extends_shipped_ones_only(base: str, folder: Path) -> None:
     (folder / "family.yaml").write_text(f"extends: {base}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="it may be headed, plain, pocket"):
         PromptFamily.load(folder)
+
+
+def test_a_shared_beginning_is_numbered_on_in_both_branches(
+    plain: PromptFamily, problem: Problem, image: Image
+) -> None:
+    message = plain.annotate(problem, shared=("look", "count"), first=("one", "answer: 1"), second=("two",))
+    assert (message.role, message.images) == ("user", (image,))
+    assert "[1] look\n[2] count\n\nPath A goes on:\n[3] one\n[4] answer: 1\n\nPath B goes on:\n[3] two" in message.text
+    nothing = plain.annotate(problem, shared=(), first=("one",), second=("two",)).text
+    assert "Path A goes on:\n[1] one\n\nPath B goes on:\n[1] two" in nothing
+
+
+@pytest.mark.parametrize("name", ["plain", "headed"])
+def test_what_fills_the_prompts_of_labelling_comes_through_unharmed(name: str, image: Image) -> None:
+    family = PromptFamily.load(name)
+    problem = Problem(NASTY, images=(image,), choices=(NASTY,))
+    messages = [
+        family.annotate(problem, shared=(NASTY,), first=(NASTY,), second=(NASTY,)),
+        family.inject(problem, steps=(NASTY, NASTY, NASTY)),
+        family.detect(problem, steps=(NASTY, NASTY, NASTY)),
+        family.grade(problem, steps=(NASTY,), errors=NASTY, found=NASTY),
+    ]
+    for message in messages:
+        assert message.text.count(NASTY) == 5
+        assert (message.role, message.images) == ("user", (image,))
+
+
+@pytest.mark.parametrize("name", ["annotate", "inject", "detect", "grade"])
+def test_templates_of_labelling_may_be_absent_and_are_held_to_their_placeholders(name: str, folder: Path) -> None:
+    assert PromptFamily.load("plain").has(name)
+    assert PromptFamily.load("headed").has(name)
+    assert not PromptFamily.load("pocket").has(name)
+    (folder / f"{name}.txt").write_text("$question $answer", encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"{name}\.txt lacks the placeholder"):
+        PromptFamily.load(folder)
+    (folder / f"{name}.txt").unlink()
+    assert not PromptFamily.load(folder).has(name)
+
+
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
+def test_a_written_critique_is_read_as_what_it_says(name: str) -> None:
+    family = PromptFamily.load(name)
+    form = family.form.critique
+    right = parse_critique(family.written_critique(step=None), form, num_steps=4)
+    assert (right.verdict, right.first_wrong_step) == ("right", None)
+    for reason in ("it is 5", NASTY, "Verdict: right", "step 1 is right", "right"):
+        wrong = parse_critique(family.written_critique(step=3, reason=reason), form, num_steps=4)
+        assert (wrong.verdict, wrong.first_wrong_step) == ("wrong", 3)
+        assert reason in family.written_critique(step=3, reason=reason)
+
+
+def test_pocket_critiques_are_written_as_the_pocket_critic_was_trained_on(pocket: PromptFamily) -> None:
+    assert pocket.written_critique(step=None) == "right"
+    assert pocket.written_critique(step=2, reason="1 + 0 + 0 is 1") == WORDS
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('wrong_critique: "step $step"', r"wrong_critique lacks the placeholder \$reason"),
+        ('wrong_critique: "$step $reason $score"', r"wrong_critique has the unknown placeholder \$score"),
+        ("right_critique: 1", r"right_critique: Input should be a valid string"),
+    ],
+)
+def test_a_wrong_form_of_critiques_is_refused(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "family.yaml").write_text(f"extends: plain\n{line}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        PromptFamily.load(tmp_path)

@@ -1,0 +1,148 @@
+"""What ``critic-engine collect --estimate`` does: run a few problems, keep nothing, and say what all would take."""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from critic_engine.checker import Checker
+from critic_engine.cli.answers import Tally
+from critic_engine.cli.command import Interrupted
+from critic_engine.cli.facts import duration_words, range_words
+from critic_engine.cli.progress import load_models, show_progress
+from critic_engine.cli.running import closing_answers
+from critic_engine.config import EngineConfig
+from critic_engine.data.estimation import Outlook, ProblemFigures, Range, SampleRun, sample_rows
+from critic_engine.data.inspection import survey
+from critic_engine.engine import Engine
+from critic_engine.outputs import json_line
+from critic_engine.store import RunStore
+
+if TYPE_CHECKING:
+    from critic_engine.data.problems import ProblemsFile
+    from critic_engine.types import FailedRow, ProblemRow
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A sample that was run, and what went wrong in it."""
+
+    run: SampleRun
+    num_unsearchable: int
+    """Sampled rows without a problem to search; they cost nothing, and count as they are."""
+    num_left: int
+    """Sampled problems that could not be finished, and do not count."""
+    failed: tuple[str, ...]
+    """Sampled rows that failed, each with its reason, in one line."""
+
+    def fields(self) -> dict[str, object]:
+        """Return it as what JSON can hold."""
+        run, outlook = self.run, self.run.outlook()
+        return {
+            "num_rows": run.num_rows,
+            "num_sampled": len(run.sample),
+            "num_unsearchable": self.num_unsearchable,
+            "num_left": self.num_left,
+            "sample_tokens": run.sample.num_tokens,
+            "sample_wall_s": round(run.wall_s, 3),
+            "max_tokens": run.max_tokens,
+            "outlook": None if outlook is None else outlook.fields(),
+        }
+
+
+def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | None, size: int) -> Estimate:
+    """Return what the first ``limit`` rows would take, by ``size`` of them that are run in a folder that is gone then.
+
+    Raises:
+        ModelLoadError: a model cannot be loaded.
+        Interrupted: Ctrl-C.
+    """
+    num_rows = len(problems) if limit is None else min(limit, len(problems))
+    rows = sample_rows(problems, num_rows=num_rows, size=size, seed=config.run.seed)
+    with tempfile.TemporaryDirectory(prefix="critic-engine-") as folder:
+        run, tally = Path(folder) / "run", Tally()
+        with Engine(_without_limits(config), checker=Checker()) as engine:
+            load_models(engine)
+            start_s = time.perf_counter()
+            _run(engine, rows, run, tally)
+            wall_s = time.perf_counter() - start_s
+            usd = sum(figures.usd for figures in engine.figures().values())
+        with contextlib.closing(RunStore.view(run)) as store:
+            facts = survey(store)
+    for _ in range(facts.num_unsearchable):
+        facts.sample.add(ProblemFigures())
+    sampled = SampleRun(
+        num_rows=num_rows, sample=facts.sample, wall_s=wall_s, usd=usd, max_tokens=config.run.max_tokens
+    )
+    return Estimate(sampled, facts.num_unsearchable, facts.num_left, tuple(tally.failed))
+
+
+def print_estimate(found: Estimate, *, is_json: bool) -> int:
+    """Print an estimate, for a program on stdout if asked; return the exit code."""
+    for line in found.failed:
+        click.echo(f"failed in the sample: {line}", err=True)
+    if is_json:
+        click.echo(json_line(found.fields()))
+    else:
+        for line in _lines(found):
+            click.echo(line)
+    return int(bool(found.failed))
+
+
+def _run(engine: Engine, rows: "Iterator[ProblemRow | FailedRow]", run: Path, tally: Tally) -> None:
+    try:
+        with (
+            show_progress() as progress,
+            closing_answers(engine.solve_many(rows, run=run, on_progress=progress)) as found,
+        ):
+            for answer in found:
+                tally.count(answer)
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted; an estimate keeps nothing") from error
+
+
+def _without_limits(config: EngineConfig) -> EngineConfig:
+    """Return the configuration without the limits of the whole run, which say nothing of a sample."""
+    return config.model_copy(update={"run": config.run.model_copy(update={"max_tokens": None, "max_wall_s": None})})
+
+
+def _lines(found: Estimate) -> Iterator[str]:
+    run, outlook = found.run, found.run.outlook()
+    yield (
+        f"sampled {len(run.sample):,} of {run.num_rows:,} rows: {run.sample.num_tokens:,} tokens in {run.wall_s:.1f} s "
+        "(nothing of it is kept)"
+    )
+    if found.num_unsearchable:
+        yield f"  {found.num_unsearchable:,} of them hold no problem that can be searched, and count as costing nothing"
+    if found.num_left:
+        yield f"  {found.num_left:,} more could not be finished, and do not count"
+    if outlook is None:
+        yield "estimate: none, for it takes two sampled rows at least"
+        return
+    yield f"all {run.num_rows:,} rows, in brackets the 90 % interval (bootstrap over the sampled rows):"
+    yield from _outlook_lines(outlook)
+
+
+def _outlook_lines(outlook: Outlook) -> Iterator[str]:
+    forecast = outlook.forecast
+    yield f"  tokens          {range_words(forecast.num_tokens)}"
+    yield f"    of searches   {range_words(forecast.search_tokens)}"
+    yield f"    of findings   {range_words(forecast.finding_tokens)}"
+    if outlook.share_of_max_tokens is not None:
+        yield f"    of the limit  {_decimals(outlook.share_of_max_tokens.times(100))} %"
+    if outlook.wall_s is not None:
+        yield f"  time            {duration_words(outlook.wall_s)} at the sample's pace; more in flight is faster"
+    yield f"  USD             {'no model has a price' if outlook.usd is None else _decimals(outlook.usd)}"
+    yield f"  pairs           {range_words(forecast.num_pairs)}"
+    yield f"  critiques kept  {range_words(forecast.num_critiques)}, less what nearly repeats another problem"
+    if forecast.num_pairs is None or forecast.num_critiques is None:
+        yield "  where the sample has none, a larger --sample says more"
+
+
+def _decimals(found: Range) -> str:
+    return f"{found.estimate:,.2f} ({found.low:,.2f} to {found.high:,.2f})"

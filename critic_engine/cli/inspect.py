@@ -1,0 +1,106 @@
+"""``critic-engine inspect``: what a labelled run found, what of it is kept and why, and what it cost."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from critic_engine.cli.command import EngineCommand
+from critic_engine.cli.filters import changed_filters, filter_option
+
+if TYPE_CHECKING:
+    from critic_engine.data.inspection import Session, Survey
+
+_EPILOG = """\b
+Examples:
+  critic-engine inspect runs/labelled
+  critic-engine inspect runs/labelled --examples 10
+  critic-engine inspect runs/labelled --pair p17
+  critic-engine inspect runs/labelled --pair 000017-critique-002
+  critic-engine inspect runs/labelled --set collect.filters.min_lift=0.1
+  critic-engine inspect runs/labelled --examples 0 --json
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """The command line of one call."""
+
+    run: Path
+    num_examples: int
+    pair: str | None
+    settings: tuple[str, ...]
+    is_json: bool
+
+
+@click.command("inspect", cls=EngineCommand, epilog=_EPILOG, short_help="Show what a labelled run found and kept.")
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.option(
+    "--examples",
+    "num_examples",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=2,
+    show_default=True,
+    help="Pairs to show side by side, one a problem, chosen by a hash.",
+)
+@click.option(
+    "--pair",
+    metavar="ID",
+    help="Show these pairs alone: of a row's id, of a problem id, or of the row_id in an export.",
+)
+@filter_option
+@click.option("--json", "is_json", is_flag=True, help="Print all of it as one JSON object on stdout.")
+def command(**options: Any) -> None:
+    """Show what the labelled run in the folder RUN found, also while another process goes on with it.
+
+    The funnel says how many rows, trees, paths, pairs and critiques there are, and why which are left out. The lift is
+    how much oftener the reasoner comes out right with a critique than without, after each filter. What it cost so far
+    follows, and for a run that is not complete what is to come.
+    """
+    _inspect(_Request(**options))
+
+
+def _inspect(request: _Request) -> None:
+    from critic_engine.data.examples import Wanted
+    from critic_engine.data.inspection import last_session, survey
+    from critic_engine.errors import RunError
+    from critic_engine.outputs import json_line
+    from critic_engine.store import RunStore
+
+    filters = changed_filters(request.run, request.settings)
+    wanted = Wanted(request.num_examples) if request.pair is None else Wanted(name=request.pair)
+    with contextlib.closing(RunStore.view(request.run)) as store:
+        facts = survey(store, filters=filters, wanted=wanted)
+    if request.pair is not None and not facts.examples:
+        raise RunError(
+            f"{request.run} has no pair of {request.pair!r}; name a row's id, a problem id or the row_id of an export, "
+            "of a problem with right and wrong paths"
+        )
+    session = last_session(request.run)
+    if request.is_json:
+        click.echo(json_line({"run": str(request.run), **facts.fields(), "last_session": _session_fields(session)}))
+    else:
+        _print(facts, session, is_pair_alone=request.pair is not None)
+
+
+def _session_fields(session: Session | None) -> dict[str, float | None] | None:
+    if session is None:
+        return None
+    return {"wall_s": session.wall_s, "num_tokens": session.num_tokens, "usd": session.usd}
+
+
+def _print(facts: Survey, session: Session | None, *, is_pair_alone: bool) -> None:
+    from critic_engine.cli.facts import new_console, print_survey
+    from critic_engine.cli.side_by_side import print_example
+
+    console = new_console()
+    if not is_pair_alone:
+        print_survey(console, facts, session)
+    for example in facts.examples:
+        console.print()
+        print_example(console, example)

@@ -1,0 +1,74 @@
+"""The names of a funnel in words: its reasons, its filters, and the kinds of what a run finds."""
+
+_REASONS = {
+    "unreadable": "cannot be read, or are too large",
+    "evaluation_set": "repeat a problem of an evaluation set",
+    "no_reference_answer": "have no reference answer",
+    "disputed_reference_answer": "have another reference answer than a row of the same problem",
+    "harvest_failed": "have a tree of which nothing could be made",
+    "search_failed": "have a search that failed",
+    "not_done_yet": "are not done yet",
+    "no_known_path": "have no finished path that can be checked",
+    "all_right": "have no wrong path",
+    "all_wrong": "have no right path",
+    "no_right_path": "belong to a tree without a right path",
+    "over_max_pairs": "are past collect.pairs.max_pairs of their problem",
+    "never_parts": "never part from the reference path, or go on from its end",
+    "not_paired": "are not paired, for collect.pairs.kinds names no divergent pairs",
+    "little_support": "have a right path whose first own step too few right ones take",
+    "critic_unreadable": "part in a step of which the critic's value could not be read",
+    "chosen_doubted": "have a right path whose first own step the critic doubts",
+    "rejected_believed": "have a wrong path whose first own step the critic believes",
+    "error": "come of a request that failed",
+    "orders_disagree": "blame another step when the two paths change places",
+    "blames_right_path": "blame the right path",
+    "blames_shared_steps": "blame a step that both paths share",
+    "misses_error": "find nothing wrong",
+    "not_pocket": "come of rules that do not know the problem",
+    "text_empty": "hold no word",
+    "text_too_long": "are longer than collect.filters.max_characters",
+    "text_answers": "state a final answer",
+    "text_repeats": "say one thing over and over",
+    "leaks_answer": "hold the reference answer",
+    "unmeasured": "could not be measured",
+    "few_right": "bring fewer right solutions than collect.filters.min_right",
+    "low_lift": "lift less than collect.filters.min_lift",
+    "near_duplicate": "are of a problem that nearly repeats another",
+}
+_OF_STAGE = {
+    ("wrong paths", "says_the_same"): "read like another wrong path of their tree",
+    ("critiques", "says_the_same"): "say what another critique of their pair says",
+    ("critiques", "unreadable"): "cannot be read",
+}
+_FILTERS = {
+    "none": "nothing",
+    "faults": "faulty annotations and texts",
+    "leaks": "leaked answers",
+    "few_right": "too few right solutions",
+    "low_lift": "too little lift",
+    "near_duplicates": "repetitions",
+}
+_FINDINGS = {
+    "value": "the critic's values of steps where pairs part",
+    "critique": "critiques",
+    "baseline": "solutions drawn without a critique",
+    "refined": "solutions drawn with a critique, to filter it by",
+    "fresh": "solutions drawn with a critique, to report its lift by",
+    "search": "binary searches for the first wrong step",
+    "injection": "injected errors, and who finds them",
+}
+
+
+def reason_words(stage: str, reason: str) -> str:
+    """Return why something is left out at a stage, to be read behind "those that"."""
+    return _OF_STAGE.get((stage, reason)) or _REASONS.get(reason) or reason.replace("_", " ")
+
+
+def filter_words(name: str) -> str:
+    """Return what a filter leaves out."""
+    return _FILTERS.get(name) or name.replace("_", " ")
+
+
+def finding_words(kind: str) -> str:
+    """Return what a kind of finding is, to be read behind the tokens that it took."""
+    return _FINDINGS.get(kind) or kind.replace("_", " ")

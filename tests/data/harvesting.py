@@ -1,0 +1,244 @@
+"""A labelled run over scripted models that fill every role, for the tests of what is made of its trees."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from critic_engine.annotator import Annotation, Fault
+from critic_engine.backends.scripted import Script, ScriptedGenerator, unit_hash
+from critic_engine.backends.scripts import scripted_reasoner
+from critic_engine.checker import Checker
+from critic_engine.collect_options import PairKind
+from critic_engine.config import EngineConfig, parse_config
+from critic_engine.data.critiques import CritiqueRecord, Measured, Tally, critique_to_dict
+from critic_engine.data.harvest import Harvester, baseline_name, refined_name
+from critic_engine.data.harvest_roles import make_harvester
+from critic_engine.data.pairs import Branch, Pair, pair_to_dict
+from critic_engine.engine import Engine
+from critic_engine.findings import Finding, HarvestTask, Ledger
+from critic_engine.models import ModelMakers, Models
+from critic_engine.prompts import PromptFamily
+from critic_engine.store import RunStore
+from critic_engine.types import FailedRow, GenerationRequest, Message, Problem, ProblemRow, TokenUsage
+
+SENTINEL = "zq-reference-7731"
+ROLES = {
+    "annotate": "You compare two attempts",
+    "inject": "You make exercises",
+    "detect": "You check the reasoning of others. Below are a question and a solution, which may hold",
+    "grade": "You grade a review",
+    "refine": "Below are a question, a former solution",
+    "solve": "Answer the question below",
+}
+"""How the prompt of each role but the critic's begins."""
+COLLECT: dict[str, Any] = {
+    "annotators": [{"kind": "self", "num_critiques": 2}, {"kind": "critic", "num_critiques": 2}],
+    "lift": {"num_refinements": 4, "num_fresh": 3},
+    "labels": {"kind": "binary_search", "num_rollouts": 3},
+    "injection": {"kind": "self", "num_detections": 2},
+    "pairs": {"max_pairs": 4, "min_support": 0, "min_chosen_value": 0.6},
+    "filters": {"min_right": 1},
+}
+CONFIG: dict[str, Any] = {
+    "strategy": {"kind": "mcts", "selection": "greedy_value", "num_proposals": 2, "max_proposals": 2},
+    "expander": {"is_critic_guided": False},
+    "evaluator": {"kind": "rollout", "against": "reference", "num_rollouts": 3},
+    "decision": {"rule": "best_value"},
+    "budget": {"max_simulations": 3},
+    "reasoner": {"backend": "scripted", "prompts": "plain"},
+    "critic": {"backend": "scripted", "prompts": "plain"},
+    "run": {"problems_in_flight": 3},
+    "collect": COLLECT,
+}
+
+
+def config(**collect: Any) -> EngineConfig:
+    """Return the configuration with these fields of its section ``collect``."""
+    return parse_config({**CONFIG, "collect": {**COLLECT, **collect}})
+
+
+def rows(num: int = 4) -> list[ProblemRow]:
+    """Return problems that the scripted reasoner gets right now and then, with answers as no model writes them."""
+    problems = [Problem(f"how many of kind {number} are here ?", name=f"p{number}") for number in range(num)]
+    return [
+        ProblemRow(number, problem.name, problem, f"+000{usual_answer(problem)}.000", {"hint": SENTINEL})
+        for number, problem in enumerate(problems)
+    ]
+
+
+def usual_answer(problem: Problem) -> int:
+    """Return what most of the scripted reasoner's solutions answer."""
+    return int(6 * unit_hash("answer", problem.question))
+
+
+def role_of(request: GenerationRequest) -> str:
+    """Return what is asked for."""
+    text = request.messages[-1].text
+    return next((role for role, head in ROLES.items() if text.startswith(head)), "critique")
+
+
+def say(request: GenerationRequest, seed: int) -> str:
+    """Answer in any role; what is said hangs on the prompt, and at a temperature on the seed."""
+    prompt = request.messages[-1].text
+    drawn = (prompt, seed) if request.sampling.temperature else (prompt,)
+    steps = re.findall(r"^\[([0-9]+)\] (.*)$", prompt, re.MULTILINE)
+    match role_of(request):
+        case "annotate":
+            return _annotation(prompt, drawn)
+        case "inject":
+            spoilt = [f"[{number}] {step}" for number, step in steps[:-1]] + [f"[{len(steps)}] answer : 99"]
+            return "\n".join(["Solution:", *spoilt, "Errors:", f"[{len(steps)}] it is another"])
+        case "detect":
+            is_found = unit_hash("detect", *drawn) < 0.6
+            return f"Errors:\n[{len(steps)}] it is not so" if is_found else "Errors: none"
+        case "grade":
+            return f"matches: 0\n### score: {int(10 * unit_hash('grade', *drawn))}"
+        case "critique":
+            return _critique(drawn, len(steps))
+        case _:
+            question = re.search(r"^Question:\n(.*)$", prompt, re.MULTILINE)
+            assert question is not None
+            asked = dataclasses.replace(request, messages=(Message("user", question[1]),))
+            return str(scripted_reasoner()(asked, seed))
+
+
+def _annotation(prompt: str, drawn: tuple[object, ...]) -> str:
+    first, second = (prompt.split(f"Path {side} goes on:\n")[1].split("\n\n")[0] for side in "AB")
+    side = "A" if unit_hash("blame", first) < unit_hash("blame", second) else "B"
+    step = re.findall(r"\[([0-9]+)\]", first if side == "A" else second)[0]
+    reason = f"number {int(4 * unit_hash('reason', sorted([first, second]), *drawn[1:]))} is not what is shown"
+    return f"Wrong path: {side}\nFirst wrong step: {step}\nCritique: {reason}"
+
+
+def _critique(drawn: tuple[object, ...], num_steps: int) -> str:
+    if unit_hash("verdict", *drawn) < 0.5:
+        return "Verdict: right\nNo corrections needed.\nScore: 0.9"
+    return f"Verdict: wrong\nFirst wrong step: {num_steps}\nthat is not shown\nScore: 0.1"
+
+
+def model(script: Script = say, **more: Any) -> ScriptedGenerator:
+    """Return a recording generator that answers by ``script``."""
+    return ScriptedGenerator(script, is_recording=True, **more)
+
+
+def collected(run: Path, settings: EngineConfig | None = None, *, num: int = 4, **more: Any) -> ScriptedGenerator:
+    """Collect over the rows into ``run``; return the model that was both reasoner and critic."""
+    generator = model(**more)
+    with Engine(settings or config(), reasoner=generator, critic=generator, checker=Checker()) as engine:
+        list(engine.solve_many(rows(num), run=run))
+    return generator
+
+
+def findings(run: Path) -> dict[int, dict[str, Finding]]:
+    """Return all findings of a run by position and name."""
+    with closing(RunStore.view(run)) as store:
+        return {position: store.findings.of(position) for position in range(store.num_rows)}
+
+
+def copied(run: Path, to: Path, *, keep: Callable[[str], bool] = lambda name: True) -> Path:
+    """Return a copy of a finished run with the findings whose names are to be kept."""
+    shutil.copytree(run, to)
+    with closing(sqlite3.connect(to / "run.sqlite")) as connection, connection:
+        names = [name for (name,) in connection.execute("SELECT DISTINCT name FROM findings")]
+        connection.executemany("DELETE FROM findings WHERE name = ?", [(name,) for name in names if not keep(name)])
+    return to
+
+
+def harvester(settings: EngineConfig, store: RunStore, generator: ScriptedGenerator) -> Harvester:
+    """Return a harvester over one model in all roles."""
+    assert store.checker is not None
+    models = Models(ModelMakers(lambda config, role: generator, lambda config: None))  # type: ignore[arg-type, return-value]
+    return make_harvester(settings, models, checker=store.checker, reasoner=generator, critic=generator)
+
+
+def harvest(
+    run: Path,
+    generator: ScriptedGenerator,
+    *,
+    settings: EngineConfig | None = None,
+    on_tokens: Callable[[int], None] = lambda num_tokens: None,
+) -> None:
+    """Harvest the trees of a run, one after another."""
+    with closing(RunStore.open(run)) as store:
+        made = harvester(settings or store.config(), store, generator)
+        for position in range(store.num_rows):
+            row, label = store.row(position), store.label(position)
+            assert isinstance(row, ProblemRow)
+            ledger = Ledger(store.findings, position, on_tokens=on_tokens)
+            asyncio.run(made(HarvestTask(row.problem, label.extras, store.events(position), ledger)))
+
+
+def branch(*steps: str, answer: str | None = None, value: float | None = None) -> Branch:
+    """Return a branch of lines."""
+    return Branch(steps, "\n".join(steps), answer, value, 4, 9, len(steps))
+
+
+def pair(wrong: str = "2", *, kind: PairKind = "divergent", num_paths: int = 1, shared: str = "look") -> Pair:
+    """Return a pair of one-step branches behind one shared step."""
+    chosen = branch("answer : 1", answer="1", value=0.75)
+    rejected = branch(f"answer : {wrong}", answer=wrong, value=0.25)
+    return Pair(kind, (shared,), f"{shared}\n", chosen, rejected, num_paths)
+
+
+def tree_findings(*pairs: Pair, num_right: int = 1, num_wrong: int | None = None, num_over: int = 0) -> dict[str, Any]:
+    """Return what is always found of a tree."""
+    if num_wrong is None:
+        num_wrong = num_over + sum(each.num_paths for each in pairs if each.kind == "divergent")
+    reference = {"steps": ["look", "answer : 1"], "text": "look\nanswer : 1"} if num_right else None
+    counts = {"num_right": num_right, "num_wrong": num_wrong, "num_unsure": 0, "num_unanswered": 0}
+    found = {"pairs": [pair_to_dict(each) for each in pairs], "num_over_limit": num_over}
+    return {"paths": {**counts, "reference": reference}, "pairs": found, "done": True}
+
+
+def critique(
+    reason: str = "it is not 2", *, pair: int = 0, who: str = "a critic", fault: Fault | None = None
+) -> CritiqueRecord:
+    """Return a critique that blames step 2."""
+    return CritiqueRecord(pair, who, Annotation(2, reason, fault), words_of(reason) if reason else "")
+
+
+def words_of(reason: str) -> str:
+    """Return the critique's words."""
+    return PromptFamily.load("plain").written_critique(step=2, reason=reason)
+
+
+def drawn(right: int, wrong: int, unsure: int = 0) -> dict[str, Any]:
+    """Return what came of draws."""
+    corrected = "look\nanswer : 1" if right else None
+    return Measured(Tally(right, wrong, unsure), corrected, TokenUsage()).to_dict()
+
+
+def made_run(
+    folder: Path, *found: Mapping[str, Any], problems: Sequence[ProblemRow | FailedRow] | None = None, **collect: Any
+) -> Path:
+    """Return a run whose rows have these findings; no two of its problems are alike."""
+    if problems is None:
+        names = ("cats sit on the mat", "dogs run in a park", "red kites fly above", "old ships lie in harbour")
+        questions = [f"how many {name} ?" for name in names[: len(found)]]
+        problems = [ProblemRow(n, str(n), Problem(each), "1", {}) for n, each in enumerate(questions)]
+    with closing(
+        RunStore.create(folder, config(**{"lift": {"num_refinements": 10}, **collect}), checker=Checker())
+    ) as store:
+        store.add_rows(problems)
+        for position, each in enumerate(found):
+            for name, content in each.items():
+                store.findings.add(position, name, Finding(content))
+    return folder
+
+
+def measured(*records: CritiqueRecord, right: int = 8, baseline: int = 2, who: int = 0) -> dict[str, Any]:
+    """Return the findings of critiques of which so many of 10 draws came out right, and of their baselines."""
+    found: dict[str, Any] = {}
+    for record in records:
+        found.setdefault(f"critique/{record.pair:04}/{who:02}", []).append(critique_to_dict(record))
+        found[refined_name(record.pair, record.words)] = drawn(right, 10 - right)
+    found[baseline_name(pair().trajectory())] = drawn(baseline, 10 - baseline)
+    return found

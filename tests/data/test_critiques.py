@@ -1,0 +1,171 @@
+"""How much a critique helps: what is drawn, from where, and how it is counted."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from critic_engine.annotator import Annotation
+from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.checker import Checker
+from critic_engine.collect_options import LiftConfig
+from critic_engine.data.critiques import (
+    CritiqueRecord,
+    LiftMeter,
+    Measured,
+    Tally,
+    critique_from_dict,
+    critique_to_dict,
+    lift,
+    tally_of,
+)
+from critic_engine.data.pairs import Branch, Pair
+from critic_engine.errors import GenerationError, ReplicaLostError
+from critic_engine.options import ExpanderConfig, ReasonerConfig
+from critic_engine.prompts import PromptFamily
+from critic_engine.reasoner import Reasoner
+from critic_engine.types import Generation, GenerationRequest, Image, Problem, ProblemRow, Sample, TokenUsage
+
+PLAIN = PromptFamily.load("plain")
+PROBLEM = Problem("how many ?", images=(Image(b"board", "image/png", 1, 1),))
+# What is looked for in prompts: the reasoner never writes its answers so.
+REFERENCE = "+0003.000"
+CHECKER = Checker([ProblemRow(1, "p", PROBLEM, REFERENCE)])
+WORDS = "Verdict: wrong\nFirst wrong step: 2\nit is 1\nScore: 0"
+
+
+def branch(text: str) -> Branch:
+    return Branch(tuple(text.split("\n")), text, None, None, 0, None, 1)
+
+
+PAIR = Pair("divergent", ("look ",), "look \n", branch("it is 1\nanswer: 3"), branch("it is 2\nanswer: 4"))
+
+
+def meter(generator: ScriptedGenerator, **options: object) -> LiftMeter:
+    reasoner = Reasoner(generator, PLAIN, ReasonerConfig(max_attempts=2, max_tokens=50))
+    config = LiftConfig.model_validate({"num_refinements": 4, **options})
+    return LiftMeter(reasoner, CHECKER, options=config, expander=ExpanderConfig())
+
+
+def model(texts: Sequence[str | Sample], **more: object) -> ScriptedGenerator:
+    rest = iter(texts)
+    return ScriptedGenerator(lambda request, seed: next(rest), is_recording=True, **more)  # type: ignore[arg-type]
+
+
+def refine(generator: ScriptedGenerator, *, seed: int = 1, **options: object) -> Measured:
+    return asyncio.run(meter(generator, **options).refine(PROBLEM, PAIR, WORDS, seed=seed))
+
+
+def test_draws_are_right_wrong_or_cannot_be_told() -> None:
+    found = refine(model(["it is 1\nanswer: 3", "answer: 5", "answer: three or so", "hm"]))
+    assert found.tally == Tally(num_right=1, num_wrong=2, num_unsure=1)
+    assert found.tally.rate == pytest.approx(1 / 3)
+    assert found.error is None
+
+
+def test_an_empty_text_and_one_that_was_cut_are_wrong() -> None:
+    cut = Sample("it is 1 and so the answer: 3", num_tokens=50, finish_reason="length")
+    assert refine(model(["answer: 3", "", cut, "answer: 3.0"])).tally == Tally(2, 2)
+    assert refine(model(["answer: 3", "", cut, " \n"]), refine_from="start").tally == Tally(1, 3)
+
+
+def test_the_first_right_draw_is_the_correction_from_its_beginning() -> None:
+    found = refine(model(["answer: 5", "it is 1\nanswer: 3", "answer: 3", "answer: 3"]))
+    assert found.corrected == "look \nit is 1\nanswer: 3"
+    assert refine(model(["answer: 5"] * 4)).corrected is None
+    whole = refine(model(["look\nit is 1\nanswer: 3"] * 4), refine_from="start")
+    assert whole.corrected == "look\nit is 1\nanswer: 3"
+
+
+def test_refinements_see_the_wrong_path_and_the_words_and_go_on_from_where_the_pair_parts() -> None:
+    generator = model(["answer: 3"] * 4)
+    refine(generator)
+    (request,) = generator.requests
+    assert request.messages == (PLAIN.rewrite(PROBLEM, steps=("look ", "it is 2", "answer: 4"), critique=WORDS),)
+    assert request.prefix == "look \n"
+    assert len(set(request.seeds)) == 4
+    start = model(["answer: 3"] * 4)
+    refine(start, refine_from="start")
+    assert start.requests[0].prefix == ""
+    assert start.requests[0].messages == request.messages
+
+
+def test_a_baseline_sees_neither_the_wrong_path_nor_words() -> None:
+    generator = model(["answer: 3"] * 8)
+    for options in ({}, {"refine_from": "start"}):
+        lifts = meter(generator, **options)
+        found = asyncio.run(lifts.baseline(PROBLEM, lifts.base(PAIR), seed=1))
+        assert found.tally == Tally(4, 0)
+    assert [request.prefix for request in generator.requests] == ["look \n", ""]
+    assert {request.messages for request in generator.requests} == {(PLAIN.solve(PROBLEM),)}
+
+
+def test_no_prompt_holds_the_reference_answer() -> None:
+    generator = model(["answer: 3"] * 8)
+    refine(generator)
+    asyncio.run(meter(generator).baseline(PROBLEM, PAIR.trajectory(), seed=1))
+    for request in generator.requests:
+        assert REFERENCE not in request.prefix + "".join(message.text for message in request.messages)
+
+
+def test_fresh_draws_are_as_many_as_asked_for_and_have_seeds_of_their_own() -> None:
+    generator = model(["answer: 3"] * 11)
+    lifts = meter(generator, num_fresh=7)
+    asyncio.run(lifts.refine(PROBLEM, PAIR, WORDS, seed=1))
+    fresh = asyncio.run(lifts.refine(PROBLEM, PAIR, WORDS, seed=2, is_fresh=True))
+    assert fresh.tally == Tally(7, 0)
+    seeds = [set(request.seeds) for request in generator.requests]
+    assert [len(each) for each in seeds] == [4, 7]
+    assert not seeds[0] & seeds[1]
+
+
+def test_a_failure_is_an_error_and_no_number() -> None:
+    broken = model([], faults={0: GenerationError("down")})
+    found = refine(broken)
+    assert found == Measured(None, None, TokenUsage(), "down")
+    assert json.loads(json.dumps(found.to_dict())) == {"tally": None, "corrected": None, "error": "down"}
+    broken = model([], faults={0: GenerationError("down")})
+    assert asyncio.run(meter(broken).baseline(PROBLEM, PAIR.trajectory(), seed=1)) == found
+
+
+def test_a_failure_that_may_pass_is_tried_again() -> None:
+    found = refine(model(["answer: 3"] * 4, faults={0: GenerationError("busy", is_retryable=True)}))
+    assert found.tally == Tally(4, 0)
+    assert found.usage.num_retries == 1
+
+
+class LostGenerator(ScriptedGenerator):
+    async def generate(self, request: GenerationRequest) -> Generation:
+        raise ReplicaLostError("it is gone")
+
+
+def test_a_lost_model_is_not_an_error_of_the_critique() -> None:
+    with pytest.raises(ReplicaLostError):
+        refine(LostGenerator(["x"]))
+
+
+def test_a_problem_without_a_reference_answer_has_no_rate() -> None:
+    other = Problem("another ?")
+    found = asyncio.run(meter(model(["answer: 3"] * 4)).refine(other, PAIR, WORDS, seed=1))
+    assert found.tally == Tally(0, 0, 4)
+    assert found.tally.rate is None
+    assert found.corrected is None
+
+
+def test_lift_is_the_difference_of_what_can_be_told() -> None:
+    found = lift(Tally(56, 14, 9), Tally(48, 32))
+    assert found is not None
+    assert (found.estimate, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    assert lift(Tally(0, 0, 4), Tally(1, 1)) is None
+    assert lift(Tally(1, 1), Tally(0, 0, 4)) is None
+
+
+@pytest.mark.parametrize("tally", [None, Tally(1, 2, 3)])
+@pytest.mark.parametrize("fault", [None, "orders_disagree"])
+def test_a_record_survives_json(tally: Tally | None, fault: str | None) -> None:
+    annotation = Annotation(None if fault else 2, "it is \ud800 1", fault)  # type: ignore[arg-type]
+    record = CritiqueRecord(3, "a model", annotation, WORDS, tally, "answer: 3")
+    assert critique_from_dict(json.loads(json.dumps(critique_to_dict(record)))) == record
+    assert critique_from_dict(critique_to_dict(record)) == record
+    assert tally_of(None) is None

@@ -1,0 +1,112 @@
+"""Reading what an annotator says of two branches, and what a critic says besides its verdict."""
+
+import time
+
+import pytest
+
+from critic_engine.errors import ParseError
+from critic_engine.parsing.annotations import ReadAnnotation, parse_annotation
+from critic_engine.parsing.critiques import reason_of
+from critic_engine.prompts import PromptFamily
+
+PLAIN = PromptFamily.load("plain").form.critique
+POCKET = PromptFamily.load("pocket").form.critique
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wrong path: B\nFirst wrong step: 3\nCritique: It says 4,\nthe picture shows 5.",
+        "**Wrong path:** B\n**First wrong step:** 3\n**Critique:** It says 4, the picture shows 5.",
+        "wrong path: path b.\nfirst wrong step: step 3\ncritique: It says 4, the picture shows 5.",
+        'I compared both.\n"Wrong path: B"\n- First wrong step: [3]\n- Critique: It says 4, the picture shows 5.',
+        "Wrong path : (B)\nFirst wrong step : #3\nCritique : It says 4,   the picture shows 5.\n\n",
+        "First wrong step: 3\nWrong path: `B`\nCritique: It says 4, the picture shows 5.",
+    ],
+)
+def test_markup_case_and_order_do_not_matter(text: str) -> None:
+    assert parse_annotation(text) == ReadAnnotation("B", 3, "It says 4, the picture shows 5.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Wrong path: C\nFirst wrong step: 1\nCritique: no.",
+        "Wrong path: Apple\nFirst wrong step: 1\nCritique: no.",
+        "Wrong path: A\nFirst wrong step: K\nCritique: no.",
+        "Wrong path: A\nFirst wrong step: 1234567\nCritique: no.",
+        "Wrong path: A\nFirst wrong step: 1\nCritique:  \n ",
+        "Wrong path: A\nFirst wrong step: 1\nIt is off.",
+        '"Wrong path: A" or "Wrong path: B".\n"First wrong step: K"\n"Critique: "',
+    ],
+)
+def test_a_text_that_lacks_a_part_is_refused(text: str) -> None:
+    with pytest.raises(
+        ParseError, match="annotation lacks one of 'Wrong path: A', 'First wrong step: K' and"
+    ) as caught:
+        parse_annotation(text)
+    assert caught.value.text == text
+
+
+def test_text_that_is_not_unicode_is_refused() -> None:
+    with pytest.raises(ParseError, match="half a surrogate pair"):
+        parse_annotation("Wrong path: A\nFirst wrong step: 1\nCritique: \ud800")
+
+
+def test_the_message_quotes_the_beginning_of_a_long_text_only() -> None:
+    with pytest.raises(ParseError) as caught:
+        parse_annotation("\x1b[2J" * 50_000)
+    assert len(str(caught.value)) < 2000
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["wrong path:" * 40_000, "wrong path: " + "*" * 400_000, "first wrong step:" + " " * 400_000, "_" * 400_000],
+)
+def test_hostile_text_is_read_in_little_time(text: str) -> None:
+    begun = time.perf_counter()
+    with pytest.raises(ParseError):
+        parse_annotation(text)
+    reason_of(text, PLAIN)
+    assert time.perf_counter() - begun < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("right", ""),
+        ("wrong step 2 : the sum is 4", "the sum is 4"),
+        ("wrong step 2 :", ""),
+        ("wrong step 2 : step 1 has 3", "step 1 has 3"),
+        ("wrong step 2 : -3 + 1 is -2", "-3 + 1 is -2"),
+        ("wrong step 2 - .5 is meant", ".5 is meant"),
+        ("wrong step 2 : - 3 are there.", "3 are there"),
+        ("no verdict at all", "no verdict at all"),
+        ("wrong\nstep 12\nstep counts are off", "step counts are off"),
+    ],
+)
+def test_a_pocket_critics_reason_is_what_stands_behind_its_verdict(text: str, reason: str) -> None:
+    assert reason_of(text, POCKET) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Verdict: wrong\nFirst wrong step: 2\nIt says 4.\nIt is 5.\nScore: 0.1", "It says 4. It is 5"),
+        ("**Verdict: wrong**\n**First wrong step: 2**\nIt says 4.\n**Score: 10%**", "It says 4"),
+        ("Verdict: wrong\nFirst wrong step: 2\nThe score: 3 is misread.\nScore: 0.1", "The score: 3 is misread"),
+        ("Verdict: wrong\nScore: 0", ""),
+        ("Verdict: right\nNo corrections needed.\nScore: 1", "No corrections needed"),
+    ],
+)
+def test_a_critics_reason_has_neither_its_step_nor_its_score(text: str, reason: str) -> None:
+    assert reason_of(text, PLAIN) == reason
+
+
+@pytest.mark.parametrize("name", ["plain", "headed", "pocket"])
+@pytest.mark.parametrize("reason", ["it is 5", "-3 is less", "the step before says 2 of 3 and so on"])
+def test_the_reason_of_a_written_critique_is_the_one_it_was_written_with(name: str, reason: str) -> None:
+    family = PromptFamily.load(name)
+    assert reason_of(family.written_critique(step=2, reason=reason), family.form.critique) == reason

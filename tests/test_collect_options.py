@@ -1,0 +1,96 @@
+"""The section ``collect``: what may stand in it, and what a wrong field is told."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from critic_engine.collect_options import AnnotatorConfig, CollectConfig
+from critic_engine.config import dump_config, load_config, parse_config
+from critic_engine.errors import ConfigError
+
+BUDGET = {"budget": {"max_simulations": 1}}
+
+
+def parsed(collect: dict[str, Any]) -> CollectConfig:
+    found = parse_config({**BUDGET, "collect": collect}).collect
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("collect", "field", "reason"),
+    [
+        ({"pair": {}}, "collect.pair", "is not a known key; the keys here are pairs, annotators, lift, labels"),
+        ({"pairs": {"kinds": []}}, "collect.pairs.kinds", "at least 1 item"),
+        ({"pairs": {"kinds": ["cousin"]}}, "collect.pairs.kinds.0", "'divergent', 'sibling', 'first_error'"),
+        ({"pairs": {"max_pairs": 0}}, "collect.pairs.max_pairs", "greater than or equal to 1"),
+        ({"pairs": {"min_margin": 1.1}}, "collect.pairs.min_margin", "less than or equal to 1"),
+        ({"pairs": {"check": "always"}}, "collect.pairs.check", "'auto', 'critic' or 'none'"),
+        ({"annotators": [{"kind": "human"}]}, "collect.annotators.0.kind", "'pocket_rules'"),
+        ({"annotators": [{"num_critiques": 0}]}, "collect.annotators.0.num_critiques", "greater than or equal to 1"),
+        ({"annotators": [{"kind": "model"}]}, "collect.annotators.0", "kind 'model' needs a model"),
+        ({"annotators": [{"model": {"model": "x"}}]}, "collect.annotators.0", "no other kind has one"),
+        (
+            {"annotators": [{}, {"kind": "pocket_rules", "num_critiques": 2}]},
+            "collect.annotators.1",
+            "num_critiques is 2, and rules always say the same; leave it out",
+        ),
+        (
+            {"annotators": [{"kind": "pocket_rules", "temperature": 0.1}]},
+            "collect.annotators.0",
+            "temperature is 0.1, and rules always say the same; leave it out",
+        ),
+        (
+            {"annotators": [{"kind": "pocket_rules", "max_tokens": 7}]},
+            "collect.annotators.0",
+            "max_tokens is 7, and rules always say the same; leave it out",
+        ),
+        ({"lift": {"num_refinements": -1}}, "collect.lift.num_refinements", "greater than or equal to 0"),
+        ({"lift": {"refine_from": "end"}}, "collect.lift.refine_from", "'node' or 'start'"),
+        ({"labels": {"kind": "tree", "num_rollouts": 0}}, "collect.labels.num_rollouts", "greater than or equal to 1"),
+        ({"injection": {"num_detections": 1}}, "collect.injection.num_detections", "greater than or equal to 2"),
+        ({"filters": {"min_lift": -2}}, "collect.filters.min_lift", "greater than or equal to -1"),
+        ({"filters": {"min_lift_gap": 0}}, "collect.filters.min_lift_gap", "greater than 0"),
+        ({"filters": {"max_balance_ratio": 0.5}}, "collect.filters.max_balance_ratio", "greater than or equal to 1"),
+        ({"filters": {"max_characters": 0}}, "collect.filters.max_characters", "greater than or equal to 1"),
+        ({"filters": {"correct_share": 2}}, "collect.filters.correct_share", "less than or equal to 1"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_it_may_be(collect: dict[str, Any], field: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config({**BUDGET, "collect": collect})
+    assert caught.value.field == field
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_section_is_absent_unless_it_is_named() -> None:
+    assert parse_config(BUDGET).collect is None
+    assert not parse_config(BUDGET).needs_reference
+    assert parse_config({**BUDGET, "collect": {}}).needs_reference
+    assert parsed({}) == CollectConfig()
+
+
+def test_the_section_survives_being_written_down() -> None:
+    collect = {
+        "annotators": [
+            {"kind": "model", "model": {"model": "some/model"}, "num_critiques": 3},
+            {"kind": "pocket_rules"},
+        ],
+        "filters": {"min_lift": 0.1, "evaluation_sets": ["exam.jsonl"]},
+        "injection": {},
+    }
+    config = parse_config({**BUDGET, "collect": collect})
+    assert parse_config(yaml.safe_load(dump_config(config))) == config
+
+
+def test_a_field_of_the_section_can_be_overridden() -> None:
+    config = load_config("mmc_collect", ["collect.lift.num_refinements=3", "collect.filters.min_right=1"])
+    assert config.collect is not None
+    assert (config.collect.lift.num_refinements, config.collect.filters.min_right) == (3, 1)
+
+
+@pytest.mark.parametrize("kind", ["auto", "self", "critic"])
+def test_other_annotators_may_be_drawn_from_often(kind: Any) -> None:
+    assert AnnotatorConfig(kind=kind, num_critiques=5, temperature=1.0, max_tokens=9).num_critiques == 5
