@@ -284,6 +284,7 @@ def test_presets_are_the_methods_they_are_named_for() -> None:
         "ab_mcts": AbMctsOptions(prior="gaussian"),
         "beam": BeamOptions(width=2, branching=4),
         "best_of_n": BestOfNOptions(num_samples=16),
+        "critic_v_collect": BestOfNOptions(num_samples=4),
         "critic_v": ChainOptions(max_rounds=1),
         "dvts": DvtsOptions(num_subtrees=2, branching=3),
         "greedy": BestOfNOptions(num_samples=1),

@@ -407,14 +407,14 @@ def paths_of(run: Path, position: int) -> list[ReasoningPath]:
 
 def test_of_paths_that_read_alike_the_first_made_counts(tmp_path: Path) -> None:
     def script(request: GenerationRequest, seed: int) -> str:
-        # Whatever is asked, one of five solutions comes of it.
+        # Whatever is asked, one of seven solutions comes of it.
         if role_of(request) != "solve":
             return say(request, seed)
         asked = re.search("how many of kind .*", request.messages[-1].text)
         assert asked is not None
         right = f"answer : {usual_answer(Problem(asked[0]))}"
-        wrong = [f"{word}\nanswer : 77" for word in ("look", "see", "hm")]
-        solution = (*wrong, f"look\n{right}", f"see\n{right}")[seed % 5]
+        wrong = [f"{word}\nanswer : 77" for word in ("look", "see", "hm", "so", "go")]
+        solution = (*wrong, f"look\n{right}", f"see\n{right}")[seed % 7]
         return solution.removeprefix(request.prefix) if solution.startswith(request.prefix) else ""
 
     collected(tmp_path / "run", script=script)
