@@ -1,5 +1,7 @@
 """The annotator's role: of two branches that part, one right and one wrong, it says what went wrong and where."""
 
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
@@ -12,14 +14,25 @@ from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
 from critic_engine.seeds import derive_seed
 from critic_engine.together import together
-from critic_engine.types import GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
+from critic_engine.types import Generation, GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
+
+_logger = logging.getLogger(__name__)
+_PATH = re.compile(r"\b(?:path|branch|attempt|solution)s? [AB]\b", re.IGNORECASE)
 
 Fault: TypeAlias = Literal[
-    "error", "unreadable", "orders_disagree", "blames_right_path", "blames_shared_steps", "misses_error", "not_pocket"
+    "error",
+    "unreadable",
+    "orders_disagree",
+    "blames_right_path",
+    "blames_shared_steps",
+    "misses_error",
+    "names_paths",
+    "not_pocket",
 ]
 """Why an annotation cannot be a critique of the wrong branch: the model failed; its text could not be read; it blames
 another branch or step when the branches change places; it blames the right branch; it blames steps that the right path
-shares; it holds all of the wrong path right; or rules are asked of a problem they do not know."""
+shares; it holds all of the wrong path right; its words speak of the two paths, of which a reader will see one; or rules
+are asked of a problem they do not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,8 @@ class Draws:
     temperature: float
     """Of all but the first, which is drawn at 0."""
     max_tokens: int
+    max_attempts: int
+    """How often a request is sent that fails in a way that may pass."""
 
     def sampling(self, number: int) -> SamplingOptions:
         """Return how annotation ``number``, from 0, is drawn."""
@@ -144,9 +159,8 @@ class ModelAnnotator:
         branches = (parting.wrong, parting.right) if is_swapped else (parting.right, parting.wrong)
         message = self._family.annotate(problem, shared=parting.shared, first=branches[0], second=branches[1])
         request = GenerationRequest((message,), sampling=self._draws.sampling(number), seeds=(seed,))
-        try:
-            generation = await self._generator.generate(request)
-        except GenerationError:
+        generation = await self._generate(request)
+        if generation is None:
             return Annotation(None, "", "error"), TokenUsage()
         try:
             read = _read(generation.samples[0])
@@ -155,6 +169,17 @@ class ModelAnnotator:
         if is_swapped:
             read = replace(read, wrong_side="A" if read.wrong_side == "B" else "B")
         return read, generation.usage
+
+    async def _generate(self, request: GenerationRequest) -> Generation | None:
+        """Return the model's answer; None when it fails for good."""
+        for attempt in range(1, self._draws.max_attempts + 1):
+            try:
+                return await self._generator.generate(request)
+            except GenerationError as error:
+                _logger.warning("%s: attempt %d failed: %s", self._generator.name, attempt, error)
+                if not error.is_retryable:
+                    break
+        return None
 
 
 class CriticAnnotator:
@@ -211,7 +236,8 @@ def _agreed(first: ReadAnnotation, second: ReadAnnotation, parting: Parting) -> 
         return replace(annotation, fault="orders_disagree")
     if first.wrong_side == "A":
         return replace(annotation, fault="blames_right_path")
-    return replace(annotation, fault=_fault_of_step(first.first_wrong_step, parting))
+    fault = _fault_of_step(first.first_wrong_step, parting)
+    return replace(annotation, fault=fault or ("names_paths" if _PATH.search(first.reason) else None))
 
 
 def _fault_of_step(step: int, parting: Parting) -> Fault | None:

@@ -35,6 +35,13 @@ class PairsConfig(Section):
     max_rejected_value: _Share = 0.5
     """Of ``check``: the critic's highest value of the rejected side up to its first own step."""
 
+    @model_validator(mode="after")
+    def _check_used(self) -> "PairsConfig":
+        self.check_unused("min_margin", is_used="sibling" in self.kinds, way_in="name sibling among the kinds")
+        values = ("min_chosen_value", "max_rejected_value")
+        self.check_unused(*values, is_used=self.check != "none", way_in="let someone check")
+        return self
+
 
 class AnnotatorConfig(Section):
     """Who says what went wrong, and where."""
@@ -52,6 +59,8 @@ class AnnotatorConfig(Section):
     """Of all critiques but the first."""
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 512
     """Most tokens of one critique."""
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = 2
+    """How often a request is sent that fails in a way that may pass; of the kinds that show both branches."""
 
     @model_validator(mode="after")
     def _check_model(self) -> "AnnotatorConfig":
@@ -75,6 +84,11 @@ class LiftConfig(Section):
     refine_from: Literal["node", "start"] = "node"
     """Where both begin: ``node``, where the two paths part; ``start``, the beginning, as in MMC."""
 
+    @model_validator(mode="after")
+    def _check_used(self) -> "LiftConfig":
+        self.check_unused("num_fresh", is_used=self.num_refinements > 0, way_in="set num_refinements")
+        return self
+
 
 class LabelsConfig(Section):
     """How steps are labelled, for process reward models."""
@@ -82,10 +96,16 @@ class LabelsConfig(Section):
     kind: Literal["none", "tree", "binary_search"] = "tree"
     """``tree``: by the completions that the tree has. ``binary_search``: besides, the first wrong step of wrong paths
     is found by further completions (OmegaPRM, arXiv 2406.06592)."""
-    num_rollouts: Annotated[int, Field(ge=1, le=1024)] = 8
+    num_rollouts: Annotated[int, Field(ge=1, le=1024)] = 4
     """Of ``binary_search``: completions at each place it looks at."""
-    max_searched: Annotated[int, Field(ge=1, le=1024)] = 2
+    max_searched: Annotated[int, Field(ge=1, le=1024)] = 1
     """Of ``binary_search``: wrong paths a problem."""
+
+    @model_validator(mode="after")
+    def _check_used(self) -> "LabelsConfig":
+        searched = ("num_rollouts", "max_searched")
+        self.check_unused(*searched, is_used=self.kind == "binary_search", way_in="set kind to 'binary_search'")
+        return self
 
 
 class InjectionConfig(Section):
@@ -140,3 +160,15 @@ class CollectConfig(Section):
     """Whether errors are put into right solutions."""
     filters: FiltersConfig = FiltersConfig()
     """What is left out of an export."""
+
+    @model_validator(mode="after")
+    def _check_measured(self) -> "CollectConfig":
+        num_drawn, min_right = self.lift.num_refinements, self.filters.min_right
+        if not num_drawn and self.filters.min_lift is not None:
+            raise ValueError("filters.min_lift is set, and lift.num_refinements is 0, which measures nothing")
+        if 0 < num_drawn < min_right:
+            raise ValueError(
+                f"filters.min_right is {min_right} of lift.num_refinements {num_drawn}, which no critique can reach; "
+                "lower the first or raise the second"
+            )
+        return self

@@ -88,7 +88,7 @@ class ExpanderConfig(Section):
 
     @model_validator(mode="after")
     def _check_solutions(self) -> "ExpanderConfig":
-        self._check_unused(_OF_STEPS, is_used=self.kind == "step", way_in="set kind to 'step'")
+        self.check_unused(*_OF_STEPS, is_used=self.kind == "step", way_in="set kind to 'step'")
         return self
 
     @model_validator(mode="after")
@@ -100,15 +100,10 @@ class ExpanderConfig(Section):
                 f"max_revisions is {self.max_revisions}, and a revision shows the reasoner the critique; "
                 "set is_critic_guided to true or leave it out"
             )
-        self._check_unused(("revise_below",), is_used=self.max_revisions > 0, way_in="set max_revisions")
+        self.check_unused("revise_below", is_used=self.max_revisions > 0, way_in="set max_revisions")
         unguided = ("max_rejected", "reject_below")
-        self._check_unused(unguided, is_used=self.is_critic_guided, way_in="set is_critic_guided to true")
+        self.check_unused(*unguided, is_used=self.is_critic_guided, way_in="set is_critic_guided to true")
         return self
-
-    def _check_unused(self, names: tuple[str, ...], *, is_used: bool, way_in: str) -> None:
-        for name in names:
-            if not is_used and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} is {getattr(self, name)!r} and has no effect; {way_in} or leave {name} out")
 
 
 class CriticEvaluatorConfig(Section):

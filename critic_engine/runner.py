@@ -154,6 +154,7 @@ class Runner:
             self._store.findings.add(position, HARVEST_ERROR, Finding(f"{type(error).__name__}: {error}"))
         finally:
             task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
             self._harvests.discard(task)
 
     def _spend(self, num_tokens: int) -> None:

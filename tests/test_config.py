@@ -299,7 +299,10 @@ def test_presets_are_the_methods_they_are_named_for() -> None:
         "weighted_majority": BestOfNOptions(num_samples=16),
     }
     assert [name for name, config in configs.items() if config.evaluator.kind == "none"] == ["greedy", "majority"]
-    assert [name for name, config in configs.items() if config.needs_reference] == ["mmc_collect"]
+    assert [name for name, config in configs.items() if config.needs_reference] == [
+        "critic_v_collect",
+        "mmc_collect",
+    ]
     assert configs["greedy"].reasoner.temperature == 0
     assert configs["mmc"].stop == StopOptions(value_threshold=0.5)
     assert configs["mmc_collect"].expander.max_step_tokens == 30

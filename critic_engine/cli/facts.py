@@ -92,6 +92,8 @@ def _left_out(stage: Stage, reason: str, num: int) -> tuple[str, str]:
 def _lift_cells(column: dict[str, Any]) -> tuple[str, str]:
     if column["estimate"] is None:
         return "none measured", ""
+    if column["low"] is None:
+        return f"{column['estimate']:+.3f}", "of one problem"
     return f"{column['estimate']:+.3f}", f"{column['low']:+.3f} to {column['high']:+.3f}"
 
 

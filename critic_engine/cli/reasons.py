@@ -24,6 +24,7 @@ _REASONS = {
     "blames_right_path": "blame the right path",
     "blames_shared_steps": "blame a step that both paths share",
     "misses_error": "find nothing wrong",
+    "names_paths": "speak of the two paths, of which a reader sees one",
     "not_pocket": "come of rules that do not know the problem",
     "text_empty": "hold no word",
     "text_too_long": "are longer than collect.filters.max_characters",
@@ -33,12 +34,20 @@ _REASONS = {
     "unmeasured": "could not be measured",
     "few_right": "bring fewer right solutions than collect.filters.min_right",
     "low_lift": "lift less than collect.filters.min_lift",
+    "coarse": "have nodes that end within steps",
+    "unchecked": "have an answer that cannot be checked",
+    "unsolvable": "are of a problem of which nothing came out right",
+    "not_injected": "could not be given errors",
+    "correct_share": "would make correct ones more than collect.filters.correct_share",
+    "out_of_balance": "are of a stratum that has more than collect.filters.max_balance_ratio lets it",
     "near_duplicate": "are of a problem that nearly repeats another",
 }
 _OF_STAGE = {
     ("wrong paths", "says_the_same"): "read like another wrong path of their tree",
     ("critiques", "says_the_same"): "say what another critique of their pair says",
     ("critiques", "unreadable"): "cannot be read",
+    ("training rows", "says_the_same"): "say what a row of another kind of pair says",
+    ("binary searches", "search_failed"): "could not draw what they needed",
 }
 _FILTERS = {
     "none": "nothing",

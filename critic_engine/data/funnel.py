@@ -53,12 +53,20 @@ class Funnel:
         self.wrong_paths = Stage("wrong paths")
         self.pairs = Stage("divergent pairs")
         self.critiques = Stage("critiques")
+        self.other_pairs = Stage("other pairs")
+        self.labelled = Stage("tree paths to label")
+        self.searched = Stage("binary searches")
+        self.injected = Stage("injections")
+        self.training = Stage("training rows")
+        """Of one kind, for one role; nothing where no rows were asked for."""
         self.lifts: dict[str, LiftColumn] = {}
         """By filter, in their order; the first is before any."""
 
     def stages(self) -> Iterator[Stage]:
-        """Yield the stages from rows to critiques."""
+        """Yield the stages from rows to critiques, then those beside them that anything came to."""
         yield from (self.rows, self.trees, self.wrong_paths, self.pairs, self.critiques)
+        beside = (self.other_pairs, self.labelled, self.searched, self.injected, self.training)
+        yield from (stage for stage in beside if stage.num_in)
 
     def lines(self) -> list[tuple[str, int]]:
         """Return each stage with what came in, what was left out by reason, and what went on."""

@@ -123,7 +123,8 @@ class _Makers:
     ) -> Annotator:
         family = PromptFamily.for_model(model)
         self._check(family, "annotate", field)
-        return ModelAnnotator(generator, family, Draws(options.num_critiques, options.temperature, options.max_tokens))
+        draws = Draws(options.num_critiques, options.temperature, options.max_tokens, options.max_attempts)
+        return ModelAnnotator(generator, family, draws)
 
     def injection(self, options: InjectionConfig) -> InjectionRoles:
         is_pocket = self._config.reasoner.model == "pocket"

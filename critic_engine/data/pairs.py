@@ -15,7 +15,7 @@ from critic_engine.collect_options import PairKind, PairsConfig
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.state import NodeState, ReasoningNode, trajectory_of
 from critic_engine.types import Problem, Trajectory
-from search import Tree, best_worst_pair, path_log_prior, reference_pairs, sibling_pairs
+from search import Tree, best_worst_pair, path_log_prior, reference_order, sibling_pairs
 
 Doubt: TypeAlias = Literal["little_support", "critic_unreadable", "chosen_doubted", "rejected_believed"]
 """Why it is not believed of a divergent pair that it parts where the wrong path goes wrong."""
@@ -33,7 +33,7 @@ class Branch:
     """What the path answers; None where the branch ends before an answer."""
     value: float | None
     """For ``sibling`` the node's Q; else the share, in [0, 1], of right ones among the tree's completions that begin
-    with the shared steps and the branch's first."""
+    with the shared steps and the branch's first; one without an answer is not right."""
     num_rollouts: int
     """Completions that the value was drawn from."""
     num_tokens: int | None
@@ -176,7 +176,8 @@ class _Known:
         self._num_known: Counter[int] = Counter()
         self._num_right: Counter[int] = Counter()
         for path in paths:
-            for beginning in self._beginnings(path.steps) if path.is_right is not None else ():
+            is_known = path.is_right is not None or path.node.state.answer is None
+            for beginning in self._beginnings(path.steps) if is_known else ():
                 self._num_known[beginning] += 1
                 self._num_right[beginning] += bool(path.is_right)
 
@@ -191,8 +192,12 @@ class _Known:
         return self._paths[node.node_id].is_right
 
     def divergent(self) -> Iterator[Pair]:
-        for found in reference_pairs(self._tree, self._is_right):
-            yield from self._pair("divergent", found.accepted_leaf, found.rejected_leaf)
+        """Yield each wrong path against the reference path: MMC, arXiv 2504.11009, stage 2."""
+        right = [path.node for path in self._paths.values() if path.is_right]
+        reference = min(right, key=lambda node: reference_order(self._tree, node), default=None)
+        for path in self._paths.values():
+            if reference is not None and path.is_right is False:
+                yield from self._pair("divergent", reference, path.node)
 
     def best_worst(self) -> Iterator[Pair]:
         found = best_worst_pair(self._tree, self._is_right)

@@ -77,11 +77,14 @@ class RunRows:
         num_correct = round(num_others * share / (1 - share)) if share < 1 else sum(correct.counts.values())
         ends = correct.smallest_dropped(num_correct)
         for row in self._rows():
+            reason = None
             if row.source == _CORRECT:
                 end = ends.get((_CORRECT,))
-                if end is None or correct.rank(row.row_id) < end:
-                    yield row
-            elif keeper.max_rows is None or keeper.keeps(_stratum(row), row.row_id):
+                reason = None if end is None or correct.rank(row.row_id) < end else "correct_share"
+            elif keeper.max_rows is not None and not keeper.keeps(_stratum(row), row.row_id):
+                reason = "out_of_balance"
+            self.funnel.training.count(reason)
+            if reason is None:
                 yield row
 
     def _rows(self) -> Iterator[TrainingRow]:
@@ -209,19 +212,26 @@ class RunRows:
                 )
 
     def _path_preferences(self, harvested: Harvested) -> Iterator[TrainingRow]:
+        said: set[tuple[str, str]] = set()
         for number, pair in enumerate(harvested.pairs):
-            if pair.kind != "divergent" or number in harvested.believed:
-                yield Preference(
-                    row_id=f"{harvested.position:06}-pair-{number:03}",
-                    problem_id=harvested.problem.problem_id,
-                    prompt=self._family.solve(harvested.problem).text,
-                    images=harvested.problem.images,
-                    source=pair.kind,
-                    facts=_pair_facts(pair),
-                    chosen=_whole_text(pair, pair.chosen),
-                    rejected=_whole_text(pair, pair.rejected),
-                    margin=pair.margin,
-                )
+            chosen, rejected = _whole_text(pair, pair.chosen), _whole_text(pair, pair.rejected)
+            if pair.kind == "divergent" and number not in harvested.believed:
+                continue
+            if (chosen, rejected) in said:
+                self.funnel.training.count("says_the_same")
+                continue
+            said.add((chosen, rejected))
+            yield Preference(
+                row_id=f"{harvested.position:06}-pair-{number:03}",
+                problem_id=harvested.problem.problem_id,
+                prompt=self._family.solve(harvested.problem).text,
+                images=harvested.problem.images,
+                source=pair.kind,
+                facts=_pair_facts(pair),
+                chosen=chosen,
+                rejected=rejected,
+                margin=pair.margin,
+            )
 
     def _rated_paths(self, harvested: Harvested) -> Iterator[TrainingRow]:
         texts = {} if harvested.reference is None else {harvested.reference_text.strip(): True}

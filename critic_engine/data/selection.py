@@ -117,6 +117,7 @@ class Selection:
         is_repeat = duplicates is not None and _is_repeat(duplicates, position, row.problem)
         believed = self._believed(pairs, findings, is_repeat=is_repeat)
         critiques = self._judge(pairs, findings, row.problem, is_repeat=is_repeat)
+        self._count_beside(pairs, findings, is_repeat=is_repeat)
         reference = paths["reference"]
         return Harvested(
             position=position,
@@ -142,6 +143,21 @@ class Selection:
         rest = num_wrong - sum(divergent) - found["num_over_limit"]
         is_paired = "divergent" in self._collect.pairs.kinds
         stage.count(("never_parts" if is_paired else "not_paired") if num_right else "no_right_path", num=rest)
+
+    def _count_beside(self, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], *, is_repeat: bool) -> None:
+        """Count what is made beside critiques."""
+        repeat = "near_duplicate" if is_repeat else None
+        self.funnel.other_pairs.count(repeat, num=sum(pair.kind != "divergent" for pair in pairs))
+        for name, finding in findings.items():
+            content = finding.content
+            if name == "labels":
+                self.funnel.labelled.count(repeat, num=len(content["paths"]))
+                self.funnel.labelled.count("coarse", num=content["num_coarse"])
+                self.funnel.labelled.count("unchecked", num=content["num_unchecked"])
+            elif name.startswith("search/"):
+                self.funnel.searched.count(_search_fault(content) or repeat)
+            elif name.startswith("injection/"):
+                self.funnel.injected.count("not_injected" if content["failure"] else repeat)
 
     def _believed(self, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], *, is_repeat: bool) -> frozenset[int]:
         believed = set()
@@ -256,6 +272,12 @@ def summarise(folder: Path) -> dict[str, Any]:
             "num_pairs": dict(sorted(kinds.items())),
             **selection.funnel.fields(),
         }
+
+
+def _search_fault(content: Mapping[str, Any]) -> str | None:
+    if "error" in content:
+        return "search_failed"
+    return None if all(content["labels"]) else "unsolvable"
 
 
 def _place(reason: str | None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _Z_95 = 1.959963984540054
-_MAX_COUNTS = 1_000_000
+_MAX_COUNTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,9 @@ def difference(ours: tuple[int, int], theirs: tuple[int, int]) -> Interval:
 
 
 def clustered_mean(groups: Sequence[Sequence[float]], *, seed: int, num_resamples: int = 2_000) -> Interval:
-    """Return the mean of all values, with its percentile bootstrap interval over whole groups; NaN without a value.
+    """Return the mean of all values, with its percentile bootstrap interval over whole groups.
+
+    NaN where there is none: no mean without a value, no interval of one group.
 
     Values of one group hang together, and are drawn together (Efron and Tibshirani, 1993, 13).
     """
@@ -57,6 +59,8 @@ def clustered_mean(groups: Sequence[Sequence[float]], *, seed: int, num_resample
     sizes = np.asarray([len(group) for group in groups if len(group)], dtype=float)
     if not len(sums):
         return Interval(math.nan, math.nan, math.nan)
+    if len(sums) == 1:
+        return Interval(float(sums[0] / sizes[0]), math.nan, math.nan)
     rng = np.random.default_rng(seed)
     means: list[float] = []
     while len(means) < num_resamples:

@@ -407,14 +407,13 @@ def paths_of(run: Path, position: int) -> list[ReasoningPath]:
 
 def test_of_paths_that_read_alike_the_first_made_counts(tmp_path: Path) -> None:
     def script(request: GenerationRequest, seed: int) -> str:
-        # Whatever is asked, one of seven solutions comes of it.
+        # Whatever is asked, one of four solutions comes of it.
         if role_of(request) != "solve":
             return say(request, seed)
         asked = re.search("how many of kind .*", request.messages[-1].text)
         assert asked is not None
-        right = f"answer : {usual_answer(Problem(asked[0]))}"
-        wrong = [f"{word}\nanswer : 77" for word in ("look", "see", "hm", "so", "go")]
-        solution = (*wrong, f"look\n{right}", f"see\n{right}")[seed % 7]
+        answers = (77, 78, 79, usual_answer(Problem(asked[0])))
+        solution = f"look\nanswer : {answers[seed % 4]}"
         return solution.removeprefix(request.prefix) if solution.startswith(request.prefix) else ""
 
     collected(tmp_path / "run", script=script)
@@ -422,7 +421,7 @@ def test_of_paths_that_read_alike_the_first_made_counts(tmp_path: Path) -> None:
     for position, names in findings(tmp_path / "run").items():
         wrong = {path.steps: None for path in paths_of(tmp_path / "run", position) if path.is_right is False}
         searches = [tuple(each.content["steps"]) for name, each in names.items() if name.startswith("search/")]
-        assert searches == list(wrong)[:2]
+        assert searches == list(wrong)[:1]
         paths, found = names["paths"].content, names["pairs"].content
         if paths["reference"] is None:
             continue

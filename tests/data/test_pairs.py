@@ -303,7 +303,7 @@ def test_pairs_of_random_trees_hold_what_pairs_promise(seed: int, splitter: Step
             alike = takewhile(lambda steps: steps[0] == steps[1], zip(right.steps, wrong.steps, strict=False))
             assert len(list(alike)) == pair.depth
             for side in sides:
-                like = [path for path in paths if path.is_right is not None]
+                like = [path for path in paths if path.is_right is not None or path.node.state.answer is None]
                 like = [path for path in like if path.steps[: pair.depth + 1] == (*pair.shared, side.steps[0])]
                 assert side.num_rollouts == len(like) > 0
                 assert side.value == sum(path.is_right is True for path in like) / len(like)

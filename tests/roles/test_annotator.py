@@ -15,7 +15,7 @@ from critic_engine.types import Generation, GenerationRequest, Problem, Sample, 
 
 PLAIN = PromptFamily.load("plain")
 PARTING = Parting(("row 1 has 2",), ("row 2 has 1", "answer: 3"), ("row 2 has 2", "answer: 4"))
-ONE_CRITIQUE = Draws(1, 0.7, 200)
+ONE_CRITIQUE = Draws(1, 0.7, 200, 1)
 
 
 def blames(side: str, step: int = 2, reason: str = "row 2 has 1") -> str:
@@ -90,14 +90,14 @@ def test_the_model_sees_both_branches_and_pictures_and_never_which_is_right(prob
 
 
 def test_the_first_annotation_is_greedy_and_the_others_are_drawn_with_other_seeds(problem: Problem) -> None:
-    annotator, generator = model(by_order(blames("B"), blames("A")), Draws(3, 0.9, 77))
+    annotator, generator = model(by_order(blames("B"), blames("A")), Draws(3, 0.9, 77, 1))
     found = annotate(annotator, problem)
     assert len(found.annotations) == 3
     assert [request.sampling.temperature for request in generator.requests] == [0, 0, 0.9, 0.9, 0.9, 0.9]
     assert {request.sampling.max_tokens for request in generator.requests} == {77}
     seeds = [request.seeds for request in generator.requests]
     assert len(set(seeds)) == 6
-    again, other = (model(by_order("", ""), Draws(3, 0.9, 77)) for _ in range(2))
+    again, other = (model(by_order("", ""), Draws(3, 0.9, 77, 1)) for _ in range(2))
     annotate(again[0], problem)
     annotate(other[0], problem, seed=2)
     assert [request.seeds for request in again[1].requests] == seeds
@@ -112,7 +112,7 @@ def test_an_annotation_that_was_cut_is_unreadable(problem: Problem) -> None:
 
 
 def test_usage_is_that_of_all_texts_unreadable_ones_too(problem: Problem) -> None:
-    annotator, generator = model(by_order("not a word", blames("A")), Draws(2, 0.7, 200))
+    annotator, generator = model(by_order("not a word", blames("A")), Draws(2, 0.7, 200, 1))
     found = annotate(annotator, problem)
     requests, generator.requests = generator.requests, []
     spent = [asyncio.run(generator.generate(request)).usage for request in requests]
@@ -124,7 +124,7 @@ def test_a_models_failure_is_a_fault_of_that_annotation_alone(is_retryable: bool
     generator = ScriptedGenerator(
         by_order(blames("B"), blames("A")), faults={0: GenerationError("down", is_retryable=is_retryable)}
     )
-    found = annotate(ModelAnnotator(generator, PLAIN, Draws(2, 0.7, 200)), problem)
+    found = annotate(ModelAnnotator(generator, PLAIN, Draws(2, 0.7, 200, 1)), problem)
     assert found.annotations == (Annotation(None, "", "error"), Annotation(2, "row 2 has 1"))
 
 
