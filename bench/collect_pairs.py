@@ -25,9 +25,9 @@ from typing import Any
 
 from bench.provenance import print_report, write_report
 from critic_engine.collect_options import CollectConfig
-from critic_engine.data.funnel import Funnel
-from critic_engine.data.pairs import Pair, unsupported
-from critic_engine.data.selection import Harvested, Selection
+from critic_engine.data.harvest.pairs import Pair, unsupported
+from critic_engine.data.selection.funnel import Funnel
+from critic_engine.data.selection.selecting import Harvested, Selection
 from critic_engine.evaluation.metrics import Interval, share
 from critic_engine.pocket.problems import PocketProblem, problem_of
 from critic_engine.store import RunStore

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from critic_engine.data.images import load_image
     from critic_engine.data.problems import read_problems
     from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
-    from critic_engine.data.rows import open_rows
+    from critic_engine.data.selection.rows import open_rows
     from critic_engine.engine import Engine
     from critic_engine.episode import SearchEvent
     from critic_engine.errors import CriticEngineError
@@ -62,7 +62,7 @@ _HOMES = {
     "export_rows": "data.exports",
     "load_config": "config",
     "load_image": "data.images",
-    "open_rows": "data.rows",
+    "open_rows": "data.selection.rows",
     "read_problems": "data.problems",
 }
 

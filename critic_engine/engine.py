@@ -14,9 +14,9 @@ from critic_engine.background import LoopThread, Stream
 from critic_engine.checker import Checker
 from critic_engine.config import EngineConfig, load_config
 from critic_engine.data.filters.guard import Guard, guarded
-from critic_engine.data.harvest import Harvester
-from critic_engine.data.harvest_roles import make_harvester
-from critic_engine.data.selection import summarise
+from critic_engine.data.harvest.harvester import Harvester
+from critic_engine.data.harvest.roles import make_harvester
+from critic_engine.data.selection.selecting import summarise
 from critic_engine.episode import Episode, SearchEvent
 from critic_engine.errors import ConfigError, ProblemError, RunError
 from critic_engine.labelling import count_paths, logged_tree

@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 import pytest
 
-from critic_engine.data.pairs import pair_from_dict
+from critic_engine.data.harvest.pairs import pair_from_dict
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
-from critic_engine.data.rows import Role, open_rows
+from critic_engine.data.selection.rows import Role, open_rows
 
 COMMAND = [sys.executable, "-m", "critic_engine"]
 NUM_PROBLEMS = 120

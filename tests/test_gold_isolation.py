@@ -18,8 +18,8 @@ from critic_engine.checker import Checker
 from critic_engine.cli.main import main
 from critic_engine.config import load_config
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
-from critic_engine.data.rows import RunRows
-from critic_engine.data.selection import Selection
+from critic_engine.data.selection.rows import RunRows
+from critic_engine.data.selection.selecting import Selection
 from critic_engine.documents import presets
 from critic_engine.engine import Engine
 from critic_engine.episode import Episode

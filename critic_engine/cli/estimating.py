@@ -17,8 +17,8 @@ from critic_engine.cli.facts import duration_words, range_words
 from critic_engine.cli.progress import load_models, show_progress
 from critic_engine.cli.running import closing_answers
 from critic_engine.config import EngineConfig
-from critic_engine.data.estimation import Outlook, ProblemFigures, Range, SampleRun, sample_rows
-from critic_engine.data.inspection import survey
+from critic_engine.data.selection.estimation import Outlook, ProblemFigures, Range, SampleRun, sample_rows
+from critic_engine.data.selection.inspection import survey
 from critic_engine.engine import Engine
 from critic_engine.outputs import json_line
 from critic_engine.store import RunStore

@@ -108,7 +108,7 @@ def _export(request: _Request) -> None:
     from critic_engine.data.exports.hub import push_folder
 
     layout = layout_named(request.format)
-    from critic_engine.data.rows import open_rows
+    from critic_engine.data.selection.rows import open_rows
 
     role = cast(Literal["critic", "reasoner"], request.role)
     filters = changed_filters(request.run, request.settings)

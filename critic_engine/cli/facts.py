@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from critic_engine.cli.reasons import filter_words, finding_words, reason_words
-from critic_engine.data.estimation import Range
-from critic_engine.data.funnel import Funnel, Stage
-from critic_engine.data.inspection import Session, Survey
+from critic_engine.data.selection.estimation import Range
+from critic_engine.data.selection.funnel import Funnel, Stage
+from critic_engine.data.selection.inspection import Session, Survey
 
 
 def new_console() -> Console:

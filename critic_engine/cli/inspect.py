@@ -13,7 +13,7 @@ from critic_engine.cli.command import EngineCommand
 from critic_engine.cli.filters import changed_filters, filter_option
 
 if TYPE_CHECKING:
-    from critic_engine.data.inspection import Session, Survey
+    from critic_engine.data.selection.inspection import Session, Survey
 
 _EPILOG = """\b
 Examples:
@@ -66,8 +66,8 @@ def command(**options: Any) -> None:
 
 
 def _inspect(request: _Request) -> None:
-    from critic_engine.data.examples import Wanted
-    from critic_engine.data.inspection import last_session, survey
+    from critic_engine.data.selection.examples import Wanted
+    from critic_engine.data.selection.inspection import last_session, survey
     from critic_engine.errors import RunError
     from critic_engine.outputs import json_line
     from critic_engine.store import RunStore

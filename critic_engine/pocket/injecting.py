@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from critic_engine.data.injection import Grading, Injected
+from critic_engine.data.harvest.injection import Grading, Injected
 from critic_engine.errors import ParseError, ProblemError
 from critic_engine.parsing.injections import MAX_GRADE, MAX_INJECTED, InjectedError, ReadGrade, one_line
 from critic_engine.pocket.board import Board

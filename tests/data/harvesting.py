@@ -18,10 +18,10 @@ from critic_engine.backends.scripts import scripted_reasoner
 from critic_engine.checker import Checker
 from critic_engine.collect_options import PairKind
 from critic_engine.config import EngineConfig, parse_config
-from critic_engine.data.critiques import CritiqueRecord, Measured, Tally, critique_to_dict
-from critic_engine.data.harvest import Harvester, baseline_name, refined_name
-from critic_engine.data.harvest_roles import make_harvester
-from critic_engine.data.pairs import Branch, Pair, pair_to_dict
+from critic_engine.data.harvest.critiques import CritiqueRecord, Measured, Tally, critique_to_dict
+from critic_engine.data.harvest.harvester import Harvester, baseline_name, refined_name
+from critic_engine.data.harvest.pairs import Branch, Pair, pair_to_dict
+from critic_engine.data.harvest.roles import make_harvester
 from critic_engine.engine import Engine
 from critic_engine.findings import Finding, HarvestTask, Ledger
 from critic_engine.models import ModelMakers, Models

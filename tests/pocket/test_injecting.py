@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from critic_engine.data.injection import Injected
+from critic_engine.data.harvest.injection import Injected
 from critic_engine.errors import CriticEngineError, ParseError, ProblemError
 from critic_engine.pocket.injecting import SlipInjector
 from critic_engine.pocket.problems import PocketProblem, make_problems

@@ -11,11 +11,11 @@ import pytest
 from critic_engine.checker import Checker
 from critic_engine.collect_options import FiltersConfig
 from critic_engine.config import EngineConfig
-from critic_engine.data.examples import Wanted
-from critic_engine.data.inspection import Session, Survey, last_session, survey
 from critic_engine.data.records import Preference
-from critic_engine.data.rows import open_rows
-from critic_engine.data.selection import Selection
+from critic_engine.data.selection.examples import Wanted
+from critic_engine.data.selection.inspection import Session, Survey, last_session, survey
+from critic_engine.data.selection.rows import open_rows
+from critic_engine.data.selection.selecting import Selection
 from critic_engine.engine import Engine
 from critic_engine.errors import RunError
 from critic_engine.store import RunStore

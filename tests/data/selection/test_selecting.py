@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from critic_engine.collect_options import FiltersConfig
-from critic_engine.data.critiques import CritiqueRecord
-from critic_engine.data.funnel import Funnel, Stage
-from critic_engine.data.harvest import baseline_name, value_name
-from critic_engine.data.selection import Harvested, Selection
+from critic_engine.data.harvest.critiques import CritiqueRecord
+from critic_engine.data.harvest.harvester import baseline_name, value_name
+from critic_engine.data.selection.funnel import Funnel, Stage
+from critic_engine.data.selection.selecting import Harvested, Selection
 from critic_engine.errors import ProblemError
 from critic_engine.store import RunStore
 from critic_engine.types import FailedRow, Problem, ProblemRow

@@ -10,7 +10,15 @@ import pytest
 
 from critic_engine.checker import Checker
 from critic_engine.collect_options import PairsConfig
-from critic_engine.data.pairs import FoundPairs, Pair, Path, make_pairs, pair_from_dict, pair_to_dict, read_paths
+from critic_engine.data.harvest.pairs import (
+    FoundPairs,
+    Pair,
+    Path,
+    make_pairs,
+    pair_from_dict,
+    pair_to_dict,
+    read_paths,
+)
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.state import NodeState, ReasoningNode, trajectory_of
 from critic_engine.types import Problem, ProblemRow

@@ -7,7 +7,7 @@ from typing import Any
 from critic_engine.annotator import Annotation
 from critic_engine.checker import Checker
 from critic_engine.collect_options import LiftConfig
-from critic_engine.data.pairs import Pair
+from critic_engine.data.harvest.pairs import Pair
 from critic_engine.errors import GenerationError
 from critic_engine.evaluation.metrics import Interval, difference
 from critic_engine.options import ExpanderConfig

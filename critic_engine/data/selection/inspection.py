@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from critic_engine.collect_options import FiltersConfig
-from critic_engine.data.estimation import Forecast, ProblemFigures, Sample
-from critic_engine.data.examples import Chooser, Example, Wanted
-from critic_engine.data.funnel import Funnel
-from critic_engine.data.injection import Injection
-from critic_engine.data.selection import Harvested, Selection
+from critic_engine.data.harvest.injection import Injection
+from critic_engine.data.selection.estimation import Forecast, ProblemFigures, Sample
+from critic_engine.data.selection.examples import Chooser, Example, Wanted
+from critic_engine.data.selection.funnel import Funnel
+from critic_engine.data.selection.selecting import Harvested, Selection
 from critic_engine.errors import RunError
 from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding
 from critic_engine.store import RunStore

@@ -28,10 +28,10 @@ from critic_engine.checker import Checker
 from critic_engine.collect_options import CollectConfig
 from critic_engine.config import EngineConfig
 from critic_engine.critic import Critic
-from critic_engine.data.critiques import CritiqueRecord, LiftMeter, critique_to_dict
-from critic_engine.data.injection import InjectionRoles, inject_and_detect
-from critic_engine.data.labels import FirstError, StepLabel, first_error, labels_from_search, tree_labels
-from critic_engine.data.pairs import (
+from critic_engine.data.harvest.critiques import CritiqueRecord, LiftMeter, critique_to_dict
+from critic_engine.data.harvest.injection import InjectionRoles, inject_and_detect
+from critic_engine.data.harvest.labels import FirstError, StepLabel, first_error, labels_from_search, tree_labels
+from critic_engine.data.harvest.pairs import (
     Pair,
     Path,
     doubt,

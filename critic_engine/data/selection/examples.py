@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from critic_engine.data.pairs import Branch, Pair
-from critic_engine.data.selection import Harvested, JudgedCritique
+from critic_engine.data.harvest.pairs import Branch, Pair
+from critic_engine.data.selection.selecting import Harvested, JudgedCritique
 from critic_engine.evaluation.metrics import Interval
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Problem

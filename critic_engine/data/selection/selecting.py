@@ -10,14 +10,14 @@ from typing import Any
 from critic_engine.checker import Checker
 from critic_engine.collect_options import CollectConfig, FiltersConfig
 from critic_engine.config import EngineConfig
-from critic_engine.data.critiques import CritiqueRecord, Tally, base_of, critique_from_dict, lift, tally_of
 from critic_engine.data.filters.duplicates import NearDuplicates
 from critic_engine.data.filters.faults import CritiqueTextOptions, text_fault
 from critic_engine.data.filters.guard import Guard
 from critic_engine.data.filters.leaks import leaks_answer
-from critic_engine.data.funnel import Funnel
-from critic_engine.data.harvest import baseline_name, refined_name, value_name
-from critic_engine.data.pairs import Doubt, Pair, doubt, pair_from_dict, unsupported
+from critic_engine.data.harvest.critiques import CritiqueRecord, Tally, base_of, critique_from_dict, lift, tally_of
+from critic_engine.data.harvest.harvester import baseline_name, refined_name, value_name
+from critic_engine.data.harvest.pairs import Doubt, Pair, doubt, pair_from_dict, unsupported
+from critic_engine.data.selection.funnel import Funnel
 from critic_engine.errors import ImageError
 from critic_engine.evaluation.metrics import Interval
 from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.data.injection_scores import DetectionScore, ScoredDetection, num_equal_steps, ranked_pairs
+from critic_engine.data.harvest.injection_scores import DetectionScore, ScoredDetection, num_equal_steps, ranked_pairs
 from critic_engine.parsing.injections import InjectedError
 
 

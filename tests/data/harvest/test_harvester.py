@@ -12,11 +12,11 @@ import pytest
 
 from critic_engine.backends.scripted import Script, ScriptedGenerator
 from critic_engine.checker import Checker
-from critic_engine.data.harvest import value_name
-from critic_engine.data.injection import Injection
-from critic_engine.data.pairs import Path as ReasoningPath
-from critic_engine.data.pairs import pair_from_dict, read_paths
-from critic_engine.data.selection import Selection
+from critic_engine.data.harvest.harvester import value_name
+from critic_engine.data.harvest.injection import Injection
+from critic_engine.data.harvest.pairs import Path as ReasoningPath
+from critic_engine.data.harvest.pairs import pair_from_dict, read_paths
+from critic_engine.data.selection.selecting import Selection
 from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, GenerationError, ReplicaLostError
 from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from critic_engine.critic import Critic
-from critic_engine.data.injection import Detection, Grading, Injected
+from critic_engine.data.harvest.injection import Detection, Grading, Injected
 from critic_engine.errors import ConfigError, GenerationError, ParseError
 from critic_engine.parsing.injections import (
     InjectedError,

@@ -7,11 +7,11 @@ from typing import Literal, TypeAlias
 from critic_engine.collect_options import FiltersConfig
 from critic_engine.config import dump_config
 from critic_engine.data.filters.balance import Balance, Census, Stratum
-from critic_engine.data.funnel import Funnel
-from critic_engine.data.injection import Injection
-from critic_engine.data.pairs import Branch, Pair
+from critic_engine.data.harvest.injection import Injection
+from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
-from critic_engine.data.selection import Harvested, JudgedCritique, Selection
+from critic_engine.data.selection.funnel import Funnel
+from critic_engine.data.selection.selecting import Harvested, JudgedCritique, Selection
 from critic_engine.errors import RunError
 from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore

@@ -10,7 +10,7 @@ from critic_engine.annotator import Annotation
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.checker import Checker
 from critic_engine.collect_options import LiftConfig
-from critic_engine.data.critiques import (
+from critic_engine.data.harvest.critiques import (
     CritiqueRecord,
     LiftMeter,
     Measured,
@@ -20,7 +20,7 @@ from critic_engine.data.critiques import (
     lift,
     tally_of,
 )
-from critic_engine.data.pairs import Branch, Pair
+from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.errors import GenerationError, ReplicaLostError
 from critic_engine.options import ExpanderConfig, ReasonerConfig
 from critic_engine.prompts import PromptFamily

@@ -12,7 +12,7 @@ from critic_engine.checker import Checker
 from critic_engine.collect_options import FiltersConfig
 from critic_engine.config import parse_config
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
-from critic_engine.data.rows import Role, RunRows, open_rows
+from critic_engine.data.selection.rows import Role, RunRows, open_rows
 from critic_engine.errors import RunError
 from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from critic_engine.data.estimation import Forecast, ProblemFigures, Range, Sample, SampleRun, sample_rows
+from critic_engine.data.selection.estimation import Forecast, ProblemFigures, Range, Sample, SampleRun, sample_rows
 
 
 def sample_of(*tokens: int) -> Sample:

@@ -5,10 +5,16 @@ from critic_engine.checker import Checker
 from critic_engine.collect_options import AnnotatorConfig, CollectConfig, InjectionConfig
 from critic_engine.config import EngineConfig
 from critic_engine.critic import Critic
-from critic_engine.data.critiques import LiftMeter
-from critic_engine.data.harvest import Harvester, HarvestRoles
-from critic_engine.data.injection import Detector, Grader, InjectionRoles, Injector
-from critic_engine.data.injection_models import CriticDetector, ModelDetector, ModelGrader, ModelInjector, Writer
+from critic_engine.data.harvest.critiques import LiftMeter
+from critic_engine.data.harvest.harvester import Harvester, HarvestRoles
+from critic_engine.data.harvest.injection import Detector, Grader, InjectionRoles, Injector
+from critic_engine.data.harvest.injection_models import (
+    CriticDetector,
+    ModelDetector,
+    ModelGrader,
+    ModelInjector,
+    Writer,
+)
 from critic_engine.errors import ConfigError
 from critic_engine.expanders import make_expander
 from critic_engine.hosting import ModelConfig

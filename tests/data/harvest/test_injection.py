@@ -9,9 +9,15 @@ import pytest
 from critic_engine.backends.scripted import Script, ScriptedGenerator, ScriptedText
 from critic_engine.backends.scripts import scripted_critic
 from critic_engine.critic import Critic
-from critic_engine.data.injection import Detection, Injected, Injection, InjectionRoles, inject_and_detect
-from critic_engine.data.injection_models import CriticDetector, ModelDetector, ModelGrader, ModelInjector, Writer
-from critic_engine.data.injection_scores import DetectionScore
+from critic_engine.data.harvest.injection import Detection, Injected, Injection, InjectionRoles, inject_and_detect
+from critic_engine.data.harvest.injection_models import (
+    CriticDetector,
+    ModelDetector,
+    ModelGrader,
+    ModelInjector,
+    Writer,
+)
+from critic_engine.data.harvest.injection_scores import DetectionScore
 from critic_engine.errors import ConfigError, GenerationError, ParseError, ReplicaLostError
 from critic_engine.options import CriticConfig
 from critic_engine.parsing.critiques import parse_critique

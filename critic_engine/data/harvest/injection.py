@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from critic_engine.data.injection_scores import (
+from critic_engine.data.harvest.injection_scores import (
     DetectionScore,
     RankedPair,
     ScoredDetection,

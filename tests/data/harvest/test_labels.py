@@ -10,7 +10,7 @@ from math import ceil, log2
 import pytest
 
 from critic_engine.checker import Checker
-from critic_engine.data.labels import (
+from critic_engine.data.harvest.labels import (
     FirstError,
     LabelledPath,
     StepLabel,

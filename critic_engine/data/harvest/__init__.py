@@ -1,0 +1,1 @@
+"""From labelled trees to findings: whatever asks models, and what is found."""
