@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from critic_engine.cli.reasons import filter_words, finding_words, reason_words
+from critic_engine.cli.text import duration
 from critic_engine.data.selection.estimation import Range
 from critic_engine.data.selection.funnel import Funnel, Stage
 from critic_engine.data.selection.inspection import Session, Survey
@@ -62,17 +63,6 @@ def lift_table(funnel: Funnel) -> Table:
     for column in funnel.fields()["lift"]:
         table.add_row(filter_words(column["after"]), f"{column['num_critiques']:,}", *_lift_cells(column))
     return table
-
-
-def duration(seconds: float) -> str:
-    """Return so many seconds as a person says them."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def range_words(found: Range | None) -> str:

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from critic_engine.cli.text import duration
 from critic_engine.engine import Engine
 from critic_engine.runner import Progress as RunProgress
 
@@ -40,7 +41,7 @@ class _Pace:
         if progress.num_failed:
             text = f"{progress.num_failed} failed, {text}"
         left_s = self._left_s(progress)
-        return text if left_s is None else f"{text}, {_duration(left_s)} left"
+        return text if left_s is None else f"{text}, {duration(left_s)} left"
 
     def _left_s(self, progress: RunProgress) -> float | None:
         if self._num_before is None and progress.num_tokens:
@@ -104,11 +105,3 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave nothing behind."""
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

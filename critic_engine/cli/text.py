@@ -29,5 +29,16 @@ def labelled(name: str, what: object) -> str:
     return f"{name:<14} {one_line(str(what))}"
 
 
+def duration(seconds: float) -> str:
+    """Return so many seconds as a person says them."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
 def _is_printable(char: str) -> bool:
     return char not in _BIDI and unicodedata.category(char) not in {"Cc", "Cs", "Zl", "Zp"}
