@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -78,12 +78,21 @@ def report_run(tally: Tally, run: Path, *, is_json: bool) -> int:
             f"for {labelling['num_with_both']}; {labelling['num_rollouts']:,} rollouts",
             err=True,
         )
-    if collection:
-        stages, num_tokens = collection["stages"], collection["num_tokens"]
+    return exit_code if collection is None else max(exit_code, _report_collection(collection, run))
+
+
+def _report_collection(collection: dict[str, Any], run: Path) -> int:
+    """Print what was made of the trees; return 1 where some of it is still to be made."""
+    stages, num_tokens, name = collection["stages"], collection["num_tokens"], shlex.quote(str(run))
+    click.echo(
+        f"{stages['divergent pairs']['in']:,} divergent pairs, {stages['critiques']['kept']:,} of "
+        f"{stages['critiques']['in']:,} critiques kept, {num_tokens:,} tokens for them; see `critic-engine inspect "
+        f"{name}`",
+        err=True,
+    )
+    num_left = stages["rows"]["left_out"].get("not_done_yet", 0)
+    if num_left:
         click.echo(
-            f"{stages['divergent pairs']['in']:,} divergent pairs, {stages['critiques']['kept']:,} of "
-            f"{stages['critiques']['in']:,} critiques kept, {num_tokens:,} tokens for them; see `critic-engine inspect "
-            f"{shlex.quote(str(run))}`",
-            err=True,
+            f"{num_left:,} problems are not done yet; go on with them by `critic-engine resume {name}`", err=True
         )
-    return exit_code
+    return int(num_left > 0)

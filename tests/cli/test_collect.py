@@ -208,3 +208,12 @@ def test_caps_on_tokens_leave_the_rest_to_a_resume(cli, labelled: Path, tmp_path
     stages = json.loads((tmp_path / "runs/a/report.json").read_text())["collect"]["stages"]
     assert 0 < stages["rows"]["kept"] < 8
     assert stages["rows"]["left_out"] == {"not_done_yet": 8 - stages["rows"]["kept"]}
+    assert f"{8 - stages['rows']['kept']} problems are not done yet" in result.err
+    (tmp_path / "runs/a/config.yaml").write_text(
+        (tmp_path / "runs/a/config.yaml").read_text().replace("max_tokens: 600\n", "max_tokens: 600000\n")
+    )
+    result = cli("resume", "runs/a")
+    assert result.code == 0, result.err
+    assert cli("collect", labelled, "--run", "runs/whole", *options).code == 0
+    reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("runs/a", "runs/whole")]
+    assert reports[0]["collect"] == reports[1]["collect"]
