@@ -29,7 +29,11 @@ class PairsConfig(Section):
     ``critic_matches``, else nobody."""
     min_support: Annotated[int, Field(ge=0, le=1024)] = 2
     """Right completions of the tree, at least so many of which take the chosen side's first own step there: a slip that
-    happens to end right is rarely made twice. Of divergent pairs, and whoever looks at them."""
+    happens to end right is rarely made twice. Of divergent pairs, whoever looks at them."""
+    min_share: _Share = 0.5
+    """Least share that this step has of all steps that the tree's completions take there. Of divergent pairs too."""
+    min_reference_value: _Share = 0.5
+    """Of ``check``: the critic's least value of the whole reference path."""
     min_chosen_value: _Share = 0.7
     """Of ``check``: the critic's least value of the chosen side up to its first own step."""
     max_rejected_value: _Share = 0.5
@@ -38,7 +42,7 @@ class PairsConfig(Section):
     @model_validator(mode="after")
     def _check_used(self) -> "PairsConfig":
         self.check_unused("min_margin", is_used="sibling" in self.kinds, way_in="name sibling among the kinds")
-        values = ("min_chosen_value", "max_rejected_value")
+        values = ("min_reference_value", "min_chosen_value", "max_rejected_value")
         self.check_unused(*values, is_used=self.check != "none", way_in="let someone check")
         return self
 
@@ -115,7 +119,8 @@ class InjectionConfig(Section):
     """Who puts them in: ``self``, the reasoner's model, or the pocket world's rules, which ``auto`` takes for the
     shipped pair."""
     num_detections: Annotated[int, Field(ge=2, le=64)] = 4
-    """How often errors are looked for in each, by the critic where it is the reasoner's match, else by its model."""
+    """How often errors are looked for in each, by the reasoner's model where its prompts have a ``detect.txt``,
+    else by the critic where it is the reasoner's match."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
     """Of all detections but the first."""
     max_injected: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -123,8 +128,10 @@ class InjectionConfig(Section):
 
 
 class FiltersConfig(Section):
-    """What is left out of an export, in this order. Changing it needs no new run."""
+    """What is left out, in this order. Exports may take other filters than their run, without a new one."""
 
+    evaluation_sets: tuple[str, ...] = ()
+    """Problem files, none of whose problems may be collected."""
     max_characters: Annotated[int, Field(ge=1)] = 2000
     """A longer critique is left out; so is one that is empty, repeats itself, or states an answer."""
     is_leak_allowed: bool = False
@@ -137,12 +144,13 @@ class FiltersConfig(Section):
     """How much more the chosen one of two critiques of one error must lift."""
     is_near_duplicate_allowed: bool = False
     """Whether rows may repeat each other but for a few words, over the same pictures."""
+    is_partial_allowed: bool = False
+    """Whether preferences between single steps are rows for the reasoner: they end before an answer, and a trainer that
+    ends each answer with the end of a turn teaches to stop there."""
     max_balance_ratio: Annotated[float, Field(ge=1)] | None = None
     """How many times the median stratum (of depth, outcome and source) a stratum may be; None leaves all as it is."""
     correct_share: _Share = 0.25
     """Share of critiques that say of a right path that nothing is to be corrected."""
-    evaluation_sets: tuple[str, ...] = ()
-    """Problem files, none of whose problems may be collected."""
 
 
 class CollectConfig(Section):

@@ -260,7 +260,9 @@ class Engine:
         )
 
     def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Generator[Answer, None, None]:
-        runner = Runner(store, self.config, begin=self._begin, harvest=self._harvest, on_progress=on_progress)
+        # What is found in trees is for whoever reads the run's folder.
+        harvest = None if store.folder is None else self._harvest
+        runner = Runner(store, self.config, begin=self._begin, harvest=harvest, on_progress=on_progress)
         stream = Stream(runner.answers())
         self._streams.add(stream)
         try:

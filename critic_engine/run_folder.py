@@ -105,8 +105,10 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 def connect_reading(path: Path) -> sqlite3.Connection:
-    """Return a connection that only reads, and holds nobody up."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    """Return a connection that only reads, holds nobody up, and sees the run as it is when it first looks."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    connection.execute("BEGIN")
+    return connection
 
 
 def tune(connection: sqlite3.Connection) -> None:

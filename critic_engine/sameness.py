@@ -3,15 +3,13 @@
 import json
 from collections.abc import Mapping
 
-from critic_engine.collect_options import FiltersConfig
 from critic_engine.config import EngineConfig
 from critic_engine.hosting import ModelConfig, RayConfig
 from critic_engine.options import RunConfig
 
 
 def what_decides(config: EngineConfig) -> EngineConfig:
-    """Return the configuration without where models run, how much at once, how far a run goes, and what is left out."""
-    collect = config.collect
+    """Return the configuration without where models run, how much at once, and how far a run goes."""
     return config.model_copy(
         update={
             "reasoner": _which(config.reasoner),
@@ -20,7 +18,6 @@ def what_decides(config: EngineConfig) -> EngineConfig:
             "reward_model": _which(config.reward_model),
             "run": RunConfig(seed=config.run.seed, max_image_pixels=config.run.max_image_pixels),
             "ray": RayConfig(),
-            "collect": None if collect is None else collect.model_copy(update={"filters": FiltersConfig()}),
         }
     )
 

@@ -31,6 +31,9 @@ Examples:
 """
 
 
+_SAMPLE_SIZE = 16
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request(EngineRequest):
     """The command line of one call."""
@@ -43,7 +46,7 @@ class _Request(EngineRequest):
     max_tokens: int | None
     max_seconds: float | None
     is_estimate: bool
-    sample: int
+    sample: int | None
     is_json: bool
 
 
@@ -67,7 +70,10 @@ class _Request(EngineRequest):
 )
 @click.option("--estimate", "is_estimate", is_flag=True, help="Run a small sample, say what all would cost, and stop.")
 @click.option(
-    "--sample", type=click.IntRange(min=2), metavar="N", default=16, show_default=True, help="Problems to estimate by."
+    "--sample",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help=f"Problems that --estimate searches; {_SAMPLE_SIZE} without this.",
 )
 @click.option("--json", "is_json", is_flag=True, help="Print the summary as JSON on stdout.")
 def command(**options: Any) -> int:
@@ -93,6 +99,8 @@ def _collect(request: _Request) -> int:
 
     if (request.run is None) != request.is_estimate:
         raise click.UsageError("Name a folder by --run, or ask for an --estimate, which keeps nothing.")
+    if request.sample is not None and not request.is_estimate:
+        raise click.UsageError("--sample is about an --estimate; leave it out, or see --limit.")
     config = _load_config(request)
     problems = read_problems(request.problems, limits=config.run, image_root=request.image_root)
     if not problems.has_reference_answers(request.limit):
@@ -101,7 +109,7 @@ def _collect(request: _Request) -> int:
             "use `critic-engine solve`"
         )
     if request.run is None:
-        found = estimate(config, problems, limit=request.limit, size=request.sample)
+        found = estimate(config, problems, limit=request.limit, size=request.sample or _SAMPLE_SIZE)
         return print_estimate(found, is_json=request.is_json)
     _check_same(request.run, config)
     check_free(request.run)
@@ -131,12 +139,16 @@ def _check_same(run: Path, config: EngineConfig) -> None:
 def _load_config(request: _Request) -> EngineConfig:
     """Return the config with what the options say of the run as a whole."""
     from critic_engine.collect_options import CollectConfig
+    from critic_engine.errors import ProblemError
 
     config = request.load_config()
     collect = config.collect or CollectConfig()
-    if request.evaluation_sets:
-        sets = (*collect.filters.evaluation_sets, *(str(path.absolute()) for path in request.evaluation_sets))
-        collect = collect.model_copy(update={"filters": collect.filters.model_copy(update={"evaluation_sets": sets})})
+    paths = [*map(Path, collect.filters.evaluation_sets), *request.evaluation_sets]
+    for path in paths:
+        if not path.is_file():
+            raise ProblemError(f"the evaluation set {path} does not exist; give the path of a problems file")
+    sets = tuple(str(path.absolute()) for path in paths)
+    collect = collect.model_copy(update={"filters": collect.filters.model_copy(update={"evaluation_sets": sets})})
     limits = {"max_tokens": request.max_tokens, "max_wall_s": request.max_seconds}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     return config.model_copy(update={"collect": collect, "run": config.run.model_copy(update=given)})

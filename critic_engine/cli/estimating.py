@@ -18,7 +18,7 @@ from critic_engine.cli.progress import load_models, show_progress
 from critic_engine.cli.running import closing_answers
 from critic_engine.config import EngineConfig
 from critic_engine.data.selection.estimation import Outlook, ProblemFigures, Range, SampleRun, sample_rows
-from critic_engine.data.selection.inspection import survey
+from critic_engine.data.selection.inspection import Survey, survey
 from critic_engine.engine import Engine
 from critic_engine.outputs import json_line
 from critic_engine.store import RunStore
@@ -36,9 +36,11 @@ class Estimate:
     num_unsearchable: int
     """Sampled rows without a problem to search; they cost nothing, and count as they are."""
     num_left: int
-    """Sampled problems that could not be finished, and do not count."""
+    """Sampled problems that do not count: unfinished, or quickly done behind many that are unfinished."""
     failed: tuple[str, ...]
     """Sampled rows that failed, each with its reason, in one line."""
+    limit: str | None
+    """What cut the sample, as the configuration names it; None for a whole one."""
 
     def fields(self) -> dict[str, object]:
         """Return it as what JSON can hold."""
@@ -48,6 +50,7 @@ class Estimate:
             "num_sampled": len(run.sample),
             "num_unsearchable": self.num_unsearchable,
             "num_left": self.num_left,
+            "cut_by": self.limit,
             "sample_tokens": run.sample.num_tokens,
             "sample_wall_s": round(run.wall_s, 3),
             "max_tokens": run.max_tokens,
@@ -58,6 +61,8 @@ class Estimate:
 def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | None, size: int) -> Estimate:
     """Return what the first ``limit`` rows would take, by ``size`` of them that are run in a folder that is gone then.
 
+    The sample keeps to the limits of the run; where one cuts it, what is done by then speaks for all.
+
     Raises:
         ModelLoadError: a model cannot be loaded.
         Interrupted: Ctrl-C.
@@ -66,7 +71,7 @@ def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | Non
     rows = sample_rows(problems, num_rows=num_rows, size=size, seed=config.run.seed)
     with tempfile.TemporaryDirectory(prefix="critic-engine-") as folder:
         run, tally = Path(folder) / "run", Tally()
-        with Engine(_without_limits(config), checker=Checker()) as engine:
+        with Engine(config, checker=Checker()) as engine:
             load_models(engine)
             start_s = time.perf_counter()
             _run(engine, rows, run, tally)
@@ -74,12 +79,18 @@ def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | Non
             usd = sum(figures.usd for figures in engine.figures().values())
         with contextlib.closing(RunStore.view(run)) as store:
             facts = survey(store)
-    for _ in range(facts.num_unsearchable):
+    limit_reached = _limit_reached(config.run, facts, wall_s)
+    num_left, share = facts.num_problems - len(facts.sample), _share_counted(facts)
+    # A cut sample holds as many rows that cost nothing, for each that costs something, as a whole one.
+    num_unsearchable = facts.num_unsearchable
+    if num_left:
+        num_unsearchable = round(num_unsearchable * len(facts.sample) / facts.num_problems)
+    for _ in range(num_unsearchable):
         facts.sample.add(ProblemFigures())
     sampled = SampleRun(
-        num_rows=num_rows, sample=facts.sample, wall_s=wall_s, usd=usd, max_tokens=config.run.max_tokens
+        num_rows=num_rows, sample=facts.sample, wall_s=wall_s * share, usd=usd * share, max_tokens=config.run.max_tokens
     )
-    return Estimate(sampled, facts.num_unsearchable, facts.num_left, tuple(tally.failed))
+    return Estimate(sampled, num_unsearchable, num_left, tuple(tally.failed), limit_reached)
 
 
 def print_estimate(found: Estimate, *, is_json: bool) -> int:
@@ -101,14 +112,26 @@ def _run(engine: Engine, rows: "Iterator[ProblemRow | FailedRow]", run: Path, ta
             closing_answers(engine.solve_many(rows, run=run, on_progress=progress)) as found,
         ):
             for answer in found:
-                tally.count(answer)
+                if answer.stop_reason not in _CUTS:
+                    tally.count(answer)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; an estimate keeps nothing") from error
 
 
-def _without_limits(config: EngineConfig) -> EngineConfig:
-    """Return the configuration without the limits of the whole run, which say nothing of a sample."""
-    return config.model_copy(update={"run": config.run.model_copy(update={"max_tokens": None, "max_wall_s": None})})
+def _limit_reached(limits: RunConfig, facts: Survey, wall_s: float) -> str | None:
+    """Return the limit that left problems of a sample undone."""
+    if not facts.num_left:
+        return None
+    if limits.max_tokens is not None and facts.num_tokens >= limits.max_tokens:
+        return f"run.max_tokens={limits.max_tokens}"
+    if limits.max_wall_s is not None and wall_s >= limits.max_wall_s:
+        return f"run.max_wall_s={limits.max_wall_s:g}"
+    return None
+
+
+def _share_counted(facts: Survey) -> float:
+    """Return the share of the tokens generated that the problems that count took: theirs of the time and the cost."""
+    return facts.sample.num_tokens / facts.num_tokens if facts.num_tokens else 1.0
 
 
 def _lines(found: Estimate) -> Iterator[str]:
@@ -120,9 +143,12 @@ def _lines(found: Estimate) -> Iterator[str]:
     if found.num_unsearchable:
         yield f"  {found.num_unsearchable:,} of them hold no problem that can be searched, and count as costing nothing"
     if found.num_left:
-        yield f"  {found.num_left:,} more could not be finished, and do not count"
+        yield f"  {found.num_left:,} more could not be finished, or only out of turn, and do not count"
+    if found.limit is not None:
+        yield f"  the sample was cut by {found.limit}, and all rows are judged by what was done by then"
     if outlook is None:
-        yield "estimate: none, for it takes two sampled rows at least"
+        raise_it = "" if found.limit is None else f"; raise {found.limit.partition('=')[0]}"
+        yield f"estimate: none, for it takes two sampled rows at least{raise_it}"
         return
     yield f"all {run.num_rows:,} rows, in brackets the 90 % interval (bootstrap over the sampled rows):"
     yield from _outlook_lines(outlook)

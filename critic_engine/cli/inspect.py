@@ -26,12 +26,15 @@ Examples:
 """
 
 
+_NUM_EXAMPLES = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
     """The command line of one call."""
 
     run: Path
-    num_examples: int
+    num_examples: int | None
     pair: str | None
     settings: tuple[str, ...]
     is_json: bool
@@ -44,14 +47,13 @@ class _Request:
     "num_examples",
     type=click.IntRange(min=0),
     metavar="N",
-    default=2,
-    show_default=True,
-    help="Pairs to show side by side, one a problem, chosen by a hash.",
+    help=f"Pairs to show side by side, one a problem, chosen by a hash; {_NUM_EXAMPLES} without this.",
 )
 @click.option(
     "--pair",
     metavar="ID",
-    help="Show these pairs alone: of a row's id, of a problem id, or of the row_id in an export.",
+    help="Show these pairs alone: of a row's id, of a problem id, or of the row_id that an export gives a pair, a "
+    "critique or a corrected answer.",
 )
 @filter_option
 @click.option("--json", "is_json", is_flag=True, help="Print all of it as one JSON object on stdout.")
@@ -72,14 +74,17 @@ def _inspect(request: _Request) -> None:
     from critic_engine.outputs import json_line
     from critic_engine.store import RunStore
 
+    if request.pair is not None and request.num_examples is not None:
+        raise click.UsageError("--pair shows these pairs alone; leave --examples out.")
+    num_examples = _NUM_EXAMPLES if request.num_examples is None else request.num_examples
     filters = changed_filters(request.run, request.settings)
-    wanted = Wanted(request.num_examples) if request.pair is None else Wanted(name=request.pair)
+    wanted = Wanted(num_examples) if request.pair is None else Wanted(name=request.pair)
     with contextlib.closing(RunStore.view(request.run)) as store:
         facts = survey(store, filters=filters, wanted=wanted)
     if request.pair is not None and not facts.examples:
         raise RunError(
-            f"{request.run} has no pair of {request.pair!r}; name a row's id, a problem id or the row_id of an export, "
-            "of a problem with right and wrong paths"
+            f"{request.run} has no pair of {request.pair!r}; name a row's id or a problem id, of a problem with right "
+            "and wrong paths, or the row_id that an export gives a pair, a critique or a corrected answer"
         )
     session = last_session(request.run)
     if request.is_json:

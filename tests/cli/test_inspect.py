@@ -20,7 +20,12 @@ from critic_engine.types import GenerationRequest
 
 SETTINGS = [
     *("reasoner.backend=scripted", "critic.backend=scripted", "budget.max_tokens=300", "evaluator.num_rollouts=4"),
-    *("collect.pairs.check=none", "collect.pairs.min_support=0", "collect.labels.kind=tree"),
+    *(
+        "collect.pairs.check=none",
+        "collect.pairs.min_support=0",
+        "collect.pairs.min_share=0",
+        "collect.labels.kind=tree",
+    ),
     *("collect.annotators=[{kind: critic, num_critiques: 2}]", "collect.filters.min_right=3"),
 ]
 SCRIPTED = [f"--set={setting}" for setting in SETTINGS]

@@ -44,7 +44,7 @@ COLLECT: dict[str, Any] = {
     "lift": {"num_refinements": 4, "num_fresh": 3},
     "labels": {"kind": "binary_search", "num_rollouts": 3},
     "injection": {"kind": "self", "num_detections": 2},
-    "pairs": {"max_pairs": 4, "min_support": 0, "min_chosen_value": 0.6},
+    "pairs": {"max_pairs": 4, "min_support": 0, "min_share": 0, "min_reference_value": 0, "min_chosen_value": 0.6},
     "filters": {"min_right": 1},
 }
 CONFIG: dict[str, Any] = {
@@ -185,7 +185,7 @@ def pair(wrong: str = "2", *, kind: PairKind = "divergent", num_paths: int = 1, 
     """Return a pair of one-step branches behind one shared step."""
     chosen = branch("answer : 1", answer="1", value=0.75)
     rejected = branch(f"answer : {wrong}", answer=wrong, value=0.25)
-    return Pair(kind, (shared,), f"{shared}\n", chosen, rejected, num_paths)
+    return Pair(kind, (shared,), f"{shared}\n", chosen, rejected, 8, 2, num_paths)
 
 
 def tree_findings(*pairs: Pair, num_right: int = 1, num_wrong: int | None = None, num_over: int = 0) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def tree_findings(*pairs: Pair, num_right: int = 1, num_wrong: int | None = None
         num_wrong = num_over + sum(each.num_paths for each in pairs if each.kind == "divergent")
     reference = {"steps": ["look", "answer : 1"], "text": "look\nanswer : 1"} if num_right else None
     counts = {"num_right": num_right, "num_wrong": num_wrong, "num_unsure": 0, "num_unanswered": 0}
-    found = {"pairs": [pair_to_dict(each) for each in pairs], "num_over_limit": num_over}
+    found = {"pairs": [pair_to_dict(each) for each in pairs], "num_over_limit": num_over, "num_others_over_limit": 0}
     return {"paths": {**counts, "reference": reference}, "pairs": found, "done": True}
 
 
@@ -225,7 +225,9 @@ def made_run(
         questions = [f"how many {name} ?" for name in names[: len(found)]]
         problems = [ProblemRow(n, str(n), Problem(each), "1", {}) for n, each in enumerate(questions)]
     with closing(
-        RunStore.create(folder, config(**{"lift": {"num_refinements": 10}, **collect}), checker=Checker())
+        RunStore.create(
+            folder, config(**{"lift": {"num_refinements": 10, "num_fresh": 0}, **collect}), checker=Checker()
+        )
     ) as store:
         store.add_rows(problems)
         for position, each in enumerate(found):

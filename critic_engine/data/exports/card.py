@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from critic_engine.data.exports.filters import MEANINGS
 from critic_engine.data.exports.orders import ExportOptions, ExportReport
@@ -113,10 +113,29 @@ def _limits(facts: CardFacts) -> str:
 
 
 def _config(config_yaml: str) -> str:
+    config_yaml = _without_folders(config_yaml)
     longest = max((len(run) for run in re.findall("`+", config_yaml)), default=0)
     fence = "`" * max(3, longest + 1)
     body = config_yaml.strip("\n")
     return f"<details>\n<summary>The run's configuration</summary>\n\n{fence}yaml\n{body}\n{fence}\n\n</details>"
+
+
+def _without_folders(config_yaml: str) -> str:
+    """Return a configuration whose absolute paths are file names: a card may be published, and says of no machine."""
+    import yaml
+
+    text: str = yaml.safe_dump(_named(yaml.safe_load(config_yaml)), sort_keys=False)
+    return text
+
+
+def _named(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: _named(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_named(each) for each in value]
+    if isinstance(value, str) and (PurePath(value).is_absolute() or value.startswith("~")):
+        return PurePath(value).name
+    return value
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

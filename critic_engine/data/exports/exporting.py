@@ -21,6 +21,8 @@ from critic_engine.errors import ConfigError
 from critic_engine.seeds import derive_seed
 
 _SPLITS = ("train", "validation")
+# The line of a funnel that counts the problems that a resume would go on with.
+_NOT_DONE = "rows left out: not_done_yet"
 
 
 class Funnel(Protocol):
@@ -107,7 +109,7 @@ class _Export:
         checker = Checker(self._writer.folder, self._layout, self._writer.columns)
         for split, file in files.items():
             checker.check(file, self._meant[split])
-        report = self._report(files, container)
+        report = self._report(files, container, (*_notes_on(rows.funnel), *self._layout.notes))
         texts = self._layout.index(files, self._survey, self._options.role)
         texts[MANIFEST] = json.dumps(report.fields(), indent=2) + "\n"
         for name, text in texts.items():
@@ -126,7 +128,7 @@ class _Export:
         self._sources.setdefault(split, Counter())[row.source] += 1
         self._writer.write(split, record)
 
-    def _report(self, files: Mapping[str, str], container: Container) -> ExportReport:
+    def _report(self, files: Mapping[str, str], container: Container, notes: tuple[str, ...]) -> ExportReport:
         return ExportReport(
             format=self._layout.name,
             container=container,
@@ -136,7 +138,7 @@ class _Export:
             num_rows_by_source={split: self._sources[split] for split in files},
             num_left_out=self._left_out,
             has_images=self._survey.has_images,
-            notes=self._layout.notes,
+            notes=notes,
         )
 
     def _nothing_left(self) -> str:
@@ -146,6 +148,12 @@ class _Export:
             return f"the run has no rows for {self._layout.name}"
         counts = ", ".join(f"{number} {reason}" for reason, number in sorted(self._left_out.items()))
         return f"no row of the run can be written as {self._layout.name}; left out: {counts}"
+
+
+def _notes_on(funnel: Funnel) -> Iterator[str]:
+    num_left = dict(funnel.lines()).get(_NOT_DONE, 0)
+    if num_left:
+        yield f"The run is not complete: {num_left:,} of its problems are not done yet, and have no rows here."
 
 
 def _complete_first(rows: RowSource, survey: Survey, container: Container) -> Iterator[TrainingRow]:

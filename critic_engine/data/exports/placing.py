@@ -18,10 +18,11 @@ def check_target(target: Path, *, is_overwritten: bool) -> None:
     """Refuse a folder that an export may not make.
 
     Raises:
-        ConfigError: it exists, unless it is an earlier export and may be overwritten; or it has no parent folder.
+        ConfigError: it exists, unless it is an earlier export and may be overwritten; or it would lie in a file.
     """
-    if not target.parent.is_dir():
-        raise ConfigError(f"{target}: there is no folder {target.parent}; make it first", field="out")
+    above = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise ConfigError(f"{target} would lie in {above}, which is no folder; name another", field="out")
     if not os.path.lexists(target):
         return
     if not _is_export(target):
@@ -34,20 +35,37 @@ def check_target(target: Path, *, is_overwritten: bool) -> None:
 def new_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder beside ``target`` that takes its place on leaving, or is removed when anything fails.
 
+    The folders that ``target`` lies in are made, too, and go with it.
+
     Raises:
         OSError: it could not be written; ``target`` is as it was.
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.unfinished-", dir=target.parent))
-        try:
-            folder.chmod(0o755)
-            yield folder
-            _replace(target, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with _parents_of(target):
+            folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.unfinished-", dir=target.parent))
+            try:
+                folder.chmod(0o755)
+                yield folder
+                _replace(target, folder)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
         raise OSError(error.errno or 0, f"{reason}; the export is not there", str(target)) from error
+
+
+@contextlib.contextmanager
+def _parents_of(target: Path) -> Iterator[None]:
+    """Make the folders that ``target`` lies in; when anything fails, remove those made that hold nothing else."""
+    missing = [folder for folder in target.parents if not folder.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for folder in missing:
+                folder.rmdir()
+        raise
 
 
 def _replace(target: Path, folder: Path) -> None:

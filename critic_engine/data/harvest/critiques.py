@@ -133,10 +133,10 @@ class LiftMeter:
             return Measured(None, None, TokenUsage(), str(error))
         return self._measured(problem, base, expansion)
 
-    async def baseline(self, problem: Problem, base: Trajectory, *, seed: int) -> Measured:
-        """Return how ``base`` comes out when nothing is said of it."""
+    async def baseline(self, problem: Problem, base: Trajectory, *, seed: int, is_fresh: bool = False) -> Measured:
+        """Return how ``base`` comes out, in as many draws, when nothing is said of it."""
+        seeds = _seeds(seed, self._options.num_fresh if is_fresh else self._options.num_refinements)
         try:
-            seeds = _seeds(seed, self._options.num_refinements)
             expansion = await self._reasoner.finish(problem, base, seeds=seeds, options=self._expander)
         except GenerationError as error:
             return Measured(None, None, TokenUsage(), str(error))

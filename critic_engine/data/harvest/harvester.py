@@ -8,6 +8,7 @@ finding                   holds
 ``value/DIGEST``          the critic's value of the beginning of a path
 ``critique/PAIR/WHO``     the critiques of one pair by one annotator
 ``baseline/DIGEST``       how the place where pairs part comes out when nothing is said of it
+``fresh_baseline/DIGEST`` the same in further draws, for reports
 ``refined/PAIR/DIGEST``   how it comes out with a critique
 ``fresh/PAIR/DIGEST``     how it comes out with it in further draws, for reports
 ``labels``                the steps of finished paths with their labels
@@ -35,6 +36,7 @@ from critic_engine.data.harvest.pairs import (
     Pair,
     Path,
     doubt,
+    looked_at,
     make_pairs,
     pair_from_dict,
     pair_to_dict,
@@ -106,7 +108,11 @@ class Harvester:
 
     def _pairs(self, tree: Tree[NodeState], paths: Sequence[Path]) -> dict[str, Any]:
         found = make_pairs(tree, paths, options=self._collect.pairs, splitter=self._splitter)
-        return {"pairs": [pair_to_dict(pair) for pair in found.pairs], "num_over_limit": found.num_over_limit}
+        return {
+            "pairs": [pair_to_dict(pair) for pair in found.pairs],
+            "num_over_limit": found.num_over_limit,
+            "num_others_over_limit": found.num_others_over_limit,
+        }
 
     async def _annotate(self, task: HarvestTask, number: int, pair: Pair) -> None:
         if not await self._is_believed(task, pair):
@@ -123,11 +129,9 @@ class Harvester:
             return False
         if self._roles.parting_critic is None:
             return True
-        chosen, rejected = await together(
-            self._value(task, self._roles.parting_critic, pair.shared + side.steps[:1])
-            for side in (pair.chosen, pair.rejected)
-        )
-        return doubt(chosen, rejected, options) is None
+        critic = self._roles.parting_critic
+        values = await together(self._value(task, critic, steps) for steps in looked_at(pair))
+        return doubt(values, options) is None
 
     async def _value(self, task: HarvestTask, critic: Critic, steps: tuple[str, ...]) -> float | None:
         name = value_name(steps)
@@ -158,33 +162,38 @@ class Harvester:
         records = await task.ledger.once(f"critique/{number:04}/{who:02}", work)
         words = {record["words"]: None for record in records if record["words"]}
         if words and self._collect.lift.num_refinements:
-            kinds = ("refined", "fresh") if self._collect.lift.num_fresh else ("refined",)
-            names = [refined_name(number, each, kind=kind) for each in words for kind in kinds]
-            drawn = zip(names, [each for each in words for _ in kinds], strict=True)
-            await together([self._baseline(task, pair), *(self._refine(task, pair, *each) for each in drawn)])
+            rounds = (False, True) if self._collect.lift.num_fresh else (False,)
+            draws = [self._baseline(task, pair, is_fresh=is_fresh) for is_fresh in rounds]
+            for each in words:
+                draws += [self._refine(task, pair, (number, each), is_fresh=is_fresh) for is_fresh in rounds]
+            await together(draws)
 
     def _words(self, step: int | None, reason: str, fault: str | None) -> str:
         if step is not None and reason:
             return self._roles.family.written_critique(step=step, reason=reason)
         return self._roles.family.written_critique(step=None) if fault == "misses_error" else ""
 
-    async def _refine(self, task: HarvestTask, pair: Pair, name: str, words: str) -> None:
+    async def _refine(self, task: HarvestTask, pair: Pair, critique: tuple[int, str], *, is_fresh: bool) -> None:
+        number, words = critique
+        name = refined_name(number, words, is_fresh=is_fresh)
+
         async def work() -> Finding:
-            seed, is_fresh = self._seed(task.problem, name), name.startswith("fresh/")
+            seed = self._seed(task.problem, name)
             measured = await self._roles.meter.refine(task.problem, pair, words, seed=seed, is_fresh=is_fresh)
             return Finding(measured.to_dict(), measured.usage.generated_tokens)
 
         await task.ledger.once(name, work)
 
-    async def _baseline(self, task: HarvestTask, pair: Pair) -> None:
+    async def _baseline(self, task: HarvestTask, pair: Pair, *, is_fresh: bool) -> None:
         base = self._roles.meter.base(pair)
+        name = baseline_name(base, is_fresh=is_fresh)
 
         async def work() -> Finding:
-            seed = self._seed(task.problem, "baseline", _digest(base.prefix))
-            measured = await self._roles.meter.baseline(task.problem, base, seed=seed)
+            seed = self._seed(task.problem, name)
+            measured = await self._roles.meter.baseline(task.problem, base, seed=seed, is_fresh=is_fresh)
             return Finding(measured.to_dict(), measured.usage.generated_tokens)
 
-        await task.ledger.once(baseline_name(base), work)
+        await task.ledger.once(name, work)
 
     def _labels(self, tree: Tree[NodeState], problem: Problem) -> dict[str, Any]:
         found = tree_labels(tree, problem, checker=self._roles.checker, splitter=self._splitter)
@@ -245,14 +254,14 @@ def value_name(steps: tuple[str, ...]) -> str:
     return f"value/{_digest(*steps)}"
 
 
-def refined_name(pair: int, words: str, *, kind: str = "refined") -> str:
+def refined_name(pair: int, words: str, *, is_fresh: bool = False) -> str:
     """Return the name of the finding that holds how a critique of pair number ``pair`` came out."""
-    return f"{kind}/{pair:04}/{_digest(words)}"
+    return f"{'fresh' if is_fresh else 'refined'}/{pair:04}/{_digest(words)}"
 
 
-def baseline_name(base: Trajectory) -> str:
+def baseline_name(base: Trajectory, *, is_fresh: bool = False) -> str:
     """Return the name of the finding that holds how ``base`` comes out on its own."""
-    return f"baseline/{_digest(base.prefix)}"
+    return f"{'fresh_baseline' if is_fresh else 'baseline'}/{_digest(base.prefix)}"
 
 
 def _digest(*texts: str) -> str:

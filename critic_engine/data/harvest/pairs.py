@@ -17,7 +17,9 @@ from critic_engine.state import NodeState, ReasoningNode, trajectory_of
 from critic_engine.types import Problem, Trajectory
 from search import Tree, best_worst_pair, path_log_prior, reference_order, sibling_pairs
 
-Doubt: TypeAlias = Literal["little_support", "critic_unreadable", "chosen_doubted", "rejected_believed"]
+Doubt: TypeAlias = Literal[
+    "little_support", "critic_unreadable", "reference_doubted", "chosen_doubted", "rejected_believed"
+]
 """Why it is not believed of a divergent pair that it parts where the wrong path goes wrong."""
 
 
@@ -58,6 +60,10 @@ class Pair:
     """Exactly what the reasoner wrote of these on the chosen side; the other may have spaced them otherwise."""
     chosen: Branch
     rejected: Branch
+    num_rollouts: int
+    """Completions of the tree that begin with these."""
+    most_alike: int
+    """The most of these that go on by the same step; 1 where no two do."""
     num_paths: int = 1
     """Wrong paths of the tree that read just so."""
 
@@ -115,14 +121,29 @@ class Path:
 
 
 def unsupported(pair: Pair, options: PairsConfig) -> Doubt | None:
-    """Return ``little_support`` where too few right completions take the chosen side's first own step."""
-    return "little_support" if pair.chosen.num_right < options.min_support else None
+    """Return ``little_support`` where too few completions take the chosen side's first own step.
+
+    Where no two completions say the same there, as in free text, how often a step is taken says nothing.
+    """
+    if pair.most_alike < 2:
+        return None
+    is_rare = pair.chosen.num_rollouts < options.min_share * pair.num_rollouts
+    return "little_support" if is_rare or pair.chosen.num_right < options.min_support else None
 
 
-def doubt(chosen: float | None, rejected: float | None, options: PairsConfig) -> Doubt | None:
-    """Return what the critic's values of the two sides, each up to its first own step, say against a pair."""
-    if chosen is None or rejected is None:
+def looked_at(pair: Pair) -> tuple[tuple[str, ...], ...]:
+    """Return what a critic looks at: the reference path, and the two sides up to their first own steps."""
+    sides = (pair.chosen.steps, pair.chosen.steps[:1], pair.rejected.steps[:1])
+    return tuple(pair.shared + steps for steps in sides)
+
+
+def doubt(values: Sequence[float | None], options: PairsConfig) -> Doubt | None:
+    """Return what the critic's values of what it ``looked_at``, in that order, say against a pair."""
+    reference, chosen, rejected = values
+    if reference is None or chosen is None or rejected is None:
         return "critic_unreadable"
+    if reference < options.min_reference_value:
+        return "reference_doubted"
     if chosen < options.min_chosen_value:
         return "chosen_doubted"
     return "rejected_believed" if rejected > options.max_rejected_value else None
@@ -140,6 +161,8 @@ class FoundPairs:
     pairs: tuple[Pair, ...]
     num_over_limit: int
     """Wrong paths whose divergent pairs are past ``max_pairs``."""
+    num_others_over_limit: int
+    """Pairs of the other kinds that are."""
 
 
 def make_pairs(
@@ -162,7 +185,9 @@ def make_pairs(
     }
     found = {kind: _distinct(makers[kind]()) for kind in options.kinds}
     pairs = tuple(pair for each in found.values() for pair in each[: options.max_pairs])
-    return FoundPairs(pairs, sum(pair.num_paths for pair in found.get("divergent", [])[options.max_pairs :]))
+    cut = {kind: each[options.max_pairs :] for kind, each in found.items()}
+    num_cut = sum(pair.num_paths for pair in cut.get("divergent", []))
+    return FoundPairs(pairs, num_cut, sum(len(each) for kind, each in cut.items() if kind != "divergent"))
 
 
 class _Known:
@@ -180,6 +205,9 @@ class _Known:
             for beginning in self._beginnings(path.steps) if is_known else ():
                 self._num_known[beginning] += 1
                 self._num_right[beginning] += bool(path.is_right)
+        self._most_alike: Counter[int] = Counter()
+        for (place, _), beginning in self._numbers.items():
+            self._most_alike[place] = max(self._most_alike[place], self._num_known[beginning])
 
     def _beginnings(self, steps: Sequence[str]) -> list[int]:
         """Return a number for no steps, for the first, the first two and so on; equal beginnings have equal ones."""
@@ -224,24 +252,26 @@ class _Known:
         return (log_prior is None, -(log_prior or 0.0), path.node.node_id < 0, abs(path.node.node_id))
 
     def siblings(self, options: PairsConfig) -> Iterator[Pair]:
-        for found in sibling_pairs(self._tree, min_margin=options.min_margin, max_pairs=options.max_pairs):
+        for found in sibling_pairs(self._tree, min_margin=options.min_margin, max_pairs=max(1, len(self._tree))):
             sides = [self._node_path(node) for node in (found.accepted, found.rejected)]
             num_shared = _num_shared(*(side.steps for side in sides))
             if num_shared < min(len(side.steps) for side in sides):
-                values = [node.search_value for node in (found.accepted, found.rejected)]
-                counts = [node.visit_count for node in (found.accepted, found.rejected)]
+                nodes = (found.accepted, found.rejected)
                 chosen, rejected = (
-                    replace(self._branch(side, num_shared), value=value, num_rollouts=count)
-                    for side, value, count in zip(sides, values, counts, strict=True)
+                    replace(self._branch(side, num_shared), value=node.search_value, num_rollouts=node.visit_count)
+                    for side, node in zip(sides, nodes, strict=True)
                 )
-                yield _joined("sibling", sides[0], num_shared, chosen, rejected)
+                most_alike = max(node.visit_count for node in nodes)
+                yield _joined("sibling", sides[0], (chosen, rejected), (found.ancestor.visit_count, most_alike))
 
     def _pair(self, kind: PairKind, right: ReasoningNode, wrong: ReasoningNode) -> Iterator[Pair]:
         """Yield the pair of two paths; none where the one goes on from all of the other."""
         good, bad = self._paths[right.node_id], self._paths[wrong.node_id]
         num_shared = _num_shared(good.steps, bad.steps)
         if num_shared < min(len(good.steps), len(bad.steps)):
-            yield _joined(kind, good, num_shared, self._branch(good, num_shared), self._branch(bad, num_shared))
+            sides = self._branch(good, num_shared), self._branch(bad, num_shared)
+            place = self._beginnings(good.steps)[num_shared]
+            yield _joined(kind, good, sides, (self._num_known[place], self._most_alike[place]))
 
     def _branch(self, path: Path, num_shared: int) -> Branch:
         beginning = self._beginnings(path.steps[: num_shared + 1])[-1]
@@ -293,9 +323,10 @@ def _first_step(branch: Branch, path: Path) -> Branch:
     return replace(branch, steps=branch.steps[:1], text=path.pieces[num_shared], answer=answer)
 
 
-def _joined(kind: PairKind, chosen_path: Path, num_shared: int, chosen: Branch, rejected: Branch) -> Pair:
+def _joined(kind: PairKind, chosen_path: Path, sides: tuple[Branch, Branch], counts: tuple[int, int]) -> Pair:
+    num_shared = len(chosen_path.steps) - len(sides[0].steps)
     shared_text = "".join(chosen_path.pieces[:num_shared])
-    return Pair(kind, chosen_path.steps[:num_shared], shared_text, chosen, rejected)
+    return Pair(kind, chosen_path.steps[:num_shared], shared_text, *sides, *counts)
 
 
 def _distinct(pairs: Iterable[Pair]) -> list[Pair]:

@@ -59,7 +59,7 @@ def make_harvester(
     roles = HarvestRoles(
         checker=checker,
         expander=make_expander(config.expander, role),
-        family=makers.family,
+        family=makers.critic_family,
         annotators=[
             each for number, options in enumerate(collect.annotators) for each in makers.annotators(number, options)
         ],
@@ -81,6 +81,7 @@ class _Makers:
         self._given_critic = critic
         self.reasoner = models.adopt(reasoner) if reasoner else models.generator(config.reasoner, "reasoner")
         self.family = PromptFamily.for_model(config.reasoner)
+        self.critic_family = PromptFamily.for_model(config.critic if config.critic_matches else config.reasoner)
 
     def critic(self, *, temperature: float, field: str, max_tokens: int | None = None) -> Critic:
         if not self._config.critic_matches and self._config.critic.model == "pocket":

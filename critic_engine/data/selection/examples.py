@@ -129,7 +129,6 @@ def _critique_fields(judged: JudgedCritique) -> dict[str, Any]:
         "words": record.words,
         "first_wrong_step": record.annotation.first_wrong_step,
         "lift": _interval_fields(judged.lift),
-        "fresh_lift": _interval_fields(judged.fresh_lift),
         "reason_left_out": judged.reason,
     }
 

@@ -50,6 +50,7 @@ class Funnel:
         """Start with nothing counted."""
         self.rows = Stage("rows")
         self.trees = Stage("trees")
+        self.paths = Stage("finished paths")
         self.wrong_paths = Stage("wrong paths")
         self.pairs = Stage("divergent pairs")
         self.critiques = Stage("critiques")
@@ -64,7 +65,7 @@ class Funnel:
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages from rows to critiques, then those beside them that anything came to."""
-        yield from (self.rows, self.trees, self.wrong_paths, self.pairs, self.critiques)
+        yield from (self.rows, self.trees, self.paths, self.wrong_paths, self.pairs, self.critiques)
         beside = (self.other_pairs, self.labelled, self.searched, self.injected, self.training)
         yield from (stage for stage in beside if stage.num_in)
 

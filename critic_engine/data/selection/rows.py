@@ -18,6 +18,8 @@ from critic_engine.store import RunStore
 
 Role: TypeAlias = Literal["critic", "reasoner"]
 _CORRECT = "correct"
+# What a critique can be left out for that says that it is bad, and not only unfit.
+_BAD = ("misses_error", "few_right", "low_lift", "text_empty", "text_too_long", "text_answers", "text_repeats")
 
 
 class RunRows:
@@ -42,7 +44,9 @@ class RunRows:
         if store.checker is None:
             raise RunError(f"{store.folder} is no labelled run; make one with `critic-engine collect`")
         self._selection = Selection(store, filters)
-        self._family = PromptFamily.for_model(self._selection.config.reasoner)
+        config = self._selection.config
+        self._family = PromptFamily.for_model(config.reasoner)
+        self._critic_family = PromptFamily.for_model(config.critic if config.critic_matches else config.reasoner)
         self._kind: type[TrainingRow] = kind
         self._role = role
 
@@ -138,6 +142,10 @@ class RunRows:
 
     def _detections(self, harvested: Harvested, injection: Injection, number: int) -> Iterator[Preference]:
         for place, found in enumerate(injection.pairs):
+            fault = self._selection.fault_of_text(found.chosen.words or "", harvested.problem)
+            if fault is not None:
+                self.funnel.training.count(fault)
+                continue
             yield Preference(
                 row_id=f"{harvested.position:06}-injection-{number:03}-{place:03}",
                 problem_id=harvested.problem.problem_id,
@@ -172,7 +180,7 @@ class RunRows:
                 images=harvested.problem.images,
                 source=_CORRECT,
                 facts=_critique_facts(None, None),
-                completion=self._family.written_critique(step=None),
+                completion=self._critic_family.written_critique(step=None),
                 value=1.0,
             )
 
@@ -197,7 +205,11 @@ class RunRows:
         said = {(each.record.pair, each.record.words) for each in harvested.critiques if each.is_kept}
         for number, each in enumerate(harvested.critiques):
             key = (each.record.pair, each.record.words)
-            if each.is_kept or (each.record.words and each.reason != "unmeasured" and key not in said):
+            if not each.is_kept and (not each.record.words or key in said):
+                continue
+            if not each.is_kept and each.reason not in _BAD:
+                self.funnel.training.count("says_nothing_of_it")
+            else:
                 said.add(key)
                 pair = harvested.pairs[each.record.pair]
                 yield Rated(
@@ -215,12 +227,14 @@ class RunRows:
         said: set[tuple[str, str]] = set()
         for number, pair in enumerate(harvested.pairs):
             chosen, rejected = _whole_text(pair, pair.chosen), _whole_text(pair, pair.rejected)
+            is_repeat = (chosen, rejected) in said
+            said.add((chosen, rejected))
             if pair.kind == "divergent" and number not in harvested.believed:
                 continue
-            if (chosen, rejected) in said:
-                self.funnel.training.count("says_the_same")
+            reason = "says_the_same" if is_repeat else self._fault_of_pair(pair)
+            if reason is not None:
+                self.funnel.training.count(reason)
                 continue
-            said.add((chosen, rejected))
             yield Preference(
                 row_id=f"{harvested.position:06}-pair-{number:03}",
                 problem_id=harvested.problem.problem_id,
@@ -232,6 +246,10 @@ class RunRows:
                 rejected=rejected,
                 margin=pair.margin,
             )
+
+    def _fault_of_pair(self, pair: Pair) -> str | None:
+        is_partial = pair.chosen.answer is None or pair.rejected.answer is None
+        return "partial" if is_partial and not self._selection.filters.is_partial_allowed else None
 
     def _rated_paths(self, harvested: Harvested) -> Iterator[TrainingRow]:
         texts = {} if harvested.reference is None else {harvested.reference_text.strip(): True}
@@ -266,7 +284,7 @@ class RunRows:
                 )
 
     def _critique_prompt(self, harvested: Harvested, steps: tuple[str, ...]) -> str:
-        return self._family.critique(harvested.problem, steps=steps).text
+        return self._critic_family.critique(harvested.problem, steps=steps).text
 
 
 def open_rows(run: Path, *, kind: type[TrainingRow], role: Role, filters: FiltersConfig | None = None) -> RunRows:

@@ -16,11 +16,13 @@ from critic_engine.data.filters.guard import Guard
 from critic_engine.data.filters.leaks import leaks_answer
 from critic_engine.data.harvest.critiques import CritiqueRecord, Tally, base_of, critique_from_dict, lift, tally_of
 from critic_engine.data.harvest.harvester import baseline_name, refined_name, value_name
-from critic_engine.data.harvest.pairs import Doubt, Pair, doubt, pair_from_dict, unsupported
+from critic_engine.data.harvest.pairs import Doubt, Pair, doubt, looked_at, pair_from_dict, unsupported
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.errors import ImageError
 from critic_engine.evaluation.metrics import Interval
 from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding
+from critic_engine.parsing.critiques import reason_of
+from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
 
@@ -33,9 +35,7 @@ class JudgedCritique:
 
     record: CritiqueRecord
     lift: Interval | None
-    """By all draws with it; None when it was not measured."""
-    fresh_lift: Interval | None
-    """By the draws that no filter looks at; None when there are none."""
+    """By the draws that no filter looks at, where the run has such; None when it was not measured."""
     reason: str | None
     """Why it is left out; None when it is kept."""
 
@@ -80,8 +80,12 @@ class Selection:
         self.config: EngineConfig = store.config()
         self._collect = self.config.collect or CollectConfig()
         self.filters = self._collect.filters if filters is None else filters
-        paths = [Path(path) for path in self.filters.evaluation_sets]
+        # Those of the run's own configuration were guarded against when its rows were read in.
+        guarded = self._collect.filters.evaluation_sets
+        paths = [Path(path) for path in self.filters.evaluation_sets if path not in guarded]
         self._guard = Guard.from_files(paths, limits=self.config.run) if paths else None
+        critic = self.config.critic if self.config.critic_matches else self.config.reasoner
+        self._form = PromptFamily.for_model(critic).form.critique
         self.funnel = Funnel()
 
     def __iter__(self) -> Iterator[Harvested]:
@@ -133,6 +137,9 @@ class Selection:
 
     def _count_paths(self, paths: Mapping[str, Any], found: Mapping[str, Any], pairs: tuple[Pair, ...]) -> None:
         num_right, num_wrong = paths["num_right"], paths["num_wrong"]
+        for name in ("right", "wrong", "unsure", "unanswered"):
+            reason = None if name in ("right", "wrong") else name
+            self.funnel.paths.count(reason, num=paths[f"num_{name}"])
         sides = {(False, False): "no_known_path", (True, False): "all_right", (False, True): "all_wrong"}
         self.funnel.trees.count(sides.get((num_right > 0, num_wrong > 0)))
         divergent = [pair.num_paths for pair in pairs if pair.kind == "divergent"]
@@ -148,6 +155,7 @@ class Selection:
         """Count what is made beside critiques."""
         repeat = "near_duplicate" if is_repeat else None
         self.funnel.other_pairs.count(repeat, num=sum(pair.kind != "divergent" for pair in pairs))
+        self.funnel.other_pairs.count("over_max_pairs", num=findings["pairs"].content["num_others_over_limit"])
         for name, finding in findings.items():
             content = finding.content
             if name == "labels":
@@ -173,11 +181,10 @@ class Selection:
         options = self._collect.pairs
         if reason := unsupported(pair, options):
             return reason
-        names = [value_name(pair.shared + side.steps[:1]) for side in (pair.chosen, pair.rejected)]
+        names = [value_name(steps) for steps in looked_at(pair)]
         if not all(name in findings for name in names):
             return None
-        chosen, rejected = (findings[name].content for name in names)
-        return doubt(chosen, rejected, options)
+        return doubt([findings[name].content for name in names], options)
 
     def _judge(
         self, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], problem: Problem, *, is_repeat: bool
@@ -201,29 +208,24 @@ class Selection:
     def _judged(
         self, record: CritiqueRecord, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], problem: Problem
     ) -> JudgedCritique:
-        refined = findings.get(refined_name(record.pair, record.words))
-        baseline = findings.get(baseline_name(base_of(pairs[record.pair], self._collect.lift)))
-        if refined is None:
-            return JudgedCritique(record, None, None, self._reason(record, None, problem))
-        record = replace(record, refined=tally_of(refined.content["tally"]), corrected=refined.content["corrected"])
-        further = findings.get(refined_name(record.pair, record.words, kind="fresh"))
-        fresh = None if further is None else tally_of(further.content["tally"])
-        without = None if baseline is None else tally_of(baseline.content["tally"])
-        measured = _lift(_sum(record.refined, fresh), without)
-        reason = self._reason(record, _lift(record.refined, without), problem)
-        return JudgedCritique(record, measured, _lift(fresh, without), reason)
+        refined = _measured(findings, refined_name(record.pair, record.words))
+        base = base_of(pairs[record.pair], self._collect.lift)
+        record = replace(record, refined=tally_of(refined["tally"]), corrected=refined["corrected"])
+        without = tally_of(_measured(findings, baseline_name(base))["tally"])
+        looked_at = found = _lift(record.refined, without)
+        if self._collect.lift.num_fresh:
+            fresh = _measured(findings, refined_name(record.pair, record.words, is_fresh=True))
+            fresh_without = _measured(findings, baseline_name(base, is_fresh=True))
+            found = _lift(tally_of(fresh["tally"]), tally_of(fresh_without["tally"]))
+        return JudgedCritique(record, found, self._reason(record, looked_at, problem))
 
     def _reason(self, record: CritiqueRecord, measured: Interval | None, problem: Problem) -> str | None:
         """Return the first reason to leave a critique out, in the order of ``_FILTERS``."""
         filters = self.filters
         if record.annotation.fault is not None:
             return record.annotation.fault
-        reason = record.annotation.reason
-        if fault := text_fault(reason, CritiqueTextOptions(max_characters=filters.max_characters)):
-            return f"text_{fault}"
-        references = _references(self._store.checker, problem)
-        if not filters.is_leak_allowed and leaks_answer(reason, references, problem.choices):
-            return "leaks_answer"
+        if fault := self._text_fault(record.annotation.reason, problem):
+            return fault
         if self._collect.lift.num_refinements == 0:
             return None
         if not _is_told(record.refined):
@@ -237,27 +239,33 @@ class Selection:
             return "unmeasured"
         return "low_lift" if measured.estimate < filters.min_lift else None
 
+    def fault_of_text(self, words: str, problem: Problem) -> str | None:
+        """Return why a critique, as a critic wrote it, is unfit by its text alone; None when it is not."""
+        return self._text_fault(reason_of(words, self._form), problem)
+
+    def _text_fault(self, reason: str, problem: Problem) -> str | None:
+        if fault := text_fault(reason, CritiqueTextOptions(max_characters=self.filters.max_characters)):
+            return f"text_{fault}"
+        references = _references(self._store.checker, problem)
+        is_leak = not self.filters.is_leak_allowed and leaks_answer(reason, references, problem.choices)
+        return "leaks_answer" if is_leak else None
+
     def _count_critiques(self, judged: list[JudgedCritique]) -> None:
         for each in judged:
             self.funnel.critiques.count(each.reason)
         for number, name in enumerate(_FILTERS):
             passed = [each for each in judged if _place(each.reason) > number]
-            found = [each.fresh_lift or each.lift for each in passed]
-            self.funnel.add_lift(name, [each.estimate for each in found if each is not None])
+            self.funnel.add_lift(name, [each.lift.estimate for each in passed if each.lift is not None])
 
 
 def _lift(refined: Tally | None, baseline: Tally | None) -> Interval | None:
     return None if refined is None or baseline is None else lift(refined, baseline)
 
 
-def _sum(refined: Tally | None, fresh: Tally | None) -> Tally | None:
-    if refined is None or fresh is None:
-        return refined
-    return Tally(
-        refined.num_right + fresh.num_right,
-        refined.num_wrong + fresh.num_wrong,
-        refined.num_unsure + fresh.num_unsure,
-    )
+def _measured(findings: Mapping[str, Finding], name: str) -> Mapping[str, Any]:
+    """Return what came of draws; nothing where there were none."""
+    found = findings.get(name)
+    return {"tally": None, "corrected": None} if found is None else found.content
 
 
 def summarise(folder: Path) -> dict[str, Any]:

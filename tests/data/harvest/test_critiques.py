@@ -39,7 +39,7 @@ def branch(text: str) -> Branch:
     return Branch(tuple(text.split("\n")), text, None, None, 0, None, 1)
 
 
-PAIR = Pair("divergent", ("look ",), "look \n", branch("it is 1\nanswer: 3"), branch("it is 2\nanswer: 4"))
+PAIR = Pair("divergent", ("look ",), "look \n", branch("it is 1\nanswer: 3"), branch("it is 2\nanswer: 4"), 2, 1)
 
 
 def meter(generator: ScriptedGenerator, **options: object) -> LiftMeter:

@@ -74,7 +74,7 @@ def failing(*roles: str, error: Exception | None = None) -> Script:
 
 def test_every_kind_of_finding_is_made_and_every_tree_is_done(whole: Path) -> None:
     found = findings(whole)
-    expected = "baseline critique done fresh injection labels pairs paths refined search value"
+    expected = "baseline critique done fresh fresh_baseline injection labels pairs paths refined search value"
     assert kinds(found) == set(expected.split())
     assert all(each[HARVEST_DONE] == Finding(True) for each in found.values())
     assert all(each.num_tokens == 0 for names in found.values() for name, each in names.items() if name == "pairs")
@@ -235,7 +235,7 @@ def test_failing_refinements_are_errors_and_their_critiques_unmeasured(searched:
         selection = Selection(store)
         critiques = [each for harvested in selection for each in harvested.critiques]
     assert not any(each.is_kept for each in critiques)
-    assert all(each.lift is None and each.fresh_lift is None for each in critiques)
+    assert all(each.lift is None for each in critiques)
     assert selection.funnel.critiques.left_out["unmeasured"] > 0
 
 
@@ -351,12 +351,15 @@ def test_pairs_with_little_support_are_neither_looked_at_nor_annotated(whole: Pa
     harvest(searched, generator, settings=settings)
     found = findings(searched)
     assert of_kind(found, "pairs") == of_kind(findings(whole), "pairs")
-    assert not kinds(found) & {"value", "critique", "refined", "fresh", "baseline"}
+    pairs = {position: names["pairs"].content["pairs"] for position, names in found.items()}
+    annotated = [(position, name) for position, names in found.items() for name in names if name[:8] == "critique"]
+    assert all(pairs[position][int(name.split("/")[1])]["most_alike"] < 2 for position, name in annotated)
+    assert len(annotated) < sum(each["kind"] == "divergent" for of_tree in pairs.values() for each in of_tree)
 
 
 def test_without_a_check_nobody_looks_and_all_divergent_pairs_are_annotated(searched: Path) -> None:
     generator = model()
-    pairs = {"check": "none", "kinds": ["divergent"], "min_support": 0}
+    pairs = {"check": "none", "kinds": ["divergent"], "min_support": 0, "min_share": 0}
     settings = config(pairs=pairs, annotators=[{"kind": "self"}], injection=None)
     harvest(searched, generator, settings=settings)
     found = findings(searched)
@@ -368,9 +371,9 @@ def test_without_a_check_nobody_looks_and_all_divergent_pairs_are_annotated(sear
 @pytest.mark.parametrize(
     ("collect", "kinds_left"),
     [
-        ({"annotators": []}, "critique refined fresh baseline"),
-        ({"lift": {"num_refinements": 0}}, "refined fresh baseline"),
-        ({"lift": {"num_refinements": 2, "num_fresh": 0}}, "fresh"),
+        ({"annotators": []}, "critique refined fresh baseline fresh_baseline"),
+        ({"lift": {"num_refinements": 0}}, "refined fresh baseline fresh_baseline"),
+        ({"lift": {"num_refinements": 2, "num_fresh": 0}}, "fresh fresh_baseline"),
         ({"labels": {"kind": "none"}}, "labels search"),
         ({"labels": {"kind": "tree"}}, "search"),
         ({"injection": None}, "injection"),

@@ -166,7 +166,7 @@ def test_a_path_that_goes_on_from_all_of_the_other_gives_no_pair() -> None:
     first = add(tree, tree.root, "look\n", rollouts=[("answer : 1\n", "1")])
     end(tree, first, "answer : 1\nno, answer : 2", "2")
     found = found_in(tree)
-    assert found == FoundPairs((), 0)
+    assert found == FoundPairs((), 0, 0)
 
 
 def test_a_tree_with_one_side_alone_has_siblings_at_most(tree: Tree[NodeState]) -> None:
@@ -176,7 +176,7 @@ def test_a_tree_with_one_side_alone_has_siblings_at_most(tree: Tree[NodeState]) 
         options=PairsConfig(),
         splitter=LINES,
     )
-    assert wrong == FoundPairs((), 0)
+    assert wrong == FoundPairs((), 0, 0)
     tree.nodes[2].search_value = 0.9
     unknown = make_pairs(
         tree, read_paths(tree, PROBLEM, checker=Checker(), splitter=LINES), options=PairsConfig(), splitter=LINES
@@ -189,7 +189,7 @@ def test_a_path_without_an_answer_is_on_neither_side() -> None:
     tree = Tree(NodeState())
     add(tree, tree.root, "look\n", rollouts=[("answer : 1", "1"), ("hm", None), ("answer : one or so", "one or so")])
     assert [path.is_right for path in paths_of(tree)] == [True, None, None]
-    assert found_in(tree) == FoundPairs((), 0)
+    assert found_in(tree) == FoundPairs((), 0, 0)
 
 
 def test_a_first_error_is_set_against_the_right_path_that_goes_along_for_longest() -> None:

@@ -109,7 +109,7 @@ def test_of_two_critiques_the_one_that_lifts_more_is_chosen(one: Path) -> None:
 
 
 def test_a_rejected_text_is_there_once_however_many_said_it(tmp_path: Path) -> None:
-    faulty = [critique("hm", who=who, fault="orders_disagree") for who in ("one", "two")]
+    faulty = [critique("hm", who=who, fault="misses_error") for who in ("one", "two")]
     found = {**tree_findings(pair()), **measured(*faulty, right=0), **measured(GOOD, right=9, who=1)}
     run = made_run(tmp_path / "run", found)
     (row,) = rows_of(run, Preference, "critic")
@@ -129,7 +129,7 @@ def test_a_text_is_never_good_and_bad_at_once(tmp_path: Path) -> None:
 
 
 def test_a_faulty_text_that_two_said_is_bad_once(tmp_path: Path) -> None:
-    faulty = [critique("hm", who=who, fault="orders_disagree") for who in ("one", "two")]
+    faulty = [critique("hm", who=who, fault="misses_error") for who in ("one", "two")]
     run = made_run(tmp_path / "run", {**tree_findings(pair()), **measured(*faulty, right=9)})
     assert [(row.completion, row.is_good) for row in rows_of(run, Rated, "critic")] == [(words_of("hm"), False)]
 
@@ -231,7 +231,7 @@ def many(folder: Path, num: int, **collect: Any) -> Path:
     problems = [ProblemRow(n, str(n), Problem(f"question number {n} of many ?"), "1") for n in range(num)]
     early, late = critique(), critique(pair=1, who="a critic")
     deep = pair("4", shared="look\nand look")
-    deep = type(deep)(deep.kind, ("look", "and look"), deep.shared_text, deep.chosen, deep.rejected)
+    deep = replace(deep, shared=("look", "and look"))
     both = {**tree_findings(pair(), deep), **measured(early), **measured(late)}
     both["critique/0001/00"] = measured(late)["critique/0001/00"]
     alone = {**tree_findings(pair()), **measured(early)}

@@ -118,18 +118,20 @@ def test_the_same_words_on_another_pair_are_another_critique(tmp_path: Path) -> 
     assert reasons(selected(run)[0]) == [None, None]
 
 
-def test_fresh_draws_are_in_the_lift_and_reported_alone_and_no_filter_sees_them(tmp_path: Path) -> None:
+def test_the_lift_rests_on_fresh_draws_alone_and_no_filter_sees_them(tmp_path: Path) -> None:
     found = measured(critique(), right=4)
     (name,) = [name for name in found if name.startswith("refined/")]
     found[name.replace("refined/", "fresh/")] = drawn(10, 0)
-    run = made_run(tmp_path / "run", {**tree_findings(pair()), **found})
+    (name,) = [name for name in found if name.startswith("baseline/")]
+    found[name.replace("baseline/", "fresh_baseline/")] = drawn(3, 7)
+    draws = {"num_refinements": 10, "num_fresh": 10}
+    run = made_run(tmp_path / "run", {**tree_findings(pair()), **found}, lift=draws)
     harvested, funnel = selected(run, min_right=5)
     (judged,) = harvested[0].critiques
     assert judged.reason == "few_right"
     assert judged.lift is not None
-    assert judged.fresh_lift is not None
-    assert (judged.lift.estimate, judged.fresh_lift.estimate) == pytest.approx((0.5, 0.8))
-    assert funnel.lifts["none"].groups == [[pytest.approx(0.8)]]
+    assert judged.lift.estimate == pytest.approx(0.7)
+    assert funnel.lifts["none"].groups == [[pytest.approx(0.7)]]
     assert reasons(selected(run, min_right=1, min_lift=0.3)[0]) == ["low_lift"]
 
 
