@@ -17,7 +17,10 @@ from critic_engine.together import together
 from critic_engine.types import Generation, GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
 
 _logger = logging.getLogger(__name__)
-_PATH = re.compile(r"\b(?:path|branch|attempt|solution)s? [AB]\b", re.IGNORECASE)
+_LETTERED_PATH = r"\b(?:path|branch|attempt|solution)(?:e?s)?[\s:(\[\-*_`\"']{0,8}[AB](?![^\W_])"
+# The first "solution" may well be one of an equation.
+_ORDERED_PATH = r"\b(?:first|second|other|left|right)[\s-](?:path|branch|attempt)(?:e?s)?\b"
+_PATH = re.compile(f"{_LETTERED_PATH}|{_ORDERED_PATH}", re.IGNORECASE)
 
 Fault: TypeAlias = Literal[
     "error",
@@ -159,27 +162,30 @@ class ModelAnnotator:
         branches = (parting.wrong, parting.right) if is_swapped else (parting.right, parting.wrong)
         message = self._family.annotate(problem, shared=parting.shared, first=branches[0], second=branches[1])
         request = GenerationRequest((message,), sampling=self._draws.sampling(number), seeds=(seed,))
-        generation = await self._generate(request)
+        generation, usage = await self._generate(request)
         if generation is None:
-            return Annotation(None, "", "error"), TokenUsage()
+            return Annotation(None, "", "error"), usage
         try:
             read = _read(generation.samples[0])
         except ParseError:
-            return Annotation(None, "", "unreadable"), generation.usage
+            return Annotation(None, "", "unreadable"), usage
         if is_swapped:
             read = replace(read, wrong_side="A" if read.wrong_side == "B" else "B")
-        return read, generation.usage
+        return read, usage
 
-    async def _generate(self, request: GenerationRequest) -> Generation | None:
-        """Return the model's answer; None when it fails for good."""
+    async def _generate(self, request: GenerationRequest) -> tuple[Generation | None, TokenUsage]:
+        """Return the model's answer, None when it fails for good, and the cost of all attempts."""
+        usage = TokenUsage()
         for attempt in range(1, self._draws.max_attempts + 1):
             try:
-                return await self._generator.generate(request)
+                generation = await self._generator.generate(request)
+                return generation, usage + generation.usage
             except GenerationError as error:
                 _logger.warning("%s: attempt %d failed: %s", self._generator.name, attempt, error)
-                if not error.is_retryable:
+                if not error.is_retryable or attempt == self._draws.max_attempts:
                     break
-        return None
+                usage += TokenUsage(num_retries=1)
+        return None, usage
 
 
 class CriticAnnotator:

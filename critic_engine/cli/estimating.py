@@ -20,12 +20,17 @@ from critic_engine.config import EngineConfig
 from critic_engine.data.selection.estimation import Outlook, ProblemFigures, Range, SampleRun, sample_rows
 from critic_engine.data.selection.inspection import Survey, survey
 from critic_engine.engine import Engine
+from critic_engine.options import RunConfig
 from critic_engine.outputs import json_line
 from critic_engine.store import RunStore
+from search import StopReason
 
 if TYPE_CHECKING:
     from critic_engine.data.problems import ProblemsFile
     from critic_engine.types import FailedRow, ProblemRow
+
+# What a run's limit cut did not fail.
+_CUTS = (StopReason.RUN_TOKENS, StopReason.RUN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +82,18 @@ def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | Non
             _run(engine, rows, run, tally)
             wall_s = time.perf_counter() - start_s
             usd = sum(figures.usd for figures in engine.figures().values())
+            num_tokens = sum(figures.usage.generated_tokens for figures in engine.figures().values())
         with contextlib.closing(RunStore.view(run)) as store:
             facts = survey(store)
-    limit_reached = _limit_reached(config.run, facts, wall_s)
-    num_left, share = facts.num_problems - len(facts.sample), _share_counted(facts)
-    # A cut sample holds as many rows that cost nothing, for each that costs something, as a whole one.
-    num_unsearchable = facts.num_unsearchable
-    if num_left:
-        num_unsearchable = round(num_unsearchable * len(facts.sample) / facts.num_problems)
+    reached = _limit_reached(config.run, num_tokens=num_tokens, wall_s=wall_s) if facts.num_left else None
+    num_left = facts.num_problems - len(facts.sample)
+    num_unsearchable, share = _counted(facts, num_tokens) if num_left else (facts.num_unsearchable, 1.0)
     for _ in range(num_unsearchable):
         facts.sample.add(ProblemFigures())
     sampled = SampleRun(
         num_rows=num_rows, sample=facts.sample, wall_s=wall_s * share, usd=usd * share, max_tokens=config.run.max_tokens
     )
-    return Estimate(sampled, num_unsearchable, num_left, tuple(tally.failed), limit_reached)
+    return Estimate(sampled, num_unsearchable, num_left, tuple(tally.failed), reached)
 
 
 def print_estimate(found: Estimate, *, is_json: bool) -> int:
@@ -118,20 +121,22 @@ def _run(engine: Engine, rows: "Iterator[ProblemRow | FailedRow]", run: Path, ta
         raise Interrupted("interrupted; an estimate keeps nothing") from error
 
 
-def _limit_reached(limits: RunConfig, facts: Survey, wall_s: float) -> str | None:
-    """Return the limit that left problems of a sample undone."""
-    if not facts.num_left:
-        return None
-    if limits.max_tokens is not None and facts.num_tokens >= limits.max_tokens:
+def _counted(facts: Survey, num_tokens: int) -> tuple[int, float]:
+    """Return how many rows that cost nothing go with the problems of a cut sample that count, and their share of all.
+
+    The share is of what was spent, by the tokens generated.
+    """
+    num_unsearchable = round(facts.num_unsearchable * len(facts.sample) / facts.num_problems)
+    return num_unsearchable, facts.sample.num_tokens / max(1, num_tokens)
+
+
+def _limit_reached(limits: RunConfig, *, num_tokens: int, wall_s: float) -> str | None:
+    """Return the limit that cut a run of so much, as it is set."""
+    if limits.max_tokens is not None and num_tokens >= limits.max_tokens:
         return f"run.max_tokens={limits.max_tokens}"
     if limits.max_wall_s is not None and wall_s >= limits.max_wall_s:
         return f"run.max_wall_s={limits.max_wall_s:g}"
     return None
-
-
-def _share_counted(facts: Survey) -> float:
-    """Return the share of the tokens generated that the problems that count took: theirs of the time and the cost."""
-    return facts.sample.num_tokens / facts.num_tokens if facts.num_tokens else 1.0
 
 
 def _lines(found: Estimate) -> Iterator[str]:
@@ -145,7 +150,10 @@ def _lines(found: Estimate) -> Iterator[str]:
     if found.num_left:
         yield f"  {found.num_left:,} more could not be finished, or only out of turn, and do not count"
     if found.limit is not None:
-        yield f"  the sample was cut by {found.limit}, and all rows are judged by what was done by then"
+        yield (
+            f"  the sample was cut by {found.limit}: what was done by then stands for all rows, which may take more: "
+            "the costly ones are done last; a higher limit, or run.problems_in_flight=1, says more"
+        )
     if outlook is None:
         raise_it = "" if found.limit is None else f"; raise {found.limit.partition('=')[0]}"
         yield f"estimate: none, for it takes two sampled rows at least{raise_it}"

@@ -12,6 +12,10 @@ _MARKUP = r"[\s*_`\"'#\[(]{0,8}"
 _WRONG_PATH = re.compile(rf"\bwrong path\b[*_ ]{{0,4}}:{_MARKUP}(?:path )?([AB])\b", re.IGNORECASE)
 _STEP = re.compile(rf"\bfirst wrong step\b[*_ ]{{0,4}}:{_MARKUP}(?:step )?([0-9]{{1,6}})(?![0-9])", re.IGNORECASE)
 _CRITIQUE = re.compile(r"\bcritique\b[*_ ]{0,4}:[*_]{0,4}", re.IGNORECASE)
+_LABEL_ON_NEXT_LINE = re.compile(
+    r"\n[\s*_`\"'#\[(>-]{0,12}(?:wrong path|first wrong step|critique)\b[*_ ]{0,4}:", re.IGNORECASE
+)
+_MARKUP_AT_END = re.compile(r" [*_`\"'#\[(>-]{1,8}\Z")
 _MAX_QUOTED_CHARACTERS = 200
 
 
@@ -35,8 +39,23 @@ def parse_annotation(text: str) -> ReadAnnotation:
     """
     check_unicode(text, "annotation")
     side, step, critique = (form.search(text) for form in (_WRONG_PATH, _STEP, _CRITIQUE))
-    reason = "" if critique is None else " ".join(text[critique.end() :].split())
+    starts = [label.start() for label in (side, step) if label is not None]
+    reason = "" if critique is None else _reason(text, critique.end(), starts)
     if side is None or step is None or not reason:
         wanted = "'Wrong path: A', 'First wrong step: K' and words after 'Critique:'"
         raise ParseError(f"annotation lacks one of {wanted}: {text[:_MAX_QUOTED_CHARACTERS]!r}", text=text)
     return ReadAnnotation("A" if side[1].upper() == "A" else "B", int(step[1]), reason)
+
+
+def _reason(text: str, start: int, labels: list[int]) -> str:
+    """Return what stands from ``start`` to the next label, in one line.
+
+    A label ends it at the beginning of a line, and anywhere at the places ``labels`` from which side and step were read.
+    """
+    on_next_line = _LABEL_ON_NEXT_LINE.search(text, start)
+    ends = [label for label in labels if label >= start]
+    ends += [] if on_next_line is None else [on_next_line.start()]
+    if not ends:
+        return " ".join(text[start:].split())
+    # The markup of a label on the same line stands before it.
+    return _MARKUP_AT_END.sub("", " " + " ".join(text[start : min(ends)].split())).strip()

@@ -126,6 +126,7 @@ def test_stopped_run_is_resumed_to_what_it_would_have_been(cli, labelled: Path, 
     [
         (["collect"], ["PROBLEMS"]),
         (["collect", "labelled.jsonl"], ["--run"]),
+        (["collect", "labelled.jsonl", "--run", "r", "--sample", "4"], ["--sample is about an --estimate", "--limit"]),
         (["collect", "gone.jsonl", "--run", "r"], ["gone.jsonl does not exist"]),
         (["collect", "labelled.jsonl", "--run", "r", "--config", "collect"], ["neither a file nor a preset"]),
         (["collect", "labelled.jsonl", "--run", "labelled.jsonl"], ["is not an empty folder; name a new one"]),

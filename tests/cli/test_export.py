@@ -1,5 +1,6 @@
 """``export`` refuses what makes no sense before it opens a run."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,19 @@ def test_usage_error_is_one_line_that_names_the_option(cli, options: tuple[objec
 def test_help_names_every_format(cli) -> None:
     shown = cli("export", "--help").out.split()
     assert set(FORMATS) <= set(shown)
+
+
+def test_export_of_a_run_that_is_not_complete_says_so_and_makes_its_folders(cli, tmp_path: Path) -> None:
+    problems = [{"id": f"p{n}", "question": f"how many of kind {n}?", "answer": str(n % 6)} for n in range(8)]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems))
+    scripted = ["--set=reasoner.backend=scripted", "--set=budget.max_tokens=300", "--set=run.problems_in_flight=1"]
+    scripted += ["--set=collect.pairs.check=none", "--set=collect.pairs.min_support=0"]
+    assert cli("collect", "problems.jsonl", "--run", "r", "--max-tokens", 1200, *scripted).code == 1
+    result = cli(
+        "export", "r", "--format", "trl-dpo", "--role", "reasoner", "--out", "new/data", "--validation-share", 0
+    )
+    assert result.code == 0, result.err
+    (note,) = (line for line in result.err.splitlines() if "is not complete" in line)
+    assert note.startswith("note: The run is not complete: ")
+    card = (tmp_path / "new/data/README.md").read_text(encoding="utf-8")
+    assert note.removeprefix("note: ") in card.partition("## Known limits")[2]

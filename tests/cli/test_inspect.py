@@ -194,6 +194,8 @@ def test_report_that_is_not_there_leaves_the_time_unknown(cli, run: str, tmp_pat
         (["runs/a", "--set", "collect.filters.min_lift=7"], "collect.filters.min_lift"),
         (["runs/a", "--set", "collect.filters.min_lift"], "must read section.field=value"),
         (["runs/a", "--examples", "-1"], "--examples"),
+        (["runs/a", "--examples", "2", "--pair", "p1"], "leave --examples out"),
+        (["runs/a", "--pair", "000001-correct"], "that an export gives a pair, a critique or a corrected answer"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -218,7 +220,7 @@ def config(*overrides: str) -> EngineConfig:
 
 def test_estimate_of_all_rows_is_what_they_take(cli, run: str, labelled: Path) -> None:
     found = inspected(cli, run)
-    fields = estimate(config("run.max_tokens=100"), read_problems(labelled), limit=None, size=12).fields()
+    fields = estimate(config("run.max_tokens=1000000"), read_problems(labelled), limit=None, size=12).fields()
     outlook = fields["outlook"]
     assert isinstance(outlook, dict)
     assert (fields["num_rows"], fields["num_sampled"], fields["num_left"]) == (12, 12, 0)
@@ -226,7 +228,8 @@ def test_estimate_of_all_rows_is_what_they_take(cli, run: str, labelled: Path) -
     assert outlook["num_tokens"] == {"estimate": num, "low": num, "high": num}
     assert outlook["num_critiques"]["estimate"] == found["funnel"]["stages"]["critiques"]["kept"]
     assert outlook["num_pairs"]["estimate"] == found["funnel"]["stages"]["divergent pairs"]["kept"]
-    assert outlook["share_of_max_tokens"]["estimate"] == num / 100
+    assert outlook["share_of_max_tokens"]["estimate"] == round(num / 1_000_000, 4)
+    assert fields["cut_by"] is None
     assert outlook["usd"] is None
 
 
@@ -255,3 +258,33 @@ def test_estimate_as_json_is_one_object(labelled: Path, capsys: pytest.CaptureFi
     assert (found["num_rows"], found["num_sampled"]) == (6, 3)
     bounds = found["outlook"]["num_tokens"]
     assert found["sample_tokens"] <= bounds["low"] <= bounds["estimate"] <= bounds["high"]
+
+
+def test_sample_stops_at_the_limits_of_the_run_and_is_judged_by_what_is_done(
+    labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = config("run.max_tokens=5000", "run.problems_in_flight=1")
+    found = estimate(cut, read_problems(labelled), limit=None, size=12)
+    assert print_estimate(found, is_json=False) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "the sample was cut by run.max_tokens=5000" in out
+    assert re.search("of the limit +[0-9]{3}", out)
+    fields = found.fields()
+    assert (fields["num_rows"], fields["cut_by"]) == (12, "run.max_tokens=5000")
+    assert fields["num_sampled"] + fields["num_left"] == 12  # type: ignore[operator]
+    assert 0 < found.run.sample.num_tokens < 8_000
+    outlook = found.run.outlook()
+    assert outlook is not None
+    assert outlook.share_of_max_tokens is not None
+    assert outlook.share_of_max_tokens.estimate == pytest.approx(outlook.forecast.num_tokens.estimate / 5000)
+
+
+def test_sample_that_a_limit_cuts_before_two_problems_gives_no_estimate(
+    labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = estimate(config("run.max_wall_s=0.000001"), read_problems(labelled), limit=None, size=12)
+    assert print_estimate(found, is_json=False) == 0
+    out = capsys.readouterr().out
+    assert "12 more could not be finished" in out
+    assert "estimate: none, for it takes two sampled rows at least; raise run.max_wall_s" in out

@@ -22,6 +22,12 @@ POCKET = PromptFamily.load("pocket").form.critique
         'I compared both.\n"Wrong path: B"\n- First wrong step: [3]\n- Critique: It says 4, the picture shows 5.',
         "Wrong path : (B)\nFirst wrong step : #3\nCritique : It says 4,   the picture shows 5.\n\n",
         "First wrong step: 3\nWrong path: `B`\nCritique: It says 4, the picture shows 5.",
+        "Critique: It says 4, the picture shows 5.\nWrong path: B\nFirst wrong step: 3",
+        "Critique: It says 4, the picture shows 5. Wrong path: B First wrong step: 3",
+        "**Critique:** It says 4, the picture shows 5. **First wrong step:** 3 **Wrong path:** B",
+        "- Critique: It says 4,\n  the picture shows 5.\n\n- **Wrong path:** B\n- **First wrong step:** 3",
+        "Wrong path: B\nCritique: It says 4, the picture shows 5.\nFirst wrong step: 3",
+        "Wrong path: B\nFirst wrong step: 3\nCritique: It says 4, the picture shows 5.\nWrong path: B\nCritique: no",
     ],
 )
 def test_markup_case_and_order_do_not_matter(text: str) -> None:
@@ -38,6 +44,7 @@ def test_markup_case_and_order_do_not_matter(text: str) -> None:
         "Wrong path: A\nFirst wrong step: 1234567\nCritique: no.",
         "Wrong path: A\nFirst wrong step: 1\nCritique:  \n ",
         "Wrong path: A\nFirst wrong step: 1\nIt is off.",
+        "Critique:\nWrong path: A\nFirst wrong step: 1",
         '"Wrong path: A" or "Wrong path: B".\n"First wrong step: K"\n"Critique: "',
     ],
 )
@@ -47,6 +54,12 @@ def test_a_text_that_lacks_a_part_is_refused(text: str) -> None:
     ) as caught:
         parse_annotation(text)
     assert caught.value.text == text
+
+
+def test_labels_within_the_reason_do_not_end_it() -> None:
+    reason = "It takes the wrong path: a row is left out, and its first wrong step: 3 says so."
+    read = parse_annotation(f"Wrong path: B\nFirst wrong step: 3\nCritique: {reason}")
+    assert read.reason == reason
 
 
 def test_text_that_is_not_unicode_is_refused() -> None:

@@ -5,10 +5,16 @@ from collections import Counter
 
 import pytest
 
+from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.critic import Critic
 from critic_engine.data.harvest.injection import Injected
+from critic_engine.data.harvest.injection_models import CriticDetector
 from critic_engine.errors import CriticEngineError, ParseError, ProblemError
-from critic_engine.pocket.injecting import SlipInjector
+from critic_engine.options import CriticConfig
+from critic_engine.parsing.injections import InjectedError, ReadGrade
+from critic_engine.pocket.injecting import FactGrader, SlipInjector
 from critic_engine.pocket.problems import PocketProblem, make_problems
+from critic_engine.prompts import PromptFamily
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 PROBLEMS = make_problems("train", 150, seed=5)
@@ -76,3 +82,61 @@ def test_a_problem_of_another_world_is_refused(extras: dict[str, object], questi
     with pytest.raises(ProblemError, match=reason) as caught:
         asyncio.run(SlipInjector().inject(Problem(question), Trajectory(("answer : 1",)), seed=0, extras=extras))
     assert isinstance(caught.value, CriticEngineError)
+
+
+ERRORS = (InjectedError(2, "c2 is none"), InjectedError(4, "1 + 1 = 2"))
+
+
+def grade(*found: tuple[int | None, str], errors: tuple[InjectedError, ...] = ERRORS) -> ReadGrade:
+    errors_found = tuple(InjectedError(step, words) for step, words in found)
+    trajectory = Trajectory(("a", "b", "c", "d"))
+    graded = FactGrader().grade(Problem("how many ?"), trajectory, errors=errors, found=errors_found, seed=0)
+    grading = asyncio.run(graded)
+    assert grading.usage == TokenUsage()
+    return grading.read
+
+
+@pytest.mark.parametrize(
+    ("found", "num_matched", "points"),
+    [
+        (((2, "c2 is none"),), 1, 10),
+        (((2, "c2  is\tnone"),), 1, 10),
+        (((2, "c2 is red circle"),), 1, 0),
+        (((4, "c2 is none"),), 1, 0),
+        (((3, "c2 is none"),), 0, 0),
+        (((None, "c2 is none"),), 0, 0),
+        (((2, "c2 is none"), (4, "1 + 1 = 2")), 2, 10),
+        (((2, "c2 is none"), (4, "1 + 1 = 3")), 2, 5),
+        (((2, "c2 is none"), (1, "c1 is none"), (3, "c3 is none")), 1, 3),
+        ((), 0, 0),
+    ],
+)
+def test_a_step_that_is_named_matches_and_its_right_fact_is_graded(
+    found: tuple[tuple[int | None, str], ...], num_matched: int, points: int
+) -> None:
+    assert grade(*found) == ReadGrade(num_matched=num_matched, grade=points)
+
+
+def test_what_a_critic_says_in_its_familys_form_is_graded_by_its_fact() -> None:
+    family = PromptFamily.load("pocket")
+    for number, problem in enumerate(PROBLEMS):
+        injected = inject(problem, seed=number)
+        first = injected.errors[0]
+        for fact, points in [(first.description, 10), ("nothing is so", 0)]:
+            words = family.written_critique(step=first.step, reason=fact)
+            critic = Critic(ScriptedGenerator([words]), family, CriticConfig(max_attempts=1))
+            detector = CriticDetector(critic, "a critic", form=family.form.critique)
+            found = asyncio.run(detector.detect(Problem(problem.question), Trajectory(injected.steps), seed=0))
+            assert found.words == words
+            assert found.errors == (InjectedError(first.step, fact),)
+            assert grade(*[(each.step, each.description) for each in found.errors], errors=injected.errors) == (
+                ReadGrade(num_matched=1, grade=points)
+            )
+
+
+def test_a_critic_that_gives_no_reason_is_described_by_all_it_wrote() -> None:
+    family = PromptFamily.load("pocket")
+    critic = Critic(ScriptedGenerator(["wrong step 2"]), family, CriticConfig(max_attempts=1))
+    detector = CriticDetector(critic, "a critic", form=family.form.critique)
+    found = asyncio.run(detector.detect(Problem("how many ?"), Trajectory(("a", "b")), seed=0))
+    assert found.errors == (InjectedError(2, "wrong step 2"),)

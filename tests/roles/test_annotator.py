@@ -67,6 +67,25 @@ def test_an_annotation_stands_if_both_orders_blame_the_same_step_of_the_wrong_br
     assert {is_swapped(request) for request in generator.requests} == {False, True}
 
 
+@pytest.mark.parametrize(
+    "reason",
+    ["path B says 2", "Path-A misreads", "path: B says 2", "attempt (B) is off", "the branches A and B", "path **B** is",
+     'solution "A" is', "the first path", "the other path is right", "the second branch", "the left attempt",
+     "the right-branch"],
+)  # fmt: skip
+def test_words_that_speak_of_the_paths_are_no_critique(reason: str, problem: Problem) -> None:
+    annotator, _ = model(by_order(blames("B", reason=reason), blames("A")))
+    assert annotate(annotator, problem).annotations == (Annotation(2, reason, "names_paths"),)
+
+
+@pytest.mark.parametrize(
+    "reason", ["the first solution of x", "the path around", "a path by the sea", "the left row", "path Bravo", "path"]
+)
+def test_words_that_speak_of_other_things_are_a_critique(reason: str, problem: Problem) -> None:
+    annotator, _ = model(by_order(blames("B", reason=reason), blames("A")))
+    assert annotate(annotator, problem).annotations == (Annotation(2, reason),)
+
+
 def test_step_0_is_none_where_nothing_is_shared(problem: Problem) -> None:
     annotator, _ = model(
         lambda request, seed: blames("A" if "row 2 has 2" in request.messages[-1].text.split("Path B")[0] else "B", 0)
@@ -126,6 +145,24 @@ def test_a_models_failure_is_a_fault_of_that_annotation_alone(is_retryable: bool
     )
     found = annotate(ModelAnnotator(generator, PLAIN, Draws(2, 0.7, 200, 1)), problem)
     assert found.annotations == (Annotation(None, "", "error"), Annotation(2, "row 2 has 1"))
+
+
+def test_a_request_that_is_sent_again_counts_as_a_retry(problem: Problem) -> None:
+    busy = GenerationError("busy", is_retryable=True)
+    generator = ScriptedGenerator(by_order(blames("B"), blames("A")), faults={0: busy})
+    found = annotate(ModelAnnotator(generator, PLAIN, Draws(1, 0.7, 200, 2)), problem)
+    assert found.annotations == (Annotation(2, "row 2 has 1"),)
+    assert found.usage.num_retries == 1
+
+
+def test_retries_of_a_request_that_failed_for_good_count_too_and_its_last_failure_is_none(problem: Problem) -> None:
+    def fail(request: GenerationRequest, seed: int) -> str:
+        raise GenerationError("busy", is_retryable=True)
+
+    annotator, _ = model(fail, Draws(1, 0.7, 200, 3))
+    found = annotate(annotator, problem)
+    assert found.annotations == (Annotation(None, "", "error"),)
+    assert found.usage == TokenUsage(num_retries=4)
 
 
 class LostGenerator(ScriptedGenerator):

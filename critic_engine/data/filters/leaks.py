@@ -15,6 +15,17 @@ _PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _UNIT_APART = re.compile(r"(?<=[0-9]) (?=[^\W\d_])")
 _UNIT_JOINED = re.compile(r"(?<=[0-9])(?=[^\W\d_])")
 _ENGLISH_WORDS = ("a", "i")
+_NUMBER_WORDS = {
+    word: str(number)
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen twenty".split()
+    )
+    if word != "one"
+}
+_UNITS = frozenset("one two three four five six seven eight nine".split())
+_TENS = frozenset("twenty thirty forty fifty sixty seventy eighty ninety".split())
+_SCALES = frozenset("hundred thousand million billion".split())
 
 
 def leaks_answer(words: str, references: Sequence[str], choices: Sequence[str] = ()) -> bool:
@@ -23,6 +34,10 @@ def leaks_answer(words: str, references: Sequence[str], choices: Sequence[str] =
     These are the answer as it was written, any number that means the same ("5" is in "5.0" and "5%", not in "15" or
     "5.3"), and for a choice its own text or its letter, as in "(B)", "option B" and "answer is B"; a letter on its own
     is none. Case, spacing and punctuation do not matter, but that the answers "a" and "i" are found as capitals alone.
+
+    The words "zero" to "twenty" are their numbers, here and in an answer: "five chairs" holds "5", and "5" holds the
+    answer "five"; "twenty-five" and "five hundred" hold neither. "one" is no number, as it is a pronoun far more often:
+    "there is one" does not hold "1".
 
     Args:
         words: The reason alone: a verdict and the number of a step are to be taken out before.
@@ -38,8 +53,11 @@ class _Said:
 
     def __init__(self, words: str) -> None:
         self._text = clean_text(words).replace("\N{MINUS SIGN}", "-")
-        self._words = f" {' '.join(normal_words(words))} "
-        self._numbers = set(_numbers(self._text))
+        plain = normal_words(words)
+        with_digits = _with_digits(plain)
+        self._words = f" {' '.join(with_digits)} "
+        spelled = {digits for word, digits in zip(plain, with_digits, strict=True) if word != digits}
+        self._numbers = {*_numbers(self._text), *spelled}
 
     def gives_away(self, reference: str, choices: Sequence[str]) -> bool:
         index = _choice_index(reference, choices)
@@ -48,10 +66,11 @@ class _Said:
         return self._names(choice_letter(index)) or self._has(choices[index])
 
     def _has(self, answer: str) -> bool:
-        number = canonical_answer(answer)
+        canonical = canonical_answer(answer)
+        number = _NUMBER_WORDS.get(canonical, canonical)
         if _PLAIN_NUMBER.fullmatch(number):
             return number in self._numbers
-        wanted = " ".join(normal_words(answer))
+        wanted = " ".join(_with_digits(normal_words(answer)))
         if not wanted:
             return bool(answer.strip()) and answer.strip().casefold() in self._text.casefold()
         if wanted in _ENGLISH_WORDS:
@@ -86,3 +105,19 @@ def _numbers(text: str) -> Iterator[str]:
             for sign in {"", (match["sign"] or "").strip()}:
                 for percent in {"", match["percent"]}:
                     yield canonical_answer(f"{sign}{part}{percent}")
+
+
+def _with_digits(words: Sequence[str]) -> list[str]:
+    """Return ``words`` with those that are numbers in digits; the parts of a longer number stay as they are."""
+    around = ["", "", *words, ""]
+    return [
+        _NUMBER_WORDS.get(word, word) if not _is_part(word, around[at : at + 2], around[at + 3]) else word
+        for at, word in enumerate(words)
+    ]
+
+
+def _is_part(word: str, before: Sequence[str], after: str) -> bool:
+    """Return whether ``word`` is part of a longer number, such as "five" in "twenty five" or "a hundred and five"."""
+    *_, last = before
+    is_end = last in _TENS | _SCALES or (last == "and" and before[0] in _SCALES)
+    return is_end or after in _SCALES or (word in _TENS and after in _UNITS)

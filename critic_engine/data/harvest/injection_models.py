@@ -8,6 +8,7 @@ from typing import TypeVar
 from critic_engine.critic import Critic
 from critic_engine.data.harvest.injection import Detection, Grading, Injected
 from critic_engine.errors import ConfigError, GenerationError, ParseError
+from critic_engine.parsing.critiques import CritiqueForm, reason_of
 from critic_engine.parsing.injections import (
     InjectedError,
     check_unicode,
@@ -155,10 +156,14 @@ class ModelDetector:
 class CriticDetector:
     """A critic: it finds one error, its first wrong step, or none."""
 
-    def __init__(self, critic: Critic, name: str) -> None:
-        """Take the critic and its model's name."""
+    def __init__(self, critic: Critic, name: str, *, form: CritiqueForm | None = None) -> None:
+        """Take the critic, its model's name and how it writes; without ``form`` an error's description is all it wrote.
+
+        A grader that compares descriptions with facts needs the ``form``.
+        """
         self._critic = critic
         self._name = name
+        self._form = form
 
     @property
     def name(self) -> str:
@@ -181,8 +186,13 @@ class CriticDetector:
             check_unicode(critique.words, "the critique")
         except ParseError as error:
             raise ParseError(str(error), text=error.text, usage=evaluation.usage) from error
-        found = InjectedError(critique.first_wrong_step, one_line(critique.words))
+        found = InjectedError(critique.first_wrong_step, self._description(critique.words))
         return Detection(critique.words, () if critique.verdict == "right" else (found,), evaluation.usage)
+
+    def _description(self, words: str) -> str:
+        """Return the reason that ``words`` give, in one line; all of them where they give none."""
+        reason = "" if self._form is None else reason_of(words, self._form)
+        return reason or one_line(words)
 
 
 class ModelGrader:

@@ -16,8 +16,11 @@ from critic_engine.types import Image
 
 
 class Stages:
+    def __init__(self) -> None:
+        self.counts = [("problems", 4), ("divergent | pairs", 3)]
+
     def lines(self) -> list[tuple[str, int]]:
-        return [("problems", 4), ("divergent | pairs", 3)]
+        return self.counts
 
 
 class HandMade:

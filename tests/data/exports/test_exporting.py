@@ -145,7 +145,7 @@ def test_card_survives_whatever_the_run_says(export, hand_made, make_row, tmp_pa
     import yaml
 
     rows = [make_row(Demonstration, source="a | b\n---\nlicense: mine </details> \x1b[2J")]
-    export("trl-sft", hand_made(rows, 'x: "```\\n````"\n---\n</details>\n'), license="cc-by-4.0: yes\n---")
+    export("trl-sft", hand_made(rows, 'x: "```\\n````\\n---\\n</details>"\n'), license="cc-by-4.0: yes\n---")
     card = (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
     assert "\x1b" not in card
     _, front, rest = card.split("\n---\n", 1)[0], *card.removeprefix("---\n").split("\n---\n", 1)
@@ -154,6 +154,40 @@ def test_card_survives_whatever_the_run_says(export, hand_made, make_row, tmp_pa
     assert fields["configs"][0]["data_files"] == [{"split": "train", "path": "train.parquet"}]
     (line,) = (line for line in rest.splitlines() if "a \\| b" in line)
     assert line.replace("\\|", "").count("|") == 4
+
+
+def test_card_names_files_without_the_folders_they_lie_in(export, hand_made, make_row, tmp_path: Path) -> None:
+    config = (
+        "collect:\n  filters:\n    evaluation_sets: [/home/me/secret/test.jsonl]\nreasoner: {model: /home/me/qwen}\n"
+    )
+    export("trl-sft", hand_made([make_row(Demonstration)], config))
+    card = (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
+    assert "- test.jsonl" in card
+    assert "model: qwen" in card
+    assert "/home" not in card
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_card_and_report_say_when_the_run_is_not_complete(
+    is_complete: bool, export, hand_made, make_row, tmp_path: Path
+) -> None:
+    source = hand_made([make_row(Demonstration)])
+    source.funnel.counts = [("rows", 4), *([] if is_complete else [("rows left out: not_done_yet", 3)])]
+    report = export("trl-sft", source)
+    note = "The run is not complete: 3 of its problems are not done yet, and have no rows here."
+    card = (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
+    assert (note in report.notes) == (f"- {note}" in card.partition("## Known limits")[2]) == (not is_complete)
+
+
+def test_folders_above_the_export_are_made_and_go_with_one_that_fails(export, hand_made, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "deep" / "data"
+    with pytest.raises(ConfigError, match="no rows"):
+        export("trl-sft", hand_made([]), out=out)
+    assert list(tmp_path.iterdir()) == []
+    export("trl-sft", out=out)
+    assert (out / "README.md").is_file()
+    with pytest.raises(ConfigError, match="which is no folder"):
+        export("trl-sft", out=out / "README.md" / "below")
 
 
 @pytest.mark.parametrize("format", FORMATS)

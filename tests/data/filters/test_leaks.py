@@ -18,7 +18,7 @@ def test_number_is_found_however_it_is_written(words: str) -> None:
     assert leaks_answer(words, ["5.0"])
 
 
-@pytest.mark.parametrize("words", ["15", "5.3", "1.5", "0.5", "5,000", "b5", "step5", "5th", "v5.3", "55", "five", ""])
+@pytest.mark.parametrize("words", ["15", "5.3", "1.5", "0.5", "5,000", "b5", "step5", "5th", "v5.3", "55", ""])
 def test_number_within_another_or_within_a_word_is_none(words: str) -> None:
     assert not leaks_answer(words, ["5"])
 
@@ -30,6 +30,40 @@ def test_number_within_another_or_within_a_word_is_none(words: str) -> None:
 )  # fmt: skip
 def test_answer_is_found_in_its_canonical_form(words: str, reference: str) -> None:
     assert leaks_answer(words, [reference])
+
+
+@pytest.mark.parametrize("words", ["there are five chairs", "Five.", "(five)", "five-pointed", "two and five"])
+@pytest.mark.parametrize("reference", ["5", "five", "Five.", "5.0"])
+def test_number_word_holds_its_number(words: str, reference: str) -> None:
+    assert leaks_answer(words, [reference])
+
+
+@pytest.mark.parametrize(
+    ("words", "reference"),
+    [("it shows 5", "five"), ("zero of them", "0"), ("all twenty", "20"), ("it is 20", "Twenty"),
+     ("so 2 dogs", "two dogs"), ("so two dogs", "2 dogs"), ("so five cm", "5cm"), ("twenty five", "twenty five")],
+)  # fmt: skip
+def test_number_words_and_digits_are_found_in_each_other(words: str, reference: str) -> None:
+    assert leaks_answer(words, [reference])
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["fifteen", "fivefold", "twenty-five", "thirty five", "five hundred", "a hundred and five", "two thousand five"],
+)
+@pytest.mark.parametrize("reference", ["5", "five"])
+def test_number_word_within_another_or_a_longer_number_is_none(words: str, reference: str) -> None:
+    assert not leaks_answer(words, [reference])
+
+
+def test_twenty_before_a_unit_is_not_20() -> None:
+    assert not leaks_answer("there are twenty-one", ["20"])
+
+
+def test_one_is_a_pronoun_and_no_number() -> None:
+    assert not leaks_answer("the left one is red", ["1"])
+    assert not leaks_answer("there is 1", ["one"])
+    assert leaks_answer("there is one", ["one"])
 
 
 def test_sign_counts_where_the_reference_answer_has_one() -> None:
@@ -81,7 +115,7 @@ def test_answer_of_punctuation_alone_is_found_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "a ", "1", "1,", "1.", "(", "answer is ", "answer ", "option to the is be ", "\\boxed{", "- ", "1e",
+    ["a", "a ", "five ", "twenty five hundred and ", "1", "1,", "1.", "(", "answer is ", "answer ", "option to the is be ", "\\boxed{", "- ", "1e",
      "\x00\x1b[", "\N{RIGHT-TO-LEFT OVERRIDE}", "a\N{COMBINING ACUTE ACCENT}",
      "\N{COMBINING ACUTE ACCENT}\N{COMBINING CEDILLA}"],
 )  # fmt: skip
