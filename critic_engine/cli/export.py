@@ -112,8 +112,8 @@ def _export(request: _Request) -> None:
 
     role = cast(Literal["critic", "reasoner"], request.role)
     filters = changed_filters(request.run, request.settings)
-    rows = open_rows(request.run, kind=layout.row_type, role=role, filters=filters)
-    report = export_rows(rows, _options(request))
+    with open_rows(request.run, kind=layout.row_type, role=role, filters=filters) as rows:
+        report = export_rows(rows, _options(request))
     _print_report(report, request)
     if request.repo_id is not None:
         push_folder(request.out, request.repo_id, is_private=request.is_private)

@@ -18,14 +18,35 @@ _ENGLISH_WORDS = ("a", "i")
 _NUMBER_WORDS = {
     word: str(number)
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
     if word != "one"
 }
-_UNITS = frozenset("one two three four five six seven eight nine".split())
-_TENS = frozenset("twenty thirty forty fifty sixty seventy eighty ninety".split())
-_SCALES = frozenset("hundred thousand million billion".split())
+_UNITS = frozenset(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+_TENS = frozenset(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
+_SCALES = frozenset(["hundred", "thousand", "million", "billion"])
 
 
 def leaks_answer(words: str, references: Sequence[str], choices: Sequence[str] = ()) -> bool:

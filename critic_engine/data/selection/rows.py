@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, TypeAlias
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
 
 from critic_engine.collect_options import FiltersConfig
 from critic_engine.config import dump_config
@@ -10,6 +11,7 @@ from critic_engine.data.filters.balance import Balance, Census, Stratum
 from critic_engine.data.harvest.injection import Injection
 from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
+from critic_engine.data.selection.facts import critique_facts, pair_facts, preference_facts
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.selecting import Harvested, JudgedCritique, Selection
 from critic_engine.errors import RunError
@@ -43,6 +45,7 @@ class RunRows:
         """
         if store.checker is None:
             raise RunError(f"{store.folder} is no labelled run; make one with `critic-engine collect`")
+        self._store = store
         self._selection = Selection(store, filters)
         config = self._selection.config
         self._family = PromptFamily.for_model(config.reasoner)
@@ -63,6 +66,20 @@ class RunRows:
             return dump_config(config)
         collect = config.collect.model_copy(update={"filters": self._selection.filters})
         return dump_config(config.model_copy(update={"collect": collect}))
+
+    def close(self) -> None:
+        """Close the run; no iteration may follow."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        """Return the rows themselves."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the run."""
+        self.close()
 
     def __iter__(self) -> Iterator[TrainingRow]:
         """Yield the rows, one problem's in memory at a time; balancing takes a pass before, and 8 bytes a row."""
@@ -134,7 +151,7 @@ class RunRows:
             prompt=self._critique_prompt(harvested, pair.shared + pair.rejected.steps),
             images=harvested.problem.images,
             source="lift",
-            facts=_preference_facts(pair.depth, chosen, rejected),
+            facts=preference_facts(pair.depth, chosen, rejected),
             chosen=chosen.record.words,
             rejected=rejected.record.words,
             margin=margin,
@@ -152,7 +169,7 @@ class RunRows:
                 prompt=self._critique_prompt(harvested, injection.steps),
                 images=harvested.problem.images,
                 source="injection",
-                facts=_preference_facts(None, None, None),
+                facts=preference_facts(None, None, None),
                 chosen=found.chosen.words or "",
                 rejected=found.rejected.words or "",
                 margin=found.margin,
@@ -168,7 +185,7 @@ class RunRows:
                     prompt=self._critique_prompt(harvested, pair.shared + pair.rejected.steps),
                     images=harvested.problem.images,
                     source=each.record.annotator,
-                    facts=_critique_facts(pair.depth, each),
+                    facts=critique_facts(pair.depth, each),
                     completion=each.record.words,
                     value=0.0,
                 )
@@ -179,7 +196,7 @@ class RunRows:
                 prompt=self._critique_prompt(harvested, harvested.reference),
                 images=harvested.problem.images,
                 source=_CORRECT,
-                facts=_critique_facts(None, None),
+                facts=critique_facts(None, None),
                 completion=self._critic_family.written_critique(step=None),
                 value=1.0,
             )
@@ -196,7 +213,7 @@ class RunRows:
                     prompt=message.text,
                     images=harvested.problem.images,
                     source=each.record.annotator,
-                    facts=_critique_facts(pair.depth, each),
+                    facts=critique_facts(pair.depth, each),
                     completion=each.record.corrected,
                     value=0.0,
                 )
@@ -218,7 +235,7 @@ class RunRows:
                     prompt=self._critique_prompt(harvested, pair.shared + pair.rejected.steps),
                     images=harvested.problem.images,
                     source=each.record.annotator,
-                    facts=_critique_facts(pair.depth, each),
+                    facts=critique_facts(pair.depth, each),
                     completion=each.record.words,
                     is_good=each.is_kept,
                 )
@@ -241,7 +258,7 @@ class RunRows:
                 prompt=self._family.solve(harvested.problem).text,
                 images=harvested.problem.images,
                 source=pair.kind,
-                facts=_pair_facts(pair),
+                facts=pair_facts(pair),
                 chosen=chosen,
                 rejected=rejected,
                 margin=pair.margin,
@@ -288,7 +305,7 @@ class RunRows:
 
 
 def open_rows(run: Path, *, kind: type[TrainingRow], role: Role, filters: FiltersConfig | None = None) -> RunRows:
-    """Return the rows of the run in a folder; see ``RunRows``.
+    """Return the rows of the run in a folder, to be closed; see ``RunRows``.
 
     Raises:
         RunError: there is no labelled run.
@@ -304,42 +321,3 @@ def _stratum(row: TrainingRow) -> Stratum:
     outcome = row.is_good if isinstance(row, Rated) else None
     depth = row.facts.get("depth")
     return (depth if isinstance(depth, int) else None, outcome, row.source)
-
-
-def _pair_facts(pair: Pair) -> dict[str, int | float | str | None]:
-    return {
-        "depth": pair.depth,
-        "chosen_rollouts": pair.chosen.num_rollouts,
-        "rejected_rollouts": pair.rejected.num_rollouts,
-        "chosen_tokens": pair.chosen.num_tokens,
-        "rejected_tokens": pair.rejected.num_tokens,
-        "num_paths": pair.num_paths,
-    }
-
-
-def _critique_facts(depth: int | None, judged: JudgedCritique | None) -> dict[str, int | float | str | None]:
-    found = None if judged is None else judged.lift
-    refined = None if judged is None else judged.record.refined
-    return {
-        "depth": depth,
-        "first_wrong_step": None if judged is None else judged.record.annotation.first_wrong_step,
-        "lift": None if found is None else round(found.estimate, 6),
-        "lift_low": None if found is None else round(found.low, 6),
-        "lift_high": None if found is None else round(found.high, 6),
-        "num_right": None if refined is None else refined.num_right,
-        "num_refined": None if refined is None else refined.num_known,
-    }
-
-
-def _preference_facts(
-    depth: int | None, chosen: JudgedCritique | None, rejected: JudgedCritique | None
-) -> dict[str, int | float | str | None]:
-    lifts = [None if each is None or each.lift is None else round(each.lift.estimate, 6) for each in (chosen, rejected)]
-    names = [None if each is None else each.record.annotator for each in (chosen, rejected)]
-    return {
-        "depth": depth,
-        "chosen_lift": lifts[0],
-        "rejected_lift": lifts[1],
-        "chosen_annotator": names[0],
-        "rejected_annotator": names[1],
-    }
