@@ -50,7 +50,7 @@ def parse_annotation(text: str) -> ReadAnnotation:
 def _reason(text: str, start: int, labels: list[int]) -> str:
     """Return what stands from ``start`` to the next label, in one line.
 
-    A label ends it at the beginning of a line, and anywhere at the places ``labels`` from which side and step were read.
+    A label at the beginning of a line ends it, and so do those from which side and step were read, at ``labels``.
     """
     on_next_line = _LABEL_ON_NEXT_LINE.search(text, start)
     ends = [label for label in labels if label >= start]

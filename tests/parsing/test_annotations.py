@@ -76,12 +76,20 @@ def test_the_message_quotes_the_beginning_of_a_long_text_only() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["wrong path:" * 40_000, "wrong path: " + "*" * 400_000, "first wrong step:" + " " * 400_000, "_" * 400_000],
+    [
+        "wrong path:" * 40_000,
+        "wrong path: " + "*" * 400_000,
+        "first wrong step:" + " " * 400_000,
+        "_" * 400_000,
+        "\n" * 400_000,
+        "\n*" * 200_000,
+    ],
 )
 def test_hostile_text_is_read_in_little_time(text: str) -> None:
     begun = time.perf_counter()
     with pytest.raises(ParseError):
         parse_annotation(text)
+    assert parse_annotation(f"Critique: x {text}\nWrong path: B\nFirst wrong step: 3").first_wrong_step == 3
     reason_of(text, PLAIN)
     assert time.perf_counter() - begun < 2
 

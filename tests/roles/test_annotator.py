@@ -69,9 +69,9 @@ def test_an_annotation_stands_if_both_orders_blame_the_same_step_of_the_wrong_br
 
 @pytest.mark.parametrize(
     "reason",
-    ["path B says 2", "Path-A misreads", "path: B says 2", "attempt (B) is off", "the branches A and B", "path **B** is",
-     'solution "A" is', "the first path", "the other path is right", "the second branch", "the left attempt",
-     "the right-branch"],
+    ["path B says 2", "Path-A misreads", "path: B says 2", "attempt (B) is off", "the branches A and B",
+     "path **B** is", 'solution "A" is', "the first path", "the other path is right", "the second branch",
+     "the left attempt", "the right-branch"],
 )  # fmt: skip
 def test_words_that_speak_of_the_paths_are_no_critique(reason: str, problem: Problem) -> None:
     annotator, _ = model(by_order(blames("B", reason=reason), blames("A")))

@@ -150,7 +150,8 @@ class _Makers:
     def _detector(self, number: int, temperature: float) -> Detector:
         if self._config.critic_matches and not self.family.has("detect"):
             critic = self.critic(temperature=temperature, field="collect.injection")
-            return CriticDetector(critic, f"critic {number + 1}")
+            form = PromptFamily.for_model(self._config.critic).form.critique
+            return CriticDetector(critic, f"critic {number + 1}", form=form)
         return ModelDetector(self._writer("detect", temperature), self.family)
 
     def _writer(self, template: str, temperature: float) -> Writer:

@@ -115,7 +115,8 @@ def test_answer_of_punctuation_alone_is_found_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "a ", "five ", "twenty five hundred and ", "1", "1,", "1.", "(", "answer is ", "answer ", "option to the is be ", "\\boxed{", "- ", "1e",
+    ["five ", "twenty five hundred and ", "a", "a ", "1", "1,", "1.", "(", "answer is ", "answer ",
+     "option to the is be ", "\\boxed{", "- ", "1e",
      "\x00\x1b[", "\N{RIGHT-TO-LEFT OVERRIDE}", "a\N{COMBINING ACUTE ACCENT}",
      "\N{COMBINING ACUTE ACCENT}\N{COMBINING CEDILLA}"],
 )  # fmt: skip
