@@ -142,6 +142,16 @@ class EngineConfig(Section):
         return any(evaluator.kind == "critic" for evaluator in self.evaluators)
 
     @property
+    def asks_critic(self) -> bool:
+        """Whether anyone asks the critic: an evaluator, or what is made of labelled trees."""
+        if self.needs_critic or self.collect is None:
+            return self.needs_critic
+        is_checking = self.collect.pairs.check == "critic" or (
+            self.collect.pairs.check == "auto" and self.critic_matches
+        )
+        return is_checking or any(annotator.kind == "critic" for annotator in self.collect.annotators)
+
+    @property
     def needs_reward_model(self) -> bool:
         """Whether an evaluator is the reward model."""
         return any(evaluator.kind == "reward_model" for evaluator in self.evaluators)

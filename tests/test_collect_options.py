@@ -94,3 +94,18 @@ def test_a_field_of_the_section_can_be_overridden() -> None:
 @pytest.mark.parametrize("kind", ["auto", "self", "critic"])
 def test_other_annotators_may_be_drawn_from_often(kind: Any) -> None:
     assert AnnotatorConfig(kind=kind, num_critiques=5, temperature=1.0, max_tokens=9).num_critiques == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "asks"),
+    [
+        ([], True),
+        (["reasoner.model=other"], False),
+        (["reasoner.model=other", "critic.model=other"], True),
+        (["reasoner.model=other", "collect.pairs.check=critic"], True),
+        (["reasoner.model=other", "collect.annotators=[{kind: critic}]"], True),
+        (["collect.pairs.check=none"], False),
+    ],
+)
+def test_a_collection_asks_the_critic_where_someone_of_it_does(changes: list[str], asks: bool) -> None:
+    assert load_config("mmc_collect", changes).asks_critic is asks

@@ -108,7 +108,7 @@ def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | No
 
     The pocket models know the pocket world's hundred words, and would read nothing that the other model writes.
     """
-    if critic is not None and not config.needs_critic:
+    if critic is not None and not config.asks_critic:
         raise click.UsageError(
             "--critic is given, and this config asks no critic: name reward_model.model by --set instead, or leave "
             "--critic out."
