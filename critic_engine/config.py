@@ -146,10 +146,8 @@ class EngineConfig(Section):
         """Whether anyone asks the critic: an evaluator, or what is made of labelled trees."""
         if self.needs_critic or self.collect is None:
             return self.needs_critic
-        is_checking = self.collect.pairs.check == "critic" or (
-            self.collect.pairs.check == "auto" and self.critic_matches
-        )
-        return is_checking or any(annotator.kind == "critic" for annotator in self.collect.annotators)
+        kinds = {self.collect.pairs.check, *(annotator.kind for annotator in self.collect.annotators)}
+        return "critic" in kinds or ("auto" in kinds and self.critic_matches)
 
     @property
     def needs_reward_model(self) -> bool:

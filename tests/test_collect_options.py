@@ -104,7 +104,8 @@ def test_other_annotators_may_be_drawn_from_often(kind: Any) -> None:
         (["reasoner.model=other", "critic.model=other"], True),
         (["reasoner.model=other", "collect.pairs.check=critic"], True),
         (["reasoner.model=other", "collect.annotators=[{kind: critic}]"], True),
-        (["collect.pairs.check=none"], False),
+        (["collect.pairs.check=none"], True),
+        (["collect.pairs.check=none", "collect.annotators=[]"], False),
     ],
 )
 def test_a_collection_asks_the_critic_where_someone_of_it_does(changes: list[str], asks: bool) -> None:
