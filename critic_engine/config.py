@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serial
 from critic_engine.collect_options import CollectConfig
 from critic_engine.documents import apply_override, merged, read_document
 from critic_engine.errors import ConfigError
-from critic_engine.hosting import RayConfig
+from critic_engine.hosting import ModelConfig, RayConfig
 from critic_engine.options import (
     BlendEvaluatorConfig,
     BudgetConfig,
@@ -135,6 +135,11 @@ class EngineConfig(Section):
     def critic_matches(self) -> bool:
         """Whether the critic judges what this reasoner writes: both are the shipped ones, or one model is both."""
         return self.critic.model == self.reasoner.model and self.critic.backend == self.reasoner.backend
+
+    @property
+    def critiquing(self) -> ModelConfig:
+        """Whose prompts critiques are written in: the critic's where it is the reasoner's match, else the reasoner's."""
+        return self.critic if self.critic_matches else self.reasoner
 
     @property
     def needs_critic(self) -> bool:

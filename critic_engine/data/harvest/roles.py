@@ -81,7 +81,7 @@ class _Makers:
         self._given_critic = critic
         self.reasoner = models.adopt(reasoner) if reasoner else models.generator(config.reasoner, "reasoner")
         self.family = PromptFamily.for_model(config.reasoner)
-        self.critic_family = PromptFamily.for_model(config.critic if config.critic_matches else config.reasoner)
+        self.critic_family = PromptFamily.for_model(config.critiquing)
 
     def critic(self, *, temperature: float, field: str, max_tokens: int | None = None) -> Critic:
         if not self._config.critic_matches and self._config.critic.model == "pocket":

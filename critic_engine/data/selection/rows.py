@@ -49,7 +49,7 @@ class RunRows:
         self._selection = Selection(store, filters)
         config = self._selection.config
         self._family = PromptFamily.for_model(config.reasoner)
-        self._critic_family = PromptFamily.for_model(config.critic if config.critic_matches else config.reasoner)
+        self._critic_family = PromptFamily.for_model(config.critiquing)
         self._kind: type[TrainingRow] = kind
         self._role = role
 

@@ -84,8 +84,7 @@ class Selection:
         guarded = self._collect.filters.evaluation_sets
         paths = [Path(path) for path in self.filters.evaluation_sets if path not in guarded]
         self._guard = Guard.from_files(paths, limits=self.config.run) if paths else None
-        critic = self.config.critic if self.config.critic_matches else self.config.reasoner
-        self._form = PromptFamily.for_model(critic).form.critique
+        self._form = PromptFamily.for_model(self.config.critiquing).form.critique
         self.funnel = Funnel()
 
     def __iter__(self) -> Iterator[Harvested]:
