@@ -74,6 +74,8 @@ class AnnotatorConfig(Section):
             value = getattr(self, name)
             if self.kind == "pocket_rules" and value != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is {value}, and rules always say the same; leave it out")
+        shows_both = self.kind in ("auto", "self", "model")
+        self.check_unused("max_attempts", is_used=shows_both, way_in="set kind to 'self' or 'model'")
         return self
 
 
@@ -83,14 +85,15 @@ class LiftConfig(Section):
     num_refinements: Annotated[int, Field(ge=0, le=1024)] = 10
     """Draws with each critique, and as many without; MMC's filter takes 10. 0 measures nothing."""
     num_fresh: Annotated[int, Field(ge=0, le=1024)] = 10
-    """Further draws with each critique, which no filter sees: after a filter the lift in reports rests on these alone,
-    for the draws that a critique was chosen by flatter it. 0 saves them, and leaves these lifts too high."""
+    """Further draws with each critique, and as many without, which no filter sees: every lift that is reported or
+    exported rests on these alone, for the draws that a critique was chosen by flatter it. 0 saves them, and leaves
+    lifts too high."""
     refine_from: Literal["node", "start"] = "node"
     """Where both begin: ``node``, where the two paths part; ``start``, the beginning, as in MMC."""
 
     @model_validator(mode="after")
     def _check_used(self) -> "LiftConfig":
-        self.check_unused("num_fresh", is_used=self.num_refinements > 0, way_in="set num_refinements")
+        self.check_unused("num_fresh", "refine_from", is_used=self.num_refinements > 0, way_in="set num_refinements")
         return self
 
 
@@ -143,7 +146,7 @@ class FiltersConfig(Section):
     min_lift_gap: Annotated[float, Field(gt=0, le=1)] = 0.2
     """How much more the chosen one of two critiques of one error must lift."""
     is_near_duplicate_allowed: bool = False
-    """Whether rows may repeat each other but for a few words, over the same pictures."""
+    """Whether rows may be of a problem that repeats an earlier one but for a few words, over the same pictures."""
     is_partial_allowed: bool = False
     """Whether preferences between single steps are rows for the reasoner: they end before an answer, and a trainer that
     ends each answer with the end of a turn teaches to stop there."""

@@ -138,7 +138,7 @@ class EngineConfig(Section):
 
     @property
     def critiquing(self) -> ModelConfig:
-        """Whose prompts critiques are written in: the critic's where it is the reasoner's match, else the reasoner's."""
+        """Whose prompts critiques are written in: the critic's where it matches the reasoner, else the reasoner's."""
         return self.critic if self.critic_matches else self.reasoner
 
     @property

@@ -46,6 +46,16 @@ def parsed(collect: dict[str, Any]) -> CollectConfig:
             "collect.annotators.0",
             "max_tokens is 7, and rules always say the same; leave it out",
         ),
+        (
+            {"annotators": [{"kind": "critic", "max_attempts": 7}]},
+            "collect.annotators.0",
+            "max_attempts is 7 and has no effect; set kind to 'self' or 'model' or leave max_attempts out",
+        ),
+        (
+            {"lift": {"num_refinements": 0, "refine_from": "start"}},
+            "collect.lift",
+            "refine_from is 'start' and has no effect; set num_refinements or leave refine_from out",
+        ),
         ({"lift": {"num_refinements": -1}}, "collect.lift.num_refinements", "greater than or equal to 0"),
         ({"lift": {"refine_from": "end"}}, "collect.lift.refine_from", "'node' or 'start'"),
         ({"labels": {"kind": "tree", "num_rollouts": 0}}, "collect.labels.num_rollouts", "greater than or equal to 1"),

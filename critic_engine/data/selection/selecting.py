@@ -321,4 +321,5 @@ def _is_repeat(duplicates: NearDuplicates, position: int, problem: Problem) -> b
     try:
         return duplicates.repeated(str(position), text, problem.images) is not None
     except ImageError:
+        # It was decoded when the run was begun; what cannot be compared now is not known to repeat anything.
         return False
