@@ -255,6 +255,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--max-judged", type=int, default=1000, help="pairs of each group that the oracle judges")
     parser.add_argument("--work", type=Path, default=Path("runs/collect_pairs"), help="new folder for all files")
     parser.add_argument("--overwrite", action="store_true", help="remove what is in the folder first")
+    parser.add_argument("--pairs-alone", action="store_true", help="write no export, as of a run without critiques")
     parser.add_argument("--report", type=Path, help="write the tables and their command to this Markdown file")
     return parser.parse_args()
 
@@ -267,7 +268,7 @@ def main() -> None:
     args.work.mkdir(parents=True)
     run = args.work / "run"
     collect_s = collect(args, args.work / "problems.jsonl", run)
-    exports = export(run, args.work)
+    exports = {} if args.pairs_alone else export(run, args.work)
     found = look(run, args)
     lines = report_lines(found, collect_s, exports)
     print("\n".join(lines))
