@@ -42,6 +42,7 @@ _REASONS = {
     "unsolvable": "are of a problem of which nothing came out right",
     "not_injected": "could not be given errors",
     "correct_share": "would make correct ones more than collect.filters.correct_share",
+    "not_corrected": "have no right solution that the critique brought",
     "partial": "end before an answer, see collect.filters.is_partial_allowed",
     "says_nothing_of_it": "were left out for what says nothing of how good they are",
     "out_of_balance": "are of a stratum that has more than collect.filters.max_balance_ratio lets it",

@@ -1,4 +1,4 @@
-"""Parquet files; the only module that imports pyarrow."""
+"""Reading Parquet files; those of exports are written, and read back, where they are made."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -203,7 +203,9 @@ class RunRows:
 
     def _corrections(self, harvested: Harvested) -> Iterator[TrainingRow]:
         for number, each in enumerate(harvested.critiques):
-            if each.is_kept and each.record.corrected:
+            if each.is_kept and not each.record.corrected:
+                self.funnel.training.count("not_corrected")
+            elif each.is_kept and each.record.corrected:
                 pair = harvested.pairs[each.record.pair]
                 steps = pair.shared + pair.rejected.steps
                 message = self._family.rewrite(harvested.problem, steps=steps, critique=each.record.words)

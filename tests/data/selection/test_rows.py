@@ -156,6 +156,14 @@ def test_a_correction_is_what_a_kept_critique_brought_about(one: Path) -> None:
     assert (row.prompt, row.completion, row.value) == (message.text, "look\nanswer : 1", 0.0)
 
 
+def test_a_kept_critique_without_a_right_solution_is_counted_and_no_correction(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run", {**tree_findings(pair()), **measured(critique(), right=0)})
+    with closing(RunStore.view(run)) as store:
+        rows = RunRows(store, kind=Demonstration, role="reasoner", filters=FiltersConfig(min_right=0))
+        assert list(rows) == []
+    assert dict(rows.funnel.training.left_out) == {"not_corrected": 1}
+
+
 def test_paths_are_preferred_from_their_beginning(one: Path) -> None:
     divergent, sibling = rows_of(one, Preference, "reasoner")
     assert (divergent.chosen, divergent.rejected) == ("look\nanswer : 1", "look\nanswer : 2")
