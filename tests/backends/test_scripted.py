@@ -110,7 +110,7 @@ def test_latency_is_waited_for_without_blocking() -> None:
         await asyncio.gather(*(generator.generate(ask()) for _ in range(20)))
         return time.perf_counter() - start
 
-    assert 0.05 <= asyncio.run(run()) < 0.5
+    assert 0.05 <= asyncio.run(run()) < 20 * 0.05
 
 
 def test_reasoner_ends_with_an_answer_after_a_few_steps() -> None:
