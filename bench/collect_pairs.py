@@ -6,7 +6,7 @@ Everything is made by the command line, as a user would: the problems, the run, 
 The funnel is then counted again from the run, and must add up. At last the pocket world's oracle, which knows what is
 true of every step, looks at divergent pairs: the first step of the rejected branch should be wrong, and that of the
 chosen branch right. Pairs are looked at as they parted, with the support that the run asks for, and as they were
-believed after the critic looked too. The last line of stdout is one JSON object.
+believed after the critic looked too. First errors are looked at likewise. The last line of stdout is one JSON object.
 """
 
 import argparse
@@ -25,7 +25,8 @@ from typing import Any
 
 from bench.provenance import print_report, write_report
 from critic_engine.collect_options import CollectConfig
-from critic_engine.data.harvest.pairs import Pair, unsupported
+from critic_engine.data.harvest.doubts import doubt_of_support
+from critic_engine.data.harvest.pairs import Pair
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.selecting import Harvested, Selection
 from critic_engine.evaluation.metrics import Interval, share
@@ -40,7 +41,7 @@ EXPORTS = (
     ("visualprm", "reasoner"),
 )
 """Which formats are written, and for which role."""
-GROUPS = ("parted", "supported", "believed")
+GROUPS = ("divergent", "divergent, supported", "divergent, believed", "first error", "first error, believed")
 NOTES = (
     "One run. Lifts are means over critiques with the bootstrap over problems; after a filter they rest on draws that",
     "no filter saw. The oracle's shares have Wilson's intervals, as if pairs of one problem were independent.",
@@ -138,7 +139,7 @@ def look(run: Path, args: argparse.Namespace) -> Findings:
         for harvested in selection:
             kinds.update(pair.kind for pair in harvested.pairs)
             num_kept += sum(critique.is_kept for critique in harvested.critiques)
-            num_believed += len(harvested.believed)
+            num_believed += len(harvested.believed_of("divergent"))
         collect_config = selection.config.collect or CollectConfig()
         # Near duplicates have pairs too, and whether these part where they should is no less of a question.
         every = selection.filters.model_copy(update={"is_near_duplicate_allowed": True})
@@ -152,13 +153,15 @@ def _judge(harvested: Harvested, store: RunStore, config: CollectConfig, samples
     board = store.label(harvested.position).extras["board"]
     problem = problem_of({"id": harvested.row_id, "question": harvested.problem.question, "board": board})
     for number, pair in enumerate(harvested.pairs):
-        if pair.kind == "divergent":
-            verdict = judge(problem, pair)
-            samples["parted"].add(verdict)
-            if unsupported(pair, config.pairs) is None:
-                samples["supported"].add(verdict)
-            if number in harvested.believed:
-                samples["believed"].add(verdict)
+        kind = pair.kind.replace("_", " ")
+        if kind not in samples:
+            continue
+        verdict = judge(problem, pair)
+        samples[kind].add(verdict)
+        if pair.kind == "divergent" and doubt_of_support(pair, config.pairs) is None:
+            samples[f"{kind}, supported"].add(verdict)
+        if number in harvested.believed:
+            samples[f"{kind}, believed"].add(verdict)
 
 
 def judge(problem: PocketProblem, pair: Pair) -> Verdict:
@@ -176,6 +179,7 @@ def _check_funnel(funnel: Funnel, *, num_rows: int, num_kept: int, num_believed:
         "trees and rows kept": (funnel.trees.num_in, funnel.rows.num_out),
         "divergent pairs and wrong paths kept": (funnel.pairs.num_in, funnel.wrong_paths.num_out),
         "pairs believed and divergent pairs kept": (num_believed, funnel.pairs.num_out),
+        "errors to annotate and divergent pairs kept": (funnel.errors.num_in, funnel.pairs.num_out),
         "critiques and critiques kept": (num_kept, funnel.critiques.num_out),
     }
     wrong = {what: counts for what, counts in must_agree.items() if counts[0] != counts[1]}
@@ -195,7 +199,7 @@ def lift_lines(lifts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def oracle_lines(samples: Mapping[str, Sample]) -> list[str]:
     """Return what the oracle says as a Markdown table."""
-    lines = ["| divergent pairs | there are | judged | | share, % | 95 % interval |", "|---|---|---|---|---|---|"]
+    lines = ["| pairs | there are | judged | | share, % | 95 % interval |", "|---|---|---|---|---|---|"]
     for name, sample in samples.items():
         lines += [
             f"| {name} | {sample.num_seen} | {len(sample.verdicts)} | {what} | {100 * found.estimate:.1f}"

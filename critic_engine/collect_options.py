@@ -14,24 +14,29 @@ _Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 class PairsConfig(Section):
     """Which right and wrong paths are set against each other."""
 
-    kinds: Annotated[tuple[PairKind, ...], Field(min_length=1)] = ("divergent", "sibling", "first_error", "best_worst")
+    kinds: Annotated[tuple[PairKind, ...], Field(min_length=1)] = ("divergent", "sibling", "first_error")
     """``divergent``: each wrong path against the reference path (MMC); only these are annotated. ``sibling``: two steps
     at one place by their values (MCTS-DPO, arXiv 2405.00451). ``first_error``: each wrong path against the right one
-    that goes along with it for longest (Step-DPO, arXiv 2406.18629). ``best_worst``: the best right path of a tree
-    against its worst wrong one."""
+    that goes along with it for longest (Step-DPO, arXiv 2406.18629). ``best_worst``: the reference path against the
+    worst wrong one, which is one of the divergent pairs, for who wants one a problem."""
     max_pairs: Annotated[int, Field(ge=1, le=10_000)] = 32
     """Pairs of each kind a problem, those that part last first."""
+    max_annotated: Annotated[int, Field(ge=1, le=10_000)] = 2
+    """Errors a problem that are annotated, of ``divergent``: those that most completions make. Pairs that part at one
+    place by one wrong step are one error."""
     min_margin: _Share = 0.25
     """Of ``sibling``: how much higher the value of the chosen step is."""
     check: Literal["auto", "critic", "none"] = "auto"
-    """Who looks at the two steps of a divergent pair before it is annotated: right answers come of wrong steps too, and
-    then the two part where nothing is wrong. ``auto`` is the critic where it is the reasoner's match, see
-    ``critic_matches``, else nobody."""
-    min_support: Annotated[int, Field(ge=0, le=1024)] = 2
-    """Right completions of the tree, at least so many of which take the chosen side's first own step there: a slip that
-    happens to end right is rarely made twice. Of divergent pairs, whoever looks at them."""
-    min_share: _Share = 0.5
-    """Least share that this step has of all steps that the tree's completions take there. Of divergent pairs too."""
+    """Who looks at right paths, to choose the reference path, and at the two steps where a pair parts: right answers
+    come of wrong steps too, and then the two part where nothing is wrong. ``auto`` is the critic where it is the
+    reasoner's match, see ``critic_matches``, else nobody. Of all kinds but ``sibling``, which goes by values alone."""
+    max_references: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Of ``check``: right paths of a tree that the critic looks at, as ``search.reference_order`` has them. Of these
+    the one is the reference path whose value, times the reasoner's probability of the path, is highest."""
+    min_share: _Share = 0.7
+    """Least share that the chosen side's first own step has of all steps that the reasoner drew at its place and came
+    out right with: a slip that happens to end right is seldom what most of these say. Whoever looks; not where no two
+    of them say the same, as in free text."""
     min_reference_value: _Share = 0.5
     """Of ``check``: the critic's least value of the whole reference path."""
     min_chosen_value: _Share = 0.7
@@ -42,7 +47,9 @@ class PairsConfig(Section):
     @model_validator(mode="after")
     def _check_used(self) -> "PairsConfig":
         self.check_unused("min_margin", is_used="sibling" in self.kinds, way_in="name sibling among the kinds")
-        values = ("min_reference_value", "min_chosen_value", "max_rejected_value")
+        way_in = "name divergent among the kinds"
+        self.check_unused("max_annotated", is_used="divergent" in self.kinds, way_in=way_in)
+        values = ("max_references", "min_reference_value", "min_chosen_value", "max_rejected_value")
         self.check_unused(*values, is_used=self.check != "none", way_in="let someone check")
         return self
 
@@ -103,6 +110,10 @@ class LabelsConfig(Section):
     kind: Literal["none", "tree", "binary_search"] = "tree"
     """``tree``: by the completions that the tree has. ``binary_search``: besides, the first wrong step of wrong paths
     is found by further completions (OmegaPRM, arXiv 2406.06592)."""
+    min_completions: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Completions of the tree that a step's label rests on at least."""
+    max_paths: Annotated[int, Field(ge=1, le=10_000)] = 8
+    """Paths of a tree that are labelled: those with most labels, right and wrong ones by turns."""
     num_rollouts: Annotated[int, Field(ge=1, le=1024)] = 4
     """Of ``binary_search``: completions at each place it looks at."""
     max_searched: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -110,6 +121,7 @@ class LabelsConfig(Section):
 
     @model_validator(mode="after")
     def _check_used(self) -> "LabelsConfig":
+        self.check_unused("min_completions", "max_paths", is_used=self.kind != "none", way_in="set kind to 'tree'")
         searched = ("num_rollouts", "max_searched")
         self.check_unused(*searched, is_used=self.kind == "binary_search", way_in="set kind to 'binary_search'")
         return self

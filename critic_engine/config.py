@@ -151,8 +151,14 @@ class EngineConfig(Section):
         """Whether anyone asks the critic: an evaluator, or what is made of labelled trees."""
         if self.needs_critic or self.collect is None:
             return self.needs_critic
-        kinds = {self.collect.pairs.check, *(annotator.kind for annotator in self.collect.annotators)}
-        return "critic" in kinds or ("auto" in kinds and self.critic_matches)
+        kinds = {annotator.kind for annotator in self.collect.annotators}
+        return self.checks_pairs or "critic" in kinds or ("auto" in kinds and self.critic_matches)
+
+    @property
+    def checks_pairs(self) -> bool:
+        """Whether the critic looks at the right paths of labelled trees and at where pairs part."""
+        check = "none" if self.collect is None else self.collect.pairs.check
+        return check == "critic" or (check == "auto" and self.critic_matches)
 
     @property
     def needs_reward_model(self) -> bool:

@@ -14,11 +14,10 @@ from search.chain import Chain, ChainOptions
 from search.decision import Aggregation, Decision, DecisionRule, decide, path_log_prior, path_value
 from search.divergence import (
     DivergentPair,
-    best_worst_pair,
-    branch_pairs,
     reference_order,
     reference_pairs,
     sibling_pairs,
+    worst_order,
 )
 from search.dvts import Dvts, DvtsOptions
 from search.errors import ReplayError, SearchError, UnknownTrialError
@@ -72,8 +71,6 @@ __all__ = [
     "Trial",
     "UnknownTrialError",
     "Usage",
-    "best_worst_pair",
-    "branch_pairs",
     "decide",
     "event_from_dict",
     "event_to_dict",
@@ -83,4 +80,5 @@ __all__ = [
     "reference_pairs",
     "replay",
     "sibling_pairs",
+    "worst_order",
 ]

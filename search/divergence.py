@@ -6,7 +6,7 @@ Rollouts count like any other finished path: they part from the tree at the node
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeAlias
 
@@ -81,34 +81,10 @@ def reference_order(tree: Tree[S], leaf: Node[S]) -> tuple[bool, float, bool, fl
     return (is_unknown, negated, log_prior is None, -(log_prior or 0.0), place, is_rollout, number)
 
 
-def branch_pairs(tree: Tree[S], is_right: IsRight[S], *, max_pairs: int) -> list[DivergentPair[S]]:
-    """Return one pair for every two children of one node of which one leads to a right path and one to a wrong one.
-
-    Each child stands for the path below it that ends in the highest value, right or wrong as wanted. The widest
-    ``value_margin`` comes first, unknown ones last, then the first found; at most ``max_pairs`` are returned.
-
-    Args:
-        tree: Any tree.
-        is_right: Says of a finished node whether its answer is right; None is unknown, and the path is skipped.
-        max_pairs: At least 1.
-    """
-    check_at_least("max_pairs", max_pairs, 1)
-    right, wrong = _sorted_out(tree, is_right)
-    best_right, best_wrong = _best_below(right), _best_below(wrong)
-    pairs = _all_branch_pairs(tree, best_right, best_wrong)
-    return heapq.nsmallest(max_pairs, pairs, key=_margin_order)
-
-
-def best_worst_pair(tree: Tree[S], is_right: IsRight[S]) -> DivergentPair[S] | None:
-    """Return the pair of ``reference_pairs`` whose wrong path ends in the lowest value; None when there is no pair.
-
-    Unknown values come last; then the wrong path goes first that is the shortest, and so on as for the reference path.
-
-    Args:
-        tree: Any tree.
-        is_right: Says of a finished node whether its answer is right; None is unknown, and the path is skipped.
-    """
-    return min(reference_pairs(tree, is_right), key=lambda pair: _worst_order(pair.rejected_leaf), default=None)
+def worst_order(leaf: Node[S]) -> tuple[bool, float, tuple[int, list[str]], bool, int]:
+    """Order wrong paths, the worst first: by own value, lowest first and unknown last, then as right ones are."""
+    is_unknown, negated, place, is_rollout, number = _leaf_order(leaf)
+    return (is_unknown, -negated, place, is_rollout, number)
 
 
 def sibling_pairs(tree: Tree[S], *, min_margin: float, max_pairs: int) -> list[DivergentPair[S]]:
@@ -148,36 +124,6 @@ def _child_towards(leaf: Node[S], ancestor: Node[S]) -> Node[S]:
     return node
 
 
-def _best_below(leaves: Iterable[Node[S]]) -> dict[int, Node[S]]:
-    """Return, for each node that leads to one of ``leaves`` or is one, the best of them, by node id."""
-    best: dict[int, Node[S]] = {}
-    for leaf in sorted(leaves, key=_leaf_order):
-        node: Node[S] | None = leaf
-        while node is not None and node.node_id not in best:
-            best[node.node_id] = leaf
-            node = node.parent
-    return best
-
-
-def _all_branch_pairs(
-    tree: Tree[S], best_right: dict[int, Node[S]], best_wrong: dict[int, Node[S]]
-) -> Iterator[DivergentPair[S]]:
-    rollouts: dict[int, list[Node[S]]] = {}
-    for end in tree.rollouts:
-        if end.parent is not None:
-            rollouts.setdefault(end.parent.node_id, []).append(end)
-    for node_id in sorted(best_right.keys() & best_wrong.keys()):
-        ancestor = tree.nodes[node_id]
-        branches = (*ancestor.children, *rollouts.get(node_id, ()))
-        accepted = [branch for branch in branches if branch.node_id in best_right]
-        rejected = [branch for branch in branches if branch.node_id in best_wrong]
-        for right in accepted:
-            for wrong in rejected:
-                if right is not wrong:
-                    leaves = best_right[right.node_id], best_wrong[wrong.node_id]
-                    yield DivergentPair(ancestor, right, wrong, *leaves)
-
-
 def _extreme_children(node: Node[S]) -> DivergentPair[S] | None:
     """Return the children of the highest and the lowest Q; None when no two differ."""
     known = [(child.search_value, child) for child in node.children if child.search_value is not None]
@@ -191,12 +137,6 @@ def _extreme_children(node: Node[S]) -> DivergentPair[S] | None:
 def _leaf_order(leaf: Node[S]) -> tuple[bool, float, tuple[int, list[str]], bool, int]:
     """Order by own value, highest first and unknown last, by length, by keys, then by creation, rollouts last."""
     return (leaf.value is None, -(leaf.value or 0.0), place_order(leaf), leaf.node_id < 0, abs(leaf.node_id))
-
-
-def _worst_order(leaf: Node[S]) -> tuple[bool, float, tuple[int, list[str]], bool, int]:
-    """Order by own value, lowest first and unknown last, then as ``_leaf_order`` does."""
-    is_unknown, negated, place, is_rollout, number = _leaf_order(leaf)
-    return (is_unknown, -negated, place, is_rollout, number)
 
 
 def _margin_order(pair: DivergentPair[S]) -> tuple[bool, float]:

@@ -92,10 +92,7 @@ def _finding_lines(facts: Survey) -> Iterator[str]:
     yield f"pairs by kind: {kinds or 'none'}"
     labels = facts.labels
     if labels:
-        yield (
-            f"paths with labelled steps: {labels['num_paths']:,}; left out {labels['num_coarse']:,} whose nodes end "
-            f"within steps and {labels['num_unchecked']:,} that cannot be checked"
-        )
+        yield f"paths with labelled steps: {labels['num_paths']:,}"
     if labels["num_searched"]:
         yield f"binary searches: {labels['num_searched']:,}, first wrong step found by {labels['num_first_errors']:,}"
     if facts.injections:

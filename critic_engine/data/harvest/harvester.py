@@ -3,9 +3,9 @@
 ========================  =============================================================================================
 finding                   holds
 ========================  =============================================================================================
+``value/DIGEST``          the critic's value of a right path, or of the beginning of one or a wrong one
 ``paths``                 how many paths are right, wrong, unsure and unanswered, and the reference path
 ``pairs``                 the pairs, in the order that gives each its number
-``value/DIGEST``          the critic's value of the beginning of a path
 ``critique/PAIR/WHO``     the critiques of one pair by one annotator
 ``baseline/DIGEST``       how the place where pairs part comes out when nothing is said of it
 ``fresh_baseline/DIGEST`` the same in further draws, for reports
@@ -30,19 +30,17 @@ from critic_engine.collect_options import CollectConfig
 from critic_engine.config import EngineConfig
 from critic_engine.critic import Critic
 from critic_engine.data.harvest.critiques import CritiqueRecord, LiftMeter, critique_to_dict
+from critic_engine.data.harvest.doubts import (
+    best_first,
+    doubt_of_parting,
+    doubt_of_reference,
+    doubt_of_support,
+    parting_steps,
+)
 from critic_engine.data.harvest.injection import InjectionRoles, inject_and_detect
 from critic_engine.data.harvest.labels import FirstError, StepLabel, first_error, labels_from_search, tree_labels
-from critic_engine.data.harvest.pairs import (
-    Pair,
-    Path,
-    doubt,
-    looked_at,
-    make_pairs,
-    pair_from_dict,
-    pair_to_dict,
-    read_paths,
-    unsupported,
-)
+from critic_engine.data.harvest.pairs import Pair, errors, make_pairs, pair_from_dict, pair_to_dict
+from critic_engine.data.harvest.paths import Path, distinct, read_paths, right_paths
 from critic_engine.errors import GenerationError
 from critic_engine.findings import HARVEST_DONE, Finding, HarvestTask
 from critic_engine.labelling import logged_tree
@@ -53,7 +51,7 @@ from critic_engine.seeds import derive_seed
 from critic_engine.state import NodeState
 from critic_engine.together import together
 from critic_engine.types import Problem, TokenUsage, Trajectory
-from search import Tree, reference_order
+from search import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +65,8 @@ class HarvestRoles:
     """In which critiques are written."""
     annotators: Sequence[Annotator]
     meter: LiftMeter
-    parting_critic: Critic | None
-    """Looks at where pairs part; None looks at nothing."""
+    critic: Critic | None
+    """Looks at right paths and at where pairs part; None looks at nothing."""
     injection: InjectionRoles | None
 
 
@@ -86,18 +84,17 @@ class Harvester:
         """Put all findings of the task's tree into its ledger."""
         tree = logged_tree(self._config, task.problem, task.events)
         paths = read_paths(tree, task.problem, checker=self._roles.checker, splitter=self._splitter)
-        right = _right_paths(tree, paths)
-        await task.ledger.once("paths", lambda: _at_once(_count(paths, right)))
-        pairs = await task.ledger.once("pairs", lambda: _at_once(self._pairs(tree, paths)))
-        work: list[Coroutine[Any, Any, Any]] = [
-            self._annotate(task, number, pair)
-            for number, pair in enumerate(map(pair_from_dict, pairs["pairs"]))
-            if pair.kind == "divergent"
-        ]
+        references = await self._references(task, tree, paths)
+        await task.ledger.once("paths", lambda: _at_once(_count(paths, references)))
+        right = [path for path, value in references if self._is_reference(value)]
+        pairs = await task.ledger.once("pairs", lambda: _at_once(self._pairs(tree, paths, right, references)))
+        work: list[Coroutine[Any, Any, Any]] = []
+        if right:
+            work.append(self._annotate_believed(task, [pair_from_dict(pair) for pair in pairs["pairs"]]))
         if self._collect.labels.kind != "none":
-            work.append(task.ledger.once("labels", lambda: _at_once(self._labels(tree, task.problem))))
+            work.append(task.ledger.once("labels", lambda: _at_once(self._labels(paths))))
         if self._collect.labels.kind == "binary_search":
-            wrong = _distinct([path for path in paths if path.is_right is False])
+            wrong = distinct(path for path in paths if path.is_right is False)
             searched = wrong[: self._collect.labels.max_searched]
             work += [self._search(task, number, path) for number, path in enumerate(searched)]
         if self._roles.injection is not None and self._collect.injection is not None:
@@ -106,32 +103,57 @@ class Harvester:
         await together(work)
         await task.ledger.once(HARVEST_DONE, lambda: _at_once(True))
 
-    def _pairs(self, tree: Tree[NodeState], paths: Sequence[Path]) -> dict[str, Any]:
-        found = make_pairs(tree, paths, options=self._collect.pairs, splitter=self._splitter)
+    async def _references(
+        self, task: HarvestTask, tree: Tree[NodeState], paths: Sequence[Path]
+    ) -> list[tuple[Path, float | None]]:
+        """Return right paths, the reference path first, with the critic's values; None for all where nobody looks."""
+        right, critic = right_paths(tree, paths), self._roles.critic
+        if critic is None:
+            return [(path, None) for path in right]
+        looked_at = right[: self._collect.pairs.max_references]
+        values = await together(self._value(task, critic, path.steps) for path in looked_at)
+        return best_first(tree, looked_at, values, self._collect.pairs)
+
+    def _is_reference(self, value: float | None) -> bool:
+        return self._roles.critic is None or doubt_of_reference(value, self._collect.pairs) is None
+
+    def _pairs(
+        self,
+        tree: Tree[NodeState],
+        paths: Sequence[Path],
+        right: Sequence[Path],
+        references: Sequence[tuple[Path, float | None]],
+    ) -> dict[str, Any]:
+        # Of a doubted reference path there are pairs too, which are counted as such.
+        against = right or [path for path, _ in references[:1]]
+        found = make_pairs(tree, paths, against, options=self._collect.pairs, splitter=self._splitter)
         return {
             "pairs": [pair_to_dict(pair) for pair in found.pairs],
             "num_over_limit": found.num_over_limit,
             "num_others_over_limit": found.num_others_over_limit,
         }
 
-    async def _annotate(self, task: HarvestTask, number: int, pair: Pair) -> None:
-        if not await self._is_believed(task, pair):
-            return
+    async def _annotate_believed(self, task: HarvestTask, pairs: Sequence[Pair]) -> None:
+        """Have pairs checked, and the errors of those annotated that are believed and divergent."""
+        checked = [(number, pair) for number, pair in enumerate(pairs) if pair.kind != "sibling"]
+        verdicts = await together(self._is_believed(task, pair) for _, pair in checked)
+        believed = [each for each, is_believed in zip(checked, verdicts, strict=True) if is_believed]
+        numbers = errors(each for each in believed if each[1].kind == "divergent")
         await together(
-            self._annotate_by(task, annotator, number=number, pair=pair, who=who)
+            self._annotate_by(task, annotator, number=number, pair=pairs[number], who=who)
+            for number in numbers[: self._collect.pairs.max_annotated]
             for who, annotator in enumerate(self._roles.annotators)
         )
 
     async def _is_believed(self, task: HarvestTask, pair: Pair) -> bool:
         """Return whether the tree, and the critic where one looks, bear out that the pair parts at an error."""
-        options = self._collect.pairs
-        if unsupported(pair, options) is not None:
+        options, critic = self._collect.pairs, self._roles.critic
+        if doubt_of_support(pair, options) is not None:
             return False
-        if self._roles.parting_critic is None:
+        if critic is None:
             return True
-        critic = self._roles.parting_critic
-        values = await together(self._value(task, critic, steps) for steps in looked_at(pair))
-        return doubt(values, options) is None
+        chosen, rejected = await together(self._value(task, critic, steps) for steps in parting_steps(pair))
+        return doubt_of_parting(chosen, rejected, options) is None
 
     async def _value(self, task: HarvestTask, critic: Critic, steps: tuple[str, ...]) -> float | None:
         name = value_name(steps)
@@ -195,9 +217,8 @@ class Harvester:
 
         await task.ledger.once(name, work)
 
-    def _labels(self, tree: Tree[NodeState], problem: Problem) -> dict[str, Any]:
-        found = tree_labels(tree, problem, checker=self._roles.checker, splitter=self._splitter)
-        return asdict(found)
+    def _labels(self, paths: Sequence[Path]) -> dict[str, Any]:
+        return asdict(tree_labels(paths, self._collect.labels, splitter=self._splitter))
 
     async def _search(self, task: HarvestTask, number: int, path: Path) -> None:
         async def work() -> Finding:
@@ -273,21 +294,7 @@ async def _at_once(content: Any) -> Finding:
     return Finding(content)
 
 
-def _right_paths(tree: Tree[NodeState], paths: Sequence[Path]) -> list[Path]:
-    """Return the right paths, no two alike, the reference path first, as references are chosen."""
-    right = (path for path in paths if path.is_right)
-    return _distinct(sorted(right, key=lambda path: reference_order(tree, path.node)))
-
-
-def _distinct(paths: Sequence[Path]) -> list[Path]:
-    """Return the first of those that read alike, in their order."""
-    found: dict[tuple[str, ...], Path] = {}
-    for path in paths:
-        found.setdefault(path.steps, path)
-    return list(found.values())
-
-
-def _count(paths: Sequence[Path], right: Sequence[Path]) -> dict[str, Any]:
+def _count(paths: Sequence[Path], references: Sequence[tuple[Path, float | None]]) -> dict[str, Any]:
     counts = Counter(
         "unanswered"
         if path.node.state.answer is None
@@ -295,8 +302,9 @@ def _count(paths: Sequence[Path], right: Sequence[Path]) -> dict[str, Any]:
         for path in paths
     )
     reference = None
-    if right:
-        reference = {"steps": list(right[0].steps), "text": "".join(right[0].pieces)}
+    if references:
+        path, value = references[0]
+        reference = {"steps": list(path.steps), "text": "".join(path.pieces), "value": value}
     return {
         **{f"num_{name}": counts[name] for name in ("right", "wrong", "unsure", "unanswered")},
         "reference": reference,

@@ -4,15 +4,14 @@ A label says how often the reasoner comes out right from the end of a step on: M
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import zip_longest
 
-from critic_engine.checker import Checker
+from critic_engine.collect_options import LabelsConfig
+from critic_engine.data.harvest.paths import Path, Places, distinct
 from critic_engine.parsing.steps import StepSplitter
-from critic_engine.state import NodeState, ReasoningNode, trajectory_of
-from critic_engine.types import Problem
-from search import Tree
+from critic_engine.state import trajectory_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,9 @@ class LabelledPath:
     """A finished solution, a label a step."""
 
     node_id: int
-    """Where the path ends in its tree."""
+    """Where the path ends in its tree; below 0 for a rollout."""
     steps: tuple[str, ...]
-    """As they are shown. Several are one, a line break between them, where the tree has no label before the last."""
+    """As they are shown. Several are one, a line break between them, where there is no label before the last."""
     labels: tuple[StepLabel, ...]
     """For each of ``steps``; the last is right or wrong by the answer, without any draw."""
 
@@ -69,11 +68,15 @@ class TreeLabels:
     """The labelled paths of one tree, and those left out."""
 
     paths: tuple[LabelledPath, ...]
-    """In order of creation."""
+    """Those with most labels first, right and wrong ones by turns."""
+    num_alike: int = 0
+    """Finished paths that read like another one."""
     num_coarse: int = 0
-    """Finished paths of several steps of which the tree has a label for none but the last."""
+    """Finished paths of several steps of which there is a label for none but the last."""
     num_unchecked: int = 0
-    """Finished paths whose answer cannot be checked."""
+    """Finished paths whose answer cannot be checked, or that have none."""
+    num_over_limit: int = 0
+    """Finished paths past ``max_paths``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,35 +94,32 @@ class FirstError:
         return 0 in self.labels and not self.labels[0].is_hard_right
 
 
-def tree_labels(tree: Tree[NodeState], problem: Problem, *, checker: Checker, splitter: StepSplitter) -> TreeLabels:
-    """Return a label for each step of each finished path: the share right of all completions that the tree has of it.
+def tree_labels(paths: Sequence[Path], options: LabelsConfig, *, splitter: StepSplitter) -> TreeLabels:
+    """Return finished paths with a label for each step: the share right of the completions drawn from its end.
 
-    Those are the rollouts that set out from the step's node or below, and the finished paths through it. They are not
-    an even sample: a search goes on where it finds a step good, and merges equal steps. A completion without an answer
-    is not right. A rewrite completes no step that it replaces, and its path begins with it. Rollouts make no path of
-    their own: no completions were drawn from within them.
-
-    A node is labelled at its end, so a step that ends within a node has no label and is one with those behind it; a
-    node that ends within a step, as at a token limit, labels nothing. A path that this makes one whole is left out.
+    A completion counts at each step that was written when it was drawn, or that it wrote itself as others did; see
+    ``Places.completions``. One without an answer is not right; one that cannot be checked does not count. A step behind
+    which fewer than ``min_completions`` were drawn has no label, and is one with those behind it. Where that leaves
+    none but the last, as where a token limit ends the nodes within steps and no two completions say the same, the
+    nodes' texts are the steps: there all completions of a node were drawn.
 
     Args:
-        tree: Of a labelled run.
-        problem: Its problem.
-        checker: Says which answers are right.
-        splitter: Says where steps end; the one that the run's steps were cut with.
+        paths: All finished paths of a labelled tree.
+        options: Least completions, and most paths.
+        splitter: Says how a step is shown.
     """
-    verdicts = {end.node_id: checker.is_right(problem, end.state.answer) for end in (*tree.finished, *tree.rollouts)}
-    labels = _labels_by_node(tree, verdicts)
-    paths: list[LabelledPath] = []
-    num_coarse = num_unchecked = 0
-    for end in tree.finished:
-        if verdicts[end.node_id] is None:
-            num_unchecked += 1
-        elif (path := _labelled(end, labels, splitter)) is None:
-            num_coarse += 1
-        else:
-            paths.append(path)
-    return TreeLabels(tuple(paths), num_coarse, num_unchecked)
+    places, nodes = Places(paths), _labels_by_node(paths, options)
+    checked = [path for path in paths if path.is_right is not None and path.steps]
+    different = distinct(checked)
+    labelled = [_by_steps(path, places, options) or _by_nodes(path, nodes, options, splitter) for path in different]
+    kept = _by_turns([(path, found) for path, found in zip(different, labelled, strict=True) if found is not None])
+    return TreeLabels(
+        paths=tuple(kept[: options.max_paths]),
+        num_alike=len(checked) - len(different),
+        num_coarse=len(different) - len(kept),
+        num_unchecked=len(paths) - len(checked),
+        num_over_limit=max(0, len(kept) - options.max_paths),
+    )
 
 
 async def first_error(num_steps: int, count_right: Callable[[int], Awaitable[StepLabel]]) -> FirstError:
@@ -168,44 +168,62 @@ def labels_from_search(found: FirstError, num_steps: int) -> tuple[StepLabel | N
     )
 
 
-def _labels_by_node(tree: Tree[NodeState], verdicts: Mapping[int, bool | None]) -> dict[int, StepLabel]:
-    """Return the label of each node that a completion passes through, by node id; of an end, that of its answer."""
-    num_right: Counter[int] = Counter()
-    num_ends: Counter[int] = Counter()
-    for end in (*tree.finished, *tree.rollouts):
-        verdict = verdicts[end.node_id]
-        if verdict is not None:
-            for node in _up_to_rewrite(end):
-                num_ends[node.node_id] += 1
-                num_right[node.node_id] += verdict
-    labels = {node_id: StepLabel.soft(num_right[node_id], num) for node_id, num in num_ends.items()}
-    for end in tree.finished:
-        verdict = verdicts[end.node_id]
-        if verdict is not None:
-            labels[end.node_id] = StepLabel.hard(is_right=verdict)
-    return labels
+def _by_steps(path: Path, places: Places, options: LabelsConfig) -> LabelledPath | None:
+    """Return the path with a label for each step that has one; None when it has several, and none but the last."""
+    labels = [_label(*places.completions(place), options) for place in places.along(path.steps)[1:-1]]
+    return _joined(path, path.steps, labels)
 
 
-def _up_to_rewrite(end: ReasoningNode) -> Iterator[ReasoningNode]:
-    """Yield the nodes whose steps are in the solution that ends at ``end``, the last first; and the root."""
-    node: ReasoningNode | None = end
-    while node is not None:
-        yield node
-        node = None if node.state.is_rewrite else node.parent
+def _by_nodes(
+    path: Path, labels: Mapping[int, StepLabel], options: LabelsConfig, splitter: StepSplitter
+) -> LabelledPath | None:
+    """Return the path with what its nodes wrote for steps; None when there is a label for none but the last."""
+    nodes, behind = [], ""
+    for node in path.nodes:
+        text = trajectory_of([node]).prefix
+        if text.strip():
+            nodes.append((node.node_id, splitter.shown(text, behind)))
+        behind += text
+    return _joined(path, [step for _, step in nodes], [labels.get(node_id) for node_id, _ in nodes[:-1]])
 
 
-def _labelled(end: ReasoningNode, labels: Mapping[int, StepLabel], splitter: StepSplitter) -> LabelledPath | None:
-    """Return the path to ``end``; None when it has no steps, or several and a label for none but the last."""
-    path = list(_up_to_rewrite(end))[::-1]
-    by_place: dict[int, StepLabel] = {}
-    text = ""
-    for node in path:
-        text += trajectory_of([node]).prefix
-        by_place[len(text)] = labels[node.node_id]
-    step_ends = set(accumulate(map(len, splitter.pieces(text))))
-    places = [place for place in by_place if place in step_ends]
-    if not places or (len(places) == 1 and len(step_ends) > 1):
+def _joined(path: Path, steps: Sequence[str], labels: Sequence[StepLabel | None]) -> LabelledPath | None:
+    """Return the path, steps without a label joined to those behind them; ``labels`` are those of all but the last."""
+    found: list[tuple[str, StepLabel]] = []
+    waiting: list[str] = []
+    for step, label in zip(steps, (*labels, StepLabel.hard(is_right=bool(path.is_right))), strict=True):
+        waiting.append(step)
+        if label is not None:
+            found.append(("\n".join(waiting), label))
+            waiting.clear()
+    if len(found) == 1 and len(steps) > 1:
         return None
-    spans = pairwise([0, *places])
-    steps = tuple(splitter.shown(text[begin:stop], text[:begin]) for begin, stop in spans)
-    return LabelledPath(end.node_id, steps, tuple(by_place[place] for place in places))
+    joined, given = zip(*found, strict=True)
+    return LabelledPath(path.node.node_id, joined, given)
+
+
+def _label(num_right: int, num_completions: int, options: LabelsConfig) -> StepLabel | None:
+    return StepLabel.soft(num_right, num_completions) if num_completions >= options.min_completions else None
+
+
+def _labels_by_node(paths: Iterable[Path], options: LabelsConfig) -> dict[int, StepLabel]:
+    """Return the label of each node that enough paths were drawn from, by node id."""
+    num_right: Counter[int] = Counter()
+    num_drawn: Counter[int] = Counter()
+    for path in paths:
+        if path.is_known and path.node.parent is not None and not path.node.state.is_rewrite:
+            num_drawn[path.node.parent.node_id] += 1
+            num_right[path.node.parent.node_id] += bool(path.is_right)
+    labels = ((node_id, _label(num_right[node_id], num, options)) for node_id, num in num_drawn.items())
+    return {node_id: label for node_id, label in labels if label is not None}
+
+
+def _by_turns(labelled: Iterable[tuple[Path, LabelledPath]]) -> list[LabelledPath]:
+    """Return right and wrong paths by turns, each with those of most labels first."""
+    sides: dict[bool, list[LabelledPath]] = {True: [], False: []}
+    for path, found in labelled:
+        sides[bool(path.is_right)].append(found)
+    for side in sides.values():
+        side.sort(key=lambda found: -len(found.labels))
+    turns = zip_longest(sides[True], sides[False])
+    return [found for turn in turns for found in turn if found is not None]

@@ -7,20 +7,16 @@ found in the text: behind the last step that both paths share.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, TypeAlias
+from itertools import islice
+from typing import Any
 
 from critic_engine.annotator import Parting
-from critic_engine.checker import Checker
 from critic_engine.collect_options import PairKind, PairsConfig
+from critic_engine.data.harvest.paths import Path, Places, Support, num_tokens_of, written
 from critic_engine.parsing.steps import StepSplitter
-from critic_engine.state import NodeState, ReasoningNode, trajectory_of
-from critic_engine.types import Problem, Trajectory
-from search import Tree, best_worst_pair, path_log_prior, reference_order, sibling_pairs
-
-Doubt: TypeAlias = Literal[
-    "little_support", "critic_unreadable", "reference_doubted", "chosen_doubted", "rejected_believed"
-]
-"""Why it is not believed of a divergent pair that it parts where the wrong path goes wrong."""
+from critic_engine.state import NodeState, trajectory_of
+from critic_engine.types import Trajectory
+from search import Tree, sibling_pairs, worst_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +33,11 @@ class Branch:
     """For ``sibling`` the node's Q; else the share, in [0, 1], of right ones among the tree's completions that begin
     with the shared steps and the branch's first; one without an answer is not right."""
     num_rollouts: int
-    """Completions that the value was drawn from."""
+    """Completions that the value rests on; for ``sibling`` those below the node."""
     num_tokens: int | None
     """Tokens generated for the whole path to its end; None is unknown."""
     node_id: int
     """Where it ends in the tree; below 0 for a rollout."""
-
-    @property
-    def num_right(self) -> int:
-        """How many of these are right."""
-        return 0 if self.value is None else round(self.value * self.num_rollouts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +51,8 @@ class Pair:
     """Exactly what the reasoner wrote of these on the chosen side; the other may have spaced them otherwise."""
     chosen: Branch
     rejected: Branch
-    num_rollouts: int
-    """Completions of the tree that begin with these."""
-    most_alike: int
-    """The most of these that go on by the same step; 1 where no two do."""
+    support: Support | None = None
+    """How often the reasoner drew the chosen side's first own step where the two part; None for ``sibling``."""
     num_paths: int = 1
     """Wrong paths of the tree that read just so."""
 
@@ -104,54 +93,20 @@ def pair_from_dict(data: Mapping[str, Any]) -> Pair:
     chosen, rejected = (
         Branch(**{**data[side], "steps": tuple(data[side]["steps"])}) for side in ("chosen", "rejected")
     )
-    return Pair(**{**data, "shared": tuple(data["shared"]), "chosen": chosen, "rejected": rejected})
+    support = None if data["support"] is None else Support(**data["support"])
+    fields = {"shared": tuple(data["shared"]), "chosen": chosen, "rejected": rejected, "support": support}
+    return Pair(**{**data, **fields})
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
-    """One finished path of a tree, a rollout or not, as text."""
+def errors(pairs: Iterable[tuple[int, Pair]]) -> list[int]:
+    """Return of numbered pairs the first of each error, the error that most completions make first.
 
-    node: ReasoningNode
-    steps: tuple[str, ...]
-    pieces: tuple[str, ...]
-    """Exactly what was written, a piece a step."""
-    is_right: bool | None
-    """None when the checker cannot tell, or it has no answer."""
-    num_tokens: int | None
-
-
-def unsupported(pair: Pair, options: PairsConfig) -> Doubt | None:
-    """Return ``little_support`` where too few completions take the chosen side's first own step.
-
-    Where no two completions say the same there, as in free text, how often a step is taken says nothing.
+    Pairs that part at one place by one wrong step are one error.
     """
-    if pair.most_alike < 2:
-        return None
-    is_rare = pair.chosen.num_rollouts < options.min_share * pair.num_rollouts
-    return "little_support" if is_rare or pair.chosen.num_right < options.min_support else None
-
-
-def looked_at(pair: Pair) -> tuple[tuple[str, ...], ...]:
-    """Return what a critic looks at: the reference path, and the two sides up to their first own steps."""
-    sides = (pair.chosen.steps, pair.chosen.steps[:1], pair.rejected.steps[:1])
-    return tuple(pair.shared + steps for steps in sides)
-
-
-def doubt(values: Sequence[float | None], options: PairsConfig) -> Doubt | None:
-    """Return what the critic's values of what it ``looked_at``, in that order, say against a pair."""
-    reference, chosen, rejected = values
-    if reference is None or chosen is None or rejected is None:
-        return "critic_unreadable"
-    if reference < options.min_reference_value:
-        return "reference_doubted"
-    if chosen < options.min_chosen_value:
-        return "chosen_doubted"
-    return "rejected_believed" if rejected > options.max_rejected_value else None
-
-
-def read_paths(tree: Tree[NodeState], problem: Problem, *, checker: Checker, splitter: StepSplitter) -> list[Path]:
-    """Return every finished path of the tree, rollouts last, in the order of their making."""
-    return [_read_path(tree, node, problem, checker, splitter) for node in (*tree.finished, *tree.rollouts)]
+    found: dict[tuple[str, ...], tuple[int, int]] = {}
+    for number, pair in pairs:
+        found.setdefault(pair.shared + pair.rejected.steps[:1], (-pair.rejected.num_rollouts, number))
+    return [number for _, number in sorted(found.values())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,22 +121,23 @@ class FoundPairs:
 
 
 def make_pairs(
-    tree: Tree[NodeState], paths: Sequence[Path], *, options: PairsConfig, splitter: StepSplitter
+    tree: Tree[NodeState], paths: Sequence[Path], right: Sequence[Path], *, options: PairsConfig, splitter: StepSplitter
 ) -> FoundPairs:
     """Return the pairs of every kind that ``options`` names, in their order; none reads like another of its kind.
 
     Args:
         tree: A labelled tree.
         paths: Its paths, as ``read_paths`` returns them.
+        right: Those right ones that wrong ones are set against, the best first: that is the reference path.
         options: Which pairs, and how many.
         splitter: What a step is.
     """
-    known = _Known(tree, paths, splitter)
+    maker = _Maker(tree, paths, right, splitter)
     makers = {
-        "divergent": known.divergent,
-        "sibling": lambda: known.siblings(options),
-        "first_error": known.first_errors,
-        "best_worst": known.best_worst,
+        "divergent": maker.divergent,
+        "sibling": lambda: maker.siblings(options),
+        "first_error": maker.first_errors,
+        "best_worst": maker.best_worst,
     }
     found = {kind: _distinct(makers[kind]()) for kind in options.kinds}
     pairs = tuple(pair for each in found.values() for pair in each[: options.max_pairs])
@@ -190,126 +146,92 @@ def make_pairs(
     return FoundPairs(pairs, num_cut, sum(len(each) for kind, each in cut.items() if kind != "divergent"))
 
 
-class _Known:
-    """What the paths of one tree say, looked up by how they begin."""
+class _Maker:
+    """Makes the pairs of one tree."""
 
-    def __init__(self, tree: Tree[NodeState], paths: Sequence[Path], splitter: StepSplitter) -> None:
+    def __init__(
+        self, tree: Tree[NodeState], paths: Sequence[Path], right: Sequence[Path], splitter: StepSplitter
+    ) -> None:
         self._tree = tree
+        self._paths = paths
+        self._right = right
         self._splitter = splitter
-        self._paths = {path.node.node_id: path for path in paths}
-        self._numbers: dict[tuple[int, str], int] = {}
-        self._num_known: Counter[int] = Counter()
-        self._num_right: Counter[int] = Counter()
-        for path in paths:
-            is_known = path.is_right is not None or path.node.state.answer is None
-            for beginning in self._beginnings(path.steps) if is_known else ():
-                self._num_known[beginning] += 1
-                self._num_right[beginning] += bool(path.is_right)
-        self._most_alike: Counter[int] = Counter()
-        for (place, _), beginning in self._numbers.items():
-            self._most_alike[place] = max(self._most_alike[place], self._num_known[beginning])
-
-    def _beginnings(self, steps: Sequence[str]) -> list[int]:
-        """Return a number for no steps, for the first, the first two and so on; equal beginnings have equal ones."""
-        numbers = [0]
-        for step in steps:
-            numbers.append(self._numbers.setdefault((numbers[-1], step), len(self._numbers) + 1))
-        return numbers
-
-    def _is_right(self, node: ReasoningNode) -> bool | None:
-        return self._paths[node.node_id].is_right
+        self._places = Places(paths)
 
     def divergent(self) -> Iterator[Pair]:
         """Yield each wrong path against the reference path: MMC, arXiv 2504.11009, stage 2."""
-        right = [path.node for path in self._paths.values() if path.is_right]
-        reference = min(right, key=lambda node: reference_order(self._tree, node), default=None)
-        for path in self._paths.values():
-            if reference is not None and path.is_right is False:
-                yield from self._pair("divergent", reference, path.node)
+        for path in self._wrong():
+            if self._right:
+                yield from self._pair("divergent", self._right[0], path)
 
     def best_worst(self) -> Iterator[Pair]:
-        found = best_worst_pair(self._tree, self._is_right)
-        if found is not None:
-            yield from self._pair("best_worst", found.accepted_leaf, found.rejected_leaf)
+        """Yield the first pair of the reference path with a wrong one, the worst of these first."""
+        worst_first = sorted(self._wrong() if self._right else (), key=lambda path: worst_order(path.node))
+        pairs = (pair for path in worst_first for pair in self._pair("best_worst", self._right[0], path))
+        yield from islice(pairs, 1)
 
     def first_errors(self) -> Iterator[Pair]:
         """Yield, for each wrong path, its first own step against that of the right path that parts from it last."""
         nearest: dict[int, Path] = {}
-        right = [path for path in self._paths.values() if path.is_right]
-        for path in sorted(right, key=self._likeliest_first):
-            for beginning in self._beginnings(path.steps):
-                nearest.setdefault(beginning, path)
-        for path in self._paths.values():
-            if path.is_right is False and nearest:
-                match = nearest[next(each for each in self._beginnings(path.steps)[::-1] if each in nearest)]
-                for pair in self._pair("first_error", match.node, path.node):
-                    yield replace(
-                        pair, chosen=_first_step(pair.chosen, match), rejected=_first_step(pair.rejected, path)
-                    )
-
-    def _likeliest_first(self, path: Path) -> tuple[bool, float, bool, int]:
-        log_prior = path_log_prior(self._tree, path.node)
-        return (log_prior is None, -(log_prior or 0.0), path.node.node_id < 0, abs(path.node.node_id))
+        for path in self._right:
+            for place in self._places.along(path.steps):
+                nearest.setdefault(place, path)
+        for path in self._wrong() if nearest else ():
+            match = nearest[next(place for place in self._places.along(path.steps)[::-1] if place in nearest)]
+            for pair in self._pair("first_error", match, path):
+                yield replace(pair, chosen=_first_step(pair.chosen, match), rejected=_first_step(pair.rejected, path))
 
     def siblings(self, options: PairsConfig) -> Iterator[Pair]:
+        """Yield, for each node, its best child against its worst."""
+        num_ends = Counter(node.node_id for path in self._paths if path.is_known for node in path.nodes)
         for found in sibling_pairs(self._tree, min_margin=options.min_margin, max_pairs=max(1, len(self._tree))):
-            sides = [self._node_path(node) for node in (found.accepted, found.rejected)]
-            num_shared = _num_shared(*(side.steps for side in sides))
-            if num_shared < min(len(side.steps) for side in sides):
-                nodes = (found.accepted, found.rejected)
+            nodes = (found.accepted, found.rejected)
+            texts = [trajectory_of(self._tree.path(node)).prefix for node in nodes]
+            steps, pieces = ([cut(text) for text in texts] for cut in (self._splitter.steps, self._splitter.pieces))
+            num_shared = _num_shared(*steps)
+            if num_shared < min(map(len, steps)):
                 chosen, rejected = (
-                    replace(self._branch(side, num_shared), value=node.search_value, num_rollouts=node.visit_count)
-                    for side, node in zip(sides, nodes, strict=True)
+                    Branch(
+                        steps=steps[side][num_shared:],
+                        text="".join(pieces[side][num_shared:]),
+                        answer=node.state.answer,
+                        value=node.search_value,
+                        num_rollouts=num_ends[node.node_id],
+                        num_tokens=num_tokens_of(written(self._tree.path(node))),
+                        node_id=node.node_id,
+                    )
+                    for side, node in enumerate(nodes)
                 )
-                most_alike = max(node.visit_count for node in nodes)
-                yield _joined("sibling", sides[0], (chosen, rejected), (found.ancestor.visit_count, most_alike))
+                yield Pair("sibling", steps[0][:num_shared], "".join(pieces[0][:num_shared]), chosen, rejected)
 
-    def _pair(self, kind: PairKind, right: ReasoningNode, wrong: ReasoningNode) -> Iterator[Pair]:
+    def _wrong(self) -> Iterator[Path]:
+        return (path for path in self._paths if path.is_right is False)
+
+    def _pair(self, kind: PairKind, right: Path, wrong: Path) -> Iterator[Pair]:
         """Yield the pair of two paths; none where the one goes on from all of the other."""
-        good, bad = self._paths[right.node_id], self._paths[wrong.node_id]
-        num_shared = _num_shared(good.steps, bad.steps)
-        if num_shared < min(len(good.steps), len(bad.steps)):
-            sides = self._branch(good, num_shared), self._branch(bad, num_shared)
-            place = self._beginnings(good.steps)[num_shared]
-            yield _joined(kind, good, sides, (self._num_known[place], self._most_alike[place]))
+        num_shared = _num_shared(right.steps, wrong.steps)
+        if num_shared < min(len(right.steps), len(wrong.steps)):
+            place, behind = self._places.along(right.steps[: num_shared + 1])[-2:]
+            yield Pair(
+                kind=kind,
+                shared=right.steps[:num_shared],
+                shared_text="".join(right.pieces[:num_shared]),
+                chosen=self._branch(right, num_shared),
+                rejected=self._branch(wrong, num_shared),
+                support=self._places.support(place, behind),
+            )
 
     def _branch(self, path: Path, num_shared: int) -> Branch:
-        beginning = self._beginnings(path.steps[: num_shared + 1])[-1]
-        num_known = self._num_known[beginning]
+        num_right, num_known = self._places.known(self._places.along(path.steps[: num_shared + 1])[-1])
         return Branch(
             steps=path.steps[num_shared:],
             text="".join(path.pieces[num_shared:]),
             answer=path.node.state.answer,
-            value=self._num_right[beginning] / num_known if num_known else None,
+            value=num_right / num_known if num_known else None,
             num_rollouts=num_known,
             num_tokens=path.num_tokens,
             node_id=path.node.node_id,
         )
-
-    def _node_path(self, node: ReasoningNode) -> Path:
-        nodes = self._tree.path(node)
-        text = trajectory_of(nodes).prefix
-        return Path(node, self._splitter.steps(text), self._splitter.pieces(text), None, _num_tokens(nodes))
-
-
-def _read_path(
-    tree: Tree[NodeState], node: ReasoningNode, problem: Problem, checker: Checker, splitter: StepSplitter
-) -> Path:
-    nodes = tree.path(node)
-    text, answer = trajectory_of(nodes).prefix, node.state.answer
-    is_right = None if answer is None else checker.is_right(problem, answer)
-    return Path(node, splitter.steps(text), splitter.pieces(text), is_right, _num_tokens(nodes))
-
-
-def _num_tokens(nodes: Iterable[ReasoningNode]) -> int | None:
-    """Return the tokens of the path's own text: a rewrite's are those of the rewrite alone."""
-    total: int | None = 0
-    for node in nodes:
-        if node.state.is_rewrite:
-            total = 0
-        if node.state.steps:
-            total = None if total is None or node.state.num_tokens is None else total + node.state.num_tokens
-    return total
 
 
 def _num_shared(left: Sequence[str], right: Sequence[str]) -> int:
@@ -321,12 +243,6 @@ def _first_step(branch: Branch, path: Path) -> Branch:
     num_shared = len(path.steps) - len(branch.steps)
     answer = branch.answer if len(branch.steps) == 1 else None
     return replace(branch, steps=branch.steps[:1], text=path.pieces[num_shared], answer=answer)
-
-
-def _joined(kind: PairKind, chosen_path: Path, sides: tuple[Branch, Branch], counts: tuple[int, int]) -> Pair:
-    num_shared = len(chosen_path.steps) - len(sides[0].steps)
-    shared_text = "".join(chosen_path.pieces[:num_shared])
-    return Pair(kind, chosen_path.steps[:num_shared], shared_text, *sides, *counts)
 
 
 def _distinct(pairs: Iterable[Pair]) -> list[Pair]:

@@ -53,8 +53,6 @@ def make_harvester(
     """
     collect = config.collect or CollectConfig()
     makers = _Makers(config, models, reasoner=reasoner, critic=critic)
-    options = collect.pairs.check
-    has_critic = options == "critic" or (options == "auto" and config.critic_matches)
     role = Reasoner.from_config(makers.reasoner, config.reasoner)
     roles = HarvestRoles(
         checker=checker,
@@ -64,7 +62,7 @@ def make_harvester(
             each for number, options in enumerate(collect.annotators) for each in makers.annotators(number, options)
         ],
         meter=LiftMeter(role, checker, options=collect.lift, expander=config.expander),
-        parting_critic=makers.critic(temperature=0.0, field="collect.pairs.check") if has_critic else None,
+        critic=makers.critic(temperature=0.0, field="collect.pairs.check") if config.checks_pairs else None,
         injection=None if collect.injection is None else makers.injection(collect.injection),
     )
     return Harvester(config, collect, roles)

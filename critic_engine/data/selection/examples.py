@@ -35,7 +35,7 @@ class Example:
     problem: Problem
     pair: Pair
     is_believed: bool
-    """Whether it passed the check of where it parts; only divergent pairs are checked."""
+    """Whether it passed the check of where it parts; ``sibling`` pairs are not checked."""
     critiques: tuple[JudgedCritique, ...]
 
     def fields(self) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _example(harvested: Harvested, number: int) -> Example:
         row_id=harvested.row_id,
         problem=harvested.problem,
         pair=pair,
-        is_believed=pair.kind != "divergent" or number in harvested.believed,
+        is_believed=number in harvested.believed,
         critiques=tuple(each for each in harvested.critiques if each.record.pair == number),
     )
 

@@ -53,9 +53,10 @@ class Funnel:
         self.paths = Stage("finished paths")
         self.wrong_paths = Stage("wrong paths")
         self.pairs = Stage("divergent pairs")
+        self.errors = Stage("errors to annotate")
         self.critiques = Stage("critiques")
         self.other_pairs = Stage("other pairs")
-        self.labelled = Stage("tree paths to label")
+        self.labelled = Stage("paths to label")
         self.searched = Stage("binary searches")
         self.injected = Stage("injections")
         self.training = Stage("training rows")
@@ -65,7 +66,7 @@ class Funnel:
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages from rows to critiques, then those beside them that anything came to."""
-        yield from (self.rows, self.trees, self.paths, self.wrong_paths, self.pairs, self.critiques)
+        yield from (self.rows, self.trees, self.paths, self.wrong_paths, self.pairs, self.errors, self.critiques)
         beside = (self.other_pairs, self.labelled, self.searched, self.injected, self.training)
         yield from (stage for stage in beside if stage.num_in)
 

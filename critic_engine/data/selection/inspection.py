@@ -53,8 +53,7 @@ class Survey:
     injections: Counter[str] = field(default_factory=Counter)
     """``num_injected`` solutions that were given errors, ``num_failed`` that could not be, and ``num_preferences``."""
     labels: Counter[str] = field(default_factory=Counter)
-    """``num_paths`` labelled from trees, ``num_coarse`` and ``num_unchecked`` left out, ``num_searched`` and
-    ``num_first_errors`` by binary search."""
+    """``num_paths`` labelled from trees; ``num_searched`` and ``num_first_errors`` by binary search."""
     search_tokens: int = 0
     finding_tokens: Counter[str] = field(default_factory=Counter)
     """By the kind of finding."""
@@ -195,11 +194,7 @@ class _Counter:
         for content in harvested.named("injection"):
             self._count_injection(content)
         for content in harvested.named("labels"):
-            self.survey.labels.update(
-                num_paths=len(content["paths"]),
-                num_coarse=content["num_coarse"],
-                num_unchecked=content["num_unchecked"],
-            )
+            self.survey.labels.update(num_paths=len(content["paths"]))
         for content in harvested.named("search"):
             self.survey.labels.update(num_searched=1, num_first_errors=content.get("first_wrong_step") is not None)
 
@@ -235,6 +230,6 @@ def _figures(search_tokens: int, finding_tokens: int, harvested: Harvested | Non
     return ProblemFigures(
         search_tokens=search_tokens,
         finding_tokens=finding_tokens,
-        num_pairs=0 if harvested is None else len(harvested.believed),
+        num_pairs=0 if harvested is None else len(harvested.believed_of("divergent")),
         num_critiques=0 if harvested is None else sum(each.is_kept for each in harvested.critiques),
     )

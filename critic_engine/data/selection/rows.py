@@ -13,7 +13,7 @@ from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.facts import critique_facts, pair_facts, preference_facts
 from critic_engine.data.selection.funnel import Funnel
-from critic_engine.data.selection.selecting import Harvested, JudgedCritique, Selection
+from critic_engine.data.selection.selecting import Harvested, JudgedCritique, Selection, gap
 from critic_engine.errors import RunError
 from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore
@@ -124,24 +124,34 @@ class RunRows:
             yield from make(harvested)
 
     def _critique_preferences(self, harvested: Harvested) -> Iterator[TrainingRow]:
-        gap = self._selection.filters.min_lift_gap
-        for chosen in filter(lambda each: each.is_kept, harvested.critiques):
-            said = {""}
-            for number, rejected in enumerate(harvested.critiques):
+        for place, chosen in enumerate(harvested.critiques):
+            said = {"", chosen.record.words}
+            for number, rejected in enumerate(harvested.critiques if chosen.is_kept else ()):
                 if chosen.record.pair != rejected.record.pair or rejected.record.words in said:
                     continue
                 said.add(rejected.record.words)
-                if chosen.lift is None or rejected.lift is None:
-                    continue
-                margin = chosen.lift.estimate - rejected.lift.estimate
-                # Of equal critiques the margin is 0. A tenth too little by rounding is not too little.
-                if margin >= gap - 1e-9:
-                    yield self._critique_preference(harvested, chosen, rejected, number=number, margin=margin)
+                margin = gap(chosen.screened, rejected.screened)
+                if rejected.is_kept and (margin or 0.0, place) < (0.0, number):
+                    continue  # the other may be preferred: it has its turn as the chosen one
+                reason = self._fault_of_preference(margin, gap(chosen.lift, rejected.lift))
+                if reason is not None:
+                    self.funnel.training.count(reason)
+                else:
+                    yield self._critique_preference(harvested, chosen, rejected, number=number)
         for number, content in enumerate(harvested.named("injection")):
             yield from self._detections(harvested, Injection.from_dict(content), number)
 
+    def _fault_of_preference(self, margin: float | None, fresh_margin: float | None) -> str | None:
+        """Return why the better of two critiques by the first draws is not preferred."""
+        if margin is None or fresh_margin is None:
+            return "unmeasured"
+        # A tenth too little by rounding is not too little.
+        if margin < self._selection.filters.min_lift_gap - 1e-9:
+            return "small_lift_gap"
+        return None if fresh_margin > 0 else "gap_not_repeated"
+
     def _critique_preference(
-        self, harvested: Harvested, chosen: JudgedCritique, rejected: JudgedCritique, *, number: int, margin: float
+        self, harvested: Harvested, chosen: JudgedCritique, rejected: JudgedCritique, *, number: int
     ) -> Preference:
         pair = harvested.pairs[chosen.record.pair]
         place = harvested.critiques.index(chosen)
@@ -154,7 +164,7 @@ class RunRows:
             facts=preference_facts(pair.depth, chosen, rejected),
             chosen=chosen.record.words,
             rejected=rejected.record.words,
-            margin=margin,
+            margin=gap(chosen.lift, rejected.lift),
         )
 
     def _detections(self, harvested: Harvested, injection: Injection, number: int) -> Iterator[Preference]:
@@ -189,7 +199,11 @@ class RunRows:
                     completion=each.record.words,
                     value=0.0,
                 )
-        if harvested.reference is not None:
+        if harvested.reference is None:
+            return
+        if harvested.reference_doubt is not None:
+            self.funnel.training.count(harvested.reference_doubt)
+        else:
             yield Demonstration(
                 row_id=f"{harvested.position:06}-{_CORRECT}",
                 problem_id=harvested.problem.problem_id,
@@ -245,12 +259,11 @@ class RunRows:
     def _path_preferences(self, harvested: Harvested) -> Iterator[TrainingRow]:
         said: set[tuple[str, str]] = set()
         for number, pair in enumerate(harvested.pairs):
-            chosen, rejected = _whole_text(pair, pair.chosen), _whole_text(pair, pair.rejected)
-            is_repeat = (chosen, rejected) in said
-            said.add((chosen, rejected))
-            if pair.kind == "divergent" and number not in harvested.believed:
+            if number not in harvested.believed:
                 continue
-            reason = "says_the_same" if is_repeat else self._fault_of_pair(pair)
+            chosen, rejected = _whole_text(pair, pair.chosen), _whole_text(pair, pair.rejected)
+            reason = "says_the_same" if (chosen, rejected) in said else self._fault_of_pair(pair)
+            said.add((chosen, rejected))
             if reason is not None:
                 self.funnel.training.count(reason)
                 continue
@@ -271,9 +284,12 @@ class RunRows:
         return "partial" if is_partial and not self._selection.filters.is_partial_allowed else None
 
     def _rated_paths(self, harvested: Harvested) -> Iterator[TrainingRow]:
-        texts = {} if harvested.reference is None else {harvested.reference_text.strip(): True}
+        is_right = harvested.reference is not None and harvested.reference_doubt is None
+        texts = {harvested.reference_text.strip(): True} if is_right else {}
+        if harvested.reference_doubt is not None:
+            self.funnel.training.count(harvested.reference_doubt)
         for number, pair in enumerate(harvested.pairs):
-            if number in harvested.believed:
+            if number in harvested.believed and pair.rejected.answer is not None:
                 texts.setdefault(_whole_text(pair, pair.rejected), False)
         for number, (text, is_good) in enumerate(texts.items()):
             yield Rated(
@@ -287,10 +303,15 @@ class RunRows:
             )
 
     def _labelled(self, harvested: Harvested) -> Iterator[TrainingRow]:
-        trees = [path for content in harvested.named("labels") for path in content["paths"]]
         searches = [content for content in harvested.named("search") if "labels" in content and all(content["labels"])]
+        searched = {tuple(content["steps"]) for content in searches}
+        trees = [path for content in harvested.named("labels") for path in content["paths"]]
         for source, paths in (("tree", trees), ("binary_search", searches)):
             for number, path in enumerate(paths):
+                # A search draws completions of its own of that path, from more places.
+                if source == "tree" and tuple("\n".join(path["steps"]).split("\n")) in searched:
+                    self.funnel.training.count("searched")
+                    continue
                 yield StepLabelled(
                     row_id=f"{harvested.position:06}-{source}-{number:03}",
                     problem_id=harvested.problem.problem_id,

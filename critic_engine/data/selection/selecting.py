@@ -2,21 +2,28 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from critic_engine.checker import Checker
-from critic_engine.collect_options import CollectConfig, FiltersConfig
+from critic_engine.collect_options import CollectConfig, FiltersConfig, PairKind
 from critic_engine.config import EngineConfig
 from critic_engine.data.filters.duplicates import NearDuplicates
 from critic_engine.data.filters.faults import CritiqueTextOptions, text_fault
 from critic_engine.data.filters.guard import Guard
 from critic_engine.data.filters.leaks import leaks_answer
 from critic_engine.data.harvest.critiques import CritiqueRecord, Tally, base_of, critique_from_dict, lift, tally_of
+from critic_engine.data.harvest.doubts import (
+    Doubt,
+    doubt_of_parting,
+    doubt_of_reference,
+    doubt_of_support,
+    parting_steps,
+)
 from critic_engine.data.harvest.harvester import baseline_name, refined_name, value_name
-from critic_engine.data.harvest.pairs import Doubt, Pair, doubt, looked_at, pair_from_dict, unsupported
+from critic_engine.data.harvest.pairs import Pair, errors, pair_from_dict
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.errors import ImageError
 from critic_engine.evaluation.metrics import Interval
@@ -26,6 +33,13 @@ from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
 
+# Why paths have no labels, by the names under which they are counted.
+_NOT_LABELLED = {
+    "num_alike": "says_the_same",
+    "num_coarse": "coarse",
+    "num_unchecked": "unchecked",
+    "num_over_limit": "over_max_paths",
+}
 _FILTERS = ("none", "faults", "leaks", "few_right", "low_lift", "near_duplicates")
 
 
@@ -34,6 +48,8 @@ class JudgedCritique:
     """One critique of a divergent pair, measured and filtered."""
 
     record: CritiqueRecord
+    screened: Interval | None
+    """Its lift by the draws that filters look at; None when it was not measured."""
     lift: Interval | None
     """By the draws that no filter looks at, where the run has such; None when it was not measured."""
     reason: str | None
@@ -54,13 +70,19 @@ class Harvested:
     problem: Problem
     pairs: tuple[Pair, ...]
     believed: frozenset[int]
-    """The numbers of the divergent pairs that passed the check of where they part."""
+    """The numbers of the pairs that passed the check of where they part; ``sibling`` ones go by their values alone."""
     critiques: tuple[JudgedCritique, ...]
     reference: tuple[str, ...] | None
     """The steps of the reference path; None without a right path."""
     reference_text: str
     """Exactly what was written of it."""
+    reference_doubt: Doubt | None
+    """What the critic has against it, where it looked."""
     findings: Mapping[str, Finding]
+
+    def believed_of(self, kind: PairKind) -> tuple[Pair, ...]:
+        """Return the pairs of one kind that passed the check."""
+        return tuple(self.pairs[number] for number in sorted(self.believed) if self.pairs[number].kind == kind)
 
     def named(self, kind: str) -> Iterator[Any]:
         """Yield the contents of the findings whose name begins with ``kind``, in order."""
@@ -118,19 +140,21 @@ class Selection:
         pairs = tuple(map(pair_from_dict, findings["pairs"].content["pairs"]))
         self._count_paths(paths, findings["pairs"].content, pairs)
         is_repeat = duplicates is not None and _is_repeat(duplicates, position, row.problem)
-        believed = self._believed(pairs, findings, is_repeat=is_repeat)
-        critiques = self._judge(pairs, findings, row.problem, is_repeat=is_repeat)
-        self._count_beside(pairs, findings, is_repeat=is_repeat)
         reference = paths["reference"]
+        doubts = [self._doubt(pair, reference, findings) for pair in pairs]
+        self._count_pairs(pairs, doubts, findings, is_repeat=is_repeat)
+        critiques = self._judge(pairs, findings, row.problem, is_repeat=is_repeat)
+        self._count_beside(findings, is_repeat=is_repeat)
         return Harvested(
             position=position,
             row_id=row.id,
             problem=row.problem,
             pairs=() if is_repeat else pairs,
-            believed=believed,
+            believed=frozenset(n for n, doubt in enumerate(doubts) if doubt is None and not is_repeat),
             critiques=() if is_repeat else critiques,
             reference=None if reference is None or is_repeat else tuple(reference["steps"]),
             reference_text="" if reference is None else reference["text"],
+            reference_doubt=self._doubt_of_reference(reference),
             findings={} if is_repeat else findings,
         )
 
@@ -150,40 +174,56 @@ class Selection:
         is_paired = "divergent" in self._collect.pairs.kinds
         stage.count(("never_parts" if is_paired else "not_paired") if num_right else "no_right_path", num=rest)
 
-    def _count_beside(self, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], *, is_repeat: bool) -> None:
+    def _count_beside(self, findings: Mapping[str, Finding], *, is_repeat: bool) -> None:
         """Count what is made beside critiques."""
         repeat = "near_duplicate" if is_repeat else None
-        self.funnel.other_pairs.count(repeat, num=sum(pair.kind != "divergent" for pair in pairs))
-        self.funnel.other_pairs.count("over_max_pairs", num=findings["pairs"].content["num_others_over_limit"])
-        for name, finding in findings.items():
+        for kind, finding in findings.items():
             content = finding.content
-            if name == "labels":
+            if kind == "labels":
                 self.funnel.labelled.count(repeat, num=len(content["paths"]))
-                self.funnel.labelled.count("coarse", num=content["num_coarse"])
-                self.funnel.labelled.count("unchecked", num=content["num_unchecked"])
-            elif name.startswith("search/"):
+                for name, reason in _NOT_LABELLED.items():
+                    self.funnel.labelled.count(reason, num=content[name])
+            elif kind.startswith("search/"):
                 self.funnel.searched.count(_search_fault(content) or repeat)
-            elif name.startswith("injection/"):
+            elif kind.startswith("injection/"):
                 self.funnel.injected.count("not_injected" if content["failure"] else repeat)
 
-    def _believed(self, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], *, is_repeat: bool) -> frozenset[int]:
-        believed = set()
-        for number, pair in enumerate(pairs):
-            if pair.kind == "divergent":
-                reason = self._doubt(pair, findings) or ("near_duplicate" if is_repeat else None)
-                self.funnel.pairs.count(reason)
-                if reason is None:
-                    believed.add(number)
-        return frozenset(believed)
+    def _count_pairs(
+        self,
+        pairs: tuple[Pair, ...],
+        doubts: Sequence[Doubt | None],
+        findings: Mapping[str, Finding],
+        *,
+        is_repeat: bool,
+    ) -> None:
+        for pair, doubt in zip(pairs, doubts, strict=True):
+            stage = self.funnel.pairs if pair.kind == "divergent" else self.funnel.other_pairs
+            stage.count(doubt or ("near_duplicate" if is_repeat else None))
+        believed = [(n, pair) for n, pair in enumerate(pairs) if pair.kind == "divergent" and doubts[n] is None]
+        num_errors = len(errors(believed))
+        num_annotated = min(num_errors, self._collect.pairs.max_annotated)
+        if self._collect.annotators and not is_repeat:
+            self.funnel.errors.count(num=num_annotated)
+            self.funnel.errors.count("same_error", num=len(believed) - num_errors)
+            self.funnel.errors.count("over_max_annotated", num=num_errors - num_annotated)
+        self.funnel.other_pairs.count("over_max_pairs", num=findings["pairs"].content["num_others_over_limit"])
 
-    def _doubt(self, pair: Pair, findings: Mapping[str, Finding]) -> Doubt | None:
+    def _doubt(self, pair: Pair, reference: Mapping[str, Any] | None, findings: Mapping[str, Finding]) -> Doubt | None:
+        """Return why a pair is not believed, the reference path's own fault first."""
         options = self._collect.pairs
-        if reason := unsupported(pair, options):
-            return reason
-        names = [value_name(steps) for steps in looked_at(pair)]
-        if not all(name in findings for name in names):
+        if pair.kind == "sibling":
             return None
-        return doubt([findings[name].content for name in names], options)
+        if doubt := self._doubt_of_reference(reference) or doubt_of_support(pair, options):
+            return doubt
+        if not self.config.checks_pairs:
+            return None
+        chosen, rejected = (findings[value_name(steps)].content for steps in parting_steps(pair))
+        return doubt_of_parting(chosen, rejected, options)
+
+    def _doubt_of_reference(self, reference: Mapping[str, Any] | None) -> Doubt | None:
+        if reference is None or not self.config.checks_pairs:
+            return None
+        return doubt_of_reference(reference["value"], self._collect.pairs)
 
     def _judge(
         self, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], problem: Problem, *, is_repeat: bool
@@ -211,12 +251,12 @@ class Selection:
         base = base_of(pairs[record.pair], self._collect.lift)
         record = replace(record, refined=tally_of(refined["tally"]), corrected=refined["corrected"])
         without = tally_of(_measured(findings, baseline_name(base))["tally"])
-        looked_at = found = _lift(record.refined, without)
+        screened = fresh_lift = _lift(record.refined, without)
         if self._collect.lift.num_fresh:
             fresh = _measured(findings, refined_name(record.pair, record.words, is_fresh=True))
             fresh_without = _measured(findings, baseline_name(base, is_fresh=True))
-            found = _lift(tally_of(fresh["tally"]), tally_of(fresh_without["tally"]))
-        return JudgedCritique(record, found, self._reason(record, looked_at, problem))
+            fresh_lift = _lift(tally_of(fresh["tally"]), tally_of(fresh_without["tally"]))
+        return JudgedCritique(record, screened, fresh_lift, self._reason(record, screened, problem))
 
     def _reason(self, record: CritiqueRecord, measured: Interval | None, problem: Problem) -> str | None:
         """Return the first reason to leave a critique out, in the order of ``_FILTERS``."""
@@ -255,6 +295,11 @@ class Selection:
         for number, name in enumerate(_FILTERS):
             passed = [each for each in judged if _place(each.reason) > number]
             self.funnel.add_lift(name, [each.lift.estimate for each in passed if each.lift is not None])
+
+
+def gap(better: Interval | None, worse: Interval | None) -> float | None:
+    """Return how much more one critique lifts than another, in [-2, 2]; None when either is unknown."""
+    return None if better is None or worse is None else better.estimate - worse.estimate
 
 
 def _lift(refined: Tally | None, baseline: Tally | None) -> Interval | None:

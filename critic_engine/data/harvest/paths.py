@@ -1,0 +1,189 @@
+"""The finished paths of one labelled tree as text, and what its reasoner drew wherever they begin alike."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from critic_engine.checker import Checker
+from critic_engine.parsing.steps import StepSplitter
+from critic_engine.state import NodeState, ReasoningNode, trajectory_of
+from critic_engine.types import Problem
+from search import Tree, reference_order
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One finished path of a tree, a rollout or not, as text."""
+
+    node: ReasoningNode
+    """Where it ends."""
+    steps: tuple[str, ...]
+    pieces: tuple[str, ...]
+    """Exactly what was written, a piece a step."""
+    is_right: bool | None
+    """None when the checker cannot tell, or it has no answer."""
+    num_tokens: int | None
+    """None is unknown."""
+    nodes: tuple[ReasoningNode, ...]
+    """Those whose texts it is made of: none before its last rewrite."""
+    writers: tuple[int, ...]
+    """For each step, the id of the node in whose text it begins."""
+    num_given: int
+    """Characters that stood already when the end was drawn; all of them where the end is a rewrite, which completes
+    nothing."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it came out right or wrong; without an answer it is not right."""
+        return self.is_right is not None or self.node.state.answer is None
+
+
+def read_paths(tree: Tree[NodeState], problem: Problem, *, checker: Checker, splitter: StepSplitter) -> list[Path]:
+    """Return every finished path of the tree, rollouts last, in the order of their making."""
+    return [_read_path(tree, node, problem, checker, splitter) for node in (*tree.finished, *tree.rollouts)]
+
+
+def right_paths(tree: Tree[NodeState], paths: Sequence[Path]) -> list[Path]:
+    """Return the right paths, no two alike, as references are chosen: see ``search.reference_order``."""
+    right = (path for path in paths if path.is_right)
+    return distinct(sorted(right, key=lambda path: reference_order(tree, path.node)))
+
+
+def distinct(paths: Iterable[Path]) -> list[Path]:
+    """Return the first of those that read alike, in their order."""
+    found: dict[tuple[str, ...], Path] = {}
+    for path in paths:
+        found.setdefault(path.steps, path)
+    return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How often the reasoner drew a step where others were drawn too, of draws that came out right."""
+
+    num_alike: int
+    """Those that begin with the step."""
+    num_drawn: int
+    """Those at its place."""
+    most_alike: int
+    """The most at its place that begin with one step; 1 where no two do."""
+
+    @property
+    def share(self) -> float:
+        """The share of those that begin with the step, in [0, 1]."""
+        return self.num_alike / self.num_drawn if self.num_drawn else 0.0
+
+
+class Places:
+    """What a tree's paths say from each of their beginnings on.
+
+    A place is a number: 0 where nothing is written yet, another behind each beginning; equal beginnings have one place.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        """Count the paths that came out right or wrong."""
+        self._numbers: dict[tuple[int, str], int] = {}
+        self._num_known: Counter[int] = Counter()
+        self._num_right: Counter[int] = Counter()
+        self._num_completions: Counter[int] = Counter()
+        self._num_right_completions: Counter[int] = Counter()
+        self._right_draws: set[tuple[int, int, int]] = set()
+        for path in paths:
+            if path.is_known:
+                self._count(path)
+        self._num_right_drawn = Counter(place for place, _, _ in self._right_draws)
+        self._num_alike = Counter(behind for _, behind, _ in self._right_draws)
+        self._most_alike: Counter[int] = Counter()
+        for place, behind, _ in self._right_draws:
+            self._most_alike[place] = max(self._most_alike[place], self._num_alike[behind])
+
+    def along(self, steps: Sequence[str]) -> list[int]:
+        """Return the place before the first step, behind it, behind the second and so on."""
+        places = [0]
+        for step in steps:
+            places.append(self._numbers.setdefault((places[-1], step), len(self._numbers) + 1))
+        return places
+
+    def known(self, place: int) -> tuple[int, int]:
+        """Return how many paths through a place came out right, and how many came out at all."""
+        return self._num_right[place], self._num_known[place]
+
+    def completions(self, place: int) -> tuple[int, int]:
+        """Return the same of those paths whose end was drawn from the place or from before it.
+
+        They are a fair sample of what the reasoner makes of the place. What was drawn from behind it is not, for a
+        search goes on where it finds things good.
+        """
+        return self._num_right_completions[place], self._num_completions[place]
+
+    def support(self, place: int, behind: int) -> Support:
+        """Return how often the step from ``place`` to ``behind`` was drawn there.
+
+        A node's text, or a rollout's, is one draw, however many paths go on from it: those were given the step.
+        """
+        return Support(self._num_alike[behind], self._num_right_drawn[place], self._most_alike[place])
+
+    def _count(self, path: Path) -> None:
+        places = self.along(path.steps)
+        for place, end in zip(places, accumulate(map(len, path.pieces), initial=0), strict=True):
+            self._num_known[place] += 1
+            self._num_right[place] += bool(path.is_right)
+            if end >= path.num_given:
+                self._num_completions[place] += 1
+                self._num_right_completions[place] += bool(path.is_right)
+        if path.is_right:
+            self._right_draws.update(zip(places[:-1], places[1:], path.writers, strict=True))
+
+
+def _read_path(
+    tree: Tree[NodeState], node: ReasoningNode, problem: Problem, checker: Checker, splitter: StepSplitter
+) -> Path:
+    nodes = written(tree.path(node))
+    texts = [trajectory_of([each]).prefix for each in nodes]
+    text, answer = "".join(texts), node.state.answer
+    pieces = splitter.pieces(text)
+    return Path(
+        node=node,
+        steps=splitter.steps(text),
+        pieces=pieces,
+        is_right=None if answer is None else checker.is_right(problem, answer),
+        num_tokens=num_tokens_of(nodes),
+        nodes=tuple(nodes),
+        writers=tuple(_writers(pieces, texts, nodes)),
+        num_given=len(text) - (0 if node.state.is_rewrite else len(texts[-1])),
+    )
+
+
+def written(path: Iterable[ReasoningNode]) -> list[ReasoningNode]:
+    """Return the nodes whose texts are in the solution at the end of a path from the root."""
+    nodes: list[ReasoningNode] = []
+    for node in path:
+        if node.state.is_rewrite:
+            nodes.clear()
+        nodes.append(node)
+    return nodes
+
+
+def _writers(pieces: Sequence[str], texts: Sequence[str], nodes: Sequence[ReasoningNode]) -> Iterator[int]:
+    """Yield for each piece the id of the node in whose text it begins."""
+    ends = accumulate(map(len, texts))
+    bounds = iter(zip(ends, nodes, strict=True))
+    end, writer = next(bounds)
+    start = 0
+    for piece in pieces:
+        while start >= end:
+            end, writer = next(bounds)
+        yield writer.node_id
+        start += len(piece)
+
+
+def num_tokens_of(nodes: Iterable[ReasoningNode]) -> int | None:
+    """Return the tokens of the path's own text: a rewrite's are those of the rewrite alone."""
+    total = 0
+    for node in nodes:
+        if node.state.steps:
+            if node.state.num_tokens is None:
+                return None
+            total += node.state.num_tokens
+    return total
