@@ -21,11 +21,14 @@ from critic_engine.collect_options import PairKind
 from critic_engine.config import EngineConfig, parse_config
 from critic_engine.data.harvest.critiques import CritiqueRecord, Measured, Tally, critique_to_dict
 from critic_engine.data.harvest.harvester import Harvester, baseline_name, refined_name
+from critic_engine.data.harvest.injection import Injection
+from critic_engine.data.harvest.injection_scores import DetectionScore, ScoredDetection
 from critic_engine.data.harvest.pairs import Branch, Pair, pair_to_dict
 from critic_engine.data.harvest.roles import make_harvester
 from critic_engine.engine import Engine
 from critic_engine.findings import Finding, HarvestTask, Ledger
 from critic_engine.models import ModelMakers, Models
+from critic_engine.parsing.injections import InjectedError
 from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore
 from critic_engine.types import FailedRow, GenerationRequest, Message, Problem, ProblemRow, TokenUsage
@@ -242,6 +245,20 @@ def made_run(
             for name, content in each.items():
                 store.findings.add(position, name, Finding(content))
     return folder
+
+
+def detected(*said: tuple[str | None, int | None]) -> dict[str, Any]:
+    """Return the finding of a solution with one error, and the words and grade of each who looked for it."""
+    detections = [
+        ScoredDetection(
+            detector="d",
+            words=words,
+            score=None if grade is None else DetectionScore(num_errors=1, num_found=1, num_matched=0, grade=grade),
+        )
+        for words, grade in said
+    ]
+    errors = (InjectedError(2, "it is not 2"),)
+    return Injection(steps=("look", "answer : 2"), errors=errors, detections=tuple(detections)).to_dict()
 
 
 def measured(*records: CritiqueRecord, right: int = 8, baseline: int = 2, who: int = 0) -> dict[str, Any]:

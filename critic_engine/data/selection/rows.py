@@ -158,6 +158,8 @@ class RunRows:
         )
 
     def _detections(self, harvested: Harvested, injection: Injection, number: int) -> Iterator[Preference]:
+        for reason, num in injection.num_unranked.items():
+            self.funnel.training.count(reason, num=num)
         for place, found in enumerate(injection.pairs):
             fault = self._selection.fault_of_text(found.chosen.words or "", harvested.problem)
             if fault is not None:

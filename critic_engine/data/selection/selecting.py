@@ -165,6 +165,8 @@ class Selection:
                 self.funnel.searched.count(_search_fault(content) or repeat)
             elif name.startswith("injection/"):
                 self.funnel.injected.count("not_injected" if content["failure"] else repeat)
+                for each in content["detections"]:
+                    self.funnel.detections.count(_detection_fault(each) or repeat)
 
     def _believed(self, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], *, is_repeat: bool) -> frozenset[int]:
         believed = set()
@@ -285,6 +287,12 @@ def _search_fault(content: Mapping[str, Any]) -> str | None:
     if "error" in content:
         return "search_failed"
     return None if all(content["labels"]) else "unsolvable"
+
+
+def _detection_fault(content: Mapping[str, Any]) -> str | None:
+    if content["words"] is None:
+        return "not_detected"
+    return "not_graded" if content["score"] is None else None
 
 
 def _place(reason: str | None) -> int:

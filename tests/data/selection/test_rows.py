@@ -22,6 +22,7 @@ from tests.data.harvesting import (
     collected,
     config,
     critique,
+    detected,
     drawn,
     made_run,
     measured,
@@ -106,6 +107,19 @@ def test_of_two_critiques_the_one_that_lifts_more_is_chosen(one: Path) -> None:
     assert row.prompt == PLAIN.critique(problem, steps=("look", "answer : 2")).text
     assert rows_of(one, Preference, "critic", min_lift_gap=0.8) == [row]
     assert rows_of(one, Preference, "critic", min_lift_gap=0.81) == []
+
+
+def test_of_two_detections_the_better_is_chosen_and_pairs_that_are_equal_are_counted(tmp_path: Path) -> None:
+    best, other, worst = words_of("it is not 2"), words_of("it is 3"), words_of("the look is off")
+    found = {**tree_findings(), "injection/0000": detected((best, 9), (other, 9), (worst, 1), (worst, 1), (None, None))}
+    with closing(RunStore.view(made_run(tmp_path / "run", found))) as store:
+        rows = RunRows(store, kind=Preference, role="critic")
+        found_rows = [(row.chosen, row.rejected, row.source) for row in rows if isinstance(row, Preference)]
+        training, detections = rows.funnel.training, rows.funnel.detections
+    assert found_rows == [(best, worst, "injection"), (other, worst, "injection")]
+    assert dict(training.left_out) == {"equal_scores": 1, "equal_texts": 3}
+    # Of four detections there are six pairs.
+    assert (detections.num_out, training.num_in, training.num_out) == (4, 6, 2)
 
 
 def test_a_rejected_text_is_there_once_however_many_said_it(tmp_path: Path) -> None:
