@@ -196,8 +196,9 @@ class FiltersConfig(Section):
     ends each answer with the end of a turn teaches to stop there."""
     max_balance_ratio: Annotated[float, Field(ge=1)] | None = None
     """How many times the median stratum (of depth, outcome and source) a stratum may be; None leaves all as it is."""
-    correct_share: _Share = 0.25
-    """Share of critiques that say of a right path that nothing is to be corrected."""
+    correct_share: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Share of critiques that say of a right path that nothing is to be corrected: those past it are left out. It is
+    less than 1, for all other critiques stay, and is not reached where there are too few right paths."""
 
 
 class CollectConfig(Section):

@@ -95,7 +95,8 @@ def parsed(collect: dict[str, Any]) -> CollectConfig:
         ({"filters": {"min_lift_gap": 0}}, "collect.filters.min_lift_gap", "greater than 0"),
         ({"filters": {"max_balance_ratio": 0.5}}, "collect.filters.max_balance_ratio", "greater than or equal to 1"),
         ({"filters": {"max_characters": 0}}, "collect.filters.max_characters", "greater than or equal to 1"),
-        ({"filters": {"correct_share": 2}}, "collect.filters.correct_share", "less than or equal to 1"),
+        ({"filters": {"correct_share": 1}}, "collect.filters.correct_share", "less than 1"),
+        ({"filters": {"correct_share": -0.1}}, "collect.filters.correct_share", "greater than or equal to 0"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_it_may_be(collect: dict[str, Any], field: str, reason: str) -> None:
