@@ -26,6 +26,7 @@ from typing import Any
 from bench.provenance import print_report, write_report
 from critic_engine.collect_options import CollectConfig
 from critic_engine.data.harvest.doubts import doubt_of_support
+from critic_engine.data.harvest.injection import Injection
 from critic_engine.data.harvest.pairs import Pair
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.selecting import Harvested, Selection
@@ -133,19 +134,23 @@ def look(run: Path, args: argparse.Namespace) -> Findings:
     """Return what is in the run, each problem looked at once."""
     samples = {name: Sample(args.max_judged, random.Random(f"{args.seed}:{name}")) for name in GROUPS}
     kinds: Counter[str] = Counter()
-    num_kept = num_believed = 0
+    num_kept = num_believed = num_scored = 0
     with contextlib.closing(RunStore.view(run)) as store:
         selection = Selection(store)
         for harvested in selection:
             kinds.update(pair.kind for pair in harvested.pairs)
             num_kept += sum(critique.is_kept for critique in harvested.critiques)
             num_believed += len(harvested.believed_of("divergent"))
+            injections = map(Injection.from_dict, harvested.named("injection"))
+            num_scored += sum(each.score is not None for injection in injections for each in injection.detections)
         collect_config = selection.config.collect or CollectConfig()
         # Near duplicates have pairs too, and whether these part where they should is no less of a question.
         every = selection.filters.model_copy(update={"is_near_duplicate_allowed": True})
         for harvested in Selection(store, every):
             _judge(harvested, store, collect_config, samples)
-    _check_funnel(selection.funnel, num_rows=args.num, num_kept=num_kept, num_believed=num_believed)
+    _check_funnel(
+        selection.funnel, num_rows=args.num, num_kept=num_kept, num_believed=num_believed, num_scored=num_scored
+    )
     return Findings(selection.funnel, kinds, samples)
 
 
@@ -172,7 +177,7 @@ def judge(problem: PocketProblem, pair: Pair) -> Verdict:
     return Verdict(is_rejected_wrong=not rejected, is_chosen_right=chosen)
 
 
-def _check_funnel(funnel: Funnel, *, num_rows: int, num_kept: int, num_believed: int) -> None:
+def _check_funnel(funnel: Funnel, *, num_rows: int, num_kept: int, num_believed: int, num_scored: int) -> None:
     """Refuse a funnel in which anything vanished or was counted twice."""
     must_agree = {
         "rows and problems": (funnel.rows.num_in, num_rows),
@@ -181,6 +186,7 @@ def _check_funnel(funnel: Funnel, *, num_rows: int, num_kept: int, num_believed:
         "pairs believed and divergent pairs kept": (num_believed, funnel.pairs.num_out),
         "errors to annotate and divergent pairs kept": (funnel.errors.num_in, funnel.pairs.num_out),
         "critiques and critiques kept": (num_kept, funnel.critiques.num_out),
+        "detections with a score and detections kept": (num_scored, funnel.detections.num_out),
     }
     wrong = {what: counts for what, counts in must_agree.items() if counts[0] != counts[1]}
     negative = [what for what, count in funnel.lines() if count < 0]

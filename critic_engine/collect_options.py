@@ -1,6 +1,6 @@
 """The section ``collect``: what is made of labelled trees. Its defaults stand here."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,7 @@ from critic_engine.section import Section
 
 PairKind: TypeAlias = Literal["divergent", "sibling", "first_error", "best_worst"]
 _Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+_MIN_DETECTIONS = 2
 
 
 class PairsConfig(Section):
@@ -54,7 +55,22 @@ class PairsConfig(Section):
         return self
 
 
-class AnnotatorConfig(Section):
+class _Asked(Section):
+    """Who is asked: someone by kind, who may be a model of its own."""
+
+    kind: str
+    """Who it is."""
+    model: ModelConfig | None = None
+    """Of ``model`` only."""
+
+    @model_validator(mode="after")
+    def _check_model(self) -> Self:
+        if (self.kind == "model") != (self.model is not None):
+            raise ValueError(f"kind is {self.kind!r}; kind 'model' needs a model, and no other kind has one")
+        return self
+
+
+class AnnotatorConfig(_Asked):
     """Who says what went wrong, and where."""
 
     kind: Literal["auto", "self", "model", "critic", "pocket_rules"] = "auto"
@@ -62,8 +78,6 @@ class AnnotatorConfig(Section):
     branches side by side, in both orders. ``critic``: the critic, which sees the wrong path alone, as it does in a
     search. ``pocket_rules``: the pocket world's oracle. ``auto``: for the shipped pair the rules and two critiques of
     the critic, for any other reasoner ``self``."""
-    model: ModelConfig | None = None
-    """Of ``model`` only."""
     num_critiques: Annotated[int, Field(ge=1, le=64)] = 1
     """Critiques of one pair: the first is drawn at temperature 0, the others at the one below."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
@@ -74,9 +88,7 @@ class AnnotatorConfig(Section):
     """How often a request is sent that fails in a way that may pass; of the kinds that show both branches."""
 
     @model_validator(mode="after")
-    def _check_model(self) -> "AnnotatorConfig":
-        if (self.kind == "model") != (self.model is not None):
-            raise ValueError(f"kind is {self.kind!r}; kind 'model' needs a model, and no other kind has one")
+    def _check_used(self) -> "AnnotatorConfig":
         for name in ("num_critiques", "temperature", "max_tokens"):
             value = getattr(self, name)
             if self.kind == "pocket_rules" and value != type(self).model_fields[name].default:
@@ -127,19 +139,51 @@ class LabelsConfig(Section):
         return self
 
 
-class InjectionConfig(Section):
-    """Errors put into right solutions, for critics to find (Critic-V, arXiv 2411.18203)."""
+class DetectorConfig(_Asked):
+    """Who looks for injected errors, and how often."""
 
-    kind: Literal["auto", "self", "pocket_rules"] = "auto"
-    """Who puts them in: ``self``, the reasoner's model, or the pocket world's rules, which ``auto`` takes for the
-    shipped pair."""
-    num_detections: Annotated[int, Field(ge=2, le=64)] = 4
-    """How often errors are looked for in each, by the reasoner's model where its prompts have a ``detect.txt``,
-    else by the critic where it is the reasoner's match."""
+    kind: Literal["auto", "self", "model", "critic"] = "auto"
+    """``self``: the reasoner's model. ``model``: the model named below. Both list all errors, and their prompts have a
+    ``detect.txt``. ``critic``: the critic, which finds the first wrong step alone, as it does in a search. ``auto``:
+    ``self`` where the reasoner's prompts let it, else the critic where it is the reasoner's match."""
+    num_detections: Annotated[int, Field(ge=1, le=64)] = 4
+    """How often it looks at one solution: first at temperature 0, then at the one below."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
-    """Of all detections but the first."""
+    """Of all its detections but the first."""
+
+    @model_validator(mode="after")
+    def _check_used(self) -> "DetectorConfig":
+        self.check_unused("temperature", is_used=self.num_detections > 1, way_in="raise num_detections")
+        return self
+
+
+class InjectionConfig(_Asked):
+    """Errors put into right solutions, for several detectors to find (Critic-V, arXiv 2411.18203).
+
+    All models but the critic write within the reasoner's ``max_tokens`` and ``max_attempts``.
+    """
+
+    kind: Literal["auto", "self", "model", "pocket_rules"] = "auto"
+    """Who puts them in. ``self``: the reasoner's model. ``model``: the model named below. ``pocket_rules``: the pocket
+    world's rules. ``auto``: the rules for the shipped reasoner, for any other ``self``."""
+    detectors: tuple[DetectorConfig, ...] = (DetectorConfig(),)
+    """Who looks for them. Of two detections, whosever they are, the better one's words are preferred, so that it takes
+    two in all."""
+    grader: ModelConfig | None = None
+    """Which model grades what was found. None grades by rules where rules put errors in; else by the model that did,
+    where its prompts have a ``grade.txt``, and where they do not errors match by their steps."""
     max_injected: Annotated[int, Field(ge=1, le=1024)] = 1
     """Right paths a problem that get errors."""
+
+    @model_validator(mode="after")
+    def _check_detections(self) -> "InjectionConfig":
+        num = sum(each.num_detections for each in self.detectors)
+        if num < _MIN_DETECTIONS:
+            raise ValueError(
+                f"detectors make {num} detections in all, and a preference is between {_MIN_DETECTIONS}; name another "
+                "detector, or raise num_detections"
+            )
+        return self
 
 
 class FiltersConfig(Section):
@@ -164,8 +208,9 @@ class FiltersConfig(Section):
     ends each answer with the end of a turn teaches to stop there."""
     max_balance_ratio: Annotated[float, Field(ge=1)] | None = None
     """How many times the median stratum (of depth, outcome and source) a stratum may be; None leaves all as it is."""
-    correct_share: _Share = 0.25
-    """Share of critiques that say of a right path that nothing is to be corrected."""
+    correct_share: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Share of critiques that say of a right path that nothing is to be corrected: those past it are left out. It is
+    less than 1, for all other critiques stay, and is not reached where there are too few right paths."""
 
 
 class CollectConfig(Section):

@@ -152,6 +152,8 @@ class EngineConfig(Section):
         if self.needs_critic or self.collect is None:
             return self.needs_critic
         kinds = {annotator.kind for annotator in self.collect.annotators}
+        if self.collect.injection is not None:
+            kinds |= {detector.kind for detector in self.collect.injection.detectors}
         return self.checks_pairs or "critic" in kinds or ("auto" in kinds and self.critic_matches)
 
     @property

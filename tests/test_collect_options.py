@@ -59,12 +59,44 @@ def parsed(collect: dict[str, Any]) -> CollectConfig:
         ({"lift": {"num_refinements": -1}}, "collect.lift.num_refinements", "greater than or equal to 0"),
         ({"lift": {"refine_from": "end"}}, "collect.lift.refine_from", "'node' or 'start'"),
         ({"labels": {"kind": "tree", "num_rollouts": 0}}, "collect.labels.num_rollouts", "greater than or equal to 1"),
-        ({"injection": {"num_detections": 1}}, "collect.injection.num_detections", "greater than or equal to 2"),
+        ({"injection": {"kind": "model"}}, "collect.injection", "kind 'model' needs a model"),
+        ({"injection": {"model": {"model": "x"}}}, "collect.injection", "no other kind has one"),
+        ({"injection": {"kind": "critic"}}, "collect.injection.kind", "'auto', 'self', 'model' or 'pocket_rules'"),
+        ({"injection": {"grader": {"device": "cpu", "backend": "vllm"}}}, "collect.injection.grader", "device is set"),
+        (
+            {"injection": {"num_detections": 2}},
+            "collect.injection.num_detections",
+            "the keys here are kind, model, detectors, grader, max_injected",
+        ),
+        (
+            {"injection": {"detectors": [{"num_detections": 0}]}},
+            "collect.injection.detectors.0.num_detections",
+            "greater than or equal to 1",
+        ),
+        ({"injection": {"detectors": [{"kind": "model"}]}}, "collect.injection.detectors.0", "needs a model"),
+        (
+            {"injection": {"detectors": [{}, {"kind": "critic", "model": {"model": "x"}}]}},
+            "collect.injection.detectors.1",
+            "no other kind has one",
+        ),
+        ({"injection": {"detectors": [{"kind": "pocket_rules"}]}}, "collect.injection.detectors.0.kind", "'critic'"),
+        (
+            {"injection": {"detectors": [{"num_detections": 1, "temperature": 1.0}, {}]}},
+            "collect.injection.detectors.0",
+            "temperature is 1.0 and has no effect; raise num_detections or leave temperature out",
+        ),
+        (
+            {"injection": {"detectors": [{"num_detections": 1}]}},
+            "collect.injection",
+            "detectors make 1 detections in all, and a preference is between 2; name another detector, or raise",
+        ),
+        ({"injection": {"detectors": []}}, "collect.injection", "detectors make 0 detections in all"),
         ({"filters": {"min_lift": -2}}, "collect.filters.min_lift", "greater than or equal to -1"),
         ({"filters": {"min_lift_gap": 0}}, "collect.filters.min_lift_gap", "greater than 0"),
         ({"filters": {"max_balance_ratio": 0.5}}, "collect.filters.max_balance_ratio", "greater than or equal to 1"),
         ({"filters": {"max_characters": 0}}, "collect.filters.max_characters", "greater than or equal to 1"),
-        ({"filters": {"correct_share": 2}}, "collect.filters.correct_share", "less than or equal to 1"),
+        ({"filters": {"correct_share": 1}}, "collect.filters.correct_share", "less than 1"),
+        ({"filters": {"correct_share": -0.1}}, "collect.filters.correct_share", "greater than or equal to 0"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_it_may_be(collect: dict[str, Any], field: str, reason: str) -> None:
@@ -89,7 +121,12 @@ def test_the_section_survives_being_written_down() -> None:
             {"kind": "pocket_rules"},
         ],
         "filters": {"min_lift": 0.1, "evaluation_sets": ["exam.jsonl"]},
-        "injection": {},
+        "injection": {
+            "kind": "model",
+            "model": {"model": "an/injector"},
+            "detectors": [{"kind": "model", "model": {"model": "a/detector"}}, {"kind": "critic", "num_detections": 1}],
+            "grader": {"model": "a/grader", "backend": "vllm"},
+        },
     }
     config = parse_config({**BUDGET, "collect": collect})
     assert parse_config(yaml.safe_load(dump_config(config))) == config
@@ -106,6 +143,20 @@ def test_other_annotators_may_be_drawn_from_often(kind: Any) -> None:
     assert AnnotatorConfig(kind=kind, num_critiques=5, temperature=1.0, max_tokens=9).num_critiques == 5
 
 
+def test_two_detectors_may_look_once_each() -> None:
+    detectors = parsed({"injection": {"detectors": [{"num_detections": 1}, {"kind": "critic", "num_detections": 1}]}})
+    assert detectors.injection is not None
+    assert [each.kind for each in detectors.injection.detectors] == ["auto", "critic"]
+
+
+def test_the_preset_of_injection_looks_four_times_unless_told_otherwise() -> None:
+    config = load_config("critic_v_collect")
+    assert config.collect is not None
+    assert config.collect.injection is not None
+    (detector,) = config.collect.injection.detectors
+    assert (detector.kind, detector.num_detections, detector.temperature) == ("auto", 4, 0.7)
+
+
 @pytest.mark.parametrize(
     ("changes", "asks"),
     [
@@ -116,6 +167,9 @@ def test_other_annotators_may_be_drawn_from_often(kind: Any) -> None:
         (["reasoner.model=other", "collect.annotators=[{kind: critic}]"], True),
         (["collect.pairs.check=none"], True),
         (["collect.pairs.check=none", "collect.annotators=[]"], False),
+        (["collect.pairs.check=none", "collect.annotators=[]", "collect.injection={}"], True),
+        (["reasoner.model=other", "collect.injection={}"], False),
+        (["reasoner.model=other", "collect.injection.detectors=[{kind: critic}]"], True),
     ],
 )
 def test_a_collection_asks_the_critic_where_someone_of_it_does(changes: list[str], asks: bool) -> None:

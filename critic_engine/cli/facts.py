@@ -99,7 +99,9 @@ def _finding_lines(facts: Survey) -> Iterator[str]:
         injections = facts.injections
         yield (
             f"injected errors: into {injections['num_injected']:,} solutions, not into {injections['num_failed']:,}; "
-            f"{injections['num_preferences']:,} preferences of detections"
+            f"{injections['num_scored']:,} of {injections['num_detections']:,} detections scored; "
+            f"{injections['num_preferences']:,} preferences of detections, and {injections['num_unranked']:,} pairs of "
+            "equal words or scores"
         )
 
 

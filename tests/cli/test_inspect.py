@@ -17,6 +17,7 @@ from critic_engine.config import EngineConfig, load_config
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
 from critic_engine.types import GenerationRequest
+from tests.data.harvesting import detected, made_run, tree_findings, words_of
 
 SETTINGS = [
     *("reasoner.backend=scripted", "critic.backend=scripted", "budget.max_tokens=300", "evaluator.num_rollouts=4"),
@@ -207,11 +208,33 @@ def test_wrong_usage_is_refused_in_one_line(cli, run: str, labelled: Path, argum
     assert part in line
 
 
+def test_detections_are_shown_with_the_reason_why_they_have_no_score(
+    cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    said = [(words_of("it is 3"), 7), (words_of("it is not 2"), 7), (words_of("so"), 1), (None, None), ("hm", None)]
+    made_run(tmp_path / "run", {**tree_findings(), "injection/0000": detected(*said)})
+    out = cli("inspect", "run").out
+    for line in (
+        r"injections +1 +1",
+        r"detections +5 +1 +cannot be read, or come of a request that failed +3",
+        r" +1 +could not be graded",
+    ):
+        assert re.search(rf"^ *{line} *$", out, re.MULTILINE)
+    (line,) = [line for line in out.splitlines() if line.startswith("injected errors: ")]
+    assert "into 1 solutions, not into 0; 3 of 5 detections scored; 2 preferences of detections, and 1 pairs of" in line
+    assert inspected(cli, "run")["injections"]["num_unranked"] == 1
+
+
 def test_names_of_a_funnel_are_words_and_unknown_ones_are_shown_as_they_are() -> None:
     assert reason_words("critiques", "says_the_same") != reason_words("wrong paths", "says_the_same")
     assert reason_words("rows", "unreadable") != reason_words("critiques", "unreadable")
     assert [words("some_new_one") for words in (filter_words, finding_words)] == ["some new one"] * 2
     assert reason_words("rows", "some_new_one") == "some new one"
+    for reason in ("not_detected", "not_graded"):
+        assert reason_words("detections", reason) != reason.replace("_", " ")
+    for reason in ("equal_scores", "equal_texts"):
+        assert "detections" in reason_words("training rows", reason)
 
 
 def config(*overrides: str) -> EngineConfig:

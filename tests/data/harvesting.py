@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from critic_engine.annotator import Annotation, Fault
@@ -20,11 +21,14 @@ from critic_engine.collect_options import PairKind
 from critic_engine.config import EngineConfig, parse_config
 from critic_engine.data.harvest.critiques import CritiqueRecord, Measured, Tally, critique_to_dict
 from critic_engine.data.harvest.harvester import Harvester, baseline_name, refined_name
+from critic_engine.data.harvest.injection import Injection
+from critic_engine.data.harvest.injection_scores import DetectionScore, ScoredDetection
 from critic_engine.data.harvest.pairs import Branch, Pair, pair_to_dict
 from critic_engine.data.harvest.roles import make_harvester
 from critic_engine.engine import Engine
 from critic_engine.findings import Finding, HarvestTask, Ledger
 from critic_engine.models import ModelMakers, Models
+from critic_engine.parsing.injections import InjectedError
 from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore
 from critic_engine.types import FailedRow, GenerationRequest, Message, Problem, ProblemRow, TokenUsage
@@ -43,7 +47,7 @@ COLLECT: dict[str, Any] = {
     "annotators": [{"kind": "self", "num_critiques": 2}, {"kind": "critic", "num_critiques": 2}],
     "lift": {"num_refinements": 4, "num_fresh": 3},
     "labels": {"kind": "binary_search", "num_rollouts": 3},
-    "injection": {"kind": "self", "num_detections": 2},
+    "injection": {"kind": "self", "detectors": [{"num_detections": 2}]},
     "pairs": {"max_pairs": 4, "min_support": 0, "min_share": 0, "min_reference_value": 0, "min_chosen_value": 0.6},
     "filters": {"min_right": 1},
 }
@@ -152,11 +156,17 @@ def copied(run: Path, to: Path, *, keep: Callable[[str], bool] = lambda name: Tr
     return to
 
 
-def harvester(settings: EngineConfig, store: RunStore, generator: ScriptedGenerator) -> Harvester:
-    """Return a harvester over one model in all roles."""
+def harvester(
+    settings: EngineConfig,
+    store: RunStore,
+    generator: ScriptedGenerator,
+    others: Mapping[str, ScriptedGenerator] = MappingProxyType({}),
+) -> Harvester:
+    """Return a harvester over one model in all roles, but for those that name one of the others."""
     assert store.checker is not None
-    models = Models(ModelMakers(lambda config, role: generator, lambda config: None))  # type: ignore[arg-type, return-value]
-    return make_harvester(settings, models, checker=store.checker, reasoner=generator, critic=generator)
+    models = Models(ModelMakers(lambda config, role: others.get(config.model, generator), lambda config: None))  # type: ignore[arg-type, return-value]
+    critic = others.get(settings.critic.model, generator)
+    return make_harvester(settings, models, checker=store.checker, reasoner=generator, critic=critic)
 
 
 def harvest(
@@ -164,11 +174,12 @@ def harvest(
     generator: ScriptedGenerator,
     *,
     settings: EngineConfig | None = None,
+    others: Mapping[str, ScriptedGenerator] = MappingProxyType({}),
     on_tokens: Callable[[int], None] = lambda num_tokens: None,
 ) -> None:
     """Harvest the trees of a run, one after another."""
     with closing(RunStore.open(run)) as store:
-        made = harvester(settings or store.config(), store, generator)
+        made = harvester(settings or store.config(), store, generator, others)
         for position in range(store.num_rows):
             row, label = store.row(position), store.label(position)
             assert isinstance(row, ProblemRow)
@@ -234,6 +245,20 @@ def made_run(
             for name, content in each.items():
                 store.findings.add(position, name, Finding(content))
     return folder
+
+
+def detected(*said: tuple[str | None, int | None]) -> dict[str, Any]:
+    """Return the finding of a solution with one error, and the words and grade of each who looked for it."""
+    detections = [
+        ScoredDetection(
+            detector="d",
+            words=words,
+            score=None if grade is None else DetectionScore(num_errors=1, num_found=1, num_matched=0, grade=grade),
+        )
+        for words, grade in said
+    ]
+    errors = (InjectedError(2, "it is not 2"),)
+    return Injection(steps=("look", "answer : 2"), errors=errors, detections=tuple(detections)).to_dict()
 
 
 def measured(*records: CritiqueRecord, right: int = 8, baseline: int = 2, who: int = 0) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from critic_engine.data.harvest.injection_scores import (
     RankedPair,
     ScoredDetection,
     num_equal_steps,
+    num_unranked,
     ranked_pairs,
 )
 from critic_engine.errors import GenerationError, ParseError, ProblemError
@@ -149,6 +150,11 @@ class Injection:
     def pairs(self) -> tuple[RankedPair, ...]:
         """The preferences that it makes."""
         return ranked_pairs(self.detections)
+
+    @property
+    def num_unranked(self) -> Mapping[str, int]:
+        """The pairs of its detections that make none, by reason."""
+        return num_unranked(self.detections)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as values that JSON can hold."""

@@ -22,6 +22,7 @@ from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
 from critic_engine.seeds import derive_seed
 from critic_engine.types import (
+    Critique,
     GenerationRequest,
     Message,
     Problem,
@@ -116,8 +117,10 @@ class ModelInjector:
 class ModelDetector:
     """A model that lists all errors of a solution."""
 
-    def __init__(self, writer: Writer, family: PromptFamily) -> None:
-        """Take the model and how it is prompted.
+    def __init__(self, writer: Writer, family: PromptFamily, *, critic_family: PromptFamily | None = None) -> None:
+        """Take the model, how it is prompted, and the family of the critic that its words are to be like.
+
+        Without ``critic_family`` they are like those of a critic of its own family.
 
         Raises:
             ConfigError: the family has no prompt for it.
@@ -125,6 +128,7 @@ class ModelDetector:
         _check_prompt(family, "detect")
         self._writer = writer
         self._family = family
+        self._critic_family = critic_family or family
 
     @property
     def name(self) -> str:
@@ -132,7 +136,7 @@ class ModelDetector:
         return self._writer.generator.name
 
     async def detect(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Detection:
-        """Return the errors that the model lists, in the words of a critic of the family.
+        """Return the errors that the model lists, in the words of a critic.
 
         Raises:
             ParseError: no text of the model is a list of errors.
@@ -147,23 +151,27 @@ class ModelDetector:
     def _critique(self, errors: tuple[InjectedError, ...]) -> str:
         """Return a critique that names the first wrong step, and behind its reason the other errors."""
         if not errors:
-            return self._family.written_critique(step=None)
+            return self._critic_family.written_critique(step=None)
         first, *others = sorted(errors, key=lambda error: error.step or 0)
         reasons = [first.description, *(f"step {other.step}: {other.description}" for other in others)]
-        return self._family.written_critique(step=first.step, reason="; ".join(reasons))
+        return self._critic_family.written_critique(step=first.step, reason="; ".join(reasons))
 
 
 class CriticDetector:
     """A critic: it finds one error, its first wrong step, or none."""
 
-    def __init__(self, critic: Critic, name: str, *, form: CritiqueForm | None = None) -> None:
+    def __init__(
+        self, critic: Critic, name: str, *, form: CritiqueForm | None = None, restated_in: PromptFamily | None = None
+    ) -> None:
         """Take the critic, its model's name and how it writes; without ``form`` an error's description is all it wrote.
 
-        A grader that compares descriptions with facts needs the ``form``.
+        A grader that compares descriptions with facts needs the ``form``, and so does a critic whose words are to be
+        restated as another family's critics write: whoever learns from them should not learn two ways of writing.
         """
         self._critic = critic
         self._name = name
         self._form = form
+        self._restated_in = restated_in
 
     @property
     def name(self) -> str:
@@ -171,10 +179,10 @@ class CriticDetector:
         return self._name
 
     async def detect(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Detection:
-        """Return the critic's own words, and the step that they name.
+        """Return the critic's own words, restated where that was asked for, and the step that they name.
 
         Raises:
-            ParseError: no critique could be read.
+            ParseError: no critique could be read, or one that is to be restated names no step.
             GenerationError: the generator failed for good.
         """
         evaluation = await self._critic.judge(problem, trajectory, seed=seed)
@@ -186,13 +194,21 @@ class CriticDetector:
             check_unicode(critique.words, "the critique")
         except ParseError as error:
             raise ParseError(str(error), text=error.text, usage=evaluation.usage) from error
-        found = InjectedError(critique.first_wrong_step, self._description(critique.words))
-        return Detection(critique.words, () if critique.verdict == "right" else (found,), evaluation.usage)
+        found = InjectedError(critique.first_wrong_step, self._reason(critique.words) or one_line(critique.words))
+        words = self._restated(critique, evaluation.usage)
+        return Detection(words, () if critique.verdict == "right" else (found,), evaluation.usage)
 
-    def _description(self, words: str) -> str:
-        """Return the reason that ``words`` give, in one line; all of them where they give none."""
-        reason = "" if self._form is None else reason_of(words, self._form)
-        return reason or one_line(words)
+    def _restated(self, critique: Critique, usage: TokenUsage) -> str:
+        if self._restated_in is None:
+            return critique.words
+        if critique.verdict == "wrong" and critique.first_wrong_step is None:
+            message = f"{self._name} names no wrong step: {critique.words[:200]!r}"
+            raise ParseError(message, text=critique.words, usage=usage)
+        return self._restated_in.written_critique(step=critique.first_wrong_step, reason=self._reason(critique.words))
+
+    def _reason(self, words: str) -> str:
+        """Return the reason that ``words`` give, in one line; empty where they give none."""
+        return "" if self._form is None else reason_of(words, self._form)
 
 
 class ModelGrader:

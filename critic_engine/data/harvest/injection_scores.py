@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import Any
 
 from critic_engine.parsing.injections import MAX_GRADE, InjectedError, one_line
@@ -91,15 +91,37 @@ def ranked_pairs(detections: Sequence[ScoredDetection]) -> tuple[RankedPair, ...
 
     Detections without a score are in none, equal texts and equal scores make none, and a pair of texts is there once.
     """
-    pairs: dict[tuple[str, str], RankedPair] = {}
+    pairs: dict[frozenset[str], RankedPair] = {}
     for chosen, rejected in permutations(detections, 2):
-        if chosen.score is None or rejected.score is None or chosen.words is None or rejected.words is None:
-            continue
-        margin = chosen.score.exact - rejected.score.exact
-        texts = (one_line(chosen.words), one_line(rejected.words))
-        if margin > 0 and texts[0] != texts[1]:
+        margin = _margin(chosen, rejected)
+        texts = _texts(chosen, rejected)
+        if margin is not None and margin > 0 and len(texts) > 1:
             pairs.setdefault(texts, RankedPair(chosen, rejected, float(margin)))
     return tuple(pairs.values())
+
+
+def num_unranked(detections: Sequence[ScoredDetection]) -> Mapping[str, int]:
+    """Return how many pairs of detections that have a score are no preference, by reason.
+
+    ``equal_scores``: they say different things. ``equal_texts``: they say the same, or what another pair says. With
+    the preferences of ``ranked_pairs`` they are all pairs.
+    """
+    pairs = [pair for pair in combinations(detections, 2) if _margin(*pair) is not None]
+    ranked = {_texts(pair.chosen, pair.rejected) for pair in ranked_pairs(detections)}
+    equal = {texts for texts in (_texts(*pair) for pair in pairs) if len(texts) > 1} - ranked
+    return {"equal_scores": len(equal), "equal_texts": len(pairs) - len(ranked) - len(equal)}
+
+
+def _margin(one: ScoredDetection, other: ScoredDetection) -> Fraction | None:
+    """Return how much better the first is; None where one has no score, or no words."""
+    if one.score is None or other.score is None or one.words is None or other.words is None:
+        return None
+    return one.score.exact - other.score.exact
+
+
+def _texts(one: ScoredDetection, other: ScoredDetection) -> frozenset[str]:
+    """Return what the two say: one text when they say the same."""
+    return frozenset(one_line(each.words or "") for each in (one, other))
 
 
 def _steps(errors: Iterable[InjectedError]) -> Counter[int]:

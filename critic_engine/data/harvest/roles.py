@@ -1,13 +1,16 @@
 """From the configuration to whom a harvest asks."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from critic_engine.annotator import Annotator, CriticAnnotator, Draws, ModelAnnotator
 from critic_engine.checker import Checker
-from critic_engine.collect_options import AnnotatorConfig, CollectConfig, InjectionConfig
+from critic_engine.collect_options import AnnotatorConfig, CollectConfig, DetectorConfig, InjectionConfig
 from critic_engine.config import EngineConfig
 from critic_engine.critic import Critic
 from critic_engine.data.harvest.critiques import LiftMeter
 from critic_engine.data.harvest.harvester import Harvester, HarvestRoles
-from critic_engine.data.harvest.injection import Detector, Grader, InjectionRoles, Injector
+from critic_engine.data.harvest.injection import Detector, Grader, InjectionRoles
 from critic_engine.data.harvest.injection_models import (
     CriticDetector,
     ModelDetector,
@@ -28,6 +31,7 @@ from critic_engine.reasoner import Reasoner
 from critic_engine.types import SamplingOptions
 
 _NUM_POCKET_CRITIQUES = 2
+_INJECTION_TEMPERATURE = 0.7
 
 
 def make_harvester(
@@ -68,6 +72,14 @@ def make_harvester(
     return Harvester(config, collect, roles)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A model, and how it is prompted."""
+
+    generator: Generator
+    family: PromptFamily
+
+
 class _Makers:
     """Makes roles over models that are made when the first of them asks."""
 
@@ -102,66 +114,95 @@ class _Makers:
                 return [PocketAnnotator()]
             case "critic":
                 return [self._critic_annotator(options, field)]
-            case "self":
-                return [self._model_annotator(self.reasoner, self._config.reasoner, options, field)]
-            case "model":
-                assert options.model is not None
-                generator = self._models.generator(options.model, "reasoner")
-                return [self._model_annotator(generator, options.model, options, field)]
+            case "self" | "model":
+                return [self._model_annotator(options, field)]
             case "auto":
                 if self._config.reasoner.model != "pocket":
-                    return [self._model_annotator(self.reasoner, self._config.reasoner, options, field)]
+                    return [self._model_annotator(options, field)]
                 twice = options.model_copy(update={"num_critiques": max(_NUM_POCKET_CRITIQUES, options.num_critiques)})
                 by_critic = [self._critic_annotator(twice, field)] if self._config.critic_matches else []
                 return [PocketAnnotator(), *by_critic]
 
     def _critic_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
-        temperatures = [0.0, *[options.temperature] * (options.num_critiques - 1)]
         critics = [
             self.critic(temperature=temperature, field=field, max_tokens=options.max_tokens)
-            for temperature in temperatures
+            for temperature in _temperatures(options.num_critiques, options.temperature)
         ]
         return CriticAnnotator(critics, PromptFamily.for_model(self._config.critic), name="critic")
 
-    def _model_annotator(
-        self, generator: Generator, model: ModelConfig, options: AnnotatorConfig, field: str
-    ) -> Annotator:
-        family = PromptFamily.for_model(model)
-        self._check(family, "annotate", field)
+    def _model_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
+        asked = self._asked(options.model, "annotate", field)
         draws = Draws(options.num_critiques, options.temperature, options.max_tokens, options.max_attempts)
-        return ModelAnnotator(generator, family, draws)
+        return ModelAnnotator(asked.generator, asked.family, draws)
 
     def injection(self, options: InjectionConfig) -> InjectionRoles:
         is_pocket = self._config.reasoner.model == "pocket"
         is_by_rules = options.kind == "pocket_rules" or (options.kind == "auto" and is_pocket)
-        injector: Injector = SlipInjector() if is_by_rules else ModelInjector(self._writer("inject", 0.7), self.family)
-        temperatures = [0.0, *[options.temperature] * (options.num_detections - 1)]
-        detectors = [self._detector(number, temperature) for number, temperature in enumerate(temperatures)]
-        grader = self._grader(is_by_rules=is_by_rules)
-        return InjectionRoles(injector, tuple(detectors), grader)
+        detectors = [
+            each for number, detector in enumerate(options.detectors) for each in self._detectors(number, detector)
+        ]
+        return InjectionRoles(
+            SlipInjector() if is_by_rules else self._injector(options.model),
+            tuple(detectors),
+            FactGrader() if is_by_rules and options.grader is None else self._grader(options),
+        )
 
-    def _grader(self, *, is_by_rules: bool) -> Grader | None:
-        if is_by_rules:
-            return FactGrader()
-        return ModelGrader(self._writer("grade", 0.0), self.family) if self.family.has("grade") else None
+    def _injector(self, model: ModelConfig | None) -> ModelInjector:
+        asked = self._asked(model, "inject", "collect.injection.kind")
+        return ModelInjector(self._writer(asked, _INJECTION_TEMPERATURE), asked.family)
 
-    def _detector(self, number: int, temperature: float) -> Detector:
-        if self._config.critic_matches and not self.family.has("detect"):
-            critic = self.critic(temperature=temperature, field="collect.injection")
-            form = PromptFamily.for_model(self._config.critic).form.critique
-            return CriticDetector(critic, f"critic {number + 1}", form=form)
-        return ModelDetector(self._writer("detect", temperature), self.family)
+    def _grader(self, options: InjectionConfig) -> Grader | None:
+        model = options.model if options.grader is None else options.grader
+        if options.grader is None and not self._family(model).has("grade"):
+            return None
+        asked = self._asked(model, "grade", "collect.injection.grader")
+        return ModelGrader(self._writer(asked, 0.0), asked.family)
 
-    def _writer(self, template: str, temperature: float) -> Writer:
-        self._check(self.family, template, "collect.injection.kind")
+    def _detectors(self, number: int, options: DetectorConfig) -> Sequence[Detector]:
+        field = f"collect.injection.detectors.{number}.kind"
+        temperatures = _temperatures(options.num_detections, options.temperature)
+        is_for_critic = self._config.critic_matches and not self.family.has("detect")
+        if options.kind == "critic" or (options.kind == "auto" and is_for_critic):
+            return self._critic_detectors(temperatures, field)
+        asked = self._asked(options.model, "detect", field)
+        return [
+            ModelDetector(self._writer(asked, temperature), asked.family, critic_family=self.critic_family)
+            for temperature in temperatures
+        ]
+
+    def _critic_detectors(self, temperatures: Sequence[float], field: str) -> Sequence[Detector]:
+        form = PromptFamily.for_model(self._config.critic).form.critique
+        other_family = None if form == self.critic_family.form.critique else self.critic_family
+        return [
+            CriticDetector(
+                self.critic(temperature=temperature, field=field),
+                f"critic {number}",
+                form=form,
+                restated_in=other_family,
+            )
+            for number, temperature in enumerate(temperatures, 1)
+        ]
+
+    def _writer(self, asked: _Asked, temperature: float) -> Writer:
         reasoner = self._config.reasoner
         sampling = SamplingOptions(temperature=temperature, max_tokens=reasoner.max_tokens)
-        return Writer(self.reasoner, sampling, reasoner.max_attempts)
+        return Writer(asked.generator, sampling, reasoner.max_attempts)
 
-    def _check(self, family: PromptFamily, template: str, field: str) -> None:
+    def _asked(self, model: ModelConfig | None, template: str, field: str) -> _Asked:
+        """Return a model that is to be asked by a template of its prompts; the reasoner's where ``model`` is None."""
+        family = self._family(model)
         if not family.has(template):
             raise ConfigError(
                 f"{field}: the prompts {family.name!r} have no {template}.txt, so that model cannot be asked; name "
-                "prompts that have, or choose another kind",
+                "prompts that have, or ask another",
                 field=field,
             )
+        return _Asked(self.reasoner if model is None else self._models.generator(model, "reasoner"), family)
+
+    def _family(self, model: ModelConfig | None) -> PromptFamily:
+        return self.family if model is None else PromptFamily.for_model(model)
+
+
+def _temperatures(num: int, temperature: float) -> list[float]:
+    """Return those of ``num`` draws: the first is at 0, the others at ``temperature``."""
+    return [0.0, *[temperature] * (num - 1)]

@@ -59,6 +59,8 @@ class Funnel:
         self.labelled = Stage("paths to label")
         self.searched = Stage("binary searches")
         self.injected = Stage("injections")
+        self.detections = Stage("detections")
+        """Of the injected errors, whether they were kept or not."""
         self.training = Stage("training rows")
         """Of one kind, for one role; nothing where no rows were asked for."""
         self.lifts: dict[str, LiftColumn] = {}
@@ -67,7 +69,7 @@ class Funnel:
     def stages(self) -> Iterator[Stage]:
         """Yield the stages from rows to critiques, then those beside them that anything came to."""
         yield from (self.rows, self.trees, self.paths, self.wrong_paths, self.pairs, self.errors, self.critiques)
-        beside = (self.other_pairs, self.labelled, self.searched, self.injected, self.training)
+        beside = (self.other_pairs, self.labelled, self.searched, self.injected, self.detections, self.training)
         yield from (stage for stage in beside if stage.num_in)
 
     def lines(self) -> list[tuple[str, int]]:

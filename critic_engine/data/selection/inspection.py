@@ -51,7 +51,8 @@ class Survey:
     num_pairs: Counter[str] = field(default_factory=Counter)
     """By kind, of the problems that do not nearly repeat another."""
     injections: Counter[str] = field(default_factory=Counter)
-    """``num_injected`` solutions that were given errors, ``num_failed`` that could not be, and ``num_preferences``."""
+    """``num_injected`` solutions that were given errors, ``num_failed`` that could not be, ``num_detections`` of those
+    and ``num_scored`` among them, ``num_preferences``, and ``num_unranked`` pairs of scored ones that make none."""
     labels: Counter[str] = field(default_factory=Counter)
     """``num_paths`` labelled from trees; ``num_searched`` and ``num_first_errors`` by binary search."""
     search_tokens: int = 0
@@ -202,7 +203,12 @@ class _Counter:
         injection = Injection.from_dict(content)
         is_failed = injection.failure is not None
         self.survey.injections.update(
-            num_injected=not is_failed, num_failed=is_failed, num_preferences=len(injection.pairs)
+            num_injected=not is_failed,
+            num_failed=is_failed,
+            num_detections=len(injection.detections),
+            num_scored=sum(each.score is not None for each in injection.detections),
+            num_preferences=len(injection.pairs),
+            num_unranked=sum(injection.num_unranked.values()),
         )
 
 

@@ -95,8 +95,7 @@ class RunRows:
         keeper = Balance(balance, max_ratio=self._selection.filters.max_balance_ratio)
         num_others = sum(min(num, keeper.max_rows or num) for num in balance.counts.values())
         share = self._selection.filters.correct_share
-        num_correct = round(num_others * share / (1 - share)) if share < 1 else sum(correct.counts.values())
-        ends = correct.smallest_dropped(num_correct)
+        ends = correct.smallest_dropped(round(num_others * share / (1 - share)))
         for row in self._rows():
             reason = None
             if row.source == _CORRECT:
@@ -168,6 +167,8 @@ class RunRows:
         )
 
     def _detections(self, harvested: Harvested, injection: Injection, number: int) -> Iterator[Preference]:
+        for reason, num in injection.num_unranked.items():
+            self.funnel.training.count(reason, num=num)
         for place, found in enumerate(injection.pairs):
             fault = self._selection.fault_of_text(found.chosen.words or "", harvested.problem)
             if fault is not None:

@@ -145,6 +145,8 @@ class Selection:
         self._count_pairs(pairs, doubts, findings, is_repeat=is_repeat)
         critiques = self._judge(pairs, findings, row.problem, is_repeat=is_repeat)
         self._count_beside(findings, is_repeat=is_repeat)
+        if self._collect.injection is not None and (doubt := self._doubt_of_reference(reference)):
+            self.funnel.injected.count(doubt)
         return Harvested(
             position=position,
             row_id=row.id,
@@ -187,6 +189,8 @@ class Selection:
                 self.funnel.searched.count(_search_fault(content) or repeat)
             elif kind.startswith("injection/"):
                 self.funnel.injected.count("not_injected" if content["failure"] else repeat)
+                for each in content["detections"]:
+                    self.funnel.detections.count(_detection_fault(each) or repeat)
 
     def _count_pairs(
         self,
@@ -202,8 +206,8 @@ class Selection:
         believed = [(n, pair) for n, pair in enumerate(pairs) if pair.kind == "divergent" and doubts[n] is None]
         num_errors = len(errors(believed))
         num_annotated = min(num_errors, self._collect.pairs.max_annotated)
-        if self._collect.annotators and not is_repeat:
-            self.funnel.errors.count(num=num_annotated)
+        if not is_repeat:
+            self.funnel.errors.count(None if self._collect.annotators else "not_annotated", num=num_annotated)
             self.funnel.errors.count("same_error", num=len(believed) - num_errors)
             self.funnel.errors.count("over_max_annotated", num=num_errors - num_annotated)
         self.funnel.other_pairs.count("over_max_pairs", num=findings["pairs"].content["num_others_over_limit"])
@@ -330,6 +334,12 @@ def _search_fault(content: Mapping[str, Any]) -> str | None:
     if "error" in content:
         return "search_failed"
     return None if all(content["labels"]) else "unsolvable"
+
+
+def _detection_fault(content: Mapping[str, Any]) -> str | None:
+    if content["words"] is None:
+        return "not_detected"
+    return "not_graded" if content["score"] is None else None
 
 
 def _place(reason: str | None) -> int:

@@ -9,7 +9,14 @@ import pytest
 from critic_engine.backends.scripted import Script, ScriptedGenerator, ScriptedText
 from critic_engine.backends.scripts import scripted_critic
 from critic_engine.critic import Critic
-from critic_engine.data.harvest.injection import Detection, Injected, Injection, InjectionRoles, inject_and_detect
+from critic_engine.data.harvest.injection import (
+    Detection,
+    Detector,
+    Injected,
+    Injection,
+    InjectionRoles,
+    inject_and_detect,
+)
 from critic_engine.data.harvest.injection_models import (
     CriticDetector,
     ModelDetector,
@@ -128,6 +135,25 @@ def test_a_detectors_words_are_a_critique_of_its_family() -> None:
         (found,) = run(InjectionRoles(injector(), (detector(words),))).detections
         read = parse_critique(found.words or "", PLAIN.form.critique, num_steps=4)
         assert (read.verdict, read.first_wrong_step) == ("right" if step is None else "wrong", step)
+
+
+def test_words_are_like_those_of_the_critic_that_is_to_learn_from_them_whoever_says_them() -> None:
+    pocket = PromptFamily.load("pocket")
+    listing = ModelDetector(writer(model(FOUND, name="a detector")), PLAIN, critic_family=pocket)
+    saying = "Verdict: wrong\nFirst wrong step: 2\nit is 1\nScore: 0.2"
+    detectors: list[Detector] = [listing]
+    for text in (saying, "Verdict: right\nAll is well.\nScore: 0.8", "Verdict: wrong\nSome step is.\nScore: 0"):
+        judge = Critic(model(text), PLAIN, CriticConfig(max_attempts=1))
+        detectors.append(CriticDetector(judge, "a critic", form=PLAIN.form.critique, restated_in=pocket))
+    *found, unclear = run(InjectionRoles(injector(), tuple(detectors))).detections
+    assert [each.words for each in found] == [
+        "wrong step 1 : there is 1 in row 1; step 2: there is 1 in row 2",
+        "wrong step 2 : it is 1",
+        "right",
+    ]
+    assert [each.errors for each in found[1:]] == [(error(2, "it is 1"),), ()]
+    assert (unclear.words, unclear.score) == (None, None)
+    assert "a critic names no wrong step: 'Verdict: wrong" in (unclear.failure or "")
 
 
 def test_usage_is_that_of_all_that_was_asked() -> None:

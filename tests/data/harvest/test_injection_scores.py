@@ -1,8 +1,16 @@
+import math
+import random
 from typing import Any
 
 import pytest
 
-from critic_engine.data.harvest.injection_scores import DetectionScore, ScoredDetection, num_equal_steps, ranked_pairs
+from critic_engine.data.harvest.injection_scores import (
+    DetectionScore,
+    ScoredDetection,
+    num_equal_steps,
+    num_unranked,
+    ranked_pairs,
+)
 from critic_engine.parsing.injections import InjectedError
 
 
@@ -68,3 +76,28 @@ def test_equal_texts_equal_scores_and_failures_make_no_preference() -> None:
 
 def test_the_same_two_texts_make_one_preference() -> None:
     assert len(ranked_pairs([scored("a", 1), scored("a", 1), scored("b", 0)])) == 1
+
+
+def test_of_two_texts_that_were_scored_either_way_the_first_pair_stands_alone() -> None:
+    detections = [scored("a", 1), scored("b", 0), scored("a", 0), scored("b", 1)]
+    assert [(pair.chosen.words, pair.rejected.words) for pair in ranked_pairs(detections)] == [("a", "b")]
+
+
+def test_pairs_that_are_no_preference_are_counted_by_their_reason() -> None:
+    failed = ScoredDetection(detector="d", words="c", failure="no grade")
+    assert num_unranked([scored("a", 1), scored("b", 1), failed]) == {"equal_scores": 1, "equal_texts": 0}
+    assert num_unranked([scored("a b", 1), scored(" a  b\n", 1)]) == {"equal_scores": 0, "equal_texts": 1}
+    # Both say "a", so that one of them is preferred to "b" in the name of both.
+    assert num_unranked([scored("a", 1), scored("b", 0), scored("a", 1)]) == {"equal_scores": 0, "equal_texts": 2}
+    assert num_unranked([]) == {"equal_scores": 0, "equal_texts": 0}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_pair_of_scored_detections_is_a_preference_or_has_a_reason(seed: int) -> None:
+    rng = random.Random(seed)
+    detections = [
+        scored(rng.choice("abcde"), rng.randrange(2), grade=rng.randrange(3)) for _ in range(rng.randrange(9))
+    ]
+    num_pairs = len(ranked_pairs(detections)) + sum(num_unranked(detections).values())
+    assert num_pairs == math.comb(len(detections), 2)
+    assert min(num_unranked(detections).values()) >= 0

@@ -83,6 +83,12 @@ def test_labels_and_injections_are_counted(whole: Path) -> None:
     found = [finding for each in findings(whole).values() for finding in each.items()]
     injected = [finding.content for name, finding in found if name.startswith("injection/")]
     assert facts.injections["num_injected"] + facts.injections["num_failed"] == len(injected) > 0
+    said = [each for content in injected for each in content["detections"]]
+    assert facts.injections["num_detections"] == len(said) == facts.funnel.detections.num_in
+    assert facts.injections["num_scored"] == sum(each["score"] is not None for each in said) > 0
+    # Each solution is looked at twice, so that there is one pair of each whose two looks were scored.
+    num_pairs = facts.injections["num_preferences"] + facts.injections["num_unranked"]
+    assert num_pairs == sum(all(each["score"] for each in content["detections"]) for content in injected) > 0
     assert facts.labels["num_paths"] == sum(
         len(finding.content["paths"]) for name, finding in found if name == "labels"
     )

@@ -22,6 +22,7 @@ from tests.data.harvesting import (
     collected,
     config,
     critique,
+    detected,
     drawn,
     made_run,
     measured,
@@ -106,6 +107,19 @@ def test_of_two_critiques_the_one_that_lifts_more_is_chosen(one: Path) -> None:
     assert row.prompt == PLAIN.critique(problem, steps=("look", "answer : 2")).text
     assert rows_of(one, Preference, "critic", min_lift_gap=0.8) == [row]
     assert rows_of(one, Preference, "critic", min_lift_gap=0.81) == []
+
+
+def test_of_two_detections_the_better_is_chosen_and_pairs_that_are_equal_are_counted(tmp_path: Path) -> None:
+    best, other, worst = words_of("it is not 2"), words_of("it is 3"), words_of("the look is off")
+    found = {**tree_findings(), "injection/0000": detected((best, 9), (other, 9), (worst, 1), (worst, 1), (None, None))}
+    with closing(RunStore.view(made_run(tmp_path / "run", found))) as store:
+        rows = RunRows(store, kind=Preference, role="critic")
+        found_rows = [(row.chosen, row.rejected, row.source) for row in rows if isinstance(row, Preference)]
+        training, detections = rows.funnel.training, rows.funnel.detections
+    assert found_rows == [(best, worst, "injection"), (other, worst, "injection")]
+    assert dict(training.left_out) == {"equal_scores": 1, "equal_texts": 3}
+    # Of four detections there are six pairs.
+    assert (detections.num_out, training.num_in, training.num_out) == (4, 6, 2)
 
 
 def test_a_rejected_text_is_there_once_however_many_said_it(tmp_path: Path) -> None:
@@ -246,7 +260,7 @@ def many(folder: Path, num: int, **collect: Any) -> Path:
     return made_run(folder, *(both if n % 2 else alone for n in range(num)), problems=problems, **collect)
 
 
-@pytest.mark.parametrize(("share", "num_correct"), [(0.0, 0), (0.1, 7), (0.25, 20), (0.5, 40), (0.9, 40), (1.0, 40)])
+@pytest.mark.parametrize(("share", "num_correct"), [(0.0, 0), (0.1, 7), (0.25, 20), (0.5, 40), (0.9, 40), (0.999, 40)])
 def test_as_many_say_that_all_is_right_as_asked_for(share: float, num_correct: int, tmp_path: Path) -> None:
     rows = rows_of(many(tmp_path / "run", 40), Demonstration, "critic", correct_share=share)
     counts = Counter(row.source == "correct" for row in rows)
@@ -269,7 +283,7 @@ def test_balance_thins_out_what_there_is_too_much_of_and_the_share_is_of_what_is
 def test_without_any_wrong_path_nobody_learns_that_all_is_right(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", tree_findings(num_wrong=0))
     assert rows_of(run, Demonstration, "critic") == []
-    assert len(rows_of(run, Demonstration, "critic", correct_share=1.0)) == 1
+    assert rows_of(run, Demonstration, "critic", correct_share=0.999) == []
 
 
 def test_the_configuration_says_which_filters_were_used(one: Path) -> None:

@@ -10,21 +10,26 @@ import pytest
 from critic_engine.collect_options import FiltersConfig
 from critic_engine.data.harvest.critiques import CritiqueRecord
 from critic_engine.data.harvest.harvester import baseline_name, value_name
+from critic_engine.data.harvest.injection import Injection
 from critic_engine.data.selection.funnel import Funnel, Stage
 from critic_engine.data.selection.selecting import Harvested, Selection
 from critic_engine.errors import ProblemError
 from critic_engine.store import RunStore
-from critic_engine.types import FailedRow, Problem, ProblemRow
+from critic_engine.types import FailedRow, GenerationRequest, Problem, ProblemRow
 from tests.data.harvesting import (
     collected,
     config,
     critique,
+    detected,
     drawn,
     findings,
     made_run,
     measured,
     pair,
+    role_of,
+    say,
     tree_findings,
+    words_of,
 )
 
 
@@ -248,6 +253,33 @@ def test_each_filter_has_the_lifts_of_what_it_lets_through(tmp_path: Path) -> No
     assert funnel.fields()["lift"][-1]["estimate"] == 0.6
 
 
+def test_what_detectors_said_is_counted_with_the_reason_why_it_is_not_scored(tmp_path: Path) -> None:
+    found = {
+        **tree_findings(),
+        "injection/0000": detected((words_of("it is"), 7), (None, None), (words_of("so"), None), (words_of("no"), 3)),
+        "injection/0001": Injection(failure="no line 'Solution:'").to_dict(),
+    }
+    problems = [
+        ProblemRow(n, str(n), Problem(f"how many red shapes are there {mark}"), "1") for n, mark in ((1, "?"), (2, "!"))
+    ]
+    _, funnel = selected(made_run(tmp_path / "run", found, found, problems=problems))
+    assert stage(funnel.injected) == (4, {"not_injected": 2, "near_duplicate": 1}, 1)
+    assert stage(funnel.detections) == (8, {"not_detected": 2, "not_graded": 2, "near_duplicate": 2}, 2)
+    assert funnel.fields()["stages"]["detections"]["kept"] == 2
+    assert ("detections left out: not_detected", 2) in funnel.lines()
+
+
+@pytest.mark.parametrize(("role", "reason"), [("detect", "not_detected"), ("grade", "not_graded")])
+def test_a_model_that_cannot_be_read_leaves_its_reason_behind(role: str, reason: str, tmp_path: Path) -> None:
+    def script(request: GenerationRequest, seed: int) -> str:
+        return "I would rather not." if role_of(request) == role else say(request, seed)
+
+    collected(tmp_path / "run", script=script)
+    _, funnel = selected(tmp_path / "run")
+    assert funnel.injected.num_out > 0
+    assert stage(funnel.detections) == (2 * funnel.injected.num_out, {reason: 2 * funnel.injected.num_out}, 0)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_funnel_adds_up(seed: int, tmp_path: Path) -> None:
     settings = config()
@@ -277,6 +309,15 @@ def test_the_funnel_adds_up(seed: int, tmp_path: Path) -> None:
     assert funnel.pairs.num_out == sum(len(each.believed) for each in harvested)
     assert funnel.critiques.num_in == len(records) == sum(len(each.critiques) for each in harvested)
     assert funnel.critiques.num_out == sum(each.is_kept for one in harvested for each in one.critiques)
+    injections = [each.content for names in found.values() for name, each in names.items() if name[:9] == "injection"]
+    assert funnel.injected.num_in == len(injections) > 0
+    assert funnel.detections.num_in == sum(len(each["detections"]) for each in injections) > 0
+    assert funnel.detections.num_out == sum(
+        each["score"] is not None
+        for one in harvested
+        for found in one.named("injection")
+        for each in found["detections"]
+    )
     assert json.loads(json.dumps(fields)) == fields
     lines = dict(funnel.lines())
     for each in funnel.stages():
