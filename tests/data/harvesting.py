@@ -20,10 +20,12 @@ from critic_engine.checker import Checker
 from critic_engine.collect_options import PairKind
 from critic_engine.config import EngineConfig, parse_config
 from critic_engine.data.harvest.critiques import CritiqueRecord, Measured, Tally, critique_to_dict
-from critic_engine.data.harvest.harvester import Harvester, baseline_name, refined_name
+from critic_engine.data.harvest.doubts import parting_steps
+from critic_engine.data.harvest.harvester import Harvester, baseline_name, refined_name, value_name
 from critic_engine.data.harvest.injection import Injection
 from critic_engine.data.harvest.injection_scores import DetectionScore, ScoredDetection
 from critic_engine.data.harvest.pairs import Branch, Pair, pair_to_dict
+from critic_engine.data.harvest.paths import Support
 from critic_engine.data.harvest.roles import make_harvester
 from critic_engine.engine import Engine
 from critic_engine.findings import Finding, HarvestTask, Ledger
@@ -48,7 +50,7 @@ COLLECT: dict[str, Any] = {
     "lift": {"num_refinements": 4, "num_fresh": 3},
     "labels": {"kind": "binary_search", "num_rollouts": 3},
     "injection": {"kind": "self", "detectors": [{"num_detections": 2}]},
-    "pairs": {"max_pairs": 4, "min_support": 0, "min_share": 0, "min_reference_value": 0, "min_chosen_value": 0.6},
+    "pairs": {"max_pairs": 4, "max_annotated": 64, "min_share": 0, "min_reference_value": 0, "min_chosen_value": 0.6},
     "filters": {"min_right": 1},
 }
 CONFIG: dict[str, Any] = {
@@ -196,17 +198,21 @@ def pair(wrong: str = "2", *, kind: PairKind = "divergent", num_paths: int = 1, 
     """Return a pair of one-step branches behind one shared step."""
     chosen = branch("answer : 1", answer="1", value=0.75)
     rejected = branch(f"answer : {wrong}", answer=wrong, value=0.25)
-    return Pair(kind, (shared,), f"{shared}\n", chosen, rejected, 8, 2, num_paths)
+    support = None if kind == "sibling" else Support(num_alike=3, num_drawn=4, most_alike=3)
+    return Pair(kind, (shared,), f"{shared}\n", chosen, rejected, support, num_paths)
 
 
 def tree_findings(*pairs: Pair, num_right: int = 1, num_wrong: int | None = None, num_over: int = 0) -> dict[str, Any]:
     """Return what is always found of a tree."""
     if num_wrong is None:
         num_wrong = num_over + sum(each.num_paths for each in pairs if each.kind == "divergent")
-    reference = {"steps": ["look", "answer : 1"], "text": "look\nanswer : 1"} if num_right else None
+    reference = {"steps": ["look", "answer : 1"], "text": "look\nanswer : 1", "value": 0.9} if num_right else None
     counts = {"num_right": num_right, "num_wrong": num_wrong, "num_unsure": 0, "num_unanswered": 0}
     found = {"pairs": [pair_to_dict(each) for each in pairs], "num_over_limit": num_over, "num_others_over_limit": 0}
-    return {"paths": {**counts, "reference": reference}, "pairs": found, "done": True}
+    values = {
+        value_name(steps): value for each in pairs for steps, value in zip(parting_steps(each), (0.9, 0.1), strict=True)
+    }
+    return {**values, "paths": {**counts, "reference": reference}, "pairs": found, "done": True}
 
 
 def critique(

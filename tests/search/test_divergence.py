@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -11,10 +12,9 @@ from search import (
     Node,
     Proposal,
     Tree,
-    best_worst_pair,
-    branch_pairs,
     reference_pairs,
     sibling_pairs,
+    worst_order,
 )
 from tests.search.worlds import FAMILIES, random_mind, start
 
@@ -60,7 +60,6 @@ def test_no_right_path_or_no_wrong_path_gives_no_pair(tree: Tree[str]) -> None:
     assert reference_pairs(tree, lambda node: False) == []
     assert reference_pairs(tree, lambda node: True) == []
     assert reference_pairs(tree, lambda node: None) == []
-    assert branch_pairs(tree, lambda node: False, max_pairs=5) == []
 
 
 def test_a_margin_with_an_unknown_side_is_unknown() -> None:
@@ -76,7 +75,6 @@ def test_a_path_inside_another_does_not_part_from_it(order: tuple[bool, bool]) -
     first = end(tree, tree.root, "first", 0.5, order[0])
     end(tree, first, "rewrite", 0.6, order[1])
     assert reference_pairs(tree, is_right) == []
-    assert branch_pairs(tree, is_right, max_pairs=5) == []
 
 
 def test_a_gated_chains_rejected_rewrite_parts_from_the_accepted_one() -> None:
@@ -102,58 +100,29 @@ def test_rollouts_part_from_each_other_at_the_node_they_set_out_from() -> None:
     assert (pair.accepted.state, pair.rejected.state) == ("right", "wrong")
     assert (pair.accepted_leaf, pair.rejected_leaf) == (pair.accepted, pair.rejected)
     assert pair.value_margin is None
-    assert branch_pairs(tree, is_right, max_pairs=9) == [pair]
 
 
 def test_rollouts_part_from_the_tree_at_the_node_they_set_out_from(tree: Tree[str]) -> None:
     start = tree.add_child(tree.nodes[1], Proposal("start", 0.5, rollouts=(Proposal("wrong", outcome=False),)))
     (pair,) = (pair for pair in reference_pairs(tree, is_right) if pair.rejected_leaf.state == "wrong")
     assert (pair.ancestor.state, pair.accepted.state, pair.rejected) == ("a", "a right", start)
-    pairs = branch_pairs(tree, is_right, max_pairs=9)
-    assert ("a", "a right", "start") in [
-        (pair.ancestor.state, pair.accepted.state, pair.rejected.state) for pair in pairs
-    ]
 
 
 def test_a_rollout_and_a_child_of_the_same_node_part_there() -> None:
     tree = Tree("root")
     start = rolled_out(tree, "start", right=True)
     end(tree, start, "wrong", 0.9, False)
-    for (pair,) in (reference_pairs(tree, is_right), branch_pairs(tree, is_right, max_pairs=9)):
-        assert (pair.ancestor, pair.accepted.state, pair.rejected.state) == (start, "right", "wrong")
+    (pair,) = reference_pairs(tree, is_right)
+    assert (pair.ancestor, pair.accepted.state, pair.rejected.state) == (start, "right", "wrong")
 
 
 def test_rollouts_of_different_branches_part_above_both() -> None:
     tree = Tree("root")
     good, bad = rolled_out(tree, "good", right=True), rolled_out(tree, "bad", wrong=False)
-    for (pair,) in (reference_pairs(tree, is_right), branch_pairs(tree, is_right, max_pairs=9)):
-        assert (pair.ancestor, pair.accepted, pair.rejected) == (tree.root, good, bad)
-        assert (pair.accepted_leaf.state, pair.rejected_leaf.state) == ("right", "wrong")
-        assert pair.value_margin == 0.0
-
-
-def test_branch_pairs_are_every_two_branches_once_the_widest_margin_first(tree: Tree[str]) -> None:
-    end(tree, tree.nodes[2], "b right", 0.5, True)
-    pairs = branch_pairs(tree, is_right, max_pairs=10)
-    assert [(pair.accepted.state, pair.rejected.state) for pair in pairs] == [
-        ("a", "b"),
-        ("a right", "a wrong"),
-        ("b", "a"),
-        ("b right", "b wrong"),
-    ]
-    assert [pair.value_margin for pair in pairs] == [0.5, 0.5, -0.5, None]
-    assert branch_pairs(tree, is_right, max_pairs=2) == pairs[:2]
-
-
-def test_a_branch_stands_for_its_best_path(tree: Tree[str]) -> None:
-    end(tree, tree.nodes[2], "b wrong too", 0.4, False)
-    pairs = branch_pairs(tree, is_right, max_pairs=10)
-    assert pairs[0].rejected_leaf.state == "b wrong too"
-
-
-def test_max_pairs_must_be_positive(tree: Tree[str]) -> None:
-    with pytest.raises(ValueError, match="max_pairs must be"):
-        branch_pairs(tree, is_right, max_pairs=0)
+    (pair,) = reference_pairs(tree, is_right)
+    assert (pair.ancestor, pair.accepted, pair.rejected) == (tree.root, good, bad)
+    assert (pair.accepted_leaf.state, pair.rejected_leaf.state) == ("right", "wrong")
+    assert pair.value_margin == 0.0
 
 
 @pytest.mark.parametrize("keys", [("a", "b"), ("b", "a")])
@@ -165,8 +134,8 @@ def test_equal_right_paths_go_by_their_keys_whichever_was_first(keys: tuple[str,
         for proposal in () if is_rollout else ends:
             tree.add_child(start, proposal)
         end(tree, tree.root, "wrong", 0.1, False)
-        for (pair,) in (reference_pairs(tree, is_right), branch_pairs(tree, is_right, max_pairs=9)):
-            assert pair.accepted_leaf.state == "a"
+        (pair,) = reference_pairs(tree, is_right)
+        assert pair.accepted_leaf.state == "a"
 
 
 def test_without_keys_the_first_created_of_equal_paths_goes_first_and_rollouts_last() -> None:
@@ -220,6 +189,12 @@ def test_a_path_inside_the_reference_is_passed_over_and_alone_gives_no_pair() ->
     pair = best_worst_pair(tree, is_right)
     assert pair is not None
     assert pair.rejected_leaf.state == "other rewrite"
+
+
+def best_worst_pair(tree: Tree[str], is_right: Callable[[Node[str]], bool | None]) -> DivergentPair[str] | None:
+    """Return the pair of the reference path and the worst wrong one that parts from it."""
+    pairs = reference_pairs(tree, is_right)
+    return min(pairs, key=lambda pair: worst_order(pair.rejected_leaf), default=None)
 
 
 def with_children(tree: Tree[str], parent: Node[str], **values: float | None) -> list[Node[str]]:

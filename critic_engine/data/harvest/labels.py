@@ -196,7 +196,7 @@ def _joined(path: Path, steps: Sequence[str], labels: Sequence[StepLabel | None]
         if label is not None:
             found.append(("\n".join(waiting), label))
             waiting.clear()
-    if len(found) == 1 and len(steps) > 1:
+    if len(found) == 1 and len(path.steps) > 1:
         return None
     joined, given = zip(*found, strict=True)
     return LabelledPath(path.node.node_id, joined, given)

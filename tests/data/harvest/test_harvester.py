@@ -14,8 +14,9 @@ from critic_engine.backends.scripted import Script, ScriptedGenerator
 from critic_engine.checker import Checker
 from critic_engine.data.harvest.harvester import value_name
 from critic_engine.data.harvest.injection import Injection
-from critic_engine.data.harvest.pairs import Path as ReasoningPath
-from critic_engine.data.harvest.pairs import pair_from_dict, read_paths
+from critic_engine.data.harvest.pairs import errors, pair_from_dict
+from critic_engine.data.harvest.paths import Path as ReasoningPath
+from critic_engine.data.harvest.paths import read_paths
 from critic_engine.data.selection.selecting import Selection
 from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, GenerationError, ReplicaLostError
@@ -346,20 +347,21 @@ def test_only_divergent_pairs_that_the_critic_believes_are_annotated(whole: Path
 
 
 def test_pairs_with_little_support_are_neither_looked_at_nor_annotated(whole: Path, searched: Path) -> None:
-    settings = config(pairs={"max_pairs": 4, "min_support": 1024})
+    settings = config(pairs={"max_pairs": 4, "max_annotated": 64, "min_share": 1, "min_reference_value": 0})
     generator = model()
     harvest(searched, generator, settings=settings)
     found = findings(searched)
     assert of_kind(found, "pairs") == of_kind(findings(whole), "pairs")
     pairs = {position: names["pairs"].content["pairs"] for position, names in found.items()}
     annotated = [(position, name) for position, names in found.items() for name in names if name[:8] == "critique"]
-    assert all(pairs[position][int(name.split("/")[1])]["most_alike"] < 2 for position, name in annotated)
+    supports = [pairs[position][int(name.split("/")[1])]["support"] for position, name in annotated]
+    assert all(each["most_alike"] < 2 or each["num_alike"] == each["num_drawn"] for each in supports)
     assert len(annotated) < sum(each["kind"] == "divergent" for of_tree in pairs.values() for each in of_tree)
 
 
 def test_without_a_check_nobody_looks_and_all_divergent_pairs_are_annotated(searched: Path) -> None:
     generator = model()
-    pairs = {"check": "none", "kinds": ["divergent"], "min_support": 0, "min_share": 0}
+    pairs = {"check": "none", "kinds": ["divergent"], "max_annotated": 64, "min_share": 0}
     settings = config(pairs=pairs, annotators=[{"kind": "self"}], injection=None)
     harvest(searched, generator, settings=settings)
     found = findings(searched)

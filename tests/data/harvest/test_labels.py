@@ -4,12 +4,12 @@ import asyncio
 import random
 from collections.abc import Collection, Sequence
 from fractions import Fraction
-from itertools import pairwise
 from math import ceil, log2
 
 import pytest
 
 from critic_engine.checker import Checker
+from critic_engine.collect_options import LabelsConfig
 from critic_engine.data.harvest.labels import (
     FirstError,
     LabelledPath,
@@ -19,8 +19,9 @@ from critic_engine.data.harvest.labels import (
     labels_from_search,
     tree_labels,
 )
+from critic_engine.data.harvest.paths import read_paths
 from critic_engine.parsing.steps import StepSplitter
-from critic_engine.state import NodeState, ReasoningNode
+from critic_engine.state import NodeState, ReasoningNode, trajectory_of
 from critic_engine.types import Problem, ProblemRow
 from search import Proposal, Tree
 
@@ -38,7 +39,7 @@ def add(
     rollouts: Sequence[str | None] = (),
 ) -> ReasoningNode:
     """Return a new step from which rollouts with these answers set out."""
-    ends = tuple(Proposal(NodeState(("rest",), answer=answer), is_terminal=True) for answer in rollouts)
+    ends = tuple(Proposal(NodeState((f"answer : {answer}",), answer=answer), is_terminal=True) for answer in rollouts)
     return tree.add_child(parent, Proposal(NodeState(steps, texts=texts), rollouts=ends))
 
 
@@ -48,123 +49,182 @@ def finish(
     return tree.add_child(parent, Proposal(NodeState(steps, is_rewrite, answer), is_terminal=True))
 
 
-def labels_of(tree: Tree[NodeState], splitter: StepSplitter = LINES) -> TreeLabels:
-    return tree_labels(tree, PROBLEM, checker=CHECKER, splitter=splitter)
+def labels_of(
+    tree: Tree[NodeState], splitter: StepSplitter = LINES, checker: Checker = CHECKER, **options: int
+) -> TreeLabels:
+    paths = read_paths(tree, PROBLEM, checker=checker, splitter=splitter)
+    return tree_labels(paths, LabelsConfig(**{"min_completions": 1, "max_paths": 1000, **options}), splitter=splitter)
 
 
-def test_a_step_is_labelled_by_all_completions_through_it_and_the_last_by_its_answer() -> None:
+def said(found: TreeLabels) -> dict[tuple[str, ...], tuple[StepLabel, ...]]:
+    return {path.steps: path.labels for path in found.paths}
+
+
+def test_a_step_is_labelled_by_what_was_drawn_from_its_end_or_before_it_and_the_last_by_its_answer() -> None:
     tree = Tree(NodeState())
     first = add(tree.root, tree, "first", rollouts=("1", "2", None))
     second = add(first, tree, "second", rollouts=("1", "1"))
-    good = finish(first, tree, "answer : 1", answer="1")
-    bad = finish(second, tree, "answer : 3", answer="3")
+    finish(first, tree, "answer : 1", answer="1")
+    finish(second, tree, "answer : 3", answer="3")
     add(tree.root, tree, "elsewhere", rollouts=("1",))
-    assert labels_of(tree).paths == (
-        LabelledPath(good.node_id, ("first", "answer : 1"), (StepLabel.soft(4, 7), RIGHT)),
-        LabelledPath(
-            bad.node_id, ("first", "second", "answer : 3"), (StepLabel.soft(4, 7), StepLabel.soft(2, 3), WRONG)
-        ),
-    )
-    assert (labels_of(tree).num_coarse, labels_of(tree).num_unchecked) == (0, 0)
+    # Behind the first step stand its rollouts and the end that was drawn from it; what set out from the second step,
+    # which was chosen among others, tells nothing of the first.
+    at_first, at_second = StepLabel.soft(2, 4), StepLabel.soft(2, 3)
+    found = labels_of(tree)
+    assert said(found) == {
+        ("first", "second", "answer : 1"): (at_first, at_second, RIGHT),
+        ("first", "second", "answer : 3"): (at_first, at_second, WRONG),
+        ("first", "answer : 1"): (at_first, RIGHT),
+        ("first", "answer : 2"): (at_first, WRONG),
+        ("elsewhere", "answer : 1"): (StepLabel.soft(1, 1), RIGHT),
+    }
+    assert (found.num_alike, found.num_coarse, found.num_unchecked, found.num_over_limit) == (2, 0, 1, 0)
+
+
+def test_completions_that_say_the_same_for_a_while_label_what_they_say_together() -> None:
+    tree = Tree(NodeState())
+    ends = [(f"count {count}\nanswer : {answer}", answer) for count, answer in ((1, "1"), (1, "1"), (1, "3"), (2, "2"))]
+    rollouts = tuple(Proposal(NodeState((text,), answer=answer), is_terminal=True) for text, answer in ends)
+    tree.add_child(tree.root, Proposal(NodeState(("look",)), rollouts=rollouts))
+    assert said(labels_of(tree)) == {
+        ("look", "count 1", "answer : 1"): (StepLabel.soft(2, 4), StepLabel.soft(2, 3), RIGHT),
+        ("look", "count 1", "answer : 3"): (StepLabel.soft(2, 4), StepLabel.soft(2, 3), WRONG),
+        ("look", "count 2", "answer : 2"): (StepLabel.soft(2, 4), StepLabel.soft(0, 1), WRONG),
+    }
+    # Of a step behind which too few were drawn nothing is said: it is one with what comes after it.
+    assert ("look", "count 2\nanswer : 2") in said(labels_of(tree, min_completions=2))
+    assert labels_of(tree, min_completions=4).paths[0].labels == (StepLabel.soft(2, 4), RIGHT)
+    assert labels_of(tree, min_completions=5) == TreeLabels((), num_alike=1, num_coarse=3)
+
+
+def test_past_the_limit_right_and_wrong_paths_stay_by_turns_those_with_most_labels_first() -> None:
+    tree = Tree(NodeState())
+    first = add(tree.root, tree, "first", rollouts=("1", "2", "3"))
+    add(first, tree, "second", rollouts=("1", "4"))
+    found = labels_of(tree, max_paths=3)
+    assert [path.steps for path in found.paths] == [
+        ("first", "second", "answer : 1"),
+        ("first", "second", "answer : 4"),
+        ("first", "answer : 1"),
+    ]
+    assert found.num_over_limit == 2
 
 
 def test_an_answer_that_cannot_be_checked_labels_nothing_and_its_path_is_counted() -> None:
     tree = Tree(NodeState())
     finish(add(tree.root, tree, "first", rollouts=("1",)), tree, "answer : 1", answer="1")
-    assert tree_labels(tree, PROBLEM, checker=Checker(), splitter=LINES) == TreeLabels((), num_unchecked=1)
-
-
-def test_rollouts_alone_make_no_path() -> None:
-    tree = Tree(NodeState())
-    add(tree.root, tree, "first", rollouts=("1", "2"))
-    assert labels_of(tree) == TreeLabels(())
+    assert labels_of(tree, checker=Checker()) == TreeLabels((), num_unchecked=2)
 
 
 def test_a_turn_that_ends_with_no_more_words_labels_the_step_before_it() -> None:
     tree = Tree(NodeState())
     first = add(tree.root, tree, "first", rollouts=("2",))
-    end = finish(add(first, tree, "answer : 1", rollouts=("2",)), tree, answer="1")
-    assert labels_of(tree).paths == (LabelledPath(end.node_id, ("first", "answer : 1"), (StepLabel.soft(1, 3), RIGHT)),)
+    finish(add(first, tree, "answer : 1"), tree, answer="1")
+    assert said(labels_of(tree))["first", "answer : 1"] == (StepLabel.soft(0, 1), RIGHT)
 
 
-def test_a_node_that_ends_within_a_step_labels_nothing() -> None:
+@pytest.mark.parametrize("splitter", [LINES, StepSplitter("tokens")], ids=["lines", "tokens"])
+def test_a_node_that_ends_within_a_step_labels_the_whole_steps_that_its_completions_write(
+    splitter: StepSplitter,
+) -> None:
     tree = Tree(NodeState())
-    half = add(tree.root, tree, "row 1 : a", texts=("row 1 : a",), rollouts=("1",))
-    whole = add(half, tree, "1 red\nrow 2 : none", texts=("1 red\nrow 2 : none\n",), rollouts=("2", "2"))
-    end = finish(whole, tree, "answer : 1", answer="1")
-    for splitter in (LINES, StepSplitter("tokens")):
-        assert labels_of(tree, splitter).paths == (
-            LabelledPath(end.node_id, ("row 1 : a1 red\nrow 2 : none", "answer : 1"), (StepLabel.soft(1, 3), RIGHT)),
-        )
+    rests = [("1 red\nanswer : 1\n", "1"), ("1 red\nanswer : 2\n", "2"), ("1 blue\nanswer : 2\n", "2")]
+    rollouts = tuple(
+        Proposal(NodeState((text,), answer=answer, texts=(text,)), is_terminal=True) for text, answer in rests
+    )
+    tree.add_child(tree.root, Proposal(NodeState(("row 1 : a",), texts=("row 1 : a",)), rollouts=rollouts))
+    assert said(labels_of(tree, splitter)) == {
+        ("row 1 : a1 red", "answer : 1"): (StepLabel.soft(1, 2), RIGHT),
+        ("row 1 : a1 red", "answer : 2"): (StepLabel.soft(1, 2), WRONG),
+        ("row 1 : a1 blue", "answer : 2"): (StepLabel.soft(0, 1), WRONG),
+    }
+
+
+def test_where_no_whole_step_has_a_label_the_nodes_are_the_steps() -> None:
+    tree = Tree(NodeState())
+    rests = [("1 red\nanswer : 1\n", "1"), ("1 blue\nanswer : 2\n", "2")]
+    rollouts = tuple(
+        Proposal(NodeState((text,), answer=answer, texts=(text,)), is_terminal=True) for text, answer in rests
+    )
+    tree.add_child(tree.root, Proposal(NodeState(("row 1 : a",), texts=("row 1 : a",)), rollouts=rollouts))
+    assert said(labels_of(tree, min_completions=2)) == {
+        ("row 1 : a", "1 red\nanswer : 1"): (StepLabel.soft(1, 2), RIGHT),
+        ("row 1 : a", "1 blue\nanswer : 2"): (StepLabel.soft(1, 2), WRONG),
+    }
 
 
 def test_steps_end_where_the_splitter_says() -> None:
     tree = Tree(NodeState())
-    first = add(tree.root, tree, "It is, e.g. red.", texts=("It is, e.g. red.",), rollouts=("2",))
-    add(first, tree, "So")
-    finish(add(first, tree, "So one", texts=(" So one ",), rollouts=("1",)), tree, "is left.", answer="1")
-    (path,) = labels_of(tree, StepSplitter("sentence")).paths
-    assert path.steps == ("It is, e.g. red.", "So one is left.")
-    assert path.labels == (StepLabel.soft(2, 3), RIGHT)
+    first = add(tree.root, tree, "It is, e.g. red.", texts=("It is, e.g. red.",))
+    for text, answer in ((" So one is left.", "1"), (" No. 2 it is.", "2")):
+        tree.add_child(first, Proposal(NodeState((text.strip(),), answer=answer, texts=(text,)), is_terminal=True))
+    assert said(labels_of(tree, StepSplitter("sentence"))) == {
+        ("It is, e.g. red.", "So one is left."): (StepLabel.soft(1, 2), RIGHT),
+        ("It is, e.g. red.", "No. 2 it is."): (StepLabel.soft(1, 2), WRONG),
+    }
 
 
 def test_a_path_of_several_steps_with_a_label_for_none_but_the_last_is_left_out_and_counted() -> None:
     tree = Tree(NodeState())
-    half = add(tree.root, tree, "row 1 : a", texts=("row 1 : a",), rollouts=("1",))
-    finish(half, tree, "1 red\nanswer : 1", answer="1")
-    finish(tree.root, tree, "row 1 : none", "answer : 1", answer="1")
+    finish(tree.root, tree, "row 1 : none", "answer : 2", answer="2")
     only = finish(tree.root, tree, "answer : 1", answer="1")
-    assert labels_of(tree) == TreeLabels((LabelledPath(only.node_id, ("answer : 1",), (RIGHT,)),), num_coarse=2)
+    found = labels_of(tree, min_completions=2)
+    assert found == TreeLabels((LabelledPath(only.node_id, ("answer : 1",), (RIGHT,)),), num_coarse=1)
 
 
 def test_a_rewrite_completes_nothing_that_it_replaces_and_its_path_begins_with_it() -> None:
     tree = Tree(NodeState())
-    first = add(tree.root, tree, "first", rollouts=("2",))
+    first = add(tree.root, tree, "first", rollouts=("3",))
     wrong = finish(first, tree, "answer : 2", answer="2")
-    rewrite = finish(wrong, tree, "answer : 1", answer="1", is_rewrite=True)
-    assert labels_of(tree).paths == (
-        LabelledPath(wrong.node_id, ("first", "answer : 2"), (StepLabel.soft(0, 2), WRONG)),
-        LabelledPath(rewrite.node_id, ("answer : 1",), (RIGHT,)),
-    )
+    finish(wrong, tree, "look again", "answer : 1", answer="1", is_rewrite=True)
+    finish(wrong, tree, "answer : 1", answer="1", is_rewrite=True)
+    found = labels_of(tree)
+    assert said(found)["first", "answer : 2"] == (StepLabel.soft(0, 2), WRONG)
+    assert said(found)["answer : 1",] == (RIGHT,)
+    # Nobody drew from within the other rewrite.
+    assert ("look again", "answer : 1") not in said(found)
+    assert found.num_coarse == 1
 
 
 def random_tree(seed: int) -> Tree[NodeState]:
-    """Return a tree of one-line steps, some of them rewrites."""
+    """Return a tree of one-line steps of few words, some of them rewrites."""
     draw = random.Random(seed)
     tree = Tree(NodeState())
     open_nodes = [tree.root]
-    for number in range(draw.randint(1, 40)):
-        parent = draw.choice(open_nodes)
+    for _ in range(draw.randint(1, 40)):
+        parent, step = draw.choice(open_nodes), f"step {draw.randint(1, 3)}"
         answers = [draw.choice(("1", "2", None)) for _ in range(draw.choice((0, 0, 2, 4)))]
         if draw.random() < 0.4:
-            is_rewrite = draw.random() < 0.2
-            finish(parent, tree, f"step {number}", answer=draw.choice(("1", "2", None)), is_rewrite=is_rewrite)
+            is_rewrite, answer = draw.random() < 0.2, draw.choice(("1", "2", None))
+            finish(parent, tree, step, f"answer : {answer}", answer=answer, is_rewrite=is_rewrite)
         else:
-            open_nodes.append(add(parent, tree, f"step {number}", rollouts=answers))
+            open_nodes.append(add(parent, tree, step, rollouts=answers))
     return tree
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_labels_are_the_shares_right_counted_one_by_one(seed: int) -> None:
     tree = random_tree(seed)
-    found = labels_of(tree)
-    assert [path.node_id for path in found.paths] == [end.node_id for end in tree.finished]
-    for path in found.paths:
-        end = tree.nodes[path.node_id]
-        nodes = [end] if end.state.is_rewrite else tree.path(end)[1:]
-        assert path.steps == tuple(node.state.steps[0] for node in nodes)
-        assert path.labels[-1] == StepLabel.hard(is_right=end.state.answer == "1")
-        for node, label in zip(nodes[:-1], path.labels[:-1], strict=True):
-            through = [
-                each.state.answer == "1"
-                for each in (*tree.finished, *tree.rollouts)
-                if node in tree.path(each) and not each.state.is_rewrite
+    ends = [(trajectory_of(tree.path(end)).steps, end) for end in (*tree.finished, *tree.rollouts)]
+
+    def given(steps: tuple[str, ...], end: ReasoningNode) -> int:
+        assert end.parent is not None
+        return len(steps) if end.state.is_rewrite else len(trajectory_of(tree.path(end.parent)).steps)
+
+    for path in labels_of(tree).paths:
+        whole = next(steps for steps, end in ends if end.node_id == path.node_id)
+        assert "\n".join(path.steps) == "\n".join(whole)
+        num_steps = 0
+        for step, label in zip(path.steps[:-1], path.labels[:-1], strict=True):
+            num_steps += step.count("\n") + 1
+            drawn = [
+                end.state.answer == "1"
+                for steps, end in ends
+                if steps[:num_steps] == whole[:num_steps] and given(steps, end) <= num_steps
             ]
-            assert (label.num_right, label.num_rollouts) == (sum(through), len(through))
-            assert label.value == float(Fraction(sum(through), len(through)))
-        for before, after in pairwise(path.labels):
-            assert before.num_rollouts >= after.num_rollouts
-            assert before.num_right >= after.num_right
+            assert (label.num_right, label.num_rollouts) == (sum(drawn), len(drawn))
+            assert label.value == float(Fraction(sum(drawn), len(drawn)))
+        assert path.labels[-1] == StepLabel.hard(is_right=whole[-1] == "answer : 1")
 
 
 @pytest.mark.parametrize(

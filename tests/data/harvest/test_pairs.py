@@ -13,12 +13,12 @@ from critic_engine.collect_options import PairsConfig
 from critic_engine.data.harvest.pairs import (
     FoundPairs,
     Pair,
-    Path,
+    errors,
     make_pairs,
     pair_from_dict,
     pair_to_dict,
-    read_paths,
 )
+from critic_engine.data.harvest.paths import Path, Places, Support, read_paths, right_paths
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.state import NodeState, ReasoningNode, trajectory_of
 from critic_engine.types import Problem, ProblemRow
@@ -63,7 +63,8 @@ def paths_of(tree: Tree[NodeState], splitter: StepSplitter = LINES) -> list[Path
 
 def found_in(tree: Tree[NodeState], *kinds: str, splitter: StepSplitter = LINES, **options: Any) -> FoundPairs:
     config = PairsConfig(**({"kinds": kinds} if kinds else {}), **options)
-    return make_pairs(tree, paths_of(tree, splitter), options=config, splitter=splitter)
+    paths = paths_of(tree, splitter)
+    return make_pairs(tree, paths, right_paths(tree, paths), options=config, splitter=splitter)
 
 
 def texts(pair: Pair) -> tuple[str, str, str]:
@@ -170,18 +171,12 @@ def test_a_path_that_goes_on_from_all_of_the_other_gives_no_pair() -> None:
 
 
 def test_a_tree_with_one_side_alone_has_siblings_at_most(tree: Tree[NodeState]) -> None:
-    wrong = make_pairs(
-        tree,
-        read_paths(tree, PROBLEM, checker=Checker([ProblemRow(1, "p", PROBLEM, "7")]), splitter=LINES),
-        options=PairsConfig(),
-        splitter=LINES,
-    )
-    assert wrong == FoundPairs((), 0, 0)
+    all_wrong = read_paths(tree, PROBLEM, checker=Checker([ProblemRow(1, "p", PROBLEM, "7")]), splitter=LINES)
+    assert make_pairs(tree, all_wrong, [], options=PairsConfig(), splitter=LINES) == FoundPairs((), 0, 0)
     tree.nodes[2].search_value = 0.9
-    unknown = make_pairs(
-        tree, read_paths(tree, PROBLEM, checker=Checker(), splitter=LINES), options=PairsConfig(), splitter=LINES
-    )
-    assert {pair.kind for pair in unknown.pairs} == {"sibling"}
+    unknown = read_paths(tree, PROBLEM, checker=Checker(), splitter=LINES)
+    found = make_pairs(tree, unknown, [], options=PairsConfig(), splitter=LINES)
+    assert {pair.kind for pair in found.pairs} == {"sibling"}
     assert all(path.is_right is None for path in read_paths(tree, PROBLEM, checker=Checker(), splitter=LINES))
 
 
@@ -218,12 +213,13 @@ def test_a_first_error_is_one_step_and_no_answer_where_the_path_goes_on() -> Non
 
 def test_siblings_are_set_against_each_other_by_their_values(tree: Tree[NodeState]) -> None:
     good, bad = tree.nodes[2], tree.nodes[3]
-    good.search_value, good.visit_count = 0.75, 4
-    bad.search_value, bad.visit_count = 0.25, 2
+    good.search_value, bad.search_value = 0.75, 0.25
     (pair,) = found_in(tree, "sibling").pairs
     assert texts(pair) == ("look\n", "count 1\n", "count 2\n")
     assert (pair.chosen.value, pair.rejected.value) == (0.75, 0.25)
-    assert (pair.chosen.num_rollouts, pair.rejected.num_rollouts) == (4, 2)
+    # A path and two rollouts end below the one, a path below the other.
+    assert (pair.chosen.num_rollouts, pair.rejected.num_rollouts) == (3, 1)
+    assert pair.support is None
     assert (pair.chosen.answer, pair.rejected.answer) == (None, None)
 
 
@@ -232,6 +228,70 @@ def test_the_best_and_the_worst_path_are_one_pair(tree: Tree[NodeState]) -> None
     (pair,) = found_in(tree, "best_worst").pairs
     assert pair.chosen.text.endswith("answer : 1")
     assert pair.rejected.node_id == worst.node_id
+
+
+def test_the_worst_path_that_goes_on_from_the_reference_leaves_the_place_to_the_next() -> None:
+    tree = Tree(NodeState())
+    first = end(tree, tree.root, "answer : 1\n", "1")
+    end(tree, first, "no, answer : 2", "2", value=0.0)
+    other = end(tree, tree.root, "answer : 3", "3", value=0.25)
+    (pair,) = found_in(tree, "best_worst").pairs
+    assert pair.rejected.node_id == other.node_id
+
+
+def test_the_first_of_the_right_paths_is_the_reference_and_first_errors_look_at_all_of_them() -> None:
+    tree = Tree(NodeState())
+    end(tree, tree.root, "look\nanswer : 1", "1")
+    end(tree, tree.root, "guess\nanswer : 1", "1")
+    end(tree, tree.root, "look\nanswer : 2", "2")
+    paths = paths_of(tree)
+    look, guess, _ = paths
+    options = PairsConfig(kinds=("divergent", "first_error"))
+    pairs = make_pairs(tree, paths, [guess, look], options=options, splitter=LINES).pairs
+    assert [(pair.kind, *texts(pair)) for pair in pairs] == [
+        ("divergent", "", "guess\nanswer : 1", "look\nanswer : 2"),
+        ("first_error", "look\n", "answer : 1", "answer : 2"),
+    ]
+    pairs = make_pairs(tree, paths, [guess], options=options, splitter=LINES).pairs
+    assert texts(pairs[1]) == ("", "guess\n", "look\n")
+
+
+def test_a_step_is_supported_by_each_draw_once_and_not_by_what_was_given_it() -> None:
+    tree = Tree(NodeState())
+    add(tree, tree.root, "look once\n", rollouts=[("answer : 1", "1")] * 8)
+    add(tree, tree.root, "look twice\n", rollouts=[("answer : 1", "1"), ("answer : 2", "2")])
+    end(tree, tree.root, "look twice\nanswer : 1", "1")
+    add(tree, tree.root, "guess\n", rollouts=[("answer : 2", "2")] * 3)
+    # Eight rollouts were given the step that was drawn once; the other was drawn by two nodes. The guess never pays.
+    places = {"look once": Support(1, 3, 2), "look twice": Support(2, 3, 2)}
+    assert {step: support_of(tree, step) for step in places} == places
+    pair = found_in(tree, "divergent").pairs[-1]
+    assert pair.support == places[pair.chosen.steps[0]]
+    # Behind it each rollout is a draw of its own, of which those count that come out right.
+    assert support_of(tree, "look once", "answer : 1") == Support(8, 8, 8)
+    assert support_of(tree, "look twice", "answer : 1") == Support(2, 2, 2)
+
+
+def support_of(tree: Tree[NodeState], *steps: str) -> Support:
+    places = Places(paths_of(tree))
+    return places.support(*places.along(steps)[-2:])
+
+
+def test_a_step_that_a_token_limit_cut_is_one_draw_of_the_node_it_begins_in() -> None:
+    tree = Tree(NodeState())
+    add(tree, tree.root, "row 1 has tw", rollouts=[("o\nanswer : 1", "1"), ("o\nanswer : 1", "1")])
+    places = Places(paths_of(tree, PIECES))
+    assert places.support(*places.along(["row 1 has two"])) == Support(1, 1, 1)
+
+
+def test_pairs_that_part_by_one_wrong_step_are_one_error_and_the_commonest_goes_first() -> None:
+    tree = Tree(NodeState())
+    ends = [("answer : 2", "2"), ("answer : 2\n", "2"), ("so\nanswer : 3", "3"), ("so\nanswer : 4", "4")]
+    add(tree, tree.root, "look\n", rollouts=[("answer : 1", "1"), *ends, ("so\nanswer : 5", "5")])
+    pairs = found_in(tree, "divergent").pairs
+    assert [pair.rejected.answer for pair in pairs] == ["2", "3", "4", "5"]
+    assert errors(enumerate(pairs)) == [1, 0]
+    assert errors([(3, pairs[3]), (0, pairs[0])]) == [3, 0]
 
 
 def test_a_pair_survives_json(tree: Tree[NodeState]) -> None:

@@ -200,7 +200,7 @@ def test_labels_of_trees_and_of_searches_are_rows_and_failed_or_unsolvable_searc
     path = {"node_id": 3, "steps": ["look", "answer : 1"], "labels": [label(0.75, 4), label(1.0, 0)]}
     found = {
         **tree_findings(pair()),
-        "labels": {"paths": [path], "num_coarse": 1, "num_unchecked": 0},
+        "labels": {"paths": [path], **dict.fromkeys(NOT_LABELLED, 0)},
         "search/0000": {"steps": ["a", "b"], "first_wrong_step": 2, "labels": [label(0.5, 2), label(0.0, 0)]},
         "search/0001": {"error": "the model is down"},
         "search/0002": {"steps": ["a"], "first_wrong_step": None, "labels": [None]},
@@ -217,8 +217,9 @@ def test_labels_of_trees_and_of_searches_are_rows_and_failed_or_unsolvable_searc
 
 
 def test_a_pair_that_is_not_believed_is_no_row(tmp_path: Path) -> None:
-    run = made_run(tmp_path / "run", tree_findings(pair(), pair("3", kind="best_worst")), pairs={"min_support": 9})
-    assert [row.source for row in rows_of(run, Preference, "reasoner")] == ["best_worst"]
+    pairs = pair(), pair("3", kind="first_error"), pair("4", kind="sibling")
+    run = made_run(tmp_path / "run", tree_findings(*pairs), pairs={"min_share": 1})
+    assert [row.source for row in rows_of(run, Preference, "reasoner")] == ["sibling"]
     assert [row.is_good for row in rows_of(run, Rated, "reasoner")] == [True]
 
 

@@ -182,10 +182,10 @@ def test_a_pair_that_the_critic_does_not_believe_is_left_out(
     assert harvested[0].believed == (frozenset() if reason else {0})
 
 
-@pytest.mark.parametrize(("min_support", "num_kept"), [(0, 1), (3, 1), (4, 0)])
-def test_a_pair_needs_right_completions_behind_its_chosen_side(min_support: int, num_kept: int, tmp_path: Path) -> None:
-    # Of 4 completions of the chosen side 3 are right.
-    run = made_run(tmp_path / "run", tree_findings(pair()), pairs={"min_support": min_support})
+@pytest.mark.parametrize(("min_share", "num_kept"), [(0, 1), (0.75, 1), (0.76, 0)])
+def test_a_pair_needs_right_draws_that_take_the_chosen_step(min_share: float, num_kept: int, tmp_path: Path) -> None:
+    # Of 4 draws that came out right 3 take it.
+    run = made_run(tmp_path / "run", tree_findings(pair()), pairs={"min_share": min_share})
     harvested, funnel = selected(run)
     assert stage(funnel.pairs) == (1, {} if num_kept else {"little_support": 1}, num_kept)
     assert len(harvested[0].believed) == num_kept
