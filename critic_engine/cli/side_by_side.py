@@ -12,7 +12,7 @@ from critic_engine.cli.reasons import reason_words
 from critic_engine.cli.text import one_line
 from critic_engine.data.harvest.pairs import Branch
 from critic_engine.data.selection.examples import Example
-from critic_engine.data.selection.selecting import JudgedCritique
+from critic_engine.data.selection.judging import JudgedCritique
 
 _MAX_STEP_CHARS = 600
 _MAX_STEPS = 40

@@ -35,6 +35,7 @@ from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore
 from critic_engine.types import FailedRow, GenerationRequest, Message, Problem, ProblemRow, TokenUsage
 
+NUM_ROWS = 6
 SENTINEL = "zq-reference-7731"
 ROLES = {
     "annotate": "You compare two attempts",
@@ -71,7 +72,7 @@ def config(**collect: Any) -> EngineConfig:
     return parse_config({**CONFIG, "collect": {**COLLECT, **collect}})
 
 
-def rows(num: int = 4) -> list[ProblemRow]:
+def rows(num: int = NUM_ROWS) -> list[ProblemRow]:
     """Return problems that the scripted reasoner gets right now and then, with answers as no model writes them."""
     problems = [Problem(f"how many of kind {number} are here ?", name=f"p{number}") for number in range(num)]
     return [
@@ -135,7 +136,9 @@ def model(script: Script = say, **more: Any) -> ScriptedGenerator:
     return ScriptedGenerator(script, is_recording=True, **more)
 
 
-def collected(run: Path, settings: EngineConfig | None = None, *, num: int = 4, **more: Any) -> ScriptedGenerator:
+def collected(
+    run: Path, settings: EngineConfig | None = None, *, num: int = NUM_ROWS, **more: Any
+) -> ScriptedGenerator:
     """Collect over the rows into ``run``; return the model that was both reasoner and critic."""
     generator = model(**more)
     with Engine(settings or config(), reasoner=generator, critic=generator, checker=Checker()) as engine:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from critic_engine.data.harvest.pairs import Branch, Pair
-from critic_engine.data.selection.selecting import Harvested, JudgedCritique
+from critic_engine.data.selection.judging import JudgedCritique
+from critic_engine.data.selection.selecting import Harvested
 from critic_engine.evaluation.metrics import Interval
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Problem

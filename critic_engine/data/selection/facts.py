@@ -3,7 +3,7 @@
 from typing import TypeAlias
 
 from critic_engine.data.harvest.pairs import Pair
-from critic_engine.data.selection.selecting import JudgedCritique
+from critic_engine.data.selection.judging import JudgedCritique
 
 Facts: TypeAlias = dict[str, int | float | str | None]
 

@@ -13,7 +13,8 @@ from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.facts import critique_facts, pair_facts, preference_facts
 from critic_engine.data.selection.funnel import Funnel
-from critic_engine.data.selection.selecting import Harvested, JudgedCritique, Selection, gap
+from critic_engine.data.selection.judging import JudgedCritique, gap
+from critic_engine.data.selection.selecting import Harvested, Selection
 from critic_engine.errors import RunError
 from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore
@@ -290,7 +291,8 @@ class RunRows:
         if harvested.reference_doubt is not None:
             self.funnel.training.count(harvested.reference_doubt)
         for number, pair in enumerate(harvested.pairs):
-            if number in harvested.believed and pair.rejected.answer is not None:
+            is_wrong = pair.kind != "sibling" and pair.rejected.answer is not None
+            if is_wrong and number in harvested.believed:
                 texts.setdefault(_whole_text(pair, pair.rejected), False)
         for number, (text, is_good) in enumerate(texts.items()):
             yield Rated(

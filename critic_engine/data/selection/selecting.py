@@ -3,18 +3,14 @@
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from critic_engine.checker import Checker
 from critic_engine.collect_options import CollectConfig, FiltersConfig, PairKind
 from critic_engine.config import EngineConfig
 from critic_engine.data.filters.duplicates import NearDuplicates
-from critic_engine.data.filters.faults import CritiqueTextOptions, text_fault
 from critic_engine.data.filters.guard import Guard
-from critic_engine.data.filters.leaks import leaks_answer
-from critic_engine.data.harvest.critiques import CritiqueRecord, Tally, base_of, critique_from_dict, lift, tally_of
 from critic_engine.data.harvest.doubts import (
     Doubt,
     doubt_of_parting,
@@ -22,14 +18,12 @@ from critic_engine.data.harvest.doubts import (
     doubt_of_support,
     parting_steps,
 )
-from critic_engine.data.harvest.harvester import baseline_name, refined_name, value_name
+from critic_engine.data.harvest.harvester import value_name
 from critic_engine.data.harvest.pairs import Pair, errors, pair_from_dict
 from critic_engine.data.selection.funnel import Funnel
+from critic_engine.data.selection.judging import Judge, JudgedCritique, count_critiques
 from critic_engine.errors import ImageError
-from critic_engine.evaluation.metrics import Interval
 from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding
-from critic_engine.parsing.critiques import reason_of
-from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
 
@@ -40,25 +34,6 @@ _NOT_LABELLED = {
     "num_unchecked": "unchecked",
     "num_over_limit": "over_max_paths",
 }
-_FILTERS = ("none", "faults", "leaks", "few_right", "low_lift", "near_duplicates")
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedCritique:
-    """One critique of a divergent pair, measured and filtered."""
-
-    record: CritiqueRecord
-    screened: Interval | None
-    """Its lift by the draws that filters look at; None when it was not measured."""
-    lift: Interval | None
-    """By the draws that no filter looks at, where the run has such; None when it was not measured."""
-    reason: str | None
-    """Why it is left out; None when it is kept."""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it is fit for training."""
-        return self.reason is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +81,12 @@ class Selection:
         guarded = self._collect.filters.evaluation_sets
         paths = [Path(path) for path in self.filters.evaluation_sets if path not in guarded]
         self._guard = Guard.from_files(paths, limits=self.config.run) if paths else None
-        self._form = PromptFamily.for_model(self.config.critiquing).form.critique
+        self._judge = Judge(self.config, self.filters, store.checker)
         self.funnel = Funnel()
+
+    def fault_of_text(self, words: str, problem: Problem) -> str | None:
+        """Return why a critique, as a critic wrote it, is unfit by its text alone; None when it is not."""
+        return self._judge.fault_of_text(words, problem)
 
     def __iter__(self) -> Iterator[Harvested]:
         """Yield the problems whose findings are complete, in the order of their rows."""
@@ -143,7 +122,8 @@ class Selection:
         reference = paths["reference"]
         doubts = [self._doubt(pair, reference, findings) for pair in pairs]
         self._count_pairs(pairs, doubts, findings, is_repeat=is_repeat)
-        critiques = self._judge(pairs, findings, row.problem, is_repeat=is_repeat)
+        critiques = self._judge.judge(pairs, findings, row.problem, is_repeat=is_repeat)
+        count_critiques(critiques, self.funnel)
         self._count_beside(findings, is_repeat=is_repeat)
         if self._collect.injection is not None and (doubt := self._doubt_of_reference(reference)):
             self.funnel.injected.count(doubt)
@@ -229,92 +209,6 @@ class Selection:
             return None
         return doubt_of_reference(reference["value"], self._collect.pairs)
 
-    def _judge(
-        self, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], problem: Problem, *, is_repeat: bool
-    ) -> tuple[JudgedCritique, ...]:
-        judged: list[JudgedCritique] = []
-        said: set[tuple[int, str]] = set()
-        for name, finding in findings.items():
-            for data in finding.content if name.startswith("critique/") else ():
-                judged.append(self._judged(critique_from_dict(data), pairs, findings, problem))
-                record = judged[-1].record
-                if judged[-1].reason is not None:
-                    continue
-                if (record.pair, record.words) in said:
-                    judged[-1] = replace(judged[-1], reason="says_the_same")
-                said.add((record.pair, record.words))
-        if is_repeat:
-            judged = [replace(each, reason=each.reason or "near_duplicate") for each in judged]
-        self._count_critiques(judged)
-        return tuple(judged)
-
-    def _judged(
-        self, record: CritiqueRecord, pairs: tuple[Pair, ...], findings: Mapping[str, Finding], problem: Problem
-    ) -> JudgedCritique:
-        refined = _measured(findings, refined_name(record.pair, record.words))
-        base = base_of(pairs[record.pair], self._collect.lift)
-        record = replace(record, refined=tally_of(refined["tally"]), corrected=refined["corrected"])
-        without = tally_of(_measured(findings, baseline_name(base))["tally"])
-        screened = fresh_lift = _lift(record.refined, without)
-        if self._collect.lift.num_fresh:
-            fresh = _measured(findings, refined_name(record.pair, record.words, is_fresh=True))
-            fresh_without = _measured(findings, baseline_name(base, is_fresh=True))
-            fresh_lift = _lift(tally_of(fresh["tally"]), tally_of(fresh_without["tally"]))
-        return JudgedCritique(record, screened, fresh_lift, self._reason(record, screened, problem))
-
-    def _reason(self, record: CritiqueRecord, measured: Interval | None, problem: Problem) -> str | None:
-        """Return the first reason to leave a critique out, in the order of ``_FILTERS``."""
-        filters = self.filters
-        if record.annotation.fault is not None:
-            return record.annotation.fault
-        if fault := self._text_fault(record.annotation.reason, problem):
-            return fault
-        if self._collect.lift.num_refinements == 0:
-            return None
-        if not _is_told(record.refined):
-            return "unmeasured"
-        assert record.refined is not None
-        if record.refined.num_right < filters.min_right:
-            return "few_right"
-        if filters.min_lift is None:
-            return None
-        if measured is None:
-            return "unmeasured"
-        return "low_lift" if measured.estimate < filters.min_lift else None
-
-    def fault_of_text(self, words: str, problem: Problem) -> str | None:
-        """Return why a critique, as a critic wrote it, is unfit by its text alone; None when it is not."""
-        return self._text_fault(reason_of(words, self._form), problem)
-
-    def _text_fault(self, reason: str, problem: Problem) -> str | None:
-        if fault := text_fault(reason, CritiqueTextOptions(max_characters=self.filters.max_characters)):
-            return f"text_{fault}"
-        references = _references(self._store.checker, problem)
-        is_leak = not self.filters.is_leak_allowed and leaks_answer(reason, references, problem.choices)
-        return "leaks_answer" if is_leak else None
-
-    def _count_critiques(self, judged: list[JudgedCritique]) -> None:
-        for each in judged:
-            self.funnel.critiques.count(each.reason)
-        for number, name in enumerate(_FILTERS):
-            passed = [each for each in judged if _place(each.reason) > number]
-            self.funnel.add_lift(name, [each.lift.estimate for each in passed if each.lift is not None])
-
-
-def gap(better: Interval | None, worse: Interval | None) -> float | None:
-    """Return how much more one critique lifts than another, in [-2, 2]; None when either is unknown."""
-    return None if better is None or worse is None else better.estimate - worse.estimate
-
-
-def _lift(refined: Tally | None, baseline: Tally | None) -> Interval | None:
-    return None if refined is None or baseline is None else lift(refined, baseline)
-
-
-def _measured(findings: Mapping[str, Finding], name: str) -> Mapping[str, Any]:
-    """Return what came of draws; nothing where there were none."""
-    found = findings.get(name)
-    return {"tally": None, "corrected": None} if found is None else found.content
-
 
 def summarise(folder: Path) -> dict[str, Any]:
     """Return what the findings of the run in ``folder`` come to, as its report holds it."""
@@ -340,27 +234,6 @@ def _detection_fault(content: Mapping[str, Any]) -> str | None:
     if content["words"] is None:
         return "not_detected"
     return "not_graded" if content["score"] is None else None
-
-
-def _place(reason: str | None) -> int:
-    """Return the number of the filter in ``_FILTERS`` that has this reason; past the end for none."""
-    places = {
-        "leaks_answer": 2,
-        "unmeasured": 3,
-        "few_right": 3,
-        "low_lift": 4,
-        "says_the_same": 5,
-        "near_duplicate": 5,
-    }
-    return len(_FILTERS) if reason is None else places.get(reason, 1)
-
-
-def _is_told(refined: Tally | None) -> bool:
-    return refined is not None and refined.num_known > 0
-
-
-def _references(checker: Checker | None, problem: Problem) -> tuple[str, ...]:
-    return () if checker is None else checker.references(problem)
 
 
 def _repeats(guard: Guard, problem: Problem) -> bool:

@@ -16,7 +16,7 @@ from critic_engine.data.harvest.harvester import value_name
 from critic_engine.data.harvest.injection import Injection
 from critic_engine.data.harvest.pairs import errors, pair_from_dict
 from critic_engine.data.harvest.paths import Path as ReasoningPath
-from critic_engine.data.harvest.paths import read_paths
+from critic_engine.data.harvest.paths import read_paths, right_paths
 from critic_engine.data.selection.selecting import Selection
 from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, GenerationError, ReplicaLostError
@@ -26,6 +26,8 @@ from critic_engine.parsing.steps import StepSplitter
 from critic_engine.store import RunStore
 from critic_engine.types import Generation, GenerationRequest, Problem, ProblemRow, Sample
 from tests.data.harvesting import (
+    COLLECT,
+    NUM_ROWS,
     SENTINEL,
     collected,
     config,
@@ -292,12 +294,13 @@ def test_a_harvest_that_breaks_is_an_error_of_its_problem_alone(whole: Path, tmp
     found = findings(tmp_path / "run")
     assert found[1][HARVEST_ERROR] == Finding("RuntimeError: out of memory")
     assert HARVEST_DONE not in found[1]
-    assert {position: found[position] for position in (0, 2, 3)} == {
+    others = [position for position in range(NUM_ROWS) if position != 1]
+    assert {position: found[position] for position in others} == {
         position: each for position, each in findings(whole).items() if position != 1
     }
     with closing(RunStore.view(tmp_path / "run")) as store:
         selection = Selection(store)
-        assert [each.position for each in selection] == [0, 2, 3]
+        assert [each.position for each in selection] == others
     assert selection.funnel.rows.left_out == {"harvest_failed": 1}
     assert generator.requests
 
@@ -328,8 +331,9 @@ def test_the_reference_path_is_the_chosen_side_of_every_divergent_pair(whole: Pa
 def test_only_divergent_pairs_that_the_critic_believes_are_annotated(whole: Path) -> None:
     options = config().collect
     assert options is not None
-    num_believed = num_doubted = 0
+    num_annotated = num_doubted = 0
     for names in findings(whole).values():
+        believed = []
         annotated = {int(name.split("/")[1]) for name in names if name.startswith("critique/")}
         for number, pair in enumerate(map(pair_from_dict, names["pairs"].content["pairs"])):
             if pair.kind != "divergent":
@@ -338,11 +342,13 @@ def test_only_divergent_pairs_that_the_critic_believes_are_annotated(whole: Path
             chosen, rejected = (
                 names[value_name(pair.shared + side.steps[:1])].content for side in (pair.chosen, pair.rejected)
             )
-            is_believed = chosen >= 0.6 and rejected <= 0.5
-            assert (number in annotated) is is_believed
-            num_believed += is_believed
-            num_doubted += not is_believed
-    assert num_believed > 1
+            if chosen >= 0.6 and rejected <= 0.5:
+                believed.append((number, pair))
+            else:
+                num_doubted += 1
+        assert annotated == set(errors(believed))
+        num_annotated += len(annotated)
+    assert num_annotated > 1
     assert num_doubted > 1
 
 
@@ -359,7 +365,55 @@ def test_pairs_with_little_support_are_neither_looked_at_nor_annotated(whole: Pa
     assert len(annotated) < sum(each["kind"] == "divergent" for of_tree in pairs.values() for each in of_tree)
 
 
-def test_without_a_check_nobody_looks_and_all_divergent_pairs_are_annotated(searched: Path) -> None:
+def test_only_so_many_errors_of_a_problem_are_annotated(searched: Path, tmp_path: Path) -> None:
+    whole = copied(searched, tmp_path / "whole", keep=lambda name: False)
+    pairs = {"check": "none", "min_share": 0}
+    for run, num in ((whole, 64), (searched, 1)):
+        harvest(run, model(), settings=config(pairs={**pairs, "max_annotated": num}, annotators=[{"kind": "self"}]))
+
+    def annotated(run: Path) -> list[int]:
+        return [len({name[:13] for name in names if name[:8] == "critique"}) for names in findings(run).values()]
+
+    assert max(annotated(whole)) > 1
+    assert annotated(searched) == [min(1, num) for num in annotated(whole)]
+
+
+def test_the_best_path_by_the_critic_is_the_reference_and_of_doubted_ones_nobody_goes_on(tmp_path: Path) -> None:
+    pairs = {**COLLECT["pairs"], "min_reference_value": 0.9, "max_references": 3}
+    collected(tmp_path / "run", config(pairs=pairs), num=12)
+    num_doubted = num_chosen = 0
+    for position, names in findings(tmp_path / "run").items():
+        reference = names["paths"].content["reference"]
+        if reference is None:
+            continue
+        with closing(RunStore.view(tmp_path / "run")) as store:
+            tree = logged_tree(store.config(), problem_at(store, position), store.events(position))
+        right = right_paths(tree, paths_of(tmp_path / "run", position))
+        values = {path.steps: names[value_name(path.steps)].content for path in right[:3]}
+        steps = tuple(reference["steps"])
+        assert reference["value"] == values[steps]
+        if max(values.values()) < 0.9:
+            num_doubted += 1
+            assert not [name for name in names if name.startswith(("critique/", "injection/"))]
+        else:
+            num_chosen += len(values) > 1
+            assert values[steps] >= 0.9
+    assert num_doubted
+    assert num_chosen
+    with closing(RunStore.view(tmp_path / "run")) as store:
+        selection = Selection(store)
+        doubts = [each.reference_doubt for each in selection]
+        assert doubts.count("reference_doubted") == num_doubted
+        assert selection.funnel.injected.left_out["reference_doubted"] == num_doubted
+
+
+def problem_at(store: RunStore, position: int) -> Problem:
+    row = store.row(position)
+    assert isinstance(row, ProblemRow)
+    return row.problem
+
+
+def test_without_a_check_nobody_looks_and_all_errors_are_annotated(searched: Path) -> None:
     generator = model()
     pairs = {"check": "none", "kinds": ["divergent"], "max_annotated": 64, "min_share": 0}
     settings = config(pairs=pairs, annotators=[{"kind": "self"}], injection=None)
@@ -367,7 +421,8 @@ def test_without_a_check_nobody_looks_and_all_divergent_pairs_are_annotated(sear
     found = findings(searched)
     assert "value" not in kinds(found)
     assert "critique" not in {role_of(request) for request in generator.requests}
-    assert len(of_kind(found, "critique")) == sum(len(each["pairs"]) for each in of_kind(found, "pairs"))
+    numbered = [enumerate(map(pair_from_dict, each["pairs"])) for each in of_kind(found, "pairs")]
+    assert len(of_kind(found, "critique")) == sum(len(errors(pairs)) for pairs in numbered)
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_labels_of_trees_and_of_searches_are_rows_and_failed_or_unsolvable_searc
     path = {"node_id": 3, "steps": ["look", "answer : 1"], "labels": [label(0.75, 4), label(1.0, 0)]}
     found = {
         **tree_findings(pair()),
-        "labels": {"paths": [path], **dict.fromkeys(NOT_LABELLED, 0)},
+        "labels": {"paths": [path], **dict.fromkeys(("num_alike", "num_coarse", "num_unchecked", "num_over_limit"), 0)},
         "search/0000": {"steps": ["a", "b"], "first_wrong_step": 2, "labels": [label(0.5, 2), label(0.0, 0)]},
         "search/0001": {"error": "the model is down"},
         "search/0002": {"steps": ["a"], "first_wrong_step": None, "labels": [None]},

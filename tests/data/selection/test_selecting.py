@@ -306,7 +306,10 @@ def test_the_funnel_adds_up(seed: int, tmp_path: Path) -> None:
     assert funnel.trees.num_in == funnel.rows.num_out == len(harvested)
     assert funnel.wrong_paths.num_in == sum(each["num_wrong"] for each in paths)
     assert funnel.pairs.num_in == funnel.wrong_paths.num_out
-    assert funnel.pairs.num_out == sum(len(each.believed) for each in harvested)
+    assert funnel.pairs.num_out == sum(len(each.believed_of("divergent")) for each in harvested)
+    assert funnel.errors.num_in == funnel.pairs.num_out
+    annotated = {(at, name.split("/")[1]) for at, names in found.items() for name in names if name[:8] == "critique"}
+    assert funnel.errors.num_out == len(annotated)
     assert funnel.critiques.num_in == len(records) == sum(len(each.critiques) for each in harvested)
     assert funnel.critiques.num_out == sum(each.is_kept for one in harvested for each in one.critiques)
     injections = [each.content for names in found.values() for name, each in names.items() if name[:9] == "injection"]
