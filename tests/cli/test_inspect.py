@@ -5,7 +5,7 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,7 +16,7 @@ from critic_engine.cli.reasons import filter_words, finding_words, reason_words
 from critic_engine.config import EngineConfig, load_config
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
-from critic_engine.types import GenerationRequest
+from critic_engine.types import GenerationRequest, RowFault
 
 SETTINGS = [
     *("reasoner.backend=scripted", "critic.backend=scripted", "budget.max_tokens=300", "evaluator.num_rollouts=4"),
@@ -212,6 +212,7 @@ def test_names_of_a_funnel_are_words_and_unknown_ones_are_shown_as_they_are() ->
     assert reason_words("rows", "unreadable") != reason_words("critiques", "unreadable")
     assert [words("some_new_one") for words in (filter_words, finding_words)] == ["some new one"] * 2
     assert reason_words("rows", "some_new_one") == "some new one"
+    assert all(reason_words("rows", fault) != fault.replace("_", " ") for fault in get_args(RowFault))
 
 
 def config(*overrides: str) -> EngineConfig:
