@@ -1,14 +1,13 @@
 """The annotator's role: of two branches that part, one right and one wrong, it says what went wrong and where."""
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
 from critic_engine.critic import Critic
 from critic_engine.errors import GenerationError, ParseError
-from critic_engine.parsing.annotations import ReadAnnotation, parse_annotation
+from critic_engine.parsing.annotations import ReadAnnotation, names_paths, parse_annotation
 from critic_engine.parsing.critiques import reason_of
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
@@ -17,10 +16,6 @@ from critic_engine.together import together
 from critic_engine.types import Generation, GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
 
 _logger = logging.getLogger(__name__)
-_LETTERED_PATH = r"\b(?:path|branch|attempt|solution)(?:e?s)?[\s:(\[\-*_`\"']{0,8}[AB](?![^\W_])"
-# The first "solution" may well be one of an equation.
-_ORDERED_PATH = r"\b(?:first|second|other|left|right)[\s-](?:path|branch|attempt)(?:e?s)?\b"
-_PATH = re.compile(f"{_LETTERED_PATH}|{_ORDERED_PATH}", re.IGNORECASE)
 
 Fault: TypeAlias = Literal[
     "error",
@@ -243,7 +238,7 @@ def _agreed(first: ReadAnnotation, second: ReadAnnotation, parting: Parting) -> 
     if first.wrong_side == "A":
         return replace(annotation, fault="blames_right_path")
     fault = _fault_of_step(first.first_wrong_step, parting)
-    return replace(annotation, fault=fault or ("names_paths" if _PATH.search(first.reason) else None))
+    return replace(annotation, fault=fault or ("names_paths" if names_paths(first.reason) else None))
 
 
 def _fault_of_step(step: int, parting: Parting) -> Fault | None:

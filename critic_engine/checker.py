@@ -1,16 +1,26 @@
 """The checker: it alone holds reference answers, and says of an answer whether it is right."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from critic_engine.parsing.answers import canonical_answer, is_same_answer
-from critic_engine.types import FailedRow, Problem, ProblemRow
+from critic_engine.parsing.answers import canonical_answer, choice_index, is_same_answer
+from critic_engine.types import FailedRow, Problem, ProblemRow, RowFault
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a problem cannot be checked."""
+
+    fault: RowFault
+    reason: str
+    """One line that says what to do."""
 
 
 class Checker:
     """Says whether an answer is right. Only evaluators and reports are given one, and only in labelling mode.
 
     Rows that hold the same problem may each bring a reference answer. Where these do not mean the same, none of them is
-    believed, and the problem cannot be checked.
+    believed, and the problem cannot be checked; nor can one with choices whose reference answer is none of them.
     """
 
     def __init__(self, rows: Iterable[ProblemRow | FailedRow] = ()) -> None:
@@ -41,13 +51,18 @@ class Checker:
         reference = self._references[problem.problem_id][0]
         return False if answer is None else is_same_answer(answer, reference, problem.choices)
 
-    def objection(self, problem: Problem) -> str | None:
-        """Return why ``problem`` cannot be checked, in one line that says what to do; None when it can be."""
+    def objection(self, problem: Problem) -> Objection | None:
+        """Return why ``problem`` cannot be checked; None when it can be."""
         references = self.references(problem)
         if not references:
-            return "it has no reference answer; write one in its column 'answer', or leave the row out"
+            reason = "it has no reference answer; write one in its column 'answer', or leave the row out"
+            return Objection("no_reference_answer", reason)
         meanings = {canonical_answer(reference, problem.choices): reference for reference in references}
         if len(meanings) > 1:
             quoted = " and ".join(repr(reference) for reference in meanings.values())
-            return f"its rows have different reference answers, {quoted}; keep the right one"
+            reason = f"its rows have different reference answers, {quoted}; keep the right one"
+            return Objection("disputed_reference_answer", reason)
+        if problem.choices and choice_index(references[0], problem.choices) is None:
+            reason = f"its reference answer {references[0]!r} is none of the choices; write one's letter or text"
+            return Objection("foreign_reference_answer", reason)
         return None

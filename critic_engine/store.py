@@ -188,10 +188,9 @@ class RunStore:
         images = tuple(self._image(digest) for digest in json.loads(digests))
         problem = Problem(question=question, images=images, choices=tuple(json.loads(choices)), name=id_)
         objection = None if self.checker is None else self.checker.objection(problem)
-        if objection is None or self.checker is None:
+        if objection is None:
             return ProblemRow(row=row, id=id_, problem=problem)
-        is_disputed = bool(self.checker.references(problem))
-        return FailedRow(row, id_, objection, "disputed_reference_answer" if is_disputed else "no_reference_answer")
+        return FailedRow(row, id_, objection.reason, objection.fault)
 
     def labels(self) -> Iterator[Label]:
         """Yield what a labelled run keeps beside its problems, in the order of its rows; others have no labels."""

@@ -73,9 +73,11 @@ class ProblemRow:
     """The other columns, untouched."""
 
 
-RowFault: TypeAlias = Literal["unreadable", "evaluation_set", "no_reference_answer", "disputed_reference_answer"]
+RowFault: TypeAlias = Literal[
+    "unreadable", "evaluation_set", "no_reference_answer", "disputed_reference_answer", "foreign_reference_answer"
+]
 """Why a row has no problem to search: it cannot be read or is too large; it repeats one of an evaluation set; and in a
-labelled run, it has no reference answer, or rows of the same problem have different ones."""
+labelled run, it has no reference answer, rows of the same problem have different ones, or it is none of the choices."""
 
 
 @dataclass(frozen=True, slots=True)

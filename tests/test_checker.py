@@ -40,3 +40,14 @@ def test_rows_whose_reference_answers_mean_the_same_agree() -> None:
     checker = Checker([row(CHOICES, "B"), row(CHOICES, "a cat"), row(PROBLEM, "5%"), row(PROBLEM, "0.05")])
     assert checker.is_right(CHOICES, "b.") is True
     assert checker.is_right(PROBLEM, ".05") is True
+
+
+def test_a_reference_that_is_none_of_the_choices_is_objected_to_before_anything_is_spent() -> None:
+    checker = Checker([row(CHOICES, "E"), row(PROBLEM, "E")])
+    objection = checker.objection(CHOICES)
+    assert objection is not None
+    assert objection.fault == "foreign_reference_answer"
+    assert objection.reason.startswith("its reference answer 'E' is none of the choices; ")
+    assert checker.is_right(CHOICES, "A") is None
+    assert checker.is_right(CHOICES, "E") is None
+    assert checker.objection(PROBLEM) is None

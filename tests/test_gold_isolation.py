@@ -28,7 +28,9 @@ from critic_engine.store import RunStore
 from critic_engine.thinking import Thinker
 from critic_engine.types import Generation, GenerationRequest, Problem, ProblemRow
 
-SENTINEL = "zq-reference-7731"
+SENTINEL = "zq-reference-sentinel"
+# Answers are of plain words, which are told apart.
+NAMES = ("none", "one", "two", "three", "four", "five")
 LABELLING_PRESETS = [name for name, path in presets().items() if load_config(path).needs_reference]
 OVERRIDES = ["budget.max_tokens=300", "run.problems_in_flight=3", "run.trials_in_flight=2"]
 WORKERS = (Engine, Episode, Runner, RunStore, Thinker)
@@ -69,7 +71,11 @@ def rows() -> list[ProblemRow]:
     """Return problems whose answers and further columns hold the sentinel."""
     return [
         ProblemRow(
-            number, f"p{number}", Problem(f"how many of kind {number} ?"), f"{SENTINEL} {number}", {"hint": SENTINEL}
+            number,
+            f"p{number}",
+            Problem(f"how many of kind {number} ?"),
+            f"{SENTINEL} {NAMES[number]}",
+            {"hint": SENTINEL},
         )
         for number in range(1, 6)
     ]
@@ -185,7 +191,7 @@ def writes_around_the_sentinel(request: GenerationRequest, seed: int) -> str:
     if asked in ("solve", "rewrite"):
         number = re.search(r"how many of kind (\d+)", prompt)
         assert number is not None
-        answer = f"{SENTINEL.upper()} {number[1]}" if seed % 2 else f"nothing of sort {seed % 3}"
+        answer = f"{SENTINEL.upper()} {NAMES[int(number[1])]}" if seed % 2 else f"nothing of sort {NAMES[seed % 3]}"
         lines = ["it is dark", f"number {seed % 5} is near", f"answer: {answer}"]
         return "\n".join(lines[request.prefix.count("\n") :])
     steps = re.findall(r"^\[(\d+)\] (.*)$", prompt, flags=re.MULTILINE)

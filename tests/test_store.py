@@ -164,6 +164,7 @@ class TestLabels:
         ProblemRow(4, "d", Problem("three ?"), "3"),
         ProblemRow(5, "e", Problem("three ?"), "4"),
         ProblemRow(6, "f", Problem("one ?"), "1.0"),
+        ProblemRow(7, "g", Problem("which ?", choices=("red", "blue")), "C"),
     )
 
     @pytest.fixture
@@ -197,12 +198,16 @@ class TestLabels:
     def test_rows_that_cannot_be_checked_have_failed_and_no_row_holds_its_answer(self, labelled: RunStore) -> None:
         rows = [labelled.row(position) for position in range(labelled.num_rows)]
         labelled.close()
-        assert [type(row) for row in rows] == [ProblemRow, FailedRow, FailedRow, FailedRow, FailedRow, ProblemRow]
+        faults = [row.fault if isinstance(row, FailedRow) else None for row in rows]
+        disputed = "disputed_reference_answer"
+        foreign = "foreign_reference_answer"
+        assert faults == [None, "unreadable", "no_reference_answer", disputed, disputed, None, foreign]
         reasons = [row.reason for row in rows if isinstance(row, FailedRow)]
         assert reasons[0] == "image board.png is missing"
         assert "no reference answer" in reasons[1]
         assert "different reference answers, '3' and '4'" in reasons[2]
         assert reasons[3] == reasons[2]
+        assert "'C' is none of the choices" in reasons[4]
         assert all(row.reference_answer is None for row in rows if isinstance(row, ProblemRow))
 
     def test_extras_without_a_form_in_json_are_kept_as_text(self, folder: Path) -> None:

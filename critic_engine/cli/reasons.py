@@ -5,6 +5,7 @@ _REASONS = {
     "evaluation_set": "repeat a problem of an evaluation set",
     "no_reference_answer": "have no reference answer",
     "disputed_reference_answer": "have another reference answer than a row of the same problem",
+    "foreign_reference_answer": "have a reference answer that is none of the choices",
     "harvest_failed": "have a tree of which nothing could be made",
     "search_failed": "have a search that failed",
     "not_done_yet": "are not done yet",

@@ -3,6 +3,7 @@
 import decimal
 import re
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 _STATED = re.compile(
     r"\b(?:answer[ \t*_]{0,8}[:：]|final[ \t]{1,4}answer[ \t*_]{0,8}is\b)[ \t*_:]{0,8}\n?[ \t]{0,8}([^\n]+)",
@@ -15,6 +16,18 @@ _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]*)\}")
 _CHOICE_LETTER = re.compile(r"(?:(?:option|choice) )?(?:\(([a-z]{1,2})\)|([a-z]{1,2})(?=$|[.):]))(?:[.):]*$|[.):]* )")
 _NUMBER = re.compile(r"([+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?) ?(%?)")
 _MAX_NUMBER_CHARACTERS = 64
+_FRACTION = re.compile(r"([+-]?)(?:\\[dt]?frac ?\{([0-9]+)\} ?\{([0-9]+)\}|([0-9]+) ?/ ?([0-9]+))")
+_ARTICLE = re.compile(r"\A(?:an?|the) (?=[^\W\d_]{2})")
+_WORD_IN_MARKS = re.compile(r"[(\[]*([^\W\d_]+)[)\].,:;?]*")
+_SIGN = r"=<>()\[\]{};:/*^°"
+# Without its space "3, 400" would be the number 3,400.
+_IDLE_SPACE = re.compile(
+    rf" (?=[{_SIGN}]|[+-] |,(?![0-9]{{3}}(?![0-9])))|(?:(?<=[{_SIGN}])|(?<= [+-])) |(?<=,) (?![0-9]{{3}}(?![0-9]))"
+    r"|(?<=[0-9]) (?=[^\W\d_])|(?<=[^\W\d_]) (?=[0-9])"
+)
+_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
+# One box and boxes, berry and berries, leaf and leaves.
+_PLURAL_LETTERS = "esiyfv"
 _MAX_WORDS = 6
 
 
@@ -46,12 +59,12 @@ def canonical_answer(answer: str, choices: Sequence[str] = ()) -> str:
     Numbers are written plainly: "14.0" and "+14" are "14", "1,000" is "1000", "5%" is "0.05". Any other text is
     lower-cased, with single spaces and no dot at its end.
     """
-    plain = _plain(answer)
-    texts = [_plain(choice) for choice in choices]
-    if plain in texts:
-        return f"({choice_letter(texts.index(plain))})"
-    index = _lettered_choice(_loosened(answer), len(choices))
-    return plain if index is None else f"({choice_letter(index)})"
+    return _key(_loosened(answer), choices)
+
+
+def choice_index(answer: str, choices: Sequence[str]) -> int | None:
+    """Return the place, from 0, of the choice that ``answer`` names by its text or letter; None when it names none."""
+    return _named(_loosened(answer), choices)
 
 
 def answers_match(given: str | None, reference: str, choices: Sequence[str] = ()) -> bool:
@@ -60,22 +73,32 @@ def answers_match(given: str | None, reference: str, choices: Sequence[str] = ()
 
 
 def is_same_answer(given: str, reference: str, choices: Sequence[str] = ()) -> bool | None:
-    """Return whether ``given`` means the same as ``reference``; None when that is not sure.
+    r"""Return whether the two answers mean the same, whichever comes first; None when that is not sure.
 
-    It is not where ``given`` names none of the choices, where one of the two is a number and the other is none, where
-    one holds the other's words and more, and where either has more than 6 words: what is told apart here may be labels.
+    They do when they share a key, are the same number ("2/4", "\frac{1}{2}" and "0.5" are), or differ in nothing but
+    spaces that separate nothing ("x = 3", "14cm"), an article before them, or brackets and punctuation around one word.
+
+    They differ only where that is certain, as labels hang on it:
+
+    - with choices, as the names of two of them whose texts differ;
+    - as numbers, but where one may be the other rounded ("0.33" and "1/3"), or only one is in percent;
+    - as plain words, up to 6, of a script with capitals: not where all of one's words are among the other's, plurals
+      and hyphens aside, nor where only one is a letter, which may stand for a choice that the question names.
     """
-    key, wanted = canonical_answer(given, choices), canonical_answer(reference, choices)
-    if key == wanted:
+    left, right = _loosened(given), _loosened(reference)
+    if _key(left, choices) == _key(right, choices):
         return True
     if choices:
-        letters = {f"({choice_letter(index)})" for index in range(len(choices))}
-        return None if key not in letters or wanted not in letters else False
-    if (_plain_number(key) is None) != (_plain_number(wanted) is None):
-        return None
-    words, wanted_words = key.split(), wanted.split()
-    is_long = max(len(words), len(wanted_words)) > _MAX_WORDS
-    return None if is_long or _holds(words, wanted_words) or _holds(wanted_words, words) else False
+        named, wanted = _named(left, choices), _named(right, choices)
+        is_sure = named is not None and wanted is not None and not answers_match(choices[named], choices[wanted])
+        return False if is_sure else None
+    one, other = _number(left), _number(right)
+    if one is not None and other is not None:
+        return _is_same_number(left, right, abs(one - other))
+    left, right = _bare(left), _bare(right)
+    if left == right:
+        return True
+    return False if _are_other_words(left, right) else None
 
 
 def choice_letter(index: int) -> str:
@@ -88,9 +111,44 @@ def choice_letter(index: int) -> str:
     return letters
 
 
-def _holds(words: Sequence[str], fewer: Sequence[str]) -> bool:
-    """Return whether ``fewer`` occur in ``words``, in a row."""
-    return any(words[at : at + len(fewer)] == fewer for at in range(len(words) - len(fewer) + 1))
+def _is_same_number(left: str, right: str, distance: Fraction) -> bool | None:
+    if not distance:
+        return True
+    if ("%" in left) != ("%" in right):
+        return None
+    decimals = [len(plain.partition(".")[2]) for plain in map(_plain_number, (left, right)) if plain is not None]
+    num_kept = min(decimals, default=0)
+    return None if num_kept and distance < Fraction(1, 10**num_kept) else False
+
+
+def _number(loose: str) -> Fraction | None:
+    plain = _plain_number(loose)
+    if plain is not None:
+        return Fraction(plain)
+    match = _FRACTION.fullmatch(loose) if len(loose) <= _MAX_NUMBER_CHARACTERS else None
+    if match is None:
+        return None
+    sign, *parts = match.groups()
+    numerator, denominator = (int(part) for part in parts if part is not None)
+    return Fraction(int(f"{sign}{numerator}"), denominator) if denominator else None
+
+
+def _bare(loose: str) -> str:
+    """Return the text without its article, the marks around a single word, and spaces that separate nothing."""
+    text = _ARTICLE.sub("", loose)
+    word = _WORD_IN_MARKS.fullmatch(text)
+    return word[1] if word else _IDLE_SPACE.sub("", text)
+
+
+def _are_other_words(left: str, right: str) -> bool:
+    words, others = (_HYPHEN.sub(" ", text).split() for text in (left, right))
+    # Case is folded: what is not lower case now is of a script without capitals, which may not part its words.
+    is_plain = all(word.isalpha() and word.islower() for word in (*words, *others))
+    if not is_plain or max(len(words), len(others)) > _MAX_WORDS or (len(left) == 1) != (len(right) == 1):
+        return False
+    stems, other_stems = ({word.rstrip(_PLURAL_LETTERS) for word in each} for each in (words, others))
+    joined, other_joined = ("".join(each).rstrip(_PLURAL_LETTERS) for each in (words, others))
+    return not (stems <= other_stems or other_stems <= stems or joined == other_joined)
 
 
 def _whole(text: str | Sequence[str]) -> str:
@@ -124,8 +182,18 @@ def _last_box(text: str) -> list[tuple[int, int]]:
     return span
 
 
-def _plain(answer: str) -> str:
-    loose = _loosened(answer)
+def _key(loose: str, choices: Sequence[str]) -> str:
+    index = _named(loose, choices)
+    return _plain(loose) if index is None else f"({choice_letter(index)})"
+
+
+def _named(loose: str, choices: Sequence[str]) -> int | None:
+    plain = _plain(loose)
+    texts = [_plain(_loosened(choice)) for choice in choices]
+    return texts.index(plain) if plain in texts else _lettered_choice(loose, len(choices))
+
+
+def _plain(loose: str) -> str:
     return _plain_number(loose) or loose
 
 

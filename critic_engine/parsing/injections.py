@@ -179,10 +179,10 @@ def _read_errors(lines: Sequence[str], num_steps: int, text: str) -> tuple[Injec
         elif line.strip() and not _is_fence(line):
             if not is_open:
                 raise _refusal(f"the line {line[:80]!r} is no error, which begins with a step's number, [K]", text)
-            errors[-1] = InjectedError(errors[-1].step, one_line(f"{errors[-1].description} {line}"))
+            errors[-1] = InjectedError(errors[-1].step, f"{errors[-1].description} {one_line(line)}".strip())
         is_open = bool(errors) and bool(line.strip())
-    if any(len(error.description) > _MAX_DESCRIPTION_CHARACTERS for error in errors):
-        raise _refusal(f"an error is described in more than {_MAX_DESCRIPTION_CHARACTERS} characters", text)
+        if is_open and len(errors[-1].description) > _MAX_DESCRIPTION_CHARACTERS:
+            raise _refusal(f"an error is described in more than {_MAX_DESCRIPTION_CHARACTERS} characters", text)
     if mute := next((error for error in errors if not error.description), None):
         raise _refusal(f"nothing is said of the error in step {mute.step}", text)
     return tuple(errors)

@@ -5,7 +5,7 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,7 +16,7 @@ from critic_engine.cli.reasons import filter_words, finding_words, reason_words
 from critic_engine.config import EngineConfig, load_config
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
-from critic_engine.types import GenerationRequest
+from critic_engine.types import GenerationRequest, RowFault
 from tests.data.harvesting import detected, made_run, tree_findings, words_of
 
 SETTINGS = [
@@ -234,6 +234,7 @@ def test_names_of_a_funnel_are_words_and_unknown_ones_are_shown_as_they_are() ->
         assert reason_words("detections", reason) != reason.replace("_", " ")
     for reason in ("equal_scores", "equal_texts"):
         assert "detections" in reason_words("training rows", reason)
+    assert all(reason_words("rows", fault) != fault.replace("_", " ") for fault in get_args(RowFault))
 
 
 def config(*overrides: str) -> EngineConfig:

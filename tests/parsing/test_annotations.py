@@ -5,7 +5,7 @@ import time
 import pytest
 
 from critic_engine.errors import ParseError
-from critic_engine.parsing.annotations import ReadAnnotation, parse_annotation
+from critic_engine.parsing.annotations import ReadAnnotation, names_paths, parse_annotation
 from critic_engine.parsing.critiques import reason_of
 from critic_engine.prompts import PromptFamily
 
@@ -131,3 +131,66 @@ def test_a_critics_reason_has_neither_its_step_nor_its_score(text: str, reason: 
 def test_the_reason_of_a_written_critique_is_the_one_it_was_written_with(name: str, reason: str) -> None:
     family = PromptFamily.load(name)
     assert reason_of(family.written_critique(step=2, reason=reason), family.form.critique) == reason
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "path B says 2", "Path-A misreads", "path: B says 2", "the branches A and B", "PATH B", "the other Attempt",
+        "B claims the bar is 3, while A reads 4.",
+        "Unlike A, B reads row 2 wrongly.",
+        "It says 3. B is wrong there.",
+        "It says 3, and B wrongly says 4.",
+        "Row 2 holds 3, so A misreads it.",
+        "A does not count row 2.",
+        "A reads 4.",
+        "**B** skips row 2.",
+        "Both A and B claim 3.",
+        "A's count is off.",
+        "The bar is 3 (B says 4).",
+        "In step 2 B adds 3.",
+        "This is where B goes wrong.",
+        "Step 2 of B adds a row twice.",
+        "The reasoning in A is sound.",
+        "It reads 4, whereas B has 3.",
+    ],
+)  # fmt: skip
+def test_words_that_speak_of_two_paths_are_noticed(reason: str) -> None:
+    assert names_paths(reason)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "It does not attempt a count of the bars",
+        "The path a ball takes",
+        "The solution a step earlier",
+        "solution b = 3 does not hold",
+        "B2 is blue and A1 is red.",
+        "It lacks vitamin B says the label.",
+        "Option B says otherwise.",
+        "Point B is 3 away from A.",
+        "The answer is B.",
+        "It walks from A to B and counts twice.",
+        "The points A, B and C are on a line.",
+        "A + B is 5 and B = 3.",
+        "AB is longer, while B - A is 3.",
+        "A count of 3 is too low. A stated value is left out.",
+        "A bar is missing. A claim is made.",
+        "A red shape is read as blue, while a bar has 3.",
+        "A wrongly read row is added.",
+        "the key of B-flat",
+        "Magnet A is stronger, and B is weaker.",
+    ],
+)
+def test_letters_of_other_things_and_articles_are_not_taken_for_paths(reason: str) -> None:
+    assert not names_paths(reason)
+
+
+@pytest.mark.parametrize(
+    "piece", ["A ", "B", "path ", "path:((", ". A not ", "and B wrongly ", "while ", "B aly", "*'"]
+)
+def test_a_hostile_reason_is_searched_for_paths_in_linear_time(piece: str) -> None:
+    started_s = time.perf_counter()
+    names_paths(piece * (1_000_000 // len(piece)))
+    assert time.perf_counter() - started_s < 5

@@ -147,29 +147,110 @@ def test_answers_match_by_meaning_and_no_answer_matches_nothing() -> None:
     assert not answers_match(None, "")
 
 
-@pytest.mark.parametrize(
-    ("given", "reference", "choices", "is_same"),
-    [
-        ("14.0", "14", (), True),
-        ("15", "14", (), False),
-        ("fourteen", "14", (), None),
-        ("14 dogs", "14", (), None),
-        ("3", "three", (), None),
-        ("red", "blue", (), False),
-        ("a red circle", "red circle", (), None),
-        ("red", "red circle", (), None),
-        ("redcircle", "red", (), False),
-        ("it is what one sees on the left", "blue", (), None),
-        ("", "blue", (), None),
-        ("(B)", "two dogs", PETS, True),
-        ("a", "two dogs", PETS, False),
-        ("a dog", "two dogs", PETS, None),
-    ],
-)
+SAME_OR_NOT = [
+    ("14.0", "14", (), True),
+    ("15", "14", (), False),
+    ("-3", "3", (), False),
+    ("− 3", "-3", (), None),
+    ("fourteen", "14", (), None),
+    ("14 dogs", "14", (), None),
+    ("3", "three", (), None),
+    ("(3)", "3", (), None),
+    ("2/4", "1/2", (), True),
+    ("1/2", "0.5", (), True),
+    ("50%", "1/2", (), True),
+    ("-1 / 2", "-0.5", (), True),
+    (r"\dfrac{1}{2}", r"\frac{1}{2}", (), True),
+    (r"\frac{1}{2}", "1/2", (), True),
+    (r"-\frac {2} {4}", "-1/2", (), True),
+    (r"2\frac{1}{2}", "21/2", (), None),
+    (r"\frac{x}{2}", "1/2", (), None),
+    ("1/0", "1/2", (), None),
+    ("1/3", "1/2", (), False),
+    ("1/2", "0.75", (), False),
+    ("7/2", "4", (), False),
+    ("1/3", "0.33", (), None),
+    ("2/3", "67%", (), None),
+    ("3.14", "3.1416", (), None),
+    ("3.1", "3.2", (), False),
+    ("14", "14.1", (), False),
+    ("5%", "5", (), None),
+    ("5%", "6%", (), False),
+    ("1e99", "1e98", (), False),
+    ("9" * 5000 + "/2", "1/2", (), None),
+    ("x = 3", "x=3", (), True),
+    ("x + 1", "x+1", (), True),
+    ("x = 3", "x = 4", (), None),
+    ("(3,4)", "(3, 4)", (), True),
+    ("( 3 , 4 )", "(3, 4)", (), True),
+    ("(3,400)", "(3, 400)", (), None),
+    ("3,400", "3, 400", (), None),
+    ("3 4", "34", (), None),
+    ("3 -4", "3-4", (), None),
+    ("1. 5", "1.5", (), None),
+    ("14cm", "14 cm", (), True),
+    ("14 cm", "15 cm", (), None),
+    ("50°", "50 °", (), True),
+    ("50°", "50 degrees", (), None),
+    ("yes, it is", "yes", (), None),
+    ("a red circle", "the red circle", (), True),
+    ("a red circle", "red circle", (), True),
+    ("an owl", "Owl.", (), True),
+    ("vitamin a deficiency", "vitamin deficiency", (), None),
+    ("a", "the", (), None),
+    ("(B)", "B", (), True),
+    ("[b].", "B)", (), True),
+    ("(yes)", "yes", (), True),
+    ("n!", "n", (), None),
+    ("B. dog", "B", (), None),
+    ("B", "dog", (), None),
+    ("B", "C", (), False),
+    ("(B)", "C.", (), False),
+    ("red", "blue", (), False),
+    ("yes", "no", (), False),
+    ("the red circle", "a blue circle", (), False),
+    ("red", "red circle", (), None),
+    ("red circle", "red small circle", (), None),
+    ("on the left", "on left", (), None),
+    ("redcircle", "red", (), False),
+    ("redcircle", "red circle", (), None),
+    ("ice-cream", "ice creams", (), None),
+    ("icecream", "ice-cream", (), None),
+    ("dog", "dogs", (), None),
+    ("box", "boxes", (), None),
+    ("red berry", "red berries", (), None),
+    ("white dog", "dogs white", (), None),
+    ("x-y", "x-z", (), None),
+    ("a1", "b2", (), None),
+    ("红", "红色", (), None),
+    ("it is what one sees on the left", "blue", (), None),
+    ("", "blue", (), None),
+    ("(B)", "two dogs", PETS, True),
+    ("a", "two dogs", PETS, False),
+    ("a dog", "two dogs", PETS, None),
+    ("x = 3", "x=3", PETS, None),
+    ("A", "B", ("3", "3.0"), None),
+]
+
+
+@pytest.mark.parametrize(("given", "reference", "choices", "is_same"), SAME_OR_NOT)
 def test_answers_are_the_same_or_different_or_it_is_not_sure(
     given: str, reference: str, choices: tuple[str, ...], is_same: bool | None
 ) -> None:
     assert is_same_answer(given, reference, choices) is is_same
+    assert is_same_answer(reference, given, choices) is is_same
+
+
+@pytest.mark.parametrize("choices", [(), PETS])
+def test_answers_that_match_are_the_same(choices: tuple[str, ...]) -> None:
+    answers = {answer for given, reference, *_ in SAME_OR_NOT for answer in (given, reference)}
+    answers |= {f"**{answer}.** " for answer in answers} | {answer.upper() for answer in answers}
+    alike: dict[str, list[str]] = {}
+    for answer in sorted(answers):
+        alike.setdefault(canonical_answer(answer, choices), []).append(answer)
+    matching = [(one, other) for group in alike.values() for one in group for other in group]
+    assert len(matching) > 2 * len(answers)
+    assert all(is_same_answer(one, other, choices) is True for one, other in matching)
 
 
 def test_choices_are_lettered_like_the_columns_of_a_spreadsheet() -> None:
@@ -202,4 +283,16 @@ def test_a_megabyte_of_hostile_text_is_read_in_linear_time(text: str) -> None:
     started_s = time.perf_counter()
     answer = extract_answer(text)
     canonical_answer(answer or text, PETS)
+    assert time.perf_counter() - started_s < 5
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["1 a", "a, ", "1,000", "a-", "([", "= + ", "1/", r"\frac{", "the ", "s", " ", "e\u0301\u0323"],
+    ids=range(12),
+)
+def test_hostile_answers_are_compared_in_linear_time(piece: str) -> None:
+    text = piece * (500_000 // len(piece))
+    started_s = time.perf_counter()
+    is_same_answer(text, f"({text}b", ())
     assert time.perf_counter() - started_s < 5

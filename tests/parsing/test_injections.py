@@ -185,3 +185,26 @@ def test_hostile_text_is_refused_quickly_and_quoted_in_short(piece: str, parse: 
         parse(piece * 100_000)
     assert time.perf_counter() - started_s < 5
     assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("lines", ["[2] it is 1" + "\nand so on" * 100_000, "[2] it is 1\nand not 2\n" * 50_000])
+@pytest.mark.parametrize(
+    "parse",
+    [
+        lambda lines: parse_injection(f"{GOOD.partition('Errors:')[0]}Errors:\n{lines}", ORIGINAL),
+        lambda lines: parse_detection(f"{lines}\n[9] it is 1", num_steps=4),
+    ],
+)
+def test_errors_of_100_000_lines_are_refused_quickly(lines: str, parse: Callable[[str], object]) -> None:
+    started_s = time.perf_counter()
+    with pytest.raises(ParseError, match=r"more than 2000 characters|lists 50000 errors|step 9 is named"):
+        parse(lines)
+    assert time.perf_counter() - started_s < 5
+
+
+def test_a_description_may_be_as_long_as_its_limit_on_however_many_lines() -> None:
+    lines = "[2]\n" + "\n".join(["no"] * 667)
+    (error,) = parse_detection(lines, num_steps=3)
+    assert len(error.description) == 2000
+    with pytest.raises(ParseError, match="more than 2000 characters"):
+        parse_detection(f"{lines}\n!", num_steps=3)

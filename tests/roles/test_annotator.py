@@ -71,7 +71,7 @@ def test_an_annotation_stands_if_both_orders_blame_the_same_step_of_the_wrong_br
     "reason",
     ["path B says 2", "Path-A misreads", "path: B says 2", "attempt (B) is off", "the branches A and B",
      "path **B** is", 'solution "A" is', "the first path", "the other path is right", "the second branch",
-     "the left attempt", "the right-branch"],
+     "the left attempt", "the right-branch", "B claims the bar is 3, while A reads 4.", "Unlike A, B reads 2"],
 )  # fmt: skip
 def test_words_that_speak_of_the_paths_are_no_critique(reason: str, problem: Problem) -> None:
     annotator, _ = model(by_order(blames("B", reason=reason), blames("A")))
@@ -79,8 +79,10 @@ def test_words_that_speak_of_the_paths_are_no_critique(reason: str, problem: Pro
 
 
 @pytest.mark.parametrize(
-    "reason", ["the first solution of x", "the path around", "a path by the sea", "the left row", "path Bravo", "path"]
-)
+    "reason",
+    ["the first solution of x", "the path around", "a path by the sea", "the left row", "path Bravo", "path",
+     "It does not attempt a count of the bars", "The path a ball takes", "The solution a step earlier"],
+)  # fmt: skip
 def test_words_that_speak_of_other_things_are_a_critique(reason: str, problem: Problem) -> None:
     annotator, _ = model(by_order(blames("B", reason=reason), blames("A")))
     assert annotate(annotator, problem).annotations == (Annotation(2, reason),)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from critic_engine.data.filters.words import clean_text, normal_words
-from critic_engine.parsing.answers import canonical_answer, choice_letter
+from critic_engine.parsing.answers import canonical_answer, choice_index, choice_letter
 
 _NUMBER = re.compile(
     r"(?<!\w)(?<![0-9][.,])(?P<sign>[+-] ?)?"
@@ -59,7 +59,7 @@ class _Said:
         self._numbers = {*_numbers(self._text), *spelled}
 
     def gives_away(self, reference: str, choices: Sequence[str]) -> bool:
-        index = _choice_index(reference, choices)
+        index = choice_index(reference, choices)
         if index is None:
             return self._has(reference)
         return self._names(choice_letter(index)) or self._has(choices[index])
@@ -88,11 +88,6 @@ class _Said:
         link = r"(?:[\s:=*_\"'`]{0,8}(?i:is|was|be|to|the|should|must|would|correct|right)(?!\w)){0,4}"
         forms = rf"(?<!\w)\(? {{0,2}}(?i:{letter}) {{0,2}}\)|{label}{link}[\s:=*_\"'`]{{0,8}}{named}"
         return re.search(forms, self._text) is not None
-
-
-def _choice_index(reference: str, choices: Sequence[str]) -> int | None:
-    canonical = canonical_answer(reference, choices)
-    return next((index for index in range(len(choices)) if canonical == f"({choice_letter(index)})"), None)
 
 
 def _numbers(text: str) -> Iterator[str]:
