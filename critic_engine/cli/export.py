@@ -127,6 +127,8 @@ def _check_usage(request: _Request) -> None:
         raise click.UsageError("--tokenizer counts for --max-length, which is missing.")
     if request.is_private and request.repo_id is None:
         raise click.UsageError("--private is about a data set on the hub; name it by --push-to-hub.")
+    if not request.license.strip():
+        raise click.UsageError("--license is empty; name one, such as cc-by-4.0, or leave it out.")
 
 
 def _options(request: _Request) -> ExportOptions:
