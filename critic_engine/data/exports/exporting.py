@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from critic_engine.data.exports.card import CardFacts, write_card
@@ -21,8 +21,10 @@ from critic_engine.errors import ConfigError
 from critic_engine.seeds import derive_seed
 
 _SPLITS = ("train", "validation")
-# The line of a funnel that counts the problems that a resume would go on with.
-_NOT_DONE = "rows left out: not_done_yet"
+# How the lines of a funnel read that count what a stage left out, and the problems that a resume would go on with.
+_LEFT_OUT = " left out: "
+_NOT_DONE = f"rows{_LEFT_OUT}not_done_yet"
+_MAX_REASONS = 3
 
 
 class Funnel(Protocol):
@@ -104,7 +106,7 @@ class _Export:
         finally:
             self._writer.close()
         if "train" not in self._meant:
-            raise ConfigError(self._nothing_left())
+            raise ConfigError(self._nothing_left(rows.funnel))
         files = {split: self._writer.files[split] for split in _SPLITS if split in self._writer.files}
         checker = Checker(self._writer.folder, self._layout, self._writer.columns)
         for split, file in files.items():
@@ -141,13 +143,24 @@ class _Export:
             notes=notes,
         )
 
-    def _nothing_left(self) -> str:
+    def _nothing_left(self, funnel: Funnel) -> str:
         if "validation" in self._meant:
             return "all rows fell to validation, which leaves nothing to train on; lower --validation-share"
         if not self._survey.num_rows:
-            return f"the run has no rows for {self._layout.name}"
-        counts = ", ".join(f"{number} {reason}" for reason, number in sorted(self._left_out.items()))
-        return f"no row of the run can be written as {self._layout.name}; left out: {counts}"
+            return f"the run has no rows for {self._layout.name}{_named(_largest_reasons(funnel))}"
+        reasons = _named(sorted(self._left_out.items()))
+        return f"no row of the run can be written as {self._layout.name}{reasons}"
+
+
+def _largest_reasons(funnel: Funnel) -> list[tuple[str, int]]:
+    """Return the reasons that left out most on the way to rows, and how many; of equal ones those of earlier stages."""
+    found = [(line.partition(_LEFT_OUT)[2], number) for line, number in funnel.lines() if _LEFT_OUT in line and number]
+    return sorted(found, key=lambda each: -each[1])[:_MAX_REASONS]
+
+
+def _named(reasons: Sequence[tuple[str, int]]) -> str:
+    counts = ", ".join(f"{number} {reason}" for reason, number in reasons)
+    return f"; left out: {counts}" if counts else ""
 
 
 def _notes_on(funnel: Funnel) -> Iterator[str]:

@@ -223,6 +223,22 @@ def test_no_row_to_write_says_what_became_of_them(export, hand_made, make_row, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_run_without_rows_says_what_left_out_most_on_the_way(export, hand_made) -> None:
+    source = hand_made([])
+    source.funnel.counts = [
+        ("rows", 107),
+        ("rows left out: evaluation_set", 60),
+        ("rows left out: not_done_yet", 40),
+        ("rows kept", 7),
+        ("trees left out: all_right", 5),
+        ("trees left out: all_wrong", 2),
+    ]
+    with pytest.raises(ConfigError) as caught:
+        export("trl-dpo", source)
+    said = "the run has no rows for trl-dpo; left out: 60 evaluation_set, 40 not_done_yet, 5 all_right"
+    assert str(caught.value) == said
+
+
 def test_fact_that_would_hide_a_column_is_refused(export, hand_made, make_row) -> None:
     with pytest.raises(ValueError, match="facts named chosen"):
         export("trl-dpo", hand_made([make_row(Preference, facts={"chosen": 1})]))
