@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from critic_engine.data.exports.columns import Column
@@ -71,33 +70,36 @@ class RlaifV(Layout[Preference]):
 
 
 class VisualPrm(Layout[StepLabelled]):
-    """Rows of VisualPRM400K, whose loader puts the one image before the dialogue itself."""
+    """Rows of VisualPRM400K, with the images in a list and a placeholder for each in the first human turn.
+
+    Of the published rows' single path InternVL's loader puts the placeholder into the very first turn. Here that is the
+    system's, in which it then looks for none, and passes over the row. Of a list it leaves the turns as they are.
+    """
 
     name = "visualprm"
     trainer = "InternVL"
     row_type = StepLabelled
     containers = ("jsonl",)
     reserved = (IMAGE_TAG, "<video>", "<img>", "</img>", "<IMG_CONTEXT>")
-    num_images = (0, 1)
     notes = ("A step is labelled + when any of the completions from its end were right (its value is above 0).",)
 
     def columns(self, survey: Survey) -> tuple[Column, ...]:
-        """Return the columns of the published data set."""
-        return (Column("id", "text"), Column("image", "text"), Column("conversations", "turns"))
+        """Return the columns of the published data set; that of images where any row has some."""
+        images = (Column("image", "images"),) if survey.has_images else ()
+        return (Column("id", "text"), *images, Column("conversations", "turns"))
 
     def record(self, row: StepLabelled, images: Sequence[ImageReference], survey: Survey) -> Record:
-        """Return the row; without an image its column is empty."""
+        """Return the row."""
+        opening = f"{IMAGE_TAG}\n" * len(images) + f"### Question:\n{row.prompt}\n\n### Solution Process:\n"
         turns = [turn("system", _GRADER)]
         for number, (step, value) in enumerate(zip(row.steps, row.values, strict=True)):
-            text = step if number else f"### Question:\n{row.prompt}\n\n### Solution Process:\n{step}"
-            turns += [turn("human", text), turn("gpt", "+" if value > 0 else "-")]
-        return {"id": row.row_id, "image": images[0] if images else "", "conversations": turns}
+            turns += [turn("human", step if number else opening + step), turn("gpt", "+" if value > 0 else "-")]
+        shown: Record = {"image": list(images)} if survey.has_images else {}
+        return {"id": row.row_id} | shown | {"conversations": turns}
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return the dialogue."""
-        images = (record["image"],) if record["image"] else ()
-        read = read_turns([record["conversations"]], {"images": images})
-        return replace(read, num_placeholders=read.num_placeholders + len(images))
+        return read_turns([record["conversations"]], {"images": record.get("image")})
 
     def index(self, files: Mapping[str, str], survey: Survey, role: str) -> dict[str, str]:
         """Return the list of data sets that InternVL reads first; its paths are relative to this folder."""

@@ -29,7 +29,8 @@ def test_folder_loads_with_its_splits_and_images(format: str, container: str, ex
     data = datasets.load_dataset(str(tmp_path / format), cache_dir=str(tmp_path / "cache"))
     assert {split: len(rows) for split, rows in data.items()} == dict(report.num_rows)
     first = data["train"][0]
-    pictures = first.get("images") or ([first["image"]] if first.get("image") else [])
+    pictures = first.get("images") or first.get("image") or []
+    pictures = pictures if isinstance(pictures, list) else [pictures]
     assert len(pictures) == (format != "trl-prm")
     for shown in pictures:
         is_embedded = container == "parquet"
