@@ -102,12 +102,21 @@ class VisualPrm(Layout[StepLabelled]):
         return read_turns([record["conversations"]], {"images": record.get("image")})
 
     def index(self, files: Mapping[str, str], survey: Survey, role: str) -> dict[str, str]:
-        """Return the list of data sets that InternVL reads first; its paths are relative to this folder."""
+        """Return the lists of data sets that InternVL reads first, one a split: it trains on all that a list names.
+
+        Their paths are relative to this folder.
+        """
         common = {"root": "", "data_augment": False, "repeat_time": 1}
-        entries = {f"{role}_prm_{split}": {"annotation": file, **common} for split, file in files.items()}
-        return {"meta.json": json.dumps(entries, indent=2) + "\n"}
+        entries = {split: {f"{role}_prm_{split}": {"annotation": file, **common}} for split, file in files.items()}
+        return {_list_name(split): json.dumps(entry, indent=2) + "\n" for split, entry in entries.items()}
 
     def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
         """Return its argument."""
         why = "Paths in it are relative to this folder: start the trainer here, or write THIS_FOLDER before them."
-        return f"```bash\n--meta_path THIS_FOLDER/meta.json\n```\n\n{why}"
+        if "validation" in files:
+            why += f" It trains on all that the file lists; `{_list_name('validation')}` lists the rows for validation."
+        return f"```bash\n--meta_path THIS_FOLDER/{_list_name('train')}\n```\n\n{why}"
+
+
+def _list_name(split: str) -> str:
+    return "meta.json" if split == "train" else f"meta_{split}.json"

@@ -1,4 +1,4 @@
-"""InternVL's loader, retold in a few lines, finds every image of what was written for it, and trains on no other file."""
+"""InternVL's loader, retold in a few lines, finds every image, and trains on nothing but the rows for training."""
 
 import json
 from pathlib import Path
@@ -33,3 +33,14 @@ def test_rows_of_text_alone_have_no_column_of_images(export, hand_made, make_row
     export("visualprm", hand_made([make_row(StepLabelled, images=())]))
     (line,) = (tmp_path / "visualprm" / "train.jsonl").read_text().splitlines()
     assert list(json.loads(line)) == ["id", "conversations"]
+
+
+def test_loader_trains_on_all_that_its_list_names_and_that_is_the_split_for_training(export, tmp_path: Path) -> None:
+    report = export("visualprm", validation_share=0.5)
+    assert set(report.files) == {"train", "validation"}
+    listed = {path.name: json.loads(path.read_text()) for path in (tmp_path / "visualprm").glob("meta*.json")}
+    files = {name: [entry["annotation"] for entry in entries.values()] for name, entries in listed.items()}
+    assert files == {"meta.json": ["train.jsonl"], "meta_validation.json": ["validation.jsonl"]}
+    card = (tmp_path / "visualprm" / "README.md").read_text(encoding="utf-8")
+    assert "--meta_path THIS_FOLDER/meta.json\n" in card
+    assert "`meta_validation.json`" in card
