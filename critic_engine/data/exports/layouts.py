@@ -24,6 +24,11 @@ MARGIN_NOTE = (
     "`margin` is how much better the chosen answer is: trainers of reward models subtract it in their loss, DPO passes "
     "over it."
 )
+UNDRAWN = (
+    "the solution's answer says it of the last step; of others a binary search, which takes every step before the "
+    "first wrong one for right, and every one from there on for wrong."
+)
+"""Where labels of steps come from for which no completion was drawn."""
 
 
 @dataclass(frozen=True, slots=True)

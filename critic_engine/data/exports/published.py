@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.exports.layouts import IMAGE_TAG, ImageReference, Layout, ReadRecord, Record, Survey, Turn
+from critic_engine.data.exports.layouts import (
+    IMAGE_TAG,
+    UNDRAWN,
+    ImageReference,
+    Layout,
+    ReadRecord,
+    Record,
+    Survey,
+    Turn,
+)
 from critic_engine.data.exports.llamafactory import read_turns, turn
 from critic_engine.data.records import Preference, StepLabelled
 from critic_engine.seeds import derive_seed
@@ -81,7 +90,10 @@ class VisualPrm(Layout[StepLabelled]):
     row_type = StepLabelled
     containers = ("jsonl",)
     reserved = (IMAGE_TAG, "<video>", "<img>", "</img>", "<IMG_CONTEXT>")
-    notes = ("A step is labelled + when any of the completions from its end were right (its value is above 0).",)
+    notes = (
+        "A step is labelled + when any of the completions from its end were right (its value is above 0).",
+        f"For some labels no completion was drawn: {UNDRAWN}",
+    )
 
     def columns(self, survey: Survey) -> tuple[Column, ...]:
         """Return the columns of the published data set; that of images where any row has some."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from critic_engine.data.exports.columns import Column
 from critic_engine.data.exports.layouts import (
     MARGIN_NOTE,
+    UNDRAWN,
     Container,
     ImageReference,
     Layout,
@@ -159,10 +160,15 @@ class TrlSteps(Layout[StepLabelled]):
     notes = (
         "Images are left out: this trainer reads text only.",
         "A step's label is true when any of the completions from its end were right (its value is above 0).",
+        "`values` are shares of right completions where `num_rollouts`, of the same step, is above 0. Where it is 0, "
+        f"none were drawn, and the value, 1 or 0, is no share: {UNDRAWN}",
     )
 
     def columns(self, survey: Survey) -> tuple[Column, ...]:
-        """Return the trainer's three, then the Monte-Carlo values behind the labels."""
+        """Return the trainer's three, then the values behind the labels, and how many completions each is a share of.
+
+        A value of which ``num_rollouts`` is 0 is no share: it is 1 or 0, without any draw.
+        """
         steps = (Column("prompt", "text"), Column("completions", "texts"), Column("labels", "bools"))
         values = (Column("values", "floats"), Column("num_rollouts", "ints"))
         return steps + values + provenance_columns(survey)

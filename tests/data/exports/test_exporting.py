@@ -201,6 +201,17 @@ def test_card_says_how_the_trainer_loads_the_folder(format: str, export, tmp_pat
         assert "Images are left out" in card
 
 
+@pytest.mark.parametrize(
+    ("format", "words"),
+    [("trl-prm", "Where it is 0, none were drawn, and the value, 1 or 0, is no share"), ("visualprm", "no completion")],
+)
+def test_card_and_report_tell_drawn_labels_from_others(format: str, words: str, export, tmp_path: Path) -> None:
+    report = export(format)
+    (note,) = (note for note in report.notes if words in note)
+    assert "binary search" in note
+    assert f"- {note}\n" in (tmp_path / format / "README.md").read_text(encoding="utf-8")
+
+
 def test_unknown_format_names_those_that_exist(export, hand_made) -> None:
     with pytest.raises(ConfigError, match="'dpo' does not exist; choose one of trl-dpo, trl-sft"):
         export("dpo", hand_made([]))
