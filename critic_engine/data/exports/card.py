@@ -12,6 +12,8 @@ from critic_engine.data.exports.orders import ExportOptions, ExportReport
 
 _MAX_CELL = 120
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
+# Names of fields, those of vLLM's own arguments among them, that say where machines are or how one is let in.
+_PRIVATE = re.compile(r"(^|_)(url|address|host|ip|port|token|key|password)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,8 @@ def _introduction(facts: CardFacts) -> str:
     report = facts.report
     return (
         f"# Training data for a {report.role} ({report.format})\n\n"
-        f"Made by Critic Engine from a labelled search: {sum(report.num_rows.values())} rows in the format "
-        f"`{report.format}`, as {report.container} files."
+        f"Made by Critic Engine {report.version} from a labelled search: {sum(report.num_rows.values())} rows in the "
+        f"format `{report.format}`, as {report.container} files."
     )
 
 
@@ -113,29 +115,35 @@ def _limits(facts: CardFacts) -> str:
 
 
 def _config(config_yaml: str) -> str:
-    config_yaml = _without_folders(config_yaml)
+    config_yaml = _publishable(config_yaml)
     longest = max((len(run) for run in re.findall("`+", config_yaml)), default=0)
     fence = "`" * max(3, longest + 1)
     body = config_yaml.strip("\n")
-    return f"<details>\n<summary>The run's configuration</summary>\n\n{fence}yaml\n{body}\n{fence}\n\n</details>"
+    summary = "<summary>The run's configuration, without addresses and folders</summary>"
+    return f"<details>\n{summary}\n\n{fence}yaml\n{body}\n{fence}\n\n</details>"
 
 
-def _without_folders(config_yaml: str) -> str:
-    """Return a configuration whose absolute paths are file names: a card may be published, and says of no machine."""
+def _publishable(config_yaml: str) -> str:
+    """Return a configuration that tells of no machine: of absolute paths the names, and nothing of addresses."""
     import yaml
 
-    text: str = yaml.safe_dump(_named(yaml.safe_load(config_yaml)), sort_keys=False)
+    text: str = yaml.safe_dump(_without_places(yaml.safe_load(config_yaml)), sort_keys=False)
     return text
 
 
-def _named(value: object) -> object:
+def _without_places(value: object) -> object:
     if isinstance(value, Mapping):
-        return {name: _named(each) for name, each in value.items()}
+        return {name: _without_places(each) for name, each in value.items() if not _is_private(str(name), each)}
     if isinstance(value, list):
-        return [_named(each) for each in value]
+        return [_without_places(each) for each in value if not _is_private("", each)]
     if isinstance(value, str) and (PurePath(value).is_absolute() or value.startswith("~")):
         return PurePath(value).name
     return value
+
+
+def _is_private(name: str, value: object) -> bool:
+    is_address = isinstance(value, str) and "://" in value
+    return is_address or (value is not None and _PRIVATE.search(name) is not None)
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -132,6 +133,7 @@ class _Export:
 
     def _report(self, files: Mapping[str, str], container: Container, notes: tuple[str, ...]) -> ExportReport:
         return ExportReport(
+            version=importlib.metadata.version("critic-engine"),
             format=self._layout.name,
             container=container,
             role=self._options.role,

@@ -1,5 +1,6 @@
 """An export is whole or not there, holds what its rows said, and says what it left out."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from critic_engine.data.exports import FORMATS, layout_named
 from critic_engine.data.exports.checking import Checker, Fingerprint
@@ -142,8 +144,6 @@ def test_rows_with_images_and_all_facts_come_first_in_json_lines(export, hand_ma
 
 
 def test_card_survives_whatever_the_run_says(export, hand_made, make_row, tmp_path: Path) -> None:
-    import yaml
-
     rows = [make_row(Demonstration, source="a | b\n---\nlicense: mine </details> \x1b[2J")]
     export("trl-sft", hand_made(rows, 'x: "```\\n````\\n---\\n</details>"\n'), license="cc-by-4.0: yes\n---")
     card = (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
@@ -165,6 +165,41 @@ def test_card_names_files_without_the_folders_they_lie_in(export, hand_made, mak
     assert "- test.jsonl" in card
     assert "model: qwen" in card
     assert "/home" not in card
+
+
+def test_card_tells_of_no_machine(export, hand_made, make_row, tmp_path: Path) -> None:
+    config = {
+        "reasoner": {
+            "model": "qwen",
+            "openai_api": {"base_url": "http://10.9.8.7:8000/v1", "api_key_variable": "MY_KEY", "max_retries": 5},
+            "vllm": {"engine_args": {"data_parallel_address": "10.9.8.6", "hf_token": "hf_x", "max_model_len": 8192}},
+        },
+        "collect": {"filters": {"evaluation_sets": ["s3://inner/test.jsonl", "test.jsonl"]}},
+        "ray": {"address": "ray://10.9.8.5:10001", "num_search_workers": 2},
+    }
+    export("trl-sft", hand_made([make_row(Demonstration)], yaml.safe_dump(config)))
+    card = (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
+    shown = yaml.safe_load(card.partition("```yaml\n")[2].partition("```")[0])
+    assert "10.9.8" not in card
+    assert shown["reasoner"] == {
+        "model": "qwen",
+        "openai_api": {"api_key_variable": "MY_KEY", "max_retries": 5},
+        "vllm": {"engine_args": {"max_model_len": 8192}},
+    }
+    assert shown["collect"] == {"filters": {"evaluation_sets": ["test.jsonl"]}}
+    assert shown["ray"] == {"num_search_workers": 2}
+
+
+def test_card_says_that_no_cluster_was_named(export, hand_made, make_row, tmp_path: Path) -> None:
+    export("trl-sft", hand_made([make_row(Demonstration)], "ray:\n  address: null\n"))
+    assert "address: null" in (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
+
+
+def test_card_and_report_name_the_version(export, tmp_path: Path) -> None:
+    export("trl-sft")
+    version = importlib.metadata.version("critic-engine")
+    assert json.loads((tmp_path / "trl-sft" / "export.json").read_text())["critic_engine_version"] == version
+    assert f"Made by Critic Engine {version} from" in (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("is_complete", [True, False])
