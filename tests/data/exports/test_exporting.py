@@ -125,6 +125,16 @@ def test_problem_in_validation_stays_there_as_the_share_grows() -> None:
     assert few < more
 
 
+@pytest.mark.parametrize("format", [name for name in FORMATS if name not in ("rlaifv", "visualprm")])
+def test_row_says_where_it_comes_from_and_what_it_is_worth(format: str, export, tmp_path: Path) -> None:
+    export(format)
+    first = records(tmp_path / format)[0]
+    known = {"row_id": "row-0", "problem_id": "0" * 16, "source": "divergent", "depth": 0, "gain": 0.25}
+    known |= {"value": 1.0} if format.endswith("-sft") else {}
+    known |= {"margin": 0.5} if format.endswith("-dpo") else {}
+    assert {name: first.get(name) for name in known} == known
+
+
 def test_image_is_written_once_under_its_digest(export, hand_made, make_row, tmp_path: Path) -> None:
     rows = [make_row(Preference, number) for number in range(6)]
     export("llamafactory-dpo", hand_made(rows))
