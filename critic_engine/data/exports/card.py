@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from critic_engine.data.exports.columns import Column, card_features
 from critic_engine.data.exports.filters import MEANINGS
 from critic_engine.data.exports.orders import ExportOptions, ExportReport
 
@@ -22,6 +23,8 @@ class CardFacts:
 
     report: ExportReport
     options: ExportOptions
+    columns: tuple[Column, ...]
+    """Of the data files."""
     config_yaml: str
     """The resolved configuration of the run."""
     funnel: tuple[tuple[str, int], ...]
@@ -46,7 +49,7 @@ def _front_matter(facts: CardFacts) -> str:
     import yaml
 
     report = facts.report
-    fields = {
+    fields: dict[str, object] = {
         "license": facts.options.license,
         "task_categories": ["image-text-to-text" if report.has_images else "text-generation"],
         "tags": ["critic-engine", report.format, f"{report.role}-training"],
@@ -57,6 +60,9 @@ def _front_matter(facts: CardFacts) -> str:
             }
         ],
     }
+    if report.container == "jsonl":
+        # Without it the loader takes the types of the first split, in which a column may have no value.
+        fields["dataset_info"] = {"features": card_features(facts.columns)}
     text: str = yaml.safe_dump(fields, sort_keys=False, allow_unicode=False)
     return f"---\n{text}---"
 

@@ -75,9 +75,10 @@ def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
     if refusal:
         raise ConfigError(refusal, field="container")
     with new_folder(options.out) as folder:
-        export = _Export(layout, survey, options, new_writer(container, folder, layout.columns(survey)))
+        columns = layout.columns(survey)
+        export = _Export(layout, survey, options, new_writer(container, folder, columns))
         report = export.write(rows, container)
-        facts = CardFacts(report, options, rows.config_yaml, tuple(rows.funnel.lines()))
+        facts = CardFacts(report, options, columns, rows.config_yaml, tuple(rows.funnel.lines()))
         write_card(folder / "README.md", facts, layout.usage(report.files, survey, options.role))
     return report
 

@@ -166,6 +166,14 @@ def test_card_survives_whatever_the_run_says(export, hand_made, make_row, tmp_pa
     assert line.replace("\\|", "").count("|") == 4
 
 
+def test_card_states_the_columns_of_json_lines_which_have_no_types_of_their_own(export, tmp_path: Path) -> None:
+    for format, container in [("swift-dpo", "jsonl"), ("trl-dpo", "parquet")]:
+        export(format, container=container)
+        front = yaml.safe_load((tmp_path / format / "README.md").read_text(encoding="utf-8").split("\n---\n")[0])
+        stated = [column["name"] for column in front.get("dataset_info", {}).get("features", [])]
+        assert stated == (list(records(tmp_path / format)[0]) if container == "jsonl" else [])
+
+
 def test_card_names_files_without_the_folders_they_lie_in(export, hand_made, make_row, tmp_path: Path) -> None:
     config = (
         "collect:\n  filters:\n    evaluation_sets: [/home/me/secret/test.jsonl]\nreasoner: {model: /home/me/qwen}\n"
