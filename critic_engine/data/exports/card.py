@@ -101,8 +101,8 @@ def _making(facts: CardFacts) -> str:
 def _limits(facts: CardFacts) -> str:
     limit = facts.options.limit
     length = (
-        f"No row is longer than {limit.max_tokens} tokens as {_cell(limit.model)} counts them, images included; longer "
-        "ones were left out, none was cut."
+        f"No row is longer than {limit.max_tokens} tokens as {_cell(limit.model)} counts all that the trainer reads of "
+        "it, images included; longer ones were left out, none was cut."
         if limit
         else "Nothing was cut. The length of rows was not limited, nor were texts searched for control tokens; "
         "`--max-length` with `--tokenizer` does both."

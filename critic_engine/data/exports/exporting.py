@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from critic_engine.data.exports.card import CardFacts, write_card
 from critic_engine.data.exports.checking import Checker, Fingerprint
 from critic_engine.data.exports.containers import Writer, new_writer
-from critic_engine.data.exports.filters import Reason, reason_against
+from critic_engine.data.exports.filters import Reason, reason_against, reason_by_length
 from critic_engine.data.exports.formats import layout_named
 from critic_engine.data.exports.layouts import Container, Layout, Survey
 from critic_engine.data.exports.orders import ExportOptions, ExportReport
@@ -104,7 +104,7 @@ class _Export:
         """Write the data files, the trainer's index and the report; read the data files back."""
         try:
             for row in _complete_first(rows, self._survey, container):
-                self._write_row(row)
+                self._take(row)
         finally:
             self._writer.close()
         if "train" not in self._meant:
@@ -120,17 +120,23 @@ class _Export:
             (self._writer.folder / name).write_text(text, encoding="utf-8")
         return report
 
-    def _write_row(self, row: TrainingRow) -> None:
-        reason = reason_against(row, self._layout, self._options.limit)
+    def _take(self, row: TrainingRow) -> None:
+        reason = reason_against(row, self._layout) or self._write_row(row)
         if reason is not None:
             self._left_out[reason] += 1
-            return
-        split = split_of(row.problem_id, self._options.validation_share)
-        images = [self._writer.place(image) for image in row.images] if self._layout.has_images else []
-        record = self._layout.record(row, images, self._survey)
-        self._meant.setdefault(split, Fingerprint()).add(self._layout.read(record))
-        self._sources.setdefault(split, Counter())[row.source] += 1
-        self._writer.write(split, record)
+
+    def _write_row(self, row: TrainingRow) -> Reason | None:
+        """Write a row that the format can take, unless it is too long; return why it is not written."""
+        images = row.images if self._layout.has_images else ()
+        record = self._layout.record(row, [self._writer.reference(image) for image in images], self._survey)
+        limit = self._options.limit
+        reason = None if limit is None else reason_by_length(record, images, self._layout, limit)
+        if reason is None:
+            split = split_of(row.problem_id, self._options.validation_share)
+            self._meant.setdefault(split, Fingerprint()).add(self._layout.read(record))
+            self._sources.setdefault(split, Counter())[row.source] += 1
+            self._writer.write(split, record, images)
+        return reason
 
     def _report(self, files: Mapping[str, str], container: Container, notes: tuple[str, ...]) -> ExportReport:
         return ExportReport(

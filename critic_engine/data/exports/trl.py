@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -17,12 +18,17 @@ from critic_engine.data.exports.layouts import (
     Record,
     RowT,
     Survey,
+    TokenCount,
     Turn,
     finite,
     provenance,
     provenance_columns,
 )
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
+from critic_engine.types import Image
+
+# What PRMTrainer is told to put behind each step.
+_SEPARATOR = "\n"
 
 
 class _Conversational(Layout[RowT]):
@@ -191,13 +197,18 @@ class TrlSteps(Layout[StepLabelled]):
             dialogue.append(Turn("assistant", step))
         return ReadRecord((tuple(dialogue),), (), 0)
 
+    def num_tokens(self, record: Mapping[str, Any], images: tuple[Image, ...], counter: TokenCount) -> int:
+        """Return the tokens of the prompt and of the steps, a separator behind each; its trainer uses no template."""
+        steps = (text for step in record["completions"] for text in (step, _SEPARATOR))
+        return counter.count_plain((record["prompt"], *steps))
+
     def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
         """Return three lines of Python."""
         program = [
             "from datasets import load_dataset",
             "from trl.experimental.prm import PRMConfig, PRMTrainer  # TRL 0.26 to 1.13; later ones have none",
-            'PRMTrainer(model=MODEL, args=PRMConfig("out", step_separator="\\n"), processing_class=TOKENIZER, '
-            'train_dataset=load_dataset("THIS_FOLDER", split="train")).train()',
+            f'PRMTrainer(model=MODEL, args=PRMConfig("out", step_separator={json.dumps(_SEPARATOR)}), '
+            'processing_class=TOKENIZER, train_dataset=load_dataset("THIS_FOLDER", split="train")).train()',
         ]
         return "\n".join(["```python", *program, "```"])
 

@@ -96,6 +96,9 @@ class WordCounter:
             raise GenerationError("a control token")
         return sum(len(message.text.split()) + 10 * len(message.images) for message in messages)
 
+    def count_plain(self, texts: tuple[str, ...]) -> int:
+        return sum(1 if text == "\n" else len(text.split()) for text in texts)
+
 
 def test_row_longer_than_the_limit_is_left_out_whole_and_counted(export, hand_made, make_row, tmp_path: Path) -> None:
     rows = [
@@ -106,6 +109,41 @@ def test_row_longer_than_the_limit_is_left_out_whole_and_counted(export, hand_ma
     report = export("trl-dpo", hand_made(rows), limit=LengthLimit(13, "words", WordCounter()))
     assert dict(report.num_left_out) == {"too_long": 1, "not_encodable": 1}
     assert [record["row_id"] for record in records(tmp_path / "trl-dpo")] == ["row-0"]
+
+
+def test_length_of_labelled_steps_counts_every_turn_that_the_trainer_reads(
+    export, hand_made, make_row, tmp_path: Path
+) -> None:
+    source = hand_made([make_row(StepLabelled)])
+    export("visualprm", source)
+    (record,) = records(tmp_path / "visualprm")
+    said = " ".join(turn["value"] for turn in record["conversations"])
+    # The tag is one word, and stands for an image of ten.
+    num_tokens = len(said.split()) - 1 + 10
+    export("visualprm", source, limit=LengthLimit(num_tokens, "words", WordCounter()), is_overwritten=True)
+    with pytest.raises(ConfigError, match="1 too_long"):
+        export("visualprm", source, limit=LengthLimit(num_tokens - 1, "words", WordCounter()), is_overwritten=True)
+
+
+def test_length_is_counted_without_a_template_for_the_trainer_that_uses_none(export, hand_made, make_row) -> None:
+    source = hand_made([make_row(StepLabelled)])
+    # Seven words of the question, three of each step, and a line break behind each step; no image.
+    export("trl-prm", source, limit=LengthLimit(15, "words", WordCounter()))
+    with pytest.raises(ConfigError, match="1 too_long"):
+        export("trl-prm", source, limit=LengthLimit(14, "words", WordCounter()), is_overwritten=True)
+
+
+def test_model_without_a_turn_of_the_system_cannot_count_what_begins_with_one(export) -> None:
+    from critic_engine.backends.token_counting import TokenCounter
+
+    with pytest.raises(ConfigError, match="left out: 4 not_encodable"):
+        export("visualprm", limit=LengthLimit(1000, "pocket", TokenCounter("pocket")))
+
+
+def test_image_of_a_row_that_is_too_long_is_not_written(export, hand_made, make_row, tmp_path: Path) -> None:
+    rows = [make_row(Preference, 0), make_row(Preference, 1, prompt="why " * 100)]
+    export("swift-dpo", hand_made(rows), limit=LengthLimit(50, "words", WordCounter()))
+    assert [path.stem for path in (tmp_path / "swift-dpo/images").iterdir()] == [rows[0].images[0].digest]
 
 
 def test_rows_of_a_problem_never_part_and_the_share_is_kept(export, hand_made, make_row, tmp_path: Path) -> None:
