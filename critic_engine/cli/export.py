@@ -96,8 +96,8 @@ class _Request:
 def command(**options: Any) -> None:
     """Write the rows of RUN in a trainer's own format, checked, with a card that says how they came to be.
 
-    The files are read back before the folder appears: as many placeholders as images, roles in turn, answers that
-    differ, images that open. Rows that a trainer would trip over are left out and counted by reason.
+    The files are read back before the folder appears: every value and image as it was meant, as many placeholders as
+    images, roles in turn, answers that differ. Rows that a trainer would trip over are left out and counted by reason.
     """
     _export(_Request(**options))
 

@@ -133,7 +133,7 @@ class _Export:
         reason = None if limit is None else reason_by_length(record, images, self._layout, limit)
         if reason is None:
             split = split_of(row.problem_id, self._options.validation_share)
-            self._meant.setdefault(split, Fingerprint()).add(self._layout.read(record))
+            self._meant.setdefault(split, Fingerprint()).add(record, [image.digest for image in images])
             self._sources.setdefault(split, Counter())[row.source] += 1
             self._writer.write(split, record, images)
         return reason

@@ -112,7 +112,11 @@ class Layout(ABC, Generic[RowT]):
 
     @abstractmethod
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
-        """Return what a trainer finds in a record, whichever file it was read from."""
+        """Return what a trainer finds in a record, whichever file it was read from.
+
+        Raises:
+            KeyError, TypeError, ValueError: the record is no row of this format.
+        """
 
     def num_tokens(self, record: Mapping[str, Any], images: tuple[Image, ...], counter: TokenCount) -> int:
         """Return how much of a record the trainer reads at once: of its longest dialogue, by the model's template.

@@ -191,8 +191,11 @@ class TrlSteps(Layout[StepLabelled]):
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return each step as the answer to what stands before it."""
+        lengths = {name: len(record[name]) for name in ("completions", "labels", "values", "num_rollouts")}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"its columns differ in length: {lengths}")
         dialogue = [Turn("user", record["prompt"])]
-        for number, (step, _) in enumerate(zip(record["completions"], record["labels"], strict=True)):
+        for number, step in enumerate(record["completions"]):
             dialogue += [Turn("user", f"step {number + 1}")] if number else []
             dialogue.append(Turn("assistant", step))
         return ReadRecord((tuple(dialogue),), (), 0)

@@ -11,13 +11,11 @@ import pytest
 import yaml
 
 from critic_engine.data.exports import FORMATS, layout_named
-from critic_engine.data.exports.checking import Checker, Fingerprint
-from critic_engine.data.exports.columns import Column
 from critic_engine.data.exports.containers import read_records
 from critic_engine.data.exports.exporting import split_of
 from critic_engine.data.exports.filters import LengthLimit
 from critic_engine.data.records import Demonstration, Preference, StepLabelled
-from critic_engine.errors import ConfigError, ExportError, GenerationError
+from critic_engine.errors import ConfigError, GenerationError
 from critic_engine.types import Message
 
 HOSTILE = [
@@ -400,32 +398,3 @@ def test_full_disk_leaves_nothing_and_says_so(format: str, tmp_path: Path) -> No
     assert result.stdout.startswith("OSError out "), result.stderr
     assert "the export is not there" in result.stdout
     assert list(tmp_path.iterdir()) == []
-
-
-COLUMNS = (Column("conversations", "turns"), Column("images", "images"))
-GOOD = {"conversations": [{"from": "human", "value": "<image>q"}, {"from": "gpt", "value": "a"}], "images": ["i.png"]}
-
-
-@pytest.mark.parametrize(
-    ("message", "changes"),
-    [
-        ("2 placeholders stand for 1 images", {"conversations": [{"from": "human", "value": "<image><image>q"}]}),
-        ("must alternate", {"conversations": [{"from": "human", "value": "<image>q"}]}),
-        ("must alternate", {"conversations": [*GOOD["conversations"], {"from": "gpt", "value": "b"}]}),
-        ("no word in it", {"conversations": [GOOD["conversations"][0], {"from": "gpt", "value": " "}]}),
-        ("its columns are", {"more": 1}),
-        ("is not an image", {"images": ["broken.png"]}),
-        ("rows that are not", {"conversations": [GOOD["conversations"][0], {"from": "gpt", "value": "other"}]}),
-    ],
-)
-def test_self_check_finds_what_a_trainer_would_trip_over(
-    message: str, changes: dict[str, Any], make_row, tmp_path: Path
-) -> None:
-    layout = layout_named("llamafactory-sft")
-    (tmp_path / "i.png").write_bytes(make_row(Demonstration).images[0].data)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    (tmp_path / "train.jsonl").write_text(json.dumps(GOOD | changes) + "\n")
-    meant = Fingerprint()
-    meant.add(layout.read(GOOD))
-    with pytest.raises(ExportError, match=message):
-        Checker(tmp_path, layout, COLUMNS).check("train.jsonl", meant)
