@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from critic_engine.backends.checkpoint import Checkpoint, CheckpointOptions, opening
-from critic_engine.backends.encoding import PromptEncoder, encoding_errors
+from critic_engine.backends.encoding import PromptEncoder, control_tokens, encoding_errors, refuse_control_tokens
 from critic_engine.backends.loading import pocket_folder
 from critic_engine.errors import ModelLoadError
 from critic_engine.types import GenerationRequest, Message
@@ -39,6 +39,7 @@ class TokenCounter:
             pad_token_id=0,
             max_context_tokens=None,
         )
+        self._tokenizer = tokenizer
         self._encoder = PromptEncoder(checkpoint)
         self._num_closing = _num_closing_tokens(checkpoint)
 
@@ -52,6 +53,19 @@ class TokenCounter:
         *before, last = messages
         request = GenerationRequest(messages=tuple(before), prefix=last.text)
         return len(self._encoder.encode(request).token_ids) + self._num_closing
+
+    def count_plain(self, texts: tuple[str, ...]) -> int:
+        """Return the tokens of texts one behind the other, each encoded on its own, without a chat template.
+
+        The token that begins a text counts where the model has one.
+
+        Raises:
+            GenerationError: a text holds a control token of the model, or cannot be encoded.
+        """
+        refuse_control_tokens(control_tokens(self._tokenizer), texts)
+        with encoding_errors():
+            lengths = [len(self._tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+        return sum(lengths) + (self._tokenizer.bos_token_id is not None)
 
 
 def _processor(source: Any) -> Any:

@@ -96,8 +96,8 @@ class _Request:
 def command(**options: Any) -> None:
     """Write the rows of RUN in a trainer's own format, checked, with a card that says how they came to be.
 
-    The files are read back before the folder appears: as many placeholders as images, roles in turn, answers that
-    differ, images that open. Rows that a trainer would trip over are left out and counted by reason.
+    The files are read back before the folder appears: every value and image as it was meant, as many placeholders as
+    images, roles in turn, answers that differ. Rows that a trainer would trip over are left out and counted by reason.
     """
     _export(_Request(**options))
 
@@ -127,6 +127,8 @@ def _check_usage(request: _Request) -> None:
         raise click.UsageError("--tokenizer counts for --max-length, which is missing.")
     if request.is_private and request.repo_id is None:
         raise click.UsageError("--private is about a data set on the hub; name it by --push-to-hub.")
+    if not request.license.strip():
+        raise click.UsageError("--license is empty; name one, such as cc-by-4.0, or leave it out.")
 
 
 def _options(request: _Request) -> ExportOptions:

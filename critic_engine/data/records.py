@@ -58,9 +58,11 @@ class StepLabelled(Prompted):
     steps: tuple[str, ...]
     """At least one."""
     values: tuple[float, ...]
-    """For each step the share, in [0, 1], of completions from its end that were right: Monte-Carlo labels."""
+    """For each step the share, in [0, 1], of completions from its end that were right: Monte-Carlo labels.
+
+    Where none were drawn it is 1 or 0, by the solution's answer or by another step's label."""
     num_rollouts: tuple[int, ...]
-    """How many completions each label was drawn from; 0 where its end, or another label, says it."""
+    """How many completions each value is a share of; 0 where none were drawn."""
 
 
 TrainingRow: TypeAlias = Preference | Demonstration | Rated | StepLabelled

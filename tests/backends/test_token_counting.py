@@ -18,9 +18,16 @@ def test_every_token_of_the_dialogue_counts(counter: TokenCounter) -> None:
     assert counter.count((question, answer)) == 11
 
 
+def test_texts_without_a_template_count_one_by_one(counter: TokenCounter) -> None:
+    # <bos> how many red ? red : 1 and a line break
+    assert counter.count_plain(("how many red ?", "red : 1", "\n")) == 9
+
+
 def test_text_with_a_control_token_is_refused(counter: TokenCounter) -> None:
     with pytest.raises(GenerationError, match="control token"):
         counter.count((Message("user", "<|user|>"), Message("assistant", "red : 1")))
+    with pytest.raises(GenerationError, match="control token"):
+        counter.count_plain(("red : 1", "<|user|>"))
 
 
 def test_folder_without_a_model_is_refused(tmp_path) -> None:

@@ -16,6 +16,8 @@ BASE = ("export", "runs/a", "--out", "data")
         (("--format", "trl-dpo", "--max-length", 9), "--max-length needs --tokenizer"),
         (("--format", "trl-dpo", "--tokenizer", "pocket"), "--max-length, which is missing"),
         (("--format", "trl-dpo", "--private"), "--push-to-hub"),
+        (("--format", "trl-dpo", "--license", ""), "--license is empty"),
+        (("--format", "trl-dpo", "--license", " "), "--license is empty"),
         (("--format", "trl-dpo", "--validation-share", 1), "--validation-share"),
         (("--format", "trl-dpo", "--container", "csv"), "--container"),
         (("--format", "trl-dpo", "--role", "annotator"), "--role"),

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from critic_engine.data.exports.columns import Column, card_features
 from critic_engine.data.exports.filters import MEANINGS
 from critic_engine.data.exports.orders import ExportOptions, ExportReport
 
 _MAX_CELL = 120
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
+# Names of fields, those of vLLM's own arguments among them, that say where machines are or how one is let in.
+_PRIVATE = re.compile(r"(^|_)(url|address|host|ip|port|token|key|password)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class CardFacts:
 
     report: ExportReport
     options: ExportOptions
+    columns: tuple[Column, ...]
+    """Of the data files."""
     config_yaml: str
     """The resolved configuration of the run."""
     funnel: tuple[tuple[str, int], ...]
@@ -44,7 +49,7 @@ def _front_matter(facts: CardFacts) -> str:
     import yaml
 
     report = facts.report
-    fields = {
+    fields: dict[str, object] = {
         "license": facts.options.license,
         "task_categories": ["image-text-to-text" if report.has_images else "text-generation"],
         "tags": ["critic-engine", report.format, f"{report.role}-training"],
@@ -55,6 +60,9 @@ def _front_matter(facts: CardFacts) -> str:
             }
         ],
     }
+    if report.container == "jsonl":
+        # Without it the loader takes the types of the first split, in which a column may have no value.
+        fields["dataset_info"] = {"features": card_features(facts.columns)}
     text: str = yaml.safe_dump(fields, sort_keys=False, allow_unicode=False)
     return f"---\n{text}---"
 
@@ -63,8 +71,8 @@ def _introduction(facts: CardFacts) -> str:
     report = facts.report
     return (
         f"# Training data for a {report.role} ({report.format})\n\n"
-        f"Made by Critic Engine from a labelled search: {sum(report.num_rows.values())} rows in the format "
-        f"`{report.format}`, as {report.container} files."
+        f"Made by Critic Engine {report.version} from a labelled search: {sum(report.num_rows.values())} rows in the "
+        f"format `{report.format}`, as {report.container} files."
     )
 
 
@@ -93,8 +101,8 @@ def _making(facts: CardFacts) -> str:
 def _limits(facts: CardFacts) -> str:
     limit = facts.options.limit
     length = (
-        f"No row is longer than {limit.max_tokens} tokens as {_cell(limit.model)} counts them, images included; longer "
-        "ones were left out, none was cut."
+        f"No row is longer than {limit.max_tokens} tokens as {_cell(limit.model)} counts all that the trainer reads of "
+        "it, images included; longer ones were left out, none was cut."
         if limit
         else "Nothing was cut. The length of rows was not limited, nor were texts searched for control tokens; "
         "`--max-length` with `--tokenizer` does both."
@@ -113,29 +121,35 @@ def _limits(facts: CardFacts) -> str:
 
 
 def _config(config_yaml: str) -> str:
-    config_yaml = _without_folders(config_yaml)
+    config_yaml = _publishable(config_yaml)
     longest = max((len(run) for run in re.findall("`+", config_yaml)), default=0)
     fence = "`" * max(3, longest + 1)
     body = config_yaml.strip("\n")
-    return f"<details>\n<summary>The run's configuration</summary>\n\n{fence}yaml\n{body}\n{fence}\n\n</details>"
+    summary = "<summary>The run's configuration, without addresses and folders</summary>"
+    return f"<details>\n{summary}\n\n{fence}yaml\n{body}\n{fence}\n\n</details>"
 
 
-def _without_folders(config_yaml: str) -> str:
-    """Return a configuration whose absolute paths are file names: a card may be published, and says of no machine."""
+def _publishable(config_yaml: str) -> str:
+    """Return a configuration that tells of no machine: of absolute paths the names, and nothing of addresses."""
     import yaml
 
-    text: str = yaml.safe_dump(_named(yaml.safe_load(config_yaml)), sort_keys=False)
+    text: str = yaml.safe_dump(_without_places(yaml.safe_load(config_yaml)), sort_keys=False)
     return text
 
 
-def _named(value: object) -> object:
+def _without_places(value: object) -> object:
     if isinstance(value, Mapping):
-        return {name: _named(each) for name, each in value.items()}
+        return {name: _without_places(each) for name, each in value.items() if not _is_private(str(name), each)}
     if isinstance(value, list):
-        return [_named(each) for each in value]
+        return [_without_places(each) for each in value if not _is_private("", each)]
     if isinstance(value, str) and (PurePath(value).is_absolute() or value.startswith("~")):
         return PurePath(value).name
     return value
+
+
+def _is_private(name: str, value: object) -> bool:
+    is_address = isinstance(value, str) and "://" in value
+    return is_address or (value is not None and _PRIVATE.search(name) is not None)
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from critic_engine.data.exports.columns import Column
 from critic_engine.data.exports.containers import read_records
-from critic_engine.data.exports.layouts import ImageReference, Layout, ReadRecord, Turn
+from critic_engine.data.exports.layouts import ImageReference, Layout, Turn
 from critic_engine.data.images import load_image
 from critic_engine.errors import ExportError, ImageError
 
@@ -20,24 +20,27 @@ _NUM_REMEMBERED_IMAGES = 1024
 
 
 class Fingerprint:
-    """A hash over what all records of a split say, to compare what was written with what was meant."""
+    """A hash over all records of a split, each as a whole, to compare what was written with what was meant."""
 
     def __init__(self) -> None:
         """Begin with no record."""
         self.num_rows = 0
         self._hash = hashlib.sha256()
 
-    def add(self, read: ReadRecord) -> None:
-        """Take in what a trainer finds in the next record."""
+    def add(self, record: Mapping[str, Any], image_digests: Iterable[str]) -> None:
+        """Take in the next record: the values of all columns, and the SHA-256 digests of its images, in order."""
         self.num_rows += 1
-        dialogues = [[(turn.role, turn.text) for turn in dialogue] for dialogue in read.dialogues]
-        names = [image if isinstance(image, str) else image["path"] for image in read.images]
-        self._hash.update(json.dumps([dialogues, names]).encode() + b"\n")
+        whole = json.dumps([record, list(image_digests)], sort_keys=True, default=_embedded)
+        self._hash.update(whole.encode() + b"\n")
 
     @property
     def digest(self) -> str:
         """Hexadecimal; equal for equal records in the same order."""
         return self._hash.hexdigest()
+
+
+def _embedded(data: bytes) -> None:
+    """Stand for the bytes of an image, of which the digest is taken in beside the record."""
 
 
 class Checker:
@@ -55,35 +58,47 @@ class Checker:
 
         Raises:
             ExportError: a record breaks a rule of its format, an image is missing or broken, or the records are not
-                those that were meant.
+                those that were meant, in any column or image.
         """
         found = Fingerprint()
-        for number, record in enumerate(read_records(self._folder / file), start=1):
+        for number, record in enumerate(self._records(file), start=1):
             where = f"{file}, row {number}"
             if set(record) != self._names:
                 raise ExportError(f"{where}: its columns are {sorted(record)}, not {sorted(self._names)}")
-            self._check_record(record, where)
-            found.add(self._layout.read(record))
+            found.add(record, self._check_record(record, where))
         if (found.num_rows, found.digest) != (meant.num_rows, meant.digest):
             raise ExportError(f"{file} holds {found.num_rows} rows that are not the {meant.num_rows} rows written")
 
-    def _check_record(self, record: Mapping[str, Any], where: str) -> None:
-        read = self._layout.read(record)
+    def _records(self, file: str) -> Iterator[Mapping[str, Any]]:
+        try:
+            yield from read_records(self._folder / file)
+        except ValueError as error:  # of JSON's and Arrow's parsers, which raise kinds of it
+            raise ExportError(f"{file} cannot be read back: {' '.join(str(error).split())}") from error
+
+    def _check_record(self, record: Mapping[str, Any], where: str) -> list[str]:
+        """Return the digests of the record's images."""
+        try:
+            read = self._layout.read(record)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ExportError(f"{where}: it is no row of {self._layout.name}: {error}") from error
         if read.num_placeholders != len(read.images):
             raise ExportError(f"{where}: {read.num_placeholders} placeholders stand for {len(read.images)} images")
         for dialogue in read.dialogues:
             check_dialogue(dialogue, where)
         if len(set(read.dialogues)) != len(read.dialogues):
             raise ExportError(f"{where}: both answers are the same")
-        for image in read.images:
-            self._check_image(image, where)
+        return [self._check_image(image, where) for image in read.images]
 
-    def _check_image(self, image: ImageReference, where: str) -> None:
-        data = (self._folder / image).read_bytes() if isinstance(image, str) else image["bytes"]
+    def _check_image(self, image: ImageReference, where: str) -> str:
+        """Return the digest of an image, which opens."""
+        try:
+            data = (self._folder / image).read_bytes() if isinstance(image, str) else image["bytes"]
+        except FileNotFoundError as error:
+            raise ExportError(f"{where}: its image {image} is not there") from error
         digest = hashlib.sha256(data).hexdigest()
         if digest in self._seen:
             self._seen.move_to_end(digest)
-            return
+            return digest
         try:
             load_image(data, max_pixels=_MAX_PIXELS)
         except ImageError as error:
@@ -91,6 +106,7 @@ class Checker:
         self._seen[digest] = None
         if len(self._seen) > _NUM_REMEMBERED_IMAGES:
             self._seen.popitem(last=False)
+        return digest
 
 
 def check_dialogue(dialogue: tuple[Turn, ...], where: str) -> None:

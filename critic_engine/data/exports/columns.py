@@ -1,4 +1,4 @@
-"""The columns of an export, and what Arrow and the ``datasets`` library call their types; writes Parquet's schema."""
+"""The columns of an export, and what Arrow and the ``datasets`` library call their types, in Parquet and in a card."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ def arrow_schema(columns: tuple[Column, ...]) -> pyarrow.Schema:
     return pyarrow.schema([(column.name, _arrow_type(column.type)) for column in columns], metadata=metadata)
 
 
+def card_features(columns: tuple[Column, ...]) -> list[dict[str, Any]]:
+    """Return the columns of JSON lines as a card's ``dataset_info`` states them; an image is its path."""
+    return [{"name": column.name, **_stated(column.type)} for column in columns]
+
+
 def _arrow_type(name: str) -> Any:
     import pyarrow
 
@@ -66,3 +71,13 @@ def _feature(name: str) -> Any:
     if name in _STRUCTS:
         return {field: _feature(type_) for field, type_ in _STRUCTS[name].items()}
     return {"dtype": _ARROW_NAMES[name], "_type": "Value"}
+
+
+def _stated(name: str) -> dict[str, Any]:
+    """Return a type as YAML states it, in words that releases of ``datasets`` from 2 to 5 all read."""
+    if name in _LISTS:
+        element = _stated(_LISTS[name])
+        return {"list": element["struct"]} if _LISTS[name] in _STRUCTS else {"sequence": element["dtype"]}
+    if name in _STRUCTS:
+        return {"struct": [{"name": field, **_stated(type_)} for field, type_ in _STRUCTS[name].items()]}
+    return {"dtype": "string" if name == "image" else _ARROW_NAMES[name]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -36,12 +36,12 @@ class Writer(ABC):
         """The data file of each split that has a row."""
 
     @abstractmethod
-    def place(self, image: Image) -> ImageReference:
-        """Return how a record refers to ``image``, which is written if need be."""
+    def reference(self, image: Image) -> ImageReference:
+        """Return how a record refers to ``image``."""
 
     @abstractmethod
-    def write(self, split: str, record: Record) -> None:
-        """Add a record to the file of its split."""
+    def write(self, split: str, record: Record, images: Iterable[Image]) -> None:
+        """Add a record to the file of its split, and the images that it refers to where they belong."""
 
     @abstractmethod
     def close(self) -> None:
@@ -63,17 +63,17 @@ class JsonlWriter(Writer):
         self._open: dict[str, IO[str]] = {}
         self._closing = contextlib.ExitStack()
 
-    def place(self, image: Image) -> str:
+    def reference(self, image: Image) -> str:
         """Return its path, relative to the data file."""
-        name = f"{IMAGES}/{image_name(image)}"
-        path = self.folder / name
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(image.data)
-        return name
+        return f"{IMAGES}/{image_name(image)}"
 
-    def write(self, split: str, record: Record) -> None:
-        """Add a line."""
+    def write(self, split: str, record: Record, images: Iterable[Image]) -> None:
+        """Add a line, and the images that are not there yet."""
+        for image in images:
+            path = self.folder / self.reference(image)
+            if not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(image.data)
         if split not in self._open:
             file = (self.folder / self._name(split)).open("w", encoding="utf-8", newline="\n")
             self._open[split] = self._closing.enter_context(file)
@@ -96,12 +96,12 @@ class ParquetWriter(Writer):
         self._waiting: dict[str, list[Record]] = {}
         self._num_bytes: dict[str, int] = {}
 
-    def place(self, image: Image) -> dict[str, Any]:
+    def reference(self, image: Image) -> dict[str, Any]:
         """Return the image itself, under a name that says what it is."""
         return {"bytes": image.data, "path": image_name(image)}
 
-    def write(self, split: str, record: Record) -> None:
-        """Add a row; a full group goes to the file."""
+    def write(self, split: str, record: Record, images: Iterable[Image]) -> None:
+        """Add a row, which holds its images; a full group goes to the file."""
         waiting = self._waiting.setdefault(split, [])
         waiting.append(record)
         self._num_bytes[split] = self._num_bytes.get(split, 0) + _num_bytes(record)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from critic_engine.data.exports.card import CardFacts, write_card
 from critic_engine.data.exports.checking import Checker, Fingerprint
 from critic_engine.data.exports.containers import Writer, new_writer
-from critic_engine.data.exports.filters import Reason, reason_against
+from critic_engine.data.exports.filters import Reason, reason_against, reason_by_length
 from critic_engine.data.exports.formats import layout_named
 from critic_engine.data.exports.layouts import Container, Layout, Survey
 from critic_engine.data.exports.orders import ExportOptions, ExportReport
@@ -21,8 +22,10 @@ from critic_engine.errors import ConfigError
 from critic_engine.seeds import derive_seed
 
 _SPLITS = ("train", "validation")
-# The line of a funnel that counts the problems that a resume would go on with.
-_NOT_DONE = "rows left out: not_done_yet"
+# How the lines of a funnel read that count what a stage left out, and the problems that a resume would go on with.
+_LEFT_OUT = " left out: "
+_NOT_DONE = f"rows{_LEFT_OUT}not_done_yet"
+_MAX_REASONS = 3
 
 
 class Funnel(Protocol):
@@ -72,9 +75,10 @@ def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
     if refusal:
         raise ConfigError(refusal, field="container")
     with new_folder(options.out) as folder:
-        export = _Export(layout, survey, options, new_writer(container, folder, layout.columns(survey)))
+        columns = layout.columns(survey)
+        export = _Export(layout, survey, options, new_writer(container, folder, columns))
         report = export.write(rows, container)
-        facts = CardFacts(report, options, rows.config_yaml, tuple(rows.funnel.lines()))
+        facts = CardFacts(report, options, columns, rows.config_yaml, tuple(rows.funnel.lines()))
         write_card(folder / "README.md", facts, layout.usage(report.files, survey, options.role))
     return report
 
@@ -100,11 +104,11 @@ class _Export:
         """Write the data files, the trainer's index and the report; read the data files back."""
         try:
             for row in _complete_first(rows, self._survey, container):
-                self._write_row(row)
+                self._take(row)
         finally:
             self._writer.close()
         if "train" not in self._meant:
-            raise ConfigError(self._nothing_left())
+            raise ConfigError(self._nothing_left(rows.funnel))
         files = {split: self._writer.files[split] for split in _SPLITS if split in self._writer.files}
         checker = Checker(self._writer.folder, self._layout, self._writer.columns)
         for split, file in files.items():
@@ -116,20 +120,27 @@ class _Export:
             (self._writer.folder / name).write_text(text, encoding="utf-8")
         return report
 
-    def _write_row(self, row: TrainingRow) -> None:
-        reason = reason_against(row, self._layout, self._options.limit)
+    def _take(self, row: TrainingRow) -> None:
+        reason = reason_against(row, self._layout) or self._write_row(row)
         if reason is not None:
             self._left_out[reason] += 1
-            return
-        split = split_of(row.problem_id, self._options.validation_share)
-        images = [self._writer.place(image) for image in row.images] if self._layout.has_images else []
-        record = self._layout.record(row, images, self._survey)
-        self._meant.setdefault(split, Fingerprint()).add(self._layout.read(record))
-        self._sources.setdefault(split, Counter())[row.source] += 1
-        self._writer.write(split, record)
+
+    def _write_row(self, row: TrainingRow) -> Reason | None:
+        """Write a row that the format can take, unless it is too long; return why it is not written."""
+        images = row.images if self._layout.has_images else ()
+        record = self._layout.record(row, [self._writer.reference(image) for image in images], self._survey)
+        limit = self._options.limit
+        reason = None if limit is None else reason_by_length(record, images, self._layout, limit)
+        if reason is None:
+            split = split_of(row.problem_id, self._options.validation_share)
+            self._meant.setdefault(split, Fingerprint()).add(record, [image.digest for image in images])
+            self._sources.setdefault(split, Counter())[row.source] += 1
+            self._writer.write(split, record, images)
+        return reason
 
     def _report(self, files: Mapping[str, str], container: Container, notes: tuple[str, ...]) -> ExportReport:
         return ExportReport(
+            version=importlib.metadata.version("critic-engine"),
             format=self._layout.name,
             container=container,
             role=self._options.role,
@@ -141,13 +152,24 @@ class _Export:
             notes=notes,
         )
 
-    def _nothing_left(self) -> str:
+    def _nothing_left(self, funnel: Funnel) -> str:
         if "validation" in self._meant:
             return "all rows fell to validation, which leaves nothing to train on; lower --validation-share"
         if not self._survey.num_rows:
-            return f"the run has no rows for {self._layout.name}"
-        counts = ", ".join(f"{number} {reason}" for reason, number in sorted(self._left_out.items()))
-        return f"no row of the run can be written as {self._layout.name}; left out: {counts}"
+            return f"the run has no rows for {self._layout.name}{_named(_largest_reasons(funnel))}"
+        reasons = _named(sorted(self._left_out.items()))
+        return f"no row of the run can be written as {self._layout.name}{reasons}"
+
+
+def _largest_reasons(funnel: Funnel) -> list[tuple[str, int]]:
+    """Return the reasons that left out most on the way to rows, and how many; of equal ones those of earlier stages."""
+    found = [(line.partition(_LEFT_OUT)[2], number) for line, number in funnel.lines() if _LEFT_OUT in line and number]
+    return sorted(found, key=lambda each: -each[1])[:_MAX_REASONS]
+
+
+def _named(reasons: Sequence[tuple[str, int]]) -> str:
+    counts = ", ".join(f"{number} {reason}" for reason, number in reasons)
+    return f"; left out: {counts}" if counts else ""
 
 
 def _notes_on(funnel: Funnel) -> Iterator[str]:

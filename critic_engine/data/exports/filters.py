@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from critic_engine.data.exports.layouts import Layout
+from critic_engine.data.exports.layouts import Layout, TokenCount
 from critic_engine.data.records import Preference, StepLabelled, TrainingRow
 from critic_engine.errors import GenerationError
-from critic_engine.types import Message
+from critic_engine.types import Image
 
 Reason: TypeAlias = Literal[
     "not_unicode", "empty_prompt", "empty_answer", "equal_answers", "media_tag", "num_images", "not_encodable",
@@ -25,22 +25,11 @@ MEANINGS: Mapping[Reason, str] = MappingProxyType(
         "equal_answers": "the chosen and the rejected answer are the same",
         "media_tag": "its text holds what the trainer takes for an image, a video or the like",
         "num_images": "it has more or fewer images than the format holds",
-        "not_encodable": "the model of the token count cannot read it, as when its text holds a control token",
+        "not_encodable": "the model of the token count cannot read it, as when its text holds a control token, or when "
+        "its chat template has no turn of the system's and the format begins with one",
         "too_long": "it has more tokens than the limit; nothing is ever cut",
     }
 )
-
-
-class TokenCount(Protocol):
-    """What counts tokens."""
-
-    def count(self, messages: tuple[Message, ...]) -> int:
-        """Return the tokens of a whole dialogue, image tokens included.
-
-        Raises:
-            GenerationError: it cannot be encoded.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +42,8 @@ class LengthLimit:
     counter: TokenCount
 
 
-def reason_against(row: TrainingRow, layout: Layout[Any], limit: LengthLimit | None) -> Reason | None:
-    """Return why ``row`` is left out; None when it is written."""
+def reason_against(row: TrainingRow, layout: Layout[Any]) -> Reason | None:
+    """Return why ``row`` is left out, whatever its length; None when it can be written."""
     answers = answers_of(row)
     texts = (row.prompt, *answers)
     if not all(map(_is_unicode, (*texts, row.source, *filter(_is_text, row.facts.values())))):
@@ -68,9 +57,18 @@ def reason_against(row: TrainingRow, layout: Layout[Any], limit: LengthLimit | N
     if any(tag in text for tag in layout.reserved for text in texts):
         return "media_tag"
     fewest, most = layout.num_images
-    if not fewest <= len(row.images) <= most:
-        return "num_images"
-    return None if limit is None else _too_long(row, layout, limit)
+    return None if fewest <= len(row.images) <= most else "num_images"
+
+
+def reason_by_length(
+    record: Mapping[str, Any], images: tuple[Image, ...], layout: Layout[Any], limit: LengthLimit
+) -> Reason | None:
+    """Return why a row that would be written as ``record``, with ``images``, is left out; None when it is written."""
+    try:
+        num_tokens = layout.num_tokens(record, images, limit.counter)
+    except GenerationError:
+        return "not_encodable"
+    return "too_long" if num_tokens > limit.max_tokens else None
 
 
 def answers_of(row: TrainingRow) -> tuple[str, ...]:
@@ -82,16 +80,6 @@ def answers_of(row: TrainingRow) -> tuple[str, ...]:
             return row.steps
         case _:
             return (row.completion,)
-
-
-def _too_long(row: TrainingRow, layout: Layout[Any], limit: LengthLimit) -> Reason | None:
-    prompt = Message("user", row.prompt, row.images if layout.has_images else ())
-    answers = ("\n".join(row.steps),) if isinstance(row, StepLabelled) else answers_of(row)
-    try:
-        lengths = [limit.counter.count((prompt, Message("assistant", answer))) for answer in answers]
-    except GenerationError:
-        return "not_encodable"
-    return "too_long" if max(lengths) > limit.max_tokens else None
 
 
 def _is_text(value: object) -> bool:

@@ -6,11 +6,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from critic_engine.data.exports.columns import Column
 from critic_engine.data.records import TrainingRow
-from critic_engine.types import Role
+from critic_engine.types import Image, Message, Role
 
 Container: TypeAlias = Literal["parquet", "jsonl"]
 ImageReference: TypeAlias = str | dict[str, Any]
@@ -24,6 +24,11 @@ MARGIN_NOTE = (
     "`margin` is how much better the chosen answer is: trainers of reward models subtract it in their loss, DPO passes "
     "over it."
 )
+UNDRAWN = (
+    "the solution's answer says it of the last step; of others a binary search, which takes every step before the "
+    "first wrong one for right, and every one from there on for wrong."
+)
+"""Where labels of steps come from for which no completion was drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,26 @@ class ReadRecord:
     """Equals the number of images where the format has placeholders; the number of images where it has none."""
 
 
+class TokenCount(Protocol):
+    """What counts the tokens of one model."""
+
+    def count(self, messages: tuple[Message, ...]) -> int:
+        """Return the tokens of a whole dialogue, image tokens included.
+
+        Raises:
+            GenerationError: it cannot be encoded.
+        """
+        ...
+
+    def count_plain(self, texts: tuple[str, ...]) -> int:
+        """Return the tokens of texts one behind the other, each encoded on its own, without a chat template.
+
+        Raises:
+            GenerationError: they cannot be encoded.
+        """
+        ...
+
+
 class Layout(ABC, Generic[RowT]):
     """One format."""
 
@@ -87,7 +112,24 @@ class Layout(ABC, Generic[RowT]):
 
     @abstractmethod
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
-        """Return what a trainer finds in a record, whichever file it was read from."""
+        """Return what a trainer finds in a record, whichever file it was read from.
+
+        Raises:
+            KeyError, TypeError, ValueError: the record is no row of this format.
+        """
+
+    def num_tokens(self, record: Mapping[str, Any], images: tuple[Image, ...], counter: TokenCount) -> int:
+        """Return how much of a record the trainer reads at once: of its longest dialogue, by the model's template.
+
+        Args:
+            record: As it is written.
+            images: Those that it holds.
+            counter: Of the model that is trained.
+
+        Raises:
+            GenerationError: the model cannot read it.
+        """
+        return max(counter.count(_messages(dialogue, images)) for dialogue in self.read(record).dialogues)
 
     def refuse_container(self, container: Container, survey: Survey) -> str | None:
         """Return why the trainer could not load these rows from such files; None when it can."""
@@ -123,6 +165,14 @@ def provenance(row: TrainingRow, survey: Survey) -> Record:
 def finite(number: float | None) -> float | None:
     """Return the number, or None where it is none or not finite."""
     return float(number) if number is not None and math.isfinite(number) else None
+
+
+def _messages(dialogue: tuple[Turn, ...], images: tuple[Image, ...]) -> tuple[Message, ...]:
+    """Return a dialogue with the images before the text of the user's first turn, which is where placeholders stand."""
+    first = next(number for number, turn in enumerate(dialogue) if turn.role == "user")
+    return tuple(
+        Message(turn.role, turn.text, images if number == first else ()) for number, turn in enumerate(dialogue)
+    )
 
 
 def _typed(value: float | str | None, column: Column) -> float | str | None:

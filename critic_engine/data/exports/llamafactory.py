@@ -16,6 +16,9 @@ from critic_engine.data.exports.layouts import (
     RowT,
     Survey,
     Turn,
+    finite,
+    provenance,
+    provenance_columns,
 )
 from critic_engine.data.records import Demonstration, Preference
 from critic_engine.types import Role
@@ -34,7 +37,7 @@ class _ShareGpt(Layout[RowT]):
         return [turn("human", IMAGE_TAG * num_images + row.prompt)]
 
     def index(self, files: Mapping[str, str], survey: Survey, role: str) -> dict[str, str]:
-        """Return ``dataset_info.json``."""
+        """Return ``dataset_info.json``; the trainer passes over columns that it does not name."""
         names = {"messages": "conversations"}
         if self.is_ranking:
             names |= {"chosen": "chosen", "rejected": "rejected"}
@@ -70,16 +73,18 @@ class LlamaFactoryPreference(_ShareGpt[Preference]):
     name = "llamafactory-dpo"
     row_type = Preference
     is_ranking = True
+    notes = ("`margin` is how much better the chosen answer is; this trainer passes over it.",)
 
     def columns(self, survey: Survey) -> tuple[Column, ...]:
-        """Return the prompt, its two answers, and the images."""
+        """Return the prompt, its two answers, the images, and where the row comes from."""
         columns = (Column("conversations", "turns"), Column("chosen", "turn"), Column("rejected", "turn"))
-        return columns + image_columns(survey)
+        return columns + image_columns(survey) + (Column("margin", "float"),) + provenance_columns(survey)
 
     def record(self, row: Preference, images: Sequence[ImageReference], survey: Survey) -> Record:
         """Return the row."""
         answers = {"chosen": turn("gpt", row.chosen), "rejected": turn("gpt", row.rejected)}
-        return {"conversations": self.opening(row, len(images))} | answers | image_values(images, survey)
+        dialogue = {"conversations": self.opening(row, len(images))} | answers | image_values(images, survey)
+        return dialogue | {"margin": finite(row.margin)} | provenance(row, survey)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return both dialogues."""
@@ -95,13 +100,14 @@ class LlamaFactoryDemonstration(_ShareGpt[Demonstration]):
     is_ranking = False
 
     def columns(self, survey: Survey) -> tuple[Column, ...]:
-        """Return the dialogue and the images."""
-        return (Column("conversations", "turns"), *image_columns(survey))
+        """Return the dialogue, the images, the value of what the prompt shows, and where the row comes from."""
+        columns = (Column("conversations", "turns"), *image_columns(survey), Column("value", "float"))
+        return columns + provenance_columns(survey)
 
     def record(self, row: Demonstration, images: Sequence[ImageReference], survey: Survey) -> Record:
         """Return the row."""
-        dialogue = [*self.opening(row, len(images)), turn("gpt", row.completion)]
-        return {"conversations": dialogue} | image_values(images, survey)
+        dialogue: Record = {"conversations": [*self.opening(row, len(images)), turn("gpt", row.completion)]}
+        return dialogue | image_values(images, survey) | {"value": finite(row.value)} | provenance(row, survey)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return the dialogue."""

@@ -34,6 +34,8 @@ class ExportOptions:
 class ExportReport:
     """What was written, as ``export.json`` holds it."""
 
+    version: str
+    """Of Critic Engine."""
     format: str
     container: Container
     role: str
@@ -54,6 +56,7 @@ class ExportReport:
         counts = {split: dict(sorted(sources.items())) for split, sources in self.num_rows_by_source.items()}
         return {
             "critic_engine_export": 1,
+            "critic_engine_version": self.version,
             "format": self.format,
             "container": self.container,
             "role": self.role,

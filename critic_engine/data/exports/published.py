@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.exports.layouts import IMAGE_TAG, ImageReference, Layout, ReadRecord, Record, Survey, Turn
+from critic_engine.data.exports.layouts import (
+    IMAGE_TAG,
+    UNDRAWN,
+    ImageReference,
+    Layout,
+    ReadRecord,
+    Record,
+    Survey,
+    Turn,
+)
 from critic_engine.data.exports.llamafactory import read_turns, turn
 from critic_engine.data.records import Preference, StepLabelled
 from critic_engine.seeds import derive_seed
@@ -71,41 +79,56 @@ class RlaifV(Layout[Preference]):
 
 
 class VisualPrm(Layout[StepLabelled]):
-    """Rows of VisualPRM400K, whose loader puts the one image before the dialogue itself."""
+    """Rows of VisualPRM400K, with the images in a list and a placeholder for each in the first human turn.
+
+    Of the published rows' single path InternVL's loader puts the placeholder into the very first turn. Here that is the
+    system's, in which it then looks for none, and passes over the row. Of a list it leaves the turns as they are.
+    """
 
     name = "visualprm"
     trainer = "InternVL"
     row_type = StepLabelled
     containers = ("jsonl",)
     reserved = (IMAGE_TAG, "<video>", "<img>", "</img>", "<IMG_CONTEXT>")
-    num_images = (0, 1)
-    notes = ("A step is labelled + when any of the completions from its end were right (its value is above 0).",)
+    notes = (
+        "A step is labelled + when any of the completions from its end were right (its value is above 0).",
+        f"For some labels no completion was drawn: {UNDRAWN}",
+    )
 
     def columns(self, survey: Survey) -> tuple[Column, ...]:
-        """Return the columns of the published data set."""
-        return (Column("id", "text"), Column("image", "text"), Column("conversations", "turns"))
+        """Return the columns of the published data set; that of images where any row has some."""
+        images = (Column("image", "images"),) if survey.has_images else ()
+        return (Column("id", "text"), *images, Column("conversations", "turns"))
 
     def record(self, row: StepLabelled, images: Sequence[ImageReference], survey: Survey) -> Record:
-        """Return the row; without an image its column is empty."""
+        """Return the row."""
+        opening = f"{IMAGE_TAG}\n" * len(images) + f"### Question:\n{row.prompt}\n\n### Solution Process:\n"
         turns = [turn("system", _GRADER)]
         for number, (step, value) in enumerate(zip(row.steps, row.values, strict=True)):
-            text = step if number else f"### Question:\n{row.prompt}\n\n### Solution Process:\n{step}"
-            turns += [turn("human", text), turn("gpt", "+" if value > 0 else "-")]
-        return {"id": row.row_id, "image": images[0] if images else "", "conversations": turns}
+            turns += [turn("human", step if number else opening + step), turn("gpt", "+" if value > 0 else "-")]
+        shown: Record = {"image": list(images)} if survey.has_images else {}
+        return {"id": row.row_id} | shown | {"conversations": turns}
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return the dialogue."""
-        images = (record["image"],) if record["image"] else ()
-        read = read_turns([record["conversations"]], {"images": images})
-        return replace(read, num_placeholders=read.num_placeholders + len(images))
+        return read_turns([record["conversations"]], {"images": record.get("image")})
 
     def index(self, files: Mapping[str, str], survey: Survey, role: str) -> dict[str, str]:
-        """Return the list of data sets that InternVL reads first; its paths are relative to this folder."""
+        """Return the lists of data sets that InternVL reads first, one a split: it trains on all that a list names.
+
+        Their paths are relative to this folder.
+        """
         common = {"root": "", "data_augment": False, "repeat_time": 1}
-        entries = {f"{role}_prm_{split}": {"annotation": file, **common} for split, file in files.items()}
-        return {"meta.json": json.dumps(entries, indent=2) + "\n"}
+        entries = {split: {f"{role}_prm_{split}": {"annotation": file, **common}} for split, file in files.items()}
+        return {_list_name(split): json.dumps(entry, indent=2) + "\n" for split, entry in entries.items()}
 
     def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
         """Return its argument."""
         why = "Paths in it are relative to this folder: start the trainer here, or write THIS_FOLDER before them."
-        return f"```bash\n--meta_path THIS_FOLDER/meta.json\n```\n\n{why}"
+        if "validation" in files:
+            why += f" It trains on all that the file lists; `{_list_name('validation')}` lists the rows for validation."
+        return f"```bash\n--meta_path THIS_FOLDER/{_list_name('train')}\n```\n\n{why}"
+
+
+def _list_name(split: str) -> str:
+    return "meta.json" if split == "train" else f"meta_{split}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 from critic_engine.data.exports.columns import Column
 from critic_engine.data.exports.layouts import (
     MARGIN_NOTE,
+    UNDRAWN,
     Container,
     ImageReference,
     Layout,
@@ -16,12 +18,17 @@ from critic_engine.data.exports.layouts import (
     Record,
     RowT,
     Survey,
+    TokenCount,
     Turn,
     finite,
     provenance,
     provenance_columns,
 )
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
+from critic_engine.types import Image
+
+# What PRMTrainer is told to put behind each step.
+_SEPARATOR = "\n"
 
 
 class _Conversational(Layout[RowT]):
@@ -159,10 +166,15 @@ class TrlSteps(Layout[StepLabelled]):
     notes = (
         "Images are left out: this trainer reads text only.",
         "A step's label is true when any of the completions from its end were right (its value is above 0).",
+        "`values` are shares of right completions where `num_rollouts`, of the same step, is above 0. Where it is 0, "
+        f"none were drawn, and the value, 1 or 0, is no share: {UNDRAWN}",
     )
 
     def columns(self, survey: Survey) -> tuple[Column, ...]:
-        """Return the trainer's three, then the Monte-Carlo values behind the labels."""
+        """Return the trainer's three, then the values behind the labels, and how many completions each is a share of.
+
+        A value of which ``num_rollouts`` is 0 is no share: it is 1 or 0, without any draw.
+        """
         steps = (Column("prompt", "text"), Column("completions", "texts"), Column("labels", "bools"))
         values = (Column("values", "floats"), Column("num_rollouts", "ints"))
         return steps + values + provenance_columns(survey)
@@ -179,19 +191,27 @@ class TrlSteps(Layout[StepLabelled]):
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return each step as the answer to what stands before it."""
+        lengths = {name: len(record[name]) for name in ("completions", "labels", "values", "num_rollouts")}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"its columns differ in length: {lengths}")
         dialogue = [Turn("user", record["prompt"])]
-        for number, (step, _) in enumerate(zip(record["completions"], record["labels"], strict=True)):
+        for number, step in enumerate(record["completions"]):
             dialogue += [Turn("user", f"step {number + 1}")] if number else []
             dialogue.append(Turn("assistant", step))
         return ReadRecord((tuple(dialogue),), (), 0)
+
+    def num_tokens(self, record: Mapping[str, Any], images: tuple[Image, ...], counter: TokenCount) -> int:
+        """Return the tokens of the prompt and of the steps, a separator behind each; its trainer uses no template."""
+        steps = (text for step in record["completions"] for text in (step, _SEPARATOR))
+        return counter.count_plain((record["prompt"], *steps))
 
     def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
         """Return three lines of Python."""
         program = [
             "from datasets import load_dataset",
             "from trl.experimental.prm import PRMConfig, PRMTrainer  # TRL 0.26 to 1.13; later ones have none",
-            'PRMTrainer(model=MODEL, args=PRMConfig("out", step_separator="\\n"), processing_class=TOKENIZER, '
-            'train_dataset=load_dataset("THIS_FOLDER", split="train")).train()',
+            f'PRMTrainer(model=MODEL, args=PRMConfig("out", step_separator={json.dumps(_SEPARATOR)}), '
+            'processing_class=TOKENIZER, train_dataset=load_dataset("THIS_FOLDER", split="train")).train()',
         ]
         return "\n".join(["```python", *program, "```"])
 

@@ -1,5 +1,6 @@
 """An export is whole or not there, holds what its rows said, and says what it left out."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -7,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from critic_engine.data.exports import FORMATS, layout_named
-from critic_engine.data.exports.checking import Checker, Fingerprint
-from critic_engine.data.exports.columns import Column
 from critic_engine.data.exports.containers import read_records
 from critic_engine.data.exports.exporting import split_of
 from critic_engine.data.exports.filters import LengthLimit
 from critic_engine.data.records import Demonstration, Preference, StepLabelled
-from critic_engine.errors import ConfigError, ExportError, GenerationError
+from critic_engine.errors import ConfigError, GenerationError
 from critic_engine.types import Message
 
 HOSTILE = [
@@ -94,6 +94,9 @@ class WordCounter:
             raise GenerationError("a control token")
         return sum(len(message.text.split()) + 10 * len(message.images) for message in messages)
 
+    def count_plain(self, texts: tuple[str, ...]) -> int:
+        return sum(1 if text == "\n" else len(text.split()) for text in texts)
+
 
 def test_row_longer_than_the_limit_is_left_out_whole_and_counted(export, hand_made, make_row, tmp_path: Path) -> None:
     rows = [
@@ -104,6 +107,41 @@ def test_row_longer_than_the_limit_is_left_out_whole_and_counted(export, hand_ma
     report = export("trl-dpo", hand_made(rows), limit=LengthLimit(13, "words", WordCounter()))
     assert dict(report.num_left_out) == {"too_long": 1, "not_encodable": 1}
     assert [record["row_id"] for record in records(tmp_path / "trl-dpo")] == ["row-0"]
+
+
+def test_length_of_labelled_steps_counts_every_turn_that_the_trainer_reads(
+    export, hand_made, make_row, tmp_path: Path
+) -> None:
+    source = hand_made([make_row(StepLabelled)])
+    export("visualprm", source)
+    (record,) = records(tmp_path / "visualprm")
+    said = " ".join(turn["value"] for turn in record["conversations"])
+    # The tag is one word, and stands for an image of ten.
+    num_tokens = len(said.split()) - 1 + 10
+    export("visualprm", source, limit=LengthLimit(num_tokens, "words", WordCounter()), is_overwritten=True)
+    with pytest.raises(ConfigError, match="1 too_long"):
+        export("visualprm", source, limit=LengthLimit(num_tokens - 1, "words", WordCounter()), is_overwritten=True)
+
+
+def test_length_is_counted_without_a_template_for_the_trainer_that_uses_none(export, hand_made, make_row) -> None:
+    source = hand_made([make_row(StepLabelled)])
+    # Seven words of the question, three of each step, and a line break behind each step; no image.
+    export("trl-prm", source, limit=LengthLimit(15, "words", WordCounter()))
+    with pytest.raises(ConfigError, match="1 too_long"):
+        export("trl-prm", source, limit=LengthLimit(14, "words", WordCounter()), is_overwritten=True)
+
+
+def test_model_without_a_turn_of_the_system_cannot_count_what_begins_with_one(export) -> None:
+    from critic_engine.backends.token_counting import TokenCounter
+
+    with pytest.raises(ConfigError, match="left out: 4 not_encodable"):
+        export("visualprm", limit=LengthLimit(1000, "pocket", TokenCounter("pocket")))
+
+
+def test_image_of_a_row_that_is_too_long_is_not_written(export, hand_made, make_row, tmp_path: Path) -> None:
+    rows = [make_row(Preference, 0), make_row(Preference, 1, prompt="why " * 100)]
+    export("swift-dpo", hand_made(rows), limit=LengthLimit(50, "words", WordCounter()))
+    assert [path.stem for path in (tmp_path / "swift-dpo/images").iterdir()] == [rows[0].images[0].digest]
 
 
 def test_rows_of_a_problem_never_part_and_the_share_is_kept(export, hand_made, make_row, tmp_path: Path) -> None:
@@ -121,6 +159,16 @@ def test_problem_in_validation_stays_there_as_the_share_grows() -> None:
     ids = [str(number) for number in range(200)]
     few, more = ({name for name in ids if split_of(name, share) == "validation"} for share in (0.05, 0.2))
     assert few < more
+
+
+@pytest.mark.parametrize("format", [name for name in FORMATS if name not in ("rlaifv", "visualprm")])
+def test_row_says_where_it_comes_from_and_what_it_is_worth(format: str, export, tmp_path: Path) -> None:
+    export(format)
+    first = records(tmp_path / format)[0]
+    known = {"row_id": "row-0", "problem_id": "0" * 16, "source": "divergent", "depth": 0, "gain": 0.25}
+    known |= {"value": 1.0} if format.endswith("-sft") else {}
+    known |= {"margin": 0.5} if format.endswith("-dpo") else {}
+    assert {name: first.get(name) for name in known} == known
 
 
 def test_image_is_written_once_under_its_digest(export, hand_made, make_row, tmp_path: Path) -> None:
@@ -142,8 +190,6 @@ def test_rows_with_images_and_all_facts_come_first_in_json_lines(export, hand_ma
 
 
 def test_card_survives_whatever_the_run_says(export, hand_made, make_row, tmp_path: Path) -> None:
-    import yaml
-
     rows = [make_row(Demonstration, source="a | b\n---\nlicense: mine </details> \x1b[2J")]
     export("trl-sft", hand_made(rows, 'x: "```\\n````\\n---\\n</details>"\n'), license="cc-by-4.0: yes\n---")
     card = (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
@@ -156,6 +202,14 @@ def test_card_survives_whatever_the_run_says(export, hand_made, make_row, tmp_pa
     assert line.replace("\\|", "").count("|") == 4
 
 
+def test_card_states_the_columns_of_json_lines_which_have_no_types_of_their_own(export, tmp_path: Path) -> None:
+    for format, container in [("swift-dpo", "jsonl"), ("trl-dpo", "parquet")]:
+        export(format, container=container)
+        front = yaml.safe_load((tmp_path / format / "README.md").read_text(encoding="utf-8").split("\n---\n")[0])
+        stated = [column["name"] for column in front.get("dataset_info", {}).get("features", [])]
+        assert stated == (list(records(tmp_path / format)[0]) if container == "jsonl" else [])
+
+
 def test_card_names_files_without_the_folders_they_lie_in(export, hand_made, make_row, tmp_path: Path) -> None:
     config = (
         "collect:\n  filters:\n    evaluation_sets: [/home/me/secret/test.jsonl]\nreasoner: {model: /home/me/qwen}\n"
@@ -165,6 +219,41 @@ def test_card_names_files_without_the_folders_they_lie_in(export, hand_made, mak
     assert "- test.jsonl" in card
     assert "model: qwen" in card
     assert "/home" not in card
+
+
+def test_card_tells_of_no_machine(export, hand_made, make_row, tmp_path: Path) -> None:
+    config = {
+        "reasoner": {
+            "model": "qwen",
+            "openai_api": {"base_url": "http://10.9.8.7:8000/v1", "api_key_variable": "MY_KEY", "max_retries": 5},
+            "vllm": {"engine_args": {"data_parallel_address": "10.9.8.6", "hf_token": "hf_x", "max_model_len": 8192}},
+        },
+        "collect": {"filters": {"evaluation_sets": ["s3://inner/test.jsonl", "test.jsonl"]}},
+        "ray": {"address": "ray://10.9.8.5:10001", "num_search_workers": 2},
+    }
+    export("trl-sft", hand_made([make_row(Demonstration)], yaml.safe_dump(config)))
+    card = (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
+    shown = yaml.safe_load(card.partition("```yaml\n")[2].partition("```")[0])
+    assert "10.9.8" not in card
+    assert shown["reasoner"] == {
+        "model": "qwen",
+        "openai_api": {"api_key_variable": "MY_KEY", "max_retries": 5},
+        "vllm": {"engine_args": {"max_model_len": 8192}},
+    }
+    assert shown["collect"] == {"filters": {"evaluation_sets": ["test.jsonl"]}}
+    assert shown["ray"] == {"num_search_workers": 2}
+
+
+def test_card_says_that_no_cluster_was_named(export, hand_made, make_row, tmp_path: Path) -> None:
+    export("trl-sft", hand_made([make_row(Demonstration)], "ray:\n  address: null\n"))
+    assert "address: null" in (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
+
+
+def test_card_and_report_name_the_version(export, tmp_path: Path) -> None:
+    export("trl-sft")
+    version = importlib.metadata.version("critic-engine")
+    assert json.loads((tmp_path / "trl-sft" / "export.json").read_text())["critic_engine_version"] == version
+    assert f"Made by Critic Engine {version} from" in (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("is_complete", [True, False])
@@ -201,6 +290,17 @@ def test_card_says_how_the_trainer_loads_the_folder(format: str, export, tmp_pat
         assert "Images are left out" in card
 
 
+@pytest.mark.parametrize(
+    ("format", "words"),
+    [("trl-prm", "Where it is 0, none were drawn, and the value, 1 or 0, is no share"), ("visualprm", "no completion")],
+)
+def test_card_and_report_tell_drawn_labels_from_others(format: str, words: str, export, tmp_path: Path) -> None:
+    report = export(format)
+    (note,) = (note for note in report.notes if words in note)
+    assert "binary search" in note
+    assert f"- {note}\n" in (tmp_path / format / "README.md").read_text(encoding="utf-8")
+
+
 def test_unknown_format_names_those_that_exist(export, hand_made) -> None:
     with pytest.raises(ConfigError, match="'dpo' does not exist; choose one of trl-dpo, trl-sft"):
         export("dpo", hand_made([]))
@@ -221,6 +321,22 @@ def test_no_row_to_write_says_what_became_of_them(export, hand_made, make_row, t
     with pytest.raises(ConfigError, match="lower --validation-share"):
         export("trl-dpo", hand_made([make_row(Preference)]), validation_share=0.999)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_run_without_rows_says_what_left_out_most_on_the_way(export, hand_made) -> None:
+    source = hand_made([])
+    source.funnel.counts = [
+        ("rows", 107),
+        ("rows left out: evaluation_set", 60),
+        ("rows left out: not_done_yet", 40),
+        ("rows kept", 7),
+        ("trees left out: all_right", 5),
+        ("trees left out: all_wrong", 2),
+    ]
+    with pytest.raises(ConfigError) as caught:
+        export("trl-dpo", source)
+    said = "the run has no rows for trl-dpo; left out: 60 evaluation_set, 40 not_done_yet, 5 all_right"
+    assert str(caught.value) == said
 
 
 def test_fact_that_would_hide_a_column_is_refused(export, hand_made, make_row) -> None:
@@ -282,32 +398,3 @@ def test_full_disk_leaves_nothing_and_says_so(format: str, tmp_path: Path) -> No
     assert result.stdout.startswith("OSError out "), result.stderr
     assert "the export is not there" in result.stdout
     assert list(tmp_path.iterdir()) == []
-
-
-COLUMNS = (Column("conversations", "turns"), Column("images", "images"))
-GOOD = {"conversations": [{"from": "human", "value": "<image>q"}, {"from": "gpt", "value": "a"}], "images": ["i.png"]}
-
-
-@pytest.mark.parametrize(
-    ("message", "changes"),
-    [
-        ("2 placeholders stand for 1 images", {"conversations": [{"from": "human", "value": "<image><image>q"}]}),
-        ("must alternate", {"conversations": [{"from": "human", "value": "<image>q"}]}),
-        ("must alternate", {"conversations": [*GOOD["conversations"], {"from": "gpt", "value": "b"}]}),
-        ("no word in it", {"conversations": [GOOD["conversations"][0], {"from": "gpt", "value": " "}]}),
-        ("its columns are", {"more": 1}),
-        ("is not an image", {"images": ["broken.png"]}),
-        ("rows that are not", {"conversations": [GOOD["conversations"][0], {"from": "gpt", "value": "other"}]}),
-    ],
-)
-def test_self_check_finds_what_a_trainer_would_trip_over(
-    message: str, changes: dict[str, Any], make_row, tmp_path: Path
-) -> None:
-    layout = layout_named("llamafactory-sft")
-    (tmp_path / "i.png").write_bytes(make_row(Demonstration).images[0].data)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    (tmp_path / "train.jsonl").write_text(json.dumps(GOOD | changes) + "\n")
-    meant = Fingerprint()
-    meant.add(layout.read(GOOD))
-    with pytest.raises(ExportError, match=message):
-        Checker(tmp_path, layout, COLUMNS).check("train.jsonl", meant)

@@ -40,6 +40,7 @@ def contents(folder: Path) -> dict[str, Any]:
             found[name] = path.read_text(encoding="utf-8").splitlines()
         elif path.suffix == ".json":
             found[name] = json.loads(path.read_text(encoding="utf-8"))
+            found[name].pop("critic_engine_version", None)
         elif path.is_file() and name != "README.md":
             found[name] = f"{path.stat().st_size} bytes"
     return found

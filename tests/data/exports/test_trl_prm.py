@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from critic_engine.backends.token_counting import TokenCounter
+from critic_engine.data.exports import layout_named
+from critic_engine.data.records import StepLabelled
 from critic_engine.pocket.checkpoints import REASONER
 
 pytestmark = [pytest.mark.trl_prm, pytest.mark.filterwarnings("default")]
@@ -11,7 +14,7 @@ pytestmark = [pytest.mark.trl_prm, pytest.mark.filterwarnings("default")]
 
 @pytest.mark.parametrize("container", ["parquet", "jsonl"])
 def test_trainer_takes_a_step_on_labelled_steps(
-    container: str, export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    container: str, export, make_row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
@@ -35,3 +38,8 @@ def test_trainer_takes_a_step_on_labelled_steps(
     trainer.train()
     # Of each of the four rows the first step is right and the second wrong; the trainer looks at where they end.
     assert sorted(int(label) for label in batches[0]["labels"].flatten() if label != -100) == [0] * 4 + [1] * 4
+    # All four rows have questions and steps of one length.
+    row = make_row(StepLabelled)
+    record = {"prompt": row.prompt, "completions": row.steps}
+    counted = layout_named("trl-prm").num_tokens(record, (), TokenCounter("pocket"))
+    assert {int(number) for number in batches[0]["attention_mask"].sum(dim=1)} == {counted}
