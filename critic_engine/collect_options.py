@@ -34,10 +34,11 @@ class PairsConfig(Section):
     max_references: Annotated[int, Field(ge=1, le=1024)] = 8
     """Of ``check``: right paths of a tree that the critic looks at, as ``search.reference_order`` has them. Of these
     the one is the reference path whose value, times the reasoner's probability of the path, is highest."""
+    min_support: Annotated[int, Field(ge=0, le=1024)] = 2
+    """How often the reasoner drew the chosen side's first own step and came out right, at least: a slip that happens to
+    end right is rarely made twice. Whoever looks; not where no two draws say the same, as in free text."""
     min_share: _Share = 0.7
-    """Least share that the chosen side's first own step has of all steps that the reasoner drew at its place and came
-    out right with: a slip that happens to end right is seldom what most of these say. Whoever looks; not where no two
-    of them say the same, as in free text."""
+    """Least share that these have of all that it drew at the place and came out right with. Of the same pairs."""
     min_reference_value: _Share = 0.5
     """Of ``check``: the critic's least value of the whole reference path."""
     min_chosen_value: _Share = 0.7

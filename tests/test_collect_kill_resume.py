@@ -28,7 +28,7 @@ SCRIPTED = [
     "--set=critic.backend=scripted",
     "--set=budget.max_tokens=300",
     "--set=collect.annotators=[{kind: critic, num_critiques: 3}]",
-    "--set=collect.pairs={check: critic, max_annotated: 32, min_share: 0, min_reference_value: 0}",
+    "--set=collect.pairs={check: critic, max_annotated: 32, min_support: 1, min_share: 0, min_reference_value: 0}",
     "--set=collect.pairs.min_chosen_value=0.1",
     "--set=collect.pairs.max_rejected_value=0.95",
     "--set=collect.lift={num_refinements: 5, num_fresh: 2}",

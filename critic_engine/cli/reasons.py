@@ -18,7 +18,7 @@ _REASONS = {
     "over_max_pairs": "are past collect.pairs.max_pairs of their problem",
     "never_parts": "never part from the reference path, or go on from its end",
     "not_paired": "are not paired, for collect.pairs.kinds names no divergent pairs",
-    "little_support": "have a right path whose first own step is not what most right ones say there",
+    "little_support": "have a right path whose first own step few right ones say there",
     "critic_unreadable": "have a reference path, or part in a step, of which the critic's value could not be read",
     "reference_doubted": "have a reference path that the critic doubts",
     "chosen_doubted": "have a right path whose first own step the critic doubts",

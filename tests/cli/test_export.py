@@ -43,7 +43,7 @@ def test_export_of_a_run_that_is_not_complete_says_so_and_makes_its_folders(cli,
     problems = [{"id": f"p{n}", "question": f"how many of kind {n}?", "answer": str(n % 6)} for n in range(8)]
     (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems))
     scripted = ["--set=reasoner.backend=scripted", "--set=budget.max_tokens=300", "--set=run.problems_in_flight=1"]
-    scripted += ["--set=collect.pairs.check=none", "--set=collect.pairs.min_share=0"]
+    scripted += ["--set=collect.pairs={check: none, min_support: 0, min_share: 0}"]
     assert cli("collect", "problems.jsonl", "--run", "r", "--max-tokens", 1200, *scripted).code == 1
     result = cli(
         "export", "r", "--format", "trl-dpo", "--role", "reasoner", "--out", "new/data", "--validation-share", 0

@@ -23,6 +23,7 @@ SETTINGS = [
     *("reasoner.backend=scripted", "critic.backend=scripted", "budget.max_tokens=300", "evaluator.num_rollouts=4"),
     *(
         "collect.pairs.check=none",
+        "collect.pairs.min_support=0",
         "collect.pairs.min_share=0",
         "collect.labels.kind=tree",
     ),

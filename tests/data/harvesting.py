@@ -51,7 +51,14 @@ COLLECT: dict[str, Any] = {
     "lift": {"num_refinements": 4, "num_fresh": 3},
     "labels": {"kind": "binary_search", "num_rollouts": 3},
     "injection": {"kind": "self", "detectors": [{"num_detections": 2}]},
-    "pairs": {"max_pairs": 4, "max_annotated": 64, "min_share": 0, "min_reference_value": 0, "min_chosen_value": 0.6},
+    "pairs": {
+        "max_pairs": 4,
+        "max_annotated": 64,
+        "min_support": 0,
+        "min_share": 0,
+        "min_reference_value": 0,
+        "min_chosen_value": 0.6,
+    },
     "filters": {"min_right": 1},
 }
 CONFIG: dict[str, Any] = {

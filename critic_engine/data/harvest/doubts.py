@@ -48,14 +48,15 @@ def doubt_of_reference(value: float | None, options: PairsConfig) -> Doubt | Non
 
 
 def doubt_of_support(pair: Pair, options: PairsConfig) -> Doubt | None:
-    """Return ``little_support`` where the reasoner mostly comes out right by another step than the chosen side's first.
+    """Return ``little_support`` where the reasoner seldom comes out right by the chosen side's first own step.
 
     Where no two draws say the same there, as in free text, how often a step is drawn says nothing.
     """
     support = pair.support
     if support is None or support.most_alike < 2:
         return None
-    return "little_support" if support.share < options.min_share else None
+    is_little = support.num_alike < options.min_support or support.share < options.min_share
+    return "little_support" if is_little else None
 
 
 def parting_steps(pair: Pair) -> tuple[tuple[str, ...], tuple[str, ...]]:

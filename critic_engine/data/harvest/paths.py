@@ -60,14 +60,14 @@ def distinct(paths: Iterable[Path]) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """How often the reasoner drew a step where others were drawn too, of draws that came out right."""
+    """How often the reasoner drew a step where others were drawn too."""
 
     num_alike: int
-    """Those that begin with the step."""
+    """Draws that begin with the step and came out right."""
     num_drawn: int
-    """Those at its place."""
+    """Draws at its place that came out right."""
     most_alike: int
-    """The most at its place that begin with one step; 1 where no two do."""
+    """The most draws at its place, right or wrong, that begin with one step; 1 where no two do."""
 
     @property
     def share(self) -> float:
@@ -88,15 +88,18 @@ class Places:
         self._num_right: Counter[int] = Counter()
         self._num_completions: Counter[int] = Counter()
         self._num_right_completions: Counter[int] = Counter()
-        self._right_draws: set[tuple[int, int, int]] = set()
+        draws: dict[tuple[int, int, int], bool] = {}
         for path in paths:
             if path.is_known:
-                self._count(path)
-        self._num_right_drawn = Counter(place for place, _, _ in self._right_draws)
-        self._num_alike = Counter(behind for _, behind, _ in self._right_draws)
-        self._most_alike: Counter[int] = Counter()
-        for place, behind, _ in self._right_draws:
-            self._most_alike[place] = max(self._most_alike[place], self._num_alike[behind])
+                places = self._count(path)
+                for draw in zip(places[:-1], places[1:], path.writers, strict=True):
+                    draws[draw] = draws.get(draw, False) or bool(path.is_right)
+        self._num_right_drawn = Counter(place for (place, _, _), is_right in draws.items() if is_right)
+        self._num_right_alike = Counter(behind for (_, behind, _), is_right in draws.items() if is_right)
+        num_alike = Counter((place, behind) for place, behind, _ in draws)
+        self._most_alike: dict[int, int] = {}
+        for (place, _), num in num_alike.items():
+            self._most_alike[place] = max(self._most_alike.get(place, 0), num)
 
     def along(self, steps: Sequence[str]) -> list[int]:
         """Return the place before the first step, behind it, behind the second and so on."""
@@ -120,11 +123,12 @@ class Places:
     def support(self, place: int, behind: int) -> Support:
         """Return how often the step from ``place`` to ``behind`` was drawn there.
 
-        A node's text, or a rollout's, is one draw, however many paths go on from it: those were given the step.
+        A node's text, or a rollout's, is one draw, however many paths go on from it: those were given the step. It came
+        out right if any of them did.
         """
-        return Support(self._num_alike[behind], self._num_right_drawn[place], self._most_alike[place])
+        return Support(self._num_right_alike[behind], self._num_right_drawn[place], self._most_alike.get(place, 0))
 
-    def _count(self, path: Path) -> None:
+    def _count(self, path: Path) -> list[int]:
         places = self.along(path.steps)
         for place, end in zip(places, accumulate(map(len, path.pieces), initial=0), strict=True):
             self._num_known[place] += 1
@@ -132,8 +136,7 @@ class Places:
             if end >= path.num_given:
                 self._num_completions[place] += 1
                 self._num_right_completions[place] += bool(path.is_right)
-        if path.is_right:
-            self._right_draws.update(zip(places[:-1], places[1:], path.writers, strict=True))
+        return places
 
 
 def _read_path(

@@ -353,7 +353,9 @@ def test_only_divergent_pairs_that_the_critic_believes_are_annotated(whole: Path
 
 
 def test_pairs_with_little_support_are_neither_looked_at_nor_annotated(whole: Path, searched: Path) -> None:
-    settings = config(pairs={"max_pairs": 4, "max_annotated": 64, "min_share": 1, "min_reference_value": 0})
+    settings = config(
+        pairs={"max_pairs": 4, "max_annotated": 64, "min_support": 0, "min_share": 1, "min_reference_value": 0}
+    )
     generator = model()
     harvest(searched, generator, settings=settings)
     found = findings(searched)
@@ -367,7 +369,7 @@ def test_pairs_with_little_support_are_neither_looked_at_nor_annotated(whole: Pa
 
 def test_only_so_many_errors_of_a_problem_are_annotated(searched: Path, tmp_path: Path) -> None:
     whole = copied(searched, tmp_path / "whole", keep=lambda name: False)
-    pairs = {"check": "none", "min_share": 0}
+    pairs = {"check": "none", "min_support": 0, "min_share": 0}
     for run, num in ((whole, 64), (searched, 1)):
         harvest(run, model(), settings=config(pairs={**pairs, "max_annotated": num}, annotators=[{"kind": "self"}]))
 
@@ -415,7 +417,7 @@ def problem_at(store: RunStore, position: int) -> Problem:
 
 def test_without_a_check_nobody_looks_and_all_errors_are_annotated(searched: Path) -> None:
     generator = model()
-    pairs = {"check": "none", "kinds": ["divergent"], "max_annotated": 64, "min_share": 0}
+    pairs = {"check": "none", "kinds": ["divergent"], "max_annotated": 64, "min_support": 0, "min_share": 0}
     settings = config(pairs=pairs, annotators=[{"kind": "self"}], injection=None)
     harvest(searched, generator, settings=settings)
     found = findings(searched)

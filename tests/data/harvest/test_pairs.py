@@ -263,13 +263,14 @@ def test_a_step_is_supported_by_each_draw_once_and_not_by_what_was_given_it() ->
     end(tree, tree.root, "look twice\nanswer : 1", "1")
     add(tree, tree.root, "guess\n", rollouts=[("answer : 2", "2")] * 3)
     # Eight rollouts were given the step that was drawn once; the other was drawn by two nodes. The guess never pays.
-    places = {"look once": Support(1, 3, 2), "look twice": Support(2, 3, 2)}
+    places = {"look once": Support(1, 3, 2), "look twice": Support(2, 3, 2), "guess": Support(0, 3, 2)}
     assert {step: support_of(tree, step) for step in places} == places
     pair = found_in(tree, "divergent").pairs[-1]
     assert pair.support == places[pair.chosen.steps[0]]
     # Behind it each rollout is a draw of its own, of which those count that come out right.
     assert support_of(tree, "look once", "answer : 1") == Support(8, 8, 8)
     assert support_of(tree, "look twice", "answer : 1") == Support(2, 2, 2)
+    assert support_of(tree, "guess", "answer : 2") == Support(0, 0, 3)
 
 
 def support_of(tree: Tree[NodeState], *steps: str) -> Support:

@@ -182,10 +182,20 @@ def test_a_pair_that_the_critic_does_not_believe_is_left_out(
     assert harvested[0].believed == (frozenset() if reason else {0})
 
 
-@pytest.mark.parametrize(("min_share", "num_kept"), [(0, 1), (0.75, 1), (0.76, 0)])
-def test_a_pair_needs_right_draws_that_take_the_chosen_step(min_share: float, num_kept: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "num_kept"),
+    [
+        ({"min_share": 0, "min_support": 3}, 1),
+        ({"min_share": 0, "min_support": 4}, 0),
+        ({"min_share": 0.75, "min_support": 0}, 1),
+        ({"min_share": 0.76, "min_support": 0}, 0),
+    ],
+)
+def test_a_pair_needs_right_draws_that_take_the_chosen_step(
+    options: dict[str, float], num_kept: int, tmp_path: Path
+) -> None:
     # Of 4 draws that came out right 3 take it.
-    run = made_run(tmp_path / "run", tree_findings(pair()), pairs={"min_share": min_share})
+    run = made_run(tmp_path / "run", tree_findings(pair()), pairs=options)
     harvested, funnel = selected(run)
     assert stage(funnel.pairs) == (1, {} if num_kept else {"little_support": 1}, num_kept)
     assert len(harvested[0].believed) == num_kept
