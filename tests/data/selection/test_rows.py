@@ -11,8 +11,10 @@ import pytest
 from critic_engine.checker import Checker
 from critic_engine.collect_options import FiltersConfig
 from critic_engine.config import parse_config
+from critic_engine.data.harvest.harvester import baseline_name, refined_name
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.rows import Role, RunRows, open_rows
+from critic_engine.data.selection.selecting import Selection
 from critic_engine.errors import RunError
 from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore
@@ -107,6 +109,72 @@ def test_of_two_critiques_the_one_that_lifts_more_is_chosen(one: Path) -> None:
     assert row.prompt == PLAIN.critique(problem, steps=("look", "answer : 2")).text
     assert rows_of(one, Preference, "critic", min_lift_gap=0.8) == [row]
     assert rows_of(one, Preference, "critic", min_lift_gap=0.81) == []
+
+
+@pytest.mark.parametrize(
+    ("fresh", "margin", "reason"),
+    [
+        ((8, 4), 0.4, None),
+        ((5, 5), None, "gap_not_repeated"),
+        ((4, 8), None, "gap_not_repeated"),
+        ((None, 8), None, "unmeasured"),
+    ],
+)
+def test_a_critique_is_preferred_if_further_draws_bear_it_out_and_its_margin_is_theirs(
+    fresh: tuple[int | None, int], margin: float | None, reason: str | None, tmp_path: Path
+) -> None:
+    found = {**tree_findings(pair()), **measured(GOOD, right=9), **measured(BAD, right=3, who=1)}
+    for record, right in zip((GOOD, BAD), fresh, strict=True):
+        if right is not None:
+            found[refined_name(0, record.words, is_fresh=True)] = drawn(right, 10 - right)
+    found[baseline_name(pair().trajectory(), is_fresh=True)] = drawn(2, 8)
+    run = made_run(tmp_path / "run", found, lift={"num_refinements": 10, "num_fresh": 10})
+    with closing(RunStore.view(run)) as store:
+        rows = RunRows(store, kind=Preference, role="critic", filters=FiltersConfig(min_right=4))
+        margins = [row.margin for row in rows if isinstance(row, Preference)]
+        assert margins == ([] if margin is None else [pytest.approx(margin)])
+        assert dict(rows.funnel.training.left_out) == ({} if reason is None else {reason: 1})
+
+
+def test_of_two_kept_critiques_the_comparison_is_made_once(one: Path) -> None:
+    for gap, expected in ((0.2, {}), (0.81, {"small_lift_gap": 1})):
+        with closing(RunStore.view(one)) as store:
+            rows = RunRows(store, kind=Preference, role="critic", filters=FiltersConfig(min_right=0, min_lift_gap=gap))
+            assert len(list(rows)) == (not expected)
+            assert dict(rows.funnel.training.left_out) == expected
+
+
+def test_a_path_that_the_critic_doubts_is_taught_as_right_to_nobody(tmp_path: Path) -> None:
+    found = tree_findings(pair())
+    found["paths"]["reference"]["value"] = 0.1
+    run = made_run(tmp_path / "run", found, pairs={"min_reference_value": 0.5})
+    for kind, role in ((Demonstration, "critic"), (Rated, "reasoner")):
+        with closing(RunStore.view(run)) as store:
+            rows = RunRows(store, kind=kind, role=role, filters=FiltersConfig(correct_share=0.5))  # type: ignore[arg-type]
+            assert list(rows) == []
+            assert dict(rows.funnel.training.left_out) == {"reference_doubted": 1}
+    with closing(RunStore.view(run)) as store:
+        selection = Selection(store)
+        assert [each.believed for each in selection] == [frozenset()]
+        assert selection.funnel.pairs.left_out == {"reference_doubted": 1}
+
+
+def test_a_path_that_a_search_labels_is_no_second_row(tmp_path: Path) -> None:
+    def label(value: float, num: int) -> dict[str, Any]:
+        return {"value": value, "num_right": round(value * num), "num_rollouts": num}
+
+    steps = ["look", "answer : 2"]
+    labels = [label(0.5, 2), label(0.0, 0)]
+    found = {
+        **tree_findings(pair()),
+        "labels": {
+            "paths": [{"node_id": 3, "steps": ["\n".join(steps)], "labels": labels[1:]}],
+            **dict.fromkeys(("num_alike", "num_coarse", "num_unchecked", "num_over_limit"), 0),
+        },
+        "search/0000": {"steps": steps, "first_wrong_step": 2, "labels": labels},
+    }
+    (row,) = rows_of(made_run(tmp_path / "run", found), StepLabelled, "reasoner")
+    assert row.source == "binary_search"
 
 
 def test_of_two_detections_the_better_is_chosen_and_pairs_that_are_equal_are_counted(tmp_path: Path) -> None:
