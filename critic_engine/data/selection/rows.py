@@ -8,21 +8,15 @@ from typing import Literal, Self, TypeAlias
 from critic_engine.collect_options import FiltersConfig
 from critic_engine.config import dump_config
 from critic_engine.data.filters.balance import Balance, Census, Stratum
-from critic_engine.data.harvest.injection import Injection
-from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
-from critic_engine.data.selection.facts import critique_facts, pair_facts, preference_facts
+from critic_engine.data.selection.critic_rows import CORRECT, CriticRows
 from critic_engine.data.selection.funnel import Funnel
-from critic_engine.data.selection.judging import JudgedCritique, gap
-from critic_engine.data.selection.selecting import Harvested, Selection
+from critic_engine.data.selection.reasoner_rows import ReasonerRows
+from critic_engine.data.selection.selecting import Selection
 from critic_engine.errors import RunError
-from critic_engine.prompts import PromptFamily
 from critic_engine.store import RunStore
 
 Role: TypeAlias = Literal["critic", "reasoner"]
-_CORRECT = "correct"
-# What a critique can be left out for that says that it is bad, and not only unfit.
-_BAD = ("misses_error", "few_right", "low_lift", "text_empty", "text_too_long", "text_answers", "text_repeats")
 
 
 class RunRows:
@@ -48,9 +42,6 @@ class RunRows:
             raise RunError(f"{store.folder} is no labelled run; make one with `critic-engine collect`")
         self._store = store
         self._selection = Selection(store, filters)
-        config = self._selection.config
-        self._family = PromptFamily.for_model(config.reasoner)
-        self._critic_family = PromptFamily.for_model(config.critiquing)
         self._kind: type[TrainingRow] = kind
         self._role = role
 
@@ -89,8 +80,8 @@ class RunRows:
         is_sharing = self._kind is Demonstration and self._role == "critic"
         if is_sharing or self._selection.filters.max_balance_ratio is not None:
             for row in self._rows():
-                if row.source == _CORRECT:
-                    correct.add((_CORRECT,), row.row_id)
+                if row.source == CORRECT:
+                    correct.add((CORRECT,), row.row_id)
                 else:
                     balance.add(_stratum(row), row.row_id)
         keeper = Balance(balance, max_ratio=self._selection.filters.max_balance_ratio)
@@ -99,8 +90,8 @@ class RunRows:
         ends = correct.smallest_dropped(round(num_others * share / (1 - share)))
         for row in self._rows():
             reason = None
-            if row.source == _CORRECT:
-                end = ends.get((_CORRECT,))
+            if row.source == CORRECT:
+                end = ends.get((CORRECT,))
                 reason = None if end is None or correct.rank(row.row_id) < end else "correct_share"
             elif keeper.max_rows is not None and not keeper.keeps(_stratum(row), row.row_id):
                 reason = "out_of_balance"
@@ -109,225 +100,20 @@ class RunRows:
                 yield row
 
     def _rows(self) -> Iterator[TrainingRow]:
+        critic, reasoner = CriticRows(self._selection), ReasonerRows(self._selection)
         makers = {
-            (Preference, "critic"): self._critique_preferences,
-            (Preference, "reasoner"): self._path_preferences,
-            (Demonstration, "critic"): self._critique_demonstrations,
-            (Demonstration, "reasoner"): self._corrections,
-            (Rated, "critic"): self._rated_critiques,
-            (Rated, "reasoner"): self._rated_paths,
-            (StepLabelled, "critic"): self._labelled,
-            (StepLabelled, "reasoner"): self._labelled,
+            (Preference, "critic"): critic.preferences,
+            (Preference, "reasoner"): reasoner.preferences,
+            (Demonstration, "critic"): critic.demonstrations,
+            (Demonstration, "reasoner"): reasoner.demonstrations,
+            (Rated, "critic"): critic.rated,
+            (Rated, "reasoner"): reasoner.rated,
+            (StepLabelled, "critic"): reasoner.labelled,
+            (StepLabelled, "reasoner"): reasoner.labelled,
         }
         make = makers[self._kind, self._role]
         for harvested in self._selection:
             yield from make(harvested)
-
-    def _critique_preferences(self, harvested: Harvested) -> Iterator[TrainingRow]:
-        for place, chosen in enumerate(harvested.critiques):
-            said = {"", chosen.record.words}
-            for number, rejected in enumerate(harvested.critiques if chosen.is_kept else ()):
-                if chosen.record.pair != rejected.record.pair or rejected.record.words in said:
-                    continue
-                said.add(rejected.record.words)
-                margin = gap(chosen.screened, rejected.screened)
-                if rejected.is_kept and (margin or 0.0, place) < (0.0, number):
-                    continue  # the other may be preferred: it has its turn as the chosen one
-                reason = self._fault_of_preference(margin, gap(chosen.lift, rejected.lift))
-                if reason is not None:
-                    self.funnel.training.count(reason)
-                else:
-                    yield self._critique_preference(harvested, chosen, rejected, number=number)
-        for number, content in enumerate(harvested.named("injection")):
-            yield from self._detections(harvested, Injection.from_dict(content), number)
-
-    def _fault_of_preference(self, margin: float | None, fresh_margin: float | None) -> str | None:
-        """Return why the better of two critiques by the first draws is not preferred."""
-        if margin is None or fresh_margin is None:
-            return "unmeasured"
-        # A tenth too little by rounding is not too little.
-        if margin < self._selection.filters.min_lift_gap - 1e-9:
-            return "small_lift_gap"
-        return None if fresh_margin > 0 else "gap_not_repeated"
-
-    def _critique_preference(
-        self, harvested: Harvested, chosen: JudgedCritique, rejected: JudgedCritique, *, number: int
-    ) -> Preference:
-        pair = harvested.pairs[chosen.record.pair]
-        place = harvested.critiques.index(chosen)
-        return Preference(
-            row_id=f"{harvested.position:06}-critique-{place:03}-{number:03}",
-            problem_id=harvested.problem.problem_id,
-            prompt=self._critique_prompt(harvested, pair.shared + pair.rejected.steps),
-            images=harvested.problem.images,
-            source="lift",
-            facts=preference_facts(pair.depth, chosen, rejected),
-            chosen=chosen.record.words,
-            rejected=rejected.record.words,
-            margin=gap(chosen.lift, rejected.lift),
-        )
-
-    def _detections(self, harvested: Harvested, injection: Injection, number: int) -> Iterator[Preference]:
-        for reason, num in injection.num_unranked.items():
-            self.funnel.training.count(reason, num=num)
-        for place, found in enumerate(injection.pairs):
-            fault = self._selection.fault_of_text(found.chosen.words or "", harvested.problem)
-            if fault is not None:
-                self.funnel.training.count(fault)
-                continue
-            yield Preference(
-                row_id=f"{harvested.position:06}-injection-{number:03}-{place:03}",
-                problem_id=harvested.problem.problem_id,
-                prompt=self._critique_prompt(harvested, injection.steps),
-                images=harvested.problem.images,
-                source="injection",
-                facts=preference_facts(None, None, None),
-                chosen=found.chosen.words or "",
-                rejected=found.rejected.words or "",
-                margin=found.margin,
-            )
-
-    def _critique_demonstrations(self, harvested: Harvested) -> Iterator[TrainingRow]:
-        for number, each in enumerate(harvested.critiques):
-            if each.is_kept:
-                pair = harvested.pairs[each.record.pair]
-                yield Demonstration(
-                    row_id=f"{harvested.position:06}-critique-{number:03}",
-                    problem_id=harvested.problem.problem_id,
-                    prompt=self._critique_prompt(harvested, pair.shared + pair.rejected.steps),
-                    images=harvested.problem.images,
-                    source=each.record.annotator,
-                    facts=critique_facts(pair.depth, each),
-                    completion=each.record.words,
-                    value=0.0,
-                )
-        if harvested.reference is None:
-            return
-        if harvested.reference_doubt is not None:
-            self.funnel.training.count(harvested.reference_doubt)
-        else:
-            yield Demonstration(
-                row_id=f"{harvested.position:06}-{_CORRECT}",
-                problem_id=harvested.problem.problem_id,
-                prompt=self._critique_prompt(harvested, harvested.reference),
-                images=harvested.problem.images,
-                source=_CORRECT,
-                facts=critique_facts(None, None),
-                completion=self._critic_family.written_critique(step=None),
-                value=1.0,
-            )
-
-    def _corrections(self, harvested: Harvested) -> Iterator[TrainingRow]:
-        for number, each in enumerate(harvested.critiques):
-            if each.is_kept and not each.record.corrected:
-                self.funnel.training.count("not_corrected")
-            elif each.is_kept and each.record.corrected:
-                pair = harvested.pairs[each.record.pair]
-                steps = pair.shared + pair.rejected.steps
-                message = self._family.rewrite(harvested.problem, steps=steps, critique=each.record.words)
-                yield Demonstration(
-                    row_id=f"{harvested.position:06}-corrected-{number:03}",
-                    problem_id=harvested.problem.problem_id,
-                    prompt=message.text,
-                    images=harvested.problem.images,
-                    source=each.record.annotator,
-                    facts=critique_facts(pair.depth, each),
-                    completion=each.record.corrected,
-                    value=0.0,
-                )
-
-    def _rated_critiques(self, harvested: Harvested) -> Iterator[TrainingRow]:
-        said = {(each.record.pair, each.record.words) for each in harvested.critiques if each.is_kept}
-        for number, each in enumerate(harvested.critiques):
-            key = (each.record.pair, each.record.words)
-            if not each.is_kept and (not each.record.words or key in said):
-                continue
-            if not each.is_kept and each.reason not in _BAD:
-                self.funnel.training.count("says_nothing_of_it")
-            else:
-                said.add(key)
-                pair = harvested.pairs[each.record.pair]
-                yield Rated(
-                    row_id=f"{harvested.position:06}-critique-{number:03}",
-                    problem_id=harvested.problem.problem_id,
-                    prompt=self._critique_prompt(harvested, pair.shared + pair.rejected.steps),
-                    images=harvested.problem.images,
-                    source=each.record.annotator,
-                    facts=critique_facts(pair.depth, each),
-                    completion=each.record.words,
-                    is_good=each.is_kept,
-                )
-
-    def _path_preferences(self, harvested: Harvested) -> Iterator[TrainingRow]:
-        said: set[tuple[str, str]] = set()
-        for number, pair in enumerate(harvested.pairs):
-            if number not in harvested.believed:
-                continue
-            chosen, rejected = _whole_text(pair, pair.chosen), _whole_text(pair, pair.rejected)
-            reason = "says_the_same" if (chosen, rejected) in said else self._fault_of_pair(pair)
-            said.add((chosen, rejected))
-            if reason is not None:
-                self.funnel.training.count(reason)
-                continue
-            yield Preference(
-                row_id=f"{harvested.position:06}-pair-{number:03}",
-                problem_id=harvested.problem.problem_id,
-                prompt=self._family.solve(harvested.problem).text,
-                images=harvested.problem.images,
-                source=pair.kind,
-                facts=pair_facts(pair),
-                chosen=chosen,
-                rejected=rejected,
-                margin=pair.margin,
-            )
-
-    def _fault_of_pair(self, pair: Pair) -> str | None:
-        is_partial = pair.chosen.answer is None or pair.rejected.answer is None
-        return "partial" if is_partial and not self._selection.filters.is_partial_allowed else None
-
-    def _rated_paths(self, harvested: Harvested) -> Iterator[TrainingRow]:
-        is_right = harvested.reference is not None and harvested.reference_doubt is None
-        texts = {harvested.reference_text.strip(): True} if is_right else {}
-        if harvested.reference_doubt is not None:
-            self.funnel.training.count(harvested.reference_doubt)
-        for number, pair in enumerate(harvested.pairs):
-            is_wrong = pair.kind != "sibling" and pair.rejected.answer is not None
-            if is_wrong and number in harvested.believed:
-                texts.setdefault(_whole_text(pair, pair.rejected), False)
-        for number, (text, is_good) in enumerate(texts.items()):
-            yield Rated(
-                row_id=f"{harvested.position:06}-path-{number:03}",
-                problem_id=harvested.problem.problem_id,
-                prompt=self._family.solve(harvested.problem).text,
-                images=harvested.problem.images,
-                source="path",
-                completion=text,
-                is_good=is_good,
-            )
-
-    def _labelled(self, harvested: Harvested) -> Iterator[TrainingRow]:
-        searches = [content for content in harvested.named("search") if "labels" in content and all(content["labels"])]
-        searched = {tuple(content["steps"]) for content in searches}
-        trees = [path for content in harvested.named("labels") for path in content["paths"]]
-        for source, paths in (("tree", trees), ("binary_search", searches)):
-            for number, path in enumerate(paths):
-                # A search draws completions of its own of that path, from more places.
-                if source == "tree" and tuple("\n".join(path["steps"]).split("\n")) in searched:
-                    self.funnel.training.count("searched")
-                    continue
-                yield StepLabelled(
-                    row_id=f"{harvested.position:06}-{source}-{number:03}",
-                    problem_id=harvested.problem.problem_id,
-                    prompt=self._family.question(harvested.problem),
-                    images=harvested.problem.images,
-                    source=source,
-                    steps=tuple(path["steps"]),
-                    values=tuple(label["value"] for label in path["labels"]),
-                    num_rollouts=tuple(label["num_rollouts"] for label in path["labels"]),
-                )
-
-    def _critique_prompt(self, harvested: Harvested, steps: tuple[str, ...]) -> str:
-        return self._critic_family.critique(harvested.problem, steps=steps).text
 
 
 def open_rows(run: Path, *, kind: type[TrainingRow], role: Role, filters: FiltersConfig | None = None) -> RunRows:
@@ -337,10 +123,6 @@ def open_rows(run: Path, *, kind: type[TrainingRow], role: Role, filters: Filter
         RunError: there is no labelled run.
     """
     return RunRows(RunStore.view(run), kind=kind, role=role, filters=filters)
-
-
-def _whole_text(pair: Pair, branch: Branch) -> str:
-    return (pair.shared_text + branch.text).strip()
 
 
 def _stratum(row: TrainingRow) -> Stratum:
