@@ -158,7 +158,7 @@ def _lines(found: Estimate) -> Iterator[str]:
         raise_it = "" if found.limit is None else f"; raise {found.limit.partition('=')[0]}"
         yield f"estimate: none, for it takes two sampled rows at least{raise_it}"
         return
-    yield f"all {run.num_rows:,} rows, in brackets the 90 % interval (bootstrap over the sampled rows):"
+    yield f"all {run.num_rows:,} rows, in brackets the 90 % interval by the sampled ones:"
     yield from _outlook_lines(outlook)
 
 
