@@ -136,6 +136,7 @@ class Runner:
         row, events = self._store.row(position), self._store.events(position)
         if isinstance(row, FailedRow) or not events:
             return
+        self._store.findings.drop_error(position)
         ledger = Ledger(self._store.findings, position, on_tokens=self._spend)
         extras = self._store.label(position).extras
         task = asyncio.create_task(_run(harvest, HarvestTask(row.problem, extras, events, ledger)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from critic_engine.checker import Checker
-from critic_engine.cli.answers import Tally
+from critic_engine.cli.answers import Tally, failed_line
 from critic_engine.cli.command import Interrupted
 from critic_engine.cli.facts import duration_words, range_words
 from critic_engine.cli.progress import load_models, show_progress
@@ -93,7 +93,8 @@ def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | Non
     sampled = SampleRun(
         num_rows=num_rows, sample=facts.sample, wall_s=wall_s * share, usd=usd * share, max_tokens=config.run.max_tokens
     )
-    return Estimate(sampled, num_unsearchable, num_left, tuple(tally.failed), reached)
+    failed = (*tally.failed, *(failed_line(each.id, each.reason) for each in facts.failed))
+    return Estimate(sampled, num_unsearchable, num_left, failed, reached)
 
 
 def print_estimate(found: Estimate, *, is_json: bool) -> int:

@@ -22,7 +22,11 @@ Examples:
 @placement_options
 @click.option("--json", "is_json", is_flag=True, help="Print the summary as JSON on stdout.")
 def command(run: Path, is_json: bool, **placement: Any) -> int:
-    """Go on with the run in the folder RUN, inside the trees where it stopped, by the config it was started with."""
+    """Go on with the run in the folder RUN, inside the trees where it stopped, by the config it was started with.
+
+    Trees of which an unexpected error let nothing be made are tried again each time; --debug shows where the error
+    arose. A problem whose search failed keeps that outcome.
+    """
     from critic_engine.cli.progress import show_progress
     from critic_engine.cli.running import follow_run, report_run
     from critic_engine.config import load_config

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from critic_engine.cli.answers import Tally
+from critic_engine.cli.answers import Tally, failed_line, failed_lines
 from critic_engine.cli.command import Interrupted
 from critic_engine.outputs import json_line
 from critic_engine.types import Answer
@@ -82,17 +82,26 @@ def report_run(tally: Tally, run: Path, *, is_json: bool) -> int:
 
 
 def _report_collection(collection: dict[str, Any], run: Path) -> int:
-    """Print what was made of the trees; return 1 where some of it is still to be made."""
+    """Print what was made of the trees; return 1 where some of it failed, or is still to be made."""
     stages, num_tokens, name = collection["stages"], collection["num_tokens"], shlex.quote(str(run))
+    failed = [failed_line(each["id"], each["reason"]) for each in collection["failed"]]
+    for line in failed_lines(failed, num=len(failed), where=str(run / "report.json")):
+        click.echo(line, err=True)
     click.echo(
         f"{stages['divergent pairs']['in']:,} divergent pairs, {stages['critiques']['kept']:,} of "
         f"{stages['critiques']['in']:,} critiques kept, {num_tokens:,} tokens for them; see `critic-engine inspect "
         f"{name}`",
         err=True,
     )
+    if failed:
+        click.echo(
+            f"{len(failed):,} problems have a tree of which nothing could be made; `critic-engine resume {name}` tries "
+            "that again, and --debug shows where it fails",
+            err=True,
+        )
     num_left = stages["rows"]["left_out"].get("not_done_yet", 0)
     if num_left:
         click.echo(
             f"{num_left:,} problems are not done yet; go on with them by `critic-engine resume {name}`", err=True
         )
-    return int(num_left > 0)
+    return int(bool(failed) or num_left > 0)

@@ -2,12 +2,16 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from tests.data.harvesting import findings
 
 SCRIPTED = ["--set", "reasoner.backend=scripted", "--set", "budget.max_tokens=300"]
 CLASSIFIED = ["--set=evaluator.kind=reward_model", "--set=reward_model.head=sequence_classification"]
@@ -218,3 +222,34 @@ def test_caps_on_tokens_leave_the_rest_to_a_resume(cli, labelled: Path, tmp_path
     assert cli("collect", labelled, "--run", "runs/whole", *options).code == 0
     reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("runs/a", "runs/whole")]
     assert reports[0]["collect"] == reports[1]["collect"]
+
+
+def test_trees_of_which_nothing_can_be_made_are_listed_and_tried_again(cli, labelled: Path, tmp_path: Path) -> None:
+    assert cli("collect", labelled, "--run", "runs/a", *SCRIPTED).code == 0
+    whole = findings(tmp_path / "runs/a")
+    with closing(sqlite3.connect(tmp_path / "runs/a/run.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM findings WHERE position IN (2, 5) AND name = 'done'")
+        connection.execute("UPDATE findings SET finding = '{}' WHERE position IN (2, 5) AND name = 'pairs'")
+    for _ in range(2):
+        result = cli("resume", "runs/a", "--json")
+        assert result.code == 1
+        assert [line for line in result.err.splitlines() if line.startswith("failed: ")] == [
+            "failed: p2: KeyError: 'pairs'",
+            "failed: p5: KeyError: 'pairs'",
+        ]
+        assert "answered 8 of 8, 0 failed" in result.err
+        assert "2 problems have a tree of which nothing could be made; `critic-engine resume runs/a`" in result.err
+        (summary,) = result.rows
+        assert [each["id"] for each in summary["collect"]["failed"]] == ["p2", "p5"]
+    shown = cli("inspect", "runs/a")
+    assert (shown.code, "failed: p2: KeyError: 'pairs'" in shown.out) == (0, True)
+    assert "of 2 trees nothing could be made; `critic-engine resume` tries that again" in shown.out
+    assert "not complete: 6 of 8 problems are done" in shown.out
+    (facts,) = cli("inspect", "runs/a", "--json").rows
+    assert (facts["is_complete"], facts["num_done"], facts["num_left"]) == (False, 6, 0)
+    assert facts["failed"] == summary["collect"]["failed"]
+
+    with closing(sqlite3.connect(tmp_path / "runs/a/run.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM findings WHERE position IN (2, 5) AND name = 'pairs'")
+    assert cli("resume", "runs/a").code == 0
+    assert findings(tmp_path / "runs/a") == whole

@@ -277,6 +277,7 @@ def summarise(folder: Path) -> dict[str, Any]:
         return {
             "num_tokens": store.findings.num_tokens(),
             "num_pairs": dict(sorted(kinds.items())),
+            "failed": [{"id": each.id, "reason": each.reason} for each in store.findings.failed()],
             **selection.funnel.fields(),
         }
 
