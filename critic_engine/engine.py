@@ -268,6 +268,7 @@ class Engine:
         try:
             with store.outputs() as outputs, contextlib.ExitStack() as at_end:
                 at_end.callback(lambda: outputs.set_models(self.figures()))
+                at_end.callback(lambda: outputs.set_cut(runner.cut_reason))
                 for position in itertools.count():
                     answer = self._loop.call(stream.next())
                     if answer is None:

@@ -48,6 +48,7 @@ class RunOutputs:
         self._labelling: Counter[str] | None = Counter() if is_labelled else None
         self._models: dict[str, ModelFigures] = {}
         self._collection: dict[str, Any] | None = None
+        self._cut_by: str | None = None
 
     def __enter__(self) -> Self:
         """Open ``answers.jsonl`` anew, without a report until the end; the run's log holds all that was answered."""
@@ -90,6 +91,10 @@ class RunOutputs:
         """Take what each model was asked for, by its name, for the report."""
         self._models = figures
 
+    def set_cut(self, reason: str | None) -> None:
+        """Take which limit of the run was reached, for the report; None is none."""
+        self._cut_by = reason
+
     def set_collection(self, fields: dict[str, Any]) -> None:
         """Take what was made of the trees of a labelled run, for the report."""
         self._collection = fields
@@ -97,6 +102,7 @@ class RunOutputs:
     def _report(self, *, is_complete: bool) -> dict[str, Any]:
         return {
             "is_complete": is_complete,
+            "cut_by": self._cut_by,
             "num_answered": self._counts["answered"],
             "num_failed": self._counts["failed"],
             "num_tokens": self._counts["num_tokens"],

@@ -64,6 +64,11 @@ class Runner:
         self._searches: set[Search] = set()
         self._cut_reason: StopReason | None = None
 
+    @property
+    def cut_reason(self) -> StopReason | None:
+        """Which limit of the run was reached; None while none is."""
+        return self._cut_reason
+
     async def answers(self) -> AsyncGenerator[Answer, None]:
         """Yield the outcome of every row in input order, those of earlier sessions included.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.options import EngineRequest, engine_options, file_options
+from critic_engine.cli.options import EngineRequest, engine_options, file_options, limit_options, limited
 from critic_engine.cli.placement import placement_options
 
 if TYPE_CHECKING:
@@ -64,10 +64,7 @@ class _Request(EngineRequest):
     multiple=True,
     help="Refuse the problems of this problems file, and what is much like them; may be repeated.",
 )
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Stop the run at so many generated tokens.")
-@click.option(
-    "--max-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Stop this session after so long."
-)
+@limit_options
 @click.option("--estimate", "is_estimate", is_flag=True, help="Run a small sample, say what all would cost, and stop.")
 @click.option(
     "--sample",
@@ -149,6 +146,5 @@ def _load_config(request: _Request) -> EngineConfig:
             raise ProblemError(f"the evaluation set {path} does not exist; give the path of a problems file")
     sets = tuple(str(path.absolute()) for path in paths)
     collect = collect.model_copy(update={"filters": collect.filters.model_copy(update={"evaluation_sets": sets})})
-    limits = {"max_tokens": request.max_tokens, "max_wall_s": request.max_seconds}
-    given = {name: limit for name, limit in limits.items() if limit is not None}
-    return config.model_copy(update={"collect": collect, "run": config.run.model_copy(update=given)})
+    config = config.model_copy(update={"collect": collect})
+    return limited(config, max_tokens=request.max_tokens, max_seconds=request.max_seconds)

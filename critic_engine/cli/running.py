@@ -78,10 +78,12 @@ def report_run(tally: Tally, run: Path, *, is_json: bool) -> int:
             f"for {labelling['num_with_both']}; {labelling['num_rollouts']:,} rollouts",
             err=True,
         )
-    return exit_code if collection is None else max(exit_code, _report_collection(collection, run))
+    if collection is None:
+        return exit_code
+    return max(exit_code, _report_collection(collection, run, is_cut_by_tokens=report["cut_by"] == "run_tokens"))
 
 
-def _report_collection(collection: dict[str, Any], run: Path) -> int:
+def _report_collection(collection: dict[str, Any], run: Path, *, is_cut_by_tokens: bool) -> int:
     """Print what was made of the trees; return 1 where some of it failed, or is still to be made."""
     stages, num_tokens, name = collection["stages"], collection["num_tokens"], shlex.quote(str(run))
     failed = [failed_line(each["id"], each["reason"]) for each in collection["failed"]]
@@ -101,7 +103,8 @@ def _report_collection(collection: dict[str, Any], run: Path) -> int:
         )
     num_left = stages["rows"]["left_out"].get("not_done_yet", 0)
     if num_left:
+        more = f", with a higher run.max_tokens in {run / 'config.yaml'} or --max-tokens N" if is_cut_by_tokens else ""
         click.echo(
-            f"{num_left:,} problems are not done yet; go on with them by `critic-engine resume {name}`", err=True
+            f"{num_left:,} problems are not done yet; go on with them by `critic-engine resume {name}`{more}", err=True
         )
     return int(bool(failed) or num_left > 0)

@@ -206,7 +206,8 @@ def test_problems_of_an_evaluation_set_are_refused_and_counted(cli, labelled: Pa
     assert report["stages"]["rows"] == {"in": 8, "left_out": {"evaluation_set": 1}, "kept": 7}
 
 
-def test_caps_on_tokens_leave_the_rest_to_a_resume(cli, labelled: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_option", [False, True])
+def test_caps_on_tokens_leave_the_rest_to_a_resume(cli, labelled: Path, tmp_path: Path, is_option: bool) -> None:
     options = [*SCRIPTED, "--set", "run.problems_in_flight=1"]
     result = cli("collect", labelled, "--run", "runs/a", "--max-tokens", 600, *options)
     assert result.code == 1
@@ -214,14 +215,29 @@ def test_caps_on_tokens_leave_the_rest_to_a_resume(cli, labelled: Path, tmp_path
     assert 0 < stages["rows"]["kept"] < 8
     assert stages["rows"]["left_out"] == {"not_done_yet": 8 - stages["rows"]["kept"]}
     assert f"{8 - stages['rows']['kept']} problems are not done yet" in result.err
-    (tmp_path / "runs/a/config.yaml").write_text(
-        (tmp_path / "runs/a/config.yaml").read_text().replace("max_tokens: 600\n", "max_tokens: 600000\n")
-    )
-    result = cli("resume", "runs/a")
+    way_on = "`critic-engine resume runs/a`, with a higher run.max_tokens in runs/a/config.yaml or --max-tokens N"
+    assert result.err.splitlines()[-1].endswith(way_on)
+    if is_option:
+        result = cli("resume", "runs/a", "--max-tokens", 600_000)
+    else:
+        again = cli("resume", "runs/a")
+        assert (again.code, again.err.splitlines()[-1]) == (1, result.err.splitlines()[-1])
+        path = tmp_path / "runs/a/config.yaml"
+        path.write_text(path.read_text().replace("max_tokens: 600\n", "max_tokens: 600000\n"))
+        result = cli("resume", "runs/a")
     assert result.code == 0, result.err
     assert cli("collect", labelled, "--run", "runs/whole", *options).code == 0
     reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("runs/a", "runs/whole")]
     assert reports[0]["collect"] == reports[1]["collect"]
+
+
+def test_cap_on_seconds_needs_no_other_one_to_go_on(cli, labelled: Path, tmp_path: Path) -> None:
+    result = cli("collect", labelled, "--run", "runs/a", "--max-seconds", 1e-6, *SCRIPTED)
+    assert result.code == 1
+    assert result.err.splitlines()[-1].endswith("go on with them by `critic-engine resume runs/a`")
+    assert json.loads((tmp_path / "runs/a/report.json").read_text())["cut_by"] == "run_seconds"
+    assert cli("resume", "runs/a", "--max-seconds", 1e6).code == 0
+    assert json.loads((tmp_path / "runs/a/report.json").read_text())["cut_by"] is None
 
 
 def test_trees_of_which_nothing_can_be_made_are_listed_and_tried_again(cli, labelled: Path, tmp_path: Path) -> None:
