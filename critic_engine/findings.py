@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from critic_engine.run_folder import from_json
 from critic_engine.types import Problem
 
 HARVEST_DONE = "done"
@@ -53,13 +54,13 @@ class Findings:
         """Return one finding; None when there is none."""
         query = "SELECT finding, num_tokens FROM findings WHERE position = ? AND name = ?"
         found = self._connection.execute(query, (position, name)).fetchone()
-        return None if found is None else Finding(json.loads(found[0]), found[1])
+        return None if found is None else Finding(from_json(found[0]), found[1])
 
     def of(self, position: int) -> dict[str, Finding]:
         """Return all findings of one problem by their names, in the order of these."""
         query = "SELECT name, finding, num_tokens FROM findings WHERE position = ? ORDER BY name"
         rows = self._connection.execute(query, (position,))
-        return {name: Finding(json.loads(content), num_tokens) for name, content, num_tokens in rows}
+        return {name: Finding(from_json(content), num_tokens) for name, content, num_tokens in rows}
 
     def is_done(self, position: int) -> bool:
         """Return whether there is nothing more to find of one problem."""
@@ -75,7 +76,7 @@ class Findings:
         """Return the problems of whose trees nothing could be made, in the order of their rows."""
         query = "SELECT position, id, finding FROM findings JOIN problems USING (position) WHERE name = ? ORDER BY 1"
         rows = self._connection.execute(query, (HARVEST_ERROR,))
-        return [FailedHarvest(position, row_id, json.loads(reason)) for position, row_id, reason in rows]
+        return [FailedHarvest(position, row_id, from_json(reason)) for position, row_id, reason in rows]
 
     def num_tokens(self) -> int:
         """Return the tokens generated for all of them."""

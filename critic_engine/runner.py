@@ -108,7 +108,7 @@ class Runner:
         except ReplayError as error:
             raise RunError(f"the log of row {position + 1} is not of this version or configuration: {error}") from error
         except sqlite3.Error as error:
-            raise RunError(f"the run's log cannot be used: {error}; what was committed is kept") from error
+            raise RunError(f"{self._store.place} cannot be used: {error}; what was committed is kept") from error
         self._advance(num_done=1, num_failed=int(answer.status == "failed"))
         return answer
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +123,7 @@ def _check_same(run: Path, config: EngineConfig) -> None:
 
     if not holds_run(run):
         return
-    with contextlib.closing(RunStore.view(run)) as store:
+    with RunStore.view(run) as store:
         field = first_difference(what_decides(store.config()), what_decides(config))
     if field is not None:
         raise RunError(

@@ -1,6 +1,5 @@
 """What ``critic-engine collect --estimate`` does: run a few problems, keep nothing, and say what all would take."""
 
-import contextlib
 import tempfile
 import time
 from collections.abc import Iterator
@@ -83,7 +82,7 @@ def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | Non
             wall_s = time.perf_counter() - start_s
             usd = sum(figures.usd for figures in engine.figures().values())
             num_tokens = sum(figures.usage.generated_tokens for figures in engine.figures().values())
-        with contextlib.closing(RunStore.view(run)) as store:
+        with RunStore.view(run) as store:
             facts = survey(store)
     reached = _limit_reached(config.run, num_tokens=num_tokens, wall_s=wall_s) if facts.num_left else None
     num_left = facts.num_problems - len(facts.sample)

@@ -1,6 +1,5 @@
 """``critic-engine resume``: go on with a run that was stopped."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ def command(run: Path, max_tokens: int | None, max_seconds: float | None, is_jso
     path = run / "config.yaml"
     if not path.is_file():
         raise RunError(f"{run} holds no run; start one with 'critic-engine solve PROBLEMS --run {run}'")
-    with contextlib.closing(RunStore.open(run)) as store:
+    with RunStore.open(run) as store:
         checker = store.checker
     config = limited(load_config(path), max_tokens=max_tokens, max_seconds=max_seconds)
     config = Placement(**placement).apply(config)

@@ -178,6 +178,42 @@ def test_a_full_disk_is_one_line_and_what_was_committed_is_gone_on_with(cli, lab
     assert labelling(tmp_path / "runs/a") == labelling(tmp_path / "runs/whole")
 
 
+def damage(run: Path, table: str) -> None:
+    """Overwrite the root page of a table."""
+    with closing(sqlite3.connect(run / "run.sqlite")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with (run / "run.sqlite").open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xa5" * size)
+
+
+@pytest.mark.parametrize("table", ["problems", "events", "answers", "findings"])
+def test_a_database_that_is_damaged_in_its_middle_is_named(cli, labelled: Path, tmp_path: Path, table: str) -> None:
+    assert cli("collect", labelled, "--run", "runs/a", *SCRIPTED).code == 0
+    damage(tmp_path / "runs/a", table)
+    commands = [["inspect", "runs/a"], ["resume", "runs/a"]]
+    commands += [["export", "runs/a", "--format", "trl-dpo", "--role", "reasoner", "--out", "out"]]
+    # What only a search reads is not missed by the others.
+    for command in commands if table != "events" else commands[1:2]:
+        result = cli(*command)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.splitlines()[-1].startswith("error: runs/a/run.sqlite cannot be used: ")
+        assert "malformed" in result.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("table", "column"), [("findings", "finding"), ("answers", "answer"), ("events", "event")])
+def test_a_row_that_is_damaged_is_told_as_such(cli, labelled: Path, tmp_path: Path, table: str, column: str) -> None:
+    assert cli("collect", labelled, "--run", "runs/a", *SCRIPTED).code == 0
+    with closing(sqlite3.connect(tmp_path / "runs/a/run.sqlite")) as connection, connection:
+        connection.execute(f"UPDATE {table} SET {column} = substr({column}, 1, 4) || char(0, 0, 0)")
+    result = cli("resume" if table == "events" else "inspect", "runs/a")
+    assert result.code == 2
+    assert "error: runs/a/run.sqlite cannot be used: a row is damaged: " in result.err
+
+
 @pytest.mark.parametrize(
     ("setting", "field"),
     [

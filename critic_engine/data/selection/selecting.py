@@ -1,6 +1,5 @@
 """What of a labelled run's findings is fit for training: read from the run, filtered in a fixed order, and counted."""
 
-import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -269,7 +268,7 @@ def _measured(findings: Mapping[str, Finding], name: str) -> Mapping[str, Any]:
 
 def summarise(folder: Path) -> dict[str, Any]:
     """Return what the findings of the run in ``folder`` come to, as its report holds it."""
-    with contextlib.closing(RunStore.view(folder)) as store:
+    with RunStore.view(folder) as store:
         selection = Selection(store)
         kinds: Counter[str] = Counter()
         for harvested in selection:
