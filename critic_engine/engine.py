@@ -27,7 +27,7 @@ from critic_engine.options import RunConfig
 from critic_engine.outputs import PathCounts
 from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles import make_roles
-from critic_engine.run_folder import check_free
+from critic_engine.run_folder import beginning, check_free
 from critic_engine.runner import Progress, Runner
 from critic_engine.sameness import first_difference, what_decides
 from critic_engine.searches import LocalSearch, Search, SearchTask
@@ -151,12 +151,13 @@ class Engine:
         guard = self._guard()
         self.load()
         checker = self._checker
-        store = (
-            RunStore.temporary(checker=checker)
-            if run is None
-            else RunStore.create(Path(run), self.config, checker=checker)
-        )
         with contextlib.ExitStack() as on_error:
+            on_error.enter_context(beginning(None if run is None else Path(run)))
+            store = (
+                RunStore.temporary(checker=checker)
+                if run is None
+                else RunStore.create(Path(run), self.config, checker=checker)
+            )
             on_error.callback(store.close)
             rows = (_row(number, given, self.config.run) for number, given in enumerate(problems, start=1))
             store.add_rows(rows if guard is None else guarded(rows, guard))

@@ -1,9 +1,11 @@
 """A run's folder on disk: its lock, its database, and what else may lie in it."""
 
+import contextlib
 import fcntl
 import importlib.metadata
 import json
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -122,6 +124,20 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
     connection.execute("BEGIN")
     return connection
+
+
+@contextlib.contextmanager
+def beginning(folder: Path | None) -> Iterator[None]:
+    """Say of a database that cannot be written while a run is begun how to begin it again.
+
+    Raises:
+        RunError: the disk is full, or the like.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        place = "a temporary run's database" if folder is None else folder / "run.sqlite"
+        raise RunError(f"{place} cannot be written: {error}; make room and run the same command again") from error
 
 
 def from_json(text: str) -> Any:

@@ -178,6 +178,20 @@ def test_a_full_disk_is_one_line_and_what_was_committed_is_gone_on_with(cli, lab
     assert labelling(tmp_path / "runs/a") == labelling(tmp_path / "runs/whole")
 
 
+def test_a_full_disk_at_the_beginning_is_one_line_and_the_same_command_begins_anew(
+    cli, labelled: Path, tmp_path: Path
+) -> None:
+    command = ["collect", "labelled.jsonl", "--run", "runs/a", *SCRIPTED]
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))"
+    program = f"{limit}; from critic_engine.cli.main import main; sys.exit(main())"
+    result = subprocess.run([sys.executable, "-c", program, *command], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: runs/a/run.sqlite cannot be written: ")
+    assert line.endswith("; make room and run the same command again")
+    assert cli(*command).code == 0
+
+
 def damage(run: Path, table: str) -> None:
     """Overwrite the root page of a table."""
     with closing(sqlite3.connect(run / "run.sqlite")) as connection:
