@@ -10,7 +10,6 @@ believed after the critic looked too. First errors are looked at likewise. The l
 """
 
 import argparse
-import contextlib
 import json
 import random
 import shutil
@@ -135,7 +134,7 @@ def look(run: Path, args: argparse.Namespace) -> Findings:
     samples = {name: Sample(args.max_judged, random.Random(f"{args.seed}:{name}")) for name in GROUPS}
     kinds: Counter[str] = Counter()
     num_kept = num_believed = num_scored = 0
-    with contextlib.closing(RunStore.view(run)) as store:
+    with RunStore.view(run) as store:
         selection = Selection(store)
         for harvested in selection:
             kinds.update(pair.kind for pair in harvested.pairs)

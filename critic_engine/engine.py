@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,7 +27,7 @@ from critic_engine.options import RunConfig
 from critic_engine.outputs import PathCounts
 from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles import make_roles
-from critic_engine.run_folder import check_free
+from critic_engine.run_folder import beginning, check_free
 from critic_engine.runner import Progress, Runner
 from critic_engine.sameness import first_difference, what_decides
 from critic_engine.searches import LocalSearch, Search, SearchTask
@@ -151,12 +151,13 @@ class Engine:
         guard = self._guard()
         self.load()
         checker = self._checker
-        store = (
-            RunStore.temporary(checker=checker)
-            if run is None
-            else RunStore.create(Path(run), self.config, checker=checker)
-        )
         with contextlib.ExitStack() as on_error:
+            on_error.enter_context(beginning(None if run is None else Path(run)))
+            store = (
+                RunStore.temporary(checker=checker)
+                if run is None
+                else RunStore.create(Path(run), self.config, checker=checker)
+            )
             on_error.callback(store.close)
             rows = (_row(number, given, self.config.run) for number, given in enumerate(problems, start=1))
             store.add_rows(rows if guard is None else guarded(rows, guard))
@@ -173,9 +174,8 @@ class Engine:
                 run where the engine does not label, or the other way round.
             ModelLoadError: a model cannot be loaded.
         """
-        store = RunStore.open(Path(run), checker=self._checker)
         with contextlib.ExitStack() as on_error:
-            on_error.callback(store.close)
+            store = on_error.enter_context(RunStore.open(Path(run), checker=self._checker))
             self._check_same(store)
             self.load()
             on_error.pop_all()
@@ -262,27 +262,32 @@ class Engine:
     def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Generator[Answer, None, None]:
         # What is found in trees is for whoever reads the run's folder.
         harvest = None if store.folder is None else self._harvest
-        runner = Runner(store, self.config, begin=self._begin, harvest=harvest, on_progress=on_progress)
-        stream = Stream(runner.answers())
+        with store, contextlib.ExitStack() as at_end:
+            runner = Runner(store, self.config, begin=self._begin, harvest=harvest, on_progress=on_progress)
+            stream = at_end.enter_context(self._streaming(runner.answers()))
+            outputs = at_end.enter_context(store.outputs())
+            at_end.callback(lambda: outputs.set_models(self.figures()))
+            at_end.callback(lambda: outputs.set_cut(runner.cut_reason))
+            for position in itertools.count():
+                answer = self._loop.call(stream.next())
+                if answer is None:
+                    if self._harvest is not None and store.folder is not None:
+                        outputs.set_collection(summarise(store.folder))
+                    return
+                outputs.write(answer, self._paths(store, position))
+                yield answer
+
+    @contextlib.contextmanager
+    def _streaming(self, answers: AsyncGenerator[Answer, None]) -> Iterator[Stream[Answer]]:
+        """End the search on leaving, or leave that to ``close``."""
+        stream = Stream(answers)
         self._streams.add(stream)
         try:
-            with store.outputs() as outputs, contextlib.ExitStack() as at_end:
-                at_end.callback(lambda: outputs.set_models(self.figures()))
-                for position in itertools.count():
-                    answer = self._loop.call(stream.next())
-                    if answer is None:
-                        if self._harvest is not None and store.folder is not None:
-                            outputs.set_collection(summarise(store.folder))
-                        return
-                    outputs.write(answer, self._paths(store, position))
-                    yield answer
+            yield stream
         finally:
             self._streams.discard(stream)
-            try:
-                if not self._is_closed:
-                    self._loop.call(stream.close())
-            finally:
-                store.close()
+            if not self._is_closed:
+                self._loop.call(stream.close())
 
     def _paths(self, store: RunStore, position: int) -> PathCounts | None:
         """Return what the tree of a problem holds, by the checker; None without a checker or a tree."""

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from critic_engine.run_folder import from_json
 from critic_engine.types import Problem
 
 HARVEST_DONE = "done"
 """The finding that says that nothing more is to be found of a problem."""
 HARVEST_ERROR = "error"
-"""The finding that says why a problem's other findings could not be made."""
+"""The finding that says which unexpected error kept a problem's other findings from being made; a resume tries anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,16 @@ class Finding:
     """What JSON can hold."""
     num_tokens: int = 0
     """Generated for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedHarvest:
+    """A problem of whose tree nothing could be made."""
+
+    position: int
+    id: str
+    """Of its row."""
+    reason: str
 
 
 class Findings:
@@ -43,18 +54,29 @@ class Findings:
         """Return one finding; None when there is none."""
         query = "SELECT finding, num_tokens FROM findings WHERE position = ? AND name = ?"
         found = self._connection.execute(query, (position, name)).fetchone()
-        return None if found is None else Finding(json.loads(found[0]), found[1])
+        return None if found is None else Finding(from_json(found[0]), found[1])
 
     def of(self, position: int) -> dict[str, Finding]:
         """Return all findings of one problem by their names, in the order of these."""
         query = "SELECT name, finding, num_tokens FROM findings WHERE position = ? ORDER BY name"
         rows = self._connection.execute(query, (position,))
-        return {name: Finding(json.loads(content), num_tokens) for name, content, num_tokens in rows}
+        return {name: Finding(from_json(content), num_tokens) for name, content, num_tokens in rows}
 
     def is_done(self, position: int) -> bool:
-        """Return whether there is nothing more to find of one problem: all was found, or that failed for good."""
-        query = "SELECT 1 FROM findings WHERE position = ? AND name IN (?, ?)"
-        return self._connection.execute(query, (position, HARVEST_DONE, HARVEST_ERROR)).fetchone() is not None
+        """Return whether there is nothing more to find of one problem."""
+        query = "SELECT 1 FROM findings WHERE position = ? AND name = ?"
+        return self._connection.execute(query, (position, HARVEST_DONE)).fetchone() is not None
+
+    def drop_error(self, position: int) -> None:
+        """Forget why the findings of one problem could not be made; they are about to be made again."""
+        with self._connection:
+            self._connection.execute("DELETE FROM findings WHERE position = ? AND name = ?", (position, HARVEST_ERROR))
+
+    def failed(self) -> list[FailedHarvest]:
+        """Return the problems of whose trees nothing could be made, in the order of their rows."""
+        query = "SELECT position, id, finding FROM findings JOIN problems USING (position) WHERE name = ? ORDER BY 1"
+        rows = self._connection.execute(query, (HARVEST_ERROR,))
+        return [FailedHarvest(position, row_id, from_json(reason)) for position, row_id, reason in rows]
 
     def num_tokens(self) -> int:
         """Return the tokens generated for all of them."""

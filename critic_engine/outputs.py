@@ -1,15 +1,17 @@
 """What a run directory holds for people and scripts: ``answers.jsonl`` and ``report.json``."""
 
+import contextlib
 import json
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from critic_engine.errors import RunError
 from critic_engine.metering import ModelFigures
 from critic_engine.types import Answer
 
@@ -48,6 +50,7 @@ class RunOutputs:
         self._labelling: Counter[str] | None = Counter() if is_labelled else None
         self._models: dict[str, ModelFigures] = {}
         self._collection: dict[str, Any] | None = None
+        self._cut_by: str | None = None
 
     def __enter__(self) -> Self:
         """Open ``answers.jsonl`` anew, without a report until the end; the run's log holds all that was answered."""
@@ -60,15 +63,29 @@ class RunOutputs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the answers and write the report; ``is_complete`` is false when the run was cut."""
+        """Close the answers and write the report; ``is_complete`` is false when the run was cut.
+
+        Raises:
+            RunError: they cannot be written, and nothing else went wrong before; there is no report then.
+        """
         if self._file is None or self._folder is None:
             return
-        self._file.close()
-        report = json.dumps(self._report(is_complete=kind is None), indent=2)
-        (self._folder / "report.json").write_text(report + "\n", encoding="utf-8")
+        report, path = json.dumps(self._report(is_complete=kind is None), indent=2), self._folder / "report.json"
+        try:
+            with _writing(self._folder):
+                self._file.close()
+                path.write_text(report + "\n", encoding="utf-8")
+        except RunError:
+            path.unlink(missing_ok=True)
+            if error is None:
+                raise
 
     def write(self, answer: Answer, paths: PathCounts | None = None) -> None:
-        """Add the next answer, and in a labelled run what its tree holds; None is a problem without a tree."""
+        """Add the next answer, and in a labelled run what its tree holds; None is a problem without a tree.
+
+        Raises:
+            RunError: it cannot be written.
+        """
         if self._labelling is not None and paths is not None:
             has_right, has_wrong = paths.num_right > 0, paths.num_wrong > 0
             self._labelling.update(
@@ -82,13 +99,18 @@ class RunOutputs:
         )
         self._stop_reasons[answer.stop_reason] += 1
         self._failures.update(answer.failures)
-        if self._file is not None:
-            self._file.write(json_line(asdict(answer)) + "\n")
-            self._file.flush()
+        if self._file is not None and self._folder is not None:
+            with _writing(self._folder):
+                self._file.write(json_line(asdict(answer)) + "\n")
+                self._file.flush()
 
     def set_models(self, figures: dict[str, ModelFigures]) -> None:
         """Take what each model was asked for, by its name, for the report."""
         self._models = figures
+
+    def set_cut(self, reason: str | None) -> None:
+        """Take which limit of the run was reached, for the report; None is none."""
+        self._cut_by = reason
 
     def set_collection(self, fields: dict[str, Any]) -> None:
         """Take what was made of the trees of a labelled run, for the report."""
@@ -97,6 +119,7 @@ class RunOutputs:
     def _report(self, *, is_complete: bool) -> dict[str, Any]:
         return {
             "is_complete": is_complete,
+            "cut_by": self._cut_by,
             "num_answered": self._counts["answered"],
             "num_failed": self._counts["failed"],
             "num_tokens": self._counts["num_tokens"],
@@ -109,6 +132,17 @@ class RunOutputs:
             **({} if self._labelling is None else {"labelling": {name: self._labelling[name] for name in _LABELLING}}),
             **({} if self._collection is None else {"collect": self._collection}),
         }
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"the files in {folder} cannot be written: {error.strerror}; what was committed is kept, go on with it by "
+            f"`critic-engine resume {folder}`"
+        ) from error
 
 
 def _model_fields(figures: ModelFigures) -> dict[str, Any]:

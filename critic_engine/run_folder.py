@@ -1,10 +1,13 @@
 """A run's folder on disk: its lock, its database, and what else may lie in it."""
 
+import contextlib
 import fcntl
 import importlib.metadata
+import json
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from critic_engine.errors import RunError
 
@@ -58,6 +61,18 @@ def check_free(folder: Path) -> None:
         raise RunError(f"{folder} exists and is not an empty folder; name a new one")
 
 
+def check_there(folder: Path) -> None:
+    """Refuse a folder without a run.
+
+    Raises:
+        RunError: there is no database in it.
+    """
+    if not (folder / "run.sqlite").is_file():
+        raise RunError(
+            f"{folder} holds no run (no run.sqlite in it); start one with `critic-engine solve … --run {folder}`"
+        )
+
+
 def holds_run(folder: Path) -> bool:
     """Return whether the folder holds a run whose problems were read in; one cut before that has done no work yet."""
     if not (folder / "run.sqlite").is_file():
@@ -109,6 +124,32 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
     connection.execute("BEGIN")
     return connection
+
+
+@contextlib.contextmanager
+def beginning(folder: Path | None) -> Iterator[None]:
+    """Say of a database that cannot be written while a run is begun how to begin it again.
+
+    Raises:
+        RunError: the disk is full, or the like.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        place = "a temporary run's database" if folder is None else folder / "run.sqlite"
+        raise RunError(f"{place} cannot be written: {error}; make room and run the same command again") from error
+
+
+def from_json(text: str) -> Any:
+    """Return what a column holds.
+
+    Raises:
+        sqlite3.DataError: no JSON, for the database is damaged.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise sqlite3.DataError(f"a row is damaged: {error}") from error
 
 
 def tune(connection: sqlite3.Connection) -> None:

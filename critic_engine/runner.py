@@ -64,6 +64,11 @@ class Runner:
         self._searches: set[Search] = set()
         self._cut_reason: StopReason | None = None
 
+    @property
+    def cut_reason(self) -> StopReason | None:
+        """Which limit of the run was reached; None while none is."""
+        return self._cut_reason
+
     async def answers(self) -> AsyncGenerator[Answer, None]:
         """Yield the outcome of every row in input order, those of earlier sessions included.
 
@@ -103,7 +108,7 @@ class Runner:
         except ReplayError as error:
             raise RunError(f"the log of row {position + 1} is not of this version or configuration: {error}") from error
         except sqlite3.Error as error:
-            raise RunError(f"the run's log cannot be used: {error}; what was committed is kept") from error
+            raise RunError(f"{self._store.place} cannot be used: {error}; what was committed is kept") from error
         self._advance(num_done=1, num_failed=int(answer.status == "failed"))
         return answer
 
@@ -136,6 +141,7 @@ class Runner:
         row, events = self._store.row(position), self._store.events(position)
         if isinstance(row, FailedRow) or not events:
             return
+        self._store.findings.drop_error(position)
         ledger = Ledger(self._store.findings, position, on_tokens=self._spend)
         extras = self._store.label(position).extras
         task = asyncio.create_task(_run(harvest, HarvestTask(row.problem, extras, events, ledger)))

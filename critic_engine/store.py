@@ -11,7 +11,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, Any, Self
 
 import yaml
 
@@ -23,8 +24,10 @@ from critic_engine.outputs import RunOutputs
 from critic_engine.run_folder import (
     FORMAT,
     check_free,
+    check_there,
     connect,
     connect_reading,
+    from_json,
     holds_run,
     lock_folder,
     new_database,
@@ -116,11 +119,10 @@ class RunStore:
         Raises:
             RunError: no run there, one of another version, one whose problems were not all read in, or one in use.
         """
-        _check_there(folder)
+        check_there(folder)
         with contextlib.ExitStack() as on_error:
             lock = on_error.enter_context(lock_folder(folder))
-            connection = on_error.enter_context(contextlib.closing(connect(str(folder / "run.sqlite"))))
-            store = cls(connection, folder=folder, lock=lock)
+            store = on_error.enter_context(cls(connect(str(folder / "run.sqlite")), folder=folder, lock=lock))
             store._begin(checker, is_written=True)
             on_error.pop_all()
         return store
@@ -132,10 +134,9 @@ class RunStore:
         Raises:
             RunError: as ``open``, but for a run in use.
         """
-        _check_there(folder)
+        check_there(folder)
         with contextlib.ExitStack() as on_error:
-            connection = on_error.enter_context(contextlib.closing(connect_reading(folder / "run.sqlite")))
-            store = cls(connection, folder=folder)
+            store = on_error.enter_context(cls(connect_reading(folder / "run.sqlite"), folder=folder))
             store._begin(None, is_written=False)
             on_error.pop_all()
         return store
@@ -163,6 +164,11 @@ class RunStore:
             self._insert("meta", ("is_complete", "1"))
 
     @property
+    def place(self) -> str:
+        """Where the database is, in words."""
+        return "a temporary run's database" if self.folder is None else str(self.folder / "run.sqlite")
+
+    @property
     def num_rows(self) -> int:
         """Rows of the input, unreadable ones included."""
         (problems,) = self._connection.execute("SELECT COUNT(*) FROM problems").fetchone()
@@ -175,7 +181,7 @@ class RunStore:
             "SELECT json_group_array(id) FROM (SELECT id, problem_id FROM problems ORDER BY position)"
             " GROUP BY problem_id HAVING COUNT(*) > 1"
         )
-        return [tuple(json.loads(ids)) for (ids,) in self._connection.execute(query)]
+        return [tuple(from_json(ids)) for (ids,) in self._connection.execute(query)]
 
     def row(self, position: int) -> ProblemRow | FailedRow:
         """Return one row, without its reference answer; in a labelled run, one that cannot be checked has failed."""
@@ -185,8 +191,8 @@ class RunStore:
             query = "SELECT row, id, reason, fault FROM unreadable_rows WHERE position = ?"
             return FailedRow(*self._connection.execute(query, (position,)).fetchone())
         row, id_, question, choices, digests = found
-        images = tuple(self._image(digest) for digest in json.loads(digests))
-        problem = Problem(question=question, images=images, choices=tuple(json.loads(choices)), name=id_)
+        images = tuple(self._image(digest) for digest in from_json(digests))
+        problem = Problem(question=question, images=images, choices=tuple(from_json(choices)), name=id_)
         objection = None if self.checker is None else self.checker.objection(problem)
         if objection is None:
             return ProblemRow(row=row, id=id_, problem=problem)
@@ -198,7 +204,7 @@ class RunStore:
             return
         query = "SELECT position, problem_id, reference_answer, extras FROM labels JOIN problems USING (position)"
         for position, problem_id, reference, extras in self._connection.execute(f"{query} ORDER BY position"):
-            yield Label(position, problem_id, reference, json.loads(extras))
+            yield Label(position, problem_id, reference, from_json(extras))
 
     def append(
         self, position: int, first_sequence: int, events: Sequence[Mapping[str, Any]], failures: Sequence[Failure] = ()
@@ -213,7 +219,7 @@ class RunStore:
     def events(self, position: int) -> list[dict[str, Any]]:
         """Return one problem's search events in the order they happened."""
         query = "SELECT event FROM events WHERE position = ? ORDER BY sequence"
-        return [json.loads(event) for (event,) in self._connection.execute(query, (position,))]
+        return [from_json(event) for (event,) in self._connection.execute(query, (position,))]
 
     def failures(self, position: int) -> list[Failure]:
         """Return the failures of one problem in the order they were met."""
@@ -235,7 +241,7 @@ class RunStore:
         found = self._connection.execute("SELECT answer FROM answers WHERE position = ?", (position,)).fetchone()
         if found is None:
             return None
-        fields = json.loads(found[0])
+        fields = from_json(found[0])
         return Answer(**{**fields, "steps": tuple(fields["steps"])})
 
     def label(self, position: int) -> Label:
@@ -243,7 +249,7 @@ class RunStore:
         query = "SELECT position, problem_id, reference_answer, extras FROM labels JOIN problems USING (position)"
         found = self._connection.execute(f"{query} WHERE position = ?", (position,)).fetchone()
         position, problem_id, reference, extras = found
-        return Label(position, problem_id, reference, json.loads(extras))
+        return Label(position, problem_id, reference, from_json(extras))
 
     def num_tokens(self) -> int:
         """Return the tokens generated so far: of the answers, of the searches without one, and of the findings."""
@@ -265,16 +271,31 @@ class RunStore:
         if self._lock is not None:
             self._lock.close()
 
+    def __enter__(self) -> Self:
+        """Return the store itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the store.
+
+        Raises:
+            RunError: the database could not be used: it is damaged, or the disk is full.
+        """
+        self.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise RunError(
+                f"{self.place} cannot be used: {error}; make room if the disk is full, put back a copy if it is damaged"
+            ) from error
+
     def _begin(self, checker: Checker | None, *, is_written: bool) -> None:
         """Check the database, and take up the reference answers of a labelled run."""
-        try:
-            if is_written:
-                tune(self._connection)
-            if self._checked_meta().get("is_labelled"):
-                self.checker = checker if checker is not None else Checker()
-                self._take_up(self.labels())
-        except sqlite3.DatabaseError as error:
-            raise RunError(f"{self.folder} holds a run.sqlite that cannot be read: {error}") from error
+        if is_written:
+            tune(self._connection)
+        if self._checked_meta().get("is_labelled"):
+            self.checker = checker if checker is not None else Checker()
+            self._take_up(self.labels())
 
     def _add_problem(self, position: int, row: ProblemRow) -> None:
         problem = row.problem
@@ -320,13 +341,6 @@ class RunStore:
                 f"{self.folder} was stopped before its problems were read in; start it again by the same command"
             )
         return meta
-
-
-def _check_there(folder: Path) -> None:
-    if not (folder / "run.sqlite").is_file():
-        raise RunError(
-            f"{folder} holds no run (no run.sqlite in it); start one with `critic-engine solve … --run {folder}`"
-        )
 
 
 def _plain(value: object) -> str:

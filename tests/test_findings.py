@@ -8,7 +8,7 @@ import pytest
 
 from critic_engine.checker import Checker
 from critic_engine.config import parse_config
-from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding, Ledger
+from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, FailedHarvest, Finding, Ledger
 from critic_engine.store import RunStore
 from critic_engine.types import Problem, ProblemRow
 
@@ -109,8 +109,19 @@ def test_text_of_any_kind_survives(store: RunStore) -> None:
     assert store.findings.of(0)["a"].content == content
 
 
-@pytest.mark.parametrize(("name", "is_done"), [("paths", False), (HARVEST_DONE, True), (HARVEST_ERROR, True)])
+@pytest.mark.parametrize(("name", "is_done"), [("paths", False), (HARVEST_DONE, True), (HARVEST_ERROR, False)])
 def test_a_problem_is_done_with_when_a_finding_says_so(store: RunStore, name: str, is_done: bool) -> None:
     store.findings.add(0, name, Finding(True))
     assert store.findings.is_done(0) is is_done
     assert not store.findings.is_done(1)
+
+
+def test_problems_of_whose_trees_nothing_could_be_made_are_told_until_they_are_tried_again(store: RunStore) -> None:
+    for position, reason in ((1, "KeyError: 'a'"), (0, "ValueError: b")):
+        store.findings.add(position, "paths", Finding({}))
+        store.findings.add(position, HARVEST_ERROR, Finding(reason))
+    failed = [FailedHarvest(0, "1", "ValueError: b"), FailedHarvest(1, "2", "KeyError: 'a'")]
+    assert store.findings.failed() == failed
+    store.findings.drop_error(0)
+    assert store.findings.failed() == failed[1:]
+    assert list(store.findings.of(0)) == ["paths"]

@@ -1,7 +1,7 @@
 """What is printed of answers: rows as they come, a summary, and the problems that failed."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Tally:
             return
         self.num_failed += 1
         if self.num_failed <= _NUM_FAILED_SHOWN:
-            self.failed.append(f"{one_line(answer.id, max_chars=80)}: {one_line(answer.error or '', max_chars=300)}")
+            self.failed.append(failed_line(answer.id, answer.error or ""))
 
     def report(self, *, where: Path | None) -> int:
         """Print the problems that failed and a summary on stderr; return the exit code that tells of them.
@@ -47,10 +47,8 @@ class Tally:
         Args:
             where: The file that holds the rows; None when they went to stdout.
         """
-        for line in self.failed:
-            click.echo(f"failed: {line}", err=True)
-        if self.num_failed > len(self.failed):
-            click.echo(f"failed: {self.num_failed - len(self.failed)} more; see {where or 'the rows'}", err=True)
+        for line in failed_lines(self.failed, num=self.num_failed, where=str(where or "the rows")):
+            click.echo(line, err=True)
         num_without_value = sum(self.failures[kind] for kind in _WITHOUT_VALUE)
         if num_without_value and self.num_answered and not self.num_valued:
             click.echo(
@@ -76,6 +74,19 @@ class Tally:
             "num_tokens": self.num_tokens,
             "failures": dict(self.failures),
         }
+
+
+def failed_line(row_id: str, reason: str) -> str:
+    """Return one problem that failed, and why, in one line."""
+    return f"{one_line(row_id, max_chars=80)}: {one_line(reason, max_chars=300)}"
+
+
+def failed_lines(failed: Sequence[str], *, num: int, where: str) -> Iterator[str]:
+    """Yield what is printed of ``num`` problems that failed, of which ``failed`` holds the first; few are shown."""
+    shown = failed[:_NUM_FAILED_SHOWN]
+    yield from (f"failed: {line}" for line in shown)
+    if num > len(shown):
+        yield f"failed: {num - len(shown):,} more; see {where}"
 
 
 def answer_row(answer: Answer) -> str:

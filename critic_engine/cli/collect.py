@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.options import EngineRequest, engine_options, file_options
+from critic_engine.cli.options import EngineRequest, engine_options, file_options, limit_options, limited
 from critic_engine.cli.placement import placement_options
 
 if TYPE_CHECKING:
@@ -64,10 +63,7 @@ class _Request(EngineRequest):
     multiple=True,
     help="Refuse the problems of this problems file, and what is much like them; may be repeated.",
 )
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Stop the run at so many generated tokens.")
-@click.option(
-    "--max-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Stop this session after so long."
-)
+@limit_options
 @click.option("--estimate", "is_estimate", is_flag=True, help="Run a small sample, say what all would cost, and stop.")
 @click.option(
     "--sample",
@@ -127,7 +123,7 @@ def _check_same(run: Path, config: EngineConfig) -> None:
 
     if not holds_run(run):
         return
-    with contextlib.closing(RunStore.view(run)) as store:
+    with RunStore.view(run) as store:
         field = first_difference(what_decides(store.config()), what_decides(config))
     if field is not None:
         raise RunError(
@@ -149,6 +145,5 @@ def _load_config(request: _Request) -> EngineConfig:
             raise ProblemError(f"the evaluation set {path} does not exist; give the path of a problems file")
     sets = tuple(str(path.absolute()) for path in paths)
     collect = collect.model_copy(update={"filters": collect.filters.model_copy(update={"evaluation_sets": sets})})
-    limits = {"max_tokens": request.max_tokens, "max_wall_s": request.max_seconds}
-    given = {name: limit for name, limit in limits.items() if limit is not None}
-    return config.model_copy(update={"collect": collect, "run": config.run.model_copy(update=given)})
+    config = config.model_copy(update={"collect": collect})
+    return limited(config, max_tokens=request.max_tokens, max_seconds=request.max_seconds)

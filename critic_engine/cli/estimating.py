@@ -1,6 +1,5 @@
 """What ``critic-engine collect --estimate`` does: run a few problems, keep nothing, and say what all would take."""
 
-import contextlib
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from critic_engine.checker import Checker
-from critic_engine.cli.answers import Tally
+from critic_engine.cli.answers import Tally, failed_line
 from critic_engine.cli.command import Interrupted
 from critic_engine.cli.facts import duration_words, range_words
 from critic_engine.cli.progress import load_models, show_progress
@@ -83,7 +82,7 @@ def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | Non
             wall_s = time.perf_counter() - start_s
             usd = sum(figures.usd for figures in engine.figures().values())
             num_tokens = sum(figures.usage.generated_tokens for figures in engine.figures().values())
-        with contextlib.closing(RunStore.view(run)) as store:
+        with RunStore.view(run) as store:
             facts = survey(store)
     reached = _limit_reached(config.run, num_tokens=num_tokens, wall_s=wall_s) if facts.num_left else None
     num_left = facts.num_problems - len(facts.sample)
@@ -93,7 +92,8 @@ def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | Non
     sampled = SampleRun(
         num_rows=num_rows, sample=facts.sample, wall_s=wall_s * share, usd=usd * share, max_tokens=config.run.max_tokens
     )
-    return Estimate(sampled, num_unsearchable, num_left, tuple(tally.failed), reached)
+    failed = (*tally.failed, *(failed_line(each.id, each.reason) for each in facts.failed))
+    return Estimate(sampled, num_unsearchable, num_left, failed, reached)
 
 
 def print_estimate(found: Estimate, *, is_json: bool) -> int:
@@ -158,7 +158,7 @@ def _lines(found: Estimate) -> Iterator[str]:
         raise_it = "" if found.limit is None else f"; raise {found.limit.partition('=')[0]}"
         yield f"estimate: none, for it takes two sampled rows at least{raise_it}"
         return
-    yield f"all {run.num_rows:,} rows, in brackets the 90 % interval (bootstrap over the sampled rows):"
+    yield f"all {run.num_rows:,} rows, in brackets the 90 % interval by the sampled ones:"
     yield from _outlook_lines(outlook)
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from critic_engine.cli.answers import failed_line, failed_lines
 from critic_engine.cli.reasons import filter_words, finding_words, reason_words
 from critic_engine.cli.text import duration
 from critic_engine.data.selection.estimation import Range
@@ -38,7 +39,7 @@ def print_survey(console: Console, facts: Survey, session: Session | None) -> No
         console.print(Text(line))
     console.print()
     console.print(_cost_table(facts))
-    for line in (*_session_lines(session), *_forecast_lines(facts, session)):
+    for line in (*_session_lines(session), *_failure_lines(facts), *_forecast_lines(facts, session)):
         console.print(Text(line))
 
 
@@ -123,11 +124,18 @@ def _session_lines(session: Session | None) -> Iterator[str]:
     yield f"last session: {duration(session.wall_s)}{pace}; {usd}"
 
 
+def _failure_lines(facts: Survey) -> Iterator[str]:
+    failed = [failed_line(each.id, each.reason) for each in facts.failed]
+    yield from failed_lines(failed, num=len(failed), where="--json")
+    if failed:
+        yield f"of {len(failed):,} trees nothing could be made; `critic-engine resume` tries that again"
+
+
 def _forecast_lines(facts: Survey, session: Session | None) -> Iterator[str]:
+    completeness = "complete" if facts.is_complete else "not complete"
+    yield f"{completeness}: {facts.num_done:,} of {facts.num_problems:,} problems are done"
     if not facts.num_left:
-        yield f"complete: {facts.num_done:,} of {facts.num_problems:,} problems are done"
         return
-    yield f"not complete: {facts.num_done:,} of {facts.num_problems:,} problems are done"
     whole = facts.forecast()
     if whole is None:
         yield "to come: not known before the first problems are done"

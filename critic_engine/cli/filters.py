@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -43,7 +42,7 @@ def changed_filters(run: Path, settings: Sequence[str]) -> FiltersConfig | None:
     from critic_engine.documents import apply_override
     from critic_engine.store import RunStore
 
-    with contextlib.closing(RunStore.view(run)) as store:
+    with RunStore.view(run) as store:
         config = store.config()
     document = config.model_copy(update={"collect": config.collect or CollectConfig()}).model_dump(mode="json")
     for setting in settings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +78,7 @@ def _inspect(request: _Request) -> None:
     num_examples = _NUM_EXAMPLES if request.num_examples is None else request.num_examples
     filters = changed_filters(request.run, request.settings)
     wanted = Wanted(num_examples) if request.pair is None else Wanted(name=request.pair)
-    with contextlib.closing(RunStore.view(request.run)) as store:
+    with RunStore.view(request.run) as store:
         facts = survey(store, filters=filters, wanted=wanted)
     if request.pair is not None and not facts.examples:
         raise RunError(

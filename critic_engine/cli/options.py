@@ -43,6 +43,21 @@ _FILE_OPTIONS = (
     ),
 )
 
+_LIMIT_OPTIONS = (
+    click.option(
+        "--max-tokens",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Stop the run at so many generated tokens, those of all its sessions.",
+    ),
+    click.option(
+        "--max-seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="S",
+        help="Stop this session after so long.",
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRequest(Placement):
@@ -69,6 +84,18 @@ class EngineRequest(Placement):
 def file_options(command: _Command) -> _Command:
     """Add ``--limit`` and ``--image-root``."""
     return _add(command, _FILE_OPTIONS)
+
+
+def limit_options(command: _Command) -> _Command:
+    """Add ``--max-tokens`` and ``--max-seconds``."""
+    return _add(command, _LIMIT_OPTIONS)
+
+
+def limited(config: "EngineConfig", *, max_tokens: int | None, max_seconds: float | None) -> "EngineConfig":
+    """Return the config with these limits of the run; None leaves its own."""
+    limits = {"max_tokens": max_tokens, "max_wall_s": max_seconds}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    return config.model_copy(update={"run": config.run.model_copy(update=given)})
 
 
 def engine_options(default_config: str) -> Callable[[_Command], _Command]:

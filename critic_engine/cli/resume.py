@@ -1,18 +1,19 @@
 """``critic-engine resume``: go on with a run that was stopped."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
 import click
 
 from critic_engine.cli.command import EngineCommand
+from critic_engine.cli.options import limit_options, limited
 from critic_engine.cli.placement import Placement, placement_options
 
 _EPILOG = """\b
 Examples:
   critic-engine resume runs/a
   critic-engine resume runs/labelled --device cuda:1
+  critic-engine resume runs/labelled --max-tokens 2000000
   critic-engine resume runs/a --ray auto --search-workers 8
 """
 
@@ -20,9 +21,15 @@ Examples:
 @click.command("resume", cls=EngineCommand, epilog=_EPILOG, short_help="Go on with a run that was stopped.")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @placement_options
+@limit_options
 @click.option("--json", "is_json", is_flag=True, help="Print the summary as JSON on stdout.")
-def command(run: Path, is_json: bool, **placement: Any) -> int:
-    """Go on with the run in the folder RUN, inside the trees where it stopped, by the config it was started with."""
+def command(run: Path, max_tokens: int | None, max_seconds: float | None, is_json: bool, **placement: Any) -> int:
+    """Go on with the run in the folder RUN, inside the trees where it stopped, by the config it was started with.
+
+    Where run.max_tokens stopped it, raise that in the run's config.yaml, or for this session by --max-tokens. Trees of
+    which an unexpected error let nothing be made are tried again each time; --debug shows where the error arose. A
+    problem whose search failed keeps that outcome.
+    """
     from critic_engine.cli.progress import show_progress
     from critic_engine.cli.running import follow_run, report_run
     from critic_engine.config import load_config
@@ -33,9 +40,10 @@ def command(run: Path, is_json: bool, **placement: Any) -> int:
     path = run / "config.yaml"
     if not path.is_file():
         raise RunError(f"{run} holds no run; start one with 'critic-engine solve PROBLEMS --run {run}'")
-    with contextlib.closing(RunStore.open(run)) as store:
+    with RunStore.open(run) as store:
         checker = store.checker
-    config = Placement(**placement).apply(load_config(path))
+    config = limited(load_config(path), max_tokens=max_tokens, max_seconds=max_seconds)
+    config = Placement(**placement).apply(config)
     with Engine(config, checker=checker) as engine, show_progress() as progress:
         tally = follow_run(engine.resume(run, on_progress=progress), run)
     return report_run(tally, run, is_json=is_json)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from critic_engine.cli.answers import Tally
+from critic_engine.cli.answers import Tally, failed_line, failed_lines
 from critic_engine.cli.command import Interrupted
 from critic_engine.outputs import json_line
 from critic_engine.types import Answer
@@ -78,21 +78,33 @@ def report_run(tally: Tally, run: Path, *, is_json: bool) -> int:
             f"for {labelling['num_with_both']}; {labelling['num_rollouts']:,} rollouts",
             err=True,
         )
-    return exit_code if collection is None else max(exit_code, _report_collection(collection, run))
+    if collection is None:
+        return exit_code
+    return max(exit_code, _report_collection(collection, run, is_cut_by_tokens=report["cut_by"] == "run_tokens"))
 
 
-def _report_collection(collection: dict[str, Any], run: Path) -> int:
-    """Print what was made of the trees; return 1 where some of it is still to be made."""
+def _report_collection(collection: dict[str, Any], run: Path, *, is_cut_by_tokens: bool) -> int:
+    """Print what was made of the trees; return 1 where some of it failed, or is still to be made."""
     stages, num_tokens, name = collection["stages"], collection["num_tokens"], shlex.quote(str(run))
+    failed = [failed_line(each["id"], each["reason"]) for each in collection["failed"]]
+    for line in failed_lines(failed, num=len(failed), where=str(run / "report.json")):
+        click.echo(line, err=True)
     click.echo(
         f"{stages['divergent pairs']['in']:,} divergent pairs, {stages['critiques']['kept']:,} of "
         f"{stages['critiques']['in']:,} critiques kept, {num_tokens:,} tokens for them; see `critic-engine inspect "
         f"{name}`",
         err=True,
     )
+    if failed:
+        click.echo(
+            f"{len(failed):,} problems have a tree of which nothing could be made; `critic-engine resume {name}` tries "
+            "that again, and --debug shows where it fails",
+            err=True,
+        )
     num_left = stages["rows"]["left_out"].get("not_done_yet", 0)
     if num_left:
+        more = f", with a higher run.max_tokens in {run / 'config.yaml'} or --max-tokens N" if is_cut_by_tokens else ""
         click.echo(
-            f"{num_left:,} problems are not done yet; go on with them by `critic-engine resume {name}`", err=True
+            f"{num_left:,} problems are not done yet; go on with them by `critic-engine resume {name}`{more}", err=True
         )
-    return int(num_left > 0)
+    return int(bool(failed) or num_left > 0)

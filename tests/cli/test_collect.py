@@ -2,12 +2,16 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from tests.data.harvesting import findings
 
 SCRIPTED = ["--set", "reasoner.backend=scripted", "--set", "budget.max_tokens=300"]
 CLASSIFIED = ["--set=evaluator.kind=reward_model", "--set=reward_model.head=sequence_classification"]
@@ -174,6 +178,56 @@ def test_a_full_disk_is_one_line_and_what_was_committed_is_gone_on_with(cli, lab
     assert labelling(tmp_path / "runs/a") == labelling(tmp_path / "runs/whole")
 
 
+def test_a_full_disk_at_the_beginning_is_one_line_and_the_same_command_begins_anew(
+    cli, labelled: Path, tmp_path: Path
+) -> None:
+    command = ["collect", "labelled.jsonl", "--run", "runs/a", *SCRIPTED]
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))"
+    program = f"{limit}; from critic_engine.cli.main import main; sys.exit(main())"
+    result = subprocess.run([sys.executable, "-c", program, *command], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: runs/a/run.sqlite cannot be written: ")
+    assert line.endswith("; make room and run the same command again")
+    assert cli(*command).code == 0
+
+
+def damage(run: Path, table: str) -> None:
+    """Overwrite the root page of a table."""
+    with closing(sqlite3.connect(run / "run.sqlite")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with (run / "run.sqlite").open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xa5" * size)
+
+
+@pytest.mark.parametrize("table", ["problems", "events", "answers", "findings"])
+def test_a_database_that_is_damaged_in_its_middle_is_named(cli, labelled: Path, tmp_path: Path, table: str) -> None:
+    assert cli("collect", labelled, "--run", "runs/a", *SCRIPTED).code == 0
+    damage(tmp_path / "runs/a", table)
+    commands = [["inspect", "runs/a"], ["resume", "runs/a"]]
+    commands += [["export", "runs/a", "--format", "trl-dpo", "--role", "reasoner", "--out", "out"]]
+    # What only a search reads is not missed by the others.
+    for command in commands if table != "events" else commands[1:2]:
+        result = cli(*command)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.splitlines()[-1].startswith("error: runs/a/run.sqlite cannot be used: ")
+        assert "malformed" in result.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("table", "column"), [("findings", "finding"), ("answers", "answer"), ("events", "event")])
+def test_a_row_that_is_damaged_is_told_as_such(cli, labelled: Path, tmp_path: Path, table: str, column: str) -> None:
+    assert cli("collect", labelled, "--run", "runs/a", *SCRIPTED).code == 0
+    with closing(sqlite3.connect(tmp_path / "runs/a/run.sqlite")) as connection, connection:
+        connection.execute(f"UPDATE {table} SET {column} = substr({column}, 1, 4) || char(0, 0, 0)")
+    result = cli("resume" if table == "events" else "inspect", "runs/a")
+    assert result.code == 2
+    assert "error: runs/a/run.sqlite cannot be used: a row is damaged: " in result.err
+
+
 @pytest.mark.parametrize(
     ("setting", "field"),
     [
@@ -202,7 +256,8 @@ def test_problems_of_an_evaluation_set_are_refused_and_counted(cli, labelled: Pa
     assert report["stages"]["rows"] == {"in": 8, "left_out": {"evaluation_set": 1}, "kept": 7}
 
 
-def test_caps_on_tokens_leave_the_rest_to_a_resume(cli, labelled: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_option", [False, True])
+def test_caps_on_tokens_leave_the_rest_to_a_resume(cli, labelled: Path, tmp_path: Path, is_option: bool) -> None:
     options = [*SCRIPTED, "--set", "run.problems_in_flight=1"]
     result = cli("collect", labelled, "--run", "runs/a", "--max-tokens", 600, *options)
     assert result.code == 1
@@ -210,11 +265,57 @@ def test_caps_on_tokens_leave_the_rest_to_a_resume(cli, labelled: Path, tmp_path
     assert 0 < stages["rows"]["kept"] < 8
     assert stages["rows"]["left_out"] == {"not_done_yet": 8 - stages["rows"]["kept"]}
     assert f"{8 - stages['rows']['kept']} problems are not done yet" in result.err
-    (tmp_path / "runs/a/config.yaml").write_text(
-        (tmp_path / "runs/a/config.yaml").read_text().replace("max_tokens: 600\n", "max_tokens: 600000\n")
-    )
-    result = cli("resume", "runs/a")
+    way_on = "`critic-engine resume runs/a`, with a higher run.max_tokens in runs/a/config.yaml or --max-tokens N"
+    assert result.err.splitlines()[-1].endswith(way_on)
+    if is_option:
+        result = cli("resume", "runs/a", "--max-tokens", 600_000)
+    else:
+        again = cli("resume", "runs/a")
+        assert (again.code, again.err.splitlines()[-1]) == (1, result.err.splitlines()[-1])
+        path = tmp_path / "runs/a/config.yaml"
+        path.write_text(path.read_text().replace("max_tokens: 600\n", "max_tokens: 600000\n"))
+        result = cli("resume", "runs/a")
     assert result.code == 0, result.err
     assert cli("collect", labelled, "--run", "runs/whole", *options).code == 0
     reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("runs/a", "runs/whole")]
     assert reports[0]["collect"] == reports[1]["collect"]
+
+
+def test_cap_on_seconds_needs_no_other_one_to_go_on(cli, labelled: Path, tmp_path: Path) -> None:
+    result = cli("collect", labelled, "--run", "runs/a", "--max-seconds", 1e-6, *SCRIPTED)
+    assert result.code == 1
+    assert result.err.splitlines()[-1].endswith("go on with them by `critic-engine resume runs/a`")
+    assert json.loads((tmp_path / "runs/a/report.json").read_text())["cut_by"] == "run_seconds"
+    assert cli("resume", "runs/a", "--max-seconds", 1e6).code == 0
+    assert json.loads((tmp_path / "runs/a/report.json").read_text())["cut_by"] is None
+
+
+def test_trees_of_which_nothing_can_be_made_are_listed_and_tried_again(cli, labelled: Path, tmp_path: Path) -> None:
+    assert cli("collect", labelled, "--run", "runs/a", *SCRIPTED).code == 0
+    whole = findings(tmp_path / "runs/a")
+    with closing(sqlite3.connect(tmp_path / "runs/a/run.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM findings WHERE position IN (2, 5) AND name = 'done'")
+        connection.execute("UPDATE findings SET finding = '{}' WHERE position IN (2, 5) AND name = 'pairs'")
+    for _ in range(2):
+        result = cli("resume", "runs/a", "--json")
+        assert result.code == 1
+        assert [line for line in result.err.splitlines() if line.startswith("failed: ")] == [
+            "failed: p2: KeyError: 'pairs'",
+            "failed: p5: KeyError: 'pairs'",
+        ]
+        assert "answered 8 of 8, 0 failed" in result.err
+        assert "2 problems have a tree of which nothing could be made; `critic-engine resume runs/a`" in result.err
+        (summary,) = result.rows
+        assert [each["id"] for each in summary["collect"]["failed"]] == ["p2", "p5"]
+    shown = cli("inspect", "runs/a")
+    assert (shown.code, "failed: p2: KeyError: 'pairs'" in shown.out) == (0, True)
+    assert "of 2 trees nothing could be made; `critic-engine resume` tries that again" in shown.out
+    assert "not complete: 6 of 8 problems are done" in shown.out
+    (facts,) = cli("inspect", "runs/a", "--json").rows
+    assert (facts["is_complete"], facts["num_done"], facts["num_left"]) == (False, 6, 0)
+    assert facts["failed"] == summary["collect"]["failed"]
+
+    with closing(sqlite3.connect(tmp_path / "runs/a/run.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM findings WHERE position IN (2, 5) AND name = 'pairs'")
+    assert cli("resume", "runs/a").code == 0
+    assert findings(tmp_path / "runs/a") == whole

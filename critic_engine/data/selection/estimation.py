@@ -15,6 +15,7 @@ _Row = TypeVar("_Row")
 _Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 _MAX_WORLDS = 2_000
 _MIN_WORLDS = 100
+_NUM_DRAWS = 4_000
 # Of many problems fewer worlds are looked at: so many problems in all.
 _MAX_DRAWN = 1_000_000
 # Less than this share is what rounding leaves of a spread of 0.
@@ -100,30 +101,50 @@ class Sample:
     def forecast(self, *, num_others: int, seed: int) -> Forecast | None:
         """Return what these problems and ``num_others`` like them come to; None of fewer than two problems.
 
-        The estimate takes the others to be like the mean. Its bounds are the 5 % and 95 % points of a bootstrap-t
-        (Efron and Tibshirani, 1993, 12.5) of the others' sum: its error is looked at in worlds made of the sample, in
-        units of ``s * sqrt(M * M / n + M)``, where ``n`` problems with the standard deviation ``s`` speak for ``M``
-        others. So it holds both that the sample may not be like the rest, and that the rest, where it is small, need
-        not be like its mean; and what a few costly problems can do, which plain quantiles of resamples understate.
+        The estimate takes the others to be like the mean. The bounds of tokens are the 5 % and 95 % points of a
+        bootstrap-t (Efron and Tibshirani, 1993, 12.5) of the others' sum: its error is looked at in worlds made of the
+        sample, in units of ``s * sqrt(M * M / n + M)``, where ``n`` problems with the standard deviation ``s`` speak
+        for ``M`` others. So it holds both that the sample may not be like the rest, and that the rest, where it is
+        small, need not be like its mean; and what a few costly problems can do, which plain quantiles of resamples
+        understate. Pairs and critiques, which most problems have none of, are left to ``range_of_counts``.
         """
         if len(self) < 2:
             return None
         columns = {name: np.asarray(column, dtype=float) for name, column in self._columns.items()}
-        columns["num_tokens"] = columns["search_tokens"] + columns["finding_tokens"]
-        values = np.stack(list(columns.values()))
+        search, finding = columns["search_tokens"], columns["finding_tokens"]
+        values = np.stack([search + finding, search, finding])
         known, to_come = values.sum(axis=1), values.mean(axis=1) * num_others
         unit = math.sqrt(num_others**2 / len(self) + num_others)
         errors = np.stack(list(_errors(values, num_others=num_others, unit=unit, seed=seed)))
         low, high = to_come + np.quantile(errors, [0.05, 0.95], axis=0) * values.std(axis=1) * unit
         bounds = (known + to_come, known + np.maximum(low, 0.0), known + high)
-        ranges = {name: Range(*map(float, each)) for name, each in zip(columns, np.transpose(bounds), strict=True)}
+        num_tokens, search_tokens, finding_tokens = (Range(*map(float, each)) for each in np.transpose(bounds))
         return Forecast(
-            num_tokens=ranges["num_tokens"],
-            search_tokens=ranges["search_tokens"],
-            finding_tokens=ranges["finding_tokens"],
-            num_pairs=_if_any(ranges["num_pairs"]),
-            num_critiques=_if_any(ranges["num_critiques"]),
+            num_tokens=num_tokens,
+            search_tokens=search_tokens,
+            finding_tokens=finding_tokens,
+            num_pairs=range_of_counts(columns["num_pairs"], num_others=num_others, seed=seed),
+            num_critiques=range_of_counts(columns["num_critiques"], num_others=num_others, seed=seed),
         )
+
+
+def range_of_counts(counts: _Array, *, num_others: int, seed: int) -> Range | None:
+    """Return what these problems' counts and those of ``num_others`` more come to; None where all of them are 0.
+
+    The bounds are the 5 % and 95 % points of the negative binomial prediction of Poisson counts with Jeffreys' prior
+    (Gelman et al., 2013, 2.6 and 2.8), in units of the dispersion ``variance / mean`` (McCullagh and Nelder, 1989,
+    6.2), as counts that come in clumps are; at least 1. The dispersion is drawn as a variance is (Gelman et al., 3.2),
+    ``nu * dispersion / chi2(nu)``, where ``nu - 1`` problems have any: few of them say little of how large clumps are.
+    """
+    known, num_any = float(counts.sum()), int(np.count_nonzero(counts))
+    if not num_any:
+        return None
+    rng = np.random.default_rng(seed)
+    dispersion = counts.var(ddof=1) / counts.mean() * (num_any + 1) / rng.chisquare(num_any + 1, _NUM_DRAWS)
+    unit = np.maximum(dispersion, 1.0)
+    rates = rng.gamma(known / unit + 0.5) / len(counts)
+    low, high = np.quantile(unit * rng.poisson(rates * num_others), [0.05, 0.95])
+    return Range(known + known / len(counts) * num_others, known + float(low), known + float(high))
 
 
 def _errors(values: _Array, *, num_others: int, unit: float, seed: int) -> Iterator[_Array]:
@@ -205,10 +226,6 @@ class SampleRun:
             usd=tokens.times(self.usd / num_tokens) if num_tokens and self.usd else None,
             share_of_max_tokens=None if self.max_tokens is None else tokens.times(1 / self.max_tokens),
         )
-
-
-def _if_any(found: Range) -> Range | None:
-    return found if found.estimate else None
 
 
 def _rounded(found: Range | None, num_digits: int | None) -> dict[str, float] | None:

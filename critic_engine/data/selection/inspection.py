@@ -14,7 +14,7 @@ from critic_engine.data.selection.examples import Chooser, Example, Wanted
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.selecting import Harvested, Selection
 from critic_engine.errors import RunError
-from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding
+from critic_engine.findings import HARVEST_DONE, FailedHarvest, Finding
 from critic_engine.store import RunStore
 from critic_engine.types import FailedRow
 
@@ -47,6 +47,8 @@ class Survey:
     """Rows that have no problem to search, of ``num_rows``."""
     num_done: int = 0
     """The other rows of which nothing more is to be found."""
+    failed: list[FailedHarvest] = field(default_factory=list)
+    """Those of the others of whose trees nothing could be made."""
     funnel: Funnel = field(default_factory=Funnel)
     num_pairs: Counter[str] = field(default_factory=Counter)
     """By kind, of the problems that do not nearly repeat another."""
@@ -59,8 +61,8 @@ class Survey:
     finding_tokens: Counter[str] = field(default_factory=Counter)
     """By the kind of finding."""
     sample: Sample = field(default_factory=Sample)
-    """The figures of the first problems, done but for one in twenty: those that are quickly done, whatever their place,
-    cost less than the others."""
+    """The figures of the first problems, done or failed but for one in twenty: those that are quickly done, whatever
+    their place, cost less than the others."""
     examples: list[Example] = field(default_factory=list)
 
     @property
@@ -70,8 +72,13 @@ class Survey:
 
     @property
     def num_left(self) -> int:
-        """Problems that are not done yet."""
-        return self.num_problems - self.num_done
+        """Problems that are not done yet, and did not fail."""
+        return self.num_problems - self.num_done - len(self.failed)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a resume would find nothing to do."""
+        return self.num_done == self.num_problems
 
     @property
     def num_tokens(self) -> int:
@@ -86,11 +93,12 @@ class Survey:
         """Return all of it as what JSON can hold."""
         forecast = None if self.num_left == 0 else self.forecast()
         return {
-            "is_complete": self.num_left == 0,
+            "is_complete": self.is_complete,
             "num_rows": self.num_rows,
             "num_unsearchable": self.num_unsearchable,
             "num_done": self.num_done,
             "num_left": self.num_left,
+            "failed": [{"id": each.id, "reason": each.reason} for each in self.failed],
             "funnel": self.funnel.fields(),
             "num_pairs": dict(sorted(self.num_pairs.items())),
             "injections": dict(self.injections),
@@ -150,6 +158,7 @@ class _Counter:
     def __init__(self, store: RunStore, *, is_harvesting: bool) -> None:
         self._store = store
         self._is_harvesting = is_harvesting
+        self._failed = {each.position: each for each in store.findings.failed()}
         self.survey = Survey()
         self._num_even = 0
 
@@ -163,8 +172,11 @@ class _Counter:
         search_tokens, finding_tokens = self._search_tokens(position), _tokens_by_kind(findings)
         self.survey.search_tokens += search_tokens
         self.survey.finding_tokens.update(finding_tokens)
-        if self._is_done(position, findings):
-            self.survey.num_done += 1
+        failed, is_done = self._failed.get(position), self._is_done(position, findings)
+        if failed is not None:
+            self.survey.failed.append(failed)
+        self.survey.num_done += is_done
+        if is_done or failed is not None:
             self.survey.sample.add(_figures(search_tokens, finding_tokens.total(), harvested))
         if self.survey.num_left <= _MAX_SHARE_LEFT * self.survey.num_problems:
             self._num_even = len(self.survey.sample)
@@ -185,7 +197,7 @@ class _Counter:
     def _is_done(self, position: int, findings: Mapping[str, Finding]) -> bool:
         if self._store.answer(position) is None:
             return False
-        if not self._is_harvesting or HARVEST_DONE in findings or HARVEST_ERROR in findings:
+        if not self._is_harvesting or HARVEST_DONE in findings:
             return True
         # Of a search that failed before its first step there is no tree to harvest.
         return not self._store.events(position)

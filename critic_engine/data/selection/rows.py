@@ -70,8 +70,8 @@ class RunRows:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the run."""
-        self.close()
+        """Close the run, as its store is closed."""
+        self._store.__exit__(kind, error, trace)
 
     def __iter__(self) -> Iterator[TrainingRow]:
         """Yield the rows, one problem's in memory at a time; balancing takes a pass before, and 8 bytes a row."""

@@ -1,6 +1,5 @@
 """What of a labelled run's findings is fit for training: read from the run, filtered in a fixed order, and counted."""
 
-import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -212,7 +211,7 @@ class Selection:
 
 def summarise(folder: Path) -> dict[str, Any]:
     """Return what the findings of the run in ``folder`` come to, as its report holds it."""
-    with contextlib.closing(RunStore.view(folder)) as store:
+    with RunStore.view(folder) as store:
         selection = Selection(store)
         kinds: Counter[str] = Counter()
         for harvested in selection:
@@ -220,6 +219,7 @@ def summarise(folder: Path) -> dict[str, Any]:
         return {
             "num_tokens": store.findings.num_tokens(),
             "num_pairs": dict(sorted(kinds.items())),
+            "failed": [{"id": each.id, "reason": each.reason} for each in store.findings.failed()],
             **selection.funnel.fields(),
         }
 

@@ -304,6 +304,13 @@ def test_a_harvest_that_breaks_is_an_error_of_its_problem_alone(whole: Path, tmp
     assert selection.funnel.rows.left_out == {"harvest_failed": 1}
     assert generator.requests
 
+    mended = model()
+    with Engine(config(), reasoner=mended, critic=mended, checker=Checker()) as engine:
+        list(engine.resume(tmp_path / "run"))
+    assert findings(tmp_path / "run") == findings(whole)
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert report["collect"]["failed"] == []
+
 
 def test_no_prompt_holds_a_reference_answer_or_another_column(tmp_path: Path) -> None:
     generator = collected(tmp_path / "run")

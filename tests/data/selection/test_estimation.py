@@ -1,9 +1,19 @@
 """What a run will come to, from a part of its problems: worked by hand, and held against worlds that are known."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from critic_engine.data.selection.estimation import Forecast, ProblemFigures, Range, Sample, SampleRun, sample_rows
+from critic_engine.data.selection.estimation import (
+    Forecast,
+    ProblemFigures,
+    Range,
+    Sample,
+    SampleRun,
+    range_of_counts,
+    sample_rows,
+)
 
 
 def sample_of(*tokens: int) -> Sample:
@@ -77,6 +87,47 @@ def test_interval_holds_about_nine_of_ten_sums_of_uneven_problems(num_others: in
         found = forecast_of(sample_of(*tokens[:16]), num_others=num_others, seed=trial).num_tokens
         num_held += found.low <= sum(tokens) <= found.high
     assert 0.83 <= num_held / 100 <= 0.97
+
+
+def clumps(rng: np.random.Generator, size: int, *, share: float, mean: float) -> np.ndarray:
+    """Return counts of which ``share`` are not 0 but at least 1, skewed, with this ``mean``."""
+    return np.where(rng.random(size) < share, rng.geometric(1 / mean, size), 0.0)
+
+
+def poisson_of_gamma(rng: np.random.Generator, size: int, *, share: float, mean: float) -> np.ndarray:
+    """Return counts of which ``share`` come of Poisson laws whose rates are spread about ``mean``."""
+    return np.where(rng.random(size) < share, rng.poisson(rng.gamma(2.0, mean / 2, size)), 0.0)
+
+
+@pytest.mark.parametrize("num_others", [44, 1000])
+@pytest.mark.parametrize(
+    ("world", "share", "mean"),
+    [(clumps, 0.13, 1.5), (clumps, 0.12, 3.0), (clumps, 0.3, 4.0), (poisson_of_gamma, 0.4, 3.0)],
+)
+def test_interval_of_counts_holds_about_nine_of_ten_sums_where_most_problems_have_none(
+    world: Callable[..., np.ndarray], share: float, mean: float, num_others: int
+) -> None:
+    rng = np.random.default_rng(7)
+    held = []
+    for trial in range(300):
+        counts = world(rng, 16 + num_others, share=share, mean=mean)
+        found = range_of_counts(counts[:16], num_others=num_others, seed=trial)
+        if found is not None:
+            assert found.low <= found.estimate <= found.high
+            held.append(found.low <= counts.sum() <= found.high)
+    assert 0.84 <= np.mean(held) <= 0.99
+
+
+def test_counts_that_are_few_leave_much_open_and_many_little() -> None:
+    few = range_of_counts(np.array([0.0] * 15 + [1.0]), num_others=1000, seed=0)
+    many = range_of_counts(np.array(([0.0] * 15 + [1.0]) * 100), num_others=1000, seed=0)
+    assert few is not None
+    assert many is not None
+    assert few.estimate == pytest.approx(1 + 1000 / 16)
+    assert few.low < 10
+    assert few.high > 200
+    assert many.low > 100 + 40
+    assert many.high < 100 + 85
 
 
 def test_many_problems_narrow_the_interval() -> None:
