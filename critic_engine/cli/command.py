@@ -1,8 +1,10 @@
 """What every command shares: ``--verbose``, ``--debug``, and logging that is set up before its body runs."""
 
+import contextlib
 import logging
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +29,19 @@ class Interrupted(click.ClickException):
     """Ctrl-C stopped a command that has something to say about it."""
 
     exit_code = 130
+
+
+@contextlib.contextmanager
+def interrupted_with(message: str) -> Iterator[None]:
+    """Say so and so much where Ctrl-C stops what is done within.
+
+    Raises:
+        Interrupted: it did.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(message) from error
 
 
 class EngineCommand(click.Command):

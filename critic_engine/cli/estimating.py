@@ -11,7 +11,7 @@ import click
 
 from critic_engine.checker import Checker
 from critic_engine.cli.answers import Tally, failed_line
-from critic_engine.cli.command import Interrupted
+from critic_engine.cli.command import interrupted_with
 from critic_engine.cli.facts import duration_words, range_words
 from critic_engine.cli.progress import load_models, show_progress
 from critic_engine.cli.running import closing_answers
@@ -109,16 +109,14 @@ def print_estimate(found: Estimate, *, is_json: bool) -> int:
 
 
 def _run(engine: Engine, rows: "Iterator[ProblemRow | FailedRow]", run: Path, tally: Tally) -> None:
-    try:
-        with (
-            show_progress() as progress,
-            closing_answers(engine.solve_many(rows, run=run, on_progress=progress)) as found,
-        ):
-            for answer in found:
-                if answer.stop_reason not in _CUTS:
-                    tally.count(answer)
-    except KeyboardInterrupt as error:
-        raise Interrupted("interrupted; an estimate keeps nothing") from error
+    with (
+        interrupted_with("interrupted; an estimate keeps nothing"),
+        show_progress() as progress,
+        closing_answers(engine.solve_many(rows, run=run, on_progress=progress)) as found,
+    ):
+        for answer in found:
+            if answer.stop_reason not in _CUTS:
+                tally.count(answer)
 
 
 def _counted(facts: Survey, num_tokens: int) -> tuple[int, float]:

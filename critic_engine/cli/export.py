@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
-from critic_engine.cli.command import EngineCommand
+from critic_engine.cli.command import EngineCommand, interrupted_with
 from critic_engine.cli.filters import changed_filters, filter_option
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ def _export(request: _Request) -> None:
 
     role = cast(Literal["critic", "reasoner"], request.role)
     filters = changed_filters(request.run, request.settings)
-    with open_rows(request.run, kind=layout.row_type, role=role, filters=filters) as rows:
+    message = f"interrupted; nothing was written to {request.out}, run the same command again"
+    with interrupted_with(message), open_rows(request.run, kind=layout.row_type, role=role, filters=filters) as rows:
         report = export_rows(rows, _options(request))
     _print_report(report, request)
     if request.repo_id is not None:

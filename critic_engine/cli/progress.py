@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from critic_engine.cli.command import interrupted_with
 from critic_engine.cli.text import duration
 from critic_engine.engine import Engine
 from critic_engine.runner import Progress as RunProgress
@@ -18,8 +19,13 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 def load_models(engine: Engine) -> None:
-    """Load the engine's models, which may take minutes; a terminal shows that something goes on."""
-    with Console(stderr=True).status("loading the models"):
+    """Load the engine's models, which may take minutes; a terminal shows that something goes on.
+
+    Raises:
+        Interrupted: Ctrl-C.
+    """
+    message = "interrupted while the models were loaded; run the same command again"
+    with interrupted_with(message), Console(stderr=True).status("loading the models"):
         engine.load()
 
 

@@ -30,8 +30,7 @@ def command(run: Path, max_tokens: int | None, max_seconds: float | None, is_jso
     which an unexpected error let nothing be made are tried again each time; --debug shows where the error arose. A
     problem whose search failed keeps that outcome.
     """
-    from critic_engine.cli.progress import show_progress
-    from critic_engine.cli.running import follow_run, report_run
+    from critic_engine.cli.running import resume_run
     from critic_engine.config import load_config
     from critic_engine.engine import Engine
     from critic_engine.errors import RunError
@@ -44,6 +43,5 @@ def command(run: Path, max_tokens: int | None, max_seconds: float | None, is_jso
         checker = store.checker
     config = limited(load_config(path), max_tokens=max_tokens, max_seconds=max_seconds)
     config = Placement(**placement).apply(config)
-    with Engine(config, checker=checker) as engine, show_progress() as progress:
-        tally = follow_run(engine.resume(run, on_progress=progress), run)
-    return report_run(tally, run, is_json=is_json)
+    with Engine(config, checker=checker) as engine:
+        return resume_run(engine, run, is_json=is_json)

@@ -2,15 +2,16 @@
 
 import json
 import shlex
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from critic_engine.cli.answers import Tally, failed_line, failed_lines
-from critic_engine.cli.command import Interrupted
+from critic_engine.cli.command import interrupted_with
 from critic_engine.outputs import json_line
 from critic_engine.types import Answer
 
@@ -25,31 +26,39 @@ def keep_run(engine: "Engine", rows: "Iterable[ProblemRow | FailedRow]", run: Pa
     Raises:
         Interrupted: Ctrl-C; the message says how to go on.
     """
+    begin = partial(engine.solve_many, rows, run=run)
+    return _run(begin, run, before="while the problems were read in", is_json=is_json)
+
+
+def resume_run(engine: "Engine", run: Path, *, is_json: bool) -> int:
+    """Go on with the run in the folder ``run``, and report; return the exit code.
+
+    Raises:
+        Interrupted: Ctrl-C; the message says how to go on.
+    """
+    return _run(partial(engine.resume, run), run, before="before the run went on", is_json=is_json)
+
+
+def _run(begin: Callable[..., Iterator[Answer]], run: Path, *, before: str, is_json: bool) -> int:
     from critic_engine.cli.progress import show_progress
 
     with show_progress() as progress:
-        try:
-            answers = engine.solve_many(rows, run=run, on_progress=progress)
-        except KeyboardInterrupt as error:
-            raise Interrupted("interrupted while the problems were read in; run the same command again") from error
-        tally = follow_run(answers, run)
-    return report_run(tally, run, is_json=is_json)
+        with interrupted_with(f"interrupted {before}; run the same command again"):
+            answers = begin(on_progress=progress)
+        tally = _follow(answers, run)
+    return _report(tally, run, is_json=is_json)
 
 
-def follow_run(answers: Iterator[Answer], run: Path) -> Tally:
+def _follow(answers: Iterator[Answer], run: Path) -> Tally:
     """Return the tally of all ``answers``.
 
     Raises:
         Interrupted: Ctrl-C; the message holds the command that goes on.
     """
-    tally = Tally()
-    try:
-        with closing_answers(answers):
-            for answer in answers:
-                tally.count(answer)
-    except KeyboardInterrupt as error:
-        command = f"critic-engine resume {shlex.quote(str(run))}"
-        raise Interrupted(f"interrupted; the work is kept, go on with it by: {command}") from error
+    tally, command = Tally(), f"critic-engine resume {shlex.quote(str(run))}"
+    with interrupted_with(f"interrupted; the work is kept, go on with it by: {command}"), closing_answers(answers):
+        for answer in answers:
+            tally.count(answer)
     return tally
 
 
@@ -63,7 +72,7 @@ def closing_answers(answers: Iterator[Answer]) -> Iterator[Iterator[Answer]]:
             answers.close()
 
 
-def report_run(tally: Tally, run: Path, *, is_json: bool) -> int:
+def _report(tally: Tally, run: Path, *, is_json: bool) -> int:
     """Print what a run came to, for a program on stdout if asked; return the exit code."""
     rows = run / "answers.jsonl"
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))

@@ -1,6 +1,8 @@
 """``export`` refuses what makes no sense before it opens a run."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,17 @@ import pytest
 from critic_engine.data.exports import FORMATS
 
 BASE = ("export", "runs/a", "--out", "data")
+SCRIPTED = [
+    *("--set=reasoner.backend=scripted", "--set=budget.max_tokens=300", "--set=run.problems_in_flight=1"),
+    *("--set=collect.pairs={check: none, min_support: 0, min_share: 0}"),
+]
+
+
+def made_problems(folder: Path) -> Path:
+    """Return a file of eight problems, of which the scripted reasoner gets some right now and then."""
+    problems = [{"id": f"p{n}", "question": f"how many of kind {n}?", "answer": str(n % 6)} for n in range(8)]
+    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems))
+    return folder / "problems.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -40,11 +53,7 @@ def test_help_names_every_format(cli) -> None:
 
 
 def test_export_of_a_run_that_is_not_complete_says_so_and_makes_its_folders(cli, tmp_path: Path) -> None:
-    problems = [{"id": f"p{n}", "question": f"how many of kind {n}?", "answer": str(n % 6)} for n in range(8)]
-    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in problems))
-    scripted = ["--set=reasoner.backend=scripted", "--set=budget.max_tokens=300", "--set=run.problems_in_flight=1"]
-    scripted += ["--set=collect.pairs={check: none, min_support: 0, min_share: 0}"]
-    assert cli("collect", "problems.jsonl", "--run", "r", "--max-tokens", 1200, *scripted).code == 1
+    assert cli("collect", made_problems(tmp_path), "--run", "r", "--max-tokens", 1200, *SCRIPTED).code == 1
     result = cli(
         "export", "r", "--format", "trl-dpo", "--role", "reasoner", "--out", "new/data", "--validation-share", 0
     )
@@ -53,3 +62,19 @@ def test_export_of_a_run_that_is_not_complete_says_so_and_makes_its_folders(cli,
     assert note.startswith("note: The run is not complete: ")
     card = (tmp_path / "new/data/README.md").read_text(encoding="utf-8")
     assert note.removeprefix("note: ") in card.partition("## Known limits")[2]
+
+
+def test_interrupted_export_leaves_nothing_and_says_so(cli, tmp_path: Path) -> None:
+    assert cli("collect", made_problems(tmp_path), "--run", "r", *SCRIPTED).code == 0
+    # The hook cannot be taken off again, and so lives in a process of its own.
+    is_card = "event == 'open' and re.search('unfinished.*README', str(args[0]))"
+    hook = f"lambda event, args: signal.raise_signal(2) if {is_card} else None"
+    start = f"sys.addaudithook({hook}); sys.exit(main())"
+    program = f"import re, signal, sys; from critic_engine.cli.main import main; {start}"
+    export = ["export", "r", "--format", "trl-dpo", "--role", "reasoner", "--out", "new/data"]
+    command = [sys.executable, "-c", program, *export]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 130, result.stderr
+    assert result.stderr.splitlines()[-1] == "interrupted; nothing was written to new/data, run the same command again"
+    assert not (tmp_path / "new").exists()
+    assert cli(*export).code == 0

@@ -2,9 +2,11 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
-from critic_engine.cli.progress import ProgressBar
+from critic_engine.cli.command import Interrupted
+from critic_engine.cli.progress import ProgressBar, load_models
 from critic_engine.cli.text import printable
 from critic_engine.runner import Progress
 
@@ -29,3 +31,15 @@ def test_time_left_counts_only_what_this_session_did() -> None:
 
 def test_nothing_is_foretold_before_anything_is_done() -> None:
     assert "left" not in shown(Progress(0, 0, 10, 100, 5.0))
+
+
+class Loading:
+    """An engine whose user has no patience."""
+
+    def load(self) -> None:
+        raise KeyboardInterrupt
+
+
+def test_interrupt_while_the_models_are_loaded_says_that_nothing_is_lost() -> None:
+    with pytest.raises(Interrupted, match="while the models were loaded; run the same command again"):
+        load_models(Loading())  # type: ignore[arg-type]
