@@ -68,9 +68,7 @@ def check_there(folder: Path) -> None:
         RunError: there is no database in it.
     """
     if not (folder / "run.sqlite").is_file():
-        raise RunError(
-            f"{folder} holds no run (no run.sqlite in it); start one with `critic-engine solve … --run {folder}`"
-        )
+        raise RunError(f"{folder} holds no run; start one with `critic-engine solve … --run {folder}`")
 
 
 def holds_run(folder: Path) -> bool:

@@ -33,15 +33,14 @@ def command(run: Path, max_tokens: int | None, max_seconds: float | None, is_jso
     from critic_engine.cli.running import resume_run
     from critic_engine.config import load_config
     from critic_engine.engine import Engine
-    from critic_engine.errors import RunError
     from critic_engine.store import RunStore
 
-    path = run / "config.yaml"
-    if not path.is_file():
-        raise RunError(f"{run} holds no run; start one with 'critic-engine solve PROBLEMS --run {run}'")
     with RunStore.open(run) as store:
-        checker = store.checker
-    config = limited(load_config(path), max_tokens=max_tokens, max_seconds=max_seconds)
+        checker, begun_with = store.checker, store.config()
+    # What may be changed of a run is changed in this file.
+    path = run / "config.yaml"
+    config = load_config(path) if path.is_file() else begun_with
+    config = limited(config, max_tokens=max_tokens, max_seconds=max_seconds)
     config = Placement(**placement).apply(config)
     with Engine(config, checker=checker) as engine:
         return resume_run(engine, run, is_json=is_json)

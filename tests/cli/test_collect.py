@@ -247,6 +247,14 @@ def test_a_folder_with_a_run_of_another_config_is_refused_by_the_field_that_diff
     assert "`critic-engine resume runs/a`" in filtered.err
 
 
+def test_a_run_whose_config_file_is_lost_goes_on_by_the_config_it_was_begun_with(
+    cli, labelled: Path, tmp_path: Path
+) -> None:
+    assert cli("collect", labelled, "--run", "runs/a", "--max-tokens", 600, *SCRIPTED).code == 1
+    (tmp_path / "runs/a/config.yaml").unlink()
+    assert cli("resume", "runs/a", "--max-tokens", 600_000).code == 0
+
+
 def test_problems_of_an_evaluation_set_are_refused_and_counted(cli, labelled: Path, tmp_path: Path) -> None:
     (tmp_path / "test.jsonl").write_text('{"question": "How many of  KIND 3 ?"}\n{"question": "what else is there?"}\n')
     result = cli("collect", labelled, "--run", "runs/a", "--evaluation-set", tmp_path / "test.jsonl", *SCRIPTED)
