@@ -148,7 +148,7 @@ class ModelAnnotator:
             return Annotated((first[0],), usage)
         if isinstance(second[0], Annotation):
             return Annotated((second[0],), usage)
-        return Annotated((_agreed(first[0], second[0], parting),), usage)
+        return Annotated((_agreed(first[0], second[0], parting, has_choices=bool(problem.choices)),), usage)
 
     async def _ask(
         self, problem: Problem, parting: Parting, number: int, seed: int, *, is_swapped: bool
@@ -230,7 +230,7 @@ def _read(sample: Sample) -> ReadAnnotation:
     return parse_annotation(sample.text)
 
 
-def _agreed(first: ReadAnnotation, second: ReadAnnotation, parting: Parting) -> Annotation:
+def _agreed(first: ReadAnnotation, second: ReadAnnotation, parting: Parting, *, has_choices: bool) -> Annotation:
     """Return the annotation that both orders give; the wrong branch is B."""
     annotation = Annotation(first.first_wrong_step, first.reason)
     if (first.wrong_side, first.first_wrong_step) != (second.wrong_side, second.first_wrong_step):
@@ -238,7 +238,9 @@ def _agreed(first: ReadAnnotation, second: ReadAnnotation, parting: Parting) -> 
     if first.wrong_side == "A":
         return replace(annotation, fault="blames_right_path")
     fault = _fault_of_step(first.first_wrong_step, parting)
-    return replace(annotation, fault=fault or ("names_paths" if names_paths(first.reason) else None))
+    return replace(
+        annotation, fault=fault or ("names_paths" if names_paths(first.reason, has_choices=has_choices) else None)
+    )
 
 
 def _fault_of_step(step: int, parting: Parting) -> Fault | None:

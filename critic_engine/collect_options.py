@@ -18,8 +18,8 @@ class PairsConfig(Section):
     kinds: Annotated[tuple[PairKind, ...], Field(min_length=1)] = ("divergent", "sibling", "first_error")
     """``divergent``: each wrong path against the reference path (MMC); only these are annotated. ``sibling``: two steps
     at one place by their values (MCTS-DPO, arXiv 2405.00451). ``first_error``: each wrong path against the right one
-    that goes along with it for longest (Step-DPO, arXiv 2406.18629). ``best_worst``: the reference path against the
-    worst wrong one, which is one of the divergent pairs, for who wants one a problem."""
+    that parts from it last, of those that nobody doubts (Step-DPO, arXiv 2406.18629). ``best_worst``: the reference
+    path against the worst wrong one, which is one of the divergent pairs, for who wants one a problem."""
     max_pairs: Annotated[int, Field(ge=1, le=10_000)] = 32
     """Pairs of each kind a problem, those that part last first."""
     max_annotated: Annotated[int, Field(ge=1, le=10_000)] = 2
@@ -33,7 +33,7 @@ class PairsConfig(Section):
     reasoner's match, see ``critic_matches``, else nobody. Of all kinds but ``sibling``, which goes by values alone."""
     max_references: Annotated[int, Field(ge=1, le=1024)] = 8
     """Of ``check``: right paths of a tree that the critic looks at, as ``search.reference_order`` has them. Of these
-    the one is the reference path whose value, times the reasoner's probability of the path, is highest."""
+    the one is the reference path whose value, times the reasoner's mean probability of its steps, is highest."""
     min_support: Annotated[int, Field(ge=0, le=1024)] = 2
     """How often the reasoner drew the chosen side's first own step and came out right, at least: a slip that happens to
     end right is rarely made twice. Whoever looks; not where no two draws say the same, as in free text."""
@@ -51,6 +51,9 @@ class PairsConfig(Section):
         self.check_unused("min_margin", is_used="sibling" in self.kinds, way_in="name sibling among the kinds")
         way_in = "name divergent among the kinds"
         self.check_unused("max_annotated", is_used="divergent" in self.kinds, way_in=way_in)
+        is_parting = any(kind != "sibling" for kind in self.kinds)
+        support = ("min_support", "min_share")
+        self.check_unused(*support, is_used=is_parting, way_in="name another kind than sibling")
         values = ("max_references", "min_reference_value", "min_chosen_value", "max_rejected_value")
         self.check_unused(*values, is_used=self.check != "none", way_in="let someone check")
         return self
@@ -105,9 +108,10 @@ class LiftConfig(Section):
     num_refinements: Annotated[int, Field(ge=0, le=1024)] = 10
     """Draws with each critique, and as many without; MMC's filter takes 10. 0 measures nothing."""
     num_fresh: Annotated[int, Field(ge=0, le=1024)] = 10
-    """Further draws with each critique, and as many without, which no filter sees: every lift that is reported or
-    exported rests on these alone, for the draws that a critique was chosen by flatter it. 0 saves them, and leaves
-    lifts too high."""
+    """Further draws with each critique, and as many without, which no filter of critiques sees: every lift that is
+    reported or exported rests on these alone, for the draws that a critique was chosen by flatter it. Preferences
+    between critiques must be borne out by them, so that the margins of these are a little high. 0 saves them, and
+    leaves lifts too high."""
     refine_from: Literal["node", "start"] = "node"
     """Where both begin: ``node``, where the two paths part; ``start``, the beginning, as in MMC."""
 
@@ -232,6 +236,8 @@ class CollectConfig(Section):
 
     @model_validator(mode="after")
     def _check_measured(self) -> "CollectConfig":
+        if not self.annotators and self.lift != LiftConfig():
+            raise ValueError("lift is set and annotators is empty, so that there is no critique to measure")
         num_drawn, min_right = self.lift.num_refinements, self.filters.min_right
         if not num_drawn and self.filters.min_lift is not None:
             raise ValueError("filters.min_lift is set, and lift.num_refinements is 0, which measures nothing")

@@ -53,11 +53,16 @@ class RunOutputs:
         self._cut_by: str | None = None
 
     def __enter__(self) -> Self:
-        """Open ``answers.jsonl`` anew, without a report until the end; the run's log holds all that was answered."""
+        """Open ``answers.jsonl`` anew, without a report until the end; the run's log holds all that was answered.
+
+        Raises:
+            RunError: it cannot be written.
+        """
         self._started_s = time.perf_counter()
         if self._folder is not None:
-            (self._folder / "report.json").unlink(missing_ok=True)
-            self._file = (self._folder / "answers.jsonl").open("w", encoding="utf-8")
+            with _writing(self._folder):
+                (self._folder / "report.json").unlink(missing_ok=True)
+                self._file = (self._folder / "answers.jsonl").open("w", encoding="utf-8")
         return self
 
     def __exit__(

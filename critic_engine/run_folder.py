@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from critic_engine.errors import RunError
 
-FORMAT = "2"
+FORMAT = "3"
 """Of the database; a run of another format cannot be read."""
 _OWN_FILES = {"run.sqlite", "run.sqlite-wal", "run.sqlite-shm", "run.lock", "config.yaml"}
 _SCHEMA = """

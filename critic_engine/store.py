@@ -284,7 +284,8 @@ class RunStore:
             RunError: the database could not be used: it is damaged, or the disk is full.
         """
         self.close()
-        if isinstance(error, sqlite3.DatabaseError):
+        is_ours = isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError)
+        if isinstance(error, sqlite3.DatabaseError) and not is_ours:
             raise RunError(
                 f"{self.place} cannot be used: {error}; make room if the disk is full, put back a copy if it is damaged"
             ) from error

@@ -19,7 +19,7 @@ _REASONS = {
     "never_parts": "never part from the reference path, or go on from its end",
     "not_paired": "are not paired, for collect.pairs.kinds names no divergent pairs",
     "little_support": "have a right path whose first own step few right ones say there",
-    "critic_unreadable": "have a reference path, or part in a step, of which the critic's value could not be read",
+    "critic_unreadable": "have a reference path, or part in a step, without a value that the critic gave",
     "reference_doubted": "have a reference path that the critic doubts",
     "chosen_doubted": "have a right path whose first own step the critic doubts",
     "rejected_believed": "have a wrong path whose first own step the critic believes",
@@ -77,7 +77,7 @@ _FILTERS = {
     "near_duplicates": "repetitions",
 }
 _FINDINGS = {
-    "value": "the critic's values of steps where pairs part",
+    "value": "the critic's values of right paths, and of steps where pairs part",
     "critique": "critiques",
     "baseline": "solutions drawn without a critique",
     "fresh_baseline": "solutions drawn without a critique, to report lift by",

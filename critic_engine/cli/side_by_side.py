@@ -12,7 +12,7 @@ from critic_engine.cli.reasons import reason_words
 from critic_engine.cli.text import one_line
 from critic_engine.data.harvest.pairs import Branch
 from critic_engine.data.selection.examples import Example
-from critic_engine.data.selection.judging import JudgedCritique
+from critic_engine.data.selection.screening import ScreenedCritique
 
 _MAX_STEP_CHARS = 600
 _MAX_STEPS = 40
@@ -80,7 +80,7 @@ def _steps(steps: Sequence[str], *, first: int) -> Iterator[Text]:
         yield Text(f"  … and {len(steps) - _MAX_STEPS} more steps", style="dim")
 
 
-def _critique(judged: JudgedCritique) -> Text:
+def _critique(judged: ScreenedCritique) -> Text:
     record = judged.record
     verdict, colour = ("kept", "green") if judged.reason is None else ("left out", "red")
     text = Text(f"critique {verdict}", style=colour)

@@ -43,6 +43,7 @@ _SUBJECT = (
     rf"{_BEGINS}B{_QUOTES}(?:['’]s\s|{_ADVERBS}(?:{_IS}|{_SOLVES}(?:e?[sd])?)\b)",
     rf"{_GOES_ON}[AB]{_QUOTES}(?:['’]s\s|{_ADVERBS}{_SOLVES}(?:e?[sd])?\b)",
 )
+_NAMED_PATHS = re.compile(f"{_LETTERED_PATH}|{_ORDERED_PATH}")
 _PATHS = re.compile("|".join((_LETTERED_PATH, _ORDERED_PATH, _CONTRAST, _STEP_OF, *_SUBJECT)))
 
 
@@ -74,15 +75,16 @@ def parse_annotation(text: str) -> ReadAnnotation:
     return ReadAnnotation("A" if side[1].upper() == "A" else "B", int(step[1]), reason)
 
 
-def names_paths(reason: str) -> bool:
+def names_paths(reason: str, *, has_choices: bool = False) -> bool:
     """Return whether ``reason`` speaks of the two paths that its writer saw, of which a reader will see one.
 
     It does by "path B", "the other attempt" and the like, and by a capital A or B alone that stands for someone who
     solves: before a verb ("B claims", "so A reads"; at the beginning of a sentence also "B is"), before "'s", after a
     word of contrast ("unlike A") or in "step 2 of B". An A that may be the article does not count, nor does a letter
-    after any other word, which names a thing: "option B", "vitamin B", "point B", "from A to B".
+    after any other word, which names a thing: "option B", "vitamin B", "point B", "from A to B". Where the problem has
+    choices, a letter alone is one of these.
     """
-    return _PATHS.search(reason) is not None
+    return (_NAMED_PATHS if has_choices else _PATHS).search(reason) is not None
 
 
 def _reason(text: str, start: int, labels: list[int]) -> str:

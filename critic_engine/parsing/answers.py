@@ -15,6 +15,7 @@ _MARKUP = "*_` "
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]*)\}")
 _CHOICE_LETTER = re.compile(r"(?:(?:option|choice) )?(?:\(([a-z]{1,2})\)|([a-z]{1,2})(?=$|[.):]))(?:[.):]*$|[.):]* )")
 _NUMBER = re.compile(r"([+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?) ?(%?)")
+_FURTHER_LETTER = re.compile(r"\(([a-z]{1,2})\)|\b(?:or|and) ([a-z]{1,2})(?=$|[.):,])")
 _MAX_NUMBER_CHARACTERS = 64
 _FRACTION = re.compile(r"([+-]?)(?:\\[dt]?frac ?\{([0-9]+)\} ?\{([0-9]+)\}|([0-9]+) ?/ ?([0-9]+))")
 _ARTICLE = re.compile(r"\A(?:an?|the) (?=[^\W\d_]{2})")
@@ -55,9 +56,9 @@ def stated_answer(text: str | Sequence[str]) -> str | None:
 def canonical_answer(answer: str, choices: Sequence[str] = ()) -> str:
     """Return the key that ``answer`` shares with every answer that means the same; a vote counts these.
 
-    With choices, a letter ("B", "(b)", "B. two dogs") or a choice's own text becomes ``(B)``; "A dog" names no letter.
-    Numbers are written plainly: "14.0" and "+14" are "14", "1,000" is "1000", "5%" is "0.05". Any other text is
-    lower-cased, with single spaces and no dot at its end.
+    With choices, a letter ("B", "(b)", "B. two dogs") or a choice's own text becomes ``(B)``; "A dog" names no letter,
+    and "(B) or (C)" names two. Numbers are written plainly: "14.0" and "+14" are "14", "1,000" is "1000", "5%" is
+    "0.05". Any other text is lower-cased, with single spaces and no dot at its end.
     """
     return _key(_loosened(answer), choices)
 
@@ -81,9 +82,10 @@ def is_same_answer(given: str, reference: str, choices: Sequence[str] = ()) -> b
     They differ only where that is certain, as labels hang on it:
 
     - with choices, as the names of two of them whose texts differ;
-    - as numbers, but where one may be the other rounded ("0.33" and "1/3"), or only one is in percent;
+    - as numbers, but where one may be the other rounded to some decimals ("0.33" and "1/3"), or only one is in percent;
     - as plain words, up to 6, of a script with capitals: not where all of one's words are among the other's, plurals
-      and hyphens aside, nor where only one is a letter, which may stand for a choice that the question names.
+      and hyphens aside, nor where only one is a letter, which may stand for a choice that the question names. Other
+      words for one thing ("sofa", "couch") are other answers here.
     """
     left, right = _loosened(given), _loosened(reference)
     if _key(left, choices) == _key(right, choices):
@@ -218,5 +220,7 @@ def _lettered_choice(loose: str, num_choices: int) -> int | None:
     match = _CHOICE_LETTER.match(loose)
     if match is None:
         return None
+    letters = [choice_letter(index) for index in range(num_choices)]
     letter = (match[1] or match[2]).upper()
-    return next((index for index in range(num_choices) if choice_letter(index) == letter), None)
+    further = {(each[1] or each[2]).upper() for each in _FURTHER_LETTER.finditer(loose)} - {letter}
+    return letters.index(letter) if letter in letters and further.isdisjoint(letters) else None

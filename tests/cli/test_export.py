@@ -12,7 +12,7 @@ from critic_engine.data.exports import FORMATS
 BASE = ("export", "runs/a", "--out", "data")
 SCRIPTED = [
     *("--set=reasoner.backend=scripted", "--set=budget.max_tokens=300", "--set=run.problems_in_flight=1"),
-    *("--set=collect.pairs={check: none, min_support: 0, min_share: 0}"),
+    "--set=collect.pairs={check: none, min_support: 0, min_share: 0}",
 ]
 
 

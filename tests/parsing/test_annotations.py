@@ -187,6 +187,13 @@ def test_letters_of_other_things_and_articles_are_not_taken_for_paths(reason: st
     assert not names_paths(reason)
 
 
+def test_where_a_problem_has_choices_a_letter_alone_is_one_of_them() -> None:
+    for reason in ("B is not supported by the image.", "B claims the bar is 3, while A reads 4."):
+        assert names_paths(reason)
+        assert not names_paths(reason, has_choices=True)
+    assert names_paths("Path B reads row 2 wrongly.", has_choices=True)
+
+
 @pytest.mark.parametrize(
     "piece", ["A ", "B", "path ", "path:((", ". A not ", "and B wrongly ", "while ", "B aly", "*'"]
 )

@@ -23,20 +23,22 @@ Doubt: TypeAlias = Literal[
 def best_first(
     tree: Tree[NodeState], paths: Sequence[Path], values: Sequence[float | None], options: PairsConfig
 ) -> list[tuple[Path, float | None]]:
-    """Return right paths with the critic's value of each, the highest product of value and probability first.
+    """Return right paths with the critic's value of each, the highest product of value and mean probability first.
 
-    Doubted ones come last; where the reasoner's probability of a path is unknown, values alone count.
+    The mean is the geometric one over the steps of a path, so that values count in long ones too. Doubted paths come
+    last; where one's probability is unknown, or too small to tell, values alone count.
     """
 
     def order(number: int) -> tuple[bool, float]:
-        value, log_prior = values[number], log_priors[number]
+        value = values[number]
         log_value = math.log(value) if value else -math.inf
-        is_doubted = doubt_of_reference(value, options) is not None
-        return (is_doubted, -(log_value + (0.0 if log_prior is None else log_prior)))
+        return (doubt_of_reference(value, options) is not None, -(log_value + log_means[number]))
 
-    log_priors = [path_log_prior(tree, path.node) for path in paths]
-    if None in log_priors:
-        log_priors = [None] * len(paths)
+    found = [path_log_prior(tree, path.node) for path in paths]
+    log_priors = [log for log in found if log is not None and log > -math.inf]
+    log_means = [0.0] * len(paths)
+    if len(log_priors) == len(paths):
+        log_means = [log / len(path.steps) for log, path in zip(log_priors, paths, strict=True)]
     return [(paths[number], values[number]) for number in sorted(range(len(paths)), key=order)]
 
 

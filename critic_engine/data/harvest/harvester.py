@@ -87,10 +87,10 @@ class Harvester:
         references = await self._references(task, tree, paths)
         await task.ledger.once("paths", lambda: _at_once(_count(paths, references)))
         right = [path for path, value in references if self._is_reference(value)]
-        pairs = await task.ledger.once("pairs", lambda: _at_once(self._pairs(tree, paths, right, references)))
-        work: list[Coroutine[Any, Any, Any]] = []
-        if right:
-            work.append(self._annotate_believed(task, [pair_from_dict(pair) for pair in pairs["pairs"]]))
+        found = await task.ledger.once("pairs", lambda: _at_once(self._pairs(tree, paths, right, references)))
+        pairs = [pair_from_dict(pair) for pair in found["pairs"]]
+        # Of pairs against a doubted reference path none is believed.
+        work: list[Coroutine[Any, Any, Any]] = [self._annotate_believed(task, pairs)] if right else []
         if self._collect.labels.kind != "none":
             work.append(task.ledger.once("labels", lambda: _at_once(self._labels(paths))))
         if self._collect.labels.kind == "binary_search":
@@ -135,13 +135,12 @@ class Harvester:
 
     async def _annotate_believed(self, task: HarvestTask, pairs: Sequence[Pair]) -> None:
         """Have pairs checked, and the errors of those annotated that are believed and divergent."""
-        checked = [(number, pair) for number, pair in enumerate(pairs) if pair.kind != "sibling"]
-        verdicts = await together(self._is_believed(task, pair) for _, pair in checked)
-        believed = [each for each, is_believed in zip(checked, verdicts, strict=True) if is_believed]
-        numbers = errors(each for each in believed if each[1].kind == "divergent")
+        checked = [number for number, pair in enumerate(pairs) if pair.kind != "sibling"]
+        verdicts = await together(self._is_believed(task, pairs[number]) for number in checked)
+        believed = [number for number, is_believed in zip(checked, verdicts, strict=True) if is_believed]
         await together(
             self._annotate_by(task, annotator, number=number, pair=pairs[number], who=who)
-            for number in numbers[: self._collect.pairs.max_annotated]
+            for number in errors(pairs, believed)[: self._collect.pairs.max_annotated]
             for who, annotator in enumerate(self._roles.annotators)
         )
 

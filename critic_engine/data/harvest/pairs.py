@@ -98,13 +98,17 @@ def pair_from_dict(data: Mapping[str, Any]) -> Pair:
     return Pair(**{**data, **fields})
 
 
-def errors(pairs: Iterable[tuple[int, Pair]]) -> list[int]:
-    """Return of numbered pairs the first of each error, the error that most completions make first.
+def errors(pairs: Sequence[Pair], believed: Iterable[int]) -> list[int]:
+    """Return the number of the first divergent pair of each error, the error that most completions make first.
 
     Pairs that part at one place by one wrong step are one error.
+
+    Args:
+        pairs: All pairs of a tree, by their numbers.
+        believed: Numbers, ascending, of those that are believed.
     """
     found: dict[tuple[str, ...], tuple[int, int]] = {}
-    for number, pair in pairs:
+    for number, pair in ((number, pairs[number]) for number in believed if pairs[number].kind == "divergent"):
         found.setdefault(pair.shared + pair.rejected.steps[:1], (-pair.rejected.num_rollouts, number))
     return [number for _, number in sorted(found.values())]
 
@@ -174,7 +178,8 @@ class _Maker:
         """Yield, for each wrong path, its first own step against that of the right path that parts from it last."""
         nearest: dict[int, Path] = {}
         for path in self._right:
-            for place in self._places.along(path.steps):
+            # Behind its last step nothing parts from it any more.
+            for place in self._places.along(path.steps)[:-1]:
                 nearest.setdefault(place, path)
         for path in self._wrong() if nearest else ():
             match = nearest[next(place for place in self._places.along(path.steps)[::-1] if place in nearest)]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from critic_engine.data.harvest.injection import Injection
 from critic_engine.data.records import Demonstration, Preference, Rated, TrainingRow
 from critic_engine.data.selection.facts import critique_facts, preference_facts
-from critic_engine.data.selection.judging import JudgedCritique, gap
+from critic_engine.data.selection.screening import ScreenedCritique, gap
 from critic_engine.data.selection.selecting import Harvested, Selection
 from critic_engine.prompts import PromptFamily
 
@@ -52,7 +52,7 @@ class CriticRows:
         return None if fresh_margin > 0 else "gap_not_repeated"
 
     def _critique_preference(
-        self, harvested: Harvested, chosen: JudgedCritique, rejected: JudgedCritique, *, number: int
+        self, harvested: Harvested, chosen: ScreenedCritique, rejected: ScreenedCritique, *, number: int
     ) -> Preference:
         pair = harvested.pairs[chosen.record.pair]
         place = harvested.critiques.index(chosen)

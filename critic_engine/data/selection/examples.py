@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from critic_engine.data.harvest.pairs import Branch, Pair
-from critic_engine.data.selection.judging import JudgedCritique
+from critic_engine.data.selection.screening import ScreenedCritique
 from critic_engine.data.selection.selecting import Harvested
 from critic_engine.evaluation.metrics import Interval
 from critic_engine.seeds import derive_seed
@@ -37,7 +37,7 @@ class Example:
     pair: Pair
     is_believed: bool
     """Whether it passed the check of where it parts; ``sibling`` pairs are not checked."""
-    critiques: tuple[JudgedCritique, ...]
+    critiques: tuple[ScreenedCritique, ...]
 
     def fields(self) -> dict[str, Any]:
         """Return it as what JSON can hold, images by their digests."""
@@ -123,7 +123,7 @@ def _branch_fields(branch: Branch) -> dict[str, Any]:
     }
 
 
-def _critique_fields(judged: JudgedCritique) -> dict[str, Any]:
+def _critique_fields(judged: ScreenedCritique) -> dict[str, Any]:
     record = judged.record
     return {
         "annotator": record.annotator,

@@ -3,7 +3,7 @@
 from typing import TypeAlias
 
 from critic_engine.data.harvest.pairs import Pair
-from critic_engine.data.selection.judging import JudgedCritique
+from critic_engine.data.selection.screening import ScreenedCritique
 
 Facts: TypeAlias = dict[str, int | float | str | None]
 
@@ -20,7 +20,7 @@ def pair_facts(pair: Pair) -> Facts:
     }
 
 
-def critique_facts(depth: int | None, judged: JudgedCritique | None) -> Facts:
+def critique_facts(depth: int | None, judged: ScreenedCritique | None) -> Facts:
     """Return the columns of a critique; None where there is nothing to tell of, as of a right path."""
     found = None if judged is None else judged.lift
     refined = None if judged is None else judged.record.refined
@@ -35,7 +35,7 @@ def critique_facts(depth: int | None, judged: JudgedCritique | None) -> Facts:
     }
 
 
-def preference_facts(depth: int | None, chosen: JudgedCritique | None, rejected: JudgedCritique | None) -> Facts:
+def preference_facts(depth: int | None, chosen: ScreenedCritique | None, rejected: ScreenedCritique | None) -> Facts:
     """Return the columns of a preference between critiques; None where no lift was measured, as of injected errors."""
     lifts = [None if each is None or each.lift is None else round(each.lift.estimate, 6) for each in (chosen, rejected)]
     names = [None if each is None else each.record.annotator for each in (chosen, rejected)]

@@ -1,6 +1,6 @@
 """The rows that a labelled run gives a reasoner, or a process reward model, to learn from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
@@ -69,12 +69,12 @@ class ReasonerRows:
     def labelled(self, harvested: Harvested) -> Iterator[TrainingRow]:
         """Yield solutions with labelled steps."""
         searches = [content for content in harvested.named("search") if "labels" in content and all(content["labels"])]
-        searched = {tuple(content["steps"]) for content in searches}
+        searched = {_unspaced(content["steps"]) for content in searches}
         trees = [path for content in harvested.named("labels") for path in content["paths"]]
         for source, paths in (("tree", trees), ("binary_search", searches)):
             for number, path in enumerate(paths):
                 # A search draws completions of its own of that path, from more places.
-                if source == "tree" and tuple("\n".join(path["steps"]).split("\n")) in searched:
+                if source == "tree" and _unspaced(path["steps"]) in searched:
                     self._selection.funnel.training.count("searched")
                     continue
                 yield StepLabelled(
@@ -107,6 +107,11 @@ class ReasonerRows:
                     completion=each.record.corrected,
                     value=0.0,
                 )
+
+
+def _unspaced(steps: Sequence[str]) -> str:
+    """Return what paths share that say the same, wherever they were cut into steps."""
+    return "".join("".join(steps).split())
 
 
 def _whole_text(pair: Pair, branch: Branch) -> str:

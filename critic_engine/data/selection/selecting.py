@@ -20,7 +20,7 @@ from critic_engine.data.harvest.doubts import (
 from critic_engine.data.harvest.harvester import value_name
 from critic_engine.data.harvest.pairs import Pair, errors, pair_from_dict
 from critic_engine.data.selection.funnel import Funnel
-from critic_engine.data.selection.judging import Judge, JudgedCritique, count_critiques
+from critic_engine.data.selection.screening import Screen, ScreenedCritique, count_critiques
 from critic_engine.errors import ImageError
 from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding
 from critic_engine.store import RunStore
@@ -45,7 +45,7 @@ class Harvested:
     pairs: tuple[Pair, ...]
     believed: frozenset[int]
     """The numbers of the pairs that passed the check of where they part; ``sibling`` ones go by their values alone."""
-    critiques: tuple[JudgedCritique, ...]
+    critiques: tuple[ScreenedCritique, ...]
     reference: tuple[str, ...] | None
     """The steps of the reference path; None without a right path."""
     reference_text: str
@@ -80,12 +80,12 @@ class Selection:
         guarded = self._collect.filters.evaluation_sets
         paths = [Path(path) for path in self.filters.evaluation_sets if path not in guarded]
         self._guard = Guard.from_files(paths, limits=self.config.run) if paths else None
-        self._judge = Judge(self.config, self.filters, store.checker)
+        self._screen = Screen(self.config, self.filters, store.checker)
         self.funnel = Funnel()
 
     def fault_of_text(self, words: str, problem: Problem) -> str | None:
         """Return why a critique, as a critic wrote it, is unfit by its text alone; None when it is not."""
-        return self._judge.fault_of_text(words, problem)
+        return self._screen.fault_of_text(words, problem)
 
     def __iter__(self) -> Iterator[Harvested]:
         """Yield the problems whose findings are complete, in the order of their rows."""
@@ -121,7 +121,7 @@ class Selection:
         reference = paths["reference"]
         doubts = [self._doubt(pair, reference, findings) for pair in pairs]
         self._count_pairs(pairs, doubts, findings, is_repeat=is_repeat)
-        critiques = self._judge.judge(pairs, findings, row.problem, is_repeat=is_repeat)
+        critiques = self._screen.critiques(pairs, findings, row.problem, is_repeat=is_repeat)
         count_critiques(critiques, self.funnel)
         self._count_beside(findings, is_repeat=is_repeat)
         if self._collect.injection is not None and (doubt := self._doubt_of_reference(reference)):
@@ -182,12 +182,13 @@ class Selection:
         for pair, doubt in zip(pairs, doubts, strict=True):
             stage = self.funnel.pairs if pair.kind == "divergent" else self.funnel.other_pairs
             stage.count(doubt or ("near_duplicate" if is_repeat else None))
-        believed = [(n, pair) for n, pair in enumerate(pairs) if pair.kind == "divergent" and doubts[n] is None]
-        num_errors = len(errors(believed))
+        believed = [number for number, doubt in enumerate(doubts) if doubt is None]
+        num_believed = sum(pairs[number].kind == "divergent" for number in believed)
+        num_errors = len(errors(pairs, believed))
         num_annotated = min(num_errors, self._collect.pairs.max_annotated)
         if not is_repeat:
             self.funnel.errors.count(None if self._collect.annotators else "not_annotated", num=num_annotated)
-            self.funnel.errors.count("same_error", num=len(believed) - num_errors)
+            self.funnel.errors.count("same_error", num=num_believed - num_errors)
             self.funnel.errors.count("over_max_annotated", num=num_errors - num_annotated)
         self.funnel.other_pairs.count("over_max_pairs", num=findings["pairs"].content["num_others_over_limit"])
 

@@ -25,7 +25,7 @@ def right_paths(*priors: float | None) -> tuple[Tree[NodeState], list[Path]]:
 @pytest.mark.parametrize(
     ("priors", "values", "order"),
     [
-        # 0.9 * 0.1 < 0.6 * 0.5 < 0.7 * 0.5
+        # Of two steps each: 0.9 * 0.1 ** 0.5 < 0.6 * 0.5 ** 0.5 < 0.7 * 0.5 ** 0.5
         ((0.1, 0.5, 0.5), (0.9, 0.6, 0.7), [2, 1, 0]),
         # A doubted one comes last, however probable; of two, the better one first.
         ((0.9, 0.01, 0.9), (0.4, 0.5, 0.3), [1, 0, 2]),
@@ -35,7 +35,10 @@ def right_paths(*priors: float | None) -> tuple[Tree[NodeState], list[Path]]:
         # Where one probability is unknown, values alone count.
         ((0.9, None, 0.1), (0.6, 0.7, 0.8), [2, 1, 0]),
         ((0.5, 0.5), (0.6, 0.6), [0, 1]),
-        ((0.0, 0.1), (0.9, 0.5), [1, 0]),
+        # So they do where one is too small to tell.
+        ((0.0, 0.1), (0.9, 0.5), [0, 1]),
+        # 0.9 * 0.4 ** 0.5 > 0.5: a path's length is no fault of it.
+        ((0.4, 1.0), (0.9, 0.5), [0, 1]),
     ],
 )
 def test_the_best_path_by_value_and_probability_is_the_reference(

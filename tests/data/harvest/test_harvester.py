@@ -341,8 +341,9 @@ def test_only_divergent_pairs_that_the_critic_believes_are_annotated(whole: Path
     num_annotated = num_doubted = 0
     for names in findings(whole).values():
         believed = []
+        pairs = [pair_from_dict(pair) for pair in names["pairs"].content["pairs"]]
         annotated = {int(name.split("/")[1]) for name in names if name.startswith("critique/")}
-        for number, pair in enumerate(map(pair_from_dict, names["pairs"].content["pairs"])):
+        for number, pair in enumerate(pairs):
             if pair.kind != "divergent":
                 assert number not in annotated
                 continue
@@ -350,10 +351,10 @@ def test_only_divergent_pairs_that_the_critic_believes_are_annotated(whole: Path
                 names[value_name(pair.shared + side.steps[:1])].content for side in (pair.chosen, pair.rejected)
             )
             if chosen >= 0.6 and rejected <= 0.5:
-                believed.append((number, pair))
+                believed.append(number)
             else:
                 num_doubted += 1
-        assert annotated == set(errors(believed))
+        assert annotated == set(errors(pairs, believed))
         num_annotated += len(annotated)
     assert num_annotated > 1
     assert num_doubted > 1
@@ -430,8 +431,8 @@ def test_without_a_check_nobody_looks_and_all_errors_are_annotated(searched: Pat
     found = findings(searched)
     assert "value" not in kinds(found)
     assert "critique" not in {role_of(request) for request in generator.requests}
-    numbered = [enumerate(map(pair_from_dict, each["pairs"])) for each in of_kind(found, "pairs")]
-    assert len(of_kind(found, "critique")) == sum(len(errors(pairs)) for pairs in numbered)
+    of_trees = [list(map(pair_from_dict, each["pairs"])) for each in of_kind(found, "pairs")]
+    assert len(of_kind(found, "critique")) == sum(len(errors(each, range(len(each)))) for each in of_trees)
 
 
 @pytest.mark.parametrize(

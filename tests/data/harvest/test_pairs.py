@@ -202,6 +202,15 @@ def test_a_first_error_is_set_against_the_right_path_that_goes_along_for_longest
     assert texts(whole) == ("", "answer : 1", "look\ncount\nanswer : 2\n")
 
 
+def test_a_wrong_path_that_goes_on_from_a_right_one_parts_from_another() -> None:
+    tree = Tree(NodeState())
+    right = end(tree, tree.root, "look\nanswer : 1\n", "1", value=1.0)
+    end(tree, right, "no, answer : 2", "2")
+    end(tree, tree.root, "look\nso\nanswer : 1", "1", value=0.5)
+    (pair,) = found_in(tree, "first_error").pairs
+    assert texts(pair) == ("look\n", "so\n", "answer : 1\n")
+
+
 def test_a_first_error_is_one_step_and_no_answer_where_the_path_goes_on() -> None:
     tree = Tree(NodeState())
     end(tree, tree.root, "count 1\nanswer : 1", "1")
@@ -291,8 +300,8 @@ def test_pairs_that_part_by_one_wrong_step_are_one_error_and_the_commonest_goes_
     add(tree, tree.root, "look\n", rollouts=[("answer : 1", "1"), *ends, ("so\nanswer : 5", "5")])
     pairs = found_in(tree, "divergent").pairs
     assert [pair.rejected.answer for pair in pairs] == ["2", "3", "4", "5"]
-    assert errors(enumerate(pairs)) == [1, 0]
-    assert errors([(3, pairs[3]), (0, pairs[0])]) == [3, 0]
+    assert errors(pairs, range(4)) == [1, 0]
+    assert errors(pairs, [0, 3]) == [3, 0]
 
 
 def test_a_pair_survives_json(tree: Tree[NodeState]) -> None:
@@ -402,7 +411,7 @@ def test_first_errors_part_no_earlier_than_the_reference_does(seed: int) -> None
             shared = [
                 len(list(takewhile(lambda steps: steps[0] == steps[1], zip(path.steps, other.steps, strict=False))))
                 for other in paths
-                if other.is_right
+                if other.is_right and other.steps != path.steps[: len(other.steps)]
             ]
             assert depths[path.node.node_id] == max(shared)
 

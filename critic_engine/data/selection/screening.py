@@ -23,7 +23,7 @@ _FILTERS = ("none", "faults", "leaks", "few_right", "low_lift", "near_duplicates
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedCritique:
+class ScreenedCritique:
     """One critique of a divergent pair, measured and filtered."""
 
     record: CritiqueRecord
@@ -40,8 +40,8 @@ class JudgedCritique:
         return self.reason is None
 
 
-class Judge:
-    """Judges the critiques of one problem after another."""
+class Screen:
+    """Screens the critiques of one problem after another."""
 
     def __init__(self, config: EngineConfig, filters: FiltersConfig, checker: Checker | None) -> None:
         """Take a run's configuration, which filters, and who holds the reference answers."""
@@ -50,28 +50,28 @@ class Judge:
         self._checker = checker
         self._form = PromptFamily.for_model(config.critiquing).form.critique
 
-    def judge(
+    def critiques(
         self, pairs: Sequence[Pair], findings: Mapping[str, Finding], problem: Problem, *, is_repeat: bool
-    ) -> tuple[JudgedCritique, ...]:
+    ) -> tuple[ScreenedCritique, ...]:
         """Return the critiques among a problem's findings; of one that repeats an earlier problem none is kept."""
-        judged: list[JudgedCritique] = []
+        screened: list[ScreenedCritique] = []
         said: set[tuple[int, str]] = set()
         for name, finding in findings.items():
             for data in finding.content if name.startswith("critique/") else ():
-                judged.append(self._judged(critique_from_dict(data), pairs, findings, problem))
-                record = judged[-1].record
-                if judged[-1].reason is not None:
+                screened.append(self._screened(critique_from_dict(data), pairs, findings, problem))
+                record = screened[-1].record
+                if screened[-1].reason is not None:
                     continue
                 if (record.pair, record.words) in said:
-                    judged[-1] = replace(judged[-1], reason="says_the_same")
+                    screened[-1] = replace(screened[-1], reason="says_the_same")
                 said.add((record.pair, record.words))
         if is_repeat:
-            judged = [replace(each, reason=each.reason or "near_duplicate") for each in judged]
-        return tuple(judged)
+            screened = [replace(each, reason=each.reason or "near_duplicate") for each in screened]
+        return tuple(screened)
 
-    def _judged(
+    def _screened(
         self, record: CritiqueRecord, pairs: Sequence[Pair], findings: Mapping[str, Finding], problem: Problem
-    ) -> JudgedCritique:
+    ) -> ScreenedCritique:
         refined = _measured(findings, refined_name(record.pair, record.words))
         base = base_of(pairs[record.pair], self._lift)
         record = replace(record, refined=tally_of(refined["tally"]), corrected=refined["corrected"])
@@ -81,7 +81,7 @@ class Judge:
             fresh = _measured(findings, refined_name(record.pair, record.words, is_fresh=True))
             fresh_without = _measured(findings, baseline_name(base, is_fresh=True))
             fresh_lift = _lift(tally_of(fresh["tally"]), tally_of(fresh_without["tally"]))
-        return JudgedCritique(record, screened, fresh_lift, self._reason(record, screened, problem))
+        return ScreenedCritique(record, screened, fresh_lift, self._reason(record, screened, problem))
 
     def _reason(self, record: CritiqueRecord, measured: Interval | None, problem: Problem) -> str | None:
         """Return the first reason to leave a critique out, in the order of ``_FILTERS``."""
@@ -115,12 +115,12 @@ class Judge:
         return "leaks_answer" if is_leak else None
 
 
-def count_critiques(judged: Sequence[JudgedCritique], funnel: Funnel) -> None:
+def count_critiques(screened: Sequence[ScreenedCritique], funnel: Funnel) -> None:
     """Count one problem's critiques, and what each filter did to their lift."""
-    for each in judged:
+    for each in screened:
         funnel.critiques.count(each.reason)
     for number, name in enumerate(_FILTERS):
-        passed = [each for each in judged if _place(each.reason) > number]
+        passed = [each for each in screened if _place(each.reason) > number]
         funnel.add_lift(name, [each.lift.estimate for each in passed if each.lift is not None])
 
 
