@@ -75,11 +75,12 @@ def _replace(target: Path, folder: Path) -> None:
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}.replaced-", dir=target.parent))
     try:
         target.rename(old / "export")
-        try:
-            folder.rename(target)
-        except OSError:
+        folder.rename(target)
+    except BaseException:
+        # Ctrl-C between the two leaves the earlier export, too.
+        if not os.path.lexists(target):
             (old / "export").rename(target)
-            raise
+        raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
 
