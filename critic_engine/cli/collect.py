@@ -22,7 +22,7 @@ Examples:
   critic-engine collect problems.jsonl --estimate
   critic-engine collect problems.jsonl --run runs/few --limit 10 --seed 7 --max-tokens 1000000
   critic-engine collect problems.jsonl --run runs/guarded --evaluation-set test.jsonl
-  critic-engine collect problems.jsonl --run runs/wide --set evaluator.num_rollouts=16
+  critic-engine collect problems.jsonl --run runs/wide --set evaluator.num_rollouts=48
   critic-engine collect problems.jsonl --run runs/qwen --reasoner Qwen/Qwen2.5-VL-7B-Instruct --device cuda
   critic-engine resume runs/labelled
   critic-engine inspect runs/labelled
