@@ -236,8 +236,6 @@ class CollectConfig(Section):
 
     @model_validator(mode="after")
     def _check_measured(self) -> "CollectConfig":
-        if not self.annotators and self.lift != LiftConfig():
-            raise ValueError("lift is set and annotators is empty, so that there is no critique to measure")
         num_drawn, min_right = self.lift.num_refinements, self.filters.min_right
         if not num_drawn and self.filters.min_lift is not None:
             raise ValueError("filters.min_lift is set, and lift.num_refinements is 0, which measures nothing")

@@ -7,7 +7,7 @@ found in the text: behind the last step that both paths share.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from critic_engine.annotator import Parting
@@ -176,15 +176,17 @@ class _Maker:
 
     def first_errors(self) -> Iterator[Pair]:
         """Yield, for each wrong path, its first own step against that of the right path that parts from it last."""
-        nearest: dict[int, Path] = {}
+        ways: dict[int, dict[int, Path]] = {}
         for path in self._right:
-            # Behind its last step nothing parts from it any more.
-            for place in self._places.along(path.steps)[:-1]:
-                nearest.setdefault(place, path)
-        for path in self._wrong() if nearest else ():
-            match = nearest[next(place for place in self._places.along(path.steps)[::-1] if place in nearest)]
-            for pair in self._pair("first_error", match, path):
-                yield replace(pair, chosen=_first_step(pair.chosen, match), rejected=_first_step(pair.rejected, path))
+            for place, behind in pairwise(self._places.along(path.steps)):
+                ways.setdefault(place, {}).setdefault(behind, path)
+        for path in self._wrong():
+            steps = list(pairwise(self._places.along(path.steps)))
+            others = (way for place, own in steps[::-1] for behind, way in ways.get(place, {}).items() if behind != own)
+            for match in islice(others, 1):
+                for pair in self._pair("first_error", match, path):
+                    chosen, rejected = _first_step(pair.chosen, match), _first_step(pair.rejected, path)
+                    yield replace(pair, chosen=chosen, rejected=rejected)
 
     def siblings(self, options: PairsConfig) -> Iterator[Pair]:
         """Yield, for each node, its best child against its worst."""
