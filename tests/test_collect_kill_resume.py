@@ -181,7 +181,9 @@ def test_runs_killed_once_end_as_the_undisturbed_one(
     problems: Path, undisturbed: Path, whole: Rows, tmp_path: Path
 ) -> None:
     rng, rows = random.Random(40), dataset(undisturbed)
-    assert all(len(each) > 2 for each in rows.values()), {kind: len(each) for kind, each in rows.items()}
+    # Of scripted critiques hardly one is better than another in two sets of draws.
+    assert all(rows.values()), {kind: len(each) for kind, each in rows.items()}
+    assert sum(len(each) > 2 for each in rows.values()) >= 6
     shares: list[float] = []
     for number in range(2 * NUM_RUNS_KILLED_ONCE):
         if len(shares) == NUM_RUNS_KILLED_ONCE:
