@@ -8,9 +8,9 @@ finding                   holds
 ``pairs``                 the pairs, in the order that gives each its number
 ``critique/PAIR/WHO``     the critiques of one pair by one annotator
 ``baseline/DIGEST``       how the place where pairs part comes out when nothing is said of it
-``fresh_baseline/DIGEST`` the same in further draws, for reports
+``fresh_baseline/DIGEST`` the same in further draws, for reports and preferences
 ``refined/PAIR/DIGEST``   how it comes out with a critique
-``fresh/PAIR/DIGEST``     how it comes out with it in further draws, for reports
+``fresh/PAIR/DIGEST``     how it comes out with it in further draws, for reports and preferences
 ``labels``                the steps of finished paths with their labels
 ``search/NUMBER``         the first wrong step of a wrong path, found by binary search
 ``injection/NUMBER``      a right path with errors put in, and what detectors found

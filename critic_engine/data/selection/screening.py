@@ -30,7 +30,7 @@ class ScreenedCritique:
     screened: Interval | None
     """Its lift by the draws that filters look at; None when it was not measured."""
     lift: Interval | None
-    """By the draws that no filter looks at, where the run has such; None when it was not measured."""
+    """By the draws that no filter of critiques looks at, where the run has such; None when it was not measured."""
     reason: str | None
     """Why it is left out; None when it is kept."""
 
