@@ -16,9 +16,9 @@ import numpy as np
 import transformers
 
 from bench.provenance import print_report
-from critic_engine.evaluation.metrics import share
-from critic_engine.pocket.checkpoints import CRITIC, REASONER
-from critic_engine.pocket.measuring import (
+from critic_engine.backends.huggingface.checkpoint import pocket_folder
+from critic_engine.pocket.problems import PocketProblem, make_problems
+from critic_engine.pocket.training.scores import (
     Solutions,
     critic_scores,
     critic_words,
@@ -28,7 +28,7 @@ from critic_engine.pocket.measuring import (
     rewrite_all,
     solve_all,
 )
-from critic_engine.pocket.problems import PocketProblem, make_problems
+from critic_engine.statistics import share
 
 SEEDS = {"problems": 7, "sampling": 70, "partial": 700}
 NUM_TRIES = 8
@@ -39,8 +39,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", default="test")
     parser.add_argument("--num", type=int, default=1000)
-    parser.add_argument("--reasoner", type=Path, default=REASONER)
-    parser.add_argument("--critic", type=Path, default=CRITIC)
+    parser.add_argument("--reasoner", type=Path, default=pocket_folder("reasoner"))
+    parser.add_argument("--critic", type=Path, default=pocket_folder("critic"))
     options = parser.parse_args()
     reasoner, critic = (
         transformers.AutoModelForImageTextToText.from_pretrained(folder)

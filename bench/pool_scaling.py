@@ -19,17 +19,17 @@ from pathlib import Path
 
 from bench.provenance import print_report, write_report
 from critic_engine.actors.cluster import Cluster, connect
-from critic_engine.actors.hosting import HostedModel, SharedModels
+from critic_engine.actors.model_pools import HostedModel, SharedModels
 from critic_engine.actors.pool import ActorPool, image_sender, start_pool
-from critic_engine.actors.workers import WorkerPool
+from critic_engine.actors.search_pool import WorkerPool
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
-from critic_engine.config import EngineConfig, load_config
-from critic_engine.hosting import ActorConfig, RayConfig
-from critic_engine.models import ModelRole, model_key
+from critic_engine.config.engine import EngineConfig, load_config
+from critic_engine.config.models import ActorConfig, RayConfig
+from critic_engine.models.registry import ModelRole, model_key
 from critic_engine.protocols import Generator
-from critic_engine.runner import Runner
-from critic_engine.store import RunStore
+from critic_engine.run.runner import Runner
+from critic_engine.run.store import RunStore
 from critic_engine.types import Generation, GenerationRequest, Message, Problem, ProblemRow, SamplingOptions
 
 Pool = ActorPool[GenerationRequest, Generation]

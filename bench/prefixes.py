@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from critic_engine.backends.encoding import ChatWriter
+from critic_engine.backends.huggingface.encoding import ChatWriter
 from critic_engine.types import Generation, GenerationRequest
 
 

@@ -16,13 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.provenance import commit, print_report, write_report
-from critic_engine.checker import Checker
-from critic_engine.config import load_config
+from critic_engine.config.engine import load_config
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
-from critic_engine.evaluation.metrics import Interval, paired_difference, share
 from critic_engine.parsing.answers import answers_match
 from critic_engine.pocket.problems import write_problems
+from critic_engine.roles.checker import Checker
+from critic_engine.statistics import Interval, paired_difference, share
 from critic_engine.types import ProblemRow
 
 SAMPLE_ON = ("strategy.num_samples=1000",)

@@ -7,17 +7,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from critic_engine.checker import Checker
-    from critic_engine.config import EngineConfig, load_config
+    from critic_engine.config.engine import EngineConfig, load_config
     from critic_engine.data.exports import ExportOptions, export_rows
-    from critic_engine.data.images import load_image
     from critic_engine.data.problems import read_problems
     from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
     from critic_engine.data.selection.rows import open_rows
     from critic_engine.engine import Engine
-    from critic_engine.episode import SearchEvent
+    from critic_engine.episode.episode import SearchEvent
     from critic_engine.errors import CriticEngineError
-    from critic_engine.runner import Progress
+    from critic_engine.images.loading import load_image
+    from critic_engine.roles.checker import Checker
+    from critic_engine.run.runner import Progress
     from critic_engine.types import Answer, Critique, Image, Problem
 
 __all__ = [
@@ -45,23 +45,23 @@ __all__ = [
 
 _HOMES = {
     "Answer": "types",
-    "Checker": "checker",
+    "Checker": "roles.checker",
     "CriticEngineError": "errors",
     "Critique": "types",
     "Demonstration": "data.records",
     "Engine": "engine",
-    "EngineConfig": "config",
+    "EngineConfig": "config.engine",
     "ExportOptions": "data.exports",
     "Image": "types",
     "Preference": "data.records",
     "Problem": "types",
-    "Progress": "runner",
+    "Progress": "run.runner",
     "Rated": "data.records",
-    "SearchEvent": "episode",
+    "SearchEvent": "episode.episode",
     "StepLabelled": "data.records",
     "export_rows": "data.exports",
-    "load_config": "config",
-    "load_image": "data.images",
+    "load_config": "config.engine",
+    "load_image": "images.loading",
     "open_rows": "data.selection.rows",
     "read_problems": "data.problems",
 }

@@ -8,30 +8,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from critic_engine.actors.hosting import RayHost
+from critic_engine.actors.model_pools import RayHost
 from critic_engine.backends.loading import make_generator, make_scorer
-from critic_engine.background import LoopThread, Stream
-from critic_engine.checker import Checker
-from critic_engine.config import EngineConfig, load_config
-from critic_engine.data.filters.guard import Guard, guarded
+from critic_engine.concurrency import LoopThread, Stream
+from critic_engine.config.compare import first_difference, what_decides
+from critic_engine.config.engine import EngineConfig, load_config
+from critic_engine.config.search import RunConfig
+from critic_engine.data.filters.contamination import Guard, guarded
+from critic_engine.data.harvest.factory import make_harvester
 from critic_engine.data.harvest.harvester import Harvester
-from critic_engine.data.harvest.roles import make_harvester
-from critic_engine.data.selection.selecting import summarise
-from critic_engine.episode import Episode, SearchEvent
+from critic_engine.data.selection.selection import summarise
+from critic_engine.episode.episode import Episode, SearchEvent
+from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import ConfigError, ProblemError, RunError
-from critic_engine.labelling import count_paths, logged_tree
-from critic_engine.limits import check_size
-from critic_engine.metering import ModelFigures, merged
-from critic_engine.models import ModelMakers, Models
-from critic_engine.options import RunConfig
-from critic_engine.outputs import PathCounts
+from critic_engine.models.metering import ModelFigures, merged
+from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.protocols import Generator as ModelGenerator
-from critic_engine.roles import make_roles
-from critic_engine.run_folder import beginning, check_free
-from critic_engine.runner import Progress, Runner
-from critic_engine.sameness import first_difference, what_decides
-from critic_engine.searches import LocalSearch, Search, SearchTask
-from critic_engine.store import RunStore
+from critic_engine.roles.checker import Checker
+from critic_engine.roles.factory import make_roles
+from critic_engine.run.database import beginning, check_free
+from critic_engine.run.limits import check_size
+from critic_engine.run.report import PathCounts, count_paths
+from critic_engine.run.runner import Progress, Runner
+from critic_engine.run.search_task import LocalSearch, Search, SearchTask
+from critic_engine.run.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
 from search import ReplayError
 

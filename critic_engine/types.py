@@ -98,6 +98,16 @@ def default_text(step: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """One piece of a model's work that failed, though the search may have gone on."""
+
+    trial_id: int
+    kind: str
+    """Such as ``reasoner_unreadable`` or ``critic_error``."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trajectory:
     """The steps of reasoning from the root to one place in the tree, in order."""
 

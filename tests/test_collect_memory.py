@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from critic_engine.checker import Checker
-from critic_engine.config import load_config
+from critic_engine.config.engine import load_config
 from critic_engine.data.exports import ExportOptions, export_rows
 from critic_engine.data.records import Demonstration, Preference
 from critic_engine.data.selection.rows import open_rows
-from critic_engine.data.selection.selecting import Selection
+from critic_engine.data.selection.selection import Selection
 from critic_engine.engine import Engine
-from critic_engine.store import RunStore
+from critic_engine.roles.checker import Checker
+from critic_engine.run.store import RunStore
 from critic_engine.types import Problem, ProblemRow
 
 NUM_FEW = 1000

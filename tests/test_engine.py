@@ -13,11 +13,11 @@ import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
-from critic_engine.config import load_config
+from critic_engine.config.engine import load_config
 from critic_engine.engine import Engine
-from critic_engine.episode import SearchEvent
+from critic_engine.episode.episode import SearchEvent
 from critic_engine.errors import GenerationError, ParseError, ReplicaLostError, RunError
-from critic_engine.runner import Progress
+from critic_engine.run.runner import Progress
 from critic_engine.types import Answer, FailedRow, Generation, GenerationRequest, Problem, ProblemRow
 
 SCRIPTED = ["reasoner.backend=scripted", "critic.backend=scripted", "budget.max_tokens=1000"]

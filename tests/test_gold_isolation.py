@@ -14,18 +14,18 @@ import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
-from critic_engine.checker import Checker
 from critic_engine.cli.main import main
-from critic_engine.config import load_config
+from critic_engine.config.engine import load_config
+from critic_engine.config.files import presets
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
 from critic_engine.data.selection.rows import RunRows
-from critic_engine.data.selection.selecting import Selection
-from critic_engine.documents import presets
+from critic_engine.data.selection.selection import Selection
 from critic_engine.engine import Engine
-from critic_engine.episode import Episode
-from critic_engine.runner import Runner
-from critic_engine.store import RunStore
-from critic_engine.thinking import Thinker
+from critic_engine.episode.episode import Episode
+from critic_engine.episode.trial import Thinker
+from critic_engine.roles.checker import Checker
+from critic_engine.run.runner import Runner
+from critic_engine.run.store import RunStore
 from critic_engine.types import Generation, GenerationRequest, Problem, ProblemRow
 
 SENTINEL = "zq-reference-sentinel"
@@ -252,20 +252,21 @@ def test_training_rows_hold_what_models_wrote_and_no_reference_answer(
 ROOT = Path(__file__).parents[1]
 # What works on a problem when it is solved.
 INFERENCE = (
-    *("annotator", "background", "critic", "episode", "expanders", "findings", "limits", "metering", "models"),
-    *("protocols", "reasoner", "revision", "runner", "searches", "state", "strategies", "thinking", "types"),
-    *("backends", "evaluators", "parsing", "prompts", "actors", "cli/solve", "cli/answers", "cli/running"),
+    *("types", "protocols", "concurrency", "images/*", "models/*", "replicas/*", "episode/*", "actors/*"),
+    *("roles/annotator", "roles/critic", "roles/expanders", "roles/reasoner", "roles/evaluators/*"),
+    *("run/findings", "run/limits", "run/runner", "run/search_task", "parsing/*", "prompts/*"),
+    *("backends/*", "backends/*/*", "cli/solve", "cli/answers", "cli/running"),
 )
 # What is made of labelled trees, and reads reference answers or right paths.
 COLLECTION = ("harvest", "selection", "exports", "filters", "records")
 # Of what works on a problem, only these know what a checker is; without labels none of them is given one.
 KNOWS_CHECKER = {
-    "critic_engine.actors.hosting",
+    "critic_engine.actors.model_pools",
     "critic_engine.actors.search_worker",
-    "critic_engine.actors.workers",
-    "critic_engine.evaluators.direct",
-    "critic_engine.evaluators.making",
-    "critic_engine.evaluators.rollouts",
+    "critic_engine.actors.search_pool",
+    "critic_engine.roles.evaluators.direct",
+    "critic_engine.roles.evaluators.factory",
+    "critic_engine.roles.evaluators.rollouts",
 }
 
 
@@ -283,7 +284,7 @@ def imported_by(path: Path) -> set[str]:
 def inference_modules() -> dict[str, set[str]]:
     """Return what each module that works on a problem imports, by its name."""
     folder = ROOT / "critic_engine"
-    paths = [path for name in INFERENCE for path in (*folder.glob(f"{name}.py"), *folder.glob(f"{name}/*.py"))]
+    paths = [path for name in INFERENCE for path in folder.glob(f"{name}.py")]
     assert len(paths) > len(INFERENCE)
     return {".".join(path.relative_to(ROOT).with_suffix("").parts): imported_by(path) for path in paths}
 
@@ -300,5 +301,5 @@ def test_what_works_on_a_problem_imports_nothing_that_is_made_of_labelled_trees(
 
 
 def test_few_of_what_works_on_a_problem_know_what_a_checker_is() -> None:
-    knowing = {name for name, imported in inference_modules().items() if "critic_engine.checker" in imported}
+    knowing = {name for name, imported in inference_modules().items() if "critic_engine.roles.checker" in imported}
     assert knowing == KNOWS_CHECKER

@@ -11,20 +11,20 @@ import pytest
 from critic_engine.backends.loading import make_generator, make_scorer
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_reasoner
-from critic_engine.checker import Checker
-from critic_engine.config import load_config, parse_config
-from critic_engine.critic import Critic
+from critic_engine.config.engine import load_config, parse_config
+from critic_engine.config.search import CriticConfig, RewardModelConfig
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
+from critic_engine.episode.node_state import NodeState
+from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import ConfigError, RunError
-from critic_engine.evaluators import VerdictTokenEvaluator
-from critic_engine.labelling import count_paths, logged_tree
-from critic_engine.models import ModelMakers, Models
-from critic_engine.options import CriticConfig, RewardModelConfig
-from critic_engine.outputs import PathCounts
+from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.pocket.problems import write_problems
 from critic_engine.protocols import Evaluation
-from critic_engine.state import NodeState
+from critic_engine.roles.checker import Checker
+from critic_engine.roles.critic import Critic
+from critic_engine.roles.evaluators import VerdictTokenEvaluator
+from critic_engine.run.report import PathCounts, count_paths
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow, Trajectory
 from search import Asked, Proposal, Told, event_to_dict
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from critic_engine.checker import Checker
-from critic_engine.config import load_config
+from critic_engine.config.engine import load_config
+from critic_engine.config.files import presets
 from critic_engine.data.problems import read_problems
-from critic_engine.documents import presets
 from critic_engine.engine import Engine
 from critic_engine.parsing.answers import answers_match
 from critic_engine.pocket.problems import write_problems
+from critic_engine.roles.checker import Checker
 from critic_engine.types import Answer, ProblemRow
 
 NUM_PROBLEMS = 120

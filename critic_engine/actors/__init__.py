@@ -1,1 +1,4 @@
-"""Models in processes of their own, on this machine or others, hosted by Ray."""
+"""Models and searches in Ray actors, on this machine or others. Only this package imports ray.
+
+Import ``connect`` from ``cluster``, model pools from ``model_pools`` and search workers from ``search_pool``.
+"""

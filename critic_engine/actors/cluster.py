@@ -10,8 +10,8 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from critic_engine.config.models import RayConfig
 from critic_engine.errors import ConfigError
-from critic_engine.hosting import RayConfig
 
 _FIELD = "ray.address"
 _CONNECT_S = 10.0

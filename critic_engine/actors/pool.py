@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast, overload
 
+from critic_engine.actors.channel import Line, first_line
 from critic_engine.actors.cluster import Cluster
-from critic_engine.actors.images import ImageSender, ImageSupply, MissingImages, images_of, pack
-from critic_engine.actors.line import Line, first_line
-from critic_engine.actors.placing import PATIENCE_S, Placement, Vacancy
-from critic_engine.actors.wire import Address, connect
-from critic_engine.backends.replicas import PoolOptions, ReplicaPool
+from critic_engine.actors.connection import Address, connect
+from critic_engine.actors.image_transfer import ImageSender, ImageSupply, MissingImages, images_of, pack
+from critic_engine.actors.placement import PATIENCE_S, Placement, Vacancy
+from critic_engine.config.models import ActorConfig
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
-from critic_engine.hosting import ActorConfig
 from critic_engine.protocols import Generator, Score, Scorer
+from critic_engine.replicas.pool import PoolOptions, ReplicaPool
 from critic_engine.types import Generation, GenerationRequest, Image, Message
 
 _POLL_S = 1.0

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from critic_engine.actors.host import portable
-from critic_engine.checker import Checker
-from critic_engine.config import EngineConfig
-from critic_engine.episode import Commit
+from critic_engine.actors.model_host import portable
+from critic_engine.config.engine import EngineConfig
+from critic_engine.episode.episode import Commit
 from critic_engine.errors import CriticEngineError
-from critic_engine.metering import ModelFigures
-from critic_engine.models import ModelMakers, Models
-from critic_engine.roles import make_roles
-from critic_engine.searches import LocalSearch, SearchLog, SearchTask
+from critic_engine.models.metering import ModelFigures
+from critic_engine.models.registry import ModelMakers, Models
+from critic_engine.roles.checker import Checker
+from critic_engine.roles.factory import make_roles
+from critic_engine.run.search_task import LocalSearch, SearchLog, SearchTask
 from critic_engine.types import Answer, Problem
 from search import ReplayError, StopReason
 

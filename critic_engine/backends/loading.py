@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from critic_engine.backends.checkpoint import CheckpointOptions, check_folder
-from critic_engine.backends.huggingface import HuggingFaceGenerator
+from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, check_folder, pocket_folder
+from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
+from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
 from critic_engine.backends.openai_api import OpenAiGenerator
-from critic_engine.backends.scorer import HuggingFaceScorer
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.backends.vllm import VllmGenerator
 from critic_engine.backends.vllm.scorer import VllmScorer
-from critic_engine.errors import ConfigError, ModelLoadError
-from critic_engine.hosting import ModelConfig
-from critic_engine.models import ModelRole
-from critic_engine.options import RewardModelConfig
+from critic_engine.config.models import ModelConfig
+from critic_engine.config.search import RewardModelConfig
+from critic_engine.errors import ConfigError
+from critic_engine.models.registry import ModelRole
 from critic_engine.protocols import Generator, Scorer
-
-POCKET_WEIGHTS = Path(__file__).parents[1] / "pocket" / "weights"
-"""The folder of the shipped checkpoints, one folder a role."""
 
 
 def make_generator(config: ModelConfig, role: ModelRole) -> Generator:
@@ -66,18 +61,6 @@ def make_scorer(config: RewardModelConfig) -> Scorer:
     if config.backend == "vllm":
         return VllmScorer(config, section="reward_model")
     return HuggingFaceScorer.from_pretrained(options, max_batch_size=config.max_batch_size)
-
-
-def pocket_folder(role: ModelRole) -> Path:
-    """Return the folder of the shipped checkpoint of ``role``.
-
-    Raises:
-        ModelLoadError: it is not there.
-    """
-    folder = POCKET_WEIGHTS / role
-    if not (folder / "config.json").is_file():
-        raise ModelLoadError(f"the pocket {role} is missing from {folder}; name another model")
-    return folder
 
 
 def _endpoint(config: ModelConfig, role: ModelRole) -> Generator:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from critic_engine.cli.text import one_line, printable
-from critic_engine.outputs import json_line
+from critic_engine.run.report import json_line
 from critic_engine.types import Answer
 
 _NUM_FAILED_SHOWN = 20

@@ -14,7 +14,7 @@ from critic_engine.cli.options import EngineRequest, engine_options, file_option
 from critic_engine.cli.placement import placement_options
 
 if TYPE_CHECKING:
-    from critic_engine.config import EngineConfig
+    from critic_engine.config.engine import EngineConfig
 
 _EPILOG = """\b
 Examples:
@@ -84,14 +84,14 @@ def command(**options: Any) -> int:
 
 
 def _collect(request: _Request) -> int:
-    from critic_engine.checker import Checker
     from critic_engine.cli.estimating import estimate, print_estimate
     from critic_engine.cli.progress import load_models
     from critic_engine.cli.running import keep_run
     from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
     from critic_engine.errors import ProblemError
-    from critic_engine.run_folder import check_free
+    from critic_engine.roles.checker import Checker
+    from critic_engine.run.database import check_free
 
     if (request.run is None) != request.is_estimate:
         raise click.UsageError("Name a folder by --run, or ask for an --estimate, which keeps nothing.")
@@ -116,10 +116,10 @@ def _collect(request: _Request) -> int:
 
 def _check_same(run: Path, config: EngineConfig) -> None:
     """Refuse a folder that holds a run of another configuration, by the first field that differs."""
+    from critic_engine.config.compare import first_difference, what_decides
     from critic_engine.errors import RunError
-    from critic_engine.run_folder import holds_run
-    from critic_engine.sameness import first_difference, what_decides
-    from critic_engine.store import RunStore
+    from critic_engine.run.database import holds_run
+    from critic_engine.run.store import RunStore
 
     if not holds_run(run):
         return
@@ -134,7 +134,7 @@ def _check_same(run: Path, config: EngineConfig) -> None:
 
 def _load_config(request: _Request) -> EngineConfig:
     """Return the config with what the options say of the run as a whole."""
-    from critic_engine.collect_options import CollectConfig
+    from critic_engine.config.collect import CollectConfig
     from critic_engine.errors import ProblemError
 
     config = request.load_config()

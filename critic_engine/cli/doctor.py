@@ -19,11 +19,11 @@ from critic_engine.cli.endpoints import find_endpoints
 from critic_engine.cli.options import model_overrides, override
 from critic_engine.cli.placement import Placement, placement_options
 from critic_engine.cli.text import labelled
-from critic_engine.outputs import json_line
+from critic_engine.run.report import json_line
 
 if TYPE_CHECKING:
-    from critic_engine.config import EngineConfig
-    from critic_engine.hosting import ModelConfig
+    from critic_engine.config.engine import EngineConfig
+    from critic_engine.config.models import ModelConfig
     from critic_engine.types import Problem
 
 _PACKAGES = ("critic-engine", "torch", "transformers", "pyarrow", "vllm", "ray", "openai")
@@ -184,7 +184,7 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
 
 
 def _load_config(overrides: list[str], *, is_of_steps: bool) -> "EngineConfig":
-    from critic_engine.config import load_config
+    from critic_engine.config.engine import load_config
     from critic_engine.errors import ConfigError
 
     config = load_config("mcts", overrides)
@@ -217,8 +217,8 @@ def _facts() -> dict[str, Any]:
 def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) -> tuple[dict[str, Any], int]:
     """Return what was found, and the exit code; print it too, unless ``is_json``."""
     from critic_engine.cli.step_trial import run_step_trial, trial_lines
-    from critic_engine.data.images import load_image
     from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
+    from critic_engine.images.loading import load_image
     from critic_engine.types import Problem
 
     try:
@@ -239,7 +239,7 @@ def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) 
 
 def _pocket_problem() -> tuple["Problem", str]:
     """Return the problem that models are tried on, and its reference answer."""
-    from critic_engine.data.images import load_image
+    from critic_engine.images.loading import load_image
     from critic_engine.pocket.problems import make_problems
     from critic_engine.types import Problem
 

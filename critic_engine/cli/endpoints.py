@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from critic_engine.cli.text import labelled
 
 if TYPE_CHECKING:
-    from critic_engine.config import EngineConfig
-    from critic_engine.hosting import ModelConfig
+    from critic_engine.config.engine import EngineConfig
+    from critic_engine.config.models import ModelConfig
 
 
 @dataclass(frozen=True, slots=True)

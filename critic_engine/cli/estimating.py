@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from critic_engine.checker import Checker
 from critic_engine.cli.answers import Tally, failed_line
 from critic_engine.cli.command import interrupted_with
-from critic_engine.cli.facts import duration_words, range_words
 from critic_engine.cli.progress import load_models, show_progress
 from critic_engine.cli.running import closing_answers
-from critic_engine.config import EngineConfig
-from critic_engine.data.selection.estimation import Outlook, ProblemFigures, Range, SampleRun, sample_rows
-from critic_engine.data.selection.inspection import Survey, survey
+from critic_engine.cli.survey_view import duration_words, range_words
+from critic_engine.config.engine import EngineConfig
+from critic_engine.config.search import RunConfig
+from critic_engine.data.selection.forecast import Outlook, ProblemFigures, Range, SampleRun, sample_rows
+from critic_engine.data.selection.survey import Survey, survey
 from critic_engine.engine import Engine
-from critic_engine.options import RunConfig
-from critic_engine.outputs import json_line
-from critic_engine.store import RunStore
+from critic_engine.roles.checker import Checker
+from critic_engine.run.report import json_line
+from critic_engine.run.store import RunStore
 from search import StopReason
 
 if TYPE_CHECKING:

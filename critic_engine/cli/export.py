@@ -150,7 +150,7 @@ def _options(request: _Request) -> ExportOptions:
 def _limit(request: _Request) -> LengthLimit | None:
     if request.max_length is None or request.tokenizer is None:
         return None
-    from critic_engine.backends.token_counting import TokenCounter
+    from critic_engine.backends.huggingface.token_counter import TokenCounter
     from critic_engine.data.exports.filters import LengthLimit
 
     return LengthLimit(request.max_length, request.tokenizer, TokenCounter(request.tokenizer))
@@ -158,7 +158,7 @@ def _limit(request: _Request) -> LengthLimit | None:
 
 def _print_report(report: ExportReport, request: _Request) -> None:
     from critic_engine.data.exports.filters import MEANINGS
-    from critic_engine.outputs import json_line
+    from critic_engine.run.report import json_line
 
     if request.is_json:
         click.echo(json_line({"out": str(request.out), **report.fields()}))

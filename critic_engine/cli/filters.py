@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from critic_engine.collect_options import FiltersConfig
+    from critic_engine.config.collect import FiltersConfig
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _SECTION = "collect.filters."
@@ -37,10 +37,10 @@ def changed_filters(run: Path, settings: Sequence[str]) -> FiltersConfig | None:
     """
     if not settings:
         return None
-    from critic_engine.collect_options import CollectConfig
-    from critic_engine.config import EngineConfig, parse_config
-    from critic_engine.documents import apply_override
-    from critic_engine.store import RunStore
+    from critic_engine.config.collect import CollectConfig
+    from critic_engine.config.engine import EngineConfig, parse_config
+    from critic_engine.config.files import apply_override
+    from critic_engine.run.store import RunStore
 
     with RunStore.view(run) as store:
         config = store.config()

@@ -12,7 +12,7 @@ from critic_engine.cli.command import EngineCommand
 from critic_engine.cli.filters import changed_filters, filter_option
 
 if TYPE_CHECKING:
-    from critic_engine.data.selection.inspection import Session, Survey
+    from critic_engine.data.selection.survey import Session, Survey
 
 _EPILOG = """\b
 Examples:
@@ -68,10 +68,10 @@ def command(**options: Any) -> None:
 
 def _inspect(request: _Request) -> None:
     from critic_engine.data.selection.examples import Wanted
-    from critic_engine.data.selection.inspection import last_session, survey
+    from critic_engine.data.selection.survey import last_session, survey
     from critic_engine.errors import RunError
-    from critic_engine.outputs import json_line
-    from critic_engine.store import RunStore
+    from critic_engine.run.report import json_line
+    from critic_engine.run.store import RunStore
 
     if request.pair is not None and request.num_examples is not None:
         raise click.UsageError("--pair shows these pairs alone; leave --examples out.")
@@ -99,8 +99,8 @@ def _session_fields(session: Session | None) -> dict[str, float | None] | None:
 
 
 def _print(facts: Survey, session: Session | None, *, is_pair_alone: bool) -> None:
-    from critic_engine.cli.facts import new_console, print_survey
-    from critic_engine.cli.side_by_side import print_example
+    from critic_engine.cli.pair_view import print_example
+    from critic_engine.cli.survey_view import new_console, print_survey
 
     console = new_console()
     if not is_pair_alone:

@@ -11,8 +11,8 @@ import click
 from critic_engine.cli.placement import Placement
 
 if TYPE_CHECKING:
-    from critic_engine.config import EngineConfig
-    from critic_engine.hosting import ModelConfig
+    from critic_engine.config.engine import EngineConfig
+    from critic_engine.config.models import ModelConfig
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _ENDPOINT = "openai:"
@@ -71,7 +71,7 @@ class EngineRequest(Placement):
 
     def load_config(self) -> "EngineConfig":
         """Return the config that all of it comes to; what ``--set`` says comes last."""
-        from critic_engine.config import load_config
+        from critic_engine.config.engine import load_config
 
         seed = [] if self.seed is None else [override("run.seed", self.seed)]
         models = model_overrides(reasoner=self.reasoner, critic=self.critic)

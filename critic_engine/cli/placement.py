@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from critic_engine.config import EngineConfig
-    from critic_engine.hosting import ModelConfig
+    from critic_engine.config.engine import EngineConfig
+    from critic_engine.config.models import ModelConfig
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _ROLES = ("reasoner", "critic", "reward_model")
@@ -56,7 +56,7 @@ class Placement:
         Raises:
             ConfigError: what comes of it does not go together.
         """
-        from critic_engine.config import parse_config
+        from critic_engine.config.engine import parse_config
 
         names = {setting.partition("=")[0] for setting in settings}
         changes: dict[str, object] = {role: self._placed(getattr(config, role), names, role) for role in _ROLES}

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from critic_engine.cli.command import interrupted_with
 from critic_engine.cli.text import duration
 from critic_engine.engine import Engine
-from critic_engine.runner import Progress as RunProgress
+from critic_engine.run.runner import Progress as RunProgress
 
 _SECONDS_BETWEEN_LINES = 5.0
 

@@ -31,9 +31,9 @@ def command(run: Path, max_tokens: int | None, max_seconds: float | None, is_jso
     problem whose search failed keeps that outcome.
     """
     from critic_engine.cli.running import resume_run
-    from critic_engine.config import load_config
+    from critic_engine.config.engine import load_config
     from critic_engine.engine import Engine
-    from critic_engine.store import RunStore
+    from critic_engine.run.store import RunStore
 
     with RunStore.open(run) as store:
         checker, begun_with = store.checker, store.config()

@@ -12,7 +12,7 @@ import click
 
 from critic_engine.cli.answers import Tally, failed_line, failed_lines
 from critic_engine.cli.command import interrupted_with
-from critic_engine.outputs import json_line
+from critic_engine.run.report import json_line
 from critic_engine.types import Answer
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from critic_engine.cli.options import EngineRequest, engine_options, file_option
 from critic_engine.cli.placement import placement_options
 
 if TYPE_CHECKING:
+    from critic_engine.config.search import RunConfig
     from critic_engine.engine import Engine
-    from critic_engine.options import RunConfig
     from critic_engine.types import FailedRow, Problem, ProblemRow
 
 _EPILOG = """\b
@@ -126,7 +126,7 @@ def _solve_question(request: _Request) -> int:
 
 def _solve_problem(engine: Engine, problem: Problem, *, is_streamed: bool, is_json: bool) -> int:
     from critic_engine.cli.answers import print_answer
-    from critic_engine.cli.watch import watch_tree
+    from critic_engine.cli.tree_view import watch_tree
 
     with watch_tree(problem.question) if is_streamed else nullcontext() as watcher:
         answer = engine.solve(problem, on_event=watcher)
@@ -134,8 +134,8 @@ def _solve_problem(engine: Engine, problem: Problem, *, is_streamed: bool, is_js
 
 
 def _problem(request: _Request, limits: RunConfig) -> Problem:
-    from critic_engine.data.images import load_image
-    from critic_engine.limits import check_num_images
+    from critic_engine.images.loading import load_image
+    from critic_engine.run.limits import check_num_images
     from critic_engine.types import Problem
 
     check_num_images(len(request.images), limits.max_images)
@@ -155,7 +155,7 @@ def _solve_file(request: _Request, path: Path) -> int:
     from critic_engine.cli.running import keep_run
     from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
-    from critic_engine.run_folder import check_free
+    from critic_engine.run.database import check_free
 
     config = request.load_config()
     problems = read_problems(path, limits=config.run, image_root=request.image_root)

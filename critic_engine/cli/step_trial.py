@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from critic_engine.backends.loading import make_generator
 from critic_engine.cli.text import labelled, one_line
-from critic_engine.config import EngineConfig
-from critic_engine.expanders import StepExpander
-from critic_engine.options import ExpanderConfig
+from critic_engine.config.engine import EngineConfig
+from critic_engine.config.search import ExpanderConfig
+from critic_engine.episode.node_state import extend
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.protocols import Generator, Place
-from critic_engine.reasoner import Reasoner
-from critic_engine.state import extend
+from critic_engine.roles.expanders import StepExpander
+from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import Generation, GenerationRequest, Problem, Sample, Trajectory
 
 

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from critic_engine.data.images import load_image
+from critic_engine.config.search import RunConfig
 from critic_engine.data.tables import RawRow, Table, open_table
 from critic_engine.errors import ProblemError
-from critic_engine.limits import check_num_images
-from critic_engine.options import RunConfig
+from critic_engine.images.loading import load_image
+from critic_engine.run.limits import check_num_images
 from critic_engine.types import FailedRow, Image, Problem, ProblemRow
 
 _logger = logging.getLogger(__name__)

@@ -5,15 +5,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from types import ModuleType
+from typing import Any, TypeAlias
 
-from critic_engine.data.parquet import iterate_parquet, parquet_shape
 from critic_engine.errors import ProblemError
 
 MAX_LINE_BYTES = 256 * 1024 * 1024
 """A line of text with more bytes is refused, so that a file without line ends is never held in memory."""
 
 _NUM_LOOKED_AT = 100
+_PARQUET_BATCH_ROWS = 16
 
 RawRow: TypeAlias = Mapping[str, object] | ProblemError
 
@@ -157,10 +158,59 @@ def _csv_reader(path: Path) -> Iterator[list[str] | ProblemError]:
 
 
 def _open_parquet(path: Path, required: str) -> Table:
-    num_rows, columns = parquet_shape(path)
+    num_rows, columns = _parquet_shape(path)
     if required not in columns:
         raise _no_column(path, required, columns, "")
-    return Table(num_rows, columns, lambda: iterate_parquet(path))
+    return Table(num_rows, columns, lambda: _read_parquet(path))
+
+
+def _parquet_shape(path: Path) -> tuple[int, tuple[str, ...]]:
+    """Return the number of rows and the names of the columns, from the footer alone."""
+    arrow = _pyarrow(path)
+    with _opened_parquet(arrow, path) as file:
+        return file.metadata.num_rows, tuple(file.schema_arrow.names)
+
+
+def _read_parquet(path: Path) -> Iterator[Mapping[str, object]]:
+    """Yield the rows in order, a few in memory at a time.
+
+    Raises:
+        ProblemError: the file is broken.
+    """
+    arrow = _pyarrow(path)
+    with _opened_parquet(arrow, path) as file:
+        batches = file.iter_batches(batch_size=_PARQUET_BATCH_ROWS, use_threads=False)
+        while True:
+            try:
+                batch = next(batches, None)
+                rows = [] if batch is None else batch.to_pylist()
+            except (arrow.ArrowException, OSError, ValueError) as error:
+                raise _broken_parquet(path, error) from error
+            if batch is None:
+                return
+            yield from rows
+
+
+def _pyarrow(path: Path) -> ModuleType:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ProblemError(
+            f"{path} is Parquet, which needs pyarrow; install it by pip install 'critic-engine[parquet]'"
+        ) from error
+    return pyarrow  # type: ignore[no-any-return, unused-ignore]
+
+
+def _opened_parquet(arrow: ModuleType, path: Path) -> Any:
+    try:
+        return arrow.parquet.ParquetFile(path)
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise _broken_parquet(path, error) from error
+
+
+def _broken_parquet(path: Path, error: Exception) -> ProblemError:
+    reason = " ".join(str(error).split())[:200]
+    return ProblemError(f"{path} is truncated or no Parquet file: {reason}; get it again")
 
 
 def _no_column(path: Path, required: str, columns: tuple[str, ...], complaint: str) -> ProblemError:

@@ -1,1 +1,5 @@
-"""Reading model text: steps, answers and critiques. Model text is hostile: every reader takes time linear in it."""
+"""Readers of model text: steps, answers, critiques, annotations and injected errors.
+
+Model text is hostile: a reader takes time linear in it, and returns a type or raises ``ParseError``.
+Import the functions from their modules.
+"""

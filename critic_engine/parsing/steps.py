@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from critic_engine.options import ExpanderConfig, StepSplit
+from critic_engine.config.search import ExpanderConfig, StepSplit
 from critic_engine.types import Sample, TokenLogprob
 
 MAX_BLANK_STOPS = 3

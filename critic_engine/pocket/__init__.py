@@ -1,1 +1,5 @@
-"""The pocket world: boards of coloured shapes, questions, an oracle, and the two small models that ship with it."""
+"""The pocket world: boards of coloured shapes, questions, a step oracle, and the two shipped models.
+
+Import ``make_problems`` from ``problems`` and ``check`` from ``oracle``; ``training`` makes the models
+and is not installed.
+"""

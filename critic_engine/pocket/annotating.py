@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from critic_engine.annotator import Annotated, Annotation, Parting
 from critic_engine.pocket.board import Board
 from critic_engine.pocket.oracle import Judgement, check
+from critic_engine.roles.annotator import Annotated, Annotation, Parting
 from critic_engine.types import Problem
 
 _NOT_POCKET = Annotated((Annotation(None, "", "not_pocket"),))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 
-from critic_engine.data.harvest.injection import Grading, Injected
 from critic_engine.errors import ParseError, ProblemError
 from critic_engine.parsing.injections import MAX_GRADE, MAX_INJECTED, InjectedError, ReadGrade, one_line
 from critic_engine.pocket.board import Board
 from critic_engine.pocket.oracle import Judgement, check
 from critic_engine.pocket.questions import Question, read_question
 from critic_engine.pocket.solving import solve, solve_with_slips
+from critic_engine.roles.injection import Grading, Injected
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 _MAX_DRAWS = 100

@@ -1,4 +1,7 @@
-"""Families of prompts: templates in files, and how the texts they ask for are read."""
+"""Prompt templates in families, and how the texts they ask for are read.
+
+Import ``PromptFamily``.
+"""
 
 from critic_engine.prompts.family import PromptFamily
 

@@ -34,8 +34,8 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ConfigError
-from critic_engine.hosting import ModelConfig
 from critic_engine.parsing.answers import choice_letter
 from critic_engine.parsing.critiques import CritiqueForm
 from critic_engine.types import Message, Problem, RejectedSibling

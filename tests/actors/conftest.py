@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from critic_engine.actors.cluster import Cluster, connect
-from critic_engine.hosting import RayConfig
+from critic_engine.config.models import RayConfig
 
 
 @pytest.fixture(scope="module")

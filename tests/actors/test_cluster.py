@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from critic_engine.actors.cluster import Cluster, connect
+from critic_engine.config.models import RayConfig
 from critic_engine.errors import ConfigError
-from critic_engine.hosting import RayConfig
 
 
 @pytest.mark.ray
@@ -33,7 +33,7 @@ import asyncio, functools, os, signal, sys
 from critic_engine.actors.cluster import connect
 from critic_engine.actors.pool import image_sender, start_pool
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.hosting import ActorConfig, RayConfig
+from critic_engine.config.models import ActorConfig, RayConfig
 from critic_engine.types import GenerationRequest, Message
 
 def make():
@@ -73,7 +73,7 @@ def test_cluster_that_is_not_there_is_named(address: str) -> None:
     program = (
         "from critic_engine.actors.cluster import connect\n"
         "from critic_engine.errors import ConfigError\n"
-        "from critic_engine.hosting import RayConfig\n"
+        "from critic_engine.config.models import RayConfig\n"
         f"try: connect(RayConfig(address={address!r}))\n"
         "except ConfigError as error: print(error.field, error)\n"
     )

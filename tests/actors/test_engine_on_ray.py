@@ -15,11 +15,11 @@ import pytest
 
 from critic_engine.actors.cluster import Cluster
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.checker import Checker
-from critic_engine.data.images import load_image
 from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, ModelLoadError
-from critic_engine.runner import Progress
+from critic_engine.images.loading import load_image
+from critic_engine.roles.checker import Checker
+from critic_engine.run.runner import Progress
 from critic_engine.types import Answer, Problem, ProblemRow
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]

@@ -9,9 +9,9 @@ import pytest
 from critic_engine.actors.cluster import connect
 from critic_engine.actors.pool import image_sender, start_pool
 from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.config.models import ActorConfig, RayConfig
 from critic_engine.engine import Engine
-from critic_engine.hosting import ActorConfig, RayConfig
-from critic_engine.runner import Progress
+from critic_engine.run.runner import Progress
 from critic_engine.types import GenerationRequest, Message, Problem
 
 pytestmark = pytest.mark.ray

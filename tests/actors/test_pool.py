@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from critic_engine.actors.cluster import Cluster
-from critic_engine.actors.images import ImageSender
-from critic_engine.actors.placing import Placement, Vacancy
+from critic_engine.actors.image_transfer import ImageSender
+from critic_engine.actors.placement import Placement, Vacancy
 from critic_engine.actors.pool import ActorPool, image_sender, pool_over, start_pool
-from critic_engine.backends.pooled import PooledGenerator, PooledScorer
-from critic_engine.backends.replicas import PoolOptions, ReplicaPool
 from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.config.models import ActorConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError, ReplicaLostError
-from critic_engine.hosting import ActorConfig
 from critic_engine.protocols import Generator, Score
+from critic_engine.replicas.pool import PoolOptions, ReplicaPool
+from critic_engine.replicas.pooled_model import PooledGenerator, PooledScorer
 from critic_engine.types import Generation, GenerationRequest, Image, Message
 
 pytestmark = pytest.mark.ray

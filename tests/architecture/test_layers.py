@@ -1,9 +1,10 @@
 """The held rules on imports: down the layers only, heavy packages in their own modules and lazily, absolute."""
 
 import ast
+import graphlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,48 +18,25 @@ LAYERS = {
     "critic_engine.types": 1,
     "critic_engine.protocols": 1,
     "critic_engine.seeds": 1,
-    "critic_engine.together": 1,
+    "critic_engine.concurrency": 1,
+    "critic_engine.statistics": 1,
     "critic_engine.config": 2,
-    "critic_engine.collect_options": 2,
-    "critic_engine.documents": 2,
-    "critic_engine.hosting": 2,
-    "critic_engine.options": 2,
-    "critic_engine.sameness": 2,
-    "critic_engine.section": 2,
     "critic_engine.prompts": 2,
     "critic_engine.parsing": 2,
-    "critic_engine.reasoner": 3,
-    "critic_engine.critic": 3,
-    "critic_engine.annotator": 3,
-    "critic_engine.expanders": 3,
-    "critic_engine.evaluators": 3,
-    "critic_engine.checker": 3,
-    "critic_engine.limits": 3,
-    "critic_engine.metering": 3,
+    "critic_engine.images": 2,
     "critic_engine.models": 3,
-    "critic_engine.roles": 3,
-    "critic_engine.labelling": 3,
-    "critic_engine.run_folder": 3,
-    "critic_engine.state": 3,
-    "critic_engine.strategies": 3,
-    "critic_engine.revision": 3,
-    "critic_engine.thinking": 3,
+    "critic_engine.replicas": 3,
     "critic_engine.episode": 3,
-    "critic_engine.runner": 3,
-    "critic_engine.searches": 3,
-    "critic_engine.findings": 3,
-    "critic_engine.store": 3,
-    "critic_engine.outputs": 3,
     "critic_engine.backends": 4,
-    "critic_engine.actors": 5,
-    "critic_engine.data": 6,
-    "critic_engine.evaluation": 6,
+    "critic_engine.roles": 5,
+    "critic_engine.run": 6,
     "critic_engine.pocket": 6,
-    "critic_engine.background": 7,
-    "critic_engine.engine": 7,
-    "critic_engine.cli": 8,
-    "critic_engine.__main__": 8,
-    "critic_engine": 8,
+    "critic_engine.data": 7,
+    "critic_engine.actors": 7,
+    "critic_engine.engine": 9,
+    "critic_engine.cli": 11,
+    "critic_engine.__main__": 12,
+    "critic_engine": 12,
 }
 HEAVY = {
     "torch": ("critic_engine.backends", "critic_engine.pocket"),
@@ -119,6 +97,35 @@ def test_module_imports_its_own_layer_or_a_lower_one(name: str) -> None:
     for imported, node, _ in imports(MODULES[name]):
         if imported.split(".")[0] in ("search", "critic_engine"):
             assert layer(imported) <= layer(name), f"{name}:{node.lineno} imports {imported}, which is above it"
+
+
+def room(name: str) -> str:
+    """Return the package or module at the first level of its layer's map, such as ``critic_engine.data``."""
+    return ".".join(name.split(".")[:2]) if name.startswith("critic_engine") else "search"
+
+
+def arrows(level: Callable[[str], str]) -> dict[str, set[str]]:
+    """Return what each room imports, lazily or not, other rooms only."""
+    graph: dict[str, set[str]] = {level(name): set() for name in MODULES}
+    for name, path in MODULES.items():
+        for imported, _, _ in imports(path):
+            if imported in MODULES and level(imported) != level(name):
+                graph[level(name)].add(level(imported))
+    return graph
+
+
+@pytest.mark.parametrize("level", [room, lambda name: ".".join(name.split(".")[:3]), str])
+def test_no_rooms_packages_or_modules_import_each_other_in_a_circle(level: Callable[[str], str]) -> None:
+    graph = arrows(level)
+    graph.pop("critic_engine", None)  # the public names: they import on first use, from everywhere
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_first_level_stays_small_enough_to_know_by_heart() -> None:
+    assert len({room(name) for name in MODULES} - {"critic_engine"}) <= 26
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

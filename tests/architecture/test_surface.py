@@ -8,8 +8,8 @@ import pytest
 
 import critic_engine
 import search
-from critic_engine.config import dump_config, load_config, parse_config
-from critic_engine.documents import hosting_presets, presets
+from critic_engine.config.engine import dump_config, load_config, parse_config
+from critic_engine.config.files import hosting_presets, presets
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("search", "critic_engine") for path in (ROOT / folder).rglob("*.py"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.backends.checkpoint import Checkpoint, CheckpointOptions, load_checkpoint
+from critic_engine.backends.huggingface.checkpoint import Checkpoint, CheckpointOptions, load_checkpoint
 from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
 
 SPECIALS = ("<pad>", "<bos>", "<end>", "<image>", "<user>", "<assistant>", "<system>")

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from critic_engine.backends.huggingface import HuggingFaceGenerator
+from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
+from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
 from critic_engine.backends.loading import make_generator, make_scorer
-from critic_engine.backends.scorer import HuggingFaceScorer
 from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.config.models import ModelConfig
+from critic_engine.config.search import RewardModelConfig
 from critic_engine.errors import ConfigError, ModelLoadError
-from critic_engine.hosting import ModelConfig
-from critic_engine.options import RewardModelConfig
 
 
 def test_scripted_backend_needs_no_model() -> None:

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from critic_engine.backends.huggingface import HuggingFaceGenerator
-from critic_engine.backends.loading import make_generator, pocket_folder
+from critic_engine.backends.huggingface.checkpoint import pocket_folder
+from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
+from critic_engine.backends.loading import make_generator
 from critic_engine.backends.openai_api import OpenAiGenerator
 from critic_engine.backends.openai_api.requests import EndpointCapabilities
-from critic_engine.data.images import load_image
+from critic_engine.config.models import EndpointConfig, ModelConfig
 from critic_engine.errors import ContextOverflowError
-from critic_engine.hosting import EndpointConfig, ModelConfig
+from critic_engine.images.loading import load_image
 from critic_engine.pocket.problems import make_problems
 from critic_engine.protocols import Generator
 from critic_engine.types import Generation, GenerationRequest, Message, Sample, SamplingOptions, TokenUsage

@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from critic_engine.backends.checkpoint import CheckpointOptions
-from critic_engine.backends.huggingface import HuggingFaceGenerator
-from critic_engine.backends.loading import pocket_folder
+from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, pocket_folder
+from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
 from critic_engine.backends.vllm import VllmGenerator
+from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
-from critic_engine.hosting import ModelConfig
 from critic_engine.pocket.problems import make_problems
 from critic_engine.types import Generation, GenerationRequest, Image, Message, Sample, SamplingOptions
 

@@ -4,8 +4,8 @@ import pytest
 
 from critic_engine.backends.vllm import VllmGenerator
 from critic_engine.backends.vllm.arguments import check_engine_args, make_engine_args
+from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ConfigError
-from critic_engine.hosting import ModelConfig
 
 SOME_GPU_SHARE = {"num_gpus": 0.5}
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from critic_engine.backends.checkpoint import CheckpointOptions
-from critic_engine.backends.scorer import HuggingFaceScorer
+from critic_engine.backends.huggingface.checkpoint import CheckpointOptions
+from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
 from critic_engine.backends.vllm.scorer import VllmScorer
+from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
-from critic_engine.hosting import ModelConfig
 from critic_engine.protocols import Scorer
 from critic_engine.types import Image, Message
 

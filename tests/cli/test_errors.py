@@ -10,7 +10,7 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-from critic_engine.backends.loading import pocket_folder
+from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.cli.main import main
 from critic_engine.errors import ConfigError
 
@@ -269,7 +269,7 @@ class TestDebug:
             try:
                 raise RuntimeError("broken\x1b[31m")
             except RuntimeError:
-                logging.getLogger("critic_engine.runner").exception("problem 1 failed")
+                logging.getLogger("critic_engine.run.runner").exception("problem 1 failed")
             err = capsys.readouterr().err
             assert err.splitlines()[0] == "error: problem 1 failed"
             assert ("Traceback" in err) is ("RuntimeError: broken" in err) is is_shown

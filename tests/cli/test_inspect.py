@@ -10,12 +10,12 @@ from typing import Any, get_args
 import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator, ScriptedText
-from critic_engine.checker import Checker
 from critic_engine.cli.estimating import estimate, print_estimate
-from critic_engine.cli.reasons import filter_words, finding_words, reason_words
-from critic_engine.config import EngineConfig, load_config
+from critic_engine.cli.labels import filter_words, finding_words, reason_words
+from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
+from critic_engine.roles.checker import Checker
 from critic_engine.types import GenerationRequest, RowFault
 from tests.data.harvesting import detected, made_run, tree_findings, words_of
 
@@ -171,7 +171,7 @@ def test_very_long_texts_are_cut(cli, run: str, tmp_path: Path) -> None:
 
 
 def test_run_is_shown_while_another_process_holds_it(cli, run: str, tmp_path: Path) -> None:
-    from critic_engine.store import RunStore
+    from critic_engine.run.store import RunStore
 
     with closing(RunStore.open(tmp_path / run)):
         assert cli("inspect", run).code == 0

@@ -7,7 +7,7 @@ import pytest
 
 from critic_engine.cli.options import EngineRequest
 from critic_engine.cli.placement import Placement
-from critic_engine.config import parse_config
+from critic_engine.config.engine import parse_config
 from critic_engine.errors import ConfigError
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from critic_engine.cli.command import Interrupted
 from critic_engine.cli.progress import ProgressBar, load_models
 from critic_engine.cli.text import printable
-from critic_engine.runner import Progress
+from critic_engine.run.runner import Progress
 
 
 def shown(*steps: Progress) -> str:

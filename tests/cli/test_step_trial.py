@@ -7,7 +7,7 @@ import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.cli.step_trial import StepTrial, trial_lines, try_steps
-from critic_engine.config import parse_config
+from critic_engine.config.engine import parse_config
 from critic_engine.types import GenerationRequest, Problem
 
 LINES = "row 1 : a1 none\n\nred : 2\nanswer : 2"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from critic_engine.cli.text import one_line, printable
-from critic_engine.outputs import json_line
+from critic_engine.run.report import json_line
 
 
 @pytest.mark.parametrize(

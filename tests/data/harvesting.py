@@ -13,26 +13,26 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from critic_engine.annotator import Annotation, Fault
 from critic_engine.backends.scripted import Script, ScriptedGenerator, unit_hash
 from critic_engine.backends.scripts import scripted_reasoner
-from critic_engine.checker import Checker
-from critic_engine.collect_options import PairKind
-from critic_engine.config import EngineConfig, parse_config
+from critic_engine.config.collect import PairKind
+from critic_engine.config.engine import EngineConfig, parse_config
 from critic_engine.data.harvest.critiques import CritiqueRecord, Measured, Tally, critique_to_dict
-from critic_engine.data.harvest.doubts import parting_steps
+from critic_engine.data.harvest.factory import make_harvester
 from critic_engine.data.harvest.harvester import Harvester, baseline_name, refined_name, value_name
 from critic_engine.data.harvest.injection import Injection
 from critic_engine.data.harvest.injection_scores import DetectionScore, ScoredDetection
+from critic_engine.data.harvest.pair_checks import parting_steps
 from critic_engine.data.harvest.pairs import Branch, Pair, pair_to_dict
 from critic_engine.data.harvest.paths import Support
-from critic_engine.data.harvest.roles import make_harvester
 from critic_engine.engine import Engine
-from critic_engine.findings import Finding, HarvestTask, Ledger
-from critic_engine.models import ModelMakers, Models
+from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.injections import InjectedError
 from critic_engine.prompts import PromptFamily
-from critic_engine.store import RunStore
+from critic_engine.roles.annotator import Annotation, Fault
+from critic_engine.roles.checker import Checker
+from critic_engine.run.findings import Finding, HarvestTask, Ledger
+from critic_engine.run.store import RunStore
 from critic_engine.types import FailedRow, GenerationRequest, Message, Problem, ProblemRow, TokenUsage
 
 NUM_ROWS = 6

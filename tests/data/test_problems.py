@@ -15,9 +15,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from critic_engine.config.search import RunConfig
 from critic_engine.data.problems import read_problems
 from critic_engine.errors import ProblemError
-from critic_engine.options import RunConfig
 from critic_engine.types import FailedRow, ProblemRow
 
 Write = Callable[..., Path]

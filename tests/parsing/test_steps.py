@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from critic_engine.options import ExpanderConfig
+from critic_engine.config.search import ExpanderConfig
 from critic_engine.parsing.steps import MAX_INNER_STOPS, StepDraft, StepSplitter
 from critic_engine.types import Sample, TokenLogprob
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from critic_engine.annotator import Annotation, Parting
 from critic_engine.pocket.annotating import PocketAnnotator
 from critic_engine.pocket.problems import make_problems
+from critic_engine.roles.annotator import Annotation, Parting
 from critic_engine.types import Problem, TokenUsage
 
 # Row 1 holds a red circle and a blue square, row 2 nothing, row 3 a green triangle.

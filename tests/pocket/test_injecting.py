@@ -6,15 +6,15 @@ from collections import Counter
 import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.critic import Critic
-from critic_engine.data.harvest.injection import Injected
-from critic_engine.data.harvest.injection_models import CriticDetector
+from critic_engine.config.search import CriticConfig
 from critic_engine.errors import CriticEngineError, ParseError, ProblemError
-from critic_engine.options import CriticConfig
 from critic_engine.parsing.injections import InjectedError, ReadGrade
 from critic_engine.pocket.injecting import FactGrader, SlipInjector
 from critic_engine.pocket.problems import PocketProblem, make_problems
 from critic_engine.prompts import PromptFamily
+from critic_engine.roles.critic import Critic
+from critic_engine.roles.error_injection import CriticDetector
+from critic_engine.roles.injection import Injected
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 PROBLEMS = make_problems("train", 150, seed=5)

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from critic_engine.pocket import lessons
-from critic_engine.pocket.model import build_processor, build_tokenizer
 from critic_engine.pocket.oracle import check
 from critic_engine.pocket.problems import make_problems
+from critic_engine.pocket.training import lessons
+from critic_engine.pocket.training.model import build_processor, build_tokenizer
 from critic_engine.pocket.vocabulary import UNKNOWN, WORD_IDS, WORDS, encode, turn_ids
 from critic_engine.pocket.wording import critic_prompt, next_step_prompt, prefix_text, rewrite_prompt
 

@@ -4,7 +4,7 @@ import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import GenerationError
-from critic_engine.types import Image, Problem, Sample
+from critic_engine.types import Sample
 
 
 def listed_generator(*items: list[Sample] | GenerationError) -> ScriptedGenerator:
@@ -17,13 +17,3 @@ def listed_generator(*items: list[Sample] | GenerationError) -> ScriptedGenerato
 @pytest.fixture
 def listed() -> Callable[..., ScriptedGenerator]:
     return listed_generator
-
-
-@pytest.fixture
-def image() -> Image:
-    return Image(b"board", "image/png", 96, 96)
-
-
-@pytest.fixture
-def problem(image: Image) -> Problem:
-    return Problem("how many red circles ?", images=(image,))

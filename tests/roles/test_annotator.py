@@ -5,12 +5,20 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from critic_engine.annotator import Annotated, Annotation, Annotator, CriticAnnotator, Draws, ModelAnnotator, Parting
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.critic import Critic
+from critic_engine.config.search import CriticConfig
 from critic_engine.errors import GenerationError, ReplicaLostError
-from critic_engine.options import CriticConfig
 from critic_engine.prompts import PromptFamily
+from critic_engine.roles.annotator import (
+    Annotated,
+    Annotation,
+    Annotator,
+    CriticAnnotator,
+    Draws,
+    ModelAnnotator,
+    Parting,
+)
+from critic_engine.roles.critic import Critic
 from critic_engine.types import Generation, GenerationRequest, Problem, Sample, TokenUsage
 
 PLAIN = PromptFamily.load("plain")

@@ -6,11 +6,11 @@ import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
-from critic_engine.critic import Critic
-from critic_engine.expanders import SolutionExpander, StepExpander, make_expander
-from critic_engine.options import CriticConfig, ExpanderConfig, ReasonerConfig
+from critic_engine.config.search import CriticConfig, ExpanderConfig, ReasonerConfig
 from critic_engine.protocols import Expansion, Place
-from critic_engine.reasoner import Reasoner
+from critic_engine.roles.critic import Critic
+from critic_engine.roles.expanders import SolutionExpander, StepExpander, make_expander
+from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import Critique, Problem, Sample, TokenUsage, Trajectory
 
 ROOT = Place(Trajectory())

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.config.search import ExpanderConfig, ReasonerConfig
+from critic_engine.episode.node_state import extend
 from critic_engine.errors import ContextOverflowError, GenerationError
-from critic_engine.options import ExpanderConfig, ReasonerConfig
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Candidate, Expansion, Place
-from critic_engine.reasoner import Reasoner
-from critic_engine.state import extend
+from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import (
     Critique,
     GenerationRequest,

@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from critic_engine.backends.openai_api.key import EndpointKey, endpoint_url, read_key
 from critic_engine.backends.openai_api.replies import ModelList, read_models
+from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import GenerationError, ModelLoadError
-from critic_engine.hosting import EndpointConfig
 
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -17,8 +17,8 @@ from critic_engine.backends.openai_api.probe import probe_endpoint
 from critic_engine.backends.openai_api.replies import read_reply
 from critic_engine.backends.openai_api.requests import Draft, EndpointCapabilities, ImageUrls, JsonObject, draft_request
 from critic_engine.backends.openai_api.samples import read_samples
+from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ContextOverflowError, GenerationError
-from critic_engine.hosting import EndpointConfig
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
 
 

@@ -8,8 +8,8 @@ import re
 import urllib.parse
 from dataclasses import dataclass, field
 
+from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ModelLoadError
-from critic_engine.hosting import EndpointConfig
 
 _NO_KEY = "none"
 _MAX_QUOTE = 300

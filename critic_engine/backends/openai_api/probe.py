@@ -17,8 +17,8 @@ from critic_engine.backends.openai_api.requests import (
     chat_message,
 )
 from critic_engine.backends.openai_api.samples import count_tokens
+from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ModelLoadError
-from critic_engine.hosting import EndpointConfig
 from critic_engine.types import Image, Message
 
 _logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from critic_engine.backends.pictures import open_picture, upright_rgb
+from critic_engine.images.decoding import open_picture, upright_rgb
 from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
 
 JsonObject: TypeAlias = dict[str, object]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from critic_engine.backends.huggingface.stopping import cut_at_stop
 from critic_engine.backends.openai_api.replies import ChatReply, Choice, ChosenToken, TopToken
 from critic_engine.backends.openai_api.requests import Draft, EndpointCapabilities
-from critic_engine.backends.stopping import cut_at_stop
 from critic_engine.errors import GenerationError
 from critic_engine.types import FinishReason, Sample, TokenLogprob
 

@@ -8,8 +8,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
+from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ConfigError, ModelLoadError
-from critic_engine.hosting import ModelConfig
 
 Runner: TypeAlias = Literal["generate", "pooling"]
 

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from critic_engine.backends.checkpoint import CheckpointOptions, opening
+from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, opening
 from critic_engine.backends.vllm.arguments import Runner, make_engine_args
 from critic_engine.backends.vllm.figures import VllmFigures, VllmListener
+from critic_engine.config.models import ModelConfig
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
-from critic_engine.hosting import ModelConfig
 
 _logger = logging.getLogger(__name__)
 _MAX_STOP_S = 10.0

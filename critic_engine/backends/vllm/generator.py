@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from critic_engine.backends.pooled import PooledGenerator
-from critic_engine.backends.replicas import PoolOptions, ReplicaPool
 from critic_engine.backends.vllm.arguments import check_engine_args
 from critic_engine.backends.vllm.engine import VllmEngine, engine_errors
 from critic_engine.backends.vllm.figures import VllmFigures
 from critic_engine.backends.vllm.prompts import VllmPrompt, VllmPrompts
 from critic_engine.backends.vllm.samples import VllmSamples
+from critic_engine.concurrency import gather_or_cancel
+from critic_engine.config.models import ModelConfig
 from critic_engine.errors import GenerationError, ReplicaLostError
-from critic_engine.hosting import ModelConfig
-from critic_engine.together import together
+from critic_engine.replicas.pool import PoolOptions, ReplicaPool
+from critic_engine.replicas.pooled_model import PooledGenerator
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
 
 _MAX_SENDS = 2
@@ -90,7 +90,7 @@ class VllmReplica:
         if prompts is None or samples is None:
             raise ReplicaLostError(f"the engine of {self._model} is not started")
         prompt = await prompts.render(request)
-        drawn = await together(self._draw(prompt, request, samples, seed) for seed in request.seeds)
+        drawn = await gather_or_cancel(self._draw(prompt, request, samples, seed) for seed in request.seeds)
         generated = sum(sample.num_tokens for sample, _ in drawn)
         usage = TokenUsage(prompt.num_tokens, generated, cached_tokens=drawn[0][1], num_retries=num_retries)
         return Generation(tuple(sample for sample, _ in drawn), usage)

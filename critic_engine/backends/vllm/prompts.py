@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from critic_engine.backends.encoding import ChatWriter, context_behind, context_overflow, encoding_errors
-from critic_engine.backends.pictures import open_picture, upright_rgb
+from critic_engine.backends.huggingface.encoding import ChatWriter, context_behind, context_overflow, encoding_errors
 from critic_engine.errors import GenerationError, ModelLoadError
+from critic_engine.images.decoding import open_picture, upright_rgb
 from critic_engine.types import GenerationRequest, Image
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ import math
 from pathlib import Path
 from typing import Any
 
-from critic_engine.backends.classification import BatchScorer, Classifier
-from critic_engine.backends.encoding import encoding_errors
-from critic_engine.backends.pooled import PooledScorer
-from critic_engine.backends.replicas import PoolOptions, ReplicaPool
+from critic_engine.backends.huggingface.classifier import BatchScorer, Classifier
+from critic_engine.backends.huggingface.encoding import encoding_errors
 from critic_engine.backends.vllm.arguments import check_engine_args
 from critic_engine.backends.vllm.engine import VllmEngine
 from critic_engine.backends.vllm.figures import VllmFigures
+from critic_engine.config.models import ModelConfig
 from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
-from critic_engine.hosting import ModelConfig
 from critic_engine.protocols import Score
+from critic_engine.replicas.pool import PoolOptions, ReplicaPool
+from critic_engine.replicas.pooled_model import PooledScorer
 from critic_engine.types import Message
 
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from critic_engine.data.exports.columns import Column, card_features
 from critic_engine.data.exports.filters import MEANINGS
-from critic_engine.data.exports.orders import ExportOptions, ExportReport
+from critic_engine.data.exports.options import ExportOptions, ExportReport
 
 _MAX_CELL = 120
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")

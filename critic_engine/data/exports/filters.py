@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from critic_engine.data.exports.layouts import Layout, TokenCount
+from critic_engine.data.exports.row_format import Layout, TokenCount
 from critic_engine.data.records import Preference, StepLabelled, TrainingRow
 from critic_engine.errors import GenerationError
 from critic_engine.types import Image

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.exports.layouts import (
+from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
     ImageReference,
     Layout,

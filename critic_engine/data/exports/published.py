@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.exports.layouts import (
+from critic_engine.data.exports.llamafactory import read_turns, turn
+from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
     UNDRAWN,
     ImageReference,
@@ -17,7 +18,6 @@ from critic_engine.data.exports.layouts import (
     Survey,
     Turn,
 )
-from critic_engine.data.exports.llamafactory import read_turns, turn
 from critic_engine.data.records import Preference, StepLabelled
 from critic_engine.seeds import derive_seed
 

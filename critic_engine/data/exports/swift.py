@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.exports.layouts import (
+from critic_engine.data.exports.llamafactory import image_columns, image_values
+from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
     MARGIN_NOTE,
     ImageReference,
@@ -20,7 +21,6 @@ from critic_engine.data.exports.layouts import (
     provenance,
     provenance_columns,
 )
-from critic_engine.data.exports.llamafactory import image_columns, image_values
 from critic_engine.data.records import Demonstration, Preference
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from critic_engine.data.filters.likeness import MIN_JACCARD, LikenessIndex, sketch_of
+from critic_engine.data.filters.near_duplicate_index import MIN_JACCARD, LikenessIndex, sketch_of
 from critic_engine.types import Image
 
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from critic_engine.annotator import Annotation
-from critic_engine.checker import Checker
-from critic_engine.collect_options import LiftConfig
+from critic_engine.config.collect import LiftConfig
+from critic_engine.config.search import ExpanderConfig
 from critic_engine.data.harvest.pairs import Pair
 from critic_engine.errors import GenerationError
-from critic_engine.evaluation.metrics import Interval, difference
-from critic_engine.options import ExpanderConfig
 from critic_engine.protocols import Expansion
-from critic_engine.reasoner import Reasoner
+from critic_engine.roles.annotator import Annotation
+from critic_engine.roles.checker import Checker
+from critic_engine.roles.reasoner import Reasoner
 from critic_engine.seeds import derive_seed
+from critic_engine.statistics import Interval, difference
 from critic_engine.types import Critique, Problem, TokenUsage, Trajectory
 
 

@@ -24,32 +24,32 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from critic_engine.annotator import Annotator
-from critic_engine.checker import Checker
-from critic_engine.collect_options import CollectConfig
-from critic_engine.config import EngineConfig
-from critic_engine.critic import Critic
+from critic_engine.concurrency import gather_or_cancel
+from critic_engine.config.collect import CollectConfig
+from critic_engine.config.engine import EngineConfig
 from critic_engine.data.harvest.critiques import CritiqueRecord, LiftMeter, critique_to_dict
-from critic_engine.data.harvest.doubts import (
+from critic_engine.data.harvest.injection import InjectionRoles, inject_and_detect
+from critic_engine.data.harvest.labels import FirstError, StepLabel, first_error, labels_from_search, tree_labels
+from critic_engine.data.harvest.pair_checks import (
     best_first,
     doubt_of_parting,
     doubt_of_reference,
     doubt_of_support,
     parting_steps,
 )
-from critic_engine.data.harvest.injection import InjectionRoles, inject_and_detect
-from critic_engine.data.harvest.labels import FirstError, StepLabel, first_error, labels_from_search, tree_labels
 from critic_engine.data.harvest.pairs import Pair, errors, make_pairs, pair_from_dict, pair_to_dict
 from critic_engine.data.harvest.paths import Path, distinct, read_paths, right_paths
+from critic_engine.episode.node_state import NodeState
+from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import GenerationError
-from critic_engine.findings import HARVEST_DONE, Finding, HarvestTask
-from critic_engine.labelling import logged_tree
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Expander
+from critic_engine.roles.annotator import Annotator
+from critic_engine.roles.checker import Checker
+from critic_engine.roles.critic import Critic
+from critic_engine.run.findings import HARVEST_DONE, Finding, HarvestTask
 from critic_engine.seeds import derive_seed
-from critic_engine.state import NodeState
-from critic_engine.together import together
 from critic_engine.types import Problem, TokenUsage, Trajectory
 from search import Tree
 
@@ -100,7 +100,7 @@ class Harvester:
         if self._roles.injection is not None and self._collect.injection is not None:
             injected = right[: self._collect.injection.max_injected]
             work += [self._inject(task, number, path, self._roles.injection) for number, path in enumerate(injected)]
-        await together(work)
+        await gather_or_cancel(work)
         await task.ledger.once(HARVEST_DONE, lambda: _at_once(True))
 
     async def _references(
@@ -111,7 +111,7 @@ class Harvester:
         if critic is None:
             return [(path, None) for path in right]
         looked_at = right[: self._collect.pairs.max_references]
-        values = await together(self._value(task, critic, path.steps) for path in looked_at)
+        values = await gather_or_cancel(self._value(task, critic, path.steps) for path in looked_at)
         return best_first(tree, looked_at, values, self._collect.pairs)
 
     def _is_reference(self, value: float | None) -> bool:
@@ -136,9 +136,9 @@ class Harvester:
     async def _annotate_believed(self, task: HarvestTask, pairs: Sequence[Pair]) -> None:
         """Have pairs checked, and the errors of those annotated that are believed and divergent."""
         checked = [number for number, pair in enumerate(pairs) if pair.kind != "sibling"]
-        verdicts = await together(self._is_believed(task, pairs[number]) for number in checked)
+        verdicts = await gather_or_cancel(self._is_believed(task, pairs[number]) for number in checked)
         believed = [number for number, is_believed in zip(checked, verdicts, strict=True) if is_believed]
-        await together(
+        await gather_or_cancel(
             self._annotate_by(task, annotator, number=number, pair=pairs[number], who=who)
             for number in errors(pairs, believed)[: self._collect.pairs.max_annotated]
             for who, annotator in enumerate(self._roles.annotators)
@@ -151,7 +151,7 @@ class Harvester:
             return False
         if critic is None:
             return True
-        chosen, rejected = await together(self._value(task, critic, steps) for steps in parting_steps(pair))
+        chosen, rejected = await gather_or_cancel(self._value(task, critic, steps) for steps in parting_steps(pair))
         return doubt_of_parting(chosen, rejected, options) is None
 
     async def _value(self, task: HarvestTask, critic: Critic, steps: tuple[str, ...]) -> float | None:
@@ -187,7 +187,7 @@ class Harvester:
             draws = [self._baseline(task, pair, is_fresh=is_fresh) for is_fresh in rounds]
             for each in words:
                 draws += [self._refine(task, pair, (number, each), is_fresh=is_fresh) for is_fresh in rounds]
-            await together(draws)
+            await gather_or_cancel(draws)
 
     def _words(self, step: int | None, reason: str, fault: str | None) -> str:
         if step is not None and reason:

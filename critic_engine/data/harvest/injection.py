@@ -6,8 +6,9 @@ scored by what is there, and of two with unequal scores the better one's words a
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from critic_engine.concurrency import gather_or_cancel
 from critic_engine.data.harvest.injection_scores import (
     DetectionScore,
     RankedPair,
@@ -18,108 +19,10 @@ from critic_engine.data.harvest.injection_scores import (
 )
 from critic_engine.errors import GenerationError, ParseError, ProblemError
 from critic_engine.parsing.answers import extract_answer
-from critic_engine.parsing.injections import MAX_INJECTED, InjectedError, ReadGrade, one_line
+from critic_engine.parsing.injections import InjectedError, one_line
+from critic_engine.roles.injection import Detection, Detector, Grader, Injector
 from critic_engine.seeds import derive_seed
-from critic_engine.together import together
 from critic_engine.types import Problem, TokenUsage, Trajectory
-
-
-@dataclass(frozen=True, slots=True)
-class Injected:
-    """A solution with errors in it."""
-
-    steps: tuple[str, ...]
-    errors: tuple[InjectedError, ...]
-    """One to five; all of them."""
-    usage: TokenUsage
-
-    def __post_init__(self) -> None:
-        """Refuse too few or too many errors, and one of a step that does not exist."""
-        if not 1 <= len(self.errors) <= MAX_INJECTED:
-            raise ValueError(f"errors holds {len(self.errors)}; there must be 1 to {MAX_INJECTED}")
-        for error in self.errors:
-            if error.step is not None and not 1 <= error.step <= len(self.steps):
-                raise ValueError(f"errors names step {error.step}; there are {len(self.steps)} steps")
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """What one detector finds wrong with a solution."""
-
-    words: str
-    """As a critic of the same prompt family says it."""
-    errors: tuple[InjectedError, ...]
-    """None of them: it holds every step to be right."""
-    usage: TokenUsage
-
-
-@dataclass(frozen=True, slots=True)
-class Grading:
-    """What a grader makes of one detection."""
-
-    read: ReadGrade
-    usage: TokenUsage
-
-
-class Injector(Protocol):
-    """Puts errors into right solutions."""
-
-    async def inject(
-        self, problem: Problem, trajectory: Trajectory, *, seed: int, extras: Mapping[str, object]
-    ) -> Injected:
-        """Return ``trajectory`` with one to five errors in it.
-
-        Args:
-            problem: The problem.
-            trajectory: A right solution of at least one step.
-            seed: The same seed makes the same errors, as far as a model allows.
-            extras: The further columns of the problem's row.
-
-        Raises:
-            ParseError: no errors can be put into this trajectory, or a model's text is no such solution.
-            ProblemError: the row lacks what the injector needs.
-            GenerationError: a model could not be asked.
-        """
-        ...
-
-
-class Detector(Protocol):
-    """Finds errors in solutions."""
-
-    @property
-    def name(self) -> str:
-        """What a person calls it."""
-        ...
-
-    async def detect(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Detection:
-        """Return the errors of ``trajectory``.
-
-        Raises:
-            ParseError: what a model wrote cannot be read.
-            GenerationError: a model could not be asked.
-        """
-        ...
-
-
-class Grader(Protocol):
-    """Says how well found errors meet those that are there."""
-
-    async def grade(
-        self,
-        problem: Problem,
-        trajectory: Trajectory,
-        *,
-        errors: tuple[InjectedError, ...],
-        found: tuple[InjectedError, ...],
-        seed: int,
-    ) -> Grading:
-        """Return how many of ``errors`` are among ``found``, and the grade of ``found``.
-
-        Raises:
-            ParseError: what a model wrote cannot be read.
-            GenerationError: a model could not be asked.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +92,7 @@ async def inject_and_detect(
         return Injection(failure=one_line(str(error)), usage=_usage(error))
     shown = Trajectory(injected.steps, trajectory.is_finished, extract_answer(injected.steps))
     task = _Task(problem, shown, injected.errors, roles.grader, seed)
-    found = await together(task.detect(number, detector) for number, detector in enumerate(roles.detectors))
+    found = await gather_or_cancel(task.detect(number, detector) for number, detector in enumerate(roles.detectors))
     return Injection(
         steps=injected.steps,
         errors=injected.errors,

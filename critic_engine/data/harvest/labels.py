@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from critic_engine.collect_options import LabelsConfig
+from critic_engine.config.collect import LabelsConfig
 from critic_engine.data.harvest.paths import Path, Places, distinct
+from critic_engine.episode.node_state import trajectory_of
 from critic_engine.parsing.steps import StepSplitter
-from critic_engine.state import trajectory_of
 
 
 @dataclass(frozen=True, slots=True)

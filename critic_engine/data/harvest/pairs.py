@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice, pairwise
 from typing import Any
 
-from critic_engine.annotator import Parting
-from critic_engine.collect_options import PairKind, PairsConfig
+from critic_engine.config.collect import PairKind, PairsConfig
 from critic_engine.data.harvest.paths import Path, Places, Support, num_tokens_of, written
+from critic_engine.episode.node_state import NodeState, trajectory_of
 from critic_engine.parsing.steps import StepSplitter
-from critic_engine.state import NodeState, trajectory_of
+from critic_engine.roles.annotator import Parting
 from critic_engine.types import Trajectory
 from search import Tree, sibling_pairs, worst_order
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from critic_engine.checker import Checker
+from critic_engine.episode.node_state import NodeState, ReasoningNode, trajectory_of
 from critic_engine.parsing.steps import StepSplitter
-from critic_engine.state import NodeState, ReasoningNode, trajectory_of
+from critic_engine.roles.checker import Checker
 from critic_engine.types import Problem
 from search import Tree, reference_order
 

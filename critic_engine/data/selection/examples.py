@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from critic_engine.data.harvest.pairs import Branch, Pair
-from critic_engine.data.selection.screening import ScreenedCritique
-from critic_engine.data.selection.selecting import Harvested
-from critic_engine.evaluation.metrics import Interval
+from critic_engine.data.selection.critique_filters import ScreenedCritique
+from critic_engine.data.selection.selection import Harvested
 from critic_engine.seeds import derive_seed
+from critic_engine.statistics import Interval
 from critic_engine.types import Problem
 
 _EXPORT_ROW = re.compile(r"(?P<position>\d{6,})-(?P<kind>[a-z_]+)(?:-(?P<number>\d{3,}))?(?:-\d{3,})?")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from critic_engine.evaluation.metrics import Interval, clustered_mean
+from critic_engine.statistics import Interval, clustered_mean
 
 
 @dataclass(slots=True)

@@ -5,16 +5,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
-from critic_engine.collect_options import FiltersConfig
-from critic_engine.config import dump_config
+from critic_engine.config.collect import FiltersConfig
+from critic_engine.config.engine import dump_config
 from critic_engine.data.filters.balance import Balance, Census, Stratum
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.critic_rows import CORRECT, CriticRows
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.reasoner_rows import ReasonerRows
-from critic_engine.data.selection.selecting import Selection
+from critic_engine.data.selection.selection import Selection
 from critic_engine.errors import RunError
-from critic_engine.store import RunStore
+from critic_engine.run.store import RunStore
 
 Role: TypeAlias = Literal["critic", "reasoner"]
 

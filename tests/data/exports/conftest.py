@@ -10,8 +10,8 @@ import PIL.Image
 import pytest
 
 from critic_engine.data.exports import ExportOptions, ExportReport, export_rows, layout_named
-from critic_engine.data.images import load_image
 from critic_engine.data.records import Demonstration, Preference, StepLabelled, TrainingRow
+from critic_engine.images.loading import load_image
 from critic_engine.types import Image
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from critic_engine.data.exports import FORMATS, layout_named
-from critic_engine.data.exports.exporting import split_of
+from critic_engine.data.exports.export import split_of
 from critic_engine.data.records import Demonstration, Preference, TrainingRow
 
 pytestmark = [pytest.mark.trainers, pytest.mark.filterwarnings("default")]

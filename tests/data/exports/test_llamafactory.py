@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.data.records import Demonstration, Preference
-from critic_engine.pocket.checkpoints import REASONER
 
 pytestmark = [pytest.mark.llamafactory, pytest.mark.filterwarnings("default")]
 CASES = [("llamafactory-dpo", "rm", Preference), ("llamafactory-sft", "sft", Demonstration)]
@@ -38,11 +38,13 @@ def load(folder: Path, stage: str) -> tuple[Any, dict[str, Any]]:
     from transformers import AutoProcessor, Seq2SeqTrainingArguments
 
     name = f"critic_{folder.name.partition('-')[2]}"
-    processor = AutoProcessor.from_pretrained(REASONER)
+    processor = AutoProcessor.from_pretrained(pocket_folder("reasoner"))
     data_args = DataArguments(
         template="llava", dataset=name, eval_dataset=f"{name}_validation", dataset_dir=str(folder), cutoff_len=512
     )
-    model_args = ModelArguments(model_name_or_path=str(REASONER), cache_dir=str(folder.parent / "cache"))
+    model_args = ModelArguments(
+        model_name_or_path=str(pocket_folder("reasoner")), cache_dir=str(folder.parent / "cache")
+    )
     training_args = Seq2SeqTrainingArguments(str(folder.parent / "out"), report_to="none", use_cpu=True)
     template = get_template_and_fix_tokenizer(processor.tokenizer, data_args)
     data = get_dataset(

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.data.records import Demonstration, Preference
-from critic_engine.pocket.checkpoints import REASONER
 
 pytestmark = [pytest.mark.swift, pytest.mark.filterwarnings("default")]
 CASES = [("swift-dpo", "rlhf", Preference), ("swift-sft", "train", Demonstration)]
@@ -18,7 +18,7 @@ def load(file: Path, mode: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     from swift.dataset import load_dataset
 
     rows, _ = load_dataset([str(file)], strict=True, load_from_cache_file=False)
-    template = get_template(get_processor(str(REASONER), model_type="llava1_5_hf"))
+    template = get_template(get_processor(str(pocket_folder("reasoner")), model_type="llava1_5_hf"))
     template.set_mode(mode)
     return list(rows), template.data_collator([template.encode(dict(row)) for row in rows])
 

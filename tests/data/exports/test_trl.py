@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.data.records import Demonstration, Preference, Rated
-from critic_engine.pocket.checkpoints import REASONER
 
 pytestmark = [pytest.mark.trainers, pytest.mark.filterwarnings("default")]
 # The config of each trainer and the columns its batches have beside the image.
@@ -28,7 +28,7 @@ def step(name: str, folder: Path, **options: Any) -> tuple[list[dict[str, Any]],
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     data = datasets.load_dataset(str(folder), cache_dir=str(folder.parent / "cache"))
-    model = AutoModelForImageTextToText.from_pretrained(REASONER)
+    model = AutoModelForImageTextToText.from_pretrained(pocket_folder("reasoner"))
     batches: list[dict[str, Any]] = []
     model.register_forward_pre_hook(lambda _, args, kwargs: batches.append(dict(kwargs)), with_kwargs=True)
     settings: dict[str, Any] = {
@@ -47,7 +47,7 @@ def step(name: str, folder: Path, **options: Any) -> tuple[list[dict[str, Any]],
         model=model,
         args=getattr(trl, f"{name}Config")(**settings | options),
         train_dataset=data["train"],
-        processing_class=AutoProcessor.from_pretrained(REASONER),
+        processing_class=AutoProcessor.from_pretrained(pocket_folder("reasoner")),
     )
     before = {key: value.clone() for key, value in model.state_dict().items()}
     trainer.train()
@@ -89,7 +89,7 @@ def test_trainer_takes_rows_of_text_alone(
 
 
 def test_tokens_are_counted_as_the_trainer_counts_them(export, make_row, tmp_path: Path) -> None:
-    from critic_engine.backends.token_counting import TokenCounter
+    from critic_engine.backends.huggingface.token_counter import TokenCounter
     from critic_engine.types import Message
 
     counter = TokenCounter("pocket")

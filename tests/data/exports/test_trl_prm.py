@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from critic_engine.backends.token_counting import TokenCounter
+from critic_engine.backends.huggingface.checkpoint import pocket_folder
+from critic_engine.backends.huggingface.token_counter import TokenCounter
 from critic_engine.data.exports import layout_named
 from critic_engine.data.records import StepLabelled
-from critic_engine.pocket.checkpoints import REASONER
 
 pytestmark = [pytest.mark.trl_prm, pytest.mark.filterwarnings("default")]
 
@@ -24,7 +24,7 @@ def test_trainer_takes_a_step_on_labelled_steps(
 
     export("trl-prm", container=container)
     data = datasets.load_dataset(str(tmp_path / "trl-prm"), cache_dir=str(tmp_path / "cache"))
-    tokenizer = AutoTokenizer.from_pretrained(REASONER)
+    tokenizer = AutoTokenizer.from_pretrained(pocket_folder("reasoner"))
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
         num_labels=2, pad_token_id=tokenizer.pad_token_id,

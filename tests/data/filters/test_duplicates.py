@@ -6,8 +6,8 @@ import PIL.Image
 import pytest
 
 from critic_engine.data.filters.duplicates import NearDuplicates
-from critic_engine.data.images import load_image
 from critic_engine.errors import ImageError
+from critic_engine.images.loading import load_image
 from critic_engine.pocket.problems import PocketProblem, make_problems
 from critic_engine.types import Image
 

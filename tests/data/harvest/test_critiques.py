@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from critic_engine.annotator import Annotation
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.checker import Checker
-from critic_engine.collect_options import LiftConfig
+from critic_engine.config.collect import LiftConfig
+from critic_engine.config.search import ExpanderConfig, ReasonerConfig
 from critic_engine.data.harvest.critiques import (
     CritiqueRecord,
     LiftMeter,
@@ -22,9 +21,10 @@ from critic_engine.data.harvest.critiques import (
 )
 from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.errors import GenerationError, ReplicaLostError
-from critic_engine.options import ExpanderConfig, ReasonerConfig
 from critic_engine.prompts import PromptFamily
-from critic_engine.reasoner import Reasoner
+from critic_engine.roles.annotator import Annotation
+from critic_engine.roles.checker import Checker
+from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import Generation, GenerationRequest, Image, Problem, ProblemRow, Sample, TokenUsage
 
 PLAIN = PromptFamily.load("plain")

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.scripted import Script, ScriptedGenerator
-from critic_engine.checker import Checker
 from critic_engine.data.harvest.harvester import value_name
 from critic_engine.data.harvest.injection import Injection
 from critic_engine.data.harvest.pairs import errors, pair_from_dict
 from critic_engine.data.harvest.paths import Path as ReasoningPath
 from critic_engine.data.harvest.paths import read_paths, right_paths
-from critic_engine.data.selection.selecting import Selection
+from critic_engine.data.selection.selection import Selection
 from critic_engine.engine import Engine
+from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import ConfigError, GenerationError, ReplicaLostError
-from critic_engine.findings import HARVEST_DONE, HARVEST_ERROR, Finding
-from critic_engine.labelling import logged_tree
 from critic_engine.parsing.steps import StepSplitter
-from critic_engine.store import RunStore
+from critic_engine.roles.checker import Checker
+from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, Finding
+from critic_engine.run.store import RunStore
 from critic_engine.types import Generation, GenerationRequest, Problem, ProblemRow, Sample
 from tests.data.harvesting import (
     COLLECT,

@@ -8,30 +8,24 @@ import pytest
 
 from critic_engine.backends.scripted import Script, ScriptedGenerator, ScriptedText
 from critic_engine.backends.scripts import scripted_critic
-from critic_engine.critic import Critic
-from critic_engine.data.harvest.injection import (
-    Detection,
-    Detector,
-    Injected,
-    Injection,
-    InjectionRoles,
-    inject_and_detect,
-)
-from critic_engine.data.harvest.injection_models import (
+from critic_engine.config.search import CriticConfig
+from critic_engine.data.harvest.injection import Injection, InjectionRoles, inject_and_detect
+from critic_engine.data.harvest.injection_scores import DetectionScore
+from critic_engine.errors import ConfigError, GenerationError, ParseError, ReplicaLostError
+from critic_engine.parsing.critiques import parse_critique
+from critic_engine.parsing.injections import InjectedError
+from critic_engine.pocket.injecting import SlipInjector
+from critic_engine.pocket.problems import make_problems
+from critic_engine.prompts import PromptFamily
+from critic_engine.roles.critic import Critic
+from critic_engine.roles.error_injection import (
     CriticDetector,
     ModelDetector,
     ModelGrader,
     ModelInjector,
     Writer,
 )
-from critic_engine.data.harvest.injection_scores import DetectionScore
-from critic_engine.errors import ConfigError, GenerationError, ParseError, ReplicaLostError
-from critic_engine.options import CriticConfig
-from critic_engine.parsing.critiques import parse_critique
-from critic_engine.parsing.injections import InjectedError
-from critic_engine.pocket.injecting import SlipInjector
-from critic_engine.pocket.problems import make_problems
-from critic_engine.prompts import PromptFamily
+from critic_engine.roles.injection import Detection, Detector, Injected
 from critic_engine.types import (
     GenerationRequest,
     Image,

@@ -8,8 +8,7 @@ from math import ceil, log2
 
 import pytest
 
-from critic_engine.checker import Checker
-from critic_engine.collect_options import LabelsConfig
+from critic_engine.config.collect import LabelsConfig
 from critic_engine.data.harvest.labels import (
     FirstError,
     LabelledPath,
@@ -20,8 +19,9 @@ from critic_engine.data.harvest.labels import (
     tree_labels,
 )
 from critic_engine.data.harvest.paths import read_paths
+from critic_engine.episode.node_state import NodeState, ReasoningNode, trajectory_of
 from critic_engine.parsing.steps import StepSplitter
-from critic_engine.state import NodeState, ReasoningNode, trajectory_of
+from critic_engine.roles.checker import Checker
 from critic_engine.types import Problem, ProblemRow
 from search import Proposal, Tree
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.checker import Checker
-from critic_engine.collect_options import PairsConfig
+from critic_engine.config.collect import PairsConfig
 from critic_engine.data.harvest.pairs import (
     FoundPairs,
     Pair,
@@ -19,8 +18,9 @@ from critic_engine.data.harvest.pairs import (
     pair_to_dict,
 )
 from critic_engine.data.harvest.paths import Path, Places, Support, read_paths, right_paths
+from critic_engine.episode.node_state import NodeState, ReasoningNode, trajectory_of
 from critic_engine.parsing.steps import StepSplitter
-from critic_engine.state import NodeState, ReasoningNode, trajectory_of
+from critic_engine.roles.checker import Checker
 from critic_engine.types import Problem, ProblemRow
 from search import Proposal, Tree
 

@@ -8,16 +8,16 @@ from typing import Any, get_args
 
 import pytest
 
-from critic_engine.checker import Checker
-from critic_engine.collect_options import FiltersConfig
-from critic_engine.config import parse_config
+from critic_engine.config.collect import FiltersConfig
+from critic_engine.config.engine import parse_config
 from critic_engine.data.harvest.harvester import baseline_name, refined_name
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.rows import Role, RunRows, open_rows
-from critic_engine.data.selection.selecting import Selection
+from critic_engine.data.selection.selection import Selection
 from critic_engine.errors import RunError
 from critic_engine.prompts import PromptFamily
-from critic_engine.store import RunStore
+from critic_engine.roles.checker import Checker
+from critic_engine.run.store import RunStore
 from critic_engine.types import Image, Problem, ProblemRow
 from tests.data.harvesting import (
     CONFIG,

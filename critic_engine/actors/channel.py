@@ -1,0 +1,99 @@
+"""A sender's line to a host: requests go out as they are made, answers come back as they are there."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from critic_engine.actors.connection import Wire, dumps, loads
+from critic_engine.actors.image_transfer import MissingImages
+from critic_engine.actors.model_host import AnyRequest, Outcome
+from critic_engine.errors import CriticEngineError, GenerationError, ReplicaLostError
+from critic_engine.protocols import Score
+from critic_engine.types import Generation
+
+
+class Line:
+    """Carries the requests of one sender to one life of a host."""
+
+    def __init__(self, wire: Wire) -> None:
+        """Take over a connection to the host."""
+        self._wire = wire
+        self._numbers = itertools.count()
+        self._answers: dict[int, asyncio.Future[Generation | Score | MissingImages]] = {}
+        self._listening = asyncio.create_task(self._listen())
+        self.loss: ReplicaLostError | None = None
+        """Why the line is dead, once it is."""
+
+    async def call(self, request: AnyRequest) -> Generation | Score | MissingImages:
+        """Return the host's answer; the work on a call that is cancelled is ended.
+
+        Raises:
+            ReplicaLostError: the host's life has ended.
+            GenerationError: the request cannot be sent.
+            CriticEngineError: as the host raised it.
+        """
+        if self.loss is not None:
+            raise ReplicaLostError(str(self.loss))
+        try:
+            payload = dumps(request)
+        except Exception as error:
+            raise GenerationError(f"the request cannot be sent to another process: {first_line(error)}") from error
+        number = next(self._numbers)
+        answer: asyncio.Future[Generation | Score | MissingImages] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        self._wire.post(number, payload)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self._wire.post(number)
+            raise
+        finally:
+            del self._answers[number]
+            if answer.done() and not answer.cancelled():
+                # A call that is cancelled as it fails does not ask why; asyncio would report that.
+                answer.exception()
+
+    async def close(self) -> None:
+        """End the line, and at the host what was asked for over it."""
+        self._lose("the line was closed")
+        self._listening.cancel()
+        await asyncio.gather(self._listening, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        try:
+            async for number, payload in self._wire.records():
+                if number in self._answers:
+                    self._settle(number, _read(payload))
+        finally:
+            self._lose("the connection to the actor ended")
+
+    def _settle(self, number: int, outcome: Outcome) -> None:
+        answer = self._answers[number]
+        if answer.done():
+            return
+        if isinstance(outcome, CriticEngineError):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
+
+    def _lose(self, reason: str) -> None:
+        if self.loss is not None:
+            return
+        self.loss = ReplicaLostError(reason)
+        self._wire.close()
+        for number in self._answers:
+            self._settle(number, ReplicaLostError(reason))
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what ``error`` says; Ray's errors go on with pages."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _read(payload: bytes) -> Outcome:
+    try:
+        outcome: Outcome = loads(payload)
+    except Exception as error:
+        return GenerationError(f"the host's answer cannot be read: {first_line(error)}")
+    return outcome

@@ -1,0 +1,135 @@
+"""An engine's models as pools of Ray actors, owned by the process that starts them and shared with search workers."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from critic_engine.actors.cluster import connect
+from critic_engine.actors.pool import ActorPool, image_sender, pool_over, start_pool
+from critic_engine.actors.search_pool import WorkerPool
+from critic_engine.backends.loading import make_generator, make_scorer
+from critic_engine.config.engine import EngineConfig
+from critic_engine.config.models import ActorConfig, ModelConfig
+from critic_engine.config.search import RewardModelConfig
+from critic_engine.errors import ModelLoadError
+from critic_engine.models.registry import ModelMakers, ModelRole, model_key, scorer_key
+from critic_engine.protocols import Generator, Scorer
+from critic_engine.replicas.pooled_model import PooledGenerator, PooledScorer
+from critic_engine.roles.checker import Checker
+
+
+@dataclass(frozen=True, slots=True)
+class HostedModel:
+    """One model in actors, for whoever may ask it."""
+
+    name: str
+    handles: tuple[Any, ...]
+    config: ActorConfig
+
+
+class RayHost:
+    """Ray, as an engine uses it: each model is in actors of its own, and so are searches where that is wished.
+
+    Endpoints stay outside: each process asks them itself.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        """Connect to ``config.ray.address``, and start nothing yet.
+
+        Raises:
+            ConfigError: Ray is not installed, or the cluster cannot be reached.
+        """
+        self._cluster = connect(config.ray, num_cpus=_reserved_cpus(config))
+        self._images = image_sender()
+        self._hosted: dict[tuple[str, str], HostedModel] = {}
+        self._pools: list[ActorPool[Any, Any]] = []
+
+    @property
+    def makers(self) -> ModelMakers:
+        """Where this process's models come from; what they make owns its actors."""
+        return ModelMakers(self._generator, self._scorer)
+
+    def workers(self, config: EngineConfig, checker: Checker | None) -> WorkerPool | None:
+        """Return the search workers, which share the models that were made by now; None where none are wished."""
+        if not config.ray.num_search_workers:
+            return None
+        return WorkerPool(config, SharedModels(dict(self._hosted)).open, checker=checker)
+
+    def close(self) -> None:
+        """End what was made and not closed, and disconnect; a second time it does nothing."""
+        for pool in self._pools:
+            pool.release()
+        self._cluster.close()
+
+    def _generator(self, config: ModelConfig, role: ModelRole) -> Generator:
+        if config.backend == "openai_api":
+            return make_generator(config, role)
+        make = functools.partial(make_generator, config, role)
+        return PooledGenerator(*self._start(make, model_key(config, role), config, role))
+
+    def _scorer(self, config: RewardModelConfig) -> Scorer:
+        make = functools.partial(make_scorer, config)
+        return PooledScorer(*self._start(make, scorer_key(config), config, "critic"))
+
+    def _start(
+        self, make: Callable[[], Any], key: tuple[str, str], config: ModelConfig, role: ModelRole
+    ) -> tuple[ActorPool[Any, Any], str]:
+        """Return a pool of actors that hold what ``make`` returns, and its name, and remember it by ``key``."""
+        name = f"{config.backend}:{_short_name(config, role)}"
+        num_gpus = self._num_gpus(config)
+        pool = start_pool(make, config.actor, num_gpus=num_gpus, name=name, cluster=self._cluster, images=self._images)
+        self._pools.append(pool)
+        self._hosted[key] = HostedModel(name, pool.handles, config.actor)
+        return pool, name
+
+    def _num_gpus(self, config: ModelConfig) -> float:
+        """Return the GPUs of one replica, where the configuration leaves it to us too."""
+        if config.actor.num_gpus is not None:
+            return config.actor.num_gpus
+        if config.backend == "scripted" or config.device == "cpu" or not self._cluster.num_gpus():
+            return 0.0
+        sizes = (config.vllm.engine_args.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline"))
+        return float(math.prod(size for size in sizes if isinstance(size, int)))
+
+
+@dataclass(frozen=True, slots=True)
+class SharedModels:
+    """Models in actors that another process owns. It can be sent to a search worker."""
+
+    hosted: Mapping[tuple[str, str], HostedModel]
+
+    def open(self, turn: int) -> ModelMakers:
+        """Return where this process's models come from; ``turn`` is the process's number among those that share."""
+        images = image_sender()
+
+        def pool(key: tuple[str, str]) -> tuple[Any, str]:
+            hosted = self.hosted.get(key)
+            if hosted is None:
+                raise ModelLoadError("a search worker needs a model that its engine has not hosted")
+            return pool_over(hosted.handles, hosted.config, name=hosted.name, images=images, turn=turn), hosted.name
+
+        def generator(config: ModelConfig, role: ModelRole) -> Generator:
+            if config.backend == "openai_api":
+                return make_generator(config, role)
+            return PooledGenerator(*pool(model_key(config, role)))
+
+        return ModelMakers(generator, lambda config: PooledScorer(*pool(scorer_key(config))))
+
+
+def _short_name(config: ModelConfig, role: ModelRole) -> str:
+    if config.backend == "scripted":
+        return role
+    return f"pocket-{role}" if config.model == "pocket" else Path(config.model).name
+
+
+def _reserved_cpus(config: EngineConfig) -> float:
+    models: list[ModelConfig] = [config.reasoner, *config.other_reasoners]
+    models += [config.critic] if config.needs_critic else []
+    models += [config.reward_model] if config.needs_reward_model else []
+    of_models = sum(model.actor.num_replicas * model.actor.num_cpus for model in models)
+    return of_models + config.ray.num_search_workers * config.ray.num_cpus_per_worker

@@ -1,0 +1,285 @@
+"""Searches that run in search workers: their work is kept here, and gone on with elsewhere when a worker is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from critic_engine.actors.channel import first_line
+from critic_engine.actors.placement import MAX_CONCURRENCY, PATIENCE_S
+from critic_engine.actors.search_worker import Failed, Reports, SearchWorker, WorkItem
+from critic_engine.config.engine import EngineConfig
+from critic_engine.episode.episode import Commit
+from critic_engine.episode.trial import NO_TRIAL
+from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
+from critic_engine.models.metering import ModelFigures, merged
+from critic_engine.models.registry import ModelMakers
+from critic_engine.replicas.pool import ReplicaPool
+from critic_engine.replicas.supervisor import PoolOptions
+from critic_engine.roles.checker import Checker
+from critic_engine.run.search_task import SearchTask
+from critic_engine.types import Answer, Failure
+from search import StopReason
+
+_MAX_RESTARTS = 10
+_CLOSE_S = 5.0
+_MAX_LOST_IN_ROW = 3
+_LOST = "worker_lost"
+
+
+class RemoteSearch:
+    """One search in whichever worker has room. Its log is read anew wherever it is begun again."""
+
+    def __init__(self, task: SearchTask, workers: WorkerPool) -> None:
+        """Take what is to be searched, and by whom."""
+        self.task = task
+        self.search_id = workers.next_id()
+        self.cut_reason: StopReason | None = None
+        self.has_committed = False
+        """Whether it got any further since it was last begun."""
+        self._workers = workers
+        self._where: WorkerReplica | None = None
+
+    async def run(self) -> Answer:
+        """Search to the end and return the answer.
+
+        Raises:
+            ReplicaLostError: no worker is left, or several in a row were lost before the search got any further.
+            GenerationError: the search itself failed.
+            ReplayError: the log is of another search.
+        """
+        num_lost = num_in_row = 0
+        while True:
+            self.has_committed = False
+            try:
+                outcome, _ = await self._workers.pool.call(self)
+                break
+            except GenerationError as error:
+                num_lost += 1
+                num_in_row = 0 if self.has_committed else num_in_row + 1
+                # Any other error of the pool's own means that there is no worker to wait for.
+                if num_in_row >= _MAX_LOST_IN_ROW or not isinstance(error.__cause__, ReplicaLostError):
+                    raise ReplicaLostError(str(error)) from error
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        return self._with_losses(outcome, num_lost)
+
+    def keep(self, commit: Commit) -> None:
+        """Commit what the worker has done."""
+        self.task.on_commit(commit)
+        self.has_committed = True
+
+    def _with_losses(self, answer: Answer, num_lost: int) -> Answer:
+        if not num_lost:
+            return answer
+        reason = "the worker that searched was lost; another went on from the log"
+        self.task.on_commit(Commit((), (Failure(NO_TRIAL, _LOST, reason),) * num_lost, 0))
+        return dataclasses.replace(answer, failures={**answer.failures, _LOST: num_lost})
+
+    def cut(self, reason: StopReason) -> None:
+        """End the search now."""
+        self.cut_reason = self.cut_reason or reason
+        if self._where is not None:
+            self._where.cut(self.search_id, reason)
+
+    def begun_at(self, where: WorkerReplica) -> WorkItem:
+        """Return what ``where`` is to do."""
+        self._where = where
+        return WorkItem(
+            self.search_id,
+            self.task.row_id,
+            self.task.problem,
+            self.task.read_log(),
+            self._workers.references(self.task),
+            self.cut_reason,
+        )
+
+
+class WorkerReplica:
+    """One search worker, as a pool keeps it."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        """Take what starts its actor and returns the handle."""
+        self._make = make
+        self._handle: Any = None
+        self._listening: asyncio.Task[None] | None = None
+        self._searches: dict[int, tuple[RemoteSearch, asyncio.Future[Answer | Failed]]] = {}
+        self._begun: set[int] = set()
+        self._past_figures: dict[str, ModelFigures] = {}
+        self._figures: dict[str, ModelFigures] = {}
+
+    async def start(self) -> None:
+        """Start the actor, once a node has room for it; it opens its models.
+
+        Raises:
+            ModelLoadError: a model cannot be opened, or there was no room for long.
+            ReplicaLostError: the actor ended.
+        """
+        self._handle = self._make()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                error = await _reply(self._handle.ready.remote())
+        except TimeoutError as late:
+            raise ModelLoadError(
+                f"a search worker was not ready after {PATIENCE_S:g} s; see that the cluster has room for it, which "
+                "ray.num_cpus_per_worker says"
+            ) from late
+        if isinstance(error, CriticEngineError):
+            raise error if isinstance(error, GenerationError | ReplicaLostError) else ModelLoadError(str(error))
+        self._listening = asyncio.create_task(self._listen())
+
+    async def call(self, search: RemoteSearch) -> Answer | Failed:
+        """Return what the worker comes to."""
+        self._check_listening()
+        search_id, handle = search.search_id, self._handle
+        answered: asyncio.Future[Answer | Failed] = asyncio.get_running_loop().create_future()
+        self._searches[search_id] = (search, answered)
+        item = search.begun_at(self)
+        begun = asyncio.ensure_future(_reply(handle.begin.remote(item)))
+        try:
+            await asyncio.shield(begun)
+            self._begun.add(search_id)
+            if search.cut_reason is not None and item.cut_reason is None:
+                self.cut(search_id, search.cut_reason)
+            return await answered
+        finally:
+            self._searches.pop(search_id, None)
+            self._begun.discard(search_id)
+            if not answered.done() or answered.cancelled() or answered.exception() is not None:
+                begun.add_done_callback(lambda begun: _cancel(begun, handle, search_id))
+
+    async def check(self) -> None:
+        """Raise when the worker does not answer."""
+        self._check_listening()
+        await _reply(self._handle.check.remote())
+
+    async def stop(self) -> None:
+        """End the actor; what it was searching is gone on with elsewhere."""
+        if self._listening is not None:
+            self._listening.cancel()
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            await _end_actor(handle)
+        self._past_figures, self._figures = self.figures(), {}
+
+    def cut(self, search_id: int, reason: StopReason) -> None:
+        """Have the worker end a search with what it has found."""
+        # Ray does not keep the order of calls: one that has not begun yet is cut when it has.
+        if search_id in self._begun:
+            self._handle.cut.remote(search_id, reason)
+
+    def figures(self) -> dict[str, ModelFigures]:
+        """Return what it, and those that were here before it, have asked of each model."""
+        return merged([self._past_figures, self._figures])
+
+    async def _listen(self) -> None:
+        try:
+            while True:
+                self._take(await _reply(self._handle.reports.remote()))
+        except Exception as error:
+            for _, answered in self._searches.values():
+                if not answered.done():
+                    answered.set_exception(ReplicaLostError(first_line(error)))
+
+    def _check_listening(self) -> None:
+        if self._listening is None or self._listening.done():
+            raise ReplicaLostError("the search worker is gone")
+
+    def _take(self, reports: Reports) -> None:
+        self._figures = reports.figures
+        for search_id, what in reports.reports:
+            search, answered = self._searches.get(search_id, (None, None))
+            if search is None or answered is None or answered.done():
+                continue
+            if isinstance(what, Commit):
+                _keep(search, what, answered)
+            else:
+                answered.set_result(what)
+
+
+class WorkerPool:
+    """The search workers of one engine."""
+
+    def __init__(
+        self, config: EngineConfig, open_models: Callable[[int], ModelMakers], *, checker: Checker | None = None
+    ) -> None:
+        """Start no worker yet.
+
+        Args:
+            config: The knobs; ``config.ray`` says how many workers.
+            open_models: Opens the models in the process of the worker of that number.
+            checker: Holds the reference answers, in labelling mode.
+        """
+        self._checker = checker
+        self._ids = itertools.count()
+        self._replicas = [
+            WorkerReplica(functools.partial(_start_actor, config, functools.partial(open_models, turn), checker))
+            for turn in range(config.ray.num_search_workers)
+        ]
+        # A search whose worker is lost goes on from its log: whether it may, it decides by what it has done since.
+        options = PoolOptions(max_in_flight=config.run.problems_in_flight, max_restarts=_MAX_RESTARTS, max_attempts=1)
+        self.pool: ReplicaPool[RemoteSearch, Answer | Failed] = ReplicaPool(
+            self._replicas, name="the search workers", options=options
+        )
+
+    def begin(self, task: SearchTask) -> RemoteSearch:
+        """Return a search of the task in one of the workers."""
+        return RemoteSearch(task, self)
+
+    def next_id(self) -> int:
+        """Return a number that no search has yet."""
+        return next(self._ids)
+
+    def references(self, task: SearchTask) -> tuple[str, ...]:
+        """Return the reference answers of a task's problem; none outside labelling mode."""
+        return () if self._checker is None else self._checker.references(task.problem)
+
+    def figures(self) -> dict[str, ModelFigures]:
+        """Return what all workers have asked of each model."""
+        return merged([replica.figures() for replica in self._replicas])
+
+
+def _start_actor(config: EngineConfig, open_models: Callable[[], ModelMakers], checker: Checker | None) -> Any:
+    import ray
+
+    options = {"num_cpus": config.ray.num_cpus_per_worker, "max_concurrency": MAX_CONCURRENCY}
+    return ray.remote(SearchWorker).options(**options).remote(config, open_models, is_labelling=checker is not None)
+
+
+async def _end_actor(handle: Any) -> None:
+    import ray
+
+    # Its models' hosts are told that nobody waits for its requests any more; a dead one cannot.
+    with contextlib.suppress(ReplicaLostError, TimeoutError):
+        async with asyncio.timeout(_CLOSE_S):
+            await _reply(handle.aclose.remote())
+    if ray.is_initialized():
+        ray.kill(handle)
+
+
+def _cancel(begun: asyncio.Future[Any], handle: Any, search_id: int) -> None:
+    if not begun.cancelled() and begun.exception() is None:
+        handle.cancel.remote(search_id)
+
+
+async def _reply(ref: Any) -> Any:
+    """Return what an actor's method returns; these raise nothing, so that any error means that the actor is gone."""
+    from ray.exceptions import RayError
+
+    try:
+        return await ref
+    except RayError as error:
+        raise ReplicaLostError(first_line(error)) from error
+
+
+def _keep(search: RemoteSearch, commit: Commit, answered: asyncio.Future[Answer | Failed]) -> None:
+    try:
+        search.keep(commit)
+    except Exception as error:
+        # The run's log cannot be written, which whoever waits for this search has to know.
+        answered.set_exception(error)

@@ -1,0 +1,251 @@
+"""Opening a Hugging Face checkpoint: a folder or hub id becomes a model that chats, or one clear error."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from critic_engine.errors import ModelLoadError
+
+_PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt"}
+_MAX_REASON_CHARACTERS = 300
+_POCKET_WEIGHTS = Path(__file__).parents[2] / "pocket" / "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointOptions:
+    """Which checkpoint, where it runs, and what it may do."""
+
+    model: str
+    """A local folder or a hub id."""
+    device: str = "auto"
+    """``auto`` takes CUDA, then MPS, then the CPU; or a torch device such as ``cuda:1``."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """``auto`` is float32 on a CPU, else what the checkpoint says."""
+    is_remote_code_trusted: bool = False
+    """Whether Python code that comes with the model may run."""
+    is_pickle_allowed: bool = False
+    """Whether weights that are not safetensors may be loaded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """A loaded model and all that turning chats into tokens and back needs."""
+
+    model: Any
+    """A ``transformers`` model with ``generate``, in evaluation mode, on its device."""
+    processor: Any
+    """Renders chats and encodes text and images; the tokenizer itself when the model takes no images."""
+    tokenizer: Any
+    end_token_ids: frozenset[int]
+    """A sample ends with any of these."""
+    pad_token_id: int
+    max_context_tokens: int | None
+    """None when the configuration does not say."""
+
+    @property
+    def has_vision(self) -> bool:
+        """Whether the model takes images."""
+        return hasattr(self.processor, "image_processor")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSummary:
+    """What a person wants to know of a loaded model."""
+
+    device: str
+    dtype: str
+    num_parameters: int
+    max_context_tokens: int | None
+    has_vision: bool
+
+
+def pocket_folder(role: Literal["reasoner", "critic"]) -> Path:
+    """Return the folder of the shipped checkpoint of ``role``.
+
+    Raises:
+        ModelLoadError: it is not there.
+    """
+    folder = _POCKET_WEIGHTS / role
+    if not (folder / "config.json").is_file():
+        raise ModelLoadError(f"the pocket {role} is missing from {folder}; name another model")
+    return folder
+
+
+def load_checkpoint(options: CheckpointOptions) -> Checkpoint:
+    """Return the loaded checkpoint; this imports torch and transformers and may take long.
+
+    Raises:
+        ModelLoadError: no such folder, no model in it, weights that may not be unpickled, weights that do not fit the
+            configuration, code that may not run, no chat template, or whatever else stood in the way.
+    """
+    with opening(options) as source:
+        checkpoint = _open(options, source)
+    if not (checkpoint.processor.chat_template or checkpoint.tokenizer.chat_template):
+        raise ModelLoadError(f"model {options.model} has no chat template; choose an instruction-tuned model")
+    return checkpoint
+
+
+def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
+    """Return where and how the model is held."""
+    return CheckpointSummary(
+        device=str(checkpoint.model.device),
+        dtype=str(checkpoint.model.dtype).removeprefix("torch."),
+        num_parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
+        max_context_tokens=checkpoint.max_context_tokens,
+        has_vision=checkpoint.has_vision,
+    )
+
+
+def check_folder(options: CheckpointOptions) -> None:
+    """Refuse, without loading anything, what is plainly no folder of a model; a hub id passes.
+
+    Raises:
+        ModelLoadError: no such folder, no model in it, or weights that may not be unpickled.
+    """
+    folder = Path(options.model).expanduser()
+    if not folder.is_dir():
+        if folder.exists():
+            raise ModelLoadError(f"model {options.model} is a file; give the folder of the checkpoint")
+        if options.model.startswith((".", "/", "~")) or options.model.count("/") > 1 or "\\" in options.model:
+            raise ModelLoadError(f"model {options.model}: there is no such folder")
+        return
+    if not (folder / "config.json").is_file():
+        raise ModelLoadError(f"model {options.model} has no config.json; it is not a Hugging Face model folder")
+    suffixes = {path.suffix for path in folder.iterdir()}
+    if ".safetensors" in suffixes:
+        return
+    if not suffixes & _PICKLE_SUFFIXES:
+        raise ModelLoadError(f"model {options.model} has no weights; it needs a .safetensors file")
+    if not options.is_pickle_allowed:
+        raise ModelLoadError(
+            f"model {options.model} has pickled weights only, which can run code when they are loaded; "
+            "convert them to safetensors, or set is_pickle_allowed to true if you trust them"
+        )
+
+
+@contextlib.contextmanager
+def opening(options: CheckpointOptions) -> Iterator[dict[str, Any]]:
+    """Give the arguments that each ``from_pretrained`` of the checkpoint takes; make whatever fails one error.
+
+    Raises:
+        ModelLoadError: the folder is plainly not one, or what is done inside fails.
+    """
+    check_folder(options)
+    folder = Path(options.model).expanduser()
+    source = {
+        "pretrained_model_name_or_path": str(folder) if folder.is_dir() else options.model,
+        "trust_remote_code": options.is_remote_code_trusted,
+    }
+    try:
+        with _quiet_progress():
+            yield source
+    except ModelLoadError:
+        raise
+    except Exception as error:
+        raise _load_error(options.model, error) from error
+
+
+def open_model(options: CheckpointOptions, source: Mapping[str, Any], *, auto_class: Any, config: Any) -> Any:
+    """Return the model of an ``AutoModel…`` class, in evaluation mode, on its device.
+
+    Raises:
+        ModelLoadError: its files do not set all weights that ``config`` names.
+    """
+    import torch
+
+    device = torch.device(_choose_device(torch) if options.device == "auto" else options.device)
+    model, report = auto_class.from_pretrained(
+        **source,
+        config=config,
+        dtype=_choose_dtype(torch, options.dtype, device),
+        use_safetensors=None if options.is_pickle_allowed else True,
+        output_loading_info=True,
+    )
+    unset = sorted([*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])])
+    if unset:
+        raise ModelLoadError(
+            f"model {options.model} lacks {len(unset)} weights that its configuration names, such as {unset[0]}; "
+            "the checkpoint is incomplete or of another architecture"
+        )
+    return model.to(device).eval()
+
+
+def _open(options: CheckpointOptions, source: Mapping[str, Any]) -> Checkpoint:
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    config = AutoConfig.from_pretrained(**source)
+    takes_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or (
+        "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
+    )
+    auto_class = AutoModelForImageTextToText if takes_images else AutoModelForCausalLM
+    model = open_model(options, source, auto_class=auto_class, config=config)
+    return checkpoint_of(model, (AutoProcessor if takes_images else AutoTokenizer).from_pretrained(**source))
+
+
+def checkpoint_of(model: Any, processor: Any) -> Checkpoint:
+    """Return a checkpoint around a loaded model and its processor or tokenizer.
+
+    The model's own sampling defaults are dropped, so that a request says everything about how it is sampled.
+    """
+    from transformers import GenerationConfig
+
+    tokenizer = getattr(processor, "tokenizer", processor)
+    text_config = model.config.get_text_config()
+    ends = _token_ids(model.generation_config.eos_token_id, text_config.eos_token_id, tokenizer.eos_token_id)
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0)
+    model.generation_config = GenerationConfig(pad_token_id=pad, bos_token_id=tokenizer.bos_token_id)
+    return Checkpoint(
+        model=model,
+        processor=processor,
+        tokenizer=tokenizer,
+        end_token_ids=ends,
+        pad_token_id=pad,
+        max_context_tokens=getattr(text_config, "max_position_embeddings", None),
+    )
+
+
+def _token_ids(*sources: int | list[int] | None) -> frozenset[int]:
+    lists = [source if isinstance(source, list) else [source] for source in sources]
+    return frozenset(token for tokens in lists for token in tokens if token is not None)
+
+
+def _choose_device(torch: Any) -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _choose_dtype(torch: Any, dtype: str, device: Any) -> Any:
+    if dtype == "auto":
+        return torch.float32 if device.type == "cpu" else "auto"
+    return getattr(torch, dtype)
+
+
+@contextlib.contextmanager
+def _quiet_progress() -> Iterator[None]:
+    """Keep transformers' progress bars off standard error while a model loads."""
+    from transformers.utils import logging
+
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()
+
+
+def _load_error(model: str, error: Exception) -> ModelLoadError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if "trust_remote_code" in reason:
+        return ModelLoadError(
+            f"model {model} needs Python code of its own; set is_remote_code_trusted to true if you trust that code"
+        )
+    if len(reason) > _MAX_REASON_CHARACTERS:
+        reason = reason[:_MAX_REASON_CHARACTERS] + "…"
+    return ModelLoadError(f"model {model} cannot be loaded: {reason}")

@@ -1,0 +1,144 @@
+"""Models for sequence classification with one label: opening them, and scoring conversations in batches."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from critic_engine.backends.huggingface.batch_splitting import run_halving
+from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, open_model, opening
+from critic_engine.backends.huggingface.encoding import control_tokens, refuse_control_tokens
+from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
+from critic_engine.protocols import Score
+from critic_engine.types import Message
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classifier:
+    """A loaded model and what it reads."""
+
+    model: Any
+    """A ``transformers`` model with one logit a text, in evaluation mode, on its device."""
+    tokenizer: Any
+    pad_token_id: int | None
+    """The token the model takes for padding; None when its configuration names none."""
+    max_context_tokens: int
+    """What the configuration and the tokenizer both hold to be readable."""
+
+
+def load_classifier(options: CheckpointOptions) -> Classifier:
+    """Return the loaded checkpoint; this imports torch and transformers and may take long.
+
+    Raises:
+        ModelLoadError: what ``load_checkpoint`` raises it for, or a model with another number of labels than one.
+    """
+    with opening(options) as source:
+        from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+        config = AutoConfig.from_pretrained(**source)
+        if config.num_labels != 1:
+            raise ModelLoadError(
+                f"model {options.model} has {config.num_labels} labels and a reward model one; choose another, or set "
+                "reward_model.head to verdict_token"
+            )
+        model = open_model(options, source, auto_class=AutoModelForSequenceClassification, config=config)
+        tokenizer = AutoTokenizer.from_pretrained(**source)
+    text_config = model.config.get_text_config()
+    return Classifier(
+        model=model,
+        tokenizer=tokenizer,
+        pad_token_id=text_config.pad_token_id,
+        max_context_tokens=min(
+            getattr(text_config, "max_position_embeddings", None) or tokenizer.model_max_length,
+            tokenizer.model_max_length,
+        ),
+    )
+
+
+class BatchScorer:
+    """Encodes conversations and scores batches of them. Use it from one thread only."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        """Take over the model."""
+        self.classifier = classifier
+        self._control_tokens = control_tokens(classifier.tokenizer)
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """Return the token ids of a conversation.
+
+        Raises:
+            ContextOverflowError: it is longer than the model's context.
+            GenerationError: its text holds a control token, or the chat cannot be rendered.
+        """
+        refuse_control_tokens(self._control_tokens, [message.text for message in messages])
+        try:
+            token_ids = self._encode(messages)
+        except Exception as error:
+            raise GenerationError(f"the conversation cannot be encoded: {' '.join(str(error).split())}") from error
+        limit = self.classifier.max_context_tokens
+        if len(token_ids) > limit:
+            raise ContextOverflowError(
+                f"the conversation has {len(token_ids)} tokens, and the reward model's context {limit}; shorten it",
+                num_prompt_tokens=len(token_ids),
+                max_context_tokens=limit,
+            )
+        return token_ids
+
+    def score(self, rows: Sequence[list[int]], *, is_closing: threading.Event) -> list[Score | GenerationError]:
+        """Return the score of each row, or why it has none."""
+        return run_halving(rows, self._score, is_closing=is_closing)
+
+    def _encode(self, messages: Sequence[Message]) -> list[int]:
+        tokenizer = self.classifier.tokenizer
+        if tokenizer.chat_template:
+            chat = [{"role": message.role, "content": message.text} for message in messages]
+            text = tokenizer.apply_chat_template(chat, tokenize=False)
+        else:
+            text = "\n\n".join(message.text for message in messages)
+        # A chat template writes the tokens that begin a text; without one they are the tokenizer's to add.
+        token_ids = tokenizer(text, add_special_tokens=not tokenizer.chat_template)["input_ids"]
+        return [int(token) for token in token_ids]
+
+    def _score(self, rows: Sequence[list[int]]) -> list[Score]:
+        import torch
+
+        with torch.inference_mode():
+            logits = self.classifier.model(**self._collate(rows)).logits
+        logits = logits[:, 0].float()
+        if not torch.isfinite(logits).all():
+            raise GenerationError(
+                "the reward model's logit is not finite; check the model, or set reward_model.dtype to float32"
+            )
+        values = torch.sigmoid(logits).tolist()
+        return [Score(value, len(row)) for value, row in zip(values, rows, strict=True)]
+
+    def _collate(self, rows: Sequence[list[int]]) -> dict[str, torch.Tensor]:
+        """Return the model's inputs, shape (rows, tokens), padded on the right."""
+        import torch
+
+        pad_id = self._padding(rows)
+        width = max(len(row) for row in rows)
+        inputs = {
+            "input_ids": torch.tensor([row + [pad_id] * (width - len(row)) for row in rows]),
+            "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
+        }
+        return {name: tensor.to(self.classifier.model.device) for name, tensor in inputs.items()}
+
+    def _padding(self, rows: Sequence[list[int]]) -> int:
+        """Return the token to pad with.
+
+        A model without one reads its logit behind the last token of a text, and refuses batches. It takes them, and
+        reads it there still, when it is told to pad with a token that none of the rows holds.
+        """
+        if self.classifier.pad_token_id is not None:
+            return self.classifier.pad_token_id
+        used = {token for row in rows for token in row}
+        pad_id = next(token for token in itertools.count() if token not in used)
+        self.classifier.model.config.get_text_config().pad_token_id = pad_id
+        return pad_id

@@ -1,0 +1,95 @@
+"""Counting the tokens of whole dialogues as a trainer's model would read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from critic_engine.backends.huggingface.checkpoint import Checkpoint, CheckpointOptions, opening, pocket_folder
+from critic_engine.backends.huggingface.encoding import (
+    PromptEncoder,
+    control_tokens,
+    encoding_errors,
+    refuse_control_tokens,
+)
+from critic_engine.errors import ModelLoadError
+from critic_engine.types import GenerationRequest, Message
+
+
+class TokenCounter:
+    """Counts with the processor and chat template of one model; the model itself is not loaded."""
+
+    def __init__(self, model: str, *, is_remote_code_trusted: bool = False) -> None:
+        """Open a model's processor.
+
+        Args:
+            model: A folder, a hub id, or ``pocket`` for the shipped model.
+            is_remote_code_trusted: Whether Python code that comes with the model may run.
+
+        Raises:
+            ModelLoadError: it is no model that chats.
+        """
+        folder = str(pocket_folder("reasoner")) if model == "pocket" else model
+        options = CheckpointOptions(model=folder, is_remote_code_trusted=is_remote_code_trusted)
+        with opening(options) as source:
+            processor = _processor(source)
+        tokenizer = getattr(processor, "tokenizer", processor)
+        if not (processor.chat_template or tokenizer.chat_template):
+            raise ModelLoadError(f"model {model} has no chat template; choose an instruction-tuned model")
+        checkpoint = Checkpoint(
+            model=None,
+            processor=processor,
+            tokenizer=tokenizer,
+            end_token_ids=frozenset(),
+            pad_token_id=0,
+            max_context_tokens=None,
+        )
+        self._tokenizer = tokenizer
+        self._encoder = PromptEncoder(checkpoint)
+        self._num_closing = _num_closing_tokens(checkpoint)
+
+    def count(self, messages: tuple[Message, ...]) -> int:
+        """Return the tokens of a dialogue that ends with the assistant's turn, images and the turn's end included.
+
+        Raises:
+            GenerationError: a text holds a control token of the model, an image cannot be read, or the dialogue cannot
+                be written by the model's template.
+        """
+        *before, last = messages
+        request = GenerationRequest(messages=tuple(before), prefix=last.text)
+        return len(self._encoder.encode(request).token_ids) + self._num_closing
+
+    def count_plain(self, texts: tuple[str, ...]) -> int:
+        """Return the tokens of texts one behind the other, each encoded on its own, without a chat template.
+
+        The token that begins a text counts where the model has one.
+
+        Raises:
+            GenerationError: a text holds a control token of the model, or cannot be encoded.
+        """
+        refuse_control_tokens(control_tokens(self._tokenizer), texts)
+        with encoding_errors():
+            lengths = [len(self._tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+        return sum(lengths) + (self._tokenizer.bos_token_id is not None)
+
+
+def _processor(source: Any) -> Any:
+    from transformers import AutoConfig, AutoProcessor, AutoTokenizer
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    config = AutoConfig.from_pretrained(**source)
+    takes_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or (
+        "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
+    )
+    return (AutoProcessor if takes_images else AutoTokenizer).from_pretrained(**source)
+
+
+def _num_closing_tokens(checkpoint: Checkpoint) -> int:
+    """Return how many tokens the template writes behind the assistant's words."""
+    writer = checkpoint.processor if checkpoint.processor.chat_template else checkpoint.tokenizer
+    content: Any = [{"type": "text", "text": "a"}] if checkpoint.has_vision else "a"
+    question, answer = {"role": "user", "content": content}, {"role": "assistant", "content": content}
+    with encoding_errors():
+        whole = writer.apply_chat_template([question, answer], tokenize=False)
+        begun = writer.apply_chat_template([question], tokenize=False, add_generation_prompt=True) + "a"
+        lengths = [len(checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (whole, begun)]
+    return max(0, lengths[0] - lengths[1])

@@ -1,0 +1,44 @@
+"""Telling whether two configurations make one run, and where they differ."""
+
+import json
+from collections.abc import Mapping
+
+from critic_engine.config.engine import EngineConfig
+from critic_engine.config.models import ModelConfig, RayConfig
+from critic_engine.config.search import RunConfig
+
+
+def what_decides(config: EngineConfig) -> EngineConfig:
+    """Return the configuration without where models run, how much at once, and how far a run goes."""
+    return config.model_copy(
+        update={
+            "reasoner": _which(config.reasoner),
+            "other_reasoners": tuple(_which(each) for each in config.other_reasoners),
+            "critic": _which(config.critic),
+            "reward_model": _which(config.reward_model),
+            "run": RunConfig(seed=config.run.seed, max_image_pixels=config.run.max_image_pixels),
+            "ray": RayConfig(),
+        }
+    )
+
+
+def first_difference(before: EngineConfig, now: EngineConfig) -> str | None:
+    """Return the first field in which two configurations differ, with both values; None when they are equal."""
+    return _difference(before.model_dump(mode="json"), now.model_dump(mode="json"), "")
+
+
+def _difference(before: object, now: object, name: str) -> str | None:
+    if before == now:
+        return None
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        names = [*before, *(key for key in now if key not in before)]
+        found = (_difference(before.get(key), now.get(key), f"{name}.{key}" if name else str(key)) for key in names)
+        return next(difference for difference in found if difference is not None)
+    return f"{name} was {json.dumps(before)} and is {json.dumps(now)}"
+
+
+def _which(model: ModelConfig) -> ModelConfig:
+    """Return the model without where it runs: transformers and vLLM hold the same weights."""
+    names = ("device", "dtype", "max_batch_size", "vllm", "openai_api", "actor")
+    update = {name: ModelConfig.model_fields[name].default for name in names}
+    return model.model_copy(update=update | ({"backend": "huggingface"} if model.backend == "vllm" else {}))

@@ -1,0 +1,307 @@
+"""The configuration of a run: YAML into frozen models, one section a knob.
+
+The defaults of the sections stand in ``options``, those of the strategies and of stopping in ``search``.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+import pydantic
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
+
+from critic_engine.config.base import Section
+from critic_engine.config.collect import CollectConfig
+from critic_engine.config.files import apply_override, merged, read_document
+from critic_engine.config.models import ModelConfig, RayConfig
+from critic_engine.config.search import (
+    BlendEvaluatorConfig,
+    BudgetConfig,
+    CriticConfig,
+    CriticEvaluatorConfig,
+    DecisionConfig,
+    EvaluatorConfig,
+    ExpanderConfig,
+    ReasonerConfig,
+    RewardModelConfig,
+    RolloutEvaluatorConfig,
+    RunConfig,
+    SingleEvaluatorConfig,
+)
+from critic_engine.errors import ConfigError
+from search import AbMctsOptions, BeamOptions, BestOfNOptions, ChainOptions, DvtsOptions, MctsOptions, StopOptions
+
+StrategyKind: TypeAlias = Literal["mcts", "ab_mcts", "beam", "dvts", "best_of_n", "chain"]
+StrategyOptions: TypeAlias = MctsOptions | AbMctsOptions | BeamOptions | DvtsOptions | BestOfNOptions | ChainOptions
+_STRATEGY_OPTIONS: dict[str, type[StrategyOptions]] = {
+    "mcts": MctsOptions,
+    "ab_mcts": AbMctsOptions,
+    "beam": BeamOptions,
+    "dvts": DvtsOptions,
+    "best_of_n": BestOfNOptions,
+    "chain": ChainOptions,
+}
+# Options that other sections decide: whole solutions are refined, and each reasoner is an arm.
+_DERIVED_OPTIONS = {"is_refining", "num_arms"}
+_EVALUATORS: dict[str, type[Section]] = {
+    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(EvaluatorConfig)[0])
+}
+
+
+class StrategyConfig(BaseModel):
+    """Where to think next: ``kind`` and, beside it, the fields of that strategy's options."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: StrategyKind
+    options: StrategyOptions
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, section: object) -> object:
+        if not isinstance(section, Mapping):
+            return section
+        kind = section.get("kind", "mcts")
+        if not isinstance(kind, str) or kind not in _STRATEGY_OPTIONS:
+            raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(_STRATEGY_OPTIONS)}")
+        if type(section.get("options")) is _STRATEGY_OPTIONS[kind]:
+            return section
+        fields = {name: value for name, value in section.items() if name != "kind"}
+        return {"kind": kind, "options": _strategy_options(kind, fields)}
+
+    @model_serializer
+    def _flatten_options(self) -> dict[str, Any]:
+        options = dataclasses.asdict(self.options)
+        return {"kind": self.kind, **{name: value for name, value in options.items() if name not in _DERIVED_OPTIONS}}
+
+
+def _check_names(what: str, options: type[StrategyOptions | StopOptions], fields: Mapping[str, Any]) -> None:
+    known = [field.name for field in dataclasses.fields(options) if field.name not in _DERIVED_OPTIONS]
+    unknown = sorted(set(fields) - set(known), key=str)
+    if unknown:
+        raise ValueError(f"{unknown[0]} is not an option of {what}; its options are {', '.join(known)}")
+
+
+def _known_stops(section: object) -> object:
+    if isinstance(section, Mapping):
+        _check_names("stop", StopOptions, section)
+    return section
+
+
+class EngineConfig(Section):
+    """Everything that decides what a run does."""
+
+    strategy: StrategyConfig = Field(default_factory=lambda: StrategyConfig(kind="mcts", options=MctsOptions()))
+    """Where to think next."""
+    expander: ExpanderConfig = ExpanderConfig()
+    """What one continuation is."""
+    evaluator: EvaluatorConfig = CriticEvaluatorConfig()
+    """Who judges."""
+    decision: DecisionConfig = DecisionConfig()
+    """Which answer is given."""
+    budget: BudgetConfig = BudgetConfig()
+    """Where a search stops, whatever it has found."""
+    stop: Annotated[StopOptions, BeforeValidator(_known_stops)] = StopOptions()
+    """Where a search stops because of what it has found."""
+    reasoner: ReasonerConfig = ReasonerConfig()
+    """Who reasons."""
+    other_reasoners: tuple[ReasonerConfig, ...] = ()
+    """Further reasoners, each an arm of one tree beside the first; of strategy ``ab_mcts`` only.
+
+    Completions, those to judge by and those that end a path, are the first reasoner's.
+    """
+    critic: CriticConfig = CriticConfig()
+    """Who criticises."""
+    reward_model: RewardModelConfig = RewardModelConfig()
+    """Who gives values without words."""
+    collect: CollectConfig | None = None
+    """What is made of labelled trees; in labelling mode only."""
+    run: RunConfig = RunConfig()
+    """Seed, concurrency, and the limits of the whole run."""
+    ray: RayConfig = RayConfig()
+    """Whether Ray hosts the models, and the searches too."""
+
+    @property
+    def evaluators(self) -> tuple[SingleEvaluatorConfig, ...]:
+        """The evaluator, or the parts of a blend."""
+        evaluator = self.evaluator
+        if isinstance(evaluator, BlendEvaluatorConfig):
+            return tuple(part.evaluator for part in evaluator.parts)
+        return (evaluator,)
+
+    @property
+    def critic_matches(self) -> bool:
+        """Whether the critic judges what this reasoner writes: both are the shipped ones, or one model is both."""
+        return self.critic.model == self.reasoner.model and self.critic.backend == self.reasoner.backend
+
+    @property
+    def critiquing(self) -> ModelConfig:
+        """Whose prompts critiques are written in: the critic's where it matches the reasoner, else the reasoner's."""
+        return self.critic if self.critic_matches else self.reasoner
+
+    @property
+    def needs_critic(self) -> bool:
+        """Whether an evaluator is the critic."""
+        return any(evaluator.kind == "critic" for evaluator in self.evaluators)
+
+    @property
+    def asks_critic(self) -> bool:
+        """Whether anyone asks the critic: an evaluator, or what is made of labelled trees."""
+        if self.needs_critic or self.collect is None:
+            return self.needs_critic
+        kinds = {annotator.kind for annotator in self.collect.annotators}
+        if self.collect.injection is not None:
+            kinds |= {detector.kind for detector in self.collect.injection.detectors}
+        return self.checks_pairs or "critic" in kinds or ("auto" in kinds and self.critic_matches)
+
+    @property
+    def checks_pairs(self) -> bool:
+        """Whether the critic looks at the right paths of labelled trees and at where pairs part."""
+        check = "none" if self.collect is None else self.collect.pairs.check
+        return check == "critic" or (check == "auto" and self.critic_matches)
+
+    @property
+    def needs_reward_model(self) -> bool:
+        """Whether an evaluator is the reward model."""
+        return any(evaluator.kind == "reward_model" for evaluator in self.evaluators)
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether reference answers are asked for, which is labelling and not inference."""
+        return self.collect is not None or any(
+            evaluator.kind == "checker"
+            or (isinstance(evaluator, RolloutEvaluatorConfig) and evaluator.against == "reference")
+            for evaluator in self.evaluators
+        )
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "EngineConfig":
+        kind = self.strategy.kind
+        if kind in ("mcts", "ab_mcts") and self.budget == BudgetConfig():
+            raise ValueError(
+                "budget is empty; a tree search needs budget.max_simulations, budget.max_tokens or budget.max_wall_s"
+            )
+        if kind in ("best_of_n", "chain") and self.expander.kind != "solution":
+            raise ValueError(f"expander.kind is 'step'; {kind} needs whole solutions: set it to 'solution'")
+        if kind in ("beam", "dvts") and self.expander.kind != "step":
+            raise ValueError(f"expander.kind is 'solution'; {kind} goes step by step: set it to 'step'")
+        if self.other_reasoners and kind != "ab_mcts":
+            raise ValueError(f"other_reasoners are arms of ab_mcts; {kind} has one reasoner: leave them out")
+        if all(evaluator.kind == "none" for evaluator in self.evaluators):
+            self._check_without_values()
+        self._check_expander()
+        self._check_actors()
+        return self
+
+    def _check_actors(self) -> None:
+        for role in ("reasoner", "critic", "reward_model"):
+            actor = getattr(self, role).actor
+            if self.ray.address is None and actor.num_replicas != type(actor).model_fields["num_replicas"].default:
+                raise ValueError(
+                    f"{role}.actor.num_replicas is {actor.num_replicas}, and only Ray hosts several; set ray.address, "
+                    "or leave it out"
+                )
+
+    def _check_expander(self) -> None:
+        if self.expander.max_revisions and not self.needs_critic:
+            raise ValueError(
+                f"expander.max_revisions is {self.expander.max_revisions}, and only the critic's words say what to "
+                "revise; take the critic into the evaluator, or leave it out"
+            )
+        for reasoner in (self.reasoner, *self.other_reasoners):
+            if self.expander.split == "template" and reasoner.prompts in ("auto", "plain", "pocket"):
+                raise ValueError(
+                    "expander.split is 'template', and the reasoner's prompts ask for no headings; set "
+                    "reasoner.prompts to 'headed' or to a folder of your own"
+                )
+
+    def _check_without_values(self) -> None:
+        rule = self.decision.rule
+        if rule in ("best_value", "weighted_majority", "gated"):
+            raise ValueError(
+                f"decision.rule is {rule!r}, which needs values; with evaluator.kind 'none', set it to 'majority', "
+                "'most_visits' or 'last'"
+            )
+        for name in ("value_threshold", "patience"):
+            if getattr(self.stop, name) is not None:
+                raise ValueError(f"stop.{name} needs values; with evaluator.kind 'none', leave it out")
+
+
+def load_config(source: str | Path | Sequence[str | Path], overrides: Sequence[str] = ()) -> EngineConfig:
+    """Return the configuration of YAML files or presets, changed by ``section.field=value`` overrides.
+
+    Args:
+        source: A path, or the bare name of a shipped preset such as ``mcts``; or several, each of which changes what
+            it names of those before it, and replaces a section whose ``kind`` it changes.
+        overrides: Each ``dotted.name=value``; the value is read as YAML.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key, or a value out of range; the message names the field.
+    """
+    sources = [source] if isinstance(source, str | Path) else source
+    document: dict[str, Any] = {}
+    for each in sources:
+        document = merged(document, read_document(each))
+    for override in overrides:
+        apply_override(document, override, sections=EngineConfig.model_fields)
+    return parse_config(document, origin=" and ".join(map(str, sources)))
+
+
+def parse_config(document: Mapping[str, Any], *, origin: str = "config") -> EngineConfig:
+    """Return the validated configuration, or raise ``ConfigError`` naming the first field that is wrong."""
+    try:
+        return EngineConfig.model_validate(document)
+    except pydantic.ValidationError as error:
+        raise _config_error(error, origin) from error
+
+
+def dump_config(config: EngineConfig) -> str:
+    """Return the resolved configuration as YAML that ``load_config`` reads back to an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _strategy_options(kind: str, fields: Mapping[str, Any]) -> StrategyOptions:
+    _check_names(kind, _STRATEGY_OPTIONS[kind], fields)
+    adapter: pydantic.TypeAdapter[StrategyOptions] = pydantic.TypeAdapter(_STRATEGY_OPTIONS[kind])
+    return adapter.validate_python(dict(fields))
+
+
+def _config_error(error: pydantic.ValidationError, origin: str) -> ConfigError:
+    first = error.errors()[0]
+    # The kind of an evaluator is a part of the location, though no part of the path that leads there in the file.
+    pairs = zip(first["loc"], (None, *first["loc"]), strict=False)
+    parts = [part for part, before in pairs if before != "evaluator" or part not in _EVALUATORS]
+    if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        kinds = [kind for kind in _EVALUATORS if kind != "blend" or "parts" not in parts]
+        parts.append("kind")
+        return ConfigError(f"{origin}: {_dotted(parts)} must be one of {', '.join(kinds)}", field=_dotted(parts))
+    if first["type"] == "extra_forbidden":
+        message = f"{origin}: {_dotted(parts)} is not a known key; {_known_keys(first['loc'])}"
+        return ConfigError(message, field=_dotted(parts))
+    message = first["msg"].removeprefix("Value error, ")
+    # What stands there by mistake may be a key.
+    is_secret = isinstance(first["input"], Mapping) or "openai_api" in first["loc"]
+    given = "" if is_secret else f" (given {first['input']!r})"
+    return ConfigError(f"{origin}: {_dotted(parts) + ': ' if parts else ''}{message}{given}", field=_dotted(parts))
+
+
+def _dotted(parts: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in parts)
+
+
+def _known_keys(location: tuple[int | str, ...]) -> str:
+    section: type[BaseModel] = EngineConfig
+    for part in location[:-1]:
+        section = _section_at(section, part)
+    return "the keys here are " + ", ".join(section.model_fields)
+
+
+def _section_at(section: type[BaseModel], part: int | str) -> type[BaseModel]:
+    """Return the section that one part of an error's location leads to: a field, or a kind of evaluator."""
+    field = section.model_fields.get(str(part))
+    if field is None:
+        return _EVALUATORS.get(str(part), section)
+    found = [field.annotation, *get_args(field.annotation)]
+    return next((each for each in found if isinstance(each, type) and issubclass(each, BaseModel)), section)

@@ -1,0 +1,195 @@
+"""From a run's rows to a folder that a trainer loads: filtered, written, read back, and only then in place."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from critic_engine.data.exports.atomic_folder import MANIFEST, check_target, new_folder
+from critic_engine.data.exports.card import CardFacts, write_card
+from critic_engine.data.exports.filters import Reason, reason_against, reason_by_length
+from critic_engine.data.exports.options import ExportOptions, ExportReport
+from critic_engine.data.exports.registry import layout_named
+from critic_engine.data.exports.row_format import Container, Layout, Survey
+from critic_engine.data.exports.schema import survey_rows
+from critic_engine.data.exports.verification import Checker, Fingerprint
+from critic_engine.data.exports.writers import Writer, new_writer
+from critic_engine.data.records import TrainingRow
+from critic_engine.errors import ConfigError
+from critic_engine.seeds import derive_seed
+
+_SPLITS = ("train", "validation")
+# How the lines of a funnel read that count what a stage left out, and the problems that a resume would go on with.
+_LEFT_OUT = " left out: "
+_NOT_DONE = f"rows{_LEFT_OUT}not_done_yet"
+_MAX_REASONS = 3
+
+
+class Funnel(Protocol):
+    """What became of what the rows were made from."""
+
+    def lines(self) -> list[tuple[str, int]]:
+        """Return what is left after each stage, in order, with its number."""
+        ...
+
+
+class RowSource(Protocol):
+    """Where rows come from; each iteration yields all of them, in the same order."""
+
+    def __iter__(self) -> Iterator[TrainingRow]:
+        """Yield the rows."""
+        ...
+
+    @property
+    def funnel(self) -> Funnel:
+        """How the rows came to be; valid after an iteration."""
+        ...
+
+    @property
+    def config_yaml(self) -> str:
+        """The resolved configuration of the run."""
+        ...
+
+
+def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
+    """Write all rows that the format can take into the new folder ``options.out``, read back and found whole.
+
+    Raises:
+        ConfigError: there is no such format, the trainer cannot load such files, ``out`` is taken, or no row is left.
+        ExportError: what was read back is not what was written.
+        OSError: the disk is full, or the like. In every case nothing new is left at ``out``.
+    """
+    layout = layout_named(options.format)
+    container = options.container or layout.containers[0]
+    if container not in layout.containers:
+        raise ConfigError(
+            f"{layout.trainer} cannot load {layout.name} from {container} files; use {layout.containers[0]}",
+            field="container",
+        )
+    check_target(options.out, is_overwritten=options.is_overwritten)
+    survey = survey_rows(rows, layout)
+    refusal = layout.refuse_container(container, survey)
+    if refusal:
+        raise ConfigError(refusal, field="container")
+    with new_folder(options.out) as folder:
+        columns = layout.columns(survey)
+        export = _Export(layout, survey, options, new_writer(container, folder, columns))
+        report = export.write(rows, container)
+        facts = CardFacts(report, options, columns, rows.config_yaml, tuple(rows.funnel.lines()))
+        write_card(folder / "README.md", facts, layout.usage(report.files, survey, options.role))
+    return report
+
+
+def split_of(problem_id: str, validation_share: float) -> str:
+    """Return the split of a problem's rows; a problem that is in validation stays there as the share grows."""
+    return _SPLITS[derive_seed("validation", problem_id) / 2**63 < validation_share]
+
+
+class _Export:
+    """One export under way."""
+
+    def __init__(self, layout: Layout[Any], survey: Survey, options: ExportOptions, writer: Writer) -> None:
+        self._layout = layout
+        self._survey = survey
+        self._options = options
+        self._writer = writer
+        self._meant: dict[str, Fingerprint] = {}
+        self._sources: dict[str, Counter[str]] = {}
+        self._left_out: Counter[Reason] = Counter()
+
+    def write(self, rows: RowSource, container: Container) -> ExportReport:
+        """Write the data files, the trainer's index and the report; read the data files back."""
+        try:
+            for row in _complete_first(rows, self._survey, container):
+                self._take(row)
+        finally:
+            self._writer.close()
+        if "train" not in self._meant:
+            raise ConfigError(self._nothing_left(rows.funnel))
+        files = {split: self._writer.files[split] for split in _SPLITS if split in self._writer.files}
+        checker = Checker(self._writer.folder, self._layout, self._writer.columns)
+        for split, file in files.items():
+            checker.check(file, self._meant[split])
+        report = self._report(files, container, (*_notes_on(rows.funnel), *self._layout.notes))
+        texts = self._layout.index(files, self._survey, self._options.role)
+        texts[MANIFEST] = json.dumps(report.fields(), indent=2) + "\n"
+        for name, text in texts.items():
+            (self._writer.folder / name).write_text(text, encoding="utf-8")
+        return report
+
+    def _take(self, row: TrainingRow) -> None:
+        reason = reason_against(row, self._layout) or self._write_row(row)
+        if reason is not None:
+            self._left_out[reason] += 1
+
+    def _write_row(self, row: TrainingRow) -> Reason | None:
+        """Write a row that the format can take, unless it is too long; return why it is not written."""
+        images = row.images if self._layout.has_images else ()
+        record = self._layout.record(row, [self._writer.reference(image) for image in images], self._survey)
+        limit = self._options.limit
+        reason = None if limit is None else reason_by_length(record, images, self._layout, limit)
+        if reason is None:
+            split = split_of(row.problem_id, self._options.validation_share)
+            self._meant.setdefault(split, Fingerprint()).add(record, [image.digest for image in images])
+            self._sources.setdefault(split, Counter())[row.source] += 1
+            self._writer.write(split, record, images)
+        return reason
+
+    def _report(self, files: Mapping[str, str], container: Container, notes: tuple[str, ...]) -> ExportReport:
+        return ExportReport(
+            version=importlib.metadata.version("critic-engine"),
+            format=self._layout.name,
+            container=container,
+            role=self._options.role,
+            files=files,
+            num_rows={split: self._meant[split].num_rows for split in files},
+            num_rows_by_source={split: self._sources[split] for split in files},
+            num_left_out=self._left_out,
+            has_images=self._survey.has_images,
+            notes=notes,
+        )
+
+    def _nothing_left(self, funnel: Funnel) -> str:
+        if "validation" in self._meant:
+            return "all rows fell to validation, which leaves nothing to train on; lower --validation-share"
+        if not self._survey.num_rows:
+            return f"the run has no rows for {self._layout.name}{_named(_largest_reasons(funnel))}"
+        reasons = _named(sorted(self._left_out.items()))
+        return f"no row of the run can be written as {self._layout.name}{reasons}"
+
+
+def _largest_reasons(funnel: Funnel) -> list[tuple[str, int]]:
+    """Return the reasons that left out most on the way to rows, and how many; of equal ones those of earlier stages."""
+    found = [(line.partition(_LEFT_OUT)[2], number) for line, number in funnel.lines() if _LEFT_OUT in line and number]
+    return sorted(found, key=lambda each: -each[1])[:_MAX_REASONS]
+
+
+def _named(reasons: Sequence[tuple[str, int]]) -> str:
+    counts = ", ".join(f"{number} {reason}" for reason, number in reasons)
+    return f"; left out: {counts}" if counts else ""
+
+
+def _notes_on(funnel: Funnel) -> Iterator[str]:
+    num_left = dict(funnel.lines()).get(_NOT_DONE, 0)
+    if num_left:
+        yield f"The run is not complete: {num_left:,} of its problems are not done yet, and have no rows here."
+
+
+def _complete_first(rows: RowSource, survey: Survey, container: Container) -> Iterator[TrainingRow]:
+    """Yield all rows; before JSON lines' incomplete ones those that have images and every fact.
+
+    Loaders of JSON lines take the types of a column from the first megabytes of the file.
+    """
+    if container == "parquet" or not (survey.is_mixed or survey.gaps):
+        yield from rows
+        return
+    for is_complete in (True, False):
+        yield from (row for row in rows if _is_complete(row, survey) == is_complete)
+
+
+def _is_complete(row: TrainingRow, survey: Survey) -> bool:
+    has_all_facts = all(row.facts.get(name) is not None for name in survey.gaps)
+    return has_all_facts and bool(row.images) == survey.has_images

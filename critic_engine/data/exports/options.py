@@ -1,0 +1,69 @@
+"""What is asked of an export, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from critic_engine.data.exports.filters import LengthLimit, Reason
+from critic_engine.data.exports.row_format import Container
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What to write, and where."""
+
+    format: str
+    """One of ``FORMATS``."""
+    out: Path
+    """The folder to make."""
+    role: str = "critic"
+    """Whose training rows they are; names the data set where the trainer wants names."""
+    container: Container | None = None
+    """None takes the trainer's usual one."""
+    validation_share: float = 0.05
+    """In [0, 1): the share of problems, by a hash of their ids, whose rows are for validation."""
+    limit: LengthLimit | None = None
+    license: str = "unknown"
+    is_overwritten: bool = False
+    """Whether an earlier export at ``out`` is replaced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """What was written, as ``export.json`` holds it."""
+
+    version: str
+    """Of Critic Engine."""
+    format: str
+    container: Container
+    role: str
+    files: Mapping[str, str]
+    """The data file of each split."""
+    num_rows: Mapping[str, int]
+    """Rows of each split."""
+    num_rows_by_source: Mapping[str, Mapping[str, int]]
+    """The same, by what made them."""
+    num_left_out: Mapping[Reason, int]
+    """Rows that the format cannot take, by reason."""
+    has_images: bool
+    notes: tuple[str, ...]
+    """What was lost or decided on the way."""
+
+    def fields(self) -> dict[str, object]:
+        """Return everything as JSON can hold it, names in order."""
+        counts = {split: dict(sorted(sources.items())) for split, sources in self.num_rows_by_source.items()}
+        return {
+            "critic_engine_export": 1,
+            "critic_engine_version": self.version,
+            "format": self.format,
+            "container": self.container,
+            "role": self.role,
+            "files": dict(self.files),
+            "num_rows": dict(self.num_rows),
+            "num_rows_by_source": counts,
+            "num_left_out": dict(sorted(self.num_left_out.items())),
+            "has_images": self.has_images,
+            "notes": list(self.notes),
+        }

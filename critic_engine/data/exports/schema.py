@@ -1,0 +1,57 @@
+"""A first look at all rows: what the files' columns must hold is known before the first row is written."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from critic_engine.data.exports.columns import Column, ColumnType
+from critic_engine.data.exports.row_format import Layout, Survey, provenance_columns
+from critic_engine.data.records import TrainingRow
+
+_WIDTH: Mapping[ColumnType, int] = {"int": 0, "float": 1, "text": 2}
+
+
+def survey_rows(rows: Iterable[TrainingRow], layout: Layout[Any]) -> Survey:
+    """Return what must be known of all rows.
+
+    Raises:
+        TypeError: a row is of another kind than the format takes.
+        ValueError: a fact has the name of another column.
+    """
+    num_rows = num_with_images = 0
+    types: dict[str, ColumnType | None] = {}
+    num_known: dict[str, int] = {}
+    for row in rows:
+        if not isinstance(row, layout.row_type):
+            raise TypeError(f"{layout.name} takes {layout.row_type.__name__} rows, not {type(row).__name__}")
+        num_rows += 1
+        num_with_images += bool(row.images)
+        for name, value in row.facts.items():
+            types[name] = _wider(types.get(name), value)
+            num_known[name] = num_known.get(name, 0) + (value is not None)
+    survey = Survey(
+        num_rows=num_rows,
+        has_images=layout.has_images and num_with_images > 0,
+        facts=tuple(Column(name, type_ or "text") for name, type_ in types.items()),
+        gaps=frozenset(name for name, number in num_known.items() if 0 < number < num_rows),
+        is_mixed=layout.has_images and 0 < num_with_images < num_rows,
+    )
+    _check_names(survey, layout)
+    return survey
+
+
+def _wider(known: ColumnType | None, value: float | str | None) -> ColumnType | None:
+    """Return the type that holds ``value`` and all before it; None as long as all were None."""
+    if value is None:
+        return known
+    found: ColumnType = "text" if isinstance(value, str) else "int" if isinstance(value, int) else "float"
+    return found if known is None or _WIDTH[found] > _WIDTH[known] else known
+
+
+def _check_names(survey: Survey, layout: Layout[Any]) -> None:
+    columns = layout.columns(survey)
+    if not set(provenance_columns(survey)) <= set(columns):
+        return
+    names = [column.name for column in columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"facts named {', '.join(twice)} would hide columns of {layout.name}; name them otherwise")

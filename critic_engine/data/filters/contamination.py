@@ -1,0 +1,150 @@
+"""The guard against training on what an evaluation will ask."""
+
+import hashlib
+import logging
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from critic_engine.config.search import RunConfig
+from critic_engine.data.filters.near_duplicate_index import MIN_JACCARD, LikenessIndex, sketch_of
+from critic_engine.data.filters.words import normal_words
+from critic_engine.data.problems import read_problems
+from critic_engine.errors import ImageError, ProblemError
+from critic_engine.types import FailedRow, Problem, ProblemRow
+
+_logger = logging.getLogger(__name__)
+_LIMITS = RunConfig()
+_MAX_SHOWN = 80
+
+
+class Guard:
+    """Knows the problems of evaluation sets, and objects to those that repeat one.
+
+    A problem repeats another if both have the same content; or if their questions are like each other and so are all
+    their images, in order; or, where neither has an image, if their questions are and their choices are the same in any
+    order, or one of them has none. What counts as like stands with ``LikenessIndex``: a question of fewer than six
+    words must have the very same words.
+
+    A problem takes about 550 bytes, and 650 more an image.
+    """
+
+    def __init__(self, *, min_jaccard: float = MIN_JACCARD) -> None:
+        """Start without evaluation sets; ``min_jaccard`` is in [0.8, 1]."""
+        self.num_unreadable = 0
+        """Rows of the evaluation sets that could not be read, against which nothing is guarded."""
+        self._index = LikenessIndex(min_jaccard=min_jaccard)
+        self._by_content: dict[int, int] = {}
+        self._choices = array("Q")
+        self._ids: list[str] = []
+        self._set_names: list[str] = []
+        self._set_ends: list[int] = []
+
+    @classmethod
+    def from_files(
+        cls,
+        paths: Sequence[str | Path],
+        *,
+        min_jaccard: float = MIN_JACCARD,
+        limits: RunConfig = _LIMITS,
+        image_root: Path | None = None,
+    ) -> "Guard":
+        """Return a guard against the problems in ``paths``, which need no answers; each file is streamed once.
+
+        Args:
+            paths: Problems files; each is named in objections by its file name.
+            min_jaccard: In [0.8, 1].
+            limits: What a row may hold, as in a run.
+            image_root: What the paths of images are relative to; the folder of each file by default.
+
+        Raises:
+            ProblemError: a file cannot be read, or no row of it can.
+        """
+        guard = cls(min_jaccard=min_jaccard)
+        for path in paths:
+            guard._add_file(Path(path), limits, image_root)
+        return guard
+
+    def __len__(self) -> int:
+        """Return the number of problems guarded against; those of the same content count once."""
+        return len(self._ids)
+
+    def objection(self, problem: Problem) -> str | None:
+        """Return the set and the row that ``problem`` repeats, in one line; None when it repeats none.
+
+        Raises:
+            ImageError: an image of it cannot be decoded.
+        """
+        same = self._by_content.get(int(problem.problem_id, 16))
+        if same is not None:
+            return f"it is {self._named(same)}"
+        choices = _choices_key(problem)
+        for row in self._index.matches(sketch_of(problem.question, problem.images)):
+            if problem.images or not choices or self._choices[row] in (0, choices):
+                return f"it repeats {self._named(row)}"
+        return None
+
+    def _add_file(self, path: Path, limits: RunConfig, image_root: Path | None) -> None:
+        num_rows, num_unreadable, first_reason = 0, 0, ""
+        for row in read_problems(path, limits=limits, image_root=image_root):
+            num_rows += 1
+            reason = self._add(row) if isinstance(row, ProblemRow) else row.reason
+            if reason is not None:
+                num_unreadable += 1
+                first_reason = first_reason or f"row {row.row}: {reason}"
+        self._set_names.append(path.name)
+        self._set_ends.append(len(self._ids))
+        self.num_unreadable += num_unreadable
+        if num_unreadable == num_rows:
+            raise ProblemError(f"{path}: no row can be read, so nothing can be guarded; {first_reason}")
+        if num_unreadable:
+            _logger.warning(
+                "%s: %d of %d rows cannot be read and are not guarded against; %s",
+                path,
+                num_unreadable,
+                num_rows,
+                first_reason,
+            )
+
+    def _add(self, row: ProblemRow) -> str | None:
+        """Take up a problem; return why that is impossible."""
+        content = int(row.problem.problem_id, 16)
+        if content in self._by_content:
+            return None
+        try:
+            sketch = sketch_of(row.problem.question, row.problem.images)
+        except ImageError as error:
+            return str(error)
+        self._by_content[content] = self._index.add(sketch)
+        self._choices.append(_choices_key(row.problem))
+        self._ids.append(row.id)
+        return None
+
+    def _named(self, row: int) -> str:
+        name = next(name for name, end in zip(self._set_names, self._set_ends, strict=True) if row < end)
+        return f"row {self._ids[row][:_MAX_SHOWN]!r} of {name[:_MAX_SHOWN]!r}"
+
+
+def guarded(rows: Iterable[ProblemRow | FailedRow], guard: Guard) -> Iterator[ProblemRow | FailedRow]:
+    """Yield the rows, failed where they repeat a problem that is guarded, or cannot be compared."""
+    for row in rows:
+        yield row if isinstance(row, FailedRow) else _guarded(row, guard)
+
+
+def _guarded(row: ProblemRow, guard: Guard) -> ProblemRow | FailedRow:
+    try:
+        objection = guard.objection(row.problem)
+    except ImageError as error:
+        return FailedRow(row.row, row.id, str(error))
+    if objection is None:
+        return row
+    reason = f"{objection}, an evaluation set; leave it out, or take the set from collect.filters.evaluation_sets"
+    return FailedRow(row.row, row.id, reason, "evaluation_set")
+
+
+def _choices_key(problem: Problem) -> int:
+    """Return a key of the choices in any order; 0 when there are none."""
+    if not problem.choices:
+        return 0
+    texts = sorted(" ".join(normal_words(choice)) or choice for choice in problem.choices)
+    return int.from_bytes(hashlib.blake2b(ascii(texts).encode(), digest_size=8).digest()) | 1

@@ -1,0 +1,209 @@
+"""From the configuration to whom a harvest asks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from critic_engine.config.collect import AnnotatorConfig, CollectConfig, DetectorConfig, InjectionConfig
+from critic_engine.config.engine import EngineConfig
+from critic_engine.config.models import ModelConfig
+from critic_engine.config.search import CriticConfig
+from critic_engine.data.harvest.critiques import LiftMeter
+from critic_engine.data.harvest.harvester import Harvester, HarvestRoles
+from critic_engine.data.harvest.injection import InjectionRoles
+from critic_engine.errors import ConfigError
+from critic_engine.models.registry import Models
+from critic_engine.pocket.annotating import PocketAnnotator
+from critic_engine.pocket.injecting import FactGrader, SlipInjector
+from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import Generator
+from critic_engine.roles.annotator import Annotator, CriticAnnotator, Draws, ModelAnnotator
+from critic_engine.roles.checker import Checker
+from critic_engine.roles.critic import Critic
+from critic_engine.roles.error_injection import (
+    CriticDetector,
+    ModelDetector,
+    ModelGrader,
+    ModelInjector,
+    Writer,
+)
+from critic_engine.roles.expanders import make_expander
+from critic_engine.roles.injection import Detector, Grader
+from critic_engine.roles.reasoner import Reasoner
+from critic_engine.types import SamplingOptions
+
+_NUM_POCKET_CRITIQUES = 2
+_INJECTION_TEMPERATURE = 0.7
+
+
+def make_harvester(
+    config: EngineConfig,
+    models: Models,
+    *,
+    checker: Checker,
+    reasoner: Generator | None = None,
+    critic: Generator | None = None,
+) -> Harvester:
+    """Return what makes the findings that the section ``collect``, or its defaults, describe.
+
+    Args:
+        config: The run's configuration.
+        models: Where its models come from.
+        checker: Holds the reference answers.
+        reasoner: The generator to reason with instead of the one that ``config`` names.
+        critic: The same for the critic.
+
+    Raises:
+        ConfigError: someone is asked for who is not there.
+        ModelLoadError: a model's folder is plainly not one.
+    """
+    collect = config.collect or CollectConfig()
+    makers = _Makers(config, models, reasoner=reasoner, critic=critic)
+    role = Reasoner.from_config(makers.reasoner, config.reasoner)
+    roles = HarvestRoles(
+        checker=checker,
+        expander=make_expander(config.expander, role),
+        family=makers.critic_family,
+        annotators=[
+            each for number, options in enumerate(collect.annotators) for each in makers.annotators(number, options)
+        ],
+        meter=LiftMeter(role, checker, options=collect.lift, expander=config.expander),
+        critic=makers.critic(temperature=0.0, field="collect.pairs.check") if config.checks_pairs else None,
+        injection=None if collect.injection is None else makers.injection(collect.injection),
+    )
+    return Harvester(config, collect, roles)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A model, and how it is prompted."""
+
+    generator: Generator
+    family: PromptFamily
+
+
+class _Makers:
+    """Makes roles over models that are made when the first of them asks."""
+
+    def __init__(
+        self, config: EngineConfig, models: Models, *, reasoner: Generator | None, critic: Generator | None
+    ) -> None:
+        self._config = config
+        self._models = models
+        self._given_critic = critic
+        self.reasoner = models.adopt(reasoner) if reasoner else models.generator(config.reasoner, "reasoner")
+        self.family = PromptFamily.for_model(config.reasoner)
+        self.critic_family = PromptFamily.for_model(config.critiquing)
+
+    def critic(self, *, temperature: float, field: str, max_tokens: int | None = None) -> Critic:
+        if not self._config.critic_matches and self._config.critic.model == "pocket":
+            raise ConfigError(
+                f"{field} asks the critic, and the pocket critic cannot read what {self._config.reasoner.model} "
+                "writes; name a critic, or choose another",
+                field=field,
+            )
+        given = self._given_critic
+        generator = self._models.adopt(given) if given else self._models.generator(self._config.critic, "critic")
+        fields = self._config.critic.model_dump() | {"temperature": temperature}
+        if max_tokens is not None:
+            fields["max_tokens"] = max_tokens
+        return Critic.from_config(generator, CriticConfig.model_validate(fields))
+
+    def annotators(self, number: int, options: AnnotatorConfig) -> list[Annotator]:
+        field = f"collect.annotators.{number}.kind"
+        match options.kind:
+            case "pocket_rules":
+                return [PocketAnnotator()]
+            case "critic":
+                return [self._critic_annotator(options, field)]
+            case "self" | "model":
+                return [self._model_annotator(options, field)]
+            case "auto":
+                if self._config.reasoner.model != "pocket":
+                    return [self._model_annotator(options, field)]
+                twice = options.model_copy(update={"num_critiques": max(_NUM_POCKET_CRITIQUES, options.num_critiques)})
+                by_critic = [self._critic_annotator(twice, field)] if self._config.critic_matches else []
+                return [PocketAnnotator(), *by_critic]
+
+    def _critic_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
+        critics = [
+            self.critic(temperature=temperature, field=field, max_tokens=options.max_tokens)
+            for temperature in _temperatures(options.num_critiques, options.temperature)
+        ]
+        return CriticAnnotator(critics, PromptFamily.for_model(self._config.critic), name="critic")
+
+    def _model_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
+        asked = self._asked(options.model, "annotate", field)
+        draws = Draws(options.num_critiques, options.temperature, options.max_tokens, options.max_attempts)
+        return ModelAnnotator(asked.generator, asked.family, draws)
+
+    def injection(self, options: InjectionConfig) -> InjectionRoles:
+        is_pocket = self._config.reasoner.model == "pocket"
+        is_by_rules = options.kind == "pocket_rules" or (options.kind == "auto" and is_pocket)
+        detectors = [
+            each for number, detector in enumerate(options.detectors) for each in self._detectors(number, detector)
+        ]
+        return InjectionRoles(
+            SlipInjector() if is_by_rules else self._injector(options.model),
+            tuple(detectors),
+            FactGrader() if is_by_rules and options.grader is None else self._grader(options),
+        )
+
+    def _injector(self, model: ModelConfig | None) -> ModelInjector:
+        asked = self._asked(model, "inject", "collect.injection.kind")
+        return ModelInjector(self._writer(asked, _INJECTION_TEMPERATURE), asked.family)
+
+    def _grader(self, options: InjectionConfig) -> Grader | None:
+        model = options.model if options.grader is None else options.grader
+        if options.grader is None and not self._family(model).has("grade"):
+            return None
+        asked = self._asked(model, "grade", "collect.injection.grader")
+        return ModelGrader(self._writer(asked, 0.0), asked.family)
+
+    def _detectors(self, number: int, options: DetectorConfig) -> Sequence[Detector]:
+        field = f"collect.injection.detectors.{number}.kind"
+        temperatures = _temperatures(options.num_detections, options.temperature)
+        is_for_critic = self._config.critic_matches and not self.family.has("detect")
+        if options.kind == "critic" or (options.kind == "auto" and is_for_critic):
+            return self._critic_detectors(temperatures, field)
+        asked = self._asked(options.model, "detect", field)
+        return [
+            ModelDetector(self._writer(asked, temperature), asked.family, critic_family=self.critic_family)
+            for temperature in temperatures
+        ]
+
+    def _critic_detectors(self, temperatures: Sequence[float], field: str) -> Sequence[Detector]:
+        form = PromptFamily.for_model(self._config.critic).form.critique
+        other_family = None if form == self.critic_family.form.critique else self.critic_family
+        return [
+            CriticDetector(
+                self.critic(temperature=temperature, field=field),
+                f"critic {number}",
+                form=form,
+                restated_in=other_family,
+            )
+            for number, temperature in enumerate(temperatures, 1)
+        ]
+
+    def _writer(self, asked: _Asked, temperature: float) -> Writer:
+        reasoner = self._config.reasoner
+        sampling = SamplingOptions(temperature=temperature, max_tokens=reasoner.max_tokens)
+        return Writer(asked.generator, sampling, reasoner.max_attempts)
+
+    def _asked(self, model: ModelConfig | None, template: str, field: str) -> _Asked:
+        """Return a model that is to be asked by a template of its prompts; the reasoner's where ``model`` is None."""
+        family = self._family(model)
+        if not family.has(template):
+            raise ConfigError(
+                f"{field}: the prompts {family.name!r} have no {template}.txt, so that model cannot be asked; name "
+                "prompts that have, or ask another",
+                field=field,
+            )
+        return _Asked(self.reasoner if model is None else self._models.generator(model, "reasoner"), family)
+
+    def _family(self, model: ModelConfig | None) -> PromptFamily:
+        return self.family if model is None else PromptFamily.for_model(model)
+
+
+def _temperatures(num: int, temperature: float) -> list[float]:
+    """Return those of ``num`` draws: the first is at 0, the others at ``temperature``."""
+    return [0.0, *[temperature] * (num - 1)]

@@ -1,0 +1,282 @@
+"""One problem searched: the only loop. Ask the strategy where to think, expand, evaluate, tell."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from critic_engine.config.engine import EngineConfig
+from critic_engine.episode.node_state import NodeState, ReasoningNode, decode_state, encode_state, trajectory_of
+from critic_engine.episode.strategy import make_strategy
+from critic_engine.episode.trial import Ending, Thinker, Thought, View
+from critic_engine.protocols import Evaluator, Expander
+from critic_engine.types import Answer, Critique, Failure, Problem, Trajectory
+from search import (
+    Asked,
+    Event,
+    Stopped,
+    StopReason,
+    Told,
+    Tree,
+    Trial,
+    decide,
+    event_from_dict,
+    event_to_dict,
+    replay,
+)
+
+ReasoningTrial: TypeAlias = Trial[NodeState]
+# Limits at which there is no time left to write the best path to its end, and where they are set.
+_CUTS = {
+    StopReason.SECONDS: "budget.max_wall_s",
+    StopReason.RUN_TOKENS: "run.max_tokens",
+    StopReason.RUN_SECONDS: "run.max_wall_s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEvent:
+    """One proposal that was told to the tree, for whoever watches it grow."""
+
+    node_id: int
+    parent_id: int
+    depth: int
+    """1 for the children of the root."""
+    steps: tuple[str, ...]
+    """What the node adds to its parent."""
+    value: float | None
+    critique: Critique | None
+    is_finished: bool
+    answer: str | None
+    is_duplicate: bool
+    """Whether it said what a sibling had said already."""
+    num_tokens: int
+    """Generated for the problem so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What happened in a search since the last commit."""
+
+    events: tuple[dict[str, Any], ...]
+    """Search events as plain dicts, in order."""
+    failures: tuple[Failure, ...]
+    num_tokens: int
+    """Generated."""
+
+
+class Episode:
+    """The search of one problem: it holds the tree and hands each finished trial to ``on_commit`` before it goes on."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        config: EngineConfig,
+        *,
+        expanders: Sequence[Expander],
+        evaluator: Evaluator,
+        on_commit: Callable[[Commit], None] = lambda commit: None,
+        on_event: Callable[[SearchEvent], None] = lambda event: None,
+    ) -> None:
+        """Start a search at its root.
+
+        Args:
+            problem: What to solve.
+            config: The knobs.
+            expanders: Ask the reasoners, one for each arm of the strategy.
+            evaluator: Gives values.
+            on_commit: Called after each trial; when it returns, what happened is safe.
+            on_event: Called for each proposal told to the tree.
+        """
+        self.problem = problem
+        self._config = config
+        self._thinker = Thinker(problem, config, expanders=expanders, evaluator=evaluator)
+        self._on_commit = on_commit
+        self._on_event = on_event
+        self._events: list[Event[NodeState]] = []
+        self._failures: list[Failure] = []
+        self._views: dict[int, View] = {}
+        self._strategy = make_strategy(config, problem.problem_id)
+        self._strategy.record_to(self._record)
+        self._wake: asyncio.Future[None] | None = None
+        self._cut_reason: StopReason | None = None
+
+    @property
+    def tree(self) -> Tree[NodeState]:
+        """The tree as it stands."""
+        return self._strategy.tree
+
+    def restore(self, events: Sequence[Mapping[str, Any]], failures: Sequence[Failure] = ()) -> None:
+        """Replay a log of this search, before ``run``, which does again what was in flight when the log ended.
+
+        Args:
+            events: What was committed, in order.
+            failures: Those that were committed with them.
+
+        Raises:
+            ReplayError: the log is of another search.
+        """
+        log = [event_from_dict(event, decode_state) for event in events]
+        replay(self._strategy, log)
+        self._events.clear()
+        self._failures = list(failures)
+
+    async def run(self, row_id: str = "") -> Answer:
+        """Search until the strategy is done or cut, and decide. Bad model output never raises; it is counted."""
+        self._started_s = time.perf_counter()
+        self._wake = asyncio.get_running_loop().create_future()
+        tasks: dict[asyncio.Task[Thought], ReasoningTrial] = {}
+        if not self._is_cut:
+            tasks.update((self._start(trial), trial) for trial in self._strategy.pending)
+            self._fill(tasks)
+        try:
+            while tasks and not self._is_cut:
+                waited: set[asyncio.Future[Any]] = {*tasks, self._wake}
+                done, _ = await asyncio.wait(waited, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)
+                # One told, then one asked, in the order of the asks: equal timing gives equal trees, resumed or not.
+                for task in [task for task in tasks if task in done]:
+                    thought = task.result()
+                    self._tell(tasks.pop(task), thought)
+                    self._fill(tasks)
+                if self._left_s() == 0:
+                    self.cut(StopReason.SECONDS)
+        finally:
+            for task in tasks:
+                task.cancel()
+        if self._cut_reason is StopReason.SECONDS:
+            self._give_up(tasks.values())
+        value, ending = await self._decide()
+        return self._answer(row_id, value, ending)
+
+    def cut(self, reason: StopReason) -> None:
+        """End the search now, without what is in flight; ``run`` returns the best answer found so far.
+
+        A search whose own time is up is over. One that is cut by a limit of the run leaves no trace of that in its log
+        and can be gone on with; one that has come to its own end by then is not cut.
+        """
+        if reason is not StopReason.SECONDS and self._strategy.is_done:
+            return
+        if self._cut_reason is None:
+            self._cut_reason = reason
+            if reason is StopReason.SECONDS:
+                self._strategy.stop(reason)
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    @property
+    def _is_cut(self) -> bool:
+        return self._cut_reason is not None or self._strategy.stop_reason in _CUTS
+
+    def _left_s(self) -> float | None:
+        limit_s = self._config.budget.max_wall_s
+        return None if limit_s is None else max(0.0, self._started_s + limit_s - time.perf_counter())
+
+    def _give_up(self, trials: Iterable[ReasoningTrial]) -> None:
+        """Abandon what is in flight; what it has generated so far is not known, and not counted."""
+        for trial in list(trials):
+            self._strategy.abandon(trial)
+        if self._events:
+            self._commit((), num_tokens=0)
+
+    def _fill(self, tasks: "dict[asyncio.Task[Thought], ReasoningTrial]") -> None:
+        num_free = self._config.run.trials_in_flight - len(tasks)
+        if num_free > 0:
+            tasks.update((self._start(trial), trial) for trial in self._strategy.ask(num_free))
+
+    def _start(self, trial: ReasoningTrial) -> "asyncio.Task[Thought]":
+        return asyncio.create_task(self._thinker.think(trial, self._views[trial.trial_id]))
+
+    def _record(self, event: Event[NodeState]) -> None:
+        self._events.append(event)
+        if isinstance(event, Stopped):
+            return
+        if isinstance(event, Asked):
+            self._views[event.trial_id] = self._thinker.look(self.tree, self.tree.nodes[event.node_id])
+            return
+        view = self._views.pop(event.trial_id)
+        if isinstance(event, Told):
+            self._thinker.learn(view, event.proposals)
+
+    def _tell(self, trial: ReasoningTrial, thought: Thought) -> None:
+        first_node_id = len(self._strategy.tree)
+        if thought.proposals:
+            self._strategy.tell(trial, thought.proposals, cost=thought.num_tokens)
+        else:
+            self._strategy.abandon(trial, cost=thought.num_tokens)
+        self._commit(thought.failures, num_tokens=thought.num_tokens)
+        nodes = {child.key: child for child in trial.node.children}
+        for proposal in thought.proposals:
+            self._emit(nodes[proposal.key], is_duplicate=nodes[proposal.key].node_id < first_node_id)
+
+    def _commit(self, failures: tuple[Failure, ...], *, num_tokens: int) -> None:
+        events = tuple(event_to_dict(event, encode_state) for event in self._events)
+        self._events.clear()
+        self._failures.extend(failures)
+        self._on_commit(Commit(events, failures, num_tokens))
+
+    def _emit(self, node: ReasoningNode, *, is_duplicate: bool) -> None:
+        self._on_event(
+            SearchEvent(
+                node_id=node.node_id,
+                parent_id=-1 if node.parent is None else node.parent.node_id,
+                depth=node.depth,
+                steps=node.state.steps,
+                value=node.value,
+                critique=node.state.critique,
+                is_finished=node.is_terminal,
+                answer=node.state.answer,
+                is_duplicate=is_duplicate,
+                num_tokens=self._strategy.usage.cost,
+            )
+        )
+
+    async def _decide(self) -> tuple[float | None, Ending]:
+        """Return what the decision rule chooses and its value; without any finished path, the best one finished now."""
+        options = self._config.decision
+        decision = decide(
+            self.tree, options.rule, aggregation=options.aggregation, prior_exponent=options.prior_exponent
+        )
+        if decision is not None:
+            return decision.value, Ending(trajectory_of(self.tree.path(decision.node)), num_tokens=0)
+        if self._is_cut:
+            return None, Ending(Trajectory(), num_tokens=0)
+        leaf = max(
+            self.tree.nodes, key=lambda node: (-1 if node.value is None else node.value, node.depth, -node.node_id)
+        )
+        ending = await self._thinker.finish(trajectory_of(self.tree.path(leaf)))
+        self._commit(ending.failures, num_tokens=ending.num_tokens)
+        return None, ending
+
+    def _answer(self, row_id: str, value: float | None, ending: Ending) -> Answer:
+        answer = ending.trajectory.answer
+        return Answer(
+            id=row_id or self.problem.name,
+            problem_id=self.problem.problem_id,
+            answer=answer,
+            value=None if answer is None else value,
+            status="failed" if answer is None else "answered",
+            stop_reason="tokens" if self._stop_reason is StopReason.COST else str(self._stop_reason),
+            num_tokens=self._strategy.usage.cost + ending.num_tokens,
+            num_simulations=self.tree.root.visit_count,
+            wall_s=round(time.perf_counter() - self._started_s, 4),
+            error=None if answer is not None else self._why_unanswered(),
+            steps=ending.trajectory.steps,
+            failures=dict(Counter(failure.kind for failure in self._failures)),
+        )
+
+    @property
+    def _stop_reason(self) -> StopReason | None:
+        return self._cut_reason or self._strategy.stop_reason
+
+    def _why_unanswered(self) -> str:
+        if self._failures:
+            counts = Counter(failure.kind for failure in self._failures)
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+            return f"no path ends in an answer ({kinds}); the last failure: {self._failures[-1].reason}"
+        if self._stop_reason in _CUTS:
+            return f"no path had ended when the search was cut; raise {_CUTS[self._stop_reason]}"
+        if self._strategy.stop_reason in (StopReason.COST, StopReason.SIMULATIONS):
+            return "no path ends in an answer within the budget; raise it, or check reasoner.prompts"
+        return "no path ends in an answer; check that reasoner.prompts ask for a last line `answer: X`"

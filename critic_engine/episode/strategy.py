@@ -1,0 +1,50 @@
+"""From the configuration to the strategy that searches."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from critic_engine.config.engine import EngineConfig
+from critic_engine.episode.node_state import NodeState
+from critic_engine.seeds import derive_seed
+from search import (
+    AbMcts,
+    AbMctsOptions,
+    Beam,
+    BeamOptions,
+    BestOfN,
+    BestOfNOptions,
+    Budget,
+    Chain,
+    ChainOptions,
+    Dvts,
+    DvtsOptions,
+    Limits,
+    Mcts,
+    Strategy,
+)
+
+
+def make_strategy(config: EngineConfig, problem_id: str) -> Strategy[NodeState]:
+    """Return the strategy for one problem, with nothing asked yet; what it draws depends on the run's seed."""
+    options = config.strategy.options
+    rng = np.random.default_rng(derive_seed(config.run.seed, problem_id, "strategy"))
+    budget = Budget(max_simulations=config.budget.max_simulations, max_cost=config.budget.max_tokens)
+    limits, root = Limits(budget, config.stop), NodeState()
+    if isinstance(options, BestOfNOptions):
+        return BestOfN(options, rng=rng, root=root, limits=limits)
+    if isinstance(options, ChainOptions):
+        return Chain(options, rng=rng, root=root, limits=limits)
+    if config.expander.kind == "step":
+        options = replace(
+            options, max_depth=min(options.max_depth or config.expander.max_steps, config.expander.max_steps)
+        )
+    if isinstance(options, BeamOptions):
+        return Beam(options, rng=rng, root=root, limits=limits)
+    if isinstance(options, DvtsOptions):
+        return Dvts(options, rng=rng, root=root, limits=limits)
+    is_refining = config.expander.kind == "solution"
+    if isinstance(options, AbMctsOptions):
+        options = replace(options, is_refining=is_refining, num_arms=1 + len(config.other_reasoners))
+        return AbMcts(options, rng=rng, root=root, limits=limits)
+    return Mcts(replace(options, is_refining=is_refining), rng=rng, root=root, limits=limits)

@@ -1,0 +1,212 @@
+"""The work between an ask and its tell: the reasoner's proposals for one node, each with the critic's judgement."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+from critic_engine.concurrency import gather_or_cancel
+from critic_engine.config.engine import EngineConfig
+from critic_engine.episode.node_state import NodeState, ReasoningNode, candidate_key, extend, trajectory_of
+from critic_engine.episode.revision import Judged, Reviser
+from critic_engine.errors import GenerationError
+from critic_engine.parsing.answers import canonical_answer
+from critic_engine.protocols import Candidate, Evaluation, Evaluator, Expander, Expansion, Place, Rollout
+from critic_engine.seeds import derive_seed
+from critic_engine.types import Critique, Failure, Problem, RejectedSibling, TokenUsage, Trajectory
+from search import Proposal, Tree, Trial
+
+# What is done for a problem outside any trial bears this number.
+NO_TRIAL = -1
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The tree around a trial's node as it was when the trial was asked.
+
+    Work done again after a stop sees what it saw the first time, though siblings may have been told since.
+    """
+
+    node_id: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What the work of one trial brought."""
+
+    proposals: tuple[Proposal[NodeState], ...]
+    num_tokens: int
+    """Generated."""
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A trajectory written to its end."""
+
+    trajectory: Trajectory
+    num_tokens: int
+    """Generated."""
+    failures: tuple[Failure, ...] = ()
+
+
+class Thinker:
+    """Does the work of one problem's trials. A model's failure becomes a count and an unknown value, never an error."""
+
+    def __init__(
+        self, problem: Problem, config: EngineConfig, *, expanders: Sequence[Expander], evaluator: Evaluator
+    ) -> None:
+        """Take the problem, the knobs, an expander for each arm of the strategy, and the evaluator."""
+        self._problem = problem
+        self._config = config
+        self._expanders = expanders
+        self._evaluator = evaluator
+        self._judge_name = "critic" if config.evaluator.kind == "critic" else "evaluator"
+        self._judged: dict[int, dict[Hashable, Evaluation]] = {}
+        self._rejected: dict[int, list[RejectedSibling]] = {}
+
+    def look(self, tree: Tree[NodeState], node: ReasoningNode) -> View:
+        """Return what the work at ``node`` may see."""
+        limit = self._config.expander.max_rejected
+        rejected = self._rejected.get(node.node_id, [])
+        place = Place(
+            trajectory=trajectory_of(tree.path(node)),
+            critique=node.state.critique,
+            rejected=tuple(rejected[-limit:]) if limit else (),
+        )
+        return View(node.node_id, place)
+
+    def learn(self, view: View, proposals: Iterable[Proposal[NodeState]]) -> None:
+        """Remember what was told at a node: what is judged already, and what is rejected there."""
+        judged = self._judged.setdefault(view.node_id, {})
+        rejected = self._rejected.setdefault(view.node_id, [])
+        for proposal in proposals:
+            value, critique = proposal.value, proposal.state.critique
+            is_new = proposal.key not in judged
+            judged[proposal.key] = Evaluation(value, critique, TokenUsage())
+            rejected += [each for each in proposal.state.revised_from if each not in rejected]
+            is_rejected = value is not None and value < self._config.expander.reject_below
+            if is_new and is_rejected and critique is not None and proposal.state.steps:
+                rejected.append(RejectedSibling("\n".join(proposal.state.steps), critique))
+
+    async def think(self, trial: Trial[NodeState], view: View) -> Thought:
+        """Return the trial's proposals, each judged and, where it is weak, revised; none when the reasoner failed.
+
+        Each distinct candidate is judged once, and one that a sibling said before not at all.
+        """
+        seeds = tuple(self._seed("reasoner", trial.trial_id, sample) for sample in range(trial.num_proposals))
+        expansion, failures = await self._expand(trial, view.place, seeds)
+        candidates, base = expansion.candidates, view.place.trajectory
+        keys = [candidate_key(candidate, base.prefix) for candidate in candidates]
+        known = self._judged.get(view.node_id, {})
+        fresh = {key: keys.index(key) for key in keys if key not in known}
+        work = (self._judge_and_revise(trial, view, index, candidates[index]) for index in fresh.values())
+        judged = dict(zip(fresh, await gather_or_cancel(work), strict=True))
+        proposals = tuple(
+            self._proposal(base, judged[key] if key in judged else Judged(candidate, known[key]))
+            for key, candidate in zip(keys, candidates, strict=True)
+        )
+        num_tokens = expansion.usage.generated_tokens + sum(each.num_tokens for each in judged.values())
+        return Thought(proposals, num_tokens, sum((each.failures for each in judged.values()), failures))
+
+    async def finish(self, trajectory: Trajectory) -> Ending:
+        """Return ``trajectory`` written to its end by the reasoner, as far as it comes."""
+        try:
+            seed = self._seed("reasoner", NO_TRIAL, 0)
+            expansion = await self._expanders[0].finish(self._problem, trajectory, seeds=(seed,))
+        except GenerationError as error:
+            return Ending(trajectory, 0, (Failure(NO_TRIAL, "reasoner_error", str(error)),))
+        if expansion.candidates:
+            trajectory = extend(trajectory, expansion.candidates[0])
+        return Ending(trajectory, expansion.usage.generated_tokens, _troubles(NO_TRIAL, expansion))
+
+    async def _expand(
+        self, trial: Trial[NodeState], place: Place, seeds: tuple[int, ...]
+    ) -> tuple[Expansion, tuple[Failure, ...]]:
+        try:
+            expansion = await self._expanders[trial.arm].expand(self._problem, place, seeds=seeds)
+        except GenerationError as error:
+            return Expansion((), TokenUsage()), (Failure(trial.trial_id, "reasoner_error", str(error)),)
+        return expansion, _troubles(trial.trial_id, expansion)
+
+    async def _judge_and_revise(self, trial: Trial[NodeState], view: View, index: int, candidate: Candidate) -> Judged:
+        """Return what stands of the trial's candidate number ``index``."""
+
+        async def rewrite(place: Place, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
+            return await self._expand(trial, place, (self._seed("reasoner", trial.trial_id, index, attempt),))
+
+        async def judge(rewritten: Candidate, attempt: int) -> Judged:
+            known = self._judged.get(view.node_id, {}).get(candidate_key(rewritten, view.place.trajectory.prefix))
+            if known is not None:
+                return Judged(rewritten, known)
+            seed = self._seed("critic", trial.trial_id, index, attempt)
+            return await self._judge(trial.trial_id, view.place.trajectory, rewritten, seed=seed)
+
+        seed = self._seed("critic", trial.trial_id, index)
+        judged = await self._judge(trial.trial_id, view.place.trajectory, candidate, seed=seed)
+        return await Reviser(self._config.expander, rewrite=rewrite, judge=judge).revise(judged, view.place)
+
+    async def _judge(self, trial_id: int, base: Trajectory, candidate: Candidate, *, seed: int) -> Judged:
+        try:
+            evaluation = await self._evaluator.evaluate(self._problem, extend(base, candidate), seed=seed)
+        except GenerationError as error:
+            unknown = Evaluation(value=None, critique=None, usage=TokenUsage())
+            return Judged(candidate, unknown, failures=(Failure(trial_id, f"{self._judge_name}_error", str(error)),))
+        reason = "a text that was to judge a place could not be read"
+        failures = (Failure(trial_id, f"{self._judge_name}_unreadable", reason),) * evaluation.num_unreadable
+        failures += tuple(Failure(trial_id, f"{self._judge_name}_error", error) for error in evaluation.errors)
+        failures += _retries(trial_id, self._judge_name, evaluation.usage)
+        return Judged(candidate, evaluation, evaluation.usage.generated_tokens, failures)
+
+    def _proposal(self, base: Trajectory, judged: Judged) -> Proposal[NodeState]:
+        candidate, evaluation = judged.candidate, judged.evaluation
+        behind = extend(base, candidate).prefix
+        return Proposal(
+            state=_state(candidate, evaluation.critique, judged.revised_from),
+            value=evaluation.value,
+            prior=candidate.prior,
+            is_terminal=candidate.is_finished,
+            key=candidate_key(candidate, base.prefix),
+            outcome=self._outcome(candidate.answer),
+            rollouts=tuple(self._rollout(behind, rollout) for rollout in evaluation.rollouts),
+        )
+
+    def _rollout(self, behind: str, rollout: Rollout) -> Proposal[NodeState]:
+        candidate = rollout.candidate
+        return Proposal(
+            state=_state(candidate),
+            value=rollout.value,
+            prior=candidate.prior,
+            is_terminal=True,
+            key=candidate_key(candidate, behind),
+            outcome=self._outcome(candidate.answer),
+        )
+
+    def _outcome(self, answer: str | None) -> str | None:
+        return None if answer is None else canonical_answer(answer, self._problem.choices)
+
+    def _seed(self, role: str, trial_id: int, *sample_and_try: int) -> int:
+        return derive_seed(self._config.run.seed, self._problem.problem_id, role, trial_id, *sample_and_try)
+
+
+def _state(
+    candidate: Candidate, critique: Critique | None = None, revised_from: tuple[RejectedSibling, ...] = ()
+) -> NodeState:
+    return NodeState(
+        steps=candidate.steps,
+        is_rewrite=candidate.is_rewrite,
+        answer=candidate.answer,
+        critique=critique,
+        texts=candidate.texts,
+        num_tokens=candidate.num_tokens,
+        revised_from=revised_from,
+    )
+
+
+def _troubles(trial_id: int, expansion: Expansion) -> tuple[Failure, ...]:
+    failure = Failure(trial_id, "reasoner_unreadable", "no step or solution in the reasoner's text")
+    return (failure,) * expansion.num_unreadable + _retries(trial_id, "reasoner", expansion.usage)
+
+
+def _retries(trial_id: int, who: str, usage: TokenUsage) -> tuple[Failure, ...]:
+    reason = "a request failed in a way that may pass, and was sent again"
+    return (Failure(trial_id, f"{who}_retried", reason),) * usage.num_retries

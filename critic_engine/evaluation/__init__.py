@@ -1,1 +1,0 @@
-"""Figures about answers: how good, how sure, how much better."""

@@ -1,0 +1,108 @@
+"""The models of one engine: each made once, shared by the roles that ask for the same, metered, and closed together."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from critic_engine.config.models import EndpointConfig, ModelConfig
+from critic_engine.config.search import RewardModelConfig
+from critic_engine.models.metering import Meter, MeteredGenerator, MeteredScorer, ModelFigures
+from critic_engine.protocols import Generator, Scorer
+
+ModelRole: TypeAlias = Literal["reasoner", "critic"]
+"""Whose model: it decides what ``pocket`` and ``scripted`` stand for. A reward model's are the critic's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMakers:
+    """Where models come from. What is made is not loaded yet."""
+
+    generator: Callable[[ModelConfig, ModelRole], Generator]
+    scorer: Callable[[RewardModelConfig], Scorer]
+
+
+class Models:
+    """Makes models as roles ask for them."""
+
+    def __init__(self, makers: ModelMakers) -> None:
+        """Have nothing yet."""
+        self._makers = makers
+        self._owned: dict[tuple[str, str], MeteredGenerator | MeteredScorer] = {}
+        self._adopted: list[MeteredGenerator] = []
+        self._meters: dict[str, Meter] = {}
+
+    def generator(self, config: ModelConfig, role: ModelRole) -> Generator:
+        """Return the generator that a role asks for; the same one to all that ask for the same.
+
+        Raises:
+            ModelLoadError: a model's folder is plainly not one.
+            ConfigError: what ``config`` says of it does not go together.
+        """
+        key = model_key(config, role)
+        found = self._owned.get(key)
+        if isinstance(found, MeteredGenerator):
+            return found
+        generator = self._makers.generator(config, role)
+        made = self._owned[key] = MeteredGenerator(generator, self._meter(generator.name, config.openai_api))
+        return made
+
+    def scorer(self, config: RewardModelConfig) -> Scorer:
+        """Return the scorer of a reward model.
+
+        Raises:
+            ModelLoadError: the model's folder is plainly not one.
+            ConfigError: the model has no such head.
+        """
+        scorer = self._makers.scorer(config)
+        made = MeteredScorer(scorer, self._meter(scorer.name, config.openai_api))
+        self._owned[scorer_key(config)] = made
+        return made
+
+    def adopt(self, generator: Generator) -> MeteredGenerator:
+        """Return a generator of somebody else's, metered once; it stays its owner's to load and to close."""
+        for known in self._adopted:
+            if known.generator is generator:
+                return known
+        self._adopted.append(MeteredGenerator(generator, self._meter(generator.name, EndpointConfig())))
+        return self._adopted[-1]
+
+    async def load(self) -> None:
+        """Load all models that were made, one after another: two that measure one card's memory disturb each other.
+
+        Raises:
+            ModelLoadError: one cannot be loaded.
+        """
+        for model in self._owned.values():
+            await model.load()
+
+    async def aclose(self) -> None:
+        """Close all models that were made; each is closed though another fails to."""
+        outcomes = await asyncio.gather(*(model.aclose() for model in self._owned.values()), return_exceptions=True)
+        self._owned.clear()
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    def figures(self) -> dict[str, ModelFigures]:
+        """Return what each model was asked for so far, by its name."""
+        return {name: meter.figures() for name, meter in self._meters.items()}
+
+    def _meter(self, name: str, prices: EndpointConfig) -> Meter:
+        number = 2
+        unique = name
+        while unique in self._meters:
+            unique, number = f"{name} ({number})", number + 1
+        self._meters[unique] = meter = Meter(prices)
+        return meter
+
+
+def scorer_key(config: RewardModelConfig) -> tuple[str, str]:
+    """Return what is equal for scorers that can be one."""
+    return ("scorer", config.hosting)
+
+
+def model_key(config: ModelConfig, role: ModelRole) -> tuple[str, str]:
+    """Return what is equal for roles that can share one engine."""
+    is_by_role = config.model == "pocket" or config.backend == "scripted"
+    return (role if is_by_role else "", config.hosting)

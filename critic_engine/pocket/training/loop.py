@@ -1,0 +1,126 @@
+"""The training loop of the pocket models."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from critic_engine.pocket.training.generation import pixel_values
+from critic_engine.pocket.training.lessons import IGNORED, Lesson
+from critic_engine.pocket.vocabulary import PAD, WORD_IDS, WORDS
+
+logger = logging.getLogger(__name__)
+
+_VERDICTS = (WORD_IDS["right"], WORD_IDS["wrong"])
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    num_steps: int
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    """AdamW's, for embeddings, biases, norms and the vision patches."""
+    matrix_rate: float = 5e-3
+    """Muon's, for the matrices of all layers."""
+    final_share: float = 0.05
+    """The last learning rates as a share of the first, reached along a cosine."""
+    warm_up_steps: int = 100
+    verdict_weight: float = 1.0
+    """The weight of ``right`` and ``wrong`` targets; other words weigh 1."""
+    log_every: int = 50
+
+
+def scaled(schedule: Schedule, *, num_steps: int, rate: float) -> Schedule:
+    """Return ``schedule`` with another length and its learning rates times ``rate``."""
+    learning_rate, matrix_rate = rate * schedule.learning_rate, rate * schedule.matrix_rate
+    return replace(schedule, num_steps=num_steps, learning_rate=learning_rate, matrix_rate=matrix_rate)
+
+
+def train(
+    model: Any, draw: Callable[[random.Random], Lesson], schedule: Schedule, *, seed: int, on_log: Callable[[int], None]
+) -> None:
+    """Train ``model`` in place; ``on_log`` is called with the step after each log line."""
+    import torch
+
+    optimizers = _optimizers(model, schedule)
+    batches = _batches(draw, schedule.batch_size, random.Random(seed))
+    begin_s, total, num_rows = time.monotonic(), 0.0, 0
+    model.train()
+    for step in range(1, schedule.num_steps + 1):
+        batch = next(batches)
+        loss = _loss(model, batch, schedule.verdict_weight)
+        model.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, rate in optimizers:
+            optimizer.param_groups[0]["lr"] = rate * _rate_share(step, schedule)
+            optimizer.step()
+        total += loss.item()
+        num_rows += len(batch)
+        if step % schedule.log_every == 0:
+            rate = num_rows / (time.monotonic() - begin_s)
+            logger.info("step %d loss %.4f rows/s %.0f", step, total / schedule.log_every, rate)
+            total = 0.0
+            on_log(step)
+            model.train()
+
+
+def _optimizers(model: Any, schedule: Schedule) -> list[tuple[Any, float]]:
+    """Return Muon (Jordan et al., 2024) for the layers' matrices and AdamW for the rest, each with its first rate.
+
+    Frozen weights are left out.
+
+    Counting is learnt in about half the steps that AdamW alone needs. Muon is in torch from 2.9 on.
+    """
+    import torch
+
+    matrices: list[Any] = []
+    others: list[Any] = []
+    for name, weight in model.named_parameters():
+        if not weight.requires_grad:
+            continue
+        (matrices if weight.ndim == 2 and ".layers." in name else others).append(weight)
+    muon = torch.optim.Muon(matrices, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    adamw = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.01)
+    return [(muon, schedule.matrix_rate), (adamw, schedule.learning_rate)]
+
+
+def _rate_share(step: int, schedule: Schedule) -> float:
+    if step <= schedule.warm_up_steps:
+        return step / schedule.warm_up_steps
+    done = (step - schedule.warm_up_steps) / max(1, schedule.num_steps - schedule.warm_up_steps)
+    return schedule.final_share + (1 - schedule.final_share) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _batches(draw: Callable[[random.Random], Lesson], size: int, rng: random.Random) -> Iterator[list[Lesson]]:
+    """Yield batches of lessons of like length, in random order."""
+    while True:
+        lessons = sorted((draw(rng) for _ in range(8 * size)), key=lambda lesson: len(lesson.ids))
+        groups = [lessons[start : start + size] for start in range(0, len(lessons), size)]
+        rng.shuffle(groups)
+        yield from groups
+
+
+def _loss(model: Any, batch: Sequence[Lesson], verdict_weight: float) -> Any:
+    import torch
+
+    longest = max(len(lesson.ids) for lesson in batch)
+    ids = torch.full((len(batch), longest), WORD_IDS[PAD])
+    targets = torch.full((len(batch), longest), IGNORED)
+    for row, lesson in enumerate(batch):
+        ids[row, : len(lesson.ids)] = torch.tensor(lesson.ids)
+        targets[row, : len(lesson.targets)] = torch.tensor(lesson.targets)
+    pictures = pixel_values([lesson.board for lesson in batch], random.Random(hash(batch[0].ids)))
+    hidden = model.model(input_ids=ids, pixel_values=pictures, use_cache=False).last_hidden_state
+    taught = targets != IGNORED
+    logits, words = model.lm_head(hidden[taught]), targets[taught]
+    weights = torch.ones(len(WORDS))
+    weights[list(_VERDICTS)] = verdict_weight
+    return torch.nn.functional.cross_entropy(logits, words, weight=weights)

@@ -1,0 +1,96 @@
+"""Train the pocket critic, from a reasoner's weights, on the reasoner's own solutions and on made slips.
+
+Two phases: the layers of the reasoner learn to foresee each next word while they read a solution; then they are frozen,
+and new layers on top learn to compare what they foresee with what stands there. Training all layers in the second phase
+makes a worse critic. Run it as
+``python -m critic_engine.pocket.training.train_critic --start runs/strong --reasoner runs/reasoner --attempts
+runs/attempts.jsonl --out runs/critic``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from critic_engine.pocket.problems import make_problems
+from critic_engine.pocket.training import lessons
+from critic_engine.pocket.training.attempts import read_attempts
+from critic_engine.pocket.training.loop import Schedule, train
+from critic_engine.pocket.training.model import deepened, save_checkpoint
+from critic_engine.pocket.training.scores import critic_scores, partial, solve_all
+
+logger = logging.getLogger("critic_engine.pocket.training.train_critic")
+
+_FORESEEING = Schedule(num_steps=200, learning_rate=3e-4, matrix_rate=1.5e-3, warm_up_steps=30)
+_COMPARING = Schedule(num_steps=4700, verdict_weight=0.5)
+_NUM_LAYERS = 7
+_DEV_SEED = 12
+_SAVE_EVERY = 250
+
+DrawLesson = Callable[[random.Random, lessons.DrawAttempt], lessons.Lesson]
+
+
+def draw_from(own: list[lessons.Attempt], lesson: DrawLesson) -> Callable[[random.Random], lessons.Lesson]:
+    """Return what draws a lesson: mostly on the reasoner's ``own`` solutions, the others on slips, a few right."""
+
+    def draw_attempt(rng: random.Random) -> lessons.Attempt:
+        kind = rng.choices(("own", "slip", "right"), (60, 30, 10))[0]
+        if kind == "own":
+            return rng.choice(own)
+        return (lessons.slip_attempt if kind == "slip" else lessons.right_attempt)(rng)
+
+    return lambda rng: lesson(rng, draw_attempt)
+
+
+def freeze_below(model: Any, num_layers: int) -> None:
+    """Let only the layers from ``num_layers`` on, the last norm and the head be trained."""
+    for weight in model.parameters():
+        weight.requires_grad_(False)
+    language = model.model.language_model
+    for part in (*language.layers[num_layers:], language.norm, model.lm_head):
+        part.requires_grad_(True)
+
+
+def main() -> None:
+    """Train, log and save; every 250 steps a checkpoint goes to a folder of its own."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--start", type=Path, required=True, help="a reasoner that solves well; its weights are used")
+    parser.add_argument("--reasoner", type=Path, required=True, help="whose solutions the critic is measured on")
+    parser.add_argument("--attempts", type=Path, required=True, help="that reasoner's own solutions, see `attempts`")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    own = read_attempts(options.attempts)
+    problems = make_problems("dev", num=512, seed=_DEV_SEED)
+    reasoner = AutoModelForImageTextToText.from_pretrained(options.reasoner)
+    solutions = solve_all(reasoner, problems, temperature=0.7, seed=_DEV_SEED)
+    model = AutoModelForImageTextToText.from_pretrained(options.start)
+    num_layers = model.config.text_config.num_hidden_layers
+
+    def on_log(step: int) -> None:
+        if step % _SAVE_EVERY == 0:
+            logger.info("step %d dev whole %s", step, critic_scores(model, problems, solutions))
+            logger.info("step %d dev partial %s", step, critic_scores(model, problems, partial(solutions, seed=0)))
+            save_checkpoint(model, options.out / f"step_{step}")
+
+    foreseeing, judging = (draw_from(own, lesson) for lesson in (lessons.foreseeing_lesson, lessons.judging_lesson))
+    train(model, foreseeing, _FORESEEING, seed=options.seed, on_log=lambda step: None)
+    model = deepened(model, _NUM_LAYERS)
+    freeze_below(model, num_layers)
+    train(model, judging, _COMPARING, seed=options.seed + 1, on_log=on_log)
+    save_checkpoint(model, options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""Several replicas of one model as one: each request goes where there is room, and to another one when that is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
+
+from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
+from critic_engine.replicas.router import Router
+from critic_engine.replicas.supervisor import Life, PoolOptions, Replica, Supervisor
+
+__all__ = ["PoolFigures", "PoolOptions", "Replica", "ReplicaPool"]
+
+_Request = TypeVar("_Request")
+_Result = TypeVar("_Result")
+_Queue: TypeAlias = "OrderedDict[asyncio.Future[Life[_Request, _Result]], None]"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    """How a pool stands."""
+
+    num_replicas: int
+    """Those not given up, ready or not."""
+    num_ready: int
+    num_restarts: int
+    """Of all replicas, those given up or removed included."""
+    num_lost_calls: int
+    """Calls that ended because their replica was lost; most were sent again."""
+    num_in_flight: int
+    num_waiting: int
+    """Calls for which no replica has room."""
+
+
+class ReplicaPool(Generic[_Request, _Result]):
+    """Answers requests with whichever replica has room, first come first served, and keeps the replicas working.
+
+    A request whose replica is lost is sent again; at the last attempt it has a replica to itself, so that one which
+    kills whatever works on it is found out, and its companions are answered. All use is from one event loop.
+    """
+
+    def __init__(
+        self,
+        replicas: Sequence[Replica[_Request, _Result]],
+        *,
+        name: str,
+        options: PoolOptions,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Take over ``replicas``, to be started by ``load`` or the first call.
+
+        Args:
+            replicas: Not started.
+            name: What a person calls the model they hold.
+            options: Limits and waits.
+            rng: Spreads restarts; None seeds one by ``name``.
+        """
+        self._name = name
+        self._options = options
+        self._rng = random.Random(name) if rng is None else rng
+        self._router: Router[Life[_Request, _Result]] = Router()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._supervisors: dict[Supervisor[_Request, _Result], asyncio.Task[None] | None] = {}
+        self._waiting: _Queue[_Request, _Result] = OrderedDict()
+        self._waiting_alone: _Queue[_Request, _Result] = OrderedDict()
+        self._is_settled = asyncio.Event()
+        self._was_ready = False
+        self._error: CriticEngineError = GenerationError("it was given none")
+        self._closing: asyncio.Task[None] | None = None
+        self._num_in_flight = 0
+        self._num_lost_calls = 0
+        self._num_past_restarts = 0
+        for replica in replicas:
+            self._include(replica)
+        if not replicas:
+            self._is_settled.set()
+
+    @property
+    def figures(self) -> PoolFigures:
+        """How it stands now."""
+        return PoolFigures(
+            num_replicas=len(self._supervisors),
+            num_ready=sum(supervisor.is_ready for supervisor in self._supervisors),
+            num_restarts=self._num_past_restarts + sum(supervisor.num_restarts for supervisor in self._supervisors),
+            num_lost_calls=self._num_lost_calls,
+            num_in_flight=self._num_in_flight,
+            num_waiting=len(self._waiting) + len(self._waiting_alone),
+        )
+
+    @property
+    def absence(self) -> CriticEngineError | None:
+        """Why no replica is left; None while there is one."""
+        return None if self._supervisors else self._absence()
+
+    async def load(self) -> None:
+        """Return when a replica is ready, or was before.
+
+        Raises:
+            ModelLoadError: none ever will be.
+            GenerationError: the pool is closed.
+        """
+        self._begin()
+        await self._is_settled.wait()
+        if self._closing is not None:
+            raise self._absence()
+        if not self._supervisors:
+            raise ModelLoadError(str(self._absence()))
+
+    async def call(self, request: _Request) -> tuple[_Result, int]:
+        """Return the answer, and how often the request had to be sent again.
+
+        Raises:
+            GenerationError: the request cannot be answered, ``max_attempts`` replicas were lost with it, or the pool is
+                closed.
+            ReplicaLostError: all replicas are given up.
+        """
+        num_lost = 0
+        while True:
+            is_alone = num_lost > 0 and num_lost + 1 >= self._options.max_attempts
+            life = self._enter(is_alone=is_alone) or await self._wait(is_alone=is_alone)
+            try:
+                return await life.call(request), num_lost
+            except ReplicaLostError as error:
+                num_lost += 1
+                self._num_lost_calls += 1
+                if num_lost >= self._options.max_attempts:
+                    raise GenerationError(
+                        f"the request is given up: each of {num_lost} replicas of {self._name} was lost while it "
+                        f"worked on it, at last: {error}"
+                    ) from error
+            finally:
+                self._leave(life)
+
+    async def add(self, replica: Replica[_Request, _Result]) -> None:
+        """Take over one more replica, not started; it gets requests as soon as it is ready."""
+        if not self._supervisors:
+            self._is_settled.clear()
+        self._include(replica)
+        self._begin()
+
+    async def remove(self, replica: Replica[_Request, _Result]) -> None:
+        """Give ``replica`` nothing more to do, and stop it when what is in flight there has ended.
+
+        What has not ended after ``drain_s`` is sent to another replica. A replica that was given up is gone already.
+        """
+        for supervisor in [one for one in self._supervisors if one.replica is replica]:
+            task = self._supervisors[supervisor]
+            self._exclude(supervisor, GenerationError("it was removed"))
+            await self._end([supervisor], [task])
+
+    async def aclose(self) -> None:
+        """Refuse further calls, let what is in flight end for up to ``drain_s``, and stop all replicas."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    def _include(self, replica: Replica[_Request, _Result]) -> None:
+        self._supervisors[Supervisor(replica, name=self._name, options=self._options, rng=self._rng)] = None
+
+    def _begin(self) -> None:
+        """Start what has not been started."""
+        loop = asyncio.get_running_loop()
+        if self._loop not in (None, loop):
+            raise RuntimeError(f"the pool of {self._name} is used from two event loops; use it from the first one")
+        if self._closing is not None:
+            raise self._absence()
+        self._loop = loop
+        for supervisor, task in self._supervisors.items():
+            if task is None:
+                self._supervisors[supervisor] = loop.create_task(self._keep(supervisor))
+
+    async def _keep(self, supervisor: Supervisor[_Request, _Result]) -> None:
+        error = await supervisor.run(self._on_ready, self._on_end)
+        self._exclude(supervisor, error)
+
+    def _on_ready(self, life: Life[_Request, _Result]) -> None:
+        self._router.add(life, self._options.max_in_flight)
+        self._was_ready = True
+        self._is_settled.set()
+        self._dispatch()
+
+    def _on_end(self, life: Life[_Request, _Result]) -> None:
+        if life in self._router:
+            self._router.remove(life)
+        self._dispatch()
+
+    def _exclude(self, supervisor: Supervisor[_Request, _Result], error: CriticEngineError) -> None:
+        """Forget a replica because of ``error``; where none is left, let nobody wait for one."""
+        if supervisor not in self._supervisors:
+            return
+        del self._supervisors[supervisor]
+        self._num_past_restarts += supervisor.num_restarts
+        if not self._supervisors:
+            self._error = error
+            self._is_settled.set()
+            self._refuse_waiting()
+
+    def _absence(self) -> CriticEngineError:
+        if self._closing is not None:
+            return GenerationError(f"{self._name} is closed; no request may follow")
+        # What has worked before is lost, whatever is said of it now; what never has cannot be loaded.
+        is_loadable = self._was_ready or not isinstance(self._error, ModelLoadError)
+        kind = ReplicaLostError if is_loadable else ModelLoadError
+        return kind(f"no replica of {self._name} is left: {self._error}")
+
+    def _refuse_waiting(self) -> None:
+        for queue in (self._waiting_alone, self._waiting):
+            while (place := _first(queue)) is not None:
+                del queue[place]
+                place.set_exception(self._absence())
+
+    def _enter(self, *, is_alone: bool) -> Life[_Request, _Result] | None:
+        if self._loop is None or self._closing is not None:
+            self._begin()
+        if not self._supervisors:
+            raise self._absence()
+        if self._waiting_alone if is_alone else self._waiting:
+            return None
+        life = self._router.acquire(is_alone)
+        self._num_in_flight += life is not None
+        return life
+
+    async def _wait(self, *, is_alone: bool) -> Life[_Request, _Result]:
+        queue = self._waiting_alone if is_alone else self._waiting
+        place: asyncio.Future[Life[_Request, _Result]] = asyncio.get_running_loop().create_future()
+        queue[place] = None
+        try:
+            life = await place
+        except asyncio.CancelledError:
+            queue.pop(place, None)
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self._leave(place.result())
+            if not self._waiting_alone:
+                self._router.open_aside()
+            self._dispatch()
+            raise
+        if not life.has_ended.done():
+            return life
+        # It was lost before this call could begin; the request had no part in that.
+        self._leave(life)
+        return self._enter(is_alone=is_alone) or await self._wait(is_alone=is_alone)
+
+    def _leave(self, life: Life[_Request, _Result]) -> None:
+        self._num_in_flight -= 1
+        self._router.release(life)
+        if self._waiting_alone or self._waiting:
+            self._dispatch()
+
+    def _dispatch(self) -> None:
+        for queue, is_alone in ((self._waiting_alone, True), (self._waiting, False)):
+            while (place := _first(queue)) is not None:
+                life = self._router.acquire(is_alone)
+                if life is None:
+                    break
+                del queue[place]
+                self._num_in_flight += 1
+                place.set_result(life)
+
+    async def _close(self) -> None:
+        self._is_settled.set()
+        self._refuse_waiting()
+        supervisors, tasks = list(self._supervisors), list(self._supervisors.values())
+        await self._end(supervisors, tasks)
+        self._supervisors.clear()
+
+    async def _end(
+        self, supervisors: Iterable[Supervisor[_Request, _Result]], tasks: Iterable[asyncio.Task[None] | None]
+    ) -> None:
+        lives = [supervisor.life for supervisor in supervisors if supervisor.life is not None]
+        for life in lives:
+            self._on_end(life)
+        await asyncio.gather(*(life.drain(self._options.drain_s) for life in lives))
+        started = [task for task in tasks if task is not None]
+        for task in started:
+            task.cancel()
+        await asyncio.gather(*started, return_exceptions=True)
+        await asyncio.gather(*(supervisor.stop() for supervisor in supervisors))
+
+
+def _first(queue: _Queue[_Request, _Result]) -> asyncio.Future[Life[_Request, _Result]] | None:
+    """Return the place that has waited longest, having dropped those whose calls were cancelled."""
+    while queue:
+        place = next(iter(queue))
+        if not place.done():
+            return place
+        del queue[place]
+    return None

@@ -1,0 +1,254 @@
+"""The annotator's role: of two branches that part, one right and one wrong, it says what went wrong and where."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, TypeAlias
+
+from critic_engine.concurrency import gather_or_cancel
+from critic_engine.errors import GenerationError, ParseError
+from critic_engine.parsing.annotations import ReadAnnotation, names_paths, parse_annotation
+from critic_engine.parsing.critiques import reason_of
+from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import Generator
+from critic_engine.roles.critic import Critic
+from critic_engine.seeds import derive_seed
+from critic_engine.types import Generation, GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
+
+_logger = logging.getLogger(__name__)
+
+Fault: TypeAlias = Literal[
+    "error",
+    "unreadable",
+    "orders_disagree",
+    "blames_right_path",
+    "blames_shared_steps",
+    "misses_error",
+    "names_paths",
+    "not_pocket",
+]
+"""Why an annotation cannot be a critique of the wrong branch: the model failed; its text could not be read; it blames
+another branch or step when the branches change places; it blames the right branch; it blames steps that the right path
+shares; it holds all of the wrong path right; its words speak of the two paths, of which a reader will see one; or rules
+are asked of a problem they do not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Two paths of one problem that part behind the steps they share."""
+
+    shared: tuple[str, ...]
+    right: tuple[str, ...]
+    """The other steps of the path whose answer is right; at least one."""
+    wrong: tuple[str, ...]
+    """The other steps of the path whose answer is wrong; at least one."""
+
+    @property
+    def wrong_path(self) -> Trajectory:
+        """The whole path that ends wrong."""
+        return Trajectory(self.shared + self.wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What an annotator says of the wrong path."""
+
+    first_wrong_step: int | None
+    """1-based, in the whole path; None where it finds none."""
+    reason: str
+    """In one line; empty where it finds nothing wrong."""
+    fault: Fault | None = None
+    """Why it is no critique of the wrong branch; None when it is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """What one call of an annotator brought."""
+
+    annotations: tuple[Annotation, ...]
+    usage: TokenUsage = field(default_factory=TokenUsage)
+
+
+class Annotator(Protocol):
+    """Says what went wrong in one of two branches."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        ...
+
+    async def annotate(
+        self, problem: Problem, parting: Parting, *, seed: int, extras: Mapping[str, object]
+    ) -> Annotated:
+        """Return its annotations, faulty ones too; a model's failure is a fault and never raises.
+
+        Args:
+            problem: The problem, without its reference answer.
+            parting: The two branches.
+            seed: For what is drawn.
+            extras: The other columns of the problem's row.
+
+        Raises:
+            ReplicaLostError: nothing is left that could answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """How many annotations of one pair, and how they are drawn."""
+
+    num_critiques: int
+    temperature: float
+    """Of all but the first, which is drawn at 0."""
+    max_tokens: int
+    max_attempts: int
+    """How often a request is sent that fails in a way that may pass."""
+
+    def sampling(self, number: int) -> SamplingOptions:
+        """Return how annotation ``number``, from 0, is drawn."""
+        return SamplingOptions(temperature=self.temperature if number else 0.0, max_tokens=self.max_tokens)
+
+
+class ModelAnnotator:
+    """Shows a model both branches and asks which goes wrong, where and why: MMC, arXiv 2504.11009, stage 2.
+
+    The model is not told which branch is right, and is asked twice, with the branches in either order: an annotation
+    stands only if both times the wrong branch is blamed for the same step. Its words are those of the first time.
+    """
+
+    def __init__(self, generator: Generator, family: PromptFamily, draws: Draws) -> None:
+        """Take the model, a family with the template ``annotate``, and how annotations are drawn."""
+        self._generator = generator
+        self._family = family
+        self._draws = draws
+
+    @property
+    def name(self) -> str:
+        """The model's own."""
+        return self._generator.name
+
+    async def annotate(
+        self, problem: Problem, parting: Parting, *, seed: int, extras: Mapping[str, object]
+    ) -> Annotated:
+        """Return one annotation a draw."""
+        numbers = range(self._draws.num_critiques)
+        found = await gather_or_cancel(
+            self._annotate(problem, parting, number, derive_seed(seed, number)) for number in numbers
+        )
+        return _joined(found)
+
+    async def _annotate(self, problem: Problem, parting: Parting, number: int, seed: int) -> Annotated:
+        first, second = await gather_or_cancel(
+            self._ask(problem, parting, number, derive_seed(seed, is_swapped), is_swapped=is_swapped)
+            for is_swapped in (False, True)
+        )
+        usage = first[1] + second[1]
+        if isinstance(first[0], Annotation):
+            return Annotated((first[0],), usage)
+        if isinstance(second[0], Annotation):
+            return Annotated((second[0],), usage)
+        return Annotated((_agreed(first[0], second[0], parting, has_choices=bool(problem.choices)),), usage)
+
+    async def _ask(
+        self, problem: Problem, parting: Parting, number: int, seed: int, *, is_swapped: bool
+    ) -> tuple[ReadAnnotation | Annotation, TokenUsage]:
+        """Return what the model says, its sides as in the order that is not swapped; or the fault of its text."""
+        branches = (parting.wrong, parting.right) if is_swapped else (parting.right, parting.wrong)
+        message = self._family.annotate(problem, shared=parting.shared, first=branches[0], second=branches[1])
+        request = GenerationRequest((message,), sampling=self._draws.sampling(number), seeds=(seed,))
+        generation, usage = await self._generate(request)
+        if generation is None:
+            return Annotation(None, "", "error"), usage
+        try:
+            read = _read(generation.samples[0])
+        except ParseError:
+            return Annotation(None, "", "unreadable"), usage
+        if is_swapped:
+            read = replace(read, wrong_side="A" if read.wrong_side == "B" else "B")
+        return read, usage
+
+    async def _generate(self, request: GenerationRequest) -> tuple[Generation | None, TokenUsage]:
+        """Return the model's answer, None when it fails for good, and the cost of all attempts."""
+        usage = TokenUsage()
+        for attempt in range(1, self._draws.max_attempts + 1):
+            try:
+                generation = await self._generator.generate(request)
+                return generation, usage + generation.usage
+            except GenerationError as error:
+                _logger.warning("%s: attempt %d failed: %s", self._generator.name, attempt, error)
+                if not error.is_retryable or attempt == self._draws.max_attempts:
+                    break
+                usage += TokenUsage(num_retries=1)
+        return None, usage
+
+
+class CriticAnnotator:
+    """Shows a critic the whole wrong path alone, as a search does."""
+
+    def __init__(self, critics: Sequence[Critic], family: PromptFamily, *, name: str) -> None:
+        """Take a critic for each annotation of a pair, alike but for their temperature, and the family of all."""
+        self._critics = critics
+        self._family = family
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """What it was called."""
+        return self._name
+
+    async def annotate(
+        self, problem: Problem, parting: Parting, *, seed: int, extras: Mapping[str, object]
+    ) -> Annotated:
+        """Return one annotation a critic."""
+        numbered = enumerate(self._critics)
+        return _joined(
+            await gather_or_cancel(
+                self._judge(critic, problem, parting, derive_seed(seed, number)) for number, critic in numbered
+            )
+        )
+
+    async def _judge(self, critic: Critic, problem: Problem, parting: Parting, seed: int) -> Annotated:
+        try:
+            evaluation = await critic.judge(problem, parting.wrong_path, seed=seed)
+        except GenerationError:
+            return Annotated((Annotation(None, "", "error"),))
+        critique = evaluation.critique
+        if critique is None:
+            return Annotated((Annotation(None, "", "unreadable"),), evaluation.usage)
+        if critique.verdict == "right":
+            return Annotated((Annotation(None, "", "misses_error"),), evaluation.usage)
+        step = critique.first_wrong_step
+        fault: Fault | None = "unreadable" if step is None else _fault_of_step(step, parting)
+        reason = reason_of(critique.words, self._family.form.critique)
+        return Annotated((Annotation(step, reason, fault),), evaluation.usage)
+
+
+def _read(sample: Sample) -> ReadAnnotation:
+    if sample.finish_reason == "length":
+        raise ParseError("the annotation was cut; raise max_tokens", text=sample.text)
+    return parse_annotation(sample.text)
+
+
+def _agreed(first: ReadAnnotation, second: ReadAnnotation, parting: Parting, *, has_choices: bool) -> Annotation:
+    """Return the annotation that both orders give; the wrong branch is B."""
+    annotation = Annotation(first.first_wrong_step, first.reason)
+    if (first.wrong_side, first.first_wrong_step) != (second.wrong_side, second.first_wrong_step):
+        return replace(annotation, fault="orders_disagree")
+    if first.wrong_side == "A":
+        return replace(annotation, fault="blames_right_path")
+    fault = _fault_of_step(first.first_wrong_step, parting)
+    return replace(
+        annotation, fault=fault or ("names_paths" if names_paths(first.reason, has_choices=has_choices) else None)
+    )
+
+
+def _fault_of_step(step: int, parting: Parting) -> Fault | None:
+    if not 1 <= step <= len(parting.shared) + len(parting.wrong):
+        return "unreadable"
+    return "blames_shared_steps" if step <= len(parting.shared) else None
+
+
+def _joined(found: Sequence[Annotated]) -> Annotated:
+    usage = sum((each.usage for each in found), TokenUsage())
+    return Annotated(tuple(annotation for each in found for annotation in each.annotations), usage)

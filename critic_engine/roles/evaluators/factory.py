@@ -1,0 +1,83 @@
+"""From the configuration to the evaluator."""
+
+from dataclasses import dataclass
+
+from critic_engine.config.search import (
+    BlendEvaluatorConfig,
+    EvaluatorConfig,
+    RolloutEvaluatorConfig,
+    SingleEvaluatorConfig,
+)
+from critic_engine.errors import ConfigError
+from critic_engine.protocols import Evaluator, Expander
+from critic_engine.roles.checker import Checker
+from critic_engine.roles.critic import Critic
+from critic_engine.roles.evaluators.blend import BlendEvaluator
+from critic_engine.roles.evaluators.direct import CheckerEvaluator, CriticEvaluator, NoEvaluator
+from critic_engine.roles.evaluators.rollouts import AgreementEvaluator, ReferenceEvaluator
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Whom evaluators may ask. A configuration needs some of them only."""
+
+    expander: Expander
+    """Who completes a trajectory."""
+    critic: Critic | None = None
+    reward_model: Evaluator | None = None
+    checker: Checker | None = None
+    """In labelling mode only."""
+
+
+def make_evaluator(config: EvaluatorConfig, roles: Roles) -> Evaluator:
+    """Return the evaluator that ``config`` describes.
+
+    Raises:
+        ConfigError: it asks someone whom ``roles`` lacks; the error names the field.
+    """
+    if not isinstance(config, BlendEvaluatorConfig):
+        return _make_single(config, roles, field="evaluator")
+    return BlendEvaluator(
+        [
+            (part.weight, _make_single(part.evaluator, roles, field=f"evaluator.parts.{index}.evaluator"))
+            for index, part in enumerate(config.parts)
+        ]
+    )
+
+
+def _make_single(config: SingleEvaluatorConfig, roles: Roles, *, field: str) -> Evaluator:
+    if isinstance(config, RolloutEvaluatorConfig):
+        return _make_rollouts(config, roles, field=field)
+    if config.kind == "none":
+        return NoEvaluator()
+    if config.kind == "checker":
+        return CheckerEvaluator(_checker(roles, field=f"{field}.kind", value=config.kind))
+    if config.kind == "critic":
+        if roles.critic is None:
+            raise _missing("critic", field=f"{field}.kind")
+        return CriticEvaluator(roles.critic)
+    if roles.reward_model is None:
+        raise _missing("reward_model", field=f"{field}.kind")
+    return roles.reward_model
+
+
+def _make_rollouts(config: RolloutEvaluatorConfig, roles: Roles, *, field: str) -> Evaluator:
+    if config.against == "agreement":
+        return AgreementEvaluator(roles.expander, num_rollouts=config.num_rollouts)
+    checker = _checker(roles, field=f"{field}.against", value=config.against)
+    return ReferenceEvaluator(roles.expander, checker, num_rollouts=config.num_rollouts)
+
+
+def _checker(roles: Roles, *, field: str, value: str) -> Checker:
+    if roles.checker is None:
+        raise ConfigError(
+            f"{field} is {value!r}, which asks the reference answers, and only `critic-engine collect` holds these; "
+            "use that command, or choose another evaluator",
+            field=field,
+        )
+    return roles.checker
+
+
+def _missing(role: str, *, field: str) -> ConfigError:
+    name = role.replace("_", " ")
+    return ConfigError(f"{field} is {role!r} and there is no {name}; name one or choose another evaluator", field=field)

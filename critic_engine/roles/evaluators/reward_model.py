@@ -1,0 +1,105 @@
+"""The evaluators that ask a reward model, which gives a value and no words."""
+
+import logging
+
+from critic_engine.config.search import RewardModelConfig
+from critic_engine.errors import GenerationError
+from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import UNKNOWN, Evaluation, Generator, Scorer
+from critic_engine.roles.critic import NUM_TOP_LOGPROBS, begins_verdict, right_share
+from critic_engine.types import (
+    GenerationRequest,
+    Message,
+    Problem,
+    Sample,
+    SamplingOptions,
+    TokenUsage,
+    Trajectory,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+class VerdictTokenEvaluator:
+    """Asks a chat model for a critique and reads the value off the one token where its verdict begins.
+
+    What stands before the verdict in a critique stands there already. A trajectory without steps is not judged. When
+    the likeliest token begins no verdict word, the value is unknown and the token counts as unreadable.
+    """
+
+    def __init__(self, generator: Generator, family: PromptFamily) -> None:
+        """Take the model and how it is prompted."""
+        self._generator = generator
+        self._family = family
+
+    @classmethod
+    def from_config(cls, generator: Generator, config: RewardModelConfig) -> "VerdictTokenEvaluator":
+        """Return an evaluator with the prompts that ``config`` names.
+
+        Raises:
+            ConfigError: the prompts cannot be loaded.
+        """
+        return cls(generator, PromptFamily.for_model(config))
+
+    async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+        """Return the probability of the word for right over that of either word.
+
+        Raises:
+            GenerationError: the model failed.
+        """
+        if not trajectory.steps:
+            return UNKNOWN
+        request = GenerationRequest(
+            messages=(self._family.critique(problem, steps=trajectory.steps),),
+            prefix=self._family.form.critique.verdict_label,
+            sampling=SamplingOptions(max_tokens=1, num_top_logprobs=NUM_TOP_LOGPROBS),
+            seeds=(seed,),
+        )
+        generation = await self._generator.generate(request)
+        value = self._value(generation.samples[0])
+        return Evaluation(value, None, generation.usage, num_unreadable=int(value is None))
+
+    def _value(self, sample: Sample) -> float | None:
+        form = self._family.form.critique
+        if sample.tokens and begins_verdict(sample.tokens[0], form):
+            return right_share(sample.tokens[0], form)
+        _logger.info("%s: no verdict begins with %r", self._generator.name, sample.text)
+        return None
+
+
+class ScorerEvaluator:
+    """Asks a scorer how good the solution is as an answer to the question. It reads text only."""
+
+    def __init__(self, scorer: Scorer, family: PromptFamily) -> None:
+        """Take the model and how a question is written with its choices."""
+        self._scorer = scorer
+        self._family = family
+
+    @classmethod
+    def from_config(cls, scorer: Scorer, config: RewardModelConfig) -> "ScorerEvaluator":
+        """Return an evaluator that writes questions as the prompts do that ``config`` names.
+
+        Raises:
+            ConfigError: the prompts cannot be loaded.
+        """
+        return cls(scorer, PromptFamily.for_model(config))
+
+    async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+        """Return the scorer's value; a trajectory without steps is not judged.
+
+        Raises:
+            GenerationError: the problem has images, or the scorer failed.
+        """
+        if not trajectory.steps:
+            return UNKNOWN
+        if problem.images:
+            raise GenerationError(
+                f"the problem has images, and {self._scorer.name} reads text only; judge it by reward_model.head "
+                "verdict_token or by the critic"
+            )
+        question, solution = self._family.question(problem), trajectory.prefix.strip()
+        messages = (Message("user", question), Message("assistant", solution))
+        score = await self._scorer.score(messages)
+        return Evaluation(
+            score.value, None, TokenUsage(prompt_tokens=score.num_prompt_tokens, num_retries=score.num_retries)
+        )

@@ -1,0 +1,105 @@
+"""The evaluators by rollouts: a trajectory is completed several times, and its value is what comes of that."""
+
+from collections import Counter
+from dataclasses import replace
+
+from critic_engine.parsing.answers import canonical_answer
+from critic_engine.protocols import UNKNOWN, Candidate, Evaluation, Expander, Expansion, Rollout
+from critic_engine.roles.checker import Checker
+from critic_engine.seeds import derive_seed
+from critic_engine.types import Problem, TokenUsage, Trajectory
+
+
+class ReferenceEvaluator:
+    """Values a trajectory by the share of its completions whose answer is right: MMC, arXiv 2504.11009, figure 2.
+
+    A completion that gives no answer is not right, and counts as unreadable too; one whose answer the checker cannot
+    tell has no value and is left out of the share. A finished trajectory is 1 or 0 by its own answer.
+    """
+
+    def __init__(self, expander: Expander, checker: Checker, *, num_rollouts: int) -> None:
+        """Take who completes, who holds the reference answers, and how many completions are drawn."""
+        self._expander = expander
+        self._checker = checker
+        self._num_rollouts = num_rollouts
+
+    async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+        """Return the share; unknown when the problem, or what the completions answer, cannot be checked.
+
+        Raises:
+            GenerationError: the completions could not be drawn.
+        """
+        if self._checker.objection(problem) is not None:
+            return UNKNOWN
+        if trajectory.is_finished:
+            return Evaluation(self._value(problem, trajectory.answer), None, TokenUsage())
+        expansion = await _complete(self._expander, problem, trajectory, num_rollouts=self._num_rollouts, seed=seed)
+        rollouts = tuple(
+            Rollout(candidate, self._value(problem, candidate.answer)) for candidate in expansion.candidates
+        )
+        known = [rollout.value for rollout in rollouts if rollout.value is not None]
+        value = sum(known) / (len(known) + expansion.num_unreadable) if known else None
+        return _evaluation(value, expansion, rollouts)
+
+    def _value(self, problem: Problem, answer: str | None) -> float | None:
+        is_right = self._checker.is_right(problem, answer)
+        return None if is_right is None else float(is_right)
+
+
+class AgreementEvaluator:
+    """Values a trajectory by the share of its completions that agree on the commonest answer.
+
+    The value of a finished trajectory is the share that give its own answer among completions from where its last step
+    began: the reward of rStar (arXiv 2408.06195), read at the place where the path could have ended otherwise. Answers
+    that mean the same are one. A completion that was drawn and gives no answer agrees with none, and counts as
+    unreadable too.
+    """
+
+    def __init__(self, expander: Expander, *, num_rollouts: int) -> None:
+        """Take who completes and how many completions are drawn, at least 2."""
+        self._expander = expander
+        self._num_rollouts = num_rollouts
+
+    async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+        """Return the share; unknown when fewer than 2 completions answer, or a finished trajectory itself does not.
+
+        Raises:
+            GenerationError: the completions could not be drawn.
+        """
+        if trajectory.is_finished and trajectory.answer is None:
+            return UNKNOWN
+        base = trajectory.before_last_step if trajectory.is_finished else trajectory
+        expansion = await _complete(self._expander, problem, base, num_rollouts=self._num_rollouts, seed=seed)
+        shares = _shares(expansion, problem)
+        rollouts = tuple(Rollout(each, _share_of(each, shares, problem)) for each in expansion.candidates)
+        if trajectory.answer is None:
+            return _evaluation(max(shares.values(), default=None), expansion, rollouts)
+        value = shares.get(canonical_answer(trajectory.answer, problem.choices), 0.0) if shares else None
+        # They leave the path before its end, so that they are no completions of it.
+        return replace(_evaluation(value, expansion, rollouts), rollouts=())
+
+
+async def _complete(
+    expander: Expander, problem: Problem, trajectory: Trajectory, *, num_rollouts: int, seed: int
+) -> Expansion:
+    seeds = tuple(derive_seed(seed, "rollout", number) for number in range(num_rollouts))
+    return await expander.finish(problem, trajectory, seeds=seeds)
+
+
+def _shares(expansion: Expansion, problem: Problem) -> dict[str, float]:
+    """Return each answer's share of all that was drawn, by what equal answers share; none with fewer than 2 answers."""
+    answers = [candidate.answer for candidate in expansion.candidates if candidate.answer is not None]
+    counts = Counter(canonical_answer(answer, problem.choices) for answer in answers)
+    num_drawn = len(expansion.candidates) + expansion.num_unreadable
+    return {key: count / num_drawn for key, count in counts.items()} if len(answers) >= 2 else {}
+
+
+def _share_of(candidate: Candidate, shares: dict[str, float], problem: Problem) -> float | None:
+    return None if candidate.answer is None else shares.get(canonical_answer(candidate.answer, problem.choices))
+
+
+def _evaluation(value: float | None, expansion: Expansion, rollouts: tuple[Rollout, ...]) -> Evaluation:
+    num_unanswered = sum(rollout.candidate.answer is None for rollout in rollouts)
+    return Evaluation(
+        value, None, expansion.usage, num_unreadable=expansion.num_unreadable + num_unanswered, rollouts=rollouts
+    )

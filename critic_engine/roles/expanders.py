@@ -1,0 +1,64 @@
+"""The expanders: what one continuation is."""
+
+from dataclasses import replace
+
+from critic_engine.config.search import ExpanderConfig
+from critic_engine.protocols import Expander, Expansion, Place
+from critic_engine.roles.reasoner import Reasoner
+from critic_engine.types import Problem, TokenUsage, Trajectory
+
+
+class StepExpander:
+    """Goes on by one step, shown what the critic said around the place when ``is_critic_guided``.
+
+    A trajectory that is finished or has ``max_steps`` steps is not continued: there are no candidates.
+    """
+
+    def __init__(self, reasoner: Reasoner, options: ExpanderConfig) -> None:
+        """Take who reasons and what a step is."""
+        self._reasoner = reasoner
+        self._options = options
+
+    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
+        """Return at most one next step a seed."""
+        if place.trajectory.is_finished or len(place.trajectory.steps) >= self._options.max_steps:
+            return Expansion((), TokenUsage())
+        return await self._reasoner.next_steps(problem, place, seeds=seeds, options=self._options)
+
+    async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
+        """Return the remaining steps, those of each seed in one candidate."""
+        return await self._reasoner.finish(problem, trajectory, seeds=seeds, options=self._options)
+
+
+class SolutionExpander:
+    """Writes whole solutions: fresh ones at the root, and rewrites in the light of the critique below it.
+
+    Below the root, a solution without a critique is replaced by fresh ones.
+    """
+
+    def __init__(self, reasoner: Reasoner, options: ExpanderConfig) -> None:
+        """Take who reasons and how a solution is split into steps."""
+        self._reasoner = reasoner
+        self._options = options
+
+    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
+        """Return at most one solution a seed."""
+        if place.trajectory.steps and place.critique is not None:
+            return await self._reasoner.rewrite(
+                problem, place.trajectory, place.critique, seeds=seeds, options=self._options
+            )
+        expansion = await self._reasoner.solve(problem, seeds=seeds, options=self._options)
+        is_rewrite = bool(place.trajectory.steps)
+        candidates = tuple(replace(candidate, is_rewrite=is_rewrite) for candidate in expansion.candidates)
+        return replace(expansion, candidates=candidates)
+
+    async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
+        """Return a fresh solution a seed: what was cut by the token limit is not gone on with."""
+        return await self.expand(problem, Place(trajectory), seeds=seeds)
+
+
+def make_expander(options: ExpanderConfig, reasoner: Reasoner) -> Expander:
+    """Return the expander that ``options.kind`` names."""
+    if options.kind == "solution":
+        return SolutionExpander(reasoner, options)
+    return StepExpander(reasoner, options)

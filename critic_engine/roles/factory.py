@@ -1,0 +1,70 @@
+"""From the configuration to who expands and who evaluates, over models that roles share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from critic_engine.config.engine import EngineConfig
+from critic_engine.models.registry import Models
+from critic_engine.protocols import Evaluator, Expander, Generator
+from critic_engine.roles.checker import Checker
+from critic_engine.roles.critic import Critic
+from critic_engine.roles.evaluators import Roles, ScorerEvaluator, VerdictTokenEvaluator, make_evaluator
+from critic_engine.roles.expanders import make_expander
+from critic_engine.roles.reasoner import Reasoner
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRoles:
+    """Whom a search asks."""
+
+    expanders: Sequence[Expander]
+    """One for each arm of the strategy."""
+    evaluator: Evaluator
+
+
+def make_roles(
+    config: EngineConfig,
+    models: Models,
+    *,
+    reasoner: Generator | None = None,
+    critic: Generator | None = None,
+    checker: Checker | None = None,
+) -> SearchRoles:
+    """Return the roles that ``config`` describes.
+
+    Args:
+        config: The knobs.
+        models: Where their models come from.
+        reasoner: The generator to reason with instead of the one that ``config`` names.
+        critic: The same for the critic.
+        checker: Holds reference answers, for evaluators that ask these.
+
+    Raises:
+        ConfigError: the configuration asks someone who is not there, or its prompts cannot be loaded.
+        ModelLoadError: a model's folder is plainly not one.
+    """
+    generators = [models.adopt(reasoner) if reasoner else models.generator(config.reasoner, "reasoner")]
+    generators += [models.generator(each, "reasoner") for each in config.other_reasoners]
+    expanders = tuple(
+        make_expander(config.expander, Reasoner.from_config(generator, sampling))
+        for generator, sampling in zip(generators, (config.reasoner, *config.other_reasoners), strict=True)
+    )
+    roles = Roles(
+        expander=expanders[0],
+        critic=_make_critic(config, models, critic) if config.needs_critic else None,
+        reward_model=_make_reward_model(config, models) if config.needs_reward_model else None,
+        checker=checker,
+    )
+    return SearchRoles(expanders, make_evaluator(config.evaluator, roles))
+
+
+def _make_critic(config: EngineConfig, models: Models, critic: Generator | None) -> Critic:
+    generator = models.adopt(critic) if critic else models.generator(config.critic, "critic")
+    return Critic.from_config(generator, config.critic)
+
+
+def _make_reward_model(config: EngineConfig, models: Models) -> Evaluator:
+    if config.reward_model.head == "verdict_token":
+        generator = models.generator(config.reward_model, "critic")
+        return VerdictTokenEvaluator.from_config(generator, config.reward_model)
+    return ScorerEvaluator.from_config(models.scorer(config.reward_model), config.reward_model)

@@ -1,0 +1,179 @@
+"""What a run directory holds for people and scripts: ``answers.jsonl`` and ``report.json``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from critic_engine.errors import RunError
+from critic_engine.models.metering import ModelFigures
+from critic_engine.types import Answer, Problem
+
+if TYPE_CHECKING:
+    from critic_engine.episode.node_state import NodeState
+    from critic_engine.roles.checker import Checker
+    from search import Tree
+
+# Of a labelled run: problems for which a right path was found, a wrong one, and both; and the rollouts of all trees.
+_LABELLING = ("num_with_right", "num_with_wrong", "num_with_both", "num_rollouts")
+_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def json_line(fields: Mapping[str, object]) -> str:
+    """Return one line of JSON, in UTF-8 if need be, that no terminal can take for a command."""
+    text = json.dumps(fields, ensure_ascii=False)
+    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+@dataclass(frozen=True, slots=True)
+class PathCounts:
+    """The finished paths of one tree, rollouts included. One without an answer is neither right nor wrong."""
+
+    num_right: int = 0
+    num_wrong: int = 0
+    num_rollouts: int = 0
+    """Those that are rollouts, whatever they answer."""
+
+
+def count_paths(tree: Tree[NodeState], problem: Problem, checker: Checker) -> PathCounts:
+    """Return how many paths of the tree are right and wrong by ``checker``."""
+    answers = [node.state.answer for node in (*tree.finished, *tree.rollouts)]
+    verdicts = [checker.is_right(problem, answer) for answer in answers if answer is not None]
+    return PathCounts(
+        num_right=sum(verdict is True for verdict in verdicts),
+        num_wrong=sum(verdict is False for verdict in verdicts),
+        num_rollouts=len(tree.rollouts),
+    )
+
+
+class RunOutputs:
+    """Writes each answer as it comes, in input order, and a report at the end. With no folder it writes nothing."""
+
+    def __init__(self, folder: Path | None, *, duplicates: list[tuple[str, ...]], is_labelled: bool = False) -> None:
+        """Take the run's folder, the ids of the rows that hold the same problem, and whether it is a labelled run."""
+        self._folder = folder
+        self._duplicates = duplicates
+        self._file: IO[str] | None = None
+        self._counts: Counter[str] = Counter()
+        self._stop_reasons: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._labelling: Counter[str] | None = Counter() if is_labelled else None
+        self._models: dict[str, ModelFigures] = {}
+        self._collection: dict[str, Any] | None = None
+        self._cut_by: str | None = None
+
+    def __enter__(self) -> Self:
+        """Open ``answers.jsonl`` anew, without a report until the end; the run's log holds all that was answered.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        self._started_s = time.perf_counter()
+        if self._folder is not None:
+            with _writing(self._folder):
+                (self._folder / "report.json").unlink(missing_ok=True)
+                self._file = (self._folder / "answers.jsonl").open("w", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the answers and write the report; ``is_complete`` is false when the run was cut.
+
+        Raises:
+            RunError: they cannot be written, and nothing else went wrong before; there is no report then.
+        """
+        if self._file is None or self._folder is None:
+            return
+        report, path = json.dumps(self._report(is_complete=kind is None), indent=2), self._folder / "report.json"
+        try:
+            with _writing(self._folder):
+                self._file.close()
+                path.write_text(report + "\n", encoding="utf-8")
+        except RunError:
+            path.unlink(missing_ok=True)
+            if error is None:
+                raise
+
+    def write(self, answer: Answer, paths: PathCounts | None = None) -> None:
+        """Add the next answer, and in a labelled run what its tree holds; None is a problem without a tree.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        if self._labelling is not None and paths is not None:
+            has_right, has_wrong = paths.num_right > 0, paths.num_wrong > 0
+            self._labelling.update(
+                num_with_right=int(has_right),
+                num_with_wrong=int(has_wrong),
+                num_with_both=int(has_right and has_wrong),
+                num_rollouts=paths.num_rollouts,
+            )
+        self._counts.update(
+            {answer.status: 1, "num_tokens": answer.num_tokens, "num_simulations": answer.num_simulations}
+        )
+        self._stop_reasons[answer.stop_reason] += 1
+        self._failures.update(answer.failures)
+        if self._file is not None and self._folder is not None:
+            with _writing(self._folder):
+                self._file.write(json_line(asdict(answer)) + "\n")
+                self._file.flush()
+
+    def set_models(self, figures: dict[str, ModelFigures]) -> None:
+        """Take what each model was asked for, by its name, for the report."""
+        self._models = figures
+
+    def set_cut(self, reason: str | None) -> None:
+        """Take which limit of the run was reached, for the report; None is none."""
+        self._cut_by = reason
+
+    def set_collection(self, fields: dict[str, Any]) -> None:
+        """Take what was made of the trees of a labelled run, for the report."""
+        self._collection = fields
+
+    def _report(self, *, is_complete: bool) -> dict[str, Any]:
+        return {
+            "is_complete": is_complete,
+            "cut_by": self._cut_by,
+            "num_answered": self._counts["answered"],
+            "num_failed": self._counts["failed"],
+            "num_tokens": self._counts["num_tokens"],
+            "num_simulations": self._counts["num_simulations"],
+            "wall_s": round(time.perf_counter() - self._started_s, 3),
+            "stop_reasons": dict(self._stop_reasons),
+            "failures": dict(self._failures),
+            "models": {name: _model_fields(figures) for name, figures in self._models.items()},
+            "duplicates": [list(ids) for ids in self._duplicates],
+            **({} if self._labelling is None else {"labelling": {name: self._labelling[name] for name in _LABELLING}}),
+            **({} if self._collection is None else {"collect": self._collection}),
+        }
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"the files in {folder} cannot be written: {error.strerror}; what was committed is kept, go on with it by "
+            f"`critic-engine resume {folder}`"
+        ) from error
+
+
+def _model_fields(figures: ModelFigures) -> dict[str, Any]:
+    rate = figures.cache_hit_rate
+    return {
+        "num_requests": figures.num_requests,
+        "num_failed": figures.num_failed,
+        **asdict(figures.usage),
+        "cache_hit_rate": None if rate is None else round(rate, 4),
+        "usd": round(figures.usd, 6),
+    }

@@ -1,0 +1,281 @@
+"""Many problems at once: episodes in flight over one pair of models, answers in input order, memory bounded."""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+
+from critic_engine.config.engine import EngineConfig
+from critic_engine.episode.episode import Commit
+from critic_engine.episode.trial import NO_TRIAL
+from critic_engine.errors import ReplicaLostError, RunError
+from critic_engine.run.findings import HARVEST_ERROR, Finding, Harvest, HarvestTask, Ledger
+from critic_engine.run.search_task import Search, SearchLog, SearchTask
+from critic_engine.run.store import RunStore
+from critic_engine.types import Answer, FailedRow, ProblemRow
+from search import ReplayError, StopReason
+
+_logger = logging.getLogger(__name__)
+# Finished answers wait for a slow one before them; past this many a place in flight no new problem is started.
+_WINDOW_PER_PLACE = 16
+_LIMITS = {StopReason.RUN_TOKENS: "max_tokens", StopReason.RUN_SECONDS: "max_wall_s"}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    num_done: int
+    """Problems with an outcome, those of earlier sessions included."""
+    num_failed: int
+    """Those of them that failed."""
+    num_total: int
+    num_tokens: int
+    """Generated in this session."""
+    elapsed_s: float
+    """Of this session."""
+
+
+class Runner:
+    """Searches every row of a store that has no answer yet."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        config: EngineConfig,
+        *,
+        begin: Callable[[SearchTask], Search],
+        harvest: Harvest | None = None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        """Take the store, whose rows are read in already, what begins the search of one, and what harvests its tree."""
+        self._store = store
+        self._config = config
+        self._begin = begin
+        self._harvest = harvest
+        self._harvests: set[asyncio.Task[None]] = set()
+        self._on_progress = on_progress
+        self._progress = Progress(0, 0, store.num_rows, 0, 0.0)
+        self._started_s = time.perf_counter()
+        self._num_tokens_before = 0 if config.run.max_tokens is None else store.num_tokens()
+        self._searches: set[Search] = set()
+        self._cut_reason: StopReason | None = None
+
+    @property
+    def cut_reason(self) -> StopReason | None:
+        """Which limit of the run was reached; None while none is."""
+        return self._cut_reason
+
+    async def answers(self) -> AsyncGenerator[Answer, None]:
+        """Yield the outcome of every row in input order, those of earlier sessions included.
+
+        Raises:
+            RunError: the log cannot be written, or is not of this configuration; all that was committed is kept.
+        """
+        waiting: dict[int, asyncio.Task[Answer]] = {}
+        places = asyncio.Semaphore(self._config.run.problems_in_flight)
+        window = self._config.run.problems_in_flight * _WINDOW_PER_PLACE
+        positions = iter(range(self._progress.num_total))
+        next_position = 0
+        alarm = self._set_alarm()
+        self._check_tokens()
+        try:
+            while True:
+                while len(waiting) < window and (position := next(positions, None)) is not None:
+                    waiting[position] = asyncio.create_task(self._outcome(position, places))
+                if not waiting:
+                    return
+                yield await waiting.pop(next_position)
+                next_position += 1
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            for task in waiting.values():
+                task.cancel()
+            await asyncio.gather(*waiting.values(), return_exceptions=True)
+
+    async def _outcome(self, position: int, places: asyncio.Semaphore) -> Answer:
+        try:
+            answer = self._store.answer(position)
+            if answer is None or self._harvest is not None:
+                async with places:
+                    answer = answer or await self._answer(position)
+                    if self._harvest is not None:
+                        await self._reap(position, self._harvest)
+        except ReplayError as error:
+            raise RunError(f"the log of row {position + 1} is not of this version or configuration: {error}") from error
+        except sqlite3.Error as error:
+            raise RunError(f"{self._store.place} cannot be used: {error}; what was committed is kept") from error
+        self._advance(num_done=1, num_failed=int(answer.status == "failed"))
+        return answer
+
+    async def _answer(self, position: int) -> Answer:
+        answer, is_final = await self._turn(self._store.row(position), position)
+        if is_final:
+            self._store.set_answer(position, answer)
+        return answer
+
+    async def _turn(self, row: ProblemRow | FailedRow, position: int) -> tuple[Answer, bool]:
+        """Return the outcome of a row, and whether it is final: what the run's limit cut or put off can be resumed."""
+        if isinstance(row, FailedRow):
+            return _failed(row.id, "", stop_reason="unreadable_row", error=row.reason), True
+        if self._cut_reason is not None and not self._store.events(position):
+            error = f"the run's limit was reached before its turn; {self._way_on(self._cut_reason)}"
+            return _failed(row.id, row.problem.problem_id, stop_reason=self._cut_reason, error=error), False
+        try:
+            answer = await self._solve(position, row)
+        except ReplicaLostError as error:
+            way_on = "solve it again" if self._store.folder is None else "resume the run"
+            reason = f"a model, or whoever searched it, was lost; {way_on}: {error}"
+            return self._with_what_was_spent(position, _broken(row, reason)), False
+        return answer, answer.stop_reason not in _LIMITS
+
+    async def _reap(self, position: int, harvest: Harvest) -> None:
+        """Make the findings of a problem's tree, unless the run's limit is reached or a model is lost: then later."""
+        is_due = self._store.answer(position) is not None and not self._store.findings.is_done(position)
+        if not is_due or self._cut_reason is not None:
+            return
+        row, events = self._store.row(position), self._store.events(position)
+        if isinstance(row, FailedRow) or not events:
+            return
+        self._store.findings.drop_error(position)
+        ledger = Ledger(self._store.findings, position, on_tokens=self._spend)
+        extras = self._store.label(position).extras
+        task = asyncio.create_task(_run(harvest, HarvestTask(row.problem, extras, events, ledger)))
+        self._harvests.add(task)
+        try:
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
+        except ReplicaLostError as error:
+            _logger.warning("problem %s: a model was lost, its findings are left to a resume: %s", row.id, error)
+        except (ReplayError, sqlite3.Error):
+            raise
+        except Exception as error:
+            # One problem's failure is recorded and must not stop the others.
+            _logger.exception("the harvest of problem %s failed", row.id)
+            self._store.findings.add(position, HARVEST_ERROR, Finding(f"{type(error).__name__}: {error}"))
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self._harvests.discard(task)
+
+    def _spend(self, num_tokens: int) -> None:
+        self._advance(num_tokens=num_tokens)
+        self._check_tokens()
+
+    def _way_on(self, reason: StopReason) -> str:
+        if self._store.folder is None:
+            return f"raise run.{_LIMITS[reason]}"
+        if reason is StopReason.RUN_SECONDS:
+            return "resume the run"
+        return f"raise run.{_LIMITS[reason]} in {self._store.folder / 'config.yaml'} and resume the run"
+
+    async def _solve(self, position: int, row: ProblemRow) -> Answer:
+        try:
+            return await self._search(position, row)
+        except (ReplayError, ReplicaLostError, sqlite3.Error):
+            raise
+        except Exception as error:
+            # One problem's failure is recorded and must not stop the others.
+            _logger.exception("problem %s failed", row.id)
+            return self._with_what_was_spent(position, _broken(row, f"{type(error).__name__}: {error}"))
+
+    async def _search(self, position: int, row: ProblemRow) -> Answer:
+        # What was done after the search, and not acknowledged by an answer, is done again.
+        self._store.drop_failures(position, trial_id=NO_TRIAL)
+        search = self._begin(self._task(position, row))
+        if self._cut_reason is not None:
+            search.cut(self._cut_reason)
+        self._searches.add(search)
+        try:
+            return await search.run()
+        finally:
+            self._searches.discard(search)
+
+    def _task(self, position: int, row: ProblemRow) -> SearchTask:
+        num_logged = 0
+
+        def read_log() -> SearchLog:
+            nonlocal num_logged
+            log = SearchLog(self._store.events(position), self._store.failures(position))
+            num_logged = len(log.events)
+            return log
+
+        def on_commit(commit: Commit) -> None:
+            nonlocal num_logged
+            self._store.append(position, num_logged, commit.events, commit.failures)
+            num_logged += len(commit.events)
+            self._advance(num_tokens=commit.num_tokens)
+            self._check_tokens()
+
+        return SearchTask(row.id, row.problem, read_log, on_commit)
+
+    def _set_alarm(self) -> asyncio.TimerHandle | None:
+        limit_s = self._config.run.max_wall_s
+        if limit_s is None:
+            return None
+        return asyncio.get_running_loop().call_later(limit_s, self._cut, StopReason.RUN_SECONDS)
+
+    def _check_tokens(self) -> None:
+        limit = self._config.run.max_tokens
+        if limit is not None and self._num_tokens_before + self._progress.num_tokens >= limit:
+            self._cut(StopReason.RUN_TOKENS)
+
+    def _cut(self, reason: StopReason) -> None:
+        """End all searches and harvests and begin no other."""
+        self._cut_reason = self._cut_reason or reason
+        for search in tuple(self._searches):
+            search.cut(reason)
+        for task in tuple(self._harvests):
+            task.cancel()
+
+    def _with_what_was_spent(self, position: int, answer: Answer) -> Answer:
+        events = self._store.events(position)
+        return replace(
+            answer,
+            num_tokens=sum(event.get("cost", 0) for event in events),
+            num_simulations=sum(event["event"] == "told" for event in events),
+            failures=dict(Counter(failure.kind for failure in self._store.failures(position))),
+        )
+
+    def _advance(self, *, num_done: int = 0, num_failed: int = 0, num_tokens: int = 0) -> None:
+        before = self._progress
+        self._progress = replace(
+            before,
+            num_done=before.num_done + num_done,
+            num_failed=before.num_failed + num_failed,
+            num_tokens=before.num_tokens + num_tokens,
+            elapsed_s=time.perf_counter() - self._started_s,
+        )
+        try:
+            self._on_progress(self._progress)
+        except Exception:
+            # Whoever watches must not be able to end what is watched.
+            _logger.exception("the progress callback failed")
+
+
+async def _run(harvest: Harvest, task: HarvestTask) -> None:
+    await harvest(task)
+
+
+def _broken(row: ProblemRow, error: str) -> Answer:
+    return _failed(row.id, row.problem.problem_id, stop_reason="error", error=error)
+
+
+def _failed(row_id: str, problem_id: str, *, stop_reason: str, error: str) -> Answer:
+    return Answer(
+        id=row_id,
+        problem_id=problem_id,
+        answer=None,
+        value=None,
+        status="failed",
+        stop_reason=stop_reason,
+        num_tokens=0,
+        num_simulations=0,
+        wall_s=0.0,
+        error=error,
+    )

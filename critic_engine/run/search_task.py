@@ -1,0 +1,74 @@
+"""What a runner is given to search problems with: in this process, or wherever else an episode runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from critic_engine.config.engine import EngineConfig
+from critic_engine.episode.episode import Commit, Episode
+from critic_engine.roles.factory import SearchRoles
+from critic_engine.types import Answer, Failure, Problem
+from search import StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class SearchLog:
+    """What was committed of one search so far."""
+
+    events: Sequence[Mapping[str, Any]]
+    """Search events as plain dicts, in order."""
+    failures: Sequence[Failure]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTask:
+    """One problem to search, from wherever its log ends."""
+
+    row_id: str
+    problem: Problem
+    read_log: Callable[[], SearchLog]
+    """Returns the log as it is now; read again when the search has to be begun again."""
+    on_commit: Callable[[Commit], None]
+    """Takes what happened since the last commit; when it returns, that is safe."""
+
+
+class Search(Protocol):
+    """One search that was begun."""
+
+    async def run(self) -> Answer:
+        """Search to the end and return the answer.
+
+        Raises:
+            ReplicaLostError: a model, or whoever was to search it, is lost for good.
+            ReplayError: the log is of another search.
+        """
+        ...
+
+    def cut(self, reason: StopReason) -> None:
+        """End the search now; ``run`` returns the best answer found so far."""
+        ...
+
+
+class LocalSearch:
+    """An episode in this process."""
+
+    def __init__(self, task: SearchTask, config: EngineConfig, roles: SearchRoles) -> None:
+        """Replay the task's log.
+
+        Raises:
+            ReplayError: the log is of another search.
+        """
+        self._row_id = task.row_id
+        self._episode = Episode(
+            task.problem, config, expanders=roles.expanders, evaluator=roles.evaluator, on_commit=task.on_commit
+        )
+        log = task.read_log()
+        self._episode.restore(log.events, log.failures)
+
+    async def run(self) -> Answer:
+        """Search to the end and return the answer."""
+        return await self._episode.run(self._row_id)
+
+    def cut(self, reason: StopReason) -> None:
+        """End the search now."""
+        self._episode.cut(reason)

@@ -1,0 +1,82 @@
+import dataclasses
+
+import pytest
+import torch
+
+from critic_engine.backends.huggingface.batching import Row
+from critic_engine.backends.huggingface.encoding import Prompt
+from critic_engine.backends.huggingface.sampling import RowSampler
+from critic_engine.types import SamplingOptions
+
+NUM_ROWS = 4000
+LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0, -30.0])
+IDS = torch.zeros((1, 1), dtype=torch.long)
+
+
+def rows(count: int, sampling: SamplingOptions) -> list[Row]:
+    return [Row(Prompt([1], []), sampling, seed) for seed in range(count)]
+
+
+def draw(sampling: SamplingOptions, num_steps: int = 1) -> torch.Tensor:
+    """Return the tokens drawn, shape (steps, rows)."""
+    sampler = RowSampler(rows(NUM_ROWS, sampling), torch.device("cpu"))
+    return torch.stack([sampler(IDS, LOGITS.repeat(NUM_ROWS, 1)).argmax(-1) for _ in range(num_steps)])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_tokens_are_drawn_as_often_as_they_are_likely(temperature: float) -> None:
+    shares = draw(SamplingOptions(temperature=temperature))[0].bincount(minlength=5) / NUM_ROWS
+    expected = (LOGITS / temperature).softmax(-1)
+    assert ((shares - expected).abs() < 4 * (expected * (1 - expected) / NUM_ROWS).sqrt() + 1e-9).all()
+
+
+def test_nucleus_keeps_the_fewest_tokens_that_reach_its_mass() -> None:
+    mass = LOGITS.softmax(-1)
+    inside = draw(SamplingOptions(temperature=1.0, top_p=float(mass[:2].sum()) - 0.01))[0]
+    assert set(inside.tolist()) == {0, 1}
+    beyond = draw(SamplingOptions(temperature=1.0, top_p=float(mass[:2].sum()) + 0.01))[0]
+    assert set(beyond.tolist()) == {0, 1, 2}
+
+
+def test_steps_draw_independently_across_the_block_drawn_at_once() -> None:
+    tokens = draw(SamplingOptions(temperature=1.0), num_steps=130)
+    share = LOGITS.softmax(-1).square().sum()
+    for step in (1, 63, 64, 128):
+        agreement = (tokens[0] == tokens[step]).float().mean()
+        assert abs(agreement - share) < 0.05
+
+
+def test_greedy_rows_stay_greedy_beside_drawn_ones() -> None:
+    mixed = rows(2, SamplingOptions(temperature=1.0)) + rows(2, SamplingOptions())
+    sampler = RowSampler(mixed, torch.device("cpu"))
+    logits = torch.randn(50, 4, 300, generator=torch.Generator().manual_seed(0))
+    for scores in logits:
+        assert torch.equal(sampler(IDS, scores).argmax(-1)[2:], scores[2:].argmax(-1))
+
+
+def test_scores_that_are_not_numbers_raise() -> None:
+    sampler = RowSampler(rows(1, SamplingOptions()), torch.device("cpu"))
+    with pytest.raises(FloatingPointError):
+        sampler(IDS, torch.tensor([[0.0, float("nan")]]))
+
+
+def test_options_of_one_row_do_not_reach_another() -> None:
+    plain = rows(3, SamplingOptions(temperature=1.0))
+    narrow = dataclasses.replace(plain[1], sampling=SamplingOptions(temperature=0.1, top_p=0.5))
+    scores = LOGITS.repeat(3, 1)
+    alone = RowSampler(plain, torch.device("cpu"))(IDS, scores).argmax(-1)
+    beside = RowSampler([plain[0], narrow, plain[2]], torch.device("cpu"))(IDS, scores).argmax(-1)
+    assert alone[[0, 2]].tolist() == beside[[0, 2]].tolist()
+
+
+@pytest.mark.parametrize("temperature", [1e-5, 1e-320])
+def test_temperature_close_to_0_is_greedy(temperature: float) -> None:
+    scores = LOGITS.repeat(3, 1)
+    sampler = RowSampler(rows(3, SamplingOptions(temperature=temperature)), torch.device("cpu"))
+    assert sampler(IDS, scores) is scores
+
+
+@pytest.mark.parametrize("num_top_logprobs", [-1, -10])
+def test_negative_number_of_logprobs_is_refused(num_top_logprobs: int) -> None:
+    with pytest.raises(ValueError, match=f"num_top_logprobs is {num_top_logprobs}; it must be None, 0 or more"):
+        SamplingOptions(num_top_logprobs=num_top_logprobs)

@@ -1,0 +1,73 @@
+import threading
+
+import pytest
+import torch
+
+from critic_engine.backends.huggingface.batching import Row
+from critic_engine.backends.huggingface.checkpoint import Checkpoint
+from critic_engine.backends.huggingface.encoding import Prompt
+from critic_engine.backends.huggingface.stopping import RowStopper, cut_at_stop, decode_after
+from critic_engine.types import SamplingOptions
+
+PROMPT_IDS = [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "stops", "expected"),
+    [
+        ("one\ntwo", ("\n",), ("one", "\n")),
+        ("one two", ("two", "one"), ("", "one")),
+        ("one", ("absent",), ("one", None)),
+        ("a..b", (".", ".."), ("a", "..")),
+        ("one", (), ("one", None)),
+    ],
+)
+def test_text_is_cut_at_the_first_stop_string(text: str, stops: tuple[str, ...], expected: tuple[str, str]) -> None:
+    assert cut_at_stop(text, stops) == expected
+
+
+def length_at_stop(checkpoint: Checkpoint, text: str, stop: str) -> int | None:
+    """Return after how many tokens of ``text`` a row that stops at ``stop`` has ended."""
+    ids = checkpoint.tokenizer.encode(text, add_special_tokens=False)
+    row = Row(Prompt(PROMPT_IDS, []), SamplingOptions(max_tokens=500, stop=(stop,)), seed=0)
+    stopper = RowStopper([row], checkpoint.tokenizer, end_token_ids=frozenset({2}), is_closing=threading.Event())
+    for end in range(1, len(ids) + 1):
+        stopper(torch.tensor([PROMPT_IDS + ids[:end]]), None)
+    return stopper.lengths[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "length"),
+    [
+        ("ab\ncd", "\n", 3),
+        ("ab.\ncd", "\n", 3),
+        ("first and", "st a", 5),
+        ("é and é", "é", 2),
+        ("x" * 60 + "critique :", "critique :", 70),
+        ("crit critic critique", "critique", 20),
+        ("no such thing", "absent", None),
+        (" leading", " ", 1),
+    ],
+)
+def test_row_ends_at_the_token_that_completes_its_stop_string(
+    text_checkpoint: Checkpoint, text: str, stop: str, length: int | None
+) -> None:
+    assert length_at_stop(text_checkpoint, text, stop) == length
+
+
+def test_text_after_a_context_reads_on_from_it(text_checkpoint: Checkpoint) -> None:
+    tokenizer = text_checkpoint.tokenizer
+    first, second = tokenizer.convert_tokens_to_ids(["Ã", "©"])
+    assert decode_after(tokenizer, [], [first, second]) == "é"
+    assert decode_after(tokenizer, tokenizer.encode("a b"), tokenizer.encode(" c")) == " c"
+    assert decode_after(tokenizer, [1, 5], tokenizer.encode("\nc")) == "\nc"
+
+
+def test_closing_ends_every_row(text_checkpoint: Checkpoint) -> None:
+    is_closing = threading.Event()
+    rows = [Row(Prompt(PROMPT_IDS, []), SamplingOptions(), seed=seed) for seed in (0, 1)]
+    stopper = RowStopper(rows, text_checkpoint.tokenizer, end_token_ids=frozenset({2}), is_closing=is_closing)
+    ids = torch.tensor([[*PROMPT_IDS, 50]] * 2)
+    assert stopper(ids, None).tolist() == [False, False]
+    is_closing.set()
+    assert stopper(ids, None).tolist() == [True, True]

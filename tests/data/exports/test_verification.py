@@ -1,0 +1,145 @@
+"""The self-check finds what a trainer would trip over, and any change in what it would learn from."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from critic_engine.data.exports import layout_named
+from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.verification import Checker, Fingerprint
+from critic_engine.data.exports.writers import read_records
+from critic_engine.data.records import Demonstration, Preference
+from critic_engine.errors import ExportError
+
+COLUMNS = (Column("conversations", "turns"), Column("images", "images"))
+GOOD = {"conversations": [{"from": "human", "value": "<image>q"}, {"from": "gpt", "value": "a"}], "images": ["i.png"]}
+
+
+@pytest.mark.parametrize(
+    ("message", "changes"),
+    [
+        ("2 placeholders stand for 1 images", {"conversations": [{"from": "human", "value": "<image><image>q"}]}),
+        ("must alternate", {"conversations": [{"from": "human", "value": "<image>q"}]}),
+        ("must alternate", {"conversations": [*GOOD["conversations"], {"from": "gpt", "value": "b"}]}),
+        ("no word in it", {"conversations": [GOOD["conversations"][0], {"from": "gpt", "value": " "}]}),
+        ("its columns are", {"more": 1}),
+        ("is not an image", {"images": ["broken.png"]}),
+        ("rows that are not", {"conversations": [GOOD["conversations"][0], {"from": "gpt", "value": "other"}]}),
+    ],
+)
+def test_self_check_finds_what_a_trainer_would_trip_over(
+    message: str, changes: dict[str, Any], make_row, tmp_path: Path
+) -> None:
+    layout = layout_named("llamafactory-sft")
+    picture = make_row(Demonstration).images[0]
+    (tmp_path / "i.png").write_bytes(picture.data)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "train.jsonl").write_text(json.dumps(GOOD | changes) + "\n")
+    meant = Fingerprint()
+    meant.add(GOOD, [picture.digest])
+    with pytest.raises(ExportError, match=message):
+        Checker(tmp_path, layout, COLUMNS).check("train.jsonl", meant)
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    return [dict(record) for record in read_records(path)]
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change every record of a data file behind the back of whoever wrote it."""
+    changed = [record | change(record) for record in records(path)]
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(record) + "\n" for record in changed))
+        return
+    import pyarrow.parquet
+
+    schema = pyarrow.parquet.read_schema(path)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(changed, schema=schema), path)
+
+
+@pytest.mark.parametrize(
+    ("format", "message", "change"),
+    [
+        ("trl-kto", "rows that are not", lambda record: {"label": not record["label"]}),
+        ("trl-prm", "rows that are not", lambda record: {"labels": [not label for label in record["labels"]]}),
+        ("trl-prm", "rows that are not", lambda record: {"values": [0.5, 0.5]}),
+        ("trl-prm", r"differ in length.*'values': 0", lambda _: {"values": []}),
+        ("trl-prm", r"differ in length.*'labels': 1", lambda record: {"labels": record["labels"][:1]}),
+        ("trl-prm", "it is no row of trl-prm", lambda _: {"labels": None}),
+        ("trl-dpo", "rows that are not", lambda _: {"margin": None}),
+        ("swift-dpo", "rows that are not", lambda _: {"problem_id": None}),
+        ("swift-sft", "rows that are not", lambda record: {"value": record["value"] - 1}),
+        ("llamafactory-sft", "rows that are not", lambda _: {"gain": 9.5}),
+        ("rlaifv", "rows that are not", lambda record: {"idx": record["idx"] + 1}),
+        ("visualprm", "rows that are not", lambda _: {"id": "row-9"}),
+    ],
+)
+def test_self_check_finds_a_change_in_what_is_learnt_from(
+    format: str, message: str, change: Callable[..., Any], export, hand_made, make_row, tmp_path: Path
+) -> None:
+    layout = layout_named(format)
+    rows = [make_row(layout.row_type, number) for number in range(2)]
+    (file,) = export(format, hand_made(rows)).files.values()
+    columns = tuple(Column(name, "text") for name in records(tmp_path / format / file)[0])
+    meant = Fingerprint()
+    for record, row in zip(records(tmp_path / format / file), rows, strict=True):
+        meant.add(record, [image.digest for image in row.images] if layout.has_images else [])
+    checker = Checker(tmp_path / format, layout, columns)
+    checker.check(file, meant)
+    rewrite(tmp_path / format / file, change)
+    with pytest.raises(ExportError, match=message):
+        checker.check(file, meant)
+
+
+class Meddled:
+    """Rows behind the last of which something is done to the folder that they are written to."""
+
+    def __init__(self, source: Any, meddle: Callable[[], None]) -> None:
+        self.source = source
+        self.funnel = source.funnel
+        self.config_yaml = source.config_yaml
+        self.meddle = meddle
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self.source
+        self.meddle()
+
+
+@pytest.mark.parametrize("format", ["swift-dpo", "visualprm"])
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_export_of_which_an_image_was_lost_or_replaced_does_not_appear(
+    format: str, is_lost: bool, export, hand_made, make_row, tmp_path: Path
+) -> None:
+    rows = [make_row(layout_named(format).row_type, number) for number in range(2)]
+    mine, other = (row.images[0] for row in rows)
+
+    def meddle() -> None:
+        for path in tmp_path.glob(f".*.unfinished-*/images/{mine.digest}.png"):
+            path.unlink() if is_lost else path.write_bytes(other.data)
+
+    with pytest.raises(ExportError, match="is not there" if is_lost else "rows that are not"):
+        export(format, Meddled(hand_made(rows), meddle))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_image_replaced_within_a_parquet_file_is_found(export, hand_made, make_row, tmp_path: Path) -> None:
+    layout = layout_named("rlaifv")
+    rows = [make_row(Preference, number) for number in range(2)]
+    export("rlaifv", hand_made(rows))
+    meant = Fingerprint()
+    for record, row in zip(records(tmp_path / "rlaifv/train.parquet"), rows, strict=True):
+        meant.add(record, [row.images[0].digest])
+    other = rows[1].images[0].data
+    rewrite(tmp_path / "rlaifv/train.parquet", lambda record: {"image": {**record["image"], "bytes": other}})
+    columns = tuple(Column(name, "text") for name in records(tmp_path / "rlaifv/train.parquet")[0])
+    with pytest.raises(ExportError, match="rows that are not"):
+        Checker(tmp_path / "rlaifv", layout, columns).check("train.parquet", meant)
+
+
+def test_file_that_cannot_be_read_back_is_no_export(make_row, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"conversations": [')
+    with pytest.raises(ExportError, match=r"train\.jsonl cannot be read back"):
+        Checker(tmp_path, layout_named("llamafactory-sft"), COLUMNS).check("train.jsonl", Fingerprint())

@@ -1,0 +1,127 @@
+"""The ledger of what is found: each piece is made once, whoever asks, however often it is stopped."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from critic_engine.config.engine import parse_config
+from critic_engine.roles.checker import Checker
+from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, FailedHarvest, Finding, Ledger
+from critic_engine.run.store import RunStore
+from critic_engine.types import Problem, ProblemRow
+
+
+class Work:
+    """Counts how often it is done."""
+
+    def __init__(self, content: object = "found", *, fails: int = 0) -> None:
+        self._content = content
+        self._fails = fails
+        self.num_done = 0
+
+    async def __call__(self) -> Finding:
+        self.num_done += 1
+        await asyncio.sleep(0)
+        if self.num_done <= self._fails:
+            raise ValueError("it broke")
+        return Finding(self._content, 5)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[RunStore]:
+    store = RunStore.create(tmp_path / "run", parse_config({"budget": {"max_tokens": 9}}), checker=Checker())
+    store.add_rows([ProblemRow(n, str(n), Problem(f"how many {n} ?"), "1") for n in (1, 2)])
+    yield store
+    store.close()
+
+
+def ledger(store: RunStore, position: int = 0, told: list[int] | None = None) -> Ledger:
+    return Ledger(store.findings, position, on_tokens=(told if told is not None else []).append)
+
+
+def test_work_is_done_once_however_often_it_is_asked_for(store: RunStore) -> None:
+    work, told = Work(), list[int]()
+
+    async def ask() -> list[object]:
+        one = ledger(store, told=told)
+        return await asyncio.gather(*(one.once("a", work) for _ in range(5)))
+
+    assert asyncio.run(ask()) == ["found"] * 5
+    assert asyncio.run(ledger(store, told=told).once("a", work)) == "found"
+    assert (work.num_done, told) == (1, [5])
+    assert store.findings.of(0) == {"a": Finding("found", 5)}
+
+
+def test_names_and_problems_are_apart(store: RunStore) -> None:
+    work = Work()
+    for position, name in ((0, "a"), (0, "b"), (1, "a")):
+        asyncio.run(ledger(store, position).once(name, work))
+    assert work.num_done == 3
+    assert list(store.findings.of(0)) == ["a", "b"]
+    assert store.findings.num_tokens() == 15
+
+
+def test_a_finding_that_is_none_is_found(store: RunStore) -> None:
+    work = Work(None)
+    for _ in range(2):
+        assert asyncio.run(ledger(store).once("a", work)) is None
+    assert work.num_done == 1
+
+
+def test_work_that_breaks_is_no_finding_and_can_be_done_again(store: RunStore) -> None:
+    work, told = Work(fails=1), list[int]()
+    one = ledger(store, told=told)
+    with pytest.raises(ValueError, match="it broke"):
+        asyncio.run(one.once("a", work))
+    assert store.findings.of(0) == {}
+    assert told == []
+    assert asyncio.run(ledger(store).once("a", work)) == "found"
+
+
+def test_work_that_is_stopped_leaves_nothing_and_keeps_nobody_waiting(store: RunStore) -> None:
+    async def endless() -> Finding:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def stop_and_ask() -> object:
+        one = ledger(store)
+        first = asyncio.create_task(one.once("a", endless))
+        second = asyncio.create_task(one.once("a", Work()))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await asyncio.wait_for(second, timeout=5)
+
+    assert asyncio.run(stop_and_ask()) == "found"
+
+
+def test_whoever_is_told_of_tokens_is_told_behind_the_commit(store: RunStore) -> None:
+    seen: list[dict[str, Finding]] = []
+    one = Ledger(store.findings, 0, on_tokens=lambda num: seen.append(store.findings.of(0)))
+    asyncio.run(one.once("a", Work()))
+    assert seen == [{"a": Finding("found", 5)}]
+
+
+def test_text_of_any_kind_survives(store: RunStore) -> None:
+    content = ["\x00\x1b[2J\ud800", {"a": [1.5, None, True]}]
+    asyncio.run(ledger(store).once("a", Work(content)))
+    assert store.findings.of(0)["a"].content == content
+
+
+@pytest.mark.parametrize(("name", "is_done"), [("paths", False), (HARVEST_DONE, True), (HARVEST_ERROR, False)])
+def test_a_problem_is_done_with_when_a_finding_says_so(store: RunStore, name: str, is_done: bool) -> None:
+    store.findings.add(0, name, Finding(True))
+    assert store.findings.is_done(0) is is_done
+    assert not store.findings.is_done(1)
+
+
+def test_problems_of_whose_trees_nothing_could_be_made_are_told_until_they_are_tried_again(store: RunStore) -> None:
+    for position, reason in ((1, "KeyError: 'a'"), (0, "ValueError: b")):
+        store.findings.add(position, "paths", Finding({}))
+        store.findings.add(position, HARVEST_ERROR, Finding(reason))
+    failed = [FailedHarvest(0, "1", "ValueError: b"), FailedHarvest(1, "2", "KeyError: 'a'")]
+    assert store.findings.failed() == failed
+    store.findings.drop_error(0)
+    assert store.findings.failed() == failed[1:]
+    assert list(store.findings.of(0)) == ["paths"]
