@@ -24,11 +24,11 @@ from typing import Any
 
 from bench.provenance import print_report, write_report
 from critic_engine.config.collect import CollectConfig
-from critic_engine.data.harvest.injection import Injection
+from critic_engine.data.harvest.error_detection import Injection
 from critic_engine.data.harvest.pair_checks import doubt_of_support
 from critic_engine.data.harvest.pairs import Pair
 from critic_engine.data.selection.funnel import Funnel
-from critic_engine.data.selection.selection import Harvested, Selection
+from critic_engine.data.selection.selected_findings import Harvested, Selection
 from critic_engine.pocket.problems import PocketProblem, problem_of
 from critic_engine.run.store import RunStore
 from critic_engine.statistics import Interval, share

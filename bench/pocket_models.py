@@ -18,7 +18,7 @@ import transformers
 from bench.provenance import print_report
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.pocket.problems import PocketProblem, make_problems
-from critic_engine.pocket.training.scores import (
+from critic_engine.pocket.training.metrics import (
     Solutions,
     critic_scores,
     critic_words,

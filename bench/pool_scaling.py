@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.provenance import print_report, write_report
+from critic_engine.actors.actor_pool import ActorPool, image_sender, start_pool
 from critic_engine.actors.cluster import Cluster, connect
 from critic_engine.actors.model_pools import HostedModel, SharedModels
-from critic_engine.actors.pool import ActorPool, image_sender, start_pool
 from critic_engine.actors.search_pool import WorkerPool
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner

@@ -21,16 +21,16 @@ from dataclasses import dataclass, field
 from bench.prefixes import Asked, Said, Sharable, Transcriber, sharable
 from bench.provenance import print_report, write_report
 from bench.search_gain import load_rows, problem_parser
+from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
-from critic_engine.backends.loading import make_generator, make_scorer
 from critic_engine.backends.vllm import VllmGenerator
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.models.metering import ModelFigures
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.answers import answers_match
 from critic_engine.roles.factory import make_roles
+from critic_engine.run.problem_search import LocalSearch
 from critic_engine.run.runner import Runner
-from critic_engine.run.search_task import LocalSearch
 from critic_engine.run.store import RunStore
 from critic_engine.types import Answer, Generation, GenerationRequest, ProblemRow
 

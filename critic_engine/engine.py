@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from critic_engine.actors.model_pools import RayHost
-from critic_engine.backends.loading import make_generator, make_scorer
+from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.concurrency import LoopThread, Stream
 from critic_engine.config.compare import first_difference, what_decides
 from critic_engine.config.engine import EngineConfig, load_config
@@ -17,7 +17,7 @@ from critic_engine.config.search import RunConfig
 from critic_engine.data.filters.contamination import Guard, guarded
 from critic_engine.data.harvest.factory import make_harvester
 from critic_engine.data.harvest.harvester import Harvester
-from critic_engine.data.selection.selection import summarise
+from critic_engine.data.selection.selected_findings import summarise
 from critic_engine.episode.episode import Episode, SearchEvent
 from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import ConfigError, ProblemError, RunError
@@ -28,9 +28,9 @@ from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import make_roles
 from critic_engine.run.database import beginning, check_free
 from critic_engine.run.limits import check_size
+from critic_engine.run.problem_search import LocalSearch, ProblemSearch, Search
 from critic_engine.run.report import PathCounts, count_paths
 from critic_engine.run.runner import Progress, Runner
-from critic_engine.run.search_task import LocalSearch, Search, SearchTask
 from critic_engine.run.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
 from search import ReplayError
@@ -245,7 +245,7 @@ class Engine:
         if self._workers is not None:
             await self._workers.pool.load()
 
-    def _begin(self, task: SearchTask) -> Search:
+    def _begin(self, task: ProblemSearch) -> Search:
         if self._workers is not None:
             return self._workers.begin(task)
         return LocalSearch(task, self.config, self._roles)

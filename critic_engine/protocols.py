@@ -58,7 +58,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Continuation:
     """One continuation the reasoner offers; not yet a node."""
 
     steps: tuple[str, ...]
@@ -79,7 +79,7 @@ class Candidate:
 class Expansion:
     """What one call of an expander brought."""
 
-    candidates: tuple[Candidate, ...]
+    continuations: tuple[Continuation, ...]
     usage: TokenUsage
     num_unreadable: int = 0
     """Samples that could not be read as a step or a solution and were left out."""
@@ -89,11 +89,11 @@ class Expander(Protocol):
     """Asks a reasoner for continuations."""
 
     async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
-        """Return at most one candidate a seed; samples that cannot be read are counted, not returned."""
+        """Return at most one continuation a seed; samples that cannot be read are counted, not returned."""
         ...
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
-        """Return at most one candidate a seed, each all that is missing from ``trajectory`` to its end."""
+        """Return at most one continuation a seed, each all that is missing from ``trajectory`` to its end."""
         ...
 
 
@@ -101,7 +101,7 @@ class Expander(Protocol):
 class Rollout:
     """One completion of a trajectory that was drawn to judge it."""
 
-    candidate: Candidate
+    continuation: Continuation
     """All that was missing from the trajectory; a rewrite of the whole where it set out from before its end."""
     value: float | None
     """Of the path it completes, in [0, 1]; None is unknown."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.backends.loading import make_generator, make_scorer
+from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_reasoner
 from critic_engine.config.engine import load_config, parse_config

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from critic_engine.actors.actor_pool import ActorPool, image_sender, pool_over, start_pool
 from critic_engine.actors.cluster import connect
-from critic_engine.actors.pool import ActorPool, image_sender, pool_over, start_pool
 from critic_engine.actors.search_pool import WorkerPool
-from critic_engine.backends.loading import make_generator, make_scorer
+from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.models import ActorConfig, ModelConfig
 from critic_engine.config.search import RewardModelConfig

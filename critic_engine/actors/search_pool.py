@@ -22,7 +22,7 @@ from critic_engine.models.registry import ModelMakers
 from critic_engine.replicas.pool import ReplicaPool
 from critic_engine.replicas.supervisor import PoolOptions
 from critic_engine.roles.checker import Checker
-from critic_engine.run.search_task import SearchTask
+from critic_engine.run.problem_search import ProblemSearch
 from critic_engine.types import Answer, Failure
 from search import StopReason
 
@@ -35,7 +35,7 @@ _LOST = "worker_lost"
 class RemoteSearch:
     """One search in whichever worker has room. Its log is read anew wherever it is begun again."""
 
-    def __init__(self, task: SearchTask, workers: WorkerPool) -> None:
+    def __init__(self, task: ProblemSearch, workers: WorkerPool) -> None:
         """Take what is to be searched, and by whom."""
         self.task = task
         self.search_id = workers.next_id()
@@ -227,7 +227,7 @@ class WorkerPool:
             self._replicas, name="the search workers", options=options
         )
 
-    def begin(self, task: SearchTask) -> RemoteSearch:
+    def begin(self, task: ProblemSearch) -> RemoteSearch:
         """Return a search of the task in one of the workers."""
         return RemoteSearch(task, self)
 
@@ -235,7 +235,7 @@ class WorkerPool:
         """Return a number that no search has yet."""
         return next(self._ids)
 
-    def references(self, task: SearchTask) -> tuple[str, ...]:
+    def references(self, task: ProblemSearch) -> tuple[str, ...]:
         """Return the reference answers of a task's problem; none outside labelling mode."""
         return () if self._checker is None else self._checker.references(task.problem)
 

@@ -15,7 +15,7 @@ from critic_engine.models.metering import ModelFigures
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import make_roles
-from critic_engine.run.search_task import LocalSearch, SearchLog, SearchTask
+from critic_engine.run.problem_search import LocalSearch, ProblemSearch, SearchLog
 from critic_engine.types import Answer, Problem
 from search import ReplayError, StopReason
 
@@ -126,7 +126,7 @@ class SearchWorker:
         if self._checker is not None:
             for reference in item.references:
                 self._checker.add(item.problem.problem_id, reference)
-        task = SearchTask(
+        task = ProblemSearch(
             item.row_id,
             item.problem,
             read_log=lambda: item.log,

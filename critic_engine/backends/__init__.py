@@ -4,6 +4,7 @@ Import ``make_generator`` and ``make_scorer``. Only this package and ``pocket.tr
 only this one imports vllm and openai.
 """
 
+from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.backends.huggingface.checkpoint import (
     Checkpoint,
     CheckpointOptions,
@@ -12,7 +13,6 @@ from critic_engine.backends.huggingface.checkpoint import (
 )
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
 from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
-from critic_engine.backends.loading import make_generator, make_scorer
 from critic_engine.backends.scripted import Script, ScriptedGenerator, ScriptedText
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 

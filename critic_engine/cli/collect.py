@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.options import EngineRequest, engine_options, file_options, limit_options, limited
-from critic_engine.cli.placement import placement_options
+from critic_engine.cli.engine_options import EngineRequest, engine_options, file_options, limit_options, limited
+from critic_engine.cli.placement_options import placement_options
 
 if TYPE_CHECKING:
     from critic_engine.config.engine import EngineConfig
@@ -84,9 +84,9 @@ def command(**options: Any) -> int:
 
 
 def _collect(request: _Request) -> int:
-    from critic_engine.cli.estimating import estimate, print_estimate
+    from critic_engine.cli.estimate import estimate, print_estimate
+    from critic_engine.cli.follow_run import keep_run
     from critic_engine.cli.progress import load_models
-    from critic_engine.cli.running import keep_run
     from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
     from critic_engine.errors import ProblemError

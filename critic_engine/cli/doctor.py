@@ -16,8 +16,8 @@ import click
 
 from critic_engine.cli.command import EngineCommand
 from critic_engine.cli.endpoints import find_endpoints
-from critic_engine.cli.options import model_overrides, override
-from critic_engine.cli.placement import Placement, placement_options
+from critic_engine.cli.engine_options import model_overrides, override
+from critic_engine.cli.placement_options import Placement, placement_options
 from critic_engine.cli.text import labelled
 from critic_engine.run.report import json_line
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 from critic_engine.cli.command import EngineCommand, interrupted_with
-from critic_engine.cli.filters import changed_filters, filter_option
+from critic_engine.cli.filter_options import changed_filters, filter_option
 
 if TYPE_CHECKING:
     from critic_engine.data.exports import ExportOptions, ExportReport

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.filters import changed_filters, filter_option
+from critic_engine.cli.filter_options import changed_filters, filter_option
 
 if TYPE_CHECKING:
     from critic_engine.data.selection.survey import Session, Survey

@@ -7,7 +7,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from critic_engine.cli.labels import reason_words
+from critic_engine.cli.display_names import reason_words
 from critic_engine.cli.survey_view import new_table
 from critic_engine.cli.text import one_line
 from critic_engine.data.harvest.pairs import Branch

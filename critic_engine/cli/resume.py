@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.options import limit_options, limited
-from critic_engine.cli.placement import Placement, placement_options
+from critic_engine.cli.engine_options import limit_options, limited
+from critic_engine.cli.placement_options import Placement, placement_options
 
 _EPILOG = """\b
 Examples:
@@ -30,7 +30,7 @@ def command(run: Path, max_tokens: int | None, max_seconds: float | None, is_jso
     which an unexpected error let nothing be made are tried again each time; --debug shows where the error arose. A
     problem whose search failed keeps that outcome.
     """
-    from critic_engine.cli.running import resume_run
+    from critic_engine.cli.follow_run import resume_run
     from critic_engine.config.engine import load_config
     from critic_engine.engine import Engine
     from critic_engine.run.store import RunStore

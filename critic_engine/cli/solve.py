@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from critic_engine.cli.command import EngineCommand, Interrupted
-from critic_engine.cli.options import EngineRequest, engine_options, file_options
-from critic_engine.cli.placement import placement_options
+from critic_engine.cli.engine_options import EngineRequest, engine_options, file_options
+from critic_engine.cli.placement_options import placement_options
 
 if TYPE_CHECKING:
     from critic_engine.config.search import RunConfig
@@ -125,7 +125,7 @@ def _solve_question(request: _Request) -> int:
 
 
 def _solve_problem(engine: Engine, problem: Problem, *, is_streamed: bool, is_json: bool) -> int:
-    from critic_engine.cli.answers import print_answer
+    from critic_engine.cli.answer_view import print_answer
     from critic_engine.cli.tree_view import watch_tree
 
     with watch_tree(problem.question) if is_streamed else nullcontext() as watcher:
@@ -151,8 +151,8 @@ def _problem(request: _Request, limits: RunConfig) -> Problem:
 
 
 def _solve_file(request: _Request, path: Path) -> int:
+    from critic_engine.cli.follow_run import keep_run
     from critic_engine.cli.progress import load_models
-    from critic_engine.cli.running import keep_run
     from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
     from critic_engine.run.database import check_free
@@ -181,9 +181,9 @@ def _stream_row(engine: Engine, row: ProblemRow | FailedRow, *, is_json: bool) -
 
 
 def _solve_to_rows(engine: Engine, rows: Iterator[ProblemRow | FailedRow], out: Path | None) -> int:
-    from critic_engine.cli.answers import Tally, answer_row
+    from critic_engine.cli.answer_view import Tally, answer_row
+    from critic_engine.cli.follow_run import closing_answers
     from critic_engine.cli.progress import show_progress
-    from critic_engine.cli.running import closing_answers
 
     tally = Tally()
     with click.open_file("-" if out is None else str(out), "w", encoding="utf-8") as file:

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from critic_engine.backends.loading import make_generator
+from critic_engine.backends.factory import make_generator
 from critic_engine.cli.text import labelled, one_line
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.search import ExpanderConfig
@@ -161,7 +161,7 @@ async def _solve_in_one_piece(problem: Problem, reasoner: Reasoner, listener: _L
     splitter = StepSplitter.from_config(config.expander)
     counts = _token_counts(sample, splitter.pieces(sample.text))
     steps = tuple(map(TriedStep, splitter.steps(sample.text), counts))
-    answer = expansion.candidates[0].answer if expansion.candidates else None
+    answer = expansion.continuations[0].answer if expansion.continuations else None
     is_finished = sample.finish_reason == "stop"
     return Way(steps, expansion.usage.generated_tokens, answer, is_finished, sample.text)
 
@@ -172,11 +172,13 @@ async def _solve_step_by_step(problem: Problem, reasoner: Reasoner, listener: _L
     while not trajectory.is_finished:
         expansion = await expander.expand(problem, Place(trajectory), seeds=(config.run.seed,))
         num_tokens += expansion.usage.generated_tokens
-        if not expansion.candidates:
+        if not expansion.continuations:
             break
-        trajectory = extend(trajectory, expansion.candidates[0])
+        trajectory = extend(trajectory, expansion.continuations[0])
         is_cut = listener.samples[-1].finish_reason == "length"
-        steps += [TriedStep(text, expansion.usage.generated_tokens, is_cut) for text in expansion.candidates[0].steps]
+        steps += [
+            TriedStep(text, expansion.usage.generated_tokens, is_cut) for text in expansion.continuations[0].steps
+        ]
     return Way(tuple(steps), num_tokens, trajectory.answer, trajectory.is_finished, trajectory.prefix)
 
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from critic_engine.cli.answers import failed_line, failed_lines
-from critic_engine.cli.labels import filter_words, finding_words, reason_words
+from critic_engine.cli.answer_view import failed_line, failed_lines
+from critic_engine.cli.display_names import filter_words, finding_words, reason_words
 from critic_engine.cli.text import duration
 from critic_engine.data.selection.forecast import Range
 from critic_engine.data.selection.funnel import Funnel, Stage

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.node_state import NodeState, ReasoningNode, decode_state, encode_state, trajectory_of
-from critic_engine.episode.strategy import make_strategy
-from critic_engine.episode.trial import Ending, Thinker, Thought, View
+from critic_engine.episode.strategy_factory import make_strategy
+from critic_engine.episode.trial import Ending, TrialResult, TrialRunner, View
 from critic_engine.protocols import Evaluator, Expander
 from critic_engine.types import Answer, Critique, Failure, Problem, Trajectory
 from search import (
@@ -92,7 +92,7 @@ class Episode:
         """
         self.problem = problem
         self._config = config
-        self._thinker = Thinker(problem, config, expanders=expanders, evaluator=evaluator)
+        self._trials = TrialRunner(problem, config, expanders=expanders, evaluator=evaluator)
         self._on_commit = on_commit
         self._on_event = on_event
         self._events: list[Event[NodeState]] = []
@@ -127,7 +127,7 @@ class Episode:
         """Search until the strategy is done or cut, and decide. Bad model output never raises; it is counted."""
         self._started_s = time.perf_counter()
         self._wake = asyncio.get_running_loop().create_future()
-        tasks: dict[asyncio.Task[Thought], ReasoningTrial] = {}
+        tasks: dict[asyncio.Task[TrialResult], ReasoningTrial] = {}
         if not self._is_cut:
             tasks.update((self._start(trial), trial) for trial in self._strategy.pending)
             self._fill(tasks)
@@ -180,26 +180,26 @@ class Episode:
         if self._events:
             self._commit((), num_tokens=0)
 
-    def _fill(self, tasks: "dict[asyncio.Task[Thought], ReasoningTrial]") -> None:
+    def _fill(self, tasks: "dict[asyncio.Task[TrialResult], ReasoningTrial]") -> None:
         num_free = self._config.run.trials_in_flight - len(tasks)
         if num_free > 0:
             tasks.update((self._start(trial), trial) for trial in self._strategy.ask(num_free))
 
-    def _start(self, trial: ReasoningTrial) -> "asyncio.Task[Thought]":
-        return asyncio.create_task(self._thinker.think(trial, self._views[trial.trial_id]))
+    def _start(self, trial: ReasoningTrial) -> "asyncio.Task[TrialResult]":
+        return asyncio.create_task(self._trials.run(trial, self._views[trial.trial_id]))
 
     def _record(self, event: Event[NodeState]) -> None:
         self._events.append(event)
         if isinstance(event, Stopped):
             return
         if isinstance(event, Asked):
-            self._views[event.trial_id] = self._thinker.look(self.tree, self.tree.nodes[event.node_id])
+            self._views[event.trial_id] = self._trials.view_at(self.tree, self.tree.nodes[event.node_id])
             return
         view = self._views.pop(event.trial_id)
         if isinstance(event, Told):
-            self._thinker.learn(view, event.proposals)
+            self._trials.learn(view, event.proposals)
 
-    def _tell(self, trial: ReasoningTrial, thought: Thought) -> None:
+    def _tell(self, trial: ReasoningTrial, thought: TrialResult) -> None:
         first_node_id = len(self._strategy.tree)
         if thought.proposals:
             self._strategy.tell(trial, thought.proposals, cost=thought.num_tokens)
@@ -245,7 +245,7 @@ class Episode:
         leaf = max(
             self.tree.nodes, key=lambda node: (-1 if node.value is None else node.value, node.depth, -node.node_id)
         )
-        ending = await self._thinker.finish(trajectory_of(self.tree.path(leaf)))
+        ending = await self._trials.finish(trajectory_of(self.tree.path(leaf)))
         self._commit(ending.failures, num_tokens=ending.num_tokens)
         return None, ending
 

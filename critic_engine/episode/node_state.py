@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-from critic_engine.protocols import Candidate
+from critic_engine.protocols import Continuation
 from critic_engine.types import Critique, RejectedSibling, Trajectory, default_text
 from search import Node
 
@@ -37,21 +37,21 @@ def trajectory_of(path: Iterable[ReasoningNode]) -> Trajectory:
     return trajectory
 
 
-def extend(base: Trajectory, candidate: Candidate) -> Trajectory:
-    """Return the trajectory that ``candidate`` makes of the one it was offered for."""
-    return _extended(base, candidate, is_finished=candidate.is_finished)
+def extend(base: Trajectory, continuation: Continuation) -> Trajectory:
+    """Return the trajectory that ``continuation`` makes of the one it was offered for."""
+    return _extended(base, continuation, is_finished=continuation.is_finished)
 
 
-def candidate_key(candidate: Candidate, behind: str) -> str:
-    """Return what equal candidates share that go on from the text ``behind``.
+def continuation_key(continuation: Continuation, behind: str) -> str:
+    """Return what equal continuations share that go on from the text ``behind``.
 
     It is their words, whatever the space between them, whether they go on in the middle of a word, and whether they
     finish.
     """
-    text = "".join(candidate.texts or candidate.steps)
+    text = "".join(continuation.texts or continuation.steps)
     is_joined = bool(behind and text) and not behind[-1].isspace() and not text[0].isspace()
-    ending = "\n[end]" if candidate.is_finished else ""
-    return "+" * is_joined + "\n".join(" ".join(step.split()) for step in candidate.steps) + ending
+    ending = "\n[end]" if continuation.is_finished else ""
+    return "+" * is_joined + "\n".join(" ".join(step.split()) for step in continuation.steps) + ending
 
 
 def encode_state(state: NodeState) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def decode_state(encoded: Any) -> NodeState:
     )
 
 
-def _extended(base: Trajectory, offered: NodeState | Candidate, *, is_finished: bool) -> Trajectory:
+def _extended(base: Trajectory, offered: NodeState | Continuation, *, is_finished: bool) -> Trajectory:
     if offered.is_rewrite:
         base = Trajectory()
     texts = None

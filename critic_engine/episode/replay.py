@@ -5,7 +5,7 @@ from typing import Any
 
 from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.node_state import NodeState, decode_state
-from critic_engine.episode.strategy import make_strategy
+from critic_engine.episode.strategy_factory import make_strategy
 from critic_engine.types import Problem
 from search import Tree, event_from_dict, replay
 

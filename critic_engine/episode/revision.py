@@ -8,19 +8,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from critic_engine.config.search import ExpanderConfig
-from critic_engine.episode.node_state import candidate_key
-from critic_engine.protocols import Candidate, Evaluation, Expansion, Place
+from critic_engine.episode.node_state import continuation_key
+from critic_engine.protocols import Continuation, Evaluation, Expansion, Place
 from critic_engine.types import Failure, RejectedSibling
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A candidate, what it is worth, and what it took to come by that."""
+    """A continuation, what it is worth, and what it took to come by that."""
 
-    candidate: Candidate
+    continuation: Continuation
     evaluation: Evaluation
     num_tokens: int = 0
-    """Generated after the candidate was: to judge it, and in all tries to revise it."""
+    """Generated after the continuation was: to judge it, and in all tries to revise it."""
     failures: tuple[Failure, ...] = ()
     revised_from: tuple[RejectedSibling, ...] = ()
     """The weak steps that stood in its place before, in order."""
@@ -38,7 +38,7 @@ class Reviser:
         options: ExpanderConfig,
         *,
         rewrite: Callable[[Place, int], Awaitable[tuple[Expansion, tuple[Failure, ...]]]],
-        judge: Callable[[Candidate, int], Awaitable[Judged]],
+        judge: Callable[[Continuation, int], Awaitable[Judged]],
     ) -> None:
         """Take the options, who writes a step at a place and who judges it, both told the number of the try from 1."""
         self._options = options
@@ -57,22 +57,24 @@ class Reviser:
 
     def _weak_step(self, judged: Judged) -> RejectedSibling | None:
         value, critique = judged.evaluation.value, judged.evaluation.critique
-        if value is None or value >= self._options.revise_below or critique is None or not judged.candidate.steps:
+        if value is None or value >= self._options.revise_below or critique is None or not judged.continuation.steps:
             return None
-        return RejectedSibling("\n".join(judged.candidate.steps), critique)
+        return RejectedSibling("\n".join(judged.continuation.steps), critique)
 
     async def _try(self, judged: Judged, weak: RejectedSibling, place: Place, attempt: int) -> Judged:
         expansion, failures = await self._rewrite(place, attempt)
         judged = _with_cost(judged, expansion.usage.generated_tokens, failures)
-        for candidate in expansion.candidates:
+        for continuation in expansion.continuations:
             behind = place.trajectory.prefix
-            if candidate_key(candidate, behind) == candidate_key(judged.candidate, behind):
+            if continuation_key(continuation, behind) == continuation_key(judged.continuation, behind):
                 continue
-            revised = await self._judge(candidate, attempt)
+            revised = await self._judge(continuation, attempt)
             judged = _with_cost(judged, revised.num_tokens, revised.failures)
             if _is_higher(revised.evaluation.value, judged.evaluation.value):
                 revised_from = (*judged.revised_from, weak)
-                judged = replace(judged, candidate=candidate, evaluation=revised.evaluation, revised_from=revised_from)
+                judged = replace(
+                    judged, continuation=continuation, evaluation=revised.evaluation, revised_from=revised_from
+                )
         return judged
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.engine import EngineConfig
-from critic_engine.episode.node_state import NodeState, ReasoningNode, candidate_key, extend, trajectory_of
+from critic_engine.episode.node_state import NodeState, ReasoningNode, continuation_key, extend, trajectory_of
 from critic_engine.episode.revision import Judged, Reviser
 from critic_engine.errors import GenerationError
 from critic_engine.parsing.answers import canonical_answer
-from critic_engine.protocols import Candidate, Evaluation, Evaluator, Expander, Expansion, Place, Rollout
+from critic_engine.protocols import Continuation, Evaluation, Evaluator, Expander, Expansion, Place, Rollout
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Critique, Failure, Problem, RejectedSibling, TokenUsage, Trajectory
 from search import Proposal, Tree, Trial
@@ -30,7 +30,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
+class TrialResult:
     """What the work of one trial brought."""
 
     proposals: tuple[Proposal[NodeState], ...]
@@ -49,7 +49,7 @@ class Ending:
     failures: tuple[Failure, ...] = ()
 
 
-class Thinker:
+class TrialRunner:
     """Does the work of one problem's trials. A model's failure becomes a count and an unknown value, never an error."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Thinker:
         self._judged: dict[int, dict[Hashable, Evaluation]] = {}
         self._rejected: dict[int, list[RejectedSibling]] = {}
 
-    def look(self, tree: Tree[NodeState], node: ReasoningNode) -> View:
+    def view_at(self, tree: Tree[NodeState], node: ReasoningNode) -> View:
         """Return what the work at ``node`` may see."""
         limit = self._config.expander.max_rejected
         rejected = self._rejected.get(node.node_id, [])
@@ -88,25 +88,25 @@ class Thinker:
             if is_new and is_rejected and critique is not None and proposal.state.steps:
                 rejected.append(RejectedSibling("\n".join(proposal.state.steps), critique))
 
-    async def think(self, trial: Trial[NodeState], view: View) -> Thought:
+    async def run(self, trial: Trial[NodeState], view: View) -> TrialResult:
         """Return the trial's proposals, each judged and, where it is weak, revised; none when the reasoner failed.
 
-        Each distinct candidate is judged once, and one that a sibling said before not at all.
+        Each distinct continuation is judged once, and one that a sibling said before not at all.
         """
         seeds = tuple(self._seed("reasoner", trial.trial_id, sample) for sample in range(trial.num_proposals))
         expansion, failures = await self._expand(trial, view.place, seeds)
-        candidates, base = expansion.candidates, view.place.trajectory
-        keys = [candidate_key(candidate, base.prefix) for candidate in candidates]
+        continuations, base = expansion.continuations, view.place.trajectory
+        keys = [continuation_key(continuation, base.prefix) for continuation in continuations]
         known = self._judged.get(view.node_id, {})
         fresh = {key: keys.index(key) for key in keys if key not in known}
-        work = (self._judge_and_revise(trial, view, index, candidates[index]) for index in fresh.values())
+        work = (self._judge_and_revise(trial, view, index, continuations[index]) for index in fresh.values())
         judged = dict(zip(fresh, await gather_or_cancel(work), strict=True))
         proposals = tuple(
-            self._proposal(base, judged[key] if key in judged else Judged(candidate, known[key]))
-            for key, candidate in zip(keys, candidates, strict=True)
+            self._proposal(base, judged[key] if key in judged else Judged(continuation, known[key]))
+            for key, continuation in zip(keys, continuations, strict=True)
         )
         num_tokens = expansion.usage.generated_tokens + sum(each.num_tokens for each in judged.values())
-        return Thought(proposals, num_tokens, sum((each.failures for each in judged.values()), failures))
+        return TrialResult(proposals, num_tokens, sum((each.failures for each in judged.values()), failures))
 
     async def finish(self, trajectory: Trajectory) -> Ending:
         """Return ``trajectory`` written to its end by the reasoner, as far as it comes."""
@@ -115,8 +115,8 @@ class Thinker:
             expansion = await self._expanders[0].finish(self._problem, trajectory, seeds=(seed,))
         except GenerationError as error:
             return Ending(trajectory, 0, (Failure(NO_TRIAL, "reasoner_error", str(error)),))
-        if expansion.candidates:
-            trajectory = extend(trajectory, expansion.candidates[0])
+        if expansion.continuations:
+            trajectory = extend(trajectory, expansion.continuations[0])
         return Ending(trajectory, expansion.usage.generated_tokens, _troubles(NO_TRIAL, expansion))
 
     async def _expand(
@@ -128,57 +128,59 @@ class Thinker:
             return Expansion((), TokenUsage()), (Failure(trial.trial_id, "reasoner_error", str(error)),)
         return expansion, _troubles(trial.trial_id, expansion)
 
-    async def _judge_and_revise(self, trial: Trial[NodeState], view: View, index: int, candidate: Candidate) -> Judged:
-        """Return what stands of the trial's candidate number ``index``."""
+    async def _judge_and_revise(
+        self, trial: Trial[NodeState], view: View, index: int, continuation: Continuation
+    ) -> Judged:
+        """Return what stands of the trial's continuation number ``index``."""
 
         async def rewrite(place: Place, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
             return await self._expand(trial, place, (self._seed("reasoner", trial.trial_id, index, attempt),))
 
-        async def judge(rewritten: Candidate, attempt: int) -> Judged:
-            known = self._judged.get(view.node_id, {}).get(candidate_key(rewritten, view.place.trajectory.prefix))
+        async def judge(rewritten: Continuation, attempt: int) -> Judged:
+            known = self._judged.get(view.node_id, {}).get(continuation_key(rewritten, view.place.trajectory.prefix))
             if known is not None:
                 return Judged(rewritten, known)
             seed = self._seed("critic", trial.trial_id, index, attempt)
             return await self._judge(trial.trial_id, view.place.trajectory, rewritten, seed=seed)
 
         seed = self._seed("critic", trial.trial_id, index)
-        judged = await self._judge(trial.trial_id, view.place.trajectory, candidate, seed=seed)
+        judged = await self._judge(trial.trial_id, view.place.trajectory, continuation, seed=seed)
         return await Reviser(self._config.expander, rewrite=rewrite, judge=judge).revise(judged, view.place)
 
-    async def _judge(self, trial_id: int, base: Trajectory, candidate: Candidate, *, seed: int) -> Judged:
+    async def _judge(self, trial_id: int, base: Trajectory, continuation: Continuation, *, seed: int) -> Judged:
         try:
-            evaluation = await self._evaluator.evaluate(self._problem, extend(base, candidate), seed=seed)
+            evaluation = await self._evaluator.evaluate(self._problem, extend(base, continuation), seed=seed)
         except GenerationError as error:
             unknown = Evaluation(value=None, critique=None, usage=TokenUsage())
-            return Judged(candidate, unknown, failures=(Failure(trial_id, f"{self._judge_name}_error", str(error)),))
+            return Judged(continuation, unknown, failures=(Failure(trial_id, f"{self._judge_name}_error", str(error)),))
         reason = "a text that was to judge a place could not be read"
         failures = (Failure(trial_id, f"{self._judge_name}_unreadable", reason),) * evaluation.num_unreadable
         failures += tuple(Failure(trial_id, f"{self._judge_name}_error", error) for error in evaluation.errors)
         failures += _retries(trial_id, self._judge_name, evaluation.usage)
-        return Judged(candidate, evaluation, evaluation.usage.generated_tokens, failures)
+        return Judged(continuation, evaluation, evaluation.usage.generated_tokens, failures)
 
     def _proposal(self, base: Trajectory, judged: Judged) -> Proposal[NodeState]:
-        candidate, evaluation = judged.candidate, judged.evaluation
-        behind = extend(base, candidate).prefix
+        continuation, evaluation = judged.continuation, judged.evaluation
+        behind = extend(base, continuation).prefix
         return Proposal(
-            state=_state(candidate, evaluation.critique, judged.revised_from),
+            state=_state(continuation, evaluation.critique, judged.revised_from),
             value=evaluation.value,
-            prior=candidate.prior,
-            is_terminal=candidate.is_finished,
-            key=candidate_key(candidate, base.prefix),
-            outcome=self._outcome(candidate.answer),
+            prior=continuation.prior,
+            is_terminal=continuation.is_finished,
+            key=continuation_key(continuation, base.prefix),
+            outcome=self._outcome(continuation.answer),
             rollouts=tuple(self._rollout(behind, rollout) for rollout in evaluation.rollouts),
         )
 
     def _rollout(self, behind: str, rollout: Rollout) -> Proposal[NodeState]:
-        candidate = rollout.candidate
+        continuation = rollout.continuation
         return Proposal(
-            state=_state(candidate),
+            state=_state(continuation),
             value=rollout.value,
-            prior=candidate.prior,
+            prior=continuation.prior,
             is_terminal=True,
-            key=candidate_key(candidate, behind),
-            outcome=self._outcome(candidate.answer),
+            key=continuation_key(continuation, behind),
+            outcome=self._outcome(continuation.answer),
         )
 
     def _outcome(self, answer: str | None) -> str | None:
@@ -189,15 +191,15 @@ class Thinker:
 
 
 def _state(
-    candidate: Candidate, critique: Critique | None = None, revised_from: tuple[RejectedSibling, ...] = ()
+    continuation: Continuation, critique: Critique | None = None, revised_from: tuple[RejectedSibling, ...] = ()
 ) -> NodeState:
     return NodeState(
-        steps=candidate.steps,
-        is_rewrite=candidate.is_rewrite,
-        answer=candidate.answer,
+        steps=continuation.steps,
+        is_rewrite=continuation.is_rewrite,
+        answer=continuation.answer,
         critique=critique,
-        texts=candidate.texts,
-        num_tokens=candidate.num_tokens,
+        texts=continuation.texts,
+        num_tokens=continuation.num_tokens,
         revised_from=revised_from,
     )
 

@@ -11,7 +11,7 @@ from critic_engine.types import Problem, TokenUsage, Trajectory
 class StepExpander:
     """Goes on by one step, shown what the critic said around the place when ``is_critic_guided``.
 
-    A trajectory that is finished or has ``max_steps`` steps is not continued: there are no candidates.
+    A trajectory that is finished or has ``max_steps`` steps is not continued: there are no continuations.
     """
 
     def __init__(self, reasoner: Reasoner, options: ExpanderConfig) -> None:
@@ -26,7 +26,7 @@ class StepExpander:
         return await self._reasoner.next_steps(problem, place, seeds=seeds, options=self._options)
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
-        """Return the remaining steps, those of each seed in one candidate."""
+        """Return the remaining steps, those of each seed in one continuation."""
         return await self._reasoner.finish(problem, trajectory, seeds=seeds, options=self._options)
 
 
@@ -49,8 +49,8 @@ class SolutionExpander:
             )
         expansion = await self._reasoner.solve(problem, seeds=seeds, options=self._options)
         is_rewrite = bool(place.trajectory.steps)
-        candidates = tuple(replace(candidate, is_rewrite=is_rewrite) for candidate in expansion.candidates)
-        return replace(expansion, candidates=candidates)
+        continuations = tuple(replace(continuation, is_rewrite=is_rewrite) for continuation in expansion.continuations)
+        return replace(expansion, continuations=continuations)
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
         """Return a fresh solution a seed: what was cut by the token limit is not gone on with."""

@@ -1,4 +1,4 @@
-"""The reasoner's role: problems into requests, and what a model writes into candidates."""
+"""The reasoner's role: problems into requests, and what a model writes into continuations."""
 
 import logging
 import math
@@ -12,7 +12,7 @@ from critic_engine.errors import GenerationError
 from critic_engine.parsing.answers import extract_answer, stated_answer
 from critic_engine.parsing.steps import StepDraft, StepSplitter
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Candidate, Expansion, Generator, Place
+from critic_engine.protocols import Continuation, Expansion, Generator, Place
 from critic_engine.types import (
     Critique,
     Generation,
@@ -81,7 +81,9 @@ class Reasoner:
         """Return whole solutions, as ``solve`` does, to replace ``trajectory`` in the light of the critic's words."""
         message = self._family.rewrite(problem, steps=trajectory.steps, critique=critique.words)
         expansion = await self._solutions(self._from_start(message, seeds), options)
-        return replace(expansion, candidates=tuple(replace(each, is_rewrite=True) for each in expansion.candidates))
+        return replace(
+            expansion, continuations=tuple(replace(each, is_rewrite=True) for each in expansion.continuations)
+        )
 
     async def refine(
         self,
@@ -158,7 +160,7 @@ class Reasoner:
         return GenerationRequest(messages=(message,), sampling=sampling, seeds=seeds)
 
     async def _solutions(self, request: GenerationRequest, options: ExpanderConfig) -> Expansion:
-        """Return all that the model writes behind the request's prefix, as one candidate a seed."""
+        """Return all that the model writes behind the request's prefix, as one continuation a seed."""
         splitter = StepSplitter.from_config(options)
         generation = await self._generate(request)
         return _read_all(
@@ -197,20 +199,20 @@ def _groups_to_go_on(drafts: Sequence[StepDraft]) -> list[list[int]]:
 
 
 def _read_all(
-    written: Sequence[_Written], usage: TokenUsage, read: Callable[[_Written], Candidate | None]
+    written: Sequence[_Written], usage: TokenUsage, read: Callable[[_Written], Continuation | None]
 ) -> Expansion:
     found = [read(each) for each in written]
-    candidates = tuple(candidate for candidate in found if candidate is not None)
-    return Expansion(candidates, usage, num_unreadable=len(found) - len(candidates))
+    continuations = tuple(continuation for continuation in found if continuation is not None)
+    return Expansion(continuations, usage, num_unreadable=len(found) - len(continuations))
 
 
-def _solution_candidate(sample: Sample, splitter: StepSplitter, behind: str) -> Candidate | None:
+def _solution_candidate(sample: Sample, splitter: StepSplitter, behind: str) -> Continuation | None:
     steps, pieces = splitter.steps(sample.text, behind), splitter.pieces(sample.text, behind)
     is_finished = sample.finish_reason == "stop"
     if not steps and not (is_finished and behind.strip()):
         return None
     answer = extract_answer(splitter.steps(behind + sample.text)) if is_finished else None
-    return Candidate(
+    return Continuation(
         steps,
         is_rewrite=False,
         is_finished=is_finished,
@@ -221,7 +223,7 @@ def _solution_candidate(sample: Sample, splitter: StepSplitter, behind: str) -> 
     )
 
 
-def _step_candidate(draft: StepDraft, splitter: StepSplitter) -> Candidate | None:
+def _step_candidate(draft: StepDraft, splitter: StepSplitter) -> Continuation | None:
     has_ended_turn = draft.ending == "turn"
     step = splitter.shown(draft.text, draft.behind)
     if not step and not (has_ended_turn and draft.behind.strip()):
@@ -232,7 +234,7 @@ def _step_candidate(draft: StepDraft, splitter: StepSplitter) -> Candidate | Non
     elif draft.ending == "stop":
         # The step may have begun before the draft, where the token limit cut it.
         answer = stated_answer(splitter.steps(draft.prefix)[-1:])
-    return Candidate(
+    return Continuation(
         (step,) if step else (),
         is_rewrite=False,
         is_finished=has_ended_turn or answer is not None,

@@ -108,7 +108,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class HarvestTask:
+class SearchedProblem:
     """One problem whose search has ended."""
 
     problem: Problem
@@ -122,7 +122,7 @@ class HarvestTask:
 class Harvest(Protocol):
     """Makes something of a tree."""
 
-    async def __call__(self, task: HarvestTask) -> None:
+    async def __call__(self, task: SearchedProblem) -> None:
         """Put into the ledger all that is to be found; a model's failure is a finding too.
 
         Raises:

@@ -12,8 +12,8 @@ from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.episode import Commit
 from critic_engine.episode.trial import NO_TRIAL
 from critic_engine.errors import ReplicaLostError, RunError
-from critic_engine.run.findings import HARVEST_ERROR, Finding, Harvest, HarvestTask, Ledger
-from critic_engine.run.search_task import Search, SearchLog, SearchTask
+from critic_engine.run.findings import HARVEST_ERROR, Finding, Harvest, Ledger, SearchedProblem
+from critic_engine.run.problem_search import ProblemSearch, Search, SearchLog
 from critic_engine.run.store import RunStore
 from critic_engine.types import Answer, FailedRow, ProblemRow
 from search import ReplayError, StopReason
@@ -47,7 +47,7 @@ class Runner:
         store: RunStore,
         config: EngineConfig,
         *,
-        begin: Callable[[SearchTask], Search],
+        begin: Callable[[ProblemSearch], Search],
         harvest: Harvest | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
@@ -144,7 +144,7 @@ class Runner:
         self._store.findings.drop_error(position)
         ledger = Ledger(self._store.findings, position, on_tokens=self._spend)
         extras = self._store.label(position).extras
-        task = asyncio.create_task(_run(harvest, HarvestTask(row.problem, extras, events, ledger)))
+        task = asyncio.create_task(_run(harvest, SearchedProblem(row.problem, extras, events, ledger)))
         self._harvests.add(task)
         try:
             await asyncio.wait([task])
@@ -196,7 +196,7 @@ class Runner:
         finally:
             self._searches.discard(search)
 
-    def _task(self, position: int, row: ProblemRow) -> SearchTask:
+    def _task(self, position: int, row: ProblemRow) -> ProblemSearch:
         num_logged = 0
 
         def read_log() -> SearchLog:
@@ -212,7 +212,7 @@ class Runner:
             self._advance(num_tokens=commit.num_tokens)
             self._check_tokens()
 
-        return SearchTask(row.id, row.problem, read_log, on_commit)
+        return ProblemSearch(row.id, row.problem, read_log, on_commit)
 
     def _set_alarm(self) -> asyncio.TimerHandle | None:
         limit_s = self._config.run.max_wall_s
@@ -258,7 +258,7 @@ class Runner:
             _logger.exception("the progress callback failed")
 
 
-async def _run(harvest: Harvest, task: HarvestTask) -> None:
+async def _run(harvest: Harvest, task: SearchedProblem) -> None:
     await harvest(task)
 
 

@@ -31,7 +31,7 @@ def test_missing_ray_is_named_with_the_command_that_installs_it() -> None:
 LOSE_AN_ACTOR = """
 import asyncio, functools, os, signal, sys
 from critic_engine.actors.cluster import connect
-from critic_engine.actors.pool import image_sender, start_pool
+from critic_engine.actors.actor_pool import image_sender, start_pool
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ActorConfig, RayConfig
 from critic_engine.types import GenerationRequest, Message

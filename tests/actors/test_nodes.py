@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from critic_engine.actors.actor_pool import image_sender, start_pool
 from critic_engine.actors.cluster import connect
-from critic_engine.actors.pool import image_sender, start_pool
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ActorConfig, RayConfig
 from critic_engine.engine import Engine

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from critic_engine.actors.actor_pool import ActorReplica
 from critic_engine.actors.connection import Address
 from critic_engine.actors.image_transfer import ImageSender
 from critic_engine.actors.model_host import ModelHost
-from critic_engine.actors.pool import ActorReplica
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import GenerationError, ReplicaLostError
 from critic_engine.types import Generation, GenerationRequest, Image, Message

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from critic_engine.backends.factory import make_generator
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
-from critic_engine.backends.loading import make_generator
 from critic_engine.backends.openai_api import OpenAiGenerator
 from critic_engine.backends.openai_api.requests import EndpointCapabilities
 from critic_engine.config.models import EndpointConfig, ModelConfig

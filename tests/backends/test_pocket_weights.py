@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from critic_engine.backends.factory import make_generator
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
-from critic_engine.backends.loading import make_generator
 from critic_engine.config.models import ModelConfig
 from critic_engine.types import Generation, GenerationRequest, Image
 

@@ -10,8 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator, ScriptedText
-from critic_engine.cli.estimating import estimate, print_estimate
-from critic_engine.cli.labels import filter_words, finding_words, reason_words
+from critic_engine.cli.display_names import filter_words, finding_words, reason_words
+from critic_engine.cli.estimate import estimate, print_estimate
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine

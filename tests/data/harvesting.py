@@ -17,10 +17,10 @@ from critic_engine.backends.scripted import Script, ScriptedGenerator, unit_hash
 from critic_engine.backends.scripts import scripted_reasoner
 from critic_engine.config.collect import PairKind
 from critic_engine.config.engine import EngineConfig, parse_config
-from critic_engine.data.harvest.critiques import CritiqueRecord, Measured, Tally, critique_to_dict
+from critic_engine.data.harvest.critique_lift import CritiqueRecord, Measured, Tally, critique_to_dict
+from critic_engine.data.harvest.error_detection import Injection
 from critic_engine.data.harvest.factory import make_harvester
 from critic_engine.data.harvest.harvester import Harvester, baseline_name, refined_name, value_name
-from critic_engine.data.harvest.injection import Injection
 from critic_engine.data.harvest.injection_scores import DetectionScore, ScoredDetection
 from critic_engine.data.harvest.pair_checks import parting_steps
 from critic_engine.data.harvest.pairs import Branch, Pair, pair_to_dict
@@ -31,7 +31,7 @@ from critic_engine.parsing.injections import InjectedError
 from critic_engine.prompts import PromptFamily
 from critic_engine.roles.annotator import Annotation, Fault
 from critic_engine.roles.checker import Checker
-from critic_engine.run.findings import Finding, HarvestTask, Ledger
+from critic_engine.run.findings import Finding, Ledger, SearchedProblem
 from critic_engine.run.store import RunStore
 from critic_engine.types import FailedRow, GenerationRequest, Message, Problem, ProblemRow, TokenUsage
 
@@ -196,7 +196,7 @@ def harvest(
             row, label = store.row(position), store.label(position)
             assert isinstance(row, ProblemRow)
             ledger = Ledger(store.findings, position, on_tokens=on_tokens)
-            asyncio.run(made(HarvestTask(row.problem, label.extras, store.events(position), ledger)))
+            asyncio.run(made(SearchedProblem(row.problem, label.extras, store.events(position), ledger)))
 
 
 def branch(*steps: str, answer: str | None = None, value: float | None = None) -> Branch:

@@ -11,7 +11,7 @@ from critic_engine.config.engine import EngineConfig, parse_config
 from critic_engine.episode.episode import Commit, Episode, SearchEvent
 from critic_engine.episode.node_state import NodeState
 from critic_engine.errors import GenerationError
-from critic_engine.protocols import Candidate, Evaluation, Expansion, Place, Rollout
+from critic_engine.protocols import Continuation, Evaluation, Expansion, Place, Rollout
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Answer, Critique, Problem, TokenUsage, Trajectory
 
@@ -43,14 +43,18 @@ class Stairs:
         depth = len(place.trajectory.steps)
         answer = str(seeds[0] % 2) if depth == self._num_steps else None
         step = f"answer : {answer}" if answer else f"step {depth} {seeds[0] % 2}"
-        candidate = Candidate((step,), is_rewrite=False, is_finished=depth == self._num_steps, answer=answer, prior=0.4)
-        return Expansion((candidate,), TokenUsage(10, 5))
+        continuation = Continuation(
+            (step,), is_rewrite=False, is_finished=depth == self._num_steps, answer=answer, prior=0.4
+        )
+        return Expansion((continuation,), TokenUsage(10, 5))
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
         if self._failing:
             raise GenerationError("no answer")
-        candidate = Candidate(("the rest", "answer : 7"), is_rewrite=False, is_finished=True, answer="7", prior=0.1)
-        return Expansion((candidate,), TokenUsage(10, 9))
+        continuation = Continuation(
+            ("the rest", "answer : 7"), is_rewrite=False, is_finished=True, answer="7", prior=0.1
+        )
+        return Expansion((continuation,), TokenUsage(10, 9))
 
 
 class Wary:
@@ -172,7 +176,7 @@ def test_chain_rewrites_until_the_critic_is_satisfied() -> None:
         async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
             number = 1 if not place.trajectory.steps else 0
             steps = ("think", f"answer : {number}")
-            return Expansion((Candidate(steps, bool(place.critique), True, str(number), None),), TokenUsage(0, 4))
+            return Expansion((Continuation(steps, bool(place.critique), True, str(number), None),), TokenUsage(0, 4))
 
     answer, episode = run(CHAIN, expander=Drafts())
     assert answer.answer == "0"
@@ -308,7 +312,7 @@ def test_rollouts_reach_the_tree_and_take_part_in_the_decision() -> None:
     class Completing(Wary):
         async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
             evaluation = await super().evaluate(problem, trajectory, seed=seed)
-            rest = Candidate(("answer : 9",), is_rewrite=False, is_finished=True, answer="9", prior=0.5)
+            rest = Continuation(("answer : 9",), is_rewrite=False, is_finished=True, answer="9", prior=0.5)
             return replace(evaluation, rollouts=(Rollout(rest, 0.7), Rollout(rest, 0.7)))
 
     log: list[Commit] = []

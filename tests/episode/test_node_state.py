@@ -4,8 +4,15 @@ import json
 
 import pytest
 
-from critic_engine.episode.node_state import NodeState, candidate_key, decode_state, encode_state, extend, trajectory_of
-from critic_engine.protocols import Candidate
+from critic_engine.episode.node_state import (
+    NodeState,
+    continuation_key,
+    decode_state,
+    encode_state,
+    extend,
+    trajectory_of,
+)
+from critic_engine.protocols import Continuation
 from critic_engine.types import Critique, RejectedSibling, Trajectory
 from search import Proposal, Tree
 
@@ -14,8 +21,8 @@ WRONG = Critique("wrong step 2", "wrong", 0.2, 2)
 
 def offered(
     *steps: str, texts: tuple[str, ...] | None = None, is_rewrite: bool = False, is_finished: bool = False
-) -> Candidate:
-    return Candidate(steps, is_rewrite, is_finished, answer="7" if is_finished else None, prior=None, texts=texts)
+) -> Continuation:
+    return Continuation(steps, is_rewrite, is_finished, answer="7" if is_finished else None, prior=None, texts=texts)
 
 
 @pytest.mark.parametrize(
@@ -59,10 +66,10 @@ def test_trajectory_of_a_path_is_what_its_candidates_made() -> None:
     ]
     tree = Tree(NodeState())
     node, trajectory, prefixes = tree.root, Trajectory(), []
-    for candidate in path:
-        state = NodeState(candidate.steps, candidate.is_rewrite, candidate.answer, texts=candidate.texts)
-        node = tree.add_child(node, Proposal(state, is_terminal=candidate.is_finished))
-        trajectory = extend(trajectory, candidate)
+    for continuation in path:
+        state = NodeState(continuation.steps, continuation.is_rewrite, continuation.answer, texts=continuation.texts)
+        node = tree.add_child(node, Proposal(state, is_terminal=continuation.is_finished))
+        trajectory = extend(trajectory, continuation)
         assert trajectory_of(tree.path(node)) == trajectory
         prefixes.append(trajectory.prefix)
     assert prefixes == ["a\n", "a\n b ", "a\n b c\n", "x\ny\n", "x\ny\nz.", "x\ny\nz."]
@@ -70,18 +77,18 @@ def test_trajectory_of_a_path_is_what_its_candidates_made() -> None:
 
 
 def test_candidates_of_the_same_words_are_the_same() -> None:
-    keys = {candidate_key(offered("a  b", texts=texts), behind="x\n") for texts in (None, ("a b",), ("\n a  b\n",))}
+    keys = {continuation_key(offered("a  b", texts=texts), behind="x\n") for texts in (None, ("a b",), ("\n a  b\n",))}
     assert len(keys) == 1
 
 
 def test_candidates_that_go_on_in_a_word_or_behind_it_are_different() -> None:
-    assert candidate_key(offered("4", texts=("4",)), "answer : 1") != candidate_key(
+    assert continuation_key(offered("4", texts=("4",)), "answer : 1") != continuation_key(
         offered("4", texts=(" 4",)), "answer : 1"
     )
-    assert candidate_key(offered("4", texts=("4",)), "answer : ") == candidate_key(
+    assert continuation_key(offered("4", texts=("4",)), "answer : ") == continuation_key(
         offered("4", texts=(" 4",)), "answer : "
     )
 
 
 def test_candidates_that_finish_and_that_do_not_are_different() -> None:
-    assert candidate_key(offered("a"), "") != candidate_key(offered("a", is_finished=True), "")
+    assert continuation_key(offered("a"), "") != continuation_key(offered("a", is_finished=True), "")

@@ -7,7 +7,7 @@ import pytest
 
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.episode.revision import Judged, Reviser
-from critic_engine.protocols import Candidate, Evaluation, Expansion, Place
+from critic_engine.protocols import Continuation, Evaluation, Expansion, Place
 from critic_engine.types import Critique, Failure, RejectedSibling, TokenUsage, Trajectory
 
 BASE = Trajectory(("row 1 : a1 none",))
@@ -15,13 +15,13 @@ OLD = RejectedSibling("old", Critique("wrong : old", "wrong", 0.1))
 DOWN = Failure(0, "reasoner_error", "down")
 
 
-def candidate(step: str) -> Candidate:
-    return Candidate((step,), is_rewrite=False, is_finished=False, answer=None, prior=None)
+def continuation(step: str) -> Continuation:
+    return Continuation((step,), is_rewrite=False, is_finished=False, answer=None, prior=None)
 
 
 def judged(step: str, value: float | None) -> Judged:
     critique = None if value is None else Critique(f"wrong : {step}", "wrong", value)
-    return Judged(candidate(step), Evaluation(value, critique, TokenUsage(9, 2)), num_tokens=2)
+    return Judged(continuation(step), Evaluation(value, critique, TokenUsage(9, 2)), num_tokens=2)
 
 
 def sibling(step: str, value: float) -> RejectedSibling:
@@ -42,9 +42,9 @@ class Desk:
         rewrite = self._rewrites[attempt - 1]
         if rewrite is None:
             return Expansion((), TokenUsage()), (DOWN,)
-        return Expansion((candidate(rewrite[0]),), TokenUsage(100, 30)), ()
+        return Expansion((continuation(rewrite[0]),), TokenUsage(100, 30)), ()
 
-    async def judge(self, rewritten: Candidate, attempt: int) -> Judged:
+    async def judge(self, rewritten: Continuation, attempt: int) -> Judged:
         self.num_judged += 1
         rewrite = self._rewrites[attempt - 1]
         assert rewrite is not None
@@ -60,7 +60,7 @@ def revise(desk: Desk, first: Judged, place: Place | None = None, **options: obj
 def test_a_rewrite_of_higher_value_stands_and_remembers_what_it_replaced() -> None:
     desk = Desk([("b", 0.9)])
     result = revise(desk, judged("a", 0.1))
-    assert (result.candidate, result.evaluation.value) == (candidate("b"), 0.9)
+    assert (result.continuation, result.evaluation.value) == (continuation("b"), 0.9)
     assert result.revised_from == (sibling("a", 0.1),)
     assert result.num_tokens == 2 + 30 + 2
 
@@ -68,7 +68,7 @@ def test_a_rewrite_of_higher_value_stands_and_remembers_what_it_replaced() -> No
 def test_tries_end_when_the_step_is_weak_no_longer() -> None:
     desk = Desk([("b", 0.3), ("c", 0.5), ("d", 1.0)])
     result = revise(desk, judged("a", 0.1))
-    assert result.candidate == candidate("c")
+    assert result.continuation == continuation("c")
     assert result.revised_from == (sibling("a", 0.1), sibling("b", 0.3))
     assert len(desk.places) == 2
 
@@ -76,13 +76,13 @@ def test_tries_end_when_the_step_is_weak_no_longer() -> None:
 def test_the_value_never_falls_and_every_try_is_paid_for() -> None:
     desk = Desk([("b", 0.1), ("c", 0.2), ("d", None)])
     result = revise(desk, judged("a", 0.2))
-    assert (result.candidate, result.evaluation.value, result.revised_from) == (candidate("a"), 0.2, ())
+    assert (result.continuation, result.evaluation.value, result.revised_from) == (continuation("a"), 0.2, ())
     assert result.num_tokens == 2 + 3 * (30 + 2)
 
 
 def test_a_try_that_fails_is_counted_and_the_next_one_made() -> None:
     result = revise(Desk([None, ("b", 0.9)]), judged("a", 0.1))
-    assert result.candidate == candidate("b")
+    assert result.continuation == continuation("b")
     assert result.failures == (DOWN,)
 
 
@@ -97,8 +97,8 @@ def test_a_rewrite_of_the_same_words_is_not_judged() -> None:
     [
         judged("a", None),
         judged("a", 0.5),
-        Judged(candidate("a"), Evaluation(0.1, None, TokenUsage())),
-        Judged(Candidate((), False, True, "7", None), Evaluation(0.1, OLD.critique, TokenUsage())),
+        Judged(continuation("a"), Evaluation(0.1, None, TokenUsage())),
+        Judged(Continuation((), False, True, "7", None), Evaluation(0.1, OLD.critique, TokenUsage())),
     ],
     ids=["unknown", "not weak", "no critique", "no step"],
 )

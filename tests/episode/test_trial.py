@@ -12,7 +12,7 @@ from critic_engine.config.engine import parse_config
 from critic_engine.episode.episode import Commit, Episode
 from critic_engine.episode.node_state import trajectory_of
 from critic_engine.errors import GenerationError
-from critic_engine.protocols import Candidate, Evaluation, Expansion, Place
+from critic_engine.protocols import Continuation, Evaluation, Expansion, Place
 from critic_engine.types import Answer, Critique, Problem, TokenUsage, Trajectory
 
 PROBLEM = Problem("how many ?")
@@ -32,17 +32,19 @@ class Wanderer:
         if len(seeds) == 1 and unit_hash("fails", seeds) < self._share_failing:
             raise GenerationError("no answer")
         shown = [sibling.step for sibling in place.rejected]
-        candidates = tuple(self._candidate(place.trajectory, unit_hash("step", seed, shown)) for seed in seeds)
-        return Expansion(candidates, TokenUsage(10, 5 * len(seeds)))
+        continuations = tuple(self._candidate(place.trajectory, unit_hash("step", seed, shown)) for seed in seeds)
+        return Expansion(continuations, TokenUsage(10, 5 * len(seeds)))
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
         return Expansion((), TokenUsage())
 
-    def _candidate(self, base: Trajectory, draw: float) -> Candidate:
+    def _candidate(self, base: Trajectory, draw: float) -> Continuation:
         is_finished = len(base.steps) + 1 == MAX_STEPS
         step = f"{'answer :' if is_finished else 'see'} {int(12 * draw)}"
         answer = step.split()[-1] if is_finished else None
-        return Candidate((step,), False, is_finished, answer, prior=0.5, texts=None if is_finished else (f" {step} ",))
+        return Continuation(
+            (step,), False, is_finished, answer, prior=0.5, texts=None if is_finished else (f" {step} ",)
+        )
 
 
 @dataclass
@@ -211,7 +213,7 @@ def test_a_search_cut_anywhere_goes_on_as_it_would_have(max_revisions: int) -> N
         resumed = run(config(max_revisions=max_revisions), log=whole.events[:num_events])
         assert resumed.events == whole.events
         again = whole.expander.calls[len(whole.expander.calls) - len(resumed.expander.calls) :]
-        # Two candidates of a trial are worked on at once, in no order.
+        # Two continuations of a trial are worked on at once, in no order.
         assert sorted(resumed.expander.calls, key=seeds_of) == sorted(again, key=seeds_of)
 
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from critic_engine.backends.loading import make_scorer
+from critic_engine.backends.factory import make_scorer
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import EndpointConfig, ModelConfig
 from critic_engine.config.search import CriticConfig, ReasonerConfig, RewardModelConfig

@@ -35,7 +35,7 @@ def make(listed: Callable[..., Any]) -> Make:
 def test_step_expander_offers_next_steps(make: Make, problem: Problem) -> None:
     reasoner, generator = make(solution("row 1 : a1 none"))
     expansion = asyncio.run(StepExpander(reasoner, ExpanderConfig()).expand(problem, ROOT, seeds=(3,)))
-    assert expansion.candidates[0].steps == ("row 1 : a1 none",)
+    assert expansion.continuations[0].steps == ("row 1 : a1 none",)
     assert generator.requests[0].seeds == (3,)
 
 
@@ -52,24 +52,24 @@ def test_step_expander_does_not_continue_what_is_at_its_end(
 def test_solution_expander_solves_at_the_root(make: Make, problem: Problem) -> None:
     reasoner, generator = make(solution())
     expander = SolutionExpander(reasoner, ExpanderConfig(kind="solution"))
-    (candidate,) = asyncio.run(expander.expand(problem, ROOT, seeds=(0,))).candidates
-    assert (candidate.is_rewrite, candidate.answer) == (False, "1")
+    (continuation,) = asyncio.run(expander.expand(problem, ROOT, seeds=(0,))).continuations
+    assert (continuation.is_rewrite, continuation.answer) == (False, "1")
     assert generator.requests[0].messages[0].text == "how many red circles ?"
 
 
 def test_solution_expander_rewrites_below_the_root(make: Make, problem: Problem) -> None:
     reasoner, generator = make(solution())
     expander = SolutionExpander(reasoner, ExpanderConfig(kind="solution"))
-    (candidate,) = asyncio.run(expander.expand(problem, Place(FINISHED, critique=WRONG), seeds=(0,))).candidates
-    assert (candidate.is_rewrite, candidate.answer) == (True, "1")
+    (continuation,) = asyncio.run(expander.expand(problem, Place(FINISHED, critique=WRONG), seeds=(0,))).continuations
+    assert (continuation.is_rewrite, continuation.answer) == (True, "1")
     assert generator.requests[0].messages[0].text.endswith("critique :\nwrong step 1 : a1 is red circle")
 
 
 def test_solution_without_a_critique_is_replaced_by_a_fresh_one(make: Make, problem: Problem) -> None:
     reasoner, generator = make(solution())
     expander = SolutionExpander(reasoner, ExpanderConfig(kind="solution"))
-    (candidate,) = asyncio.run(expander.expand(problem, Place(FINISHED), seeds=(0,))).candidates
-    assert (candidate.is_rewrite, candidate.answer) == (True, "1")
+    (continuation,) = asyncio.run(expander.expand(problem, Place(FINISHED), seeds=(0,))).continuations
+    assert (continuation.is_rewrite, continuation.answer) == (True, "1")
     assert generator.requests[0].messages[0].text == "how many red circles ?"
 
 
@@ -85,8 +85,8 @@ def test_scripted_models_speak_the_pocket_forms_to_the_end(problem: Problem) -> 
     expander = StepExpander(reasoner, ExpanderConfig())
     trajectory = Trajectory()
     while not trajectory.is_finished:
-        (candidate,) = asyncio.run(expander.expand(problem, Place(trajectory), seeds=(5,))).candidates
-        trajectory = Trajectory(trajectory.steps + candidate.steps, candidate.is_finished, candidate.answer)
+        (continuation,) = asyncio.run(expander.expand(problem, Place(trajectory), seeds=(5,))).continuations
+        trajectory = Trajectory(trajectory.steps + continuation.steps, continuation.is_finished, continuation.answer)
         evaluation = asyncio.run(critic.judge(problem, trajectory, seed=0))
         assert evaluation.value is not None
         assert evaluation.critique is not None

@@ -12,7 +12,7 @@ from critic_engine.episode.node_state import extend
 from critic_engine.errors import ContextOverflowError, GenerationError
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Candidate, Expansion, Place
+from critic_engine.protocols import Continuation, Expansion, Place
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import (
     Critique,
@@ -70,7 +70,8 @@ def test_solution_is_split_into_steps_with_its_answer(make: Make, problem: Probl
     expansion = solutions(reasoner, problem)
     exact = ("row 1 : a1 none\n", "\n red : 0 \n", "answer : 3")
     assert expansion == Expansion(
-        (Candidate(("row 1 : a1 none", "red : 0", "answer : 3"), False, True, "3", None, exact, 5),), TokenUsage(6, 5)
+        (Continuation(("row 1 : a1 none", "red : 0", "answer : 3"), False, True, "3", None, exact, 5),),
+        TokenUsage(6, 5),
     )
     request = generator.requests[0]
     assert request.messages == (PromptFamily.load("pocket").solve(problem),)
@@ -81,30 +82,32 @@ def test_solution_is_split_into_steps_with_its_answer(make: Make, problem: Probl
 
 def test_solution_cut_by_the_token_limit_is_unfinished_and_has_no_answer(make: Make, problem: Problem) -> None:
     reasoner, _ = make([cut("red : 1\nanswer : 1")])
-    (candidate,) = solutions(reasoner, problem).candidates
-    assert candidate == Candidate(("red : 1", "answer : 1"), False, False, None, None, ("red : 1\n", "answer : 1"), 5)
+    (continuation,) = solutions(reasoner, problem).continuations
+    assert continuation == Continuation(
+        ("red : 1", "answer : 1"), False, False, None, None, ("red : 1\n", "answer : 1"), 5
+    )
 
 
 def test_solution_that_the_model_ended_without_an_answer_is_finished_without_one(make: Make, problem: Problem) -> None:
     reasoner, _ = make([ended("row 1 : a1 none")])
-    (candidate,) = solutions(reasoner, problem).candidates
-    assert (candidate.is_finished, candidate.answer) == (True, None)
+    (continuation,) = solutions(reasoner, problem).continuations
+    assert (continuation.is_finished, continuation.answer) == (True, None)
 
 
 def test_samples_without_text_are_counted_and_left_out(make: Make, problem: Problem) -> None:
     reasoner, _ = make([ended(" \n\n"), ended("answer : 2"), ended("")], [ended(""), stopped("a"), ended(" ")])
     whole = solutions(reasoner, problem, seeds=3)
-    assert (len(whole.candidates), whole.num_unreadable, whole.usage) == (1, 2, TokenUsage(6, 15))
+    assert (len(whole.continuations), whole.num_unreadable, whole.usage) == (1, 2, TokenUsage(6, 15))
     step = steps(reasoner, problem, Place(Trajectory()), seeds=3)
-    assert (len(step.candidates), step.num_unreadable, step.usage) == (1, 2, TokenUsage(6, 15))
+    assert (len(step.continuations), step.num_unreadable, step.usage) == (1, 2, TokenUsage(6, 15))
 
 
 def test_next_step_goes_on_from_the_steps_so_far(make: Make, problem: Problem) -> None:
     reasoner, generator = make([stopped("row 3 : a3 none"), stopped("row 3 : a3 red circle")])
     expansion = steps(reasoner, problem, Place(STEPS), seeds=2)
-    assert expansion.candidates == (
-        Candidate(("row 3 : a3 none",), False, False, None, None, num_tokens=5),
-        Candidate(("row 3 : a3 red circle",), False, False, None, None, num_tokens=5),
+    assert expansion.continuations == (
+        Continuation(("row 3 : a3 none",), False, False, None, None, num_tokens=5),
+        Continuation(("row 3 : a3 red circle",), False, False, None, None, num_tokens=5),
     )
     request = generator.requests[0]
     assert request.messages == (PromptFamily.load("pocket").solve(problem),)
@@ -116,8 +119,8 @@ def test_next_step_goes_on_from_the_steps_so_far(make: Make, problem: Problem) -
 def test_steps_are_stopped_by_the_delimiter_that_is_set(make: Make, problem: Problem) -> None:
     reasoner, generator = make([stopped("c", "\n\n")], max_tokens=20)
     trajectory = Trajectory(("a", "b"), texts=("a\n\n", " b\n\n"))
-    (candidate,) = steps(reasoner, problem, Place(trajectory), delimiter="\n\n", max_step_tokens=30).candidates
-    assert (candidate.steps, candidate.texts) == (("c",), ("c\n\n",))
+    (continuation,) = steps(reasoner, problem, Place(trajectory), delimiter="\n\n", max_step_tokens=30).continuations
+    assert (continuation.steps, continuation.texts) == (("c",), ("c\n\n",))
     assert generator.requests[0].prefix == "a\n\n b\n\n"
     assert generator.requests[0].sampling.stop == ("\n\n",)
     assert generator.requests[0].sampling.max_tokens == 20
@@ -125,16 +128,16 @@ def test_steps_are_stopped_by_the_delimiter_that_is_set(make: Make, problem: Pro
 
 def test_a_step_cut_by_the_token_limit_is_gone_on_with_where_it_was_cut(make: Make, problem: Problem) -> None:
     reasoner, generator = make([cut(" red : 1 + 0 =")], [stopped(" 1")])
-    (first,) = steps(reasoner, problem, Place(STEPS)).candidates
+    (first,) = steps(reasoner, problem, Place(STEPS)).continuations
     assert (first.steps, first.texts) == (("red : 1 + 0 =",), (" red : 1 + 0 =",))
-    (rest,) = steps(reasoner, problem, Place(extend(STEPS, first))).candidates
+    (rest,) = steps(reasoner, problem, Place(extend(STEPS, first))).continuations
     assert (rest.steps, rest.texts) == (("1",), (" 1\n",))
     assert generator.requests[1].prefix == "row 1 : a1 none\nrow 2 : a2 none\n red : 1 + 0 ="
 
 
 def test_without_stop_strings_a_step_is_what_the_token_limit_gives(make: Make, problem: Problem) -> None:
     reasoner, generator = make([cut("red : 1\n so the"), ended(" answer : 1")])
-    first, last = steps(reasoner, problem, Place(STEPS), seeds=2, split="tokens", max_step_tokens=30).candidates
+    first, last = steps(reasoner, problem, Place(STEPS), seeds=2, split="tokens", max_step_tokens=30).continuations
     assert (first.steps, first.texts, first.is_finished) == (("red : 1\n so the",), ("red : 1\n so the",), False)
     assert (last.steps, last.texts, last.is_finished, last.answer) == (("answer : 1",), (" answer : 1",), True, "1")
     assert generator.requests[0].sampling.stop == ()
@@ -155,16 +158,16 @@ def test_an_answer_cut_between_two_steps_is_read_from_the_joined_text(
     begun: str, rest: Sample, answer: str | None, make: Make, problem: Problem
 ) -> None:
     reasoner, _ = make([cut(begun)], [rest])
-    (first,) = steps(reasoner, problem, Place(STEPS), split="tokens").candidates
+    (first,) = steps(reasoner, problem, Place(STEPS), split="tokens").continuations
     assert (first.is_finished, first.answer) == (False, None)
-    (last,) = steps(reasoner, problem, Place(extend(STEPS, first)), split="tokens").candidates
+    (last,) = steps(reasoner, problem, Place(extend(STEPS, first)), split="tokens").continuations
     assert (last.is_finished, last.answer) == (answer is not None, answer)
 
 
 def test_an_answer_cut_in_a_line_is_read_when_the_line_ends(make: Make, problem: Problem) -> None:
     reasoner, _ = make([cut("answer : 1")], [stopped("4")])
-    (first,) = steps(reasoner, problem, Place(STEPS)).candidates
-    (last,) = steps(reasoner, problem, Place(extend(STEPS, first))).candidates
+    (first,) = steps(reasoner, problem, Place(STEPS)).continuations
+    (last,) = steps(reasoner, problem, Place(extend(STEPS, first))).continuations
     assert (last.steps, last.is_finished, last.answer) == (("4",), True, "14")
 
 
@@ -174,9 +177,9 @@ def test_a_heading_is_shown_with_its_step_and_stops_the_one_before(make: Make, p
     )
     trajectory, shown = Trajectory(), []
     for _ in range(4):
-        (candidate,) = steps(reasoner, problem, Place(trajectory), split="template").candidates
-        trajectory = extend(trajectory, candidate)
-        shown += candidate.steps
+        (continuation,) = steps(reasoner, problem, Place(trajectory), split="template").continuations
+        trajectory = extend(trajectory, continuation)
+        shown += continuation.steps
     assert shown == ["Step 1: look", "Step 2: red", ": 3", "Step 3: answer : 3"]
     assert [request.prefix for request in generator.requests] == [
         "",
@@ -195,7 +198,7 @@ def test_samples_that_begin_with_the_same_heading_share_the_request_behind_it(ma
         [stopped("a\n", "### "), stopped("b\n", "### ")],
     )
     expansion = steps(reasoner, problem, Place(Trajectory()), seeds=3, split="template", step_template="### ")
-    assert [candidate.steps for candidate in expansion.candidates] == [("### a",), ("first",), ("### b",)]
+    assert [continuation.steps for continuation in expansion.continuations] == [("### a",), ("first",), ("### b",)]
     assert [request.seeds for request in generator.requests] == [(0, 1, 2), (0, 2)]
     assert generator.requests[1].prefix == "### "
 
@@ -203,8 +206,8 @@ def test_samples_that_begin_with_the_same_heading_share_the_request_behind_it(ma
 def test_a_sentence_goes_on_behind_an_abbreviation_within_its_limit(make: Make, problem: Problem) -> None:
     reasoner, generator = make([stopped("See Fig", ". ")], [stopped(" 2 for it", ". ")])
     expansion = steps(reasoner, problem, Place(STEPS), split="sentence", max_step_tokens=30)
-    (candidate,) = expansion.candidates
-    assert (candidate.steps, candidate.texts) == (("See Fig. 2 for it.",), ("See Fig. 2 for it.",))
+    (continuation,) = expansion.continuations
+    assert (continuation.steps, continuation.texts) == (("See Fig. 2 for it.",), ("See Fig. 2 for it.",))
     assert expansion.usage.generated_tokens == 10
     assert [request.sampling.max_tokens for request in generator.requests] == [30, 25]
     assert generator.requests[1].prefix.endswith("\nSee Fig.")
@@ -213,16 +216,16 @@ def test_a_sentence_goes_on_behind_an_abbreviation_within_its_limit(make: Make, 
 def test_a_delimiter_that_comes_about_only_where_texts_join_is_survived(make: Make, problem: Problem) -> None:
     reasoner, _ = make([stopped("-", "--")])
     begun = Trajectory(("-",), texts=("-",))
-    (candidate,) = steps(reasoner, problem, Place(begun), delimiter="--").candidates
-    assert (candidate.texts, candidate.is_finished) == (("---",), False)
+    (continuation,) = steps(reasoner, problem, Place(begun), delimiter="--").continuations
+    assert (continuation.texts, continuation.is_finished) == (("---",), False)
 
 
 def test_a_failure_in_the_middle_of_a_step_leaves_what_was_written(make: Make, problem: Problem) -> None:
     down = GenerationError("down")
     reasoner, _ = make([stopped("See Fig", ". "), stopped("", "\n")], down, down)
     expansion = steps(reasoner, problem, Place(STEPS), seeds=2, split="sentence")
-    (candidate,) = expansion.candidates
-    assert (candidate.steps, candidate.is_finished, candidate.texts) == (("See Fig.",), False, ("See Fig.",))
+    (continuation,) = expansion.continuations
+    assert (continuation.steps, continuation.is_finished, continuation.texts) == (("See Fig.",), False, ("See Fig.",))
     assert expansion.num_unreadable == 1
 
 
@@ -230,9 +233,9 @@ def test_a_turn_that_ends_without_more_words_finishes_without_a_step(make: Make,
     reasoner, _ = make([ended("")], [ended(" ")])
     base = Trajectory(("so the answer is 14",))
     for _ in range(2):
-        (candidate,) = steps(reasoner, problem, Place(base)).candidates
-        assert candidate == Candidate((), False, True, "14", None, num_tokens=5)
-    assert extend(base, candidate) == Trajectory(base.steps, True, "14")
+        (continuation,) = steps(reasoner, problem, Place(base)).continuations
+        assert continuation == Continuation((), False, True, "14", None, num_tokens=5)
+    assert extend(base, continuation) == Trajectory(base.steps, True, "14")
 
 
 @pytest.mark.parametrize(
@@ -252,14 +255,14 @@ def test_step_finishes_when_the_turn_ends_or_it_states_an_answer(
     sample: Sample, is_finished: bool, answer: str | None, make: Make, problem: Problem
 ) -> None:
     reasoner, _ = make([sample])
-    (candidate,) = steps(reasoner, problem, Place(STEPS)).candidates
-    assert (candidate.is_finished, candidate.answer) == (is_finished, answer)
+    (continuation,) = steps(reasoner, problem, Place(STEPS)).continuations
+    assert (continuation.is_finished, continuation.answer) == (is_finished, answer)
 
 
 def test_turn_that_ends_after_an_answer_was_cut_off_finds_it_in_the_steps_before(make: Make, problem: Problem) -> None:
     reasoner, _ = make([ended("that is all")])
-    (candidate,) = steps(reasoner, problem, Place(Trajectory(("answer : 14",)))).candidates
-    assert (candidate.is_finished, candidate.answer) == (True, "14")
+    (continuation,) = steps(reasoner, problem, Place(Trajectory(("answer : 14",)))).continuations
+    assert (continuation.is_finished, continuation.answer) == (True, "14")
 
 
 def test_prior_is_the_probability_of_the_sample(make: Make, problem: Problem) -> None:
@@ -267,7 +270,7 @@ def test_prior_is_the_probability_of_the_sample(make: Make, problem: Problem) ->
     reasoner, _ = make(
         [ended("a", logprobs=logs), ended("b", logprobs=(1e-9,)), ended("c"), ended("d", logprobs=(math.nan,))]
     )
-    priors = [candidate.prior for candidate in solutions(reasoner, problem, seeds=4).candidates]
+    priors = [continuation.prior for continuation in solutions(reasoner, problem, seeds=4).continuations]
     assert priors == [pytest.approx(0.1), 1.0, None, None]
 
 
@@ -306,8 +309,8 @@ def test_nothing_of_the_critic_is_shown_unless_guided(make: Make, problem: Probl
 def test_rewrite_shows_the_former_solution_and_its_critique(make: Make, problem: Problem) -> None:
     reasoner, generator = make([ended("row 1 : a1 none\nanswer : 1")])
     work = reasoner.rewrite(problem, STEPS, WRONG, seeds=(7,), options=ExpanderConfig())
-    (candidate,) = asyncio.run(work).candidates
-    assert candidate == Candidate(("row 1 : a1 none", "answer : 1"), True, True, "1", None, num_tokens=5)
+    (continuation,) = asyncio.run(work).continuations
+    assert continuation == Continuation(("row 1 : a1 none", "answer : 1"), True, True, "1", None, num_tokens=5)
     assert generator.requests[0].messages[0].text == (
         "how many red circles ?\nsolution :\nrow 1 : a1 none\nrow 2 : a2 none\n"
         "critique :\nwrong step 2 : a2 is red circle"
@@ -318,7 +321,7 @@ def test_rewrite_shows_the_former_solution_and_its_critique(make: Make, problem:
 def test_retryable_failure_is_tried_again_with_the_same_request(make: Make, problem: Problem) -> None:
     busy = GenerationError("busy", is_retryable=True)
     reasoner, generator = make(busy, busy, [ended("answer : 3")], max_attempts=3)
-    assert solutions(reasoner, problem).candidates[0].answer == "3"
+    assert solutions(reasoner, problem).continuations[0].answer == "3"
     assert generator.requests == [generator.requests[0]] * 3
 
 
@@ -340,26 +343,26 @@ def test_hostile_text_becomes_a_step_or_is_counted(make: Make, problem: Problem)
     texts = ["\x00", "{question} $steps", "\\boxed{" * 1000, "answer :" * 1000, "\u202e\u200b"]
     reasoner, _ = make([stopped(text) for text in texts])
     expansion = steps(reasoner, problem, Place(STEPS), seeds=len(texts))
-    assert len(expansion.candidates) + expansion.num_unreadable == len(texts)
-    assert all(not candidate.is_finished for candidate in expansion.candidates[:3])
+    assert len(expansion.continuations) + expansion.num_unreadable == len(texts)
+    assert all(not continuation.is_finished for continuation in expansion.continuations[:3])
 
 
 def test_blank_lines_before_a_step_are_skipped_and_their_tokens_counted(make: Make, problem: Problem) -> None:
     reasoner, generator = make([stopped("red : 1"), stopped(" ")], [cut("")], [stopped("red : 2")])
     expansion = steps(reasoner, problem, Place(STEPS), seeds=2)
-    assert [candidate.steps for candidate in expansion.candidates] == [("red : 1",), ("red : 2",)]
+    assert [continuation.steps for continuation in expansion.continuations] == [("red : 1",), ("red : 2",)]
     assert expansion.num_unreadable == 0
     assert expansion.usage.generated_tokens == 20
     begun = "row 1 : a1 none\nrow 2 : a2 none\n"
     assert [request.prefix for request in generator.requests] == [begun, begun + " \n", begun + " \n"]
-    assert [candidate.texts for candidate in expansion.candidates] == [None, (" \nred : 2\n",)]
+    assert [continuation.texts for continuation in expansion.continuations] == [None, (" \nred : 2\n",)]
     assert [request.seeds for request in generator.requests] == [(0, 1), (1,), (1,)]
 
 
 def test_a_model_that_writes_nothing_but_blank_lines_is_unreadable(make: Make, problem: Problem) -> None:
     reasoner, generator = make(*[[stopped("")]] * 4)
     expansion = steps(reasoner, problem, Place(STEPS))
-    assert (expansion.candidates, expansion.num_unreadable) == ((), 1)
+    assert (expansion.continuations, expansion.num_unreadable) == ((), 1)
     assert len(generator.requests) == 4
 
 
@@ -368,11 +371,11 @@ def test_completion_goes_on_from_the_exact_text_and_answers_from_the_whole(make:
     begun = Trajectory(("a", "answer : 1"), texts=("a\n", "answer : 1"))
     work = reasoner.finish(problem, begun, seeds=(0, 1, 2, 3), options=ExpanderConfig())
     expansion = asyncio.run(work)
-    assert expansion.candidates == (
-        Candidate(("4", "so it is"), False, True, "14", None, num_tokens=5),
-        Candidate(("4",), False, False, None, None, ("4",), 5),
-        Candidate((), False, True, "1", None, num_tokens=5),
-        Candidate(("5", "answer : 2"), False, True, "2", None, num_tokens=5),
+    assert expansion.continuations == (
+        Continuation(("4", "so it is"), False, True, "14", None, num_tokens=5),
+        Continuation(("4",), False, False, None, None, ("4",), 5),
+        Continuation((), False, True, "1", None, num_tokens=5),
+        Continuation(("5", "answer : 2"), False, True, "2", None, num_tokens=5),
     )
     assert generator.requests[0].prefix == "a\nanswer : 1"
 
@@ -381,8 +384,8 @@ def test_completion_shows_the_heading_it_goes_on_from(make: Make, problem: Probl
     reasoner, _ = make([ended(" b\nStep 3: answer : 1")])
     begun = Trajectory(("Step 1: a",), texts=("Step 1: a\nStep 2:",))
     work = reasoner.finish(problem, begun, seeds=(0,), options=ExpanderConfig(split="template"))
-    (candidate,) = asyncio.run(work).candidates
-    assert (candidate.steps, candidate.answer) == (("Step 2: b", "Step 3: answer : 1"), "1")
+    (continuation,) = asyncio.run(work).continuations
+    assert (continuation.steps, continuation.answer) == (("Step 2: b", "Step 3: answer : 1"), "1")
 
 
 FRAGMENTS = [
@@ -458,7 +461,7 @@ async def write(text: str, problem: Problem, options: ExpanderConfig) -> Traject
     trajectory = Trajectory()
     while not trajectory.is_finished:
         expansion = await reasoner.next_steps(problem, Place(trajectory), seeds=(0,), options=options)
-        if not expansion.candidates:
+        if not expansion.continuations:
             return None
-        trajectory = extend(trajectory, expansion.candidates[0])
+        trajectory = extend(trajectory, expansion.continuations[0])
     return trajectory

@@ -11,7 +11,7 @@ from critic_engine.backends.huggingface.batch_splitting import run_halving
 from critic_engine.backends.huggingface.batching import Row
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.sampling import RowSampler
-from critic_engine.backends.huggingface.stopping import RowStopper, cut_at_stop, decode_after
+from critic_engine.backends.huggingface.stop_strings import RowStopper, cut_at_stop, decode_after
 from critic_engine.errors import GenerationError
 from critic_engine.types import Sample, TokenLogprob
 

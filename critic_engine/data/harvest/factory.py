@@ -7,9 +7,9 @@ from critic_engine.config.collect import AnnotatorConfig, CollectConfig, Detecto
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.models import ModelConfig
 from critic_engine.config.search import CriticConfig
-from critic_engine.data.harvest.critiques import LiftMeter
+from critic_engine.data.harvest.critique_lift import LiftMeter
+from critic_engine.data.harvest.error_detection import InjectionRoles
 from critic_engine.data.harvest.harvester import Harvester, HarvestRoles
-from critic_engine.data.harvest.injection import InjectionRoles
 from critic_engine.errors import ConfigError
 from critic_engine.models.registry import Models
 from critic_engine.pocket.annotating import PocketAnnotator

@@ -27,8 +27,8 @@ from typing import Any
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.collect import CollectConfig
 from critic_engine.config.engine import EngineConfig
-from critic_engine.data.harvest.critiques import CritiqueRecord, LiftMeter, critique_to_dict
-from critic_engine.data.harvest.injection import InjectionRoles, inject_and_detect
+from critic_engine.data.harvest.critique_lift import CritiqueRecord, LiftMeter, critique_to_dict
+from critic_engine.data.harvest.error_detection import InjectionRoles, inject_and_detect
 from critic_engine.data.harvest.labels import FirstError, StepLabel, first_error, labels_from_search, tree_labels
 from critic_engine.data.harvest.pair_checks import (
     best_first,
@@ -38,7 +38,7 @@ from critic_engine.data.harvest.pair_checks import (
     parting_steps,
 )
 from critic_engine.data.harvest.pairs import Pair, errors, make_pairs, pair_from_dict, pair_to_dict
-from critic_engine.data.harvest.paths import Path, distinct, read_paths, right_paths
+from critic_engine.data.harvest.paths import FinishedPath, distinct, read_paths, right_paths
 from critic_engine.episode.node_state import NodeState
 from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import GenerationError
@@ -48,7 +48,7 @@ from critic_engine.protocols import Expander
 from critic_engine.roles.annotator import Annotator
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
-from critic_engine.run.findings import HARVEST_DONE, Finding, HarvestTask
+from critic_engine.run.findings import HARVEST_DONE, Finding, SearchedProblem
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Problem, TokenUsage, Trajectory
 from search import Tree
@@ -80,7 +80,7 @@ class Harvester:
         self._roles = roles
         self._splitter = StepSplitter.from_config(config.expander)
 
-    async def __call__(self, task: HarvestTask) -> None:
+    async def __call__(self, task: SearchedProblem) -> None:
         """Put all findings of the task's tree into its ledger."""
         tree = logged_tree(self._config, task.problem, task.events)
         paths = read_paths(tree, task.problem, checker=self._roles.checker, splitter=self._splitter)
@@ -104,8 +104,8 @@ class Harvester:
         await task.ledger.once(HARVEST_DONE, lambda: _at_once(True))
 
     async def _references(
-        self, task: HarvestTask, tree: Tree[NodeState], paths: Sequence[Path]
-    ) -> list[tuple[Path, float | None]]:
+        self, task: SearchedProblem, tree: Tree[NodeState], paths: Sequence[FinishedPath]
+    ) -> list[tuple[FinishedPath, float | None]]:
         """Return right paths, the reference path first, with the critic's values; None for all where nobody looks."""
         right, critic = right_paths(tree, paths), self._roles.critic
         if critic is None:
@@ -120,9 +120,9 @@ class Harvester:
     def _pairs(
         self,
         tree: Tree[NodeState],
-        paths: Sequence[Path],
-        right: Sequence[Path],
-        references: Sequence[tuple[Path, float | None]],
+        paths: Sequence[FinishedPath],
+        right: Sequence[FinishedPath],
+        references: Sequence[tuple[FinishedPath, float | None]],
     ) -> dict[str, Any]:
         # Of a doubted reference path there are pairs too, which are counted as such.
         against = right or [path for path, _ in references[:1]]
@@ -133,7 +133,7 @@ class Harvester:
             "num_others_over_limit": found.num_others_over_limit,
         }
 
-    async def _annotate_believed(self, task: HarvestTask, pairs: Sequence[Pair]) -> None:
+    async def _annotate_believed(self, task: SearchedProblem, pairs: Sequence[Pair]) -> None:
         """Have pairs checked, and the errors of those annotated that are believed and divergent."""
         checked = [number for number, pair in enumerate(pairs) if pair.kind != "sibling"]
         verdicts = await gather_or_cancel(self._is_believed(task, pairs[number]) for number in checked)
@@ -144,7 +144,7 @@ class Harvester:
             for who, annotator in enumerate(self._roles.annotators)
         )
 
-    async def _is_believed(self, task: HarvestTask, pair: Pair) -> bool:
+    async def _is_believed(self, task: SearchedProblem, pair: Pair) -> bool:
         """Return whether the tree, and the critic where one looks, bear out that the pair parts at an error."""
         options, critic = self._collect.pairs, self._roles.critic
         if doubt_of_support(pair, options) is not None:
@@ -154,7 +154,7 @@ class Harvester:
         chosen, rejected = await gather_or_cancel(self._value(task, critic, steps) for steps in parting_steps(pair))
         return doubt_of_parting(chosen, rejected, options) is None
 
-    async def _value(self, task: HarvestTask, critic: Critic, steps: tuple[str, ...]) -> float | None:
+    async def _value(self, task: SearchedProblem, critic: Critic, steps: tuple[str, ...]) -> float | None:
         name = value_name(steps)
 
         async def work() -> Finding:
@@ -168,7 +168,9 @@ class Harvester:
         value: float | None = await task.ledger.once(name, work)
         return value
 
-    async def _annotate_by(self, task: HarvestTask, annotator: Annotator, *, number: int, pair: Pair, who: int) -> None:
+    async def _annotate_by(
+        self, task: SearchedProblem, annotator: Annotator, *, number: int, pair: Pair, who: int
+    ) -> None:
         async def work() -> Finding:
             seed = self._seed(task.problem, "annotator", number, who)
             annotated = await annotator.annotate(task.problem, pair.parting, seed=seed, extras=task.extras)
@@ -194,7 +196,7 @@ class Harvester:
             return self._roles.family.written_critique(step=step, reason=reason)
         return self._roles.family.written_critique(step=None) if fault == "misses_error" else ""
 
-    async def _refine(self, task: HarvestTask, pair: Pair, critique: tuple[int, str], *, is_fresh: bool) -> None:
+    async def _refine(self, task: SearchedProblem, pair: Pair, critique: tuple[int, str], *, is_fresh: bool) -> None:
         number, words = critique
         name = refined_name(number, words, is_fresh=is_fresh)
 
@@ -205,7 +207,7 @@ class Harvester:
 
         await task.ledger.once(name, work)
 
-    async def _baseline(self, task: HarvestTask, pair: Pair, *, is_fresh: bool) -> None:
+    async def _baseline(self, task: SearchedProblem, pair: Pair, *, is_fresh: bool) -> None:
         base = self._roles.meter.base(pair)
         name = baseline_name(base, is_fresh=is_fresh)
 
@@ -216,10 +218,10 @@ class Harvester:
 
         await task.ledger.once(name, work)
 
-    def _labels(self, paths: Sequence[Path]) -> dict[str, Any]:
+    def _labels(self, paths: Sequence[FinishedPath]) -> dict[str, Any]:
         return asdict(tree_labels(paths, self._collect.labels, splitter=self._splitter))
 
-    async def _search(self, task: HarvestTask, number: int, path: Path) -> None:
+    async def _search(self, task: SearchedProblem, number: int, path: FinishedPath) -> None:
         async def work() -> Finding:
             usage = TokenUsage()
 
@@ -241,7 +243,9 @@ class Harvester:
 
         await task.ledger.once(f"search/{number:04}", work)
 
-    async def _draw(self, problem: Problem, path: Path, num_steps: int, number: int) -> tuple[list[bool], TokenUsage]:
+    async def _draw(
+        self, problem: Problem, path: FinishedPath, num_steps: int, number: int
+    ) -> tuple[list[bool], TokenUsage]:
         """Return whether each completion of the path's first steps is right, of those that can be told.
 
         Raises:
@@ -251,11 +255,11 @@ class Harvester:
         numbers = range(self._collect.labels.num_rollouts)
         seeds = tuple(self._seed(problem, "label", number, num_steps, draw) for draw in numbers)
         expansion = await self._roles.expander.finish(problem, base, seeds=seeds)
-        verdicts = [self._roles.checker.is_right(problem, each.answer) for each in expansion.candidates]
+        verdicts = [self._roles.checker.is_right(problem, each.answer) for each in expansion.continuations]
         known = [verdict for verdict in verdicts if verdict is not None] + [False] * expansion.num_unreadable
         return known, expansion.usage
 
-    async def _inject(self, task: HarvestTask, number: int, path: Path, roles: InjectionRoles) -> None:
+    async def _inject(self, task: SearchedProblem, number: int, path: FinishedPath, roles: InjectionRoles) -> None:
         async def work() -> Finding:
             seed = self._seed(task.problem, "injection", number)
             found = await inject_and_detect(
@@ -293,7 +297,7 @@ async def _at_once(content: Any) -> Finding:
     return Finding(content)
 
 
-def _count(paths: Sequence[Path], references: Sequence[tuple[Path, float | None]]) -> dict[str, Any]:
+def _count(paths: Sequence[FinishedPath], references: Sequence[tuple[FinishedPath, float | None]]) -> dict[str, Any]:
     counts = Counter(
         "unanswered"
         if path.node.state.answer is None
@@ -310,7 +314,7 @@ def _count(paths: Sequence[Path], references: Sequence[tuple[Path, float | None]
     }
 
 
-def _searched(path: Path, found: FirstError) -> dict[str, Any]:
+def _searched(path: FinishedPath, found: FirstError) -> dict[str, Any]:
     labels = labels_from_search(found, len(path.steps))
     return {
         "steps": list(path.steps),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from critic_engine.config.collect import LabelsConfig
-from critic_engine.data.harvest.paths import Path, Places, distinct
+from critic_engine.data.harvest.paths import FinishedPath, Places, distinct
 from critic_engine.episode.node_state import trajectory_of
 from critic_engine.parsing.steps import StepSplitter
 
@@ -94,7 +94,7 @@ class FirstError:
         return 0 in self.labels and not self.labels[0].is_hard_right
 
 
-def tree_labels(paths: Sequence[Path], options: LabelsConfig, *, splitter: StepSplitter) -> TreeLabels:
+def tree_labels(paths: Sequence[FinishedPath], options: LabelsConfig, *, splitter: StepSplitter) -> TreeLabels:
     """Return finished paths with a label for each step: the share right of the completions drawn from its end.
 
     A completion counts at each step that was written when it was drawn, or that it wrote itself as others did; see
@@ -168,14 +168,14 @@ def labels_from_search(found: FirstError, num_steps: int) -> tuple[StepLabel | N
     )
 
 
-def _by_steps(path: Path, places: Places, options: LabelsConfig) -> LabelledPath | None:
+def _by_steps(path: FinishedPath, places: Places, options: LabelsConfig) -> LabelledPath | None:
     """Return the path with a label for each step that has one; None when it has several, and none but the last."""
     labels = [_label(*places.completions(place), options) for place in places.along(path.steps)[1:-1]]
     return _joined(path, path.steps, labels)
 
 
 def _by_nodes(
-    path: Path, labels: Mapping[int, StepLabel], options: LabelsConfig, splitter: StepSplitter
+    path: FinishedPath, labels: Mapping[int, StepLabel], options: LabelsConfig, splitter: StepSplitter
 ) -> LabelledPath | None:
     """Return the path with what its nodes wrote for steps; None when there is a label for none but the last."""
     nodes, behind = [], ""
@@ -187,7 +187,7 @@ def _by_nodes(
     return _joined(path, [step for _, step in nodes], [labels.get(node_id) for node_id, _ in nodes[:-1]])
 
 
-def _joined(path: Path, steps: Sequence[str], labels: Sequence[StepLabel | None]) -> LabelledPath | None:
+def _joined(path: FinishedPath, steps: Sequence[str], labels: Sequence[StepLabel | None]) -> LabelledPath | None:
     """Return the path, steps without a label joined to those behind them; ``labels`` are those of all but the last."""
     found: list[tuple[str, StepLabel]] = []
     waiting: list[str] = []
@@ -206,7 +206,7 @@ def _label(num_right: int, num_completions: int, options: LabelsConfig) -> StepL
     return StepLabel.soft(num_right, num_completions) if num_completions >= options.min_completions else None
 
 
-def _labels_by_node(paths: Iterable[Path], options: LabelsConfig) -> dict[int, StepLabel]:
+def _labels_by_node(paths: Iterable[FinishedPath], options: LabelsConfig) -> dict[int, StepLabel]:
     """Return the label of each node that enough paths were drawn from, by node id."""
     num_right: Counter[int] = Counter()
     num_drawn: Counter[int] = Counter()
@@ -218,7 +218,7 @@ def _labels_by_node(paths: Iterable[Path], options: LabelsConfig) -> dict[int, S
     return {node_id: label for node_id, label in labels if label is not None}
 
 
-def _by_turns(labelled: Iterable[tuple[Path, LabelledPath]]) -> list[LabelledPath]:
+def _by_turns(labelled: Iterable[tuple[FinishedPath, LabelledPath]]) -> list[LabelledPath]:
     """Return right and wrong paths by turns, each with those of most labels first."""
     sides: dict[bool, list[LabelledPath]] = {True: [], False: []}
     for path, found in labelled:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from critic_engine.config.collect import PairsConfig
 from critic_engine.data.harvest.pairs import Pair
-from critic_engine.data.harvest.paths import Path
+from critic_engine.data.harvest.paths import FinishedPath
 from critic_engine.episode.node_state import NodeState
 from search import Tree, path_log_prior
 
@@ -21,8 +21,8 @@ Doubt: TypeAlias = Literal[
 
 
 def best_first(
-    tree: Tree[NodeState], paths: Sequence[Path], values: Sequence[float | None], options: PairsConfig
-) -> list[tuple[Path, float | None]]:
+    tree: Tree[NodeState], paths: Sequence[FinishedPath], values: Sequence[float | None], options: PairsConfig
+) -> list[tuple[FinishedPath, float | None]]:
     """Return right paths with the critic's value of each, the highest product of value and mean probability first.
 
     The mean is the geometric one over the steps of a path, so that values count in long ones too. Doubted paths come

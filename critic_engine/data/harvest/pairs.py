@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 from critic_engine.config.collect import PairKind, PairsConfig
-from critic_engine.data.harvest.paths import Path, Places, Support, num_tokens_of, written
+from critic_engine.data.harvest.paths import FinishedPath, Places, Support, num_tokens_of, written
 from critic_engine.episode.node_state import NodeState, trajectory_of
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.roles.annotator import Parting
@@ -125,7 +125,12 @@ class FoundPairs:
 
 
 def make_pairs(
-    tree: Tree[NodeState], paths: Sequence[Path], right: Sequence[Path], *, options: PairsConfig, splitter: StepSplitter
+    tree: Tree[NodeState],
+    paths: Sequence[FinishedPath],
+    right: Sequence[FinishedPath],
+    *,
+    options: PairsConfig,
+    splitter: StepSplitter,
 ) -> FoundPairs:
     """Return the pairs of every kind that ``options`` names, in their order; none reads like another of its kind.
 
@@ -154,7 +159,11 @@ class _Maker:
     """Makes the pairs of one tree."""
 
     def __init__(
-        self, tree: Tree[NodeState], paths: Sequence[Path], right: Sequence[Path], splitter: StepSplitter
+        self,
+        tree: Tree[NodeState],
+        paths: Sequence[FinishedPath],
+        right: Sequence[FinishedPath],
+        splitter: StepSplitter,
     ) -> None:
         self._tree = tree
         self._paths = paths
@@ -176,7 +185,7 @@ class _Maker:
 
     def first_errors(self) -> Iterator[Pair]:
         """Yield, for each wrong path, its first own step against that of the right path that parts from it last."""
-        ways: dict[int, dict[int, Path]] = {}
+        ways: dict[int, dict[int, FinishedPath]] = {}
         for path in self._right:
             for place, behind in pairwise(self._places.along(path.steps)):
                 ways.setdefault(place, {}).setdefault(behind, path)
@@ -211,10 +220,10 @@ class _Maker:
                 )
                 yield Pair("sibling", steps[0][:num_shared], "".join(pieces[0][:num_shared]), chosen, rejected)
 
-    def _wrong(self) -> Iterator[Path]:
+    def _wrong(self) -> Iterator[FinishedPath]:
         return (path for path in self._paths if path.is_right is False)
 
-    def _pair(self, kind: PairKind, right: Path, wrong: Path) -> Iterator[Pair]:
+    def _pair(self, kind: PairKind, right: FinishedPath, wrong: FinishedPath) -> Iterator[Pair]:
         """Yield the pair of two paths; none where the one goes on from all of the other."""
         num_shared = _num_shared(right.steps, wrong.steps)
         if num_shared < min(len(right.steps), len(wrong.steps)):
@@ -228,7 +237,7 @@ class _Maker:
                 support=self._places.support(place, behind),
             )
 
-    def _branch(self, path: Path, num_shared: int) -> Branch:
+    def _branch(self, path: FinishedPath, num_shared: int) -> Branch:
         num_right, num_known = self._places.known(self._places.along(path.steps[: num_shared + 1])[-1])
         return Branch(
             steps=path.steps[num_shared:],
@@ -246,7 +255,7 @@ def _num_shared(left: Sequence[str], right: Sequence[str]) -> int:
     return next((index for index, (one, other) in pairs if one != other), min(len(left), len(right)))
 
 
-def _first_step(branch: Branch, path: Path) -> Branch:
+def _first_step(branch: Branch, path: FinishedPath) -> Branch:
     num_shared = len(path.steps) - len(branch.steps)
     answer = branch.answer if len(branch.steps) == 1 else None
     return replace(branch, steps=branch.steps[:1], text=path.pieces[num_shared], answer=answer)

@@ -13,7 +13,7 @@ from search import Tree, reference_order
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class FinishedPath:
     """One finished path of a tree, a rollout or not, as text."""
 
     node: ReasoningNode
@@ -39,20 +39,22 @@ class Path:
         return self.is_right is not None or self.node.state.answer is None
 
 
-def read_paths(tree: Tree[NodeState], problem: Problem, *, checker: Checker, splitter: StepSplitter) -> list[Path]:
+def read_paths(
+    tree: Tree[NodeState], problem: Problem, *, checker: Checker, splitter: StepSplitter
+) -> list[FinishedPath]:
     """Return every finished path of the tree, rollouts last, in the order of their making."""
     return [_read_path(tree, node, problem, checker, splitter) for node in (*tree.finished, *tree.rollouts)]
 
 
-def right_paths(tree: Tree[NodeState], paths: Sequence[Path]) -> list[Path]:
+def right_paths(tree: Tree[NodeState], paths: Sequence[FinishedPath]) -> list[FinishedPath]:
     """Return the right paths, no two alike, as references are chosen: see ``search.reference_order``."""
     right = (path for path in paths if path.is_right)
     return distinct(sorted(right, key=lambda path: reference_order(tree, path.node)))
 
 
-def distinct(paths: Iterable[Path]) -> list[Path]:
+def distinct(paths: Iterable[FinishedPath]) -> list[FinishedPath]:
     """Return the first of those that read alike, in their order."""
-    found: dict[tuple[str, ...], Path] = {}
+    found: dict[tuple[str, ...], FinishedPath] = {}
     for path in paths:
         found.setdefault(path.steps, path)
     return list(found.values())
@@ -81,7 +83,7 @@ class Places:
     A place is a number: 0 where nothing is written yet, another behind each beginning; equal beginnings have one place.
     """
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[FinishedPath]) -> None:
         """Count the paths that came out right or wrong."""
         self._numbers: dict[tuple[int, str], int] = {}
         self._num_known: Counter[int] = Counter()
@@ -128,7 +130,7 @@ class Places:
         """
         return Support(self._num_right_alike[behind], self._num_right_drawn[place], self._most_alike.get(place, 0))
 
-    def _count(self, path: Path) -> list[int]:
+    def _count(self, path: FinishedPath) -> list[int]:
         places = self.along(path.steps)
         for place, end in zip(places, accumulate(map(len, path.pieces), initial=0), strict=True):
             self._num_known[place] += 1
@@ -141,12 +143,12 @@ class Places:
 
 def _read_path(
     tree: Tree[NodeState], node: ReasoningNode, problem: Problem, checker: Checker, splitter: StepSplitter
-) -> Path:
+) -> FinishedPath:
     nodes = written(tree.path(node))
     texts = [trajectory_of([each]).prefix for each in nodes]
     text, answer = "".join(texts), node.state.answer
     pieces = splitter.pieces(text)
-    return Path(
+    return FinishedPath(
         node=node,
         steps=splitter.steps(text),
         pieces=pieces,

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from critic_engine.data.harvest.injection import Injection
+from critic_engine.data.harvest.error_detection import Injection
 from critic_engine.data.records import Demonstration, Preference, Rated, TrainingRow
-from critic_engine.data.selection.columns import critique_facts, preference_facts
 from critic_engine.data.selection.critique_filters import ScreenedCritique, gap
-from critic_engine.data.selection.selection import Harvested, Selection
+from critic_engine.data.selection.row_origin import critique_facts, preference_facts
+from critic_engine.data.selection.selected_findings import Harvested, Selection
 from critic_engine.prompts import PromptFamily
 
 CORRECT = "correct"

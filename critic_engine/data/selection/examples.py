@@ -8,7 +8,7 @@ from typing import Any
 
 from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.data.selection.critique_filters import ScreenedCritique
-from critic_engine.data.selection.selection import Harvested
+from critic_engine.data.selection.selected_findings import Harvested
 from critic_engine.seeds import derive_seed
 from critic_engine.statistics import Interval
 from critic_engine.types import Problem

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
-from critic_engine.data.selection.columns import critique_facts, pair_facts
-from critic_engine.data.selection.selection import Harvested, Selection
+from critic_engine.data.selection.row_origin import critique_facts, pair_facts
+from critic_engine.data.selection.selected_findings import Harvested, Selection
 from critic_engine.prompts import PromptFamily
 
 

@@ -12,7 +12,7 @@ from critic_engine.data.records import Demonstration, Preference, Rated, StepLab
 from critic_engine.data.selection.critic_rows import CORRECT, CriticRows
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.reasoner_rows import ReasonerRows
-from critic_engine.data.selection.selection import Selection
+from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.errors import RunError
 from critic_engine.run.store import RunStore
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from critic_engine.config.collect import FiltersConfig
-from critic_engine.data.harvest.injection import Injection
+from critic_engine.data.harvest.error_detection import Injection
 from critic_engine.data.selection.examples import Chooser, Example, Wanted
 from critic_engine.data.selection.forecast import Forecast, ProblemFigures, Sample
 from critic_engine.data.selection.funnel import Funnel
-from critic_engine.data.selection.selection import Harvested, Selection
+from critic_engine.data.selection.selected_findings import Harvested, Selection
 from critic_engine.errors import RunError
 from critic_engine.run.findings import HARVEST_DONE, FailedHarvest, Finding
 from critic_engine.run.store import RunStore

@@ -20,8 +20,8 @@ from critic_engine.pocket.problems import make_problems
 from critic_engine.pocket.training import lessons
 from critic_engine.pocket.training.attempts import read_attempts
 from critic_engine.pocket.training.loop import Schedule, train
+from critic_engine.pocket.training.metrics import critic_scores, partial, solve_all
 from critic_engine.pocket.training.model import deepened, save_checkpoint
-from critic_engine.pocket.training.scores import critic_scores, partial, solve_all
 
 logger = logging.getLogger("critic_engine.pocket.training.train_critic")
 

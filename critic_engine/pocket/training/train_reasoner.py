@@ -16,8 +16,8 @@ from critic_engine.pocket.problems import make_problems
 from critic_engine.pocket.training import lessons
 from critic_engine.pocket.training.attempts import flawed, read_attempts
 from critic_engine.pocket.training.loop import Schedule, scaled, train
+from critic_engine.pocket.training.metrics import reasoner_scores, solve_all
 from critic_engine.pocket.training.model import ModelSize, build_model, save_checkpoint
-from critic_engine.pocket.training.scores import reasoner_scores, solve_all
 
 logger = logging.getLogger("critic_engine.pocket.training.train_reasoner")
 

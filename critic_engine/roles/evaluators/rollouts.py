@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 from critic_engine.parsing.answers import canonical_answer
-from critic_engine.protocols import UNKNOWN, Candidate, Evaluation, Expander, Expansion, Rollout
+from critic_engine.protocols import UNKNOWN, Continuation, Evaluation, Expander, Expansion, Rollout
 from critic_engine.roles.checker import Checker
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Problem, TokenUsage, Trajectory
@@ -35,7 +35,7 @@ class ReferenceEvaluator:
             return Evaluation(self._value(problem, trajectory.answer), None, TokenUsage())
         expansion = await _complete(self._expander, problem, trajectory, num_rollouts=self._num_rollouts, seed=seed)
         rollouts = tuple(
-            Rollout(candidate, self._value(problem, candidate.answer)) for candidate in expansion.candidates
+            Rollout(continuation, self._value(problem, continuation.answer)) for continuation in expansion.continuations
         )
         known = [rollout.value for rollout in rollouts if rollout.value is not None]
         value = sum(known) / (len(known) + expansion.num_unreadable) if known else None
@@ -71,7 +71,7 @@ class AgreementEvaluator:
         base = trajectory.before_last_step if trajectory.is_finished else trajectory
         expansion = await _complete(self._expander, problem, base, num_rollouts=self._num_rollouts, seed=seed)
         shares = _shares(expansion, problem)
-        rollouts = tuple(Rollout(each, _share_of(each, shares, problem)) for each in expansion.candidates)
+        rollouts = tuple(Rollout(each, _share_of(each, shares, problem)) for each in expansion.continuations)
         if trajectory.answer is None:
             return _evaluation(max(shares.values(), default=None), expansion, rollouts)
         value = shares.get(canonical_answer(trajectory.answer, problem.choices), 0.0) if shares else None
@@ -88,18 +88,18 @@ async def _complete(
 
 def _shares(expansion: Expansion, problem: Problem) -> dict[str, float]:
     """Return each answer's share of all that was drawn, by what equal answers share; none with fewer than 2 answers."""
-    answers = [candidate.answer for candidate in expansion.candidates if candidate.answer is not None]
+    answers = [continuation.answer for continuation in expansion.continuations if continuation.answer is not None]
     counts = Counter(canonical_answer(answer, problem.choices) for answer in answers)
-    num_drawn = len(expansion.candidates) + expansion.num_unreadable
+    num_drawn = len(expansion.continuations) + expansion.num_unreadable
     return {key: count / num_drawn for key, count in counts.items()} if len(answers) >= 2 else {}
 
 
-def _share_of(candidate: Candidate, shares: dict[str, float], problem: Problem) -> float | None:
-    return None if candidate.answer is None else shares.get(canonical_answer(candidate.answer, problem.choices))
+def _share_of(continuation: Continuation, shares: dict[str, float], problem: Problem) -> float | None:
+    return None if continuation.answer is None else shares.get(canonical_answer(continuation.answer, problem.choices))
 
 
 def _evaluation(value: float | None, expansion: Expansion, rollouts: tuple[Rollout, ...]) -> Evaluation:
-    num_unanswered = sum(rollout.candidate.answer is None for rollout in rollouts)
+    num_unanswered = sum(rollout.continuation.answer is None for rollout in rollouts)
     return Evaluation(
         value, None, expansion.usage, num_unreadable=expansion.num_unreadable + num_unanswered, rollouts=rollouts
     )

@@ -10,7 +10,7 @@ import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.engine import EngineConfig, parse_config
-from critic_engine.data.harvest.injection import Injection
+from critic_engine.data.harvest.error_detection import Injection
 from critic_engine.errors import ConfigError
 from critic_engine.prompts import PromptFamily, family
 from critic_engine.run.store import RunStore

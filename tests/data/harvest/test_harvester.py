@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.scripted import Script, ScriptedGenerator
+from critic_engine.data.harvest.error_detection import Injection
 from critic_engine.data.harvest.harvester import value_name
-from critic_engine.data.harvest.injection import Injection
 from critic_engine.data.harvest.pairs import errors, pair_from_dict
-from critic_engine.data.harvest.paths import Path as ReasoningPath
-from critic_engine.data.harvest.paths import read_paths, right_paths
-from critic_engine.data.selection.selection import Selection
+from critic_engine.data.harvest.paths import FinishedPath, read_paths, right_paths
+from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.engine import Engine
 from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import ConfigError, GenerationError, ReplicaLostError
@@ -465,7 +464,7 @@ def test_hostile_text_breaks_no_harvest(tmp_path: Path) -> None:
     assert all(HARVEST_DONE in each for each in found.values())
 
 
-def paths_of(run: Path, position: int) -> list[ReasoningPath]:
+def paths_of(run: Path, position: int) -> list[FinishedPath]:
     """Return the paths of a problem's tree in the order of their making."""
     with closing(RunStore.view(run)) as store:
         row = store.row(position)

@@ -6,7 +6,7 @@ import pytest
 
 from critic_engine.config.collect import PairsConfig
 from critic_engine.data.harvest.pair_checks import best_first, doubt_of_parting, doubt_of_reference, doubt_of_support
-from critic_engine.data.harvest.paths import Path, Support, read_paths
+from critic_engine.data.harvest.paths import FinishedPath, Support, read_paths
 from critic_engine.episode.node_state import NodeState
 from search import Tree
 from tests.data.harvest.test_pairs import CHECKER, LINES, PROBLEM, end
@@ -15,7 +15,7 @@ from tests.data.harvesting import pair
 OPTIONS = PairsConfig()
 
 
-def right_paths(*priors: float | None) -> tuple[Tree[NodeState], list[Path]]:
+def right_paths(*priors: float | None) -> tuple[Tree[NodeState], list[FinishedPath]]:
     tree = Tree(NodeState())
     for number, prior in enumerate(priors):
         end(tree, tree.root, f"look {number}\nanswer : 1", "1", prior=prior)

@@ -17,7 +17,7 @@ from critic_engine.data.harvest.pairs import (
     pair_from_dict,
     pair_to_dict,
 )
-from critic_engine.data.harvest.paths import Path, Places, Support, read_paths, right_paths
+from critic_engine.data.harvest.paths import FinishedPath, Places, Support, read_paths, right_paths
 from critic_engine.episode.node_state import NodeState, ReasoningNode, trajectory_of
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.roles.checker import Checker
@@ -57,7 +57,7 @@ def end(tree: Tree[NodeState], parent: ReasoningNode, text: str, answer: str | N
     return add(tree, parent, text, answer=answer, is_terminal=True, **{"value": value, **more})
 
 
-def paths_of(tree: Tree[NodeState], splitter: StepSplitter = LINES) -> list[Path]:
+def paths_of(tree: Tree[NodeState], splitter: StepSplitter = LINES) -> list[FinishedPath]:
     return read_paths(tree, PROBLEM, checker=CHECKER, splitter=splitter)
 
 

@@ -13,7 +13,7 @@ from critic_engine.config.engine import parse_config
 from critic_engine.data.harvest.harvester import baseline_name, refined_name
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.rows import Role, RunRows, open_rows
-from critic_engine.data.selection.selection import Selection
+from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.errors import RunError
 from critic_engine.prompts import PromptFamily
 from critic_engine.roles.checker import Checker

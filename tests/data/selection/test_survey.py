@@ -13,7 +13,7 @@ from critic_engine.config.engine import EngineConfig
 from critic_engine.data.records import Preference
 from critic_engine.data.selection.examples import Wanted
 from critic_engine.data.selection.rows import open_rows
-from critic_engine.data.selection.selection import Selection
+from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.data.selection.survey import Session, Survey, last_session, survey
 from critic_engine.engine import Engine
 from critic_engine.errors import RunError

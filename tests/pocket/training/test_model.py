@@ -19,8 +19,8 @@ from critic_engine.pocket.solving import solve_with_slips
 from critic_engine.pocket.training import lessons
 from critic_engine.pocket.training.generation import Request, generate_texts, next_word_log_probs
 from critic_engine.pocket.training.loop import Schedule, train
+from critic_engine.pocket.training.metrics import auroc, calibration_error, critic_values
 from critic_engine.pocket.training.model import ModelSize, build_model, deepened, save_checkpoint
-from critic_engine.pocket.training.scores import auroc, calibration_error, critic_values
 from critic_engine.pocket.training.train_critic import freeze_below
 from critic_engine.pocket.vocabulary import WORDS
 

@@ -21,7 +21,7 @@ from critic_engine.config.search import (
 )
 from critic_engine.errors import ConfigError, GenerationError
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import UNKNOWN, Candidate, Evaluation, Evaluator, Rollout, Score
+from critic_engine.protocols import UNKNOWN, Continuation, Evaluation, Evaluator, Rollout, Score
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.evaluators import (
@@ -140,13 +140,13 @@ class TestReference:
         evaluation = judge(ReferenceEvaluator(expander, checker, num_rollouts=4), problem)
         assert evaluation.value == 0.5
         assert evaluation.critique is None
-        assert [(rollout.candidate.answer, rollout.value) for rollout in evaluation.rollouts] == [
+        assert [(rollout.continuation.answer, rollout.value) for rollout in evaluation.rollouts] == [
             ("0", 1.0),
             ("1", 0.0),
             ("0.0", 1.0),
             ("2", 0.0),
         ]
-        assert evaluation.rollouts[0].candidate.steps == ("a2 none", "answer : 0")
+        assert evaluation.rollouts[0].continuation.steps == ("a2 none", "answer : 0")
         assert (evaluation.usage.generated_tokens, evaluation.num_unreadable) == (28, 0)
         (request,) = generator.requests
         assert request.prefix == "row 1 : a1 none\n"
@@ -369,7 +369,7 @@ class TestBlend:
         assert judge(BlendEvaluator(parts), problem).value == 1.0
 
     def test_counts_and_rollouts_are_those_of_all_parts(self, problem: Problem) -> None:
-        rollout = Rollout(Candidate(("answer : 0",), False, True, "0", None), 1.0)
+        rollout = Rollout(Continuation(("answer : 0",), False, True, "0", None), 1.0)
         parts = [Fixed(Evaluation(0.5, None, TokenUsage(1, 1), 2, (rollout,))) for _ in range(2)]
         evaluation = judge(BlendEvaluator([(1.0, part) for part in parts]), problem)
         assert evaluation.num_unreadable == 4

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from critic_engine.cli.placement import Placement
+from critic_engine.cli.placement_options import Placement
 
 if TYPE_CHECKING:
     from critic_engine.config.engine import EngineConfig

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from critic_engine.actors.actor_pool import ActorPool, image_sender, pool_over, start_pool
 from critic_engine.actors.cluster import Cluster
 from critic_engine.actors.image_transfer import ImageSender
 from critic_engine.actors.placement import Placement, Vacancy
-from critic_engine.actors.pool import ActorPool, image_sender, pool_over, start_pool
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ActorConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError, ReplicaLostError

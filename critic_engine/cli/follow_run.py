@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from critic_engine.cli.answers import Tally, failed_line, failed_lines
+from critic_engine.cli.answer_view import Tally, failed_line, failed_lines
 from critic_engine.cli.command import interrupted_with
 from critic_engine.run.report import json_line
 from critic_engine.types import Answer

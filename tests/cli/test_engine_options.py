@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 import pytest
 
-from critic_engine.cli.options import EngineRequest
-from critic_engine.cli.placement import Placement
+from critic_engine.cli.engine_options import EngineRequest
+from critic_engine.cli.placement_options import Placement
 from critic_engine.config.engine import parse_config
 from critic_engine.errors import ConfigError
 

@@ -9,7 +9,7 @@ import pytest
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.collect import LiftConfig
 from critic_engine.config.search import ExpanderConfig, ReasonerConfig
-from critic_engine.data.harvest.critiques import (
+from critic_engine.data.harvest.critique_lift import (
     CritiqueRecord,
     LiftMeter,
     Measured,

@@ -19,10 +19,10 @@ from critic_engine.config.engine import load_config
 from critic_engine.config.files import presets
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
 from critic_engine.data.selection.rows import RunRows
-from critic_engine.data.selection.selection import Selection
+from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.engine import Engine
 from critic_engine.episode.episode import Episode
-from critic_engine.episode.trial import Thinker
+from critic_engine.episode.trial import TrialRunner
 from critic_engine.roles.checker import Checker
 from critic_engine.run.runner import Runner
 from critic_engine.run.store import RunStore
@@ -33,7 +33,7 @@ SENTINEL = "zq-reference-sentinel"
 NAMES = ("none", "one", "two", "three", "four", "five")
 LABELLING_PRESETS = [name for name, path in presets().items() if load_config(path).needs_reference]
 OVERRIDES = ["budget.max_tokens=300", "run.problems_in_flight=3", "run.trials_in_flight=2"]
-WORKERS = (Engine, Episode, Runner, RunStore, Thinker)
+WORKERS = (Engine, Episode, Runner, RunStore, TrialRunner)
 # Classes and modules are the program, not what it works on.
 PROGRAM = (type, types.ModuleType, types.CodeType, types.BuiltinFunctionType)
 
@@ -254,8 +254,8 @@ ROOT = Path(__file__).parents[1]
 INFERENCE = (
     *("types", "protocols", "concurrency", "images/*", "models/*", "replicas/*", "episode/*", "actors/*"),
     *("roles/annotator", "roles/critic", "roles/expanders", "roles/reasoner", "roles/evaluators/*"),
-    *("run/findings", "run/limits", "run/runner", "run/search_task", "parsing/*", "prompts/*"),
-    *("backends/*", "backends/*/*", "cli/solve", "cli/answers", "cli/running"),
+    *("run/findings", "run/limits", "run/runner", "run/problem_search", "parsing/*", "prompts/*"),
+    *("backends/*", "backends/*/*", "cli/solve", "cli/answer_view", "cli/follow_run"),
 )
 # What is made of labelled trees, and reads reference answers or right paths.
 COLLECTION = ("harvest", "selection", "exports", "filters", "records")

@@ -9,7 +9,7 @@ import pytest
 from critic_engine.backends.scripted import Script, ScriptedGenerator, ScriptedText
 from critic_engine.backends.scripts import scripted_critic
 from critic_engine.config.search import CriticConfig
-from critic_engine.data.harvest.injection import Injection, InjectionRoles, inject_and_detect
+from critic_engine.data.harvest.error_detection import Injection, InjectionRoles, inject_and_detect
 from critic_engine.data.harvest.injection_scores import DetectionScore
 from critic_engine.errors import ConfigError, GenerationError, ParseError, ReplicaLostError
 from critic_engine.parsing.critiques import parse_critique

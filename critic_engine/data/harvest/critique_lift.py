@@ -143,13 +143,13 @@ class LiftMeter:
         return self._measured(problem, base, expansion)
 
     def _measured(self, problem: Problem, base: Trajectory, expansion: Expansion) -> Measured:
-        verdicts = [self._checker.is_right(problem, candidate.answer) for candidate in expansion.candidates]
+        verdicts = [self._checker.is_right(problem, continuation.answer) for continuation in expansion.continuations]
         tally = Tally(
             num_right=sum(verdict is True for verdict in verdicts),
             num_wrong=sum(verdict is False for verdict in verdicts) + expansion.num_unreadable,
             num_unsure=sum(verdict is None for verdict in verdicts),
         )
-        right = [each for each, verdict in zip(expansion.candidates, verdicts, strict=True) if verdict]
+        right = [each for each, verdict in zip(expansion.continuations, verdicts, strict=True) if verdict]
         corrected = None
         if right:
             rest = Trajectory(right[0].steps, texts=right[0].texts).prefix

@@ -6,7 +6,7 @@ import torch
 from critic_engine.backends.huggingface.batching import Row
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.encoding import Prompt
-from critic_engine.backends.huggingface.stopping import RowStopper, cut_at_stop, decode_after
+from critic_engine.backends.huggingface.stop_strings import RowStopper, cut_at_stop, decode_after
 from critic_engine.types import SamplingOptions
 
 PROMPT_IDS = [1, 2, 3]

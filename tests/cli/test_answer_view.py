@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from critic_engine.cli.answers import Tally, print_answer
+from critic_engine.cli.answer_view import Tally, print_answer
 from critic_engine.types import Answer
 
 ANSWER = Answer("1", "0" * 16, "3", None, "answered", "num_samples", 100, 4, 0.5, failures={"critic_unreadable": 4})

@@ -21,7 +21,7 @@ class SearchLog:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchTask:
+class ProblemSearch:
     """One problem to search, from wherever its log ends."""
 
     row_id: str
@@ -52,7 +52,7 @@ class Search(Protocol):
 class LocalSearch:
     """An episode in this process."""
 
-    def __init__(self, task: SearchTask, config: EngineConfig, roles: SearchRoles) -> None:
+    def __init__(self, task: ProblemSearch, config: EngineConfig, roles: SearchRoles) -> None:
         """Replay the task's log.
 
         Raises:

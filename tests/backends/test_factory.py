@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
 from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
-from critic_engine.backends.loading import make_generator, make_scorer
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ModelConfig
 from critic_engine.config.search import RewardModelConfig

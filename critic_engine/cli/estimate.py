@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from critic_engine.cli.answers import Tally, failed_line
+from critic_engine.cli.answer_view import Tally, failed_line
 from critic_engine.cli.command import interrupted_with
+from critic_engine.cli.follow_run import closing_answers
 from critic_engine.cli.progress import load_models, show_progress
-from critic_engine.cli.running import closing_answers
 from critic_engine.cli.survey_view import duration_words, range_words
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.search import RunConfig

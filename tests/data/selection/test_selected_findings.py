@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from critic_engine.config.collect import FiltersConfig
-from critic_engine.data.harvest.critiques import CritiqueRecord
+from critic_engine.data.harvest.critique_lift import CritiqueRecord
+from critic_engine.data.harvest.error_detection import Injection
 from critic_engine.data.harvest.harvester import baseline_name, value_name
-from critic_engine.data.harvest.injection import Injection
 from critic_engine.data.selection.funnel import Funnel, Stage
-from critic_engine.data.selection.selection import Harvested, Selection
+from critic_engine.data.selection.selected_findings import Harvested, Selection
 from critic_engine.errors import ProblemError
 from critic_engine.run.store import RunStore
 from critic_engine.types import FailedRow, GenerationRequest, Problem, ProblemRow
