@@ -1,4 +1,4 @@
-"""The public façade: one call solves one problem, another solves many and keeps a run directory."""
+"""The public façade: ``solve`` searches one problem, ``solve_many`` searches many and keeps a run directory."""
 
 import asyncio
 import contextlib
@@ -39,9 +39,9 @@ from search import ReplayError
 class Engine:
     """Test-time search with a critic, over one pair of models.
 
-    With a ``checker`` it labels: the evaluator may ask whether an answer is right, a run keeps the reference answers of
-    its rows and reports what was found, and the section ``collect`` makes pairs and critiques of its trees. Without one
-    no part of it can reach a reference answer.
+    With a ``checker`` the engine labels: the evaluator may ask whether an answer is right, a run keeps the reference
+    answers of its rows and counts right and wrong paths, and the config section ``collect`` turns trees into pairs and
+    critiques. Without a checker no part of the engine can reach a reference answer.
 
     Calls may come from any thread, notebooks included: the engine's work runs on an event loop of its own. Use it as a
     context manager, or ``close`` it.
@@ -63,24 +63,24 @@ class Engine:
         """Choose the method and the models; nothing is loaded yet.
 
         Args:
-            config: A configuration; or the path of its YAML file, the name of a preset, or several of these, each of
-                which changes what it names of those before it.
+            config: A configuration; or the path of its YAML file, the name of a preset, or several of these, where
+                each later one overrides the fields it names.
             overrides: ``section.field=value`` changes to a config that is read from a file or preset.
-            reasoner: The generator to reason with, which stays its owner's to close; None makes the one the
-                configuration names.
-            critic: The same for the critic; made only when the evaluator needs one.
-            checker: Holds reference answers, and takes up those of the rows that the engine is given.
+            reasoner: The generator to reason with; its owner closes it. None makes the one that the configuration
+                names.
+            critic: The generator of the critic, likewise; made only when the evaluator needs one.
+            checker: Holds reference answers; the engine adds those of the rows it is given.
 
         Raises:
-            ConfigError: the configuration is wrong, asks reference answers without a ``checker``, or Ray cannot be
-                reached.
-            ModelLoadError: a model's folder is plainly not one.
+            ConfigError: the configuration is wrong, needs reference answers and there is no ``checker``, or Ray cannot
+                be reached.
+            ModelLoadError: a model's folder holds no model.
         """
         self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
         self._checker = checker
         if self.config.ray.num_search_workers and (reasoner or critic):
             raise ConfigError(
-                "ray.num_search_workers is set, and a generator of this process cannot be asked from others; set it "
+                "ray.num_search_workers is set, and other processes cannot reach a generator of this process; set it "
                 "to 0",
                 field="ray.num_search_workers",
             )
@@ -98,7 +98,7 @@ class Engine:
         self._is_closed = False
 
     def load(self) -> None:
-        """Load the models now instead of at the first problem; a second time it does nothing.
+        """Load the models now instead of at the first problem; a second call does nothing.
 
         Raises:
             ModelLoadError: a model cannot be loaded.
@@ -109,13 +109,13 @@ class Engine:
         """Return the answer to one problem; ``status`` says whether there is one.
 
         Args:
-            problem: What to solve.
+            problem: The problem to solve.
             on_event: Called, from the engine's thread, for each proposal told to the tree.
 
         Raises:
-            ProblemError: the problem is larger than ``run`` allows.
+            ProblemError: the problem exceeds the limits of the config section ``run``.
             ModelLoadError: a model cannot be loaded.
-            ReplicaLostError: a model is gone, and does not come back.
+            ReplicaLostError: all replicas of a model are lost and could not be restarted.
         """
         check_size(problem, self.config.run)
         self.load()
@@ -138,12 +138,12 @@ class Engine:
 
         Args:
             problems: The problems, or the rows of a problems file.
-            run: A new folder to keep the run in, so that it can be resumed; None keeps nothing.
+            run: A new folder for the run, so that it can be resumed; None keeps nothing on disk.
             on_progress: Called, from the engine's thread, whenever tokens were generated or a problem ended.
 
         Raises:
-            RunError: the folder holds something already.
-            ProblemError: an evaluation set that is guarded cannot be read.
+            RunError: the folder is not empty.
+            ProblemError: an evaluation set that training data is guarded against cannot be read.
             ModelLoadError: a model cannot be loaded.
         """
         if run is not None:
@@ -167,11 +167,11 @@ class Engine:
     def resume(
         self, run: str | Path, *, on_progress: Callable[[Progress], None] = lambda progress: None
     ) -> Generator[Answer, None, None]:
-        """Go on with a run that was stopped, inside its trees; yield all its answers, the earlier ones too.
+        """Continue a stopped run inside its unfinished trees; yield all its answers, earlier ones included.
 
         Raises:
-            RunError: no run there, one that was started with another configuration than this engine's, or a labelled
-                run where the engine does not label, or the other way round.
+            RunError: the folder holds no run, or one that was started with another configuration, or it is labelled
+                and the engine has no checker, or the reverse.
             ModelLoadError: a model cannot be loaded.
         """
         with contextlib.ExitStack() as on_error:
@@ -182,19 +182,19 @@ class Engine:
         return self._run(store, on_progress)
 
     def figures(self) -> dict[str, ModelFigures]:
-        """Return what each model was asked for so far, by its name."""
+        """Return the requests, tokens and failures of each model so far, by model name."""
         of_workers = {} if self._workers is None else self._workers.figures()
         return merged([self._models.figures(), of_workers])
 
     def close(self) -> None:
-        """Release the models and stop the engine's thread; a second time it does nothing."""
+        """Release the models and stop the engine's thread; a second call does nothing."""
         if self._is_closed:
             return
         for stream in tuple(self._streams):
             self._loop.call(stream.close())
         self._is_closed = True
         with contextlib.ExitStack() as in_order:
-            # From the last to the first.
+            # An exit stack runs its callbacks from the last to the first.
             if self._ray is not None:
                 in_order.callback(self._ray.close)
             in_order.callback(self._loop.close)
@@ -217,8 +217,8 @@ class Engine:
             return None
         if self._checker is None:
             raise ConfigError(
-                "collect is set, which asks the reference answers, and only `critic-engine collect` holds these; use "
-                "that command, or leave it out",
+                "collect is set, which needs reference answers, and only `critic-engine collect` has them; use that "
+                "command, or leave the section out",
                 field="collect",
             )
         return make_harvester(self.config, self._models, checker=self._checker, reasoner=reasoner, critic=critic)
@@ -228,7 +228,7 @@ class Engine:
         return Guard.from_files(sets, limits=self.config.run) if sets else None
 
     def _check_same(self, store: RunStore) -> None:
-        """Refuse to go on with a run that this engine would not have begun."""
+        """Refuse to continue a run that was started with another configuration or mode."""
         field = first_difference(what_decides(store.config()), what_decides(self.config))
         if field is not None:
             raise RunError(
@@ -236,9 +236,9 @@ class Engine:
                 "and use that one"
             )
         if store.checker is not None and self._checker is None:
-            raise RunError(f"{store.folder} is a labelled run; give the engine a checker to go on with it")
+            raise RunError(f"{store.folder} is a labelled run; give the engine a checker to continue it")
         if store.checker is None and self._checker is not None:
-            raise RunError(f"{store.folder} is no labelled run; go on with it in an engine without a checker")
+            raise RunError(f"{store.folder} is no labelled run; continue it with an engine without a checker")
 
     async def _load(self) -> None:
         await self._models.load()
@@ -260,7 +260,7 @@ class Engine:
         )
 
     def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Generator[Answer, None, None]:
-        # What is found in trees is for whoever reads the run's folder.
+        # Findings are stored in the run's folder; without one there is nobody to read them.
         harvest = None if store.folder is None else self._harvest
         with store, contextlib.ExitStack() as at_end:
             runner = Runner(store, self.config, begin=self._begin, harvest=harvest, on_progress=on_progress)
@@ -279,7 +279,7 @@ class Engine:
 
     @contextlib.contextmanager
     def _streaming(self, answers: AsyncGenerator[Answer, None]) -> Iterator[Stream[Answer]]:
-        """End the search on leaving, or leave that to ``close``."""
+        """End the search on leaving, unless ``close`` has ended it."""
         stream = Stream(answers)
         self._streams.add(stream)
         try:
@@ -312,7 +312,7 @@ def _ignore(event: SearchEvent) -> None:
 
 
 def _row(number: int, given: Problem | ProblemRow | FailedRow, limits: RunConfig) -> ProblemRow | FailedRow:
-    """Return the row, failed when its problem is larger than the run allows."""
+    """Return the row; it becomes a ``FailedRow`` when its problem exceeds the run's size limits."""
     if isinstance(given, FailedRow):
         return given
     row = given if isinstance(given, ProblemRow) else ProblemRow(number, given.name or str(number), given)
@@ -324,7 +324,7 @@ def _row(number: int, given: Problem | ProblemRow | FailedRow, limits: RunConfig
 
 
 def _alone(config: EngineConfig) -> EngineConfig:
-    """Return the configuration of one search that is a whole run: the run's limits are its own."""
+    """Return the configuration of a single search: the limits of the run bound its budget."""
     pairs = ((config.budget.max_tokens, config.run.max_tokens), (config.budget.max_wall_s, config.run.max_wall_s))
     max_tokens, max_wall_s = (min((limit for limit in pair if limit is not None), default=None) for pair in pairs)
     return config.model_copy(

@@ -1,4 +1,4 @@
-"""What is printed of answers: rows as they come, a summary, and the problems that failed."""
+"""Printed answers: one row each, a summary, and the problems that failed."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ _WITHOUT_VALUE = ("critic_unreadable", "critic_error", "evaluator_unreadable", "
 
 @dataclass
 class Tally:
-    """Counts answers as they pass."""
+    """Counts of answers and of failed model requests."""
 
     num_answered: int = 0
     num_failed: int = 0
@@ -25,9 +25,9 @@ class Tally:
     num_valued: int = 0
     """Answers that have a value."""
     failures: Counter[str] = field(default_factory=Counter)
-    """How often a model's work failed, by kind."""
+    """Failed model requests by kind."""
     failed: list[str] = field(default_factory=list)
-    """The first of them, each with its reason, in one line."""
+    """One line for each of the first failed problems: its id and the reason."""
 
     def count(self, answer: Answer) -> None:
         """Add one answer."""
@@ -42,10 +42,10 @@ class Tally:
             self.failed.append(failed_line(answer.id, answer.error or ""))
 
     def report(self, *, where: Path | None) -> int:
-        """Print the problems that failed and a summary on stderr; return the exit code that tells of them.
+        """Print the failed problems and a summary on stderr; return 1 when any problem failed, else 0.
 
         Args:
-            where: The file that holds the rows; None when they went to stdout.
+            where: The file that holds the rows; None when the rows went to stdout.
         """
         for line in failed_lines(self.failed, num=self.num_failed, where=str(where or "the rows")):
             click.echo(line, err=True)
@@ -61,13 +61,13 @@ class Tally:
         return int(self.num_failed > 0)
 
     def summary(self) -> str:
-        """Return one line for a person."""
+        """Return the counts in one line for people."""
         num = self.num_answered + self.num_failed
         failures = _told(self.failures)
         return f"answered {self.num_answered} of {num}, {self.num_failed} failed, {self.num_tokens:,} tokens{failures}"
 
     def fields(self) -> dict[str, object]:
-        """Return the counts for a program."""
+        """Return the counts for JSON output."""
         return {
             "num_answered": self.num_answered,
             "num_failed": self.num_failed,
@@ -77,12 +77,18 @@ class Tally:
 
 
 def failed_line(row_id: str, reason: str) -> str:
-    """Return one problem that failed, and why, in one line."""
+    """Return a failed problem's id and reason in one line."""
     return f"{one_line(row_id, max_chars=80)}: {one_line(reason, max_chars=300)}"
 
 
 def failed_lines(failed: Sequence[str], *, num: int, where: str) -> Iterator[str]:
-    """Yield what is printed of ``num`` problems that failed, of which ``failed`` holds the first; few are shown."""
+    """Yield one line for each of the first failed problems, and a count of the rest.
+
+    Args:
+        failed: Lines of the first failed problems.
+        num: Number of failed problems.
+        where: The place where all of them are listed.
+    """
     shown = failed[:_NUM_FAILED_SHOWN]
     yield from (f"failed: {line}" for line in shown)
     if num > len(shown):
@@ -95,7 +101,7 @@ def answer_row(answer: Answer) -> str:
 
 
 def print_answer(answer: Answer, *, is_json: bool) -> int:
-    """Print the answer to one question on stdout and what it took on stderr; return the exit code."""
+    """Print the answer to one question on stdout and its cost on stderr; return the exit code."""
     is_failed = answer.status == "failed"
     if is_json:
         click.echo(answer_row(answer))

@@ -1,4 +1,4 @@
-"""What every command shares: ``--verbose``, ``--debug``, and logging that is set up before its body runs."""
+"""The base of all commands: ``--verbose``, ``--debug``, and logging set up before the command runs."""
 
 import contextlib
 import logging
@@ -17,26 +17,26 @@ _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 @dataclass
 class Settings:
-    """How the program talks, as its command found it on the command line."""
+    """The options of verbosity, read from the command line."""
 
     verbosity: int = 0
-    """0 shows warnings, 1 what is done, 2 everything."""
+    """0 shows warnings, 1 information, 2 debug messages."""
     is_debug: bool = False
     """Whether an error shows its traceback."""
 
 
 class Interrupted(click.ClickException):
-    """Ctrl-C stopped a command that has something to say about it."""
+    """Ctrl-C stopped a command; the message says how to continue."""
 
     exit_code = 130
 
 
 @contextlib.contextmanager
 def interrupted_with(message: str) -> Iterator[None]:
-    """Say so and so much where Ctrl-C stops what is done within.
+    """Turn Ctrl-C inside the block into ``Interrupted`` with ``message``.
 
     Raises:
-        Interrupted: it did.
+        Interrupted: Ctrl-C was pressed.
     """
     try:
         yield
@@ -56,7 +56,7 @@ class EngineCommand(click.Command):
                 count=True,
                 expose_value=False,
                 callback=_set_verbosity,
-                help="Say more on stderr; twice for everything.",
+                help="Print more on stderr; twice for debug messages.",
             ),
             click.Option(
                 ["--debug"],
@@ -94,7 +94,7 @@ def _configure_logging(verbosity: int, *, is_debug: bool) -> None:
     logger.setLevel(_LEVELS[min(verbosity, len(_LEVELS) - 1)])
     if verbosity == 0:
         warnings.simplefilter("ignore")
-        # Read by the libraries when a command imports them; what the user has set stands.
+        # The libraries read these when a command imports them; the user's own settings stay.
         for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_VERBOSITY"):
             os.environ.setdefault(name, "error")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

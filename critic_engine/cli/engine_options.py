@@ -1,4 +1,4 @@
-"""The options that choose a method, its models and where they run."""
+"""Options that choose a method, its models and their placement."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -30,8 +30,8 @@ _ENGINE_OPTIONS = (
         metavar="MODEL",
         help="A local folder, a hub id, 'pocket' for the shipped model, or openai:NAME for one behind an endpoint.",
     ),
-    click.option("--critic", metavar="MODEL", help="The same for the critic; may be the same model."),
-    click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Every random choice derives from it."),
+    click.option("--critic", metavar="MODEL", help="The critic, named likewise; may be the same model."),
+    click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of every random choice."),
 )
 _FILE_OPTIONS = (
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows of the file."),
@@ -39,7 +39,7 @@ _FILE_OPTIONS = (
         "--image-root",
         type=click.Path(path_type=Path, exists=True, file_okay=False),
         metavar="DIR",
-        help="What image paths in the file are relative to and may not leave; the file's folder.",
+        help="Folder that image paths are relative to and may not leave; by default the folder of the file.",
     ),
 )
 
@@ -48,20 +48,20 @@ _LIMIT_OPTIONS = (
         "--max-tokens",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Stop the run at so many generated tokens, those of all its sessions.",
+        help="Stop the run after N generated tokens, counted over all its sessions.",
     ),
     click.option(
         "--max-seconds",
         type=click.FloatRange(min=0, min_open=True),
         metavar="S",
-        help="Stop this session after so long.",
+        help="Stop this session after S seconds.",
     ),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRequest(Placement):
-    """The method, its models and where they run, as the options of a command name them."""
+    """The method, its models and their placement, as the command's options name them."""
 
     config: tuple[str, ...]
     settings: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class EngineRequest(Placement):
     seed: int | None = None
 
     def load_config(self) -> "EngineConfig":
-        """Return the config that all of it comes to; what ``--set`` says comes last."""
+        """Return the config with all options applied; ``--set`` has the last word."""
         from critic_engine.config.engine import load_config
 
         seed = [] if self.seed is None else [override("run.seed", self.seed)]
@@ -92,32 +92,32 @@ def limit_options(command: _Command) -> _Command:
 
 
 def limited(config: "EngineConfig", *, max_tokens: int | None, max_seconds: float | None) -> "EngineConfig":
-    """Return the config with these limits of the run; None leaves its own."""
+    """Return the config with these limits of the run; None keeps the config's own limit."""
     limits = {"max_tokens": max_tokens, "max_wall_s": max_seconds}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     return config.model_copy(update={"run": config.run.model_copy(update=given)})
 
 
 def engine_options(default_config: str) -> Callable[[_Command], _Command]:
-    """Return what adds ``--config``, ``--set``, the options that name models and ``--seed`` to a command."""
+    """Return a decorator that adds ``--config``, ``--set``, ``--reasoner``, ``--critic`` and ``--seed``."""
     config = click.option(
         "--config",
         default=[default_config],
         show_default=True,
         multiple=True,
         metavar="PATH|PRESET",
-        help="The method: a YAML file or a preset; repeat it for one that says where models run, such as one_gpu.",
+        help="The method: a YAML file or a preset. Repeat it to add a hosting preset, such as one_gpu.",
     )
     return lambda command: _add(command, (config, *_ENGINE_OPTIONS))
 
 
 def override(field: str, value: str | int) -> str:
-    """Return ``field=value`` such that it is read back as this very value, whatever it looks like."""
+    """Return ``field=value``, quoted so that YAML reads back exactly ``value``."""
     return f"{field}={json.dumps(value, ensure_ascii=False)}"
 
 
 def model_overrides(*, reasoner: str | None, critic: str | None) -> list[str]:
-    """Return the overrides that name the models; ``openai:NAME`` is an endpoint's."""
+    """Return the overrides that name the models; ``openai:NAME`` selects a model behind an endpoint."""
     overrides = []
     for role, name in (("reasoner", reasoner), ("critic", critic)):
         if name is None:
@@ -131,13 +131,13 @@ def model_overrides(*, reasoner: str | None, critic: str | None) -> list[str]:
 
 
 def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | None) -> None:
-    """Refuse a critic that is never asked, and a model paired unasked with the pocket model of another role.
+    """Refuse a critic that is never used, and a named model that would be paired with a default pocket model.
 
-    The pocket models know the pocket world's hundred words, and would read nothing that the other model writes.
+    The pocket models know the hundred words of the pocket world, and cannot read the other model's text.
     """
     if critic is not None and not config.asks_critic:
         raise click.UsageError(
-            "--critic is given, and this config asks no critic: name reward_model.model by --set instead, or leave "
+            "--critic is given, but this config uses no critic: name reward_model.model with --set instead, or leave "
             "--critic out."
         )
     _check_reward_model(config)
@@ -148,9 +148,9 @@ def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | No
     other = config.critic if reasoner is not None else config.reasoner
     if not _is_pocket(other) or (reasoner or critic) == "pocket":
         return
-    way_out = " or set evaluator.kind=none to go without one;" if unnamed == "critic" else ""
+    way_out = " or set evaluator.kind=none to search without a critic;" if unnamed == "critic" else ""
     raise click.UsageError(
-        f"--{named} goes with the pocket {unnamed} here, which knows the pocket world only: name --{unnamed} too,"
+        f"--{named} would be paired with the pocket {unnamed}, which knows only the pocket world: name --{unnamed} too,"
         f"{way_out} both may be the same model."
     )
 
@@ -159,8 +159,8 @@ def _check_reward_model(config: "EngineConfig") -> None:
     is_pocket_alone = _is_pocket(config.reward_model) and not _is_pocket(config.reasoner)
     if config.needs_reward_model and is_pocket_alone and config.reasoner.backend != "scripted":
         raise click.UsageError(
-            f"the reasoner {config.reasoner.model} goes with the pocket reward model here, which knows the pocket "
-            "world only: name one too by --set reward_model.model=MODEL."
+            f"the reasoner {config.reasoner.model} would be paired with the pocket reward model, which knows only the "
+            "pocket world: name a reward model with --set reward_model.model=MODEL."
         )
 
 
@@ -171,8 +171,8 @@ def _check_other_reasoners(config: "EngineConfig", reasoner: str | None) -> None
         is_unasked = reasoner is not None or "model" not in other.model_fields_set
         if _is_pocket(other) and is_unasked:
             raise click.UsageError(
-                f"the reasoner {config.reasoner.model} goes with the pocket model in other_reasoners here, which knows "
-                "the pocket world only: name another there."
+                f"the reasoner {config.reasoner.model} would be paired with the pocket model in other_reasoners, which "
+                "knows only the pocket world: name another model there."
             )
 
 

@@ -1,4 +1,4 @@
-"""Following a run that is kept in a folder, from its first problem or from where it was stopped."""
+"""Show the progress of a run that is kept in a folder, new or resumed, and report its result."""
 
 import json
 import shlex
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 
 def keep_run(engine: "Engine", rows: "Iterable[ProblemRow | FailedRow]", run: Path, *, is_json: bool) -> int:
-    """Search every row, keep all of it in the new folder ``run``, and report; return the exit code.
+    """Search every row, keep the run in the new folder ``run``, and report; return the exit code.
 
     Raises:
-        Interrupted: Ctrl-C; the message says how to go on.
+        Interrupted: Ctrl-C was pressed; the message holds the command to resume.
     """
     begin = partial(engine.solve_many, rows, run=run)
     return _run(begin, run, before="while the problems were read in", is_json=is_json)
 
 
 def resume_run(engine: "Engine", run: Path, *, is_json: bool) -> int:
-    """Go on with the run in the folder ``run``, and report; return the exit code.
+    """Resume the run in the folder ``run``, and report; return the exit code.
 
     Raises:
-        Interrupted: Ctrl-C; the message says how to go on.
+        Interrupted: Ctrl-C was pressed; the message holds the command to resume.
     """
     return _run(partial(engine.resume, run), run, before="before the run went on", is_json=is_json)
 
@@ -53,10 +53,10 @@ def _follow(answers: Iterator[Answer], run: Path) -> Tally:
     """Return the tally of all ``answers``.
 
     Raises:
-        Interrupted: Ctrl-C; the message holds the command that goes on.
+        Interrupted: Ctrl-C was pressed; the message holds the command to resume.
     """
     tally, command = Tally(), f"critic-engine resume {shlex.quote(str(run))}"
-    with interrupted_with(f"interrupted; the work is kept, go on with it by: {command}"), closing_answers(answers):
+    with interrupted_with(f"interrupted; the work is kept; resume it with: {command}"), closing_answers(answers):
         for answer in answers:
             tally.count(answer)
     return tally
@@ -64,7 +64,7 @@ def _follow(answers: Iterator[Answer], run: Path) -> Tally:
 
 @contextmanager
 def closing_answers(answers: Iterator[Answer]) -> Iterator[Iterator[Answer]]:
-    """End the search on leaving, so that an interrupt between two answers finds it ended when the engine is closed."""
+    """End the search on leaving, so that Ctrl-C between two answers ends it before the engine closes."""
     try:
         yield answers
     finally:
@@ -73,7 +73,7 @@ def closing_answers(answers: Iterator[Answer]) -> Iterator[Iterator[Answer]]:
 
 
 def _report(tally: Tally, run: Path, *, is_json: bool) -> int:
-    """Print what a run came to, for a program on stdout if asked; return the exit code."""
+    """Print the summary of a run, as JSON on stdout if ``is_json``; return the exit code."""
     rows = run / "answers.jsonl"
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     labelling, collection = report.get("labelling", {}), report.get("collect")
@@ -93,7 +93,7 @@ def _report(tally: Tally, run: Path, *, is_json: bool) -> int:
 
 
 def _report_collection(collection: dict[str, Any], run: Path, *, is_cut_by_tokens: bool) -> int:
-    """Print what was made of the trees; return 1 where some of it failed, or is still to be made."""
+    """Print the counts of pairs and critiques; return 1 when some problems failed or are not done yet."""
     stages, num_tokens, name = collection["stages"], collection["num_tokens"], shlex.quote(str(run))
     failed = [failed_line(each["id"], each["reason"]) for each in collection["failed"]]
     for line in failed_lines(failed, num=len(failed), where=str(run / "report.json")):

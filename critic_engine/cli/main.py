@@ -1,4 +1,4 @@
-"""The ``critic-engine`` program: its commands by name, and how an error becomes one line and an exit code."""
+"""The ``critic-engine`` program: commands by name; each error becomes one line and an exit code."""
 
 import importlib
 import sys
@@ -38,7 +38,7 @@ _USAGE_ERRORS = (
 
 
 class _LazyGroup(click.Group):
-    """Imports the module of a command when the command is asked for; each names its command ``command``."""
+    """Imports a command's module only when that command runs; each module defines ``command``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -71,7 +71,7 @@ Examples:
 @click.version_option(package_name="critic-engine")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Reason with a critic inside a tree search, about images and text."""
+    """Test-time reasoning with a critic inside a tree search, about images and text."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -91,14 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_anything_on(stream: TextIO) -> None:
-    """Make a terminal of another encoding show what it lacks as escapes; printing an answer must not fail."""
+    """Print characters that the terminal's encoding lacks as escapes, so that printing an answer never fails."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
 
 
 def _report(error: Exception) -> int:
-    """Print what went wrong in one line and return the exit code for it."""
+    """Print the error in one line and return its exit code."""
     match error:
         case click.Abort():
             click.echo("interrupted", err=True)

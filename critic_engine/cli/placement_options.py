@@ -1,4 +1,4 @@
-"""The options that say where models and searches run."""
+"""Options for the placement of models and searches."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,32 +16,36 @@ _OPTIONS = (
     click.option(
         "--backend",
         type=click.Choice(["huggingface", "vllm", "openai_api", "scripted"]),
-        help="What runs the models; huggingface is transformers.",
+        help="Library or service that runs the models; huggingface is transformers.",
     ),
-    click.option("--device", metavar="NAME", help="Where the models run, such as cpu or cuda:1; the best there is."),
+    click.option(
+        "--device",
+        metavar="NAME",
+        help="Device of the models, such as cpu or cuda:1; by default the best one available.",
+    ),
     click.option(
         "--dtype",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
         help="The precision of the models' weights.",
     ),
-    click.option("--base-url", metavar="URL", help="Of the endpoint that serves the models named openai:NAME."),
+    click.option("--base-url", metavar="URL", help="URL of the endpoint that serves the models named openai:NAME."),
     click.option(
         "--ray",
         metavar="local|auto|ADDRESS|off",
-        help="Have Ray host the models: its own on this machine, the cluster this machine is in, or one elsewhere.",
+        help="Host the models in Ray: a new local Ray, the cluster this machine belongs to, or one at ADDRESS.",
     ),
     click.option(
         "--search-workers",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Ray actors that share the problems of a run; 0 searches in this process.",
+        help="Number of Ray actors that share the problems of a run; 0 searches in this process.",
     ),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where models and searches run, as the options of a command say; None leaves what the config says."""
+    """Placement of models and searches from the command's options; None keeps the config's value."""
 
     device: str | None = None
     dtype: str | None = None
@@ -51,10 +55,10 @@ class Placement:
     search_workers: int | None = None
 
     def apply(self, config: "EngineConfig", settings: Iterable[str] = ()) -> "EngineConfig":
-        """Return the config with all models there, except where ``settings``, overrides, say otherwise.
+        """Return the config with this placement for all models, except fields that the overrides ``settings`` name.
 
         Raises:
-            ConfigError: what comes of it does not go together.
+            ConfigError: the resulting config is contradictory.
         """
         from critic_engine.config.engine import parse_config
 
@@ -69,7 +73,7 @@ class Placement:
         changes["ray"] = config.ray.model_copy(update=_given(ray, own))
         placed = config.model_copy(update=changes)
         if self.base_url is not None and not any(_is_endpoint(model) for model in _models(placed)):
-            raise click.UsageError("--base-url is given and no model is an endpoint's; name one as openai:NAME.")
+            raise click.UsageError("--base-url is given, but no model is behind an endpoint; name one as openai:NAME.")
         return config if placed == config else parse_config(placed.model_dump(mode="json"), origin="the options")
 
     def _placed(self, model: "ModelConfig", names: set[str], role: str) -> "ModelConfig":
@@ -79,7 +83,7 @@ class Placement:
         }
         update = _given(given, own)
         if update.get("backend", model.backend) != model.backend:
-            # What was said of the backend that goes has no meaning for the one that comes.
+            # Settings of the old backend have no meaning for the new one.
             others = {"vllm", "openai_api", "device", "max_batch_size"} - {update["backend"], *update}
             update |= {name: type(model).model_fields[name].default for name in others}
         placed = model.model_copy(update=update)

@@ -1,4 +1,4 @@
-"""How far a run is, on stderr: a bar in a terminal, a line every few seconds elsewhere."""
+"""Progress of a run on stderr: a bar in a terminal, a line every few seconds elsewhere."""
 
 import sys
 import time
@@ -19,10 +19,10 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 def load_models(engine: Engine) -> None:
-    """Load the engine's models, which may take minutes; a terminal shows that something goes on.
+    """Load the engine's models, which may take minutes, with a spinner in a terminal.
 
     Raises:
-        Interrupted: Ctrl-C.
+        Interrupted: Ctrl-C was pressed.
     """
     message = "interrupted while the models were loaded; run the same command again"
     with interrupted_with(message), Console(stderr=True).status("loading the models"):
@@ -30,12 +30,12 @@ def load_models(engine: Engine) -> None:
 
 
 def show_progress() -> "ProgressBar | ProgressLines":
-    """Return what fits stderr; enter it, and call it with each progress."""
+    """Return a bar or plain lines, whichever suits stderr; enter it, and call it with each ``Progress``."""
     return ProgressBar(Console(stderr=True)) if sys.stderr.isatty() else ProgressLines()
 
 
 class _Pace:
-    """Tells how long the rest will take from how long this session's part took."""
+    """Estimates the time left from the pace of this session."""
 
     def __init__(self) -> None:
         self._num_before: int | None = None
@@ -51,7 +51,7 @@ class _Pace:
 
     def _left_s(self, progress: RunProgress) -> float | None:
         if self._num_before is None and progress.num_tokens:
-            self._num_before = progress.num_done  # what earlier sessions did came at once and says nothing of the pace
+            self._num_before = progress.num_done  # answers of earlier sessions come at once and would distort the pace
         num_done = progress.num_done - (self._num_before or 0)
         if not num_done or not progress.num_tokens:
             return None
@@ -92,15 +92,15 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
 
 class ProgressLines(AbstractContextManager["ProgressLines"]):
-    """A line now and then, for logs."""
+    """A line every few seconds, for logs."""
 
     def __init__(self) -> None:
-        """Wait a few seconds before the first line."""
+        """Start the clock of the first line."""
         self._last_s = time.monotonic()
         self._pace = _Pace()
 
     def __call__(self, progress: RunProgress) -> None:
-        """Print ``progress`` if the last line is some seconds old."""
+        """Print ``progress`` unless the last line is only a few seconds old."""
         pace = self._pace.describe(progress)
         if time.monotonic() - self._last_s < _SECONDS_BETWEEN_LINES:
             return

@@ -1,4 +1,4 @@
-"""``critic-engine resume``: go on with a run that was stopped."""
+"""``critic-engine resume``: continue a run that was stopped."""
 
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,17 @@ Examples:
 """
 
 
-@click.command("resume", cls=EngineCommand, epilog=_EPILOG, short_help="Go on with a run that was stopped.")
+@click.command("resume", cls=EngineCommand, epilog=_EPILOG, short_help="Continue a run that was stopped.")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @placement_options
 @limit_options
 @click.option("--json", "is_json", is_flag=True, help="Print the summary as JSON on stdout.")
 def command(run: Path, max_tokens: int | None, max_seconds: float | None, is_json: bool, **placement: Any) -> int:
-    """Go on with the run in the folder RUN, inside the trees where it stopped, by the config it was started with.
+    """Continue the run in the folder RUN, inside its unfinished trees, with the config it was started with.
 
-    Where run.max_tokens stopped it, raise that in the run's config.yaml, or for this session by --max-tokens. Trees of
-    which an unexpected error let nothing be made are tried again each time; --debug shows where the error arose. A
-    problem whose search failed keeps that outcome.
+    If run.max_tokens stopped it, raise that in the run's config.yaml, or for this session with --max-tokens. Harvests
+    that failed with an unexpected error are tried again on each resume; --debug shows the traceback. A problem whose
+    search failed stays failed.
     """
     from critic_engine.cli.follow_run import resume_run
     from critic_engine.config.engine import load_config
@@ -37,7 +37,7 @@ def command(run: Path, max_tokens: int | None, max_seconds: float | None, is_jso
 
     with RunStore.open(run) as store:
         checker, begun_with = store.checker, store.config()
-    # What may be changed of a run is changed in this file.
+    # Users change a run's limits in this file.
     path = run / "config.yaml"
     config = load_config(path) if path.is_file() else begun_with
     config = limited(config, max_tokens=max_tokens, max_seconds=max_seconds)

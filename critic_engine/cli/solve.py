@@ -38,8 +38,8 @@ Examples:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request(EngineRequest):
-    """The command line of one call."""
+class _SolveRequest(EngineRequest):
+    """The parsed command line."""
 
     problems: Path | None
     question: str | None
@@ -53,11 +53,11 @@ class _Request(EngineRequest):
     is_streamed: bool | None
 
     def check(self) -> None:
-        """Refuse options that do not go together."""
+        """Refuse contradictory options."""
         if (self.problems is None) == (self.question is None):
             raise click.UsageError("give either a problems file or --question.")
         if not all(choice.strip() for choice in self.choices):
-            raise click.UsageError("--choice is empty text; write something, or leave it out.")
+            raise click.UsageError("--choice is empty; give its text, or leave it out.")
         only_for_file = {"--run": self.run, "--limit": self.limit, "--image-root": self.image_root, "--out": self.out}
         only_for_question = {"--image": self.images, "--choice": self.choices}
         is_file = self.problems is not None
@@ -65,13 +65,13 @@ class _Request(EngineRequest):
             if value:
                 raise click.UsageError(f"{name} goes with {'--question' if is_file else 'a problems file'} only.")
         if self.run is not None and self.out is not None:
-            raise click.UsageError(f"--out goes without --run only; a run writes its rows to {self.run}/answers.jsonl.")
+            raise click.UsageError(f"--out excludes --run; a run writes its rows to {self.run}/answers.jsonl.")
         if self.search_workers and not is_file:
             raise click.UsageError("--search-workers share the problems of a file; leave it out for one question.")
         if is_file and self.is_streamed and self.limit != 1:
             raise click.UsageError("--stream shows one tree; with a problems file it needs --limit 1.")
         if is_file and self.is_streamed and (self.run or self.out):
-            raise click.UsageError("--stream prints the answer; it goes without --run and --out.")
+            raise click.UsageError("--stream prints the answer; it cannot be used with --run or --out.")
         if self.out is not None and self.out.exists():
             raise click.UsageError(f"--out {self.out} exists; name a new file.")
         if self.out is not None and not self.out.parent.is_dir():
@@ -82,37 +82,49 @@ class _Request(EngineRequest):
 @click.argument("problems", required=False, type=click.Path(path_type=Path))
 @click.option("--question", metavar="TEXT", help="One question, instead of a file.")
 @click.option("--image", "images", multiple=True, metavar="PATH", help="An image file or data URL; may be repeated.")
-@click.option("--choice", "choices", multiple=True, metavar="TEXT", help="One of its choices; may be repeated.")
+@click.option(
+    "--choice",
+    "choices",
+    multiple=True,
+    metavar="TEXT",
+    help="One choice of the question; may be repeated.",
+)
 @engine_options("mcts")
 @placement_options
 @click.option(
-    "--run", type=click.Path(path_type=Path), metavar="DIR", help="Keep the run in a new folder, to resume it."
+    "--run",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep the run in a new folder, to resume it.",
 )
 @file_options
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows there, not to stdout.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows to FILE, not to stdout.")
 @click.option(
     "--json",
     "is_json",
     is_flag=True,
-    help="Print JSON: the answer to one question, or the summary of a --run. A file's answers always are JSON.",
+    help="Print JSON: the answer to one question, or the summary of a --run. The answers to a file are always JSON.",
 )
 @click.option(
-    "--stream/--no-stream", "is_streamed", default=None, help="Show the tree of one problem grow; terminals do."
+    "--stream/--no-stream",
+    "is_streamed",
+    default=None,
+    help="Show the tree as it grows; on by default in a terminal.",
 )
 def command(**options: Any) -> int:
     """Answer one question, or each problem of a .jsonl, .csv or .parquet file.
 
-    A file's rows have a column `question` and, if need be, `images`, `choices` and `id`. Its answers go to stdout,
-    one line of JSON a problem, or with --run into a folder.
+    The rows of a file have a column `question` and, optionally, `images`, `choices` and `id`. Answers go to stdout, one
+    line of JSON per problem, or with --run into a folder.
     """
-    request = _Request(**options)
+    request = _SolveRequest(**options)
     request.check()
     if request.problems is None:
         return _solve_question(request)
     return _solve_file(request, request.problems)
 
 
-def _solve_question(request: _Request) -> int:
+def _solve_question(request: _SolveRequest) -> int:
     from critic_engine.cli.progress import load_models
     from critic_engine.engine import Engine
 
@@ -133,7 +145,7 @@ def _solve_problem(engine: Engine, problem: Problem, *, is_streamed: bool, is_js
     return print_answer(answer, is_json=is_json)
 
 
-def _problem(request: _Request, limits: RunConfig) -> Problem:
+def _problem(request: _SolveRequest, limits: RunConfig) -> Problem:
     from critic_engine.images.loading import load_image
     from critic_engine.run.limits import check_num_images
     from critic_engine.types import Problem
@@ -150,7 +162,7 @@ def _problem(request: _Request, limits: RunConfig) -> Problem:
         raise click.UsageError(f"--question: {error}.") from error
 
 
-def _solve_file(request: _Request, path: Path) -> int:
+def _solve_file(request: _SolveRequest, path: Path) -> int:
     from critic_engine.cli.follow_run import keep_run
     from critic_engine.cli.progress import load_models
     from critic_engine.data.problems import read_problems

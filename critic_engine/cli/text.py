@@ -1,4 +1,4 @@
-"""Text that is safe to print: what a model, an image's name or a problem says may hold terminal escapes."""
+"""Text that is safe to print: text of models, image names and problems may hold terminal escapes."""
 
 import re
 import unicodedata
@@ -19,18 +19,18 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str, *, max_chars: int | None = None) -> str:
-    """Return ``printable`` text with all white space made single blanks, cut at ``max_chars``."""
+    """Return ``printable`` text on one line, runs of white space collapsed, cut at ``max_chars`` characters."""
     line = " ".join(printable(text).split())
     return line if max_chars is None or len(line) <= max_chars else line[: max_chars - 1] + "…"
 
 
-def labelled(name: str, what: object) -> str:
-    """Return one line of a report: the name in a column of its own, then ``what`` as ``one_line``."""
-    return f"{name:<14} {one_line(str(what))}"
+def labelled(name: str, value: object) -> str:
+    """Return one line of a report: the name in a fixed column, then ``value`` as ``one_line``."""
+    return f"{name:<14} {one_line(str(value))}"
 
 
 def duration(seconds: float) -> str:
-    """Return so many seconds as a person says them."""
+    """Return a duration for people, such as ``3 min 05 s``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

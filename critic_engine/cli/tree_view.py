@@ -1,4 +1,4 @@
-"""One question's tree as it grows, on stderr: redrawn in place in a terminal, indented lines elsewhere."""
+"""The search tree of one question on stderr: redrawn in place in a terminal, indented lines elsewhere."""
 
 import sys
 import threading
@@ -22,12 +22,12 @@ _COLOURS = {"wrong": "red", "right": "green"}
 
 
 def watch_tree(question: str) -> "LiveTree | TreeLines":
-    """Return what fits stderr; enter it, and call it with each event."""
+    """Return a live tree or plain lines, whichever suits stderr; enter it, and call it with each event."""
     return LiveTree(question, Console(stderr=True)) if sys.stderr.isatty() else TreeLines()
 
 
 class LiveTree(AbstractContextManager["LiveTree"]):
-    """The tree redrawn in place: what is new always fits the screen, and the whole is printed at the end."""
+    """The tree redrawn in place: the newest nodes always fit the screen; the whole tree is printed at the end."""
 
     def __init__(self, question: str, console: Console) -> None:
         """Draw on ``console`` below the question."""
@@ -50,12 +50,12 @@ class LiveTree(AbstractContextManager["LiveTree"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Print the tree as it ended."""
+        """Print the finished tree."""
         self._live.stop()
         self._console.print(self.draw(_MAX_NODES_AT_END))
 
     def draw(self, max_nodes: int) -> Tree:
-        """Return the tree with its newest nodes and what leads to them."""
+        """Return the tree of the newest nodes and their ancestors, ``max_nodes`` at most."""
         with self._lock:
             events = dict(self._events)
         shown = self._newest(events, max_nodes)
@@ -84,10 +84,10 @@ class LiveTree(AbstractContextManager["LiveTree"]):
 
 
 class TreeLines(AbstractContextManager["TreeLines"]):
-    """Each node in a line of its own, indented by its depth, and the critic's words below it."""
+    """One line per node, indented by depth, with the critic's words below it."""
 
     def __call__(self, event: SearchEvent) -> None:
-        """Print a node that is new."""
+        """Print a new node."""
         if event.is_duplicate:
             return
         indent = "  " * event.depth
@@ -103,7 +103,7 @@ class TreeLines(AbstractContextManager["TreeLines"]):
 
 
 def _label(event: SearchEvent) -> Text:
-    """Return a node as rich text, which never reads markup in it."""
+    """Return a node as rich text; markup in model text is not interpreted."""
     label = Text(_value(event), style="default" if event.critique is None else _COLOURS[event.critique.verdict])
     label.append(f" {_step(event)}", style="default")
     if event.answer is not None:

@@ -66,7 +66,7 @@ def test_pocket_model_beside_another_reasoner_is_refused(tmp_path: Path) -> None
 def test_critic_that_nobody_asks_is_refused(kind: str) -> None:
     settings = (f"evaluator.kind={kind}",)
     request = EngineRequest(config=("mcts",), settings=settings, reasoner="pocket", critic="pocket")
-    with pytest.raises(click.UsageError, match=r"asks no critic: name reward_model\.model"):
+    with pytest.raises(click.UsageError, match=r"uses no critic: name reward_model\.model"):
         request.load_config()
 
 

@@ -32,14 +32,14 @@ class TestUsage:
             (["solve", "p.jsonl", "--question", "q"], ["give either a problems file or --question"]),
             (["solve", "p.jsonl", "--image", "a.png"], ["--image goes with --question only"]),
             (["solve", "p.jsonl", "--stream"], ["--stream shows one tree", "--limit 1"]),
-            (["solve", "p.jsonl", "--stream", "--limit", "1", "--run", "r"], ["--stream", "without --run"]),
+            (["solve", "p.jsonl", "--stream", "--limit", "1", "--run", "r"], ["--stream", "cannot be used with --run"]),
             (["solve", "--question", "q", "--run", "r"], ["--run goes with a problems file only"]),
             (["solve", "--question", "q", "--limit", "3"], ["--limit goes with a problems file only"]),
-            (["solve", "p.jsonl", "--run", "r", "--out", "o"], ["--out goes without --run only"]),
+            (["solve", "p.jsonl", "--run", "r", "--out", "o"], ["--out excludes --run"]),
             (["solve", "p.jsonl", "--out", "gone/o.jsonl"], ["--out gone/o.jsonl: there is no folder gone"]),
             (
                 ["solve", "--question", "q", "--choice", "a", "--choice", " "],
-                ["--choice is empty text; write something"],
+                ["--choice is empty; give its text"],
             ),
             (["solve", "p.jsonl", "--limit", "0"], ["--limit", "solve --help"]),
             (["solve", "p.jsonl", "--speed", "9"], ["No such option", "--speed"]),
@@ -226,9 +226,12 @@ class TestModels:
         [
             (
                 ["--reasoner", "./gone"],
-                ["--reasoner goes with the pocket critic", "name --critic too", "evaluator.kind"],
+                ["--reasoner would be paired with the pocket critic", "name --critic too", "evaluator.kind"],
             ),
-            (["--critic", "./gone"], ["--critic goes with the pocket reasoner", "name --reasoner too", "same model"]),
+            (
+                ["--critic", "./gone"],
+                ["--critic would be paired with the pocket reasoner", "name --reasoner too", "same model"],
+            ),
         ],
     )
     def test_one_model_alone_is_not_paired_with_the_pocket_model_of_the_other(
