@@ -2,9 +2,8 @@
 
 import sys
 import time
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 from rich.console import Console
@@ -29,9 +28,14 @@ def load_models(engine: Engine) -> None:
         engine.load()
 
 
-def show_progress() -> "ProgressBar | ProgressLines":
-    """Return a bar or plain lines, whichever suits stderr; enter it, and call it with each ``Progress``."""
-    return ProgressBar(Console(stderr=True)) if sys.stderr.isatty() else ProgressLines()
+@contextmanager
+def show_progress() -> Iterator[Callable[[RunProgress], None]]:
+    """Yield the function to call with each progress, from any thread."""
+    if not sys.stderr.isatty():
+        yield ProgressLines()
+        return
+    with progress_bar(Console(stderr=True)) as update:
+        yield update
 
 
 class _Pace:
@@ -58,40 +62,19 @@ class _Pace:
         return progress.elapsed_s / num_done * (progress.num_total - progress.num_done)
 
 
-class ProgressBar(AbstractContextManager["ProgressBar"]):
-    """A bar that is redrawn in place."""
-
-    def __init__(self, console: Console) -> None:
-        """Draw on ``console``."""
-        self._bar = Progress(
-            TextColumn("solving"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[pace]}", markup=False),
-            console=console,
-        )
-        self._task = self._bar.add_task("solving", total=None, pace="")
-        self._pace = _Pace()
-
-    def __call__(self, progress: RunProgress) -> None:
-        """Show ``progress``; any thread may call."""
-        self._bar.update(
-            self._task, completed=progress.num_done, total=progress.num_total, pace=self._pace.describe(progress)
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Callable[[RunProgress], None]]:
+    """Draw a bar on ``console``, in place, and yield the function that updates it."""
+    pace = _Pace()
+    shown = TextColumn("{task.fields[pace]}", markup=False)
+    with Progress(TextColumn("solving"), BarColumn(), MofNCompleteColumn(), shown, console=console) as bar:
+        task = bar.add_task("solving", total=None, pace="")
+        yield lambda progress: bar.update(
+            task, completed=progress.num_done, total=progress.num_total, pace=pace.describe(progress)
         )
 
-    def __enter__(self) -> Self:
-        """Begin to draw."""
-        self._bar.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave the last state on the screen."""
-        self._bar.stop()
-
-
-class ProgressLines(AbstractContextManager["ProgressLines"]):
+class ProgressLines:
     """A line every few seconds, for logs."""
 
     def __init__(self) -> None:
@@ -106,8 +89,3 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
             return
         self._last_s = time.monotonic()
         click.echo(f"{progress.num_done} of {progress.num_total} problems, {pace}", err=True)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave nothing behind."""

@@ -2,9 +2,8 @@
 
 import sys
 import threading
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 from rich.console import Console
@@ -21,38 +20,42 @@ _MAX_NODES_AT_END = 200
 _COLOURS = {"wrong": "red", "right": "green"}
 
 
-def watch_tree(question: str) -> "LiveTree | TreeLines":
-    """Return a live tree or plain lines, whichever suits stderr; enter it, and call it with each event."""
-    return LiveTree(question, Console(stderr=True)) if sys.stderr.isatty() else TreeLines()
+@contextmanager
+def watch_tree(question: str) -> Iterator[Callable[[SearchEvent], None]]:
+    """Yield the function to call with each event, from any thread."""
+    if not sys.stderr.isatty():
+        yield print_node
+        return
+    with live_tree(question, Console(stderr=True)) as tree:
+        yield tree.add
 
 
-class LiveTree(AbstractContextManager["LiveTree"]):
-    """The tree redrawn in place: the newest nodes always fit the screen; the whole tree is printed at the end."""
+@contextmanager
+def live_tree(question: str, console: Console) -> "Iterator[LiveTree]":
+    """Redraw the tree in place, its newest nodes on one screen, and print the whole tree at the end."""
+    tree = LiveTree(question)
 
-    def __init__(self, question: str, console: Console) -> None:
-        """Draw on ``console`` below the question."""
+    def screenful() -> Tree:
+        return tree.draw(max((console.height - 4) // 2, 2))
+
+    with Live(console=console, get_renderable=screenful, transient=True, refresh_per_second=8):
+        yield tree
+    console.print(tree.draw(_MAX_NODES_AT_END))
+
+
+class LiveTree:
+    """The tree that the events so far make."""
+
+    def __init__(self, question: str) -> None:
+        """Begin with the question alone."""
         self._question = question
-        self._console = console
         self._events: dict[int, SearchEvent] = {}
         self._lock = threading.Lock()
-        self._live = Live(console=console, get_renderable=self._screenful, transient=True, refresh_per_second=8)
 
-    def __call__(self, event: SearchEvent) -> None:
+    def add(self, event: SearchEvent) -> None:
         """Add a node; any thread may call."""
         with self._lock:
             self._events.setdefault(event.node_id, event)
-
-    def __enter__(self) -> Self:
-        """Begin to draw."""
-        self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Print the finished tree."""
-        self._live.stop()
-        self._console.print(self.draw(_MAX_NODES_AT_END))
 
     def draw(self, max_nodes: int) -> Tree:
         """Return the tree of the newest nodes and their ancestors, ``max_nodes`` at most."""
@@ -79,27 +82,16 @@ class LiveTree(AbstractContextManager["LiveTree"]):
                 node_id = events[node_id].parent_id
         return shown
 
-    def _screenful(self) -> Tree:
-        return self.draw(max((self._console.height - 4) // 2, 2))
 
-
-class TreeLines(AbstractContextManager["TreeLines"]):
-    """One line per node, indented by depth, with the critic's words below it."""
-
-    def __call__(self, event: SearchEvent) -> None:
-        """Print a new node."""
-        if event.is_duplicate:
-            return
-        indent = "  " * event.depth
-        answer = "" if event.answer is None else f" => {one_line(event.answer)}"
-        click.echo(f"{indent}[{event.parent_id}>{event.node_id}] {_value(event)} {_step(event)}{answer}", err=True)
-        if event.critique is not None:
-            click.echo(f"{indent}  critic: {_words(event)}", err=True)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave nothing behind."""
+def print_node(event: SearchEvent) -> None:
+    """Print a new node on a line of its own, indented by its depth, with the critic's words below it."""
+    if event.is_duplicate:
+        return
+    indent = "  " * event.depth
+    answer = "" if event.answer is None else f" => {one_line(event.answer)}"
+    click.echo(f"{indent}[{event.parent_id}>{event.node_id}] {_value(event)} {_step(event)}{answer}", err=True)
+    if event.critique is not None:
+        click.echo(f"{indent}  critic: {_words(event)}", err=True)
 
 
 def _label(event: SearchEvent) -> Text:

@@ -6,16 +6,16 @@ import pytest
 from rich.console import Console
 
 from critic_engine.cli.command import Interrupted
-from critic_engine.cli.progress import ProgressBar, load_models
+from critic_engine.cli.progress import load_models, progress_bar
 from critic_engine.cli.text import printable
 from critic_engine.run.runner import Progress
 
 
 def shown(*steps: Progress) -> str:
     screen = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
-    with ProgressBar(screen) as bar:
+    with progress_bar(screen) as update:
         for step in steps:
-            bar(step)
+            update(step)
     return printable(screen.file.getvalue()).strip().splitlines()[-1]
 
 
