@@ -1,10 +1,37 @@
-"""The rows that a run gives to trainers, whatever the trainer: what an export is made of."""
+"""The training rows of a run, which exports write in a trainer's format, and the counts of what gave none."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from critic_engine.types import Image
+
+NOT_DONE = "not_done_yet"
+"""The reason for which problems are left out that a resumed run would go on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageCounts:
+    """The counts of one stage between the problems of a run and its training rows."""
+
+    name: str
+    """The things counted, in the plural, such as ``divergent pairs``."""
+    num_in: int
+    """The things that reached the stage."""
+    left_out: Mapping[str, int]
+    """The things left out here, by reason, the reasons in alphabetical order."""
+
+    @property
+    def num_kept(self) -> int:
+        """The things that passed the stage."""
+        return self.num_in - sum(self.left_out.values())
+
+    def lines(self) -> Iterator[tuple[str, int]]:
+        """Yield the counts with their descriptions: in, left out by reason, and kept."""
+        yield self.name, self.num_in
+        for reason, num in self.left_out.items():
+            yield f"{self.name} left out: {reason}", num
+        yield f"{self.name} kept", self.num_kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from critic_engine.data.exports.columns import Column, card_features
 from critic_engine.data.exports.filters import MEANINGS
 from critic_engine.data.exports.options import ExportOptions, ExportReport
+from critic_engine.data.records import StageCounts
 
 _MAX_CELL = 120
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
@@ -27,8 +28,8 @@ class CardFacts:
     """Of the data files."""
     config_yaml: str
     """The resolved configuration of the run."""
-    funnel: tuple[tuple[str, int], ...]
-    """What was left after each stage of making the rows."""
+    stages: tuple[StageCounts, ...]
+    """The counts of each stage between the run's problems and the rows."""
 
 
 def write_card(path: Path, facts: CardFacts, usage: str) -> None:
@@ -92,7 +93,8 @@ def _counts(facts: CardFacts) -> str:
 
 
 def _making(facts: CardFacts) -> str:
-    stages = _table(("Stage", "Number"), facts.funnel) if facts.funnel else "No stages were recorded."
+    counts = [line for stage in facts.stages for line in stage.lines()]
+    stages = _table(("Stage", "Number"), counts) if counts else "No stages were recorded."
     left_out = [(reason, MEANINGS[reason], number) for reason, number in sorted(facts.report.num_left_out.items())]
     table = _table(("Left out", "Because", "Rows"), left_out) if left_out else "No row was left out of this export."
     return f"## How the rows came to be\n\n{stages}\n\n{table}"

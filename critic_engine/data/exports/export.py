@@ -17,23 +17,12 @@ from critic_engine.data.exports.row_format import Container, Layout, Survey
 from critic_engine.data.exports.schema import survey_rows
 from critic_engine.data.exports.verification import Checker, Fingerprint
 from critic_engine.data.exports.writers import Writer, new_writer
-from critic_engine.data.records import TrainingRow
+from critic_engine.data.records import NOT_DONE, StageCounts, TrainingRow
 from critic_engine.errors import ConfigError
 from critic_engine.seeds import derive_seed
 
 _SPLITS = ("train", "validation")
-# How the lines of a funnel read that count what a stage left out, and the problems that a resume would go on with.
-_LEFT_OUT = " left out: "
-_NOT_DONE = f"rows{_LEFT_OUT}not_done_yet"
 _MAX_REASONS = 3
-
-
-class Funnel(Protocol):
-    """What became of what the rows were made from."""
-
-    def lines(self) -> list[tuple[str, int]]:
-        """Return what is left after each stage, in order, with its number."""
-        ...
 
 
 class RowSource(Protocol):
@@ -44,8 +33,8 @@ class RowSource(Protocol):
         ...
 
     @property
-    def funnel(self) -> Funnel:
-        """How the rows came to be; valid after an iteration."""
+    def stages(self) -> Sequence[StageCounts]:
+        """The counts of each stage between the run's problems and the rows; valid after an iteration."""
         ...
 
     @property
@@ -78,7 +67,7 @@ def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
         columns = layout.columns(survey)
         export = _Export(layout, survey, options, new_writer(container, folder, columns))
         report = export.write(rows, container)
-        facts = CardFacts(report, options, columns, rows.config_yaml, tuple(rows.funnel.lines()))
+        facts = CardFacts(report, options, columns, rows.config_yaml, tuple(rows.stages))
         write_card(folder / "README.md", facts, layout.usage(report.files, survey, options.role))
     return report
 
@@ -108,12 +97,12 @@ class _Export:
         finally:
             self._writer.close()
         if "train" not in self._meant:
-            raise ConfigError(self._nothing_left(rows.funnel))
+            raise ConfigError(self._nothing_left(rows.stages))
         files = {split: self._writer.files[split] for split in _SPLITS if split in self._writer.files}
         checker = Checker(self._writer.folder, self._layout, self._writer.columns)
         for split, file in files.items():
             checker.check(file, self._meant[split])
-        report = self._report(files, container, (*_notes_on(rows.funnel), *self._layout.notes))
+        report = self._report(files, container, (*_notes_on(rows.stages), *self._layout.notes))
         texts = self._layout.index(files, self._survey, self._options.role)
         texts[MANIFEST] = json.dumps(report.fields(), indent=2) + "\n"
         for name, text in texts.items():
@@ -152,18 +141,18 @@ class _Export:
             notes=notes,
         )
 
-    def _nothing_left(self, funnel: Funnel) -> str:
+    def _nothing_left(self, stages: Sequence[StageCounts]) -> str:
         if "validation" in self._meant:
             return "all rows fell to validation, which leaves nothing to train on; lower --validation-share"
         if not self._survey.num_rows:
-            return f"the run has no rows for {self._layout.name}{_named(_largest_reasons(funnel))}"
+            return f"the run has no rows for {self._layout.name}{_named(_largest_reasons(stages))}"
         reasons = _named(sorted(self._left_out.items()))
         return f"no row of the run can be written as {self._layout.name}{reasons}"
 
 
-def _largest_reasons(funnel: Funnel) -> list[tuple[str, int]]:
-    """Return the reasons that left out most on the way to rows, and how many; of equal ones those of earlier stages."""
-    found = [(line.partition(_LEFT_OUT)[2], number) for line, number in funnel.lines() if _LEFT_OUT in line and number]
+def _largest_reasons(stages: Sequence[StageCounts]) -> list[tuple[str, int]]:
+    """Return the reasons that left out most, with their counts; of equal counts those of earlier stages first."""
+    found = [count for stage in stages for count in stage.left_out.items()]
     return sorted(found, key=lambda each: -each[1])[:_MAX_REASONS]
 
 
@@ -172,8 +161,8 @@ def _named(reasons: Sequence[tuple[str, int]]) -> str:
     return f"; left out: {counts}" if counts else ""
 
 
-def _notes_on(funnel: Funnel) -> Iterator[str]:
-    num_left = dict(funnel.lines()).get(_NOT_DONE, 0)
+def _notes_on(stages: Sequence[StageCounts]) -> Iterator[str]:
+    num_left = sum(stage.left_out.get(NOT_DONE, 0) for stage in stages)
     if num_left:
         yield f"The run is not complete: {num_left:,} of its problems are not done yet, and have no rows here."
 

@@ -8,7 +8,7 @@ from typing import Literal, Self, TypeAlias
 from critic_engine.config.collect import FiltersConfig
 from critic_engine.config.engine import dump_config
 from critic_engine.data.filters.balance import Balance, Census, Stratum
-from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
+from critic_engine.data.records import Demonstration, Preference, Rated, StageCounts, StepLabelled, TrainingRow
 from critic_engine.data.selection.critic_rows import CORRECT, CriticRows
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.reasoner_rows import ReasonerRows
@@ -49,6 +49,11 @@ class RunRows:
     def funnel(self) -> Funnel:
         """What was left out, and why; valid after an iteration."""
         return self._selection.funnel
+
+    @property
+    def stages(self) -> tuple[StageCounts, ...]:
+        """The counts of what was left out, stage by stage; valid after an iteration."""
+        return self.funnel.counts()
 
     @property
     def config_yaml(self) -> str:

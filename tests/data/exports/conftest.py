@@ -10,17 +10,9 @@ import PIL.Image
 import pytest
 
 from critic_engine.data.exports import ExportOptions, ExportReport, export_rows, layout_named
-from critic_engine.data.records import Demonstration, Preference, StepLabelled, TrainingRow
+from critic_engine.data.records import Demonstration, Preference, StageCounts, StepLabelled, TrainingRow
 from critic_engine.images.loading import load_image
 from critic_engine.types import Image
-
-
-class Stages:
-    def __init__(self) -> None:
-        self.counts = [("problems", 4), ("divergent | pairs", 3)]
-
-    def lines(self) -> list[tuple[str, int]]:
-        return self.counts
 
 
 class HandMade:
@@ -28,7 +20,7 @@ class HandMade:
 
     def __init__(self, rows: list[TrainingRow], config_yaml: str = "strategy:\n  kind: mcts\n") -> None:
         self.rows = rows
-        self.funnel = Stages()
+        self.stages = (StageCounts("problems", 4, {}), StageCounts("divergent | pairs", 3, {"all_right": 1}))
         self.config_yaml = config_yaml
 
     def __iter__(self) -> Iterator[TrainingRow]:

@@ -14,7 +14,7 @@ from critic_engine.data.exports import FORMATS, layout_named
 from critic_engine.data.exports.export import split_of
 from critic_engine.data.exports.filters import LengthLimit
 from critic_engine.data.exports.writers import read_records
-from critic_engine.data.records import Demonstration, Preference, StepLabelled
+from critic_engine.data.records import Demonstration, Preference, StageCounts, StepLabelled
 from critic_engine.errors import ConfigError, GenerationError
 from critic_engine.types import Message
 
@@ -261,7 +261,7 @@ def test_card_and_report_say_when_the_run_is_not_complete(
     is_complete: bool, export, hand_made, make_row, tmp_path: Path
 ) -> None:
     source = hand_made([make_row(Demonstration)])
-    source.funnel.counts = [("rows", 4), *([] if is_complete else [("rows left out: not_done_yet", 3)])]
+    source.stages = (StageCounts("rows", 4, {} if is_complete else {"not_done_yet": 3}),)
     report = export("trl-sft", source)
     note = "The run is not complete: 3 of its problems are not done yet, and have no rows here."
     card = (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
@@ -325,14 +325,10 @@ def test_no_row_to_write_says_what_became_of_them(export, hand_made, make_row, t
 
 def test_run_without_rows_says_what_left_out_most_on_the_way(export, hand_made) -> None:
     source = hand_made([])
-    source.funnel.counts = [
-        ("rows", 107),
-        ("rows left out: evaluation_set", 60),
-        ("rows left out: not_done_yet", 40),
-        ("rows kept", 7),
-        ("trees left out: all_right", 5),
-        ("trees left out: all_wrong", 2),
-    ]
+    source.stages = (
+        StageCounts("rows", 107, {"evaluation_set": 60, "not_done_yet": 40}),
+        StageCounts("trees", 7, {"all_right": 5, "all_wrong": 2}),
+    )
     with pytest.raises(ConfigError) as caught:
         export("trl-dpo", source)
     said = "the run has no rows for trl-dpo; left out: 60 evaluation_set, 40 not_done_yet, 5 all_right"

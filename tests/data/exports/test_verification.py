@@ -99,7 +99,7 @@ class Meddled:
 
     def __init__(self, source: Any, meddle: Callable[[], None]) -> None:
         self.source = source
-        self.funnel = source.funnel
+        self.stages = source.stages
         self.config_yaml = source.config_yaml
         self.meddle = meddle
 
