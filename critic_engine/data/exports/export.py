@@ -18,6 +18,7 @@ from critic_engine.data.exports.schema import survey_rows
 from critic_engine.data.exports.verification import Checker, Fingerprint
 from critic_engine.data.exports.writers import Writer, new_writer
 from critic_engine.data.records import NOT_DONE, StageCounts, TrainingRow
+from critic_engine.data.row_spool import RowSpool
 from critic_engine.errors import ConfigError
 from critic_engine.seeds import derive_seed
 
@@ -26,15 +27,15 @@ _MAX_REASONS = 3
 
 
 class RowSource(Protocol):
-    """Where rows come from; each iteration yields all of them, in the same order."""
+    """A source of training rows, such as a labelled run."""
 
-    def __iter__(self) -> Iterator[TrainingRow]:
-        """Yield the rows."""
+    def fill(self, spool: RowSpool) -> None:
+        """Write all rows into an empty spool."""
         ...
 
     @property
     def stages(self) -> Sequence[StageCounts]:
-        """The counts of each stage between the run's problems and the rows; valid after an iteration."""
+        """The counts of each stage between the run's problems and the rows; valid after ``fill``."""
         ...
 
     @property
@@ -59,15 +60,16 @@ def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
             field="container",
         )
     check_target(options.out, is_overwritten=options.is_overwritten)
-    survey = survey_rows(rows, layout)
-    refusal = layout.refuse_container(container, survey)
-    if refusal:
-        raise ConfigError(refusal, field="container")
-    with new_folder(options.out) as folder:
-        columns = layout.columns(survey)
+    with new_folder(options.out) as folder, RowSpool(folder) as spool:
+        rows.fill(spool)
+        survey = survey_rows(spool, layout)
+        refusal = layout.refuse_container(container, survey)
+        if refusal:
+            raise ConfigError(refusal, field="container")
+        columns, stages = layout.columns(survey), tuple(rows.stages)
         export = _Export(layout, survey, options, new_writer(container, folder, columns))
-        report = export.write(rows, container)
-        facts = CardFacts(report, options, columns, rows.config_yaml, tuple(rows.stages))
+        report = export.write(spool, container, stages)
+        facts = CardFacts(report, options, columns, rows.config_yaml, stages)
         write_card(folder / "README.md", facts, layout.usage(report.files, survey, options.role))
     return report
 
@@ -89,7 +91,7 @@ class _Export:
         self._sources: dict[str, Counter[str]] = {}
         self._left_out: Counter[Reason] = Counter()
 
-    def write(self, rows: RowSource, container: Container) -> ExportReport:
+    def write(self, rows: RowSpool, container: Container, stages: Sequence[StageCounts]) -> ExportReport:
         """Write the data files, the trainer's index and the report; read the data files back."""
         try:
             for row in _complete_first(rows, self._survey, container):
@@ -97,12 +99,12 @@ class _Export:
         finally:
             self._writer.close()
         if "train" not in self._meant:
-            raise ConfigError(self._nothing_left(rows.stages))
+            raise ConfigError(self._nothing_left(stages))
         files = {split: self._writer.files[split] for split in _SPLITS if split in self._writer.files}
         checker = Checker(self._writer.folder, self._layout, self._writer.columns)
         for split, file in files.items():
             checker.check(file, self._meant[split])
-        report = self._report(files, container, (*_notes_on(rows.stages), *self._layout.notes))
+        report = self._report(files, container, (*_notes_on(stages), *self._layout.notes))
         texts = self._layout.index(files, self._survey, self._options.role)
         texts[MANIFEST] = json.dumps(report.fields(), indent=2) + "\n"
         for name, text in texts.items():
@@ -167,7 +169,7 @@ def _notes_on(stages: Sequence[StageCounts]) -> Iterator[str]:
         yield f"The run is not complete: {num_left:,} of its problems are not done yet, and have no rows here."
 
 
-def _complete_first(rows: RowSource, survey: Survey, container: Container) -> Iterator[TrainingRow]:
+def _complete_first(rows: RowSpool, survey: Survey, container: Container) -> Iterator[TrainingRow]:
     """Yield all rows; before JSON lines' incomplete ones those that have images and every fact.
 
     Loaders of JSON lines take the types of a column from the first megabytes of the file.

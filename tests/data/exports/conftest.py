@@ -2,7 +2,7 @@
 
 import dataclasses
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,25 @@ import pytest
 
 from critic_engine.data.exports import ExportOptions, ExportReport, export_rows, layout_named
 from critic_engine.data.records import Demonstration, Preference, StageCounts, StepLabelled, TrainingRow
+from critic_engine.data.row_spool import RowSpool
 from critic_engine.images.loading import load_image
 from critic_engine.types import Image
 
 
 class HandMade:
-    """A source of rows that yields the same rows each time."""
+    """A source of the given rows, which counts how often they are read."""
 
     def __init__(self, rows: list[TrainingRow], config_yaml: str = "strategy:\n  kind: mcts\n") -> None:
         self.rows = rows
         self.stages = (StageCounts("problems", 4, {}), StageCounts("divergent | pairs", 3, {"all_right": 1}))
         self.config_yaml = config_yaml
 
-    def __iter__(self) -> Iterator[TrainingRow]:
-        return iter(self.rows)
+        self.num_reads = 0
+
+    def fill(self, spool: RowSpool) -> None:
+        self.num_reads += 1
+        for row in self.rows:
+            spool.add(row)
 
 
 def picture(colour: str, *, side: int = 48) -> Image:

@@ -52,6 +52,7 @@ def test_export_is_the_golden_one(format: str, container: str, export, hand_made
     changes = {"images": ()} if (format, container) in TEXT_ONLY else {}
     source = hand_made([make_row(kind, number, **changes) for number in range(3)])
     export(format, source, container=container, validation_share=0.3)
+    assert source.num_reads == 1
     path = GOLDEN / f"{format}.{container}.json"
     assert contents(tmp_path / format) == json.loads(path.read_text(encoding="utf-8"))
 

@@ -1,7 +1,7 @@
 """The self-check finds what a trainer would trip over, and any change in what it would learn from."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,12 @@ import pytest
 
 from critic_engine.data.exports import layout_named
 from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.filters import LengthLimit
 from critic_engine.data.exports.verification import Checker, Fingerprint
 from critic_engine.data.exports.writers import read_records
 from critic_engine.data.records import Demonstration, Preference
 from critic_engine.errors import ExportError
+from critic_engine.types import Message
 
 COLUMNS = (Column("conversations", "turns"), Column("images", "images"))
 GOOD = {"conversations": [{"from": "human", "value": "<image>q"}, {"from": "gpt", "value": "a"}], "images": ["i.png"]}
@@ -94,18 +96,18 @@ def test_self_check_finds_a_change_in_what_is_learnt_from(
         checker.check(file, meant)
 
 
-class Meddled:
-    """Rows behind the last of which something is done to the folder that they are written to."""
+class Meddler:
+    """A counter of tokens that does something to the unfinished export whenever it is asked."""
 
-    def __init__(self, source: Any, meddle: Callable[[], None]) -> None:
-        self.source = source
-        self.stages = source.stages
-        self.config_yaml = source.config_yaml
+    def __init__(self, meddle: Callable[[], None]) -> None:
         self.meddle = meddle
 
-    def __iter__(self) -> Iterator[Any]:
-        yield from self.source
+    def count(self, messages: tuple[Message, ...]) -> int:
         self.meddle()
+        return 1
+
+    def count_plain(self, texts: tuple[str, ...]) -> int:
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize("format", ["swift-dpo", "visualprm"])
@@ -121,7 +123,7 @@ def test_export_of_which_an_image_was_lost_or_replaced_does_not_appear(
             path.unlink() if is_lost else path.write_bytes(other.data)
 
     with pytest.raises(ExportError, match="is not there" if is_lost else "rows that are not"):
-        export(format, Meddled(hand_made(rows), meddle))
+        export(format, hand_made(rows), limit=LengthLimit(1, "none", Meddler(meddle)))
     assert list(tmp_path.iterdir()) == []
 
 
