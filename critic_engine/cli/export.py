@@ -13,7 +13,7 @@ from critic_engine.cli.filter_options import changed_filters, filter_option
 
 if TYPE_CHECKING:
     from critic_engine.data.exports import ExportOptions, ExportReport
-    from critic_engine.data.exports.filters import LengthLimit
+    from critic_engine.data.exports.exclusions import LengthLimit
 
 _EPILOG = """\b
 Formats:
@@ -104,16 +104,19 @@ def command(**options: Any) -> None:
 
 def _export(request: _Request) -> None:
     _check_usage(request)
-    from critic_engine.data.exports import export_rows, layout_named
-    from critic_engine.data.exports.hub import push_folder
+    from critic_engine.data.exports import export_rows, format_named
+    from critic_engine.data.exports.hub_upload import push_folder
 
-    layout = layout_named(request.format)
+    kind = format_named(request.format).row_type
     from critic_engine.data.selection.rows import open_rows
 
     role = cast(Literal["critic", "reasoner"], request.role)
     filters = changed_filters(request.run, request.settings)
     message = f"interrupted; nothing was written to {request.out}, run the same command again"
-    with interrupted_with(message), open_rows(request.run, kind=layout.row_type, role=role, filters=filters) as rows:
+    with (
+        interrupted_with(message),
+        open_rows(request.run, kind=kind, role=role, filters=filters) as rows,
+    ):
         report = export_rows(rows, _options(request))
     _print_report(report, request)
     if request.repo_id is not None:
@@ -151,13 +154,13 @@ def _limit(request: _Request) -> LengthLimit | None:
     if request.max_length is None or request.tokenizer is None:
         return None
     from critic_engine.backends.huggingface.token_counter import TokenCounter
-    from critic_engine.data.exports.filters import LengthLimit
+    from critic_engine.data.exports.exclusions import LengthLimit
 
     return LengthLimit(request.max_length, request.tokenizer, TokenCounter(request.tokenizer))
 
 
 def _print_report(report: ExportReport, request: _Request) -> None:
-    from critic_engine.data.exports.filters import MEANINGS
+    from critic_engine.data.exports.exclusions import MEANINGS
     from critic_engine.run.report import json_line
 
     if request.is_json:

@@ -10,11 +10,11 @@ from critic_engine.data.exports.columns import Column
 from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
     ImageReference,
-    Layout,
     ReadRecord,
     Record,
+    RowFormat,
+    RowSummary,
     RowT,
-    Survey,
     Turn,
     finite,
     provenance,
@@ -26,7 +26,7 @@ from critic_engine.types import Role
 _ROLES: dict[str, Role] = {"system": "system", "human": "user", "gpt": "assistant"}
 
 
-class _ShareGpt(Layout[RowT]):
+class _ShareGpt(RowFormat[RowT]):
     trainer = "LLaMA-Factory"
     containers = ("jsonl", "parquet")
     reserved = (IMAGE_TAG, "<video>", "<audio>")
@@ -36,12 +36,12 @@ class _ShareGpt(Layout[RowT]):
         """Return the user's turn, a placeholder for each image first."""
         return [turn("human", IMAGE_TAG * num_images + row.prompt)]
 
-    def index(self, files: Mapping[str, str], survey: Survey, role: str) -> dict[str, str]:
+    def index(self, files: Mapping[str, str], summary: RowSummary, role: str) -> dict[str, str]:
         """Return ``dataset_info.json``; the trainer passes over columns that it does not name."""
         names = {"messages": "conversations"}
         if self.is_ranking:
             names |= {"chosen": "chosen", "rejected": "rejected"}
-        if survey.has_images:
+        if summary.has_images:
             names["images"] = "images"
         entries = {
             self._data_set(role, split): {
@@ -54,13 +54,13 @@ class _ShareGpt(Layout[RowT]):
         }
         return {"dataset_info.json": json.dumps(entries, indent=2) + "\n"}
 
-    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
+    def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
         """Return the lines of its YAML that name the data."""
         program = ["dataset_dir: THIS_FOLDER", f"dataset: {self._data_set(role, 'train')}"]
         if "validation" in files:
             program.append(f"eval_dataset: {self._data_set(role, 'validation')}")
         why = "Paths of images are relative to `dataset_dir`, which is where `media_dir` points when it is not set."
-        return "\n".join(["```yaml", *program, "```", *(["", why] if survey.has_images else [])])
+        return "\n".join(["```yaml", *program, "```", *(["", why] if summary.has_images else [])])
 
     def _data_set(self, role: str, split: str) -> str:
         name = f"{role}_{self.name.partition('-')[2]}"
@@ -75,16 +75,16 @@ class LlamaFactoryPreference(_ShareGpt[Preference]):
     is_ranking = True
     notes = ("`margin` is how much better the chosen answer is; this trainer passes over it.",)
 
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return the prompt, its two answers, the images, and where the row comes from."""
         columns = (Column("conversations", "turns"), Column("chosen", "turn"), Column("rejected", "turn"))
-        return columns + image_columns(survey) + (Column("margin", "float"),) + provenance_columns(survey)
+        return columns + image_columns(summary) + (Column("margin", "float"),) + provenance_columns(summary)
 
-    def record(self, row: Preference, images: Sequence[ImageReference], survey: Survey) -> Record:
+    def record(self, row: Preference, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row."""
         answers = {"chosen": turn("gpt", row.chosen), "rejected": turn("gpt", row.rejected)}
-        dialogue = {"conversations": self.opening(row, len(images))} | answers | image_values(images, survey)
-        return dialogue | {"margin": finite(row.margin)} | provenance(row, survey)
+        dialogue = {"conversations": self.opening(row, len(images))} | answers | image_values(images, summary)
+        return dialogue | {"margin": finite(row.margin)} | provenance(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return both dialogues."""
@@ -99,15 +99,15 @@ class LlamaFactoryDemonstration(_ShareGpt[Demonstration]):
     row_type = Demonstration
     is_ranking = False
 
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return the dialogue, the images, the value of what the prompt shows, and where the row comes from."""
-        columns = (Column("conversations", "turns"), *image_columns(survey), Column("value", "float"))
-        return columns + provenance_columns(survey)
+        columns = (Column("conversations", "turns"), *image_columns(summary), Column("value", "float"))
+        return columns + provenance_columns(summary)
 
-    def record(self, row: Demonstration, images: Sequence[ImageReference], survey: Survey) -> Record:
+    def record(self, row: Demonstration, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row."""
         dialogue: Record = {"conversations": [*self.opening(row, len(images)), turn("gpt", row.completion)]}
-        return dialogue | image_values(images, survey) | {"value": finite(row.value)} | provenance(row, survey)
+        return dialogue | image_values(images, summary) | {"value": finite(row.value)} | provenance(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return the dialogue."""
@@ -119,14 +119,14 @@ def turn(speaker: str, text: str) -> Record:
     return {"from": speaker, "value": text}
 
 
-def image_columns(survey: Survey) -> tuple[Column, ...]:
+def image_columns(summary: RowSummary) -> tuple[Column, ...]:
     """Return the column of images, where any row has some."""
-    return (Column("images", "images"),) if survey.has_images else ()
+    return (Column("images", "images"),) if summary.has_images else ()
 
 
-def image_values(images: Sequence[ImageReference], survey: Survey) -> Record:
+def image_values(images: Sequence[ImageReference], summary: RowSummary) -> Record:
     """Return a row's value in ``image_columns``."""
-    return {"images": list(images)} if survey.has_images else {}
+    return {"images": list(images)} if summary.has_images else {}
 
 
 def read_turns(dialogues: Sequence[Sequence[Mapping[str, str]]], record: Mapping[str, Any]) -> ReadRecord:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from critic_engine.data.exports.filters import LengthLimit, Reason
+from critic_engine.data.exports.exclusions import ExclusionReason, LengthLimit
 from critic_engine.data.exports.row_format import Container
 
 
@@ -45,7 +45,7 @@ class ExportReport:
     """Rows of each split."""
     num_rows_by_source: Mapping[str, Mapping[str, int]]
     """The same, by what made them."""
-    num_left_out: Mapping[Reason, int]
+    num_left_out: Mapping[ExclusionReason, int]
     """Rows that the format cannot take, by reason."""
     has_images: bool
     notes: tuple[str, ...]

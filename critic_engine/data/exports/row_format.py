@@ -32,7 +32,7 @@ UNDRAWN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class RowSummary:
     """What must be known of all rows before the first is written."""
 
     num_rows: int
@@ -84,7 +84,7 @@ class TokenCount(Protocol):
         ...
 
 
-class Layout(ABC, Generic[RowT]):
+class RowFormat(ABC, Generic[RowT]):
     """One format."""
 
     name: ClassVar[str]
@@ -103,11 +103,11 @@ class Layout(ABC, Generic[RowT]):
     """What is lost or decided on the way, a sentence each, for the card and the report."""
 
     @abstractmethod
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return the columns, in order."""
 
     @abstractmethod
-    def record(self, row: RowT, images: Sequence[ImageReference], survey: Survey) -> Record:
+    def record(self, row: RowT, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return a row as it is written; its keys are exactly ``columns``."""
 
     @abstractmethod
@@ -131,35 +131,35 @@ class Layout(ABC, Generic[RowT]):
         """
         return max(counter.count(_messages(dialogue, images)) for dialogue in self.read(record).dialogues)
 
-    def refuse_container(self, container: Container, survey: Survey) -> str | None:
+    def refuse_container(self, container: Container, summary: RowSummary) -> str | None:
         """Return why the trainer could not load these rows from such files; None when it can."""
         return None
 
-    def index(self, files: Mapping[str, str], survey: Survey, role: str) -> dict[str, str]:
+    def index(self, files: Mapping[str, str], summary: RowSummary, role: str) -> dict[str, str]:
         """Return further files by name, such as the list of data sets that a trainer reads first.
 
         Args:
             files: The data file of each split.
-            survey: Of the rows.
+            summary: Of the rows.
             role: Whose training rows they are.
         """
         return {}
 
     @abstractmethod
-    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
+    def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
         """Return how the trainer loads the export, as Markdown."""
 
 
-def provenance_columns(survey: Survey) -> tuple[Column, ...]:
+def provenance_columns(summary: RowSummary) -> tuple[Column, ...]:
     """Return the columns that say where a row comes from, for trainers that pass over columns they do not know."""
     names: tuple[Column, ...] = (Column("row_id", "text"), Column("problem_id", "text"), Column("source", "text"))
-    return names + survey.facts
+    return names + summary.facts
 
 
-def provenance(row: TrainingRow, survey: Survey) -> Record:
+def provenance(row: TrainingRow, summary: RowSummary) -> Record:
     """Return a row's values in ``provenance_columns``; a number that is not finite is none."""
     known: Record = {"row_id": row.row_id, "problem_id": row.problem_id, "source": row.source}
-    return known | {column.name: _typed(row.facts.get(column.name), column) for column in survey.facts}
+    return known | {column.name: _typed(row.facts.get(column.name), column) for column in summary.facts}
 
 
 def finite(number: float | None) -> float | None:

@@ -11,11 +11,11 @@ from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
     MARGIN_NOTE,
     ImageReference,
-    Layout,
     ReadRecord,
     Record,
+    RowFormat,
+    RowSummary,
     RowT,
-    Survey,
     Turn,
     finite,
     provenance,
@@ -24,7 +24,7 @@ from critic_engine.data.exports.row_format import (
 from critic_engine.data.records import Demonstration, Preference
 
 
-class _Swift(Layout[RowT]):
+class _Swift(RowFormat[RowT]):
     trainer = "ms-swift"
     containers = ("jsonl", "parquet")
     reserved = (IMAGE_TAG, "<video>", "<audio>", "<bbox>", "<ref-object>", "<cot-process>")
@@ -44,13 +44,13 @@ class _Swift(Layout[RowT]):
         bare = tuple(tuple(Turn(role, text.replace(IMAGE_TAG, "")) for role, text in turns) for turns in dialogues)
         return ReadRecord(bare, tuple(record.get("images") or ()), most)
 
-    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
+    def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
         """Return its command line."""
         command = "swift rlhf --rlhf_type dpo" if self.row_type is Preference else "swift sft"
         program = [f"{command} --model MODEL --dataset THIS_FOLDER/{files['train']}"]
         if "validation" in files:
             program.append(f"--val_dataset THIS_FOLDER/{files['validation']}")
-        if survey.has_images and files["train"].endswith(".jsonl"):
+        if summary.has_images and files["train"].endswith(".jsonl"):
             # Paths that it does not find from its own folder it looks for here.
             program.insert(0, "ROOT_IMAGE_DIR=THIS_FOLDER")
         return "\n".join(["```bash", " \\\n  ".join(program), "```"])
@@ -63,15 +63,15 @@ class SwiftPreference(_Swift[Preference]):
     row_type = Preference
     notes = (MARGIN_NOTE,)
 
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return the dialogue, the other answer, the images, and where the row comes from."""
         columns = (Column("messages", "messages"), Column("rejected_response", "text"))
-        return columns + image_columns(survey) + (Column("margin", "float"),) + provenance_columns(survey)
+        return columns + image_columns(summary) + (Column("margin", "float"),) + provenance_columns(summary)
 
-    def record(self, row: Preference, images: Sequence[ImageReference], survey: Survey) -> Record:
+    def record(self, row: Preference, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row."""
         dialogue = {"messages": self.messages(row, row.chosen, len(images)), "rejected_response": row.rejected}
-        return dialogue | image_values(images, survey) | {"margin": finite(row.margin)} | provenance(row, survey)
+        return dialogue | image_values(images, summary) | {"margin": finite(row.margin)} | provenance(row, summary)
 
 
 class SwiftDemonstration(_Swift[Demonstration]):
@@ -80,12 +80,12 @@ class SwiftDemonstration(_Swift[Demonstration]):
     name = "swift-sft"
     row_type = Demonstration
 
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return the dialogue, the images, the value of what the prompt shows, and where the row comes from."""
-        columns = (Column("messages", "messages"), *image_columns(survey), Column("value", "float"))
-        return columns + provenance_columns(survey)
+        columns = (Column("messages", "messages"), *image_columns(summary), Column("value", "float"))
+        return columns + provenance_columns(summary)
 
-    def record(self, row: Demonstration, images: Sequence[ImageReference], survey: Survey) -> Record:
+    def record(self, row: Demonstration, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row."""
         dialogue: Record = {"messages": self.messages(row, row.completion, len(images))}
-        return dialogue | image_values(images, survey) | {"value": finite(row.value)} | provenance(row, survey)
+        return dialogue | image_values(images, summary) | {"value": finite(row.value)} | provenance(row, summary)

@@ -13,11 +13,11 @@ from critic_engine.data.exports.row_format import (
     UNDRAWN,
     Container,
     ImageReference,
-    Layout,
     ReadRecord,
     Record,
+    RowFormat,
+    RowSummary,
     RowT,
-    Survey,
     TokenCount,
     Turn,
     finite,
@@ -31,7 +31,7 @@ from critic_engine.types import Image
 _SEPARATOR = "\n"
 
 
-class _Conversational(Layout[RowT]):
+class _Conversational(RowFormat[RowT]):
     """A prompt and its answers as messages: with parts where there are images, as plain text where there are none."""
 
     trainer = "TRL"
@@ -51,20 +51,20 @@ class _Conversational(Layout[RowT]):
 
     further_columns: ClassVar[tuple[Column, ...]]
 
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return images, prompt and answers, then what the trainer knows, then where the row comes from."""
-        kind: Any = "parts" if survey.has_images else "messages"
-        images = (Column("images", "images"),) if survey.has_images else ()
+        kind: Any = "parts" if summary.has_images else "messages"
+        images = (Column("images", "images"),) if summary.has_images else ()
         messages = tuple(Column(name, kind) for name in ("prompt", *self.answers))
-        return images + messages + self.further_columns + provenance_columns(survey)
+        return images + messages + self.further_columns + provenance_columns(summary)
 
-    def record(self, row: RowT, images: Sequence[ImageReference], survey: Survey) -> Record:
+    def record(self, row: RowT, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row; one without images among rows that have some has an empty list of them."""
-        record: Record = {"images": list(images)} if survey.has_images else {}
-        record["prompt"] = _messages("user", row.prompt, len(images), survey)
+        record: Record = {"images": list(images)} if summary.has_images else {}
+        record["prompt"] = _messages("user", row.prompt, len(images), summary)
         for name in self.answers:
-            record[name] = _messages("assistant", self.answer(row, name), 0, survey)
-        return record | self.further(row) | provenance(row, survey)
+            record[name] = _messages("assistant", self.answer(row, name), 0, summary)
+        return record | self.further(row) | provenance(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return one dialogue an answer."""
@@ -76,15 +76,15 @@ class _Conversational(Layout[RowT]):
             dialogues.append((*prompt, *answer))
         return ReadRecord(tuple(dialogues), tuple(record.get("images") or ()), num_placeholders)
 
-    def refuse_container(self, container: Container, survey: Survey) -> str | None:
+    def refuse_container(self, container: Container, summary: RowSummary) -> str | None:
         """Refuse images in JSON lines: ``datasets`` would give the trainer their paths as text."""
-        if container == "jsonl" and survey.has_images:
+        if container == "jsonl" and summary.has_images:
             return "TRL takes images from Parquet files only; JSON lines would give it their paths as text"
         return None
 
-    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
+    def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
         """Return three lines of Python."""
-        length = "max_length=None" if survey.has_images else ""
+        length = "max_length=None" if summary.has_images else ""
         program = [
             "from datasets import load_dataset",
             f"from trl import {self.loader}Config, {self.loader}Trainer",
@@ -94,7 +94,7 @@ class _Conversational(Layout[RowT]):
         ]
         why = (
             "With images `max_length` must be `None`: a prompt that is cut loses image tokens, and the model fails."
-            if survey.has_images
+            if summary.has_images
             else "The rows have no images, so that models that read text only take them too."
         )
         return "\n".join(["```python", *program, "```", "", why])
@@ -155,7 +155,7 @@ class TrlRated(_Conversational[Rated]):
         return {"label": row.is_good}
 
 
-class TrlSteps(Layout[StepLabelled]):
+class TrlSteps(RowFormat[StepLabelled]):
     """Rows of ``PRMTrainer``, which reads text only."""
 
     name = "trl-prm"
@@ -170,16 +170,16 @@ class TrlSteps(Layout[StepLabelled]):
         f"none were drawn, and the value, 1 or 0, is no share: {UNDRAWN}",
     )
 
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return the trainer's three, then the values behind the labels, and how many completions each is a share of.
 
         A value of which ``num_rollouts`` is 0 is no share: it is 1 or 0, without any draw.
         """
         steps = (Column("prompt", "text"), Column("completions", "texts"), Column("labels", "bools"))
         values = (Column("values", "floats"), Column("num_rollouts", "ints"))
-        return steps + values + provenance_columns(survey)
+        return steps + values + provenance_columns(summary)
 
-    def record(self, row: StepLabelled, images: Sequence[ImageReference], survey: Survey) -> Record:
+    def record(self, row: StepLabelled, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row without images."""
         return {
             "prompt": row.prompt,
@@ -187,7 +187,7 @@ class TrlSteps(Layout[StepLabelled]):
             "labels": [value > 0 for value in row.values],
             "values": [float(value) for value in row.values],
             "num_rollouts": list(row.num_rollouts),
-        } | provenance(row, survey)
+        } | provenance(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return each step as the answer to what stands before it."""
@@ -205,7 +205,7 @@ class TrlSteps(Layout[StepLabelled]):
         steps = (text for step in record["completions"] for text in (step, _SEPARATOR))
         return counter.count_plain((record["prompt"], *steps))
 
-    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
+    def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
         """Return three lines of Python."""
         program = [
             "from datasets import load_dataset",
@@ -216,8 +216,8 @@ class TrlSteps(Layout[StepLabelled]):
         return "\n".join(["```python", *program, "```"])
 
 
-def _messages(role: str, text: str, num_images: int, survey: Survey) -> list[Record]:
-    if not survey.has_images:
+def _messages(role: str, text: str, num_images: int, summary: RowSummary) -> list[Record]:
+    if not summary.has_images:
         return [{"role": role, "content": text}]
     # Every part has both keys: Arrow would fill in the one that is missing.
     parts: list[Record] = [{"type": "image", "text": None} for _ in range(num_images)]

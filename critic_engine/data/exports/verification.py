@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.exports.row_format import ImageReference, Layout, Turn
-from critic_engine.data.exports.writers import read_records
+from critic_engine.data.exports.data_files import read_records
+from critic_engine.data.exports.row_format import ImageReference, RowFormat, Turn
 from critic_engine.errors import ExportError, ImageError
 from critic_engine.images.loading import load_image
 
@@ -43,13 +43,13 @@ def _embedded(data: bytes) -> None:
     """Stand for the bytes of an image, of which the digest is taken in beside the record."""
 
 
-class Checker:
+class ExportVerifier:
     """Checks the records of one folder."""
 
-    def __init__(self, folder: Path, layout: Layout[Any], columns: tuple[Column, ...]) -> None:
+    def __init__(self, folder: Path, row_format: RowFormat[Any], columns: tuple[Column, ...]) -> None:
         """Check the data files in ``folder``."""
         self._folder = folder
-        self._layout = layout
+        self._format = row_format
         self._names = {column.name for column in columns}
         self._seen: OrderedDict[str, None] = OrderedDict()
 
@@ -78,9 +78,9 @@ class Checker:
     def _check_record(self, record: Mapping[str, Any], where: str) -> list[str]:
         """Return the digests of the record's images."""
         try:
-            read = self._layout.read(record)
+            read = self._format.read(record)
         except (KeyError, TypeError, ValueError) as error:
-            raise ExportError(f"{where}: it is no row of {self._layout.name}: {error}") from error
+            raise ExportError(f"{where}: it is no row of {self._format.name}: {error}") from error
         if read.num_placeholders != len(read.images):
             raise ExportError(f"{where}: {read.num_placeholders} placeholders stand for {len(read.images)} images")
         for dialogue in read.dialogues:

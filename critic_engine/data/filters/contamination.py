@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from critic_engine.config.search import RunConfig
-from critic_engine.data.filters.near_duplicate_index import MIN_JACCARD, LikenessIndex, sketch_of
-from critic_engine.data.filters.words import normal_words
+from critic_engine.data.filters.near_duplicate_index import MIN_JACCARD, NearDuplicateIndex, sketch_of
+from critic_engine.data.filters.text_normalization import normal_words
 from critic_engine.data.problems import read_problems
 from critic_engine.errors import ImageError, ProblemError
 from critic_engine.types import FailedRow, Problem, ProblemRow
@@ -23,7 +23,7 @@ class Guard:
 
     A problem repeats another if both have the same content; or if their questions are like each other and so are all
     their images, in order; or, where neither has an image, if their questions are and their choices are the same in any
-    order, or one of them has none. What counts as like stands with ``LikenessIndex``: a question of fewer than six
+    order, or one of them has none. What counts as like stands with ``NearDuplicateIndex``: a question of fewer than six
     words must have the very same words.
 
     A problem takes about 550 bytes, and 650 more an image.
@@ -33,7 +33,7 @@ class Guard:
         """Start without evaluation sets; ``min_jaccard`` is in [0.8, 1]."""
         self.num_unreadable = 0
         """Rows of the evaluation sets that could not be read, against which nothing is guarded."""
-        self._index = LikenessIndex(min_jaccard=min_jaccard)
+        self._index = NearDuplicateIndex(min_jaccard=min_jaccard)
         self._by_content: dict[int, int] = {}
         self._choices = array("Q")
         self._ids: list[str] = []

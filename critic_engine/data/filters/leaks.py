@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from critic_engine.data.filters.words import clean_text, normal_words
+from critic_engine.data.filters.text_normalization import clean_text, normal_words
 from critic_engine.parsing.answers import canonical_answer, choice_index, choice_letter
 
 _NUMBER = re.compile(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from critic_engine.data.filters.words import normal_words
+from critic_engine.data.filters.text_normalization import normal_words
 
 NUM_HASHES = 128
 """Bytes of a signature; the standard error of the similarity estimated from it is 0.027 at 0.9."""

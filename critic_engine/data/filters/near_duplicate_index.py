@@ -46,7 +46,7 @@ def sketch_of(text: str, images: Sequence[Image]) -> Sketch:
     return Sketch(sketch_text(text), tuple(map(sketch_image, images)))
 
 
-class LikenessIndex:
+class NearDuplicateIndex:
     """Finds what is like a sketch: the same number of images, each a copy of its counterpart, and a text like its own.
 
     Texts are like each other if their words are the same, or if their numbers are and the similarity that 128 hashes

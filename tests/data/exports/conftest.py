@@ -9,7 +9,7 @@ from typing import Any
 import PIL.Image
 import pytest
 
-from critic_engine.data.exports import ExportOptions, ExportReport, export_rows, layout_named
+from critic_engine.data.exports import ExportOptions, ExportReport, export_rows, format_named
 from critic_engine.data.records import Demonstration, Preference, StageCounts, StepLabelled, TrainingRow
 from critic_engine.data.row_spool import RowSpool
 from critic_engine.images.loading import load_image
@@ -77,7 +77,7 @@ def export(tmp_path: Path) -> Export:
         known = {field.name for field in dataclasses.fields(ExportOptions)}
         assert set(options) <= known
         settings = {"out": tmp_path / format, "validation_share": 0.0} | options
-        given = rows(layout_named(format).row_type) if source is None else source
+        given = rows(format_named(format).row_type) if source is None else source
         return export_rows(given, ExportOptions(format=format, **settings))
 
     return run

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from critic_engine.data.exports import FORMATS, layout_named
+from critic_engine.data.exports import FORMATS, format_named
+from critic_engine.data.exports.data_files import read_records
+from critic_engine.data.exports.exclusions import LengthLimit
 from critic_engine.data.exports.export import split_of
-from critic_engine.data.exports.filters import LengthLimit
-from critic_engine.data.exports.writers import read_records
 from critic_engine.data.records import Demonstration, Preference, StageCounts, StepLabelled
 from critic_engine.errors import ConfigError, GenerationError
 from critic_engine.types import Message
@@ -39,15 +39,15 @@ def records(folder: Path, split: str = "train") -> list[dict[str, Any]]:
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_texts_are_written_as_they_are(format: str, text: str, export, hand_made, make_row, tmp_path: Path) -> None:
-    layout = layout_named(format)
+    row_format = format_named(format)
     changes: dict[str, Any] = {"prompt": f"q {text}", "source": "s", "facts": {"note": text[:100]}}
-    changes |= {"chosen": f"a {text}"} if layout.row_type is Preference else {}
-    changes |= {"completion": f"a {text}"} if layout.row_type is Demonstration else {}
-    changes |= {"steps": ("one", f"a {text}")} if layout.row_type is StepLabelled else {}
-    report = export(format, hand_made([make_row(layout.row_type, **changes)]))
+    changes |= {"chosen": f"a {text}"} if row_format.row_type is Preference else {}
+    changes |= {"completion": f"a {text}"} if row_format.row_type is Demonstration else {}
+    changes |= {"steps": ("one", f"a {text}")} if row_format.row_type is StepLabelled else {}
+    report = export(format, hand_made([make_row(row_format.row_type, **changes)]))
     assert dict(report.num_rows) == {"train": 1}
     (record,) = records(tmp_path / format)
-    said = "\n".join(turn.text for dialogue in layout.read(record).dialogues for turn in dialogue)
+    said = "\n".join(turn.text for dialogue in row_format.read(record).dialogues for turn in dialogue)
     assert f"q {text}" in said
     assert "note" not in record or record["note"] == text[:100]
 
@@ -370,9 +370,9 @@ _FULL_DISK = """
 import random, resource, signal, sys
 sys.path.insert(0, {here!r})
 from conftest import HandMade, picture, row
-from critic_engine.data.exports import ExportOptions, export_rows, layout_named
+from critic_engine.data.exports import ExportOptions, export_rows, format_named
 from pathlib import Path
-kind = layout_named({format!r}).row_type
+kind = format_named({format!r}).row_type
 large = picture("green", side=200)
 texts = [random.Random(number).randbytes(1000).hex() for number in range(300)]
 source = HandMade([row(kind, number, images=(large,), prompt=text) for number, text in enumerate(texts)])

@@ -7,14 +7,14 @@ from typing import Literal
 
 import pytest
 
-from critic_engine.data.exports import FORMATS, ExportOptions, export_rows, layout_named
+from critic_engine.data.exports import FORMATS, ExportOptions, export_rows, format_named
 from critic_engine.data.selection.rows import RunRows
 from critic_engine.errors import ConfigError
 from critic_engine.run.store import RunStore
 from critic_engine.types import FailedRow, ProblemRow
 from tests.data.harvesting import NUM_ROWS, collected
 
-CASES = [(name, container) for name in FORMATS for container in layout_named(name).containers]
+CASES = [(name, container) for name in FORMATS for container in format_named(name).containers]
 
 
 class CountingStore(RunStore):
@@ -43,7 +43,7 @@ def test_every_problem_is_read_once(
     with closing(CountingStore.view(run)) as store:
         assert isinstance(store, CountingStore)
         store.num_reads = Counter()
-        rows = RunRows(store, kind=layout_named(format).row_type, role=role)
+        rows = RunRows(store, kind=format_named(format).row_type, role=role)
         if format == "rlaifv":
             with pytest.raises(ConfigError, match="num_images"):  # the problems have none, and it wants one
                 export_rows(rows, options)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from critic_engine.data.exports import layout_named
+from critic_engine.data.exports import format_named
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.exports.filters import LengthLimit
-from critic_engine.data.exports.verification import Checker, Fingerprint
-from critic_engine.data.exports.writers import read_records
+from critic_engine.data.exports.data_files import read_records
+from critic_engine.data.exports.exclusions import LengthLimit
+from critic_engine.data.exports.verification import ExportVerifier, Fingerprint
 from critic_engine.data.records import Demonstration, Preference
 from critic_engine.errors import ExportError
 from critic_engine.types import Message
@@ -35,7 +35,7 @@ GOOD = {"conversations": [{"from": "human", "value": "<image>q"}, {"from": "gpt"
 def test_self_check_finds_what_a_trainer_would_trip_over(
     message: str, changes: dict[str, Any], make_row, tmp_path: Path
 ) -> None:
-    layout = layout_named("llamafactory-sft")
+    row_format = format_named("llamafactory-sft")
     picture = make_row(Demonstration).images[0]
     (tmp_path / "i.png").write_bytes(picture.data)
     (tmp_path / "broken.png").write_bytes(b"no picture")
@@ -43,7 +43,7 @@ def test_self_check_finds_what_a_trainer_would_trip_over(
     meant = Fingerprint()
     meant.add(GOOD, [picture.digest])
     with pytest.raises(ExportError, match=message):
-        Checker(tmp_path, layout, COLUMNS).check("train.jsonl", meant)
+        ExportVerifier(tmp_path, row_format, COLUMNS).check("train.jsonl", meant)
 
 
 def records(path: Path) -> list[dict[str, Any]]:
@@ -82,18 +82,18 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> N
 def test_self_check_finds_a_change_in_what_is_learnt_from(
     format: str, message: str, change: Callable[..., Any], export, hand_made, make_row, tmp_path: Path
 ) -> None:
-    layout = layout_named(format)
-    rows = [make_row(layout.row_type, number) for number in range(2)]
+    row_format = format_named(format)
+    rows = [make_row(row_format.row_type, number) for number in range(2)]
     (file,) = export(format, hand_made(rows)).files.values()
     columns = tuple(Column(name, "text") for name in records(tmp_path / format / file)[0])
     meant = Fingerprint()
     for record, row in zip(records(tmp_path / format / file), rows, strict=True):
-        meant.add(record, [image.digest for image in row.images] if layout.has_images else [])
-    checker = Checker(tmp_path / format, layout, columns)
-    checker.check(file, meant)
+        meant.add(record, [image.digest for image in row.images] if row_format.has_images else [])
+    verifier = ExportVerifier(tmp_path / format, row_format, columns)
+    verifier.check(file, meant)
     rewrite(tmp_path / format / file, change)
     with pytest.raises(ExportError, match=message):
-        checker.check(file, meant)
+        verifier.check(file, meant)
 
 
 class Meddler:
@@ -115,7 +115,7 @@ class Meddler:
 def test_export_of_which_an_image_was_lost_or_replaced_does_not_appear(
     format: str, is_lost: bool, export, hand_made, make_row, tmp_path: Path
 ) -> None:
-    rows = [make_row(layout_named(format).row_type, number) for number in range(2)]
+    rows = [make_row(format_named(format).row_type, number) for number in range(2)]
     mine, other = (row.images[0] for row in rows)
 
     def meddle() -> None:
@@ -128,7 +128,7 @@ def test_export_of_which_an_image_was_lost_or_replaced_does_not_appear(
 
 
 def test_image_replaced_within_a_parquet_file_is_found(export, hand_made, make_row, tmp_path: Path) -> None:
-    layout = layout_named("rlaifv")
+    row_format = format_named("rlaifv")
     rows = [make_row(Preference, number) for number in range(2)]
     export("rlaifv", hand_made(rows))
     meant = Fingerprint()
@@ -138,10 +138,10 @@ def test_image_replaced_within_a_parquet_file_is_found(export, hand_made, make_r
     rewrite(tmp_path / "rlaifv/train.parquet", lambda record: {"image": {**record["image"], "bytes": other}})
     columns = tuple(Column(name, "text") for name in records(tmp_path / "rlaifv/train.parquet")[0])
     with pytest.raises(ExportError, match="rows that are not"):
-        Checker(tmp_path / "rlaifv", layout, columns).check("train.parquet", meant)
+        ExportVerifier(tmp_path / "rlaifv", row_format, columns).check("train.parquet", meant)
 
 
 def test_file_that_cannot_be_read_back_is_no_export(make_row, tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"conversations": [')
     with pytest.raises(ExportError, match=r"train\.jsonl cannot be read back"):
-        Checker(tmp_path, layout_named("llamafactory-sft"), COLUMNS).check("train.jsonl", Fingerprint())
+        ExportVerifier(tmp_path, format_named("llamafactory-sft"), COLUMNS).check("train.jsonl", Fingerprint())

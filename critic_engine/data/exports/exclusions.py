@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from critic_engine.data.exports.row_format import Layout, TokenCount
+from critic_engine.data.exports.row_format import RowFormat, TokenCount
 from critic_engine.data.records import Preference, StepLabelled, TrainingRow
 from critic_engine.errors import GenerationError
 from critic_engine.types import Image
 
-Reason: TypeAlias = Literal[
+ExclusionReason: TypeAlias = Literal[
     "not_unicode", "empty_prompt", "empty_answer", "equal_answers", "media_tag", "num_images", "not_encodable",
     "too_long",
 ]  # fmt: skip
 
-MEANINGS: Mapping[Reason, str] = MappingProxyType(
+MEANINGS: Mapping[ExclusionReason, str] = MappingProxyType(
     {
         "not_unicode": "its text holds half a surrogate pair",
         "empty_prompt": "its prompt has no word",
@@ -42,7 +42,7 @@ class LengthLimit:
     counter: TokenCount
 
 
-def reason_against(row: TrainingRow, layout: Layout[Any]) -> Reason | None:
+def exclusion_reason(row: TrainingRow, row_format: RowFormat[Any]) -> ExclusionReason | None:
     """Return why ``row`` is left out, whatever its length; None when it can be written."""
     answers = answers_of(row)
     texts = (row.prompt, *answers)
@@ -54,18 +54,18 @@ def reason_against(row: TrainingRow, layout: Layout[Any]) -> Reason | None:
         return "empty_answer"
     if isinstance(row, Preference) and row.chosen.strip() == row.rejected.strip():
         return "equal_answers"
-    if any(tag in text for tag in layout.reserved for text in texts):
+    if any(tag in text for tag in row_format.reserved for text in texts):
         return "media_tag"
-    fewest, most = layout.num_images
+    fewest, most = row_format.num_images
     return None if fewest <= len(row.images) <= most else "num_images"
 
 
-def reason_by_length(
-    record: Mapping[str, Any], images: tuple[Image, ...], layout: Layout[Any], limit: LengthLimit
-) -> Reason | None:
+def length_exclusion(
+    record: Mapping[str, Any], images: tuple[Image, ...], row_format: RowFormat[Any], limit: LengthLimit
+) -> ExclusionReason | None:
     """Return why a row that would be written as ``record``, with ``images``, is left out; None when it is written."""
     try:
-        num_tokens = layout.num_tokens(record, images, limit.counter)
+        num_tokens = row_format.num_tokens(record, images, limit.counter)
     except GenerationError:
         return "not_encodable"
     return "too_long" if num_tokens > limit.max_tokens else None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from critic_engine.data.filters.words import clean_text, normal_words
+from critic_engine.data.filters.text_normalization import clean_text, normal_words
 
 
 @pytest.mark.parametrize(

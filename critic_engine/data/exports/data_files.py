@@ -23,7 +23,7 @@ _READ_ROWS = 16
 _GROUP_BYTES = 32 * 2**20
 
 
-class Writer(ABC):
+class DataFileWriter(ABC):
     """Writes the data files of one export, a split a file, and the images where they belong."""
 
     suffix: ClassVar[str]
@@ -52,7 +52,7 @@ class Writer(ABC):
         return self.files[split]
 
 
-class JsonlWriter(Writer):
+class JsonlWriter(DataFileWriter):
     """JSON lines; each image is written once, under the name of its digest."""
 
     suffix = ".jsonl"
@@ -84,7 +84,7 @@ class JsonlWriter(Writer):
         self._closing.close()
 
 
-class ParquetWriter(Writer):
+class ParquetWriter(DataFileWriter):
     """Parquet, in groups of bounded size."""
 
     suffix = ".parquet"
@@ -128,7 +128,7 @@ class ParquetWriter(Writer):
         self._open[split].write_table(pyarrow.Table.from_pylist(rows, schema=schema), row_group_size=len(rows))
 
 
-def new_writer(container: Container, folder: Path, columns: tuple[Column, ...]) -> Writer:
+def new_writer(container: Container, folder: Path, columns: tuple[Column, ...]) -> DataFileWriter:
     """Return the writer of a container.
 
     Raises:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from critic_engine.data.exports.columns import Column, card_features
-from critic_engine.data.exports.filters import MEANINGS
+from critic_engine.data.exports.exclusions import MEANINGS
 from critic_engine.data.exports.options import ExportOptions, ExportReport
 from critic_engine.data.records import StageCounts
 
@@ -19,7 +19,7 @@ _PRIVATE = re.compile(r"(^|_)(url|address|host|ip|port|token|key|password)$")
 
 
 @dataclass(frozen=True, slots=True)
-class CardFacts:
+class CardContents:
     """What a card says."""
 
     report: ExportReport
@@ -32,7 +32,7 @@ class CardFacts:
     """The counts of each stage between the run's problems and the rows."""
 
 
-def write_card(path: Path, facts: CardFacts, usage: str) -> None:
+def write_card(path: Path, facts: CardContents, usage: str) -> None:
     """Write a ``README.md`` by which the hub and ``datasets.load_dataset`` know the files.
 
     Args:
@@ -46,7 +46,7 @@ def write_card(path: Path, facts: CardFacts, usage: str) -> None:
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8", errors="backslashreplace")
 
 
-def _front_matter(facts: CardFacts) -> str:
+def _front_matter(facts: CardContents) -> str:
     import yaml
 
     report = facts.report
@@ -68,7 +68,7 @@ def _front_matter(facts: CardFacts) -> str:
     return f"---\n{text}---"
 
 
-def _introduction(facts: CardFacts) -> str:
+def _introduction(facts: CardContents) -> str:
     report = facts.report
     return (
         f"# Training data for a {report.role} ({report.format})\n\n"
@@ -77,7 +77,7 @@ def _introduction(facts: CardFacts) -> str:
     )
 
 
-def _counts(facts: CardFacts) -> str:
+def _counts(facts: CardContents) -> str:
     report = facts.report
     rows = [
         (split, source, number)
@@ -92,7 +92,7 @@ def _counts(facts: CardFacts) -> str:
     )
 
 
-def _making(facts: CardFacts) -> str:
+def _making(facts: CardContents) -> str:
     counts = [line for stage in facts.stages for line in stage.lines()]
     stages = _table(("Stage", "Number"), counts) if counts else "No stages were recorded."
     left_out = [(reason, MEANINGS[reason], number) for reason, number in sorted(facts.report.num_left_out.items())]
@@ -100,7 +100,7 @@ def _making(facts: CardFacts) -> str:
     return f"## How the rows came to be\n\n{stages}\n\n{table}"
 
 
-def _limits(facts: CardFacts) -> str:
+def _limits(facts: CardContents) -> str:
     limit = facts.options.limit
     length = (
         f"No row is longer than {limit.max_tokens} tokens as {_cell(limit.model)} counts all that the trainer reads of "

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.data.exports.hub import push_folder
+from critic_engine.data.exports.hub_upload import push_folder
 from critic_engine.errors import HubError
 
 
