@@ -60,6 +60,11 @@ class Preference(Prompted):
     margin: float | None = None
     """How much better ``chosen`` is, in the unit of its source; None is unknown."""
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Both sides, the chosen one first."""
+        return (self.chosen, self.rejected)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demonstration(Prompted):
@@ -69,6 +74,11 @@ class Demonstration(Prompted):
     value: float | None = None
     """Of what the prompt shows, in [0, 1]: 1 when it is right. None where the prompt shows nothing to judge."""
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The completion."""
+        return (self.completion,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rated(Prompted):
@@ -76,6 +86,11 @@ class Rated(Prompted):
 
     completion: str
     is_good: bool
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The completion."""
+        return (self.completion,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +105,11 @@ class StepLabelled(Prompted):
     Where none were drawn it is 1 or 0, by the solution's answer or by another step's label."""
     num_rollouts: tuple[int, ...]
     """How many completions each value is a share of; 0 where none were drawn."""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The steps."""
+        return self.steps
 
 
 TrainingRow: TypeAlias = Preference | Demonstration | Rated | StepLabelled

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from critic_engine.data.exports.row_format import RowFormat, TokenCount
-from critic_engine.data.records import Preference, StepLabelled, TrainingRow
+from critic_engine.data.records import Preference, TrainingRow
 from critic_engine.errors import GenerationError
 from critic_engine.types import Image
 
@@ -44,13 +44,12 @@ class LengthLimit:
 
 def exclusion_reason(row: TrainingRow, row_format: RowFormat[Any]) -> ExclusionReason | None:
     """Return why ``row`` is left out, whatever its length; None when it can be written."""
-    answers = answers_of(row)
-    texts = (row.prompt, *answers)
+    texts = (row.prompt, *row.answers)
     if not all(map(_is_unicode, (*texts, row.source, *filter(_is_text, row.facts.values())))):
         return "not_unicode"
     if not row.prompt.strip():
         return "empty_prompt"
-    if not answers or not all(answer.strip() for answer in answers):
+    if not row.answers or not all(answer.strip() for answer in row.answers):
         return "empty_answer"
     if isinstance(row, Preference) and row.chosen.strip() == row.rejected.strip():
         return "equal_answers"
@@ -69,17 +68,6 @@ def length_exclusion(
     except GenerationError:
         return "not_encodable"
     return "too_long" if num_tokens > limit.max_tokens else None
-
-
-def answers_of(row: TrainingRow) -> tuple[str, ...]:
-    """Return what a row has for the assistant to say: both sides of a preference, every step of a solution."""
-    match row:
-        case Preference():
-            return (row.chosen, row.rejected)
-        case StepLabelled():
-            return row.steps
-        case _:
-            return (row.completion,)
 
 
 def _is_text(value: object) -> bool:

@@ -56,7 +56,7 @@ def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
     container = options.container or row_format.containers[0]
     if container not in row_format.containers:
         raise ConfigError(
-            f"{row_format.trainer} cannot load {row_format.name} from {container} files; use {row_format.containers[0]}",
+            f"{row_format.trainer} cannot load {options.format} from {container} files; use {row_format.containers[0]}",
             field="container",
         )
     check_target(options.out, is_overwritten=options.is_overwritten)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.records import TrainingRow
+from critic_engine.data.records import Demonstration, Preference, Rated, TrainingRow
 from critic_engine.types import Image, Message, Role
 
 Container: TypeAlias = Literal["parquet", "jsonl"]
@@ -20,6 +21,9 @@ Record: TypeAlias = dict[str, Any]
 RowT = TypeVar("RowT", bound=TrainingRow)
 
 IMAGE_TAG = "<image>"
+_WORTH_COLUMNS: Mapping[type[TrainingRow], Column] = MappingProxyType(
+    {Preference: Column("margin", "float"), Demonstration: Column("value", "float"), Rated: Column("label", "bool")}
+)
 MARGIN_NOTE = (
     "`margin` is how much better the chosen answer is: trainers of reward models subtract it in their loss, DPO passes "
     "over it."
@@ -162,7 +166,44 @@ def provenance(row: TrainingRow, summary: RowSummary) -> Record:
     return known | {column.name: _typed(row.facts.get(column.name), column) for column in summary.facts}
 
 
-def finite(number: float | None) -> float | None:
+def worth_columns(row_type: type[TrainingRow]) -> tuple[Column, ...]:
+    """Return the column that says how good the answers of a row are; of labelled steps none."""
+    return (_WORTH_COLUMNS[row_type],) if row_type in _WORTH_COLUMNS else ()
+
+
+def worth(row: TrainingRow) -> Record:
+    """Return a row's value in ``worth_columns``."""
+    match row:
+        case Preference():
+            return {"margin": _finite(row.margin)}
+        case Demonstration():
+            return {"value": _finite(row.value)}
+        case Rated():
+            return {"label": row.is_good}
+        case _:
+            return {}
+
+
+def image_columns(summary: RowSummary) -> tuple[Column, ...]:
+    """Return the column of images, if any row has some."""
+    return (Column("images", "images"),) if summary.has_images else ()
+
+
+def image_values(images: Sequence[ImageReference], summary: RowSummary) -> Record:
+    """Return a row's value in ``image_columns``."""
+    return {"images": list(images)} if summary.has_images else {}
+
+
+def read_tagged(dialogues: Iterable[Iterable[Turn]], images: Sequence[ImageReference] | None) -> ReadRecord:
+    """Return the dialogues and images of a record whose texts hold a tag for each image."""
+    tagged = [tuple(turns) for turns in dialogues]
+    # A row is refused by its trainer when either of its dialogues has a placeholder too many.
+    most = max(sum(turn.text.count(IMAGE_TAG) for turn in turns) for turns in tagged)
+    bare = tuple(tuple(replace(turn, text=turn.text.replace(IMAGE_TAG, "")) for turn in turns) for turns in tagged)
+    return ReadRecord(bare, tuple(images or ()), most)
+
+
+def _finite(number: float | None) -> float | None:
     """Return the number, or None where it is none or not finite."""
     return float(number) if number is not None and math.isfinite(number) else None
 
@@ -178,4 +219,4 @@ def _messages(dialogue: tuple[Turn, ...], images: tuple[Image, ...]) -> tuple[Me
 def _typed(value: float | str | None, column: Column) -> float | str | None:
     if value is None or column.type == "text":
         return None if value is None else str(value)
-    return int(value) if column.type == "int" else finite(float(value))
+    return int(value) if column.type == "int" else _finite(float(value))

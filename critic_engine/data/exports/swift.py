@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.exports.llamafactory import image_columns, image_values
 from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
     MARGIN_NOTE,
@@ -17,9 +17,13 @@ from critic_engine.data.exports.row_format import (
     RowSummary,
     RowT,
     Turn,
-    finite,
+    image_columns,
+    image_values,
     provenance,
     provenance_columns,
+    read_tagged,
+    worth,
+    worth_columns,
 )
 from critic_engine.data.records import Demonstration, Preference
 
@@ -29,20 +33,26 @@ class _Swift(RowFormat[RowT]):
     containers = ("jsonl", "parquet")
     reserved = (IMAGE_TAG, "<video>", "<audio>", "<bbox>", "<ref-object>", "<cot-process>")
 
-    def messages(self, row: RowT, answer: str, num_images: int) -> list[Record]:
-        """Return the dialogue, a placeholder for each image first."""
-        prompt = IMAGE_TAG * num_images + row.prompt
-        return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
+        """Return the dialogue, then a preference's other answer, images, the answers' worth, and the provenance."""
+        rejected = (Column("rejected_response", "text"),) if self.row_type is Preference else ()
+        columns = (Column("messages", "messages"), *rejected, *image_columns(summary), *worth_columns(self.row_type))
+        return columns + provenance_columns(summary)
+
+    def record(self, row: RowT, images: Sequence[ImageReference], summary: RowSummary) -> Record:
+        """Return the row, a placeholder for each image before its prompt."""
+        rejected = {"rejected_response": row.rejected} if isinstance(row, Preference) else {}
+        prompt = {"role": "user", "content": IMAGE_TAG * len(images) + row.prompt}
+        dialogue: Record = {"messages": [prompt, {"role": "assistant", "content": row.answers[0]}]}
+        return dialogue | rejected | image_values(images, summary) | worth(row) | provenance(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return the dialogue, and the one that ends with the rejected response instead."""
-        texts = [(message["role"], message["content"]) for message in record["messages"]]
-        dialogues = [texts]
+        turns = [Turn(message["role"], message["content"]) for message in record["messages"]]
+        dialogues = [turns]
         if "rejected_response" in record:
-            dialogues.append([*texts[:-1], (texts[-1][0], record["rejected_response"])])
-        most = max(sum(text.count(IMAGE_TAG) for _, text in turns) for turns in dialogues)
-        bare = tuple(tuple(Turn(role, text.replace(IMAGE_TAG, "")) for role, text in turns) for turns in dialogues)
-        return ReadRecord(bare, tuple(record.get("images") or ()), most)
+            dialogues.append([*turns[:-1], replace(turns[-1], text=record["rejected_response"])])
+        return read_tagged(dialogues, record.get("images"))
 
     def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
         """Return its command line."""
@@ -63,29 +73,9 @@ class SwiftPreference(_Swift[Preference]):
     row_type = Preference
     notes = (MARGIN_NOTE,)
 
-    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
-        """Return the dialogue, the other answer, the images, and where the row comes from."""
-        columns = (Column("messages", "messages"), Column("rejected_response", "text"))
-        return columns + image_columns(summary) + (Column("margin", "float"),) + provenance_columns(summary)
-
-    def record(self, row: Preference, images: Sequence[ImageReference], summary: RowSummary) -> Record:
-        """Return the row."""
-        dialogue = {"messages": self.messages(row, row.chosen, len(images)), "rejected_response": row.rejected}
-        return dialogue | image_values(images, summary) | {"margin": finite(row.margin)} | provenance(row, summary)
-
 
 class SwiftDemonstration(_Swift[Demonstration]):
     """Rows of ``swift sft``."""
 
     name = "swift-sft"
     row_type = Demonstration
-
-    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
-        """Return the dialogue, the images, the value of what the prompt shows, and where the row comes from."""
-        columns = (Column("messages", "messages"), *image_columns(summary), Column("value", "float"))
-        return columns + provenance_columns(summary)
-
-    def record(self, row: Demonstration, images: Sequence[ImageReference], summary: RowSummary) -> Record:
-        """Return the row."""
-        dialogue: Record = {"messages": self.messages(row, row.completion, len(images))}
-        return dialogue | image_values(images, summary) | {"value": finite(row.value)} | provenance(row, summary)

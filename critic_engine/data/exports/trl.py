@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -20,9 +19,12 @@ from critic_engine.data.exports.row_format import (
     RowT,
     TokenCount,
     Turn,
-    finite,
+    image_columns,
+    image_values,
     provenance,
     provenance_columns,
+    worth,
+    worth_columns,
 )
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
 from critic_engine.types import Image
@@ -37,34 +39,23 @@ class _Conversational(RowFormat[RowT]):
     trainer = "TRL"
     containers = ("parquet", "jsonl")
     answers: ClassVar[tuple[str, ...]]
-    """The columns that hold an answer each."""
+    """The columns that hold an answer each, in the order of a row's ``answers``."""
     loader: ClassVar[str]
     """How the names of the trainer and of its config begin."""
 
-    @abstractmethod
-    def answer(self, row: RowT, column: str) -> str:
-        """Return the answer that stands in ``column``."""
-
-    @abstractmethod
-    def further(self, row: RowT) -> Record:
-        """Return the values of ``further_columns``."""
-
-    further_columns: ClassVar[tuple[Column, ...]]
-
     def columns(self, summary: RowSummary) -> tuple[Column, ...]:
-        """Return images, prompt and answers, then what the trainer knows, then where the row comes from."""
+        """Return images, prompt and answers, then the answers' worth, then the provenance."""
         kind: Any = "parts" if summary.has_images else "messages"
-        images = (Column("images", "images"),) if summary.has_images else ()
         messages = tuple(Column(name, kind) for name in ("prompt", *self.answers))
-        return images + messages + self.further_columns + provenance_columns(summary)
+        return image_columns(summary) + messages + worth_columns(self.row_type) + provenance_columns(summary)
 
     def record(self, row: RowT, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row; one without images among rows that have some has an empty list of them."""
-        record: Record = {"images": list(images)} if summary.has_images else {}
+        record = image_values(images, summary)
         record["prompt"] = _messages("user", row.prompt, len(images), summary)
-        for name in self.answers:
-            record[name] = _messages("assistant", self.answer(row, name), 0, summary)
-        return record | self.further(row) | provenance(row, summary)
+        for name, answer in zip(self.answers, row.answers, strict=True):
+            record[name] = _messages("assistant", answer, 0, summary)
+        return record | worth(row) | provenance(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return one dialogue an answer."""
@@ -106,17 +97,8 @@ class TrlPreference(_Conversational[Preference]):
     name = "trl-dpo"
     row_type = Preference
     answers = ("chosen", "rejected")
-    further_columns = (Column("margin", "float"),)
     loader = "DPO"
     notes = (MARGIN_NOTE,)
-
-    def answer(self, row: Preference, column: str) -> str:
-        """Return either side."""
-        return row.chosen if column == "chosen" else row.rejected
-
-    def further(self, row: Preference) -> Record:
-        """Return how much better the chosen side is."""
-        return {"margin": finite(row.margin)}
 
 
 class TrlDemonstration(_Conversational[Demonstration]):
@@ -125,16 +107,7 @@ class TrlDemonstration(_Conversational[Demonstration]):
     name = "trl-sft"
     row_type = Demonstration
     answers = ("completion",)
-    further_columns = (Column("value", "float"),)
     loader = "SFT"
-
-    def answer(self, row: Demonstration, column: str) -> str:
-        """Return the completion."""
-        return row.completion
-
-    def further(self, row: Demonstration) -> Record:
-        """Return the value of what the prompt shows."""
-        return {"value": finite(row.value)}
 
 
 class TrlRated(_Conversational[Rated]):
@@ -143,16 +116,7 @@ class TrlRated(_Conversational[Rated]):
     name = "trl-kto"
     row_type = Rated
     answers = ("completion",)
-    further_columns = (Column("label", "bool"),)
     loader = "KTO"
-
-    def answer(self, row: Rated, column: str) -> str:
-        """Return the completion."""
-        return row.completion
-
-    def further(self, row: Rated) -> Record:
-        """Return whether it is good."""
-        return {"label": row.is_good}
 
 
 class TrlSteps(RowFormat[StepLabelled]):

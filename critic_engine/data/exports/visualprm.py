@@ -58,7 +58,7 @@ class VisualPrm(RowFormat[StepLabelled]):
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return the dialogue."""
-        return read_turns([record["conversations"]], {"images": record.get("image")})
+        return read_turns([record["conversations"]], record.get("image"))
 
     def index(self, files: Mapping[str, str], summary: RowSummary, role: str) -> dict[str, str]:
         """Return the lists of data sets that InternVL reads first, one a split: it trains on all that a list names.
