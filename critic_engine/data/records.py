@@ -36,7 +36,7 @@ class StageCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompted:
-    """What every row has: one user turn, its images first, and where it comes from."""
+    """The fields of every row: one user turn, its images first, and the row's provenance."""
 
     row_id: str
     """Unique in its run and the same in every export of it."""
@@ -46,7 +46,7 @@ class Prompted:
     """The text of the user's turn, without any placeholder for images."""
     images: tuple[Image, ...]
     source: str
-    """What made it, such as ``divergent`` or ``injection``."""
+    """The kind of finding or the annotator that gave the row, such as ``divergent`` or ``injection``."""
     facts: Mapping[str, int | float | str | None] = field(default_factory=dict)
     """Further columns, such as ``depth``; the same names, in the same order, in all rows of an export."""
 
@@ -72,7 +72,7 @@ class Demonstration(Prompted):
 
     completion: str
     value: float | None = None
-    """Of what the prompt shows, in [0, 1]: 1 when it is right. None where the prompt shows nothing to judge."""
+    """The value, in [0, 1], of the solution in the prompt: 1 when it is right. None without such a solution."""
 
     @property
     def answers(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The files themselves: JSON lines beside a folder of images, and Parquet with the images inside."""
+"""Writing and reading data files: JSON lines beside a folder of images, or Parquet with the images inside."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class DataFileWriter(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Write what is left and close the files."""
+        """Write the remaining records and close the files."""
 
     def _name(self, split: str) -> str:
         self.files[split] = f"{split}{self.suffix}"
@@ -80,7 +80,7 @@ class JsonlWriter(DataFileWriter):
         self._open[split].write(json_line(record) + "\n")
 
     def close(self) -> None:
-        """Close the files, each though another cannot be."""
+        """Close all files, even when closing one of them fails."""
         self._closing.close()
 
 
@@ -97,7 +97,7 @@ class ParquetWriter(DataFileWriter):
         self._num_bytes: dict[str, int] = {}
 
     def reference(self, image: Image) -> dict[str, Any]:
-        """Return the image itself, under a name that says what it is."""
+        """Return the bytes of the image, with a file name made of its digest."""
         return {"bytes": image.data, "path": image_name(image)}
 
     def write(self, split: str, record: Record, images: Iterable[Image]) -> None:
@@ -166,7 +166,7 @@ def _parquet_records(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def image_name(image: Image) -> str:
-    """Return the name of an image's file: its digest and what it is."""
+    """Return the name of an image's file: its digest and the suffix of its type."""
     suffix = _SUFFIXES.get(image.media_type, f".{image.media_type.removeprefix('image/')}")
     return f"{image.digest}{suffix}"
 

@@ -1,4 +1,4 @@
-"""The card of an exported data set: what it holds, how it came to be, and how it is loaded."""
+"""The dataset card of an export: its rows, their making, its limits, and how trainers load it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from critic_engine.data.records import StageCounts
 
 _MAX_CELL = 120
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
-# Names of fields, those of vLLM's own arguments among them, that say where machines are or how one is let in.
+# Names of configuration fields, vLLM's own arguments included, that hold addresses or credentials.
 _PRIVATE = re.compile(r"(^|_)(url|address|host|ip|port|token|key|password)$")
 
 
 @dataclass(frozen=True, slots=True)
 class CardContents:
-    """What a card says."""
+    """The contents of a dataset card."""
 
     report: ExportReport
     options: ExportOptions
@@ -37,7 +37,7 @@ def write_card(path: Path, facts: CardContents, usage: str) -> None:
 
     Args:
         path: The file.
-        facts: What it says.
+        facts: The contents.
         usage: How the trainer loads the folder, as Markdown.
     """
     sections = [_front_matter(facts), _introduction(facts), _counts(facts), _making(facts), _limits(facts)]
@@ -132,7 +132,7 @@ def _config(config_yaml: str) -> str:
 
 
 def _publishable(config_yaml: str) -> str:
-    """Return a configuration that tells of no machine: of absolute paths the names, and nothing of addresses."""
+    """Return a configuration without addresses and credentials, and with file names in place of absolute paths."""
     import yaml
 
     text: str = yaml.safe_dump(_without_places(yaml.safe_load(config_yaml)), sort_keys=False)

@@ -1,4 +1,4 @@
-"""Which rows a format cannot take, and why: each is left out and counted under its reason."""
+"""Reasons for which an export leaves out rows that its format cannot hold; left-out rows are counted by reason."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ MEANINGS: Mapping[ExclusionReason, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class LengthLimit:
-    """How long a row may be, by whose count."""
+    """The most tokens that a row may have."""
 
     max_tokens: int
     model: str
-    """Whose count it is."""
+    """The model whose tokens are counted."""
     counter: TokenCount
 
 
 def exclusion_reason(row: TrainingRow, row_format: RowFormat[Any]) -> ExclusionReason | None:
-    """Return why ``row`` is left out, whatever its length; None when it can be written."""
+    """Return the reason to leave ``row`` out, lengths aside; None when it can be written."""
     texts = (row.prompt, *row.answers)
     if not all(map(_is_unicode, (*texts, row.source, *filter(_is_text, row.facts.values())))):
         return "not_unicode"
@@ -62,7 +62,7 @@ def exclusion_reason(row: TrainingRow, row_format: RowFormat[Any]) -> ExclusionR
 def length_exclusion(
     record: Mapping[str, Any], images: tuple[Image, ...], row_format: RowFormat[Any], limit: LengthLimit
 ) -> ExclusionReason | None:
-    """Return why a row that would be written as ``record``, with ``images``, is left out; None when it is written."""
+    """Return the reason to leave out a row by the length of its ``record`` and ``images``; None when it fits."""
     try:
         num_tokens = row_format.num_tokens(record, images, limit.counter)
     except GenerationError:

@@ -1,4 +1,4 @@
-"""From a run's rows to a folder that a trainer loads: filtered, written, read back, and only then in place."""
+"""Exporting a run's rows to a folder that a trainer loads: filtered, written, read back, and then put in place."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RowSource(Protocol):
 
 
 def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
-    """Write all rows that the format can take into the new folder ``options.out``, read back and found whole.
+    """Write all rows that the format can take into the new folder ``options.out``, and verify them there.
 
     Raises:
         ConfigError: there is no such format, the trainer cannot load such files, ``out`` is taken, or no row is left.
@@ -75,7 +75,7 @@ def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
 
 
 def split_of(problem_id: str, validation_share: float) -> str:
-    """Return the split of a problem's rows; a problem that is in validation stays there as the share grows."""
+    """Return the split of a problem's rows; a problem in the validation split stays there as the share grows."""
     return _SPLITS[derive_seed("validation", problem_id) / 2**63 < validation_share]
 
 

@@ -1,4 +1,4 @@
-"""The format of RLAIF-V, whose published trainer takes no other."""
+"""The format of the RLAIF-V data set, the only one that its trainer takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from critic_engine.seeds import derive_seed
 
 
 class RlaifV(RowFormat[Preference]):
-    """Rows of RLAIF-V, whose trainer puts the one image before the question itself."""
+    """Rows of RLAIF-V; its trainer puts the image, exactly one, before the question."""
 
     name = "rlaifv"
     trainer = "RLAIF-V"

@@ -1,4 +1,4 @@
-"""What every format answers: which rows it takes, its columns, how a row is written, and how it is read back."""
+"""The interface of export formats: the rows they take, their columns, and how records are written and read back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UNDRAWN = (
 
 @dataclass(frozen=True, slots=True)
 class RowSummary:
-    """What must be known of all rows before the first is written."""
+    """The properties of all rows together, needed before the first is written."""
 
     num_rows: int
     has_images: bool
@@ -59,7 +59,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class ReadRecord:
-    """What a trainer finds in a record."""
+    """The dialogues and images that a trainer reads from a record."""
 
     dialogues: tuple[tuple[Turn, ...], ...]
     """Each whole, from the prompt to an answer: two of a preference, which must differ."""
@@ -69,7 +69,7 @@ class ReadRecord:
 
 
 class TokenCount(Protocol):
-    """What counts the tokens of one model."""
+    """A counter of the tokens of one model."""
 
     def count(self, messages: tuple[Message, ...]) -> int:
         """Return the tokens of a whole dialogue, image tokens included.
@@ -89,14 +89,14 @@ class TokenCount(Protocol):
 
 
 class RowFormat(ABC, Generic[RowT]):
-    """One format."""
+    """One export format."""
 
     name: ClassVar[str]
     trainer: ClassVar[str]
-    """Whose loader takes it, as the card calls it."""
+    """The trainer that loads the format, as the card names it."""
     row_type: ClassVar[type[TrainingRow]]
     containers: ClassVar[tuple[Container, ...]]
-    """The default first."""
+    """The containers that the trainer can load, the default first."""
     reserved: ClassVar[tuple[str, ...]] = ()
     """Texts that the loader takes for images or other media; no text of a row may hold one."""
     num_images: ClassVar[tuple[int, int]] = (0, 1_000_000)
@@ -104,7 +104,7 @@ class RowFormat(ABC, Generic[RowT]):
     has_images: ClassVar[bool] = True
     """Whether images are written; the others leave them out."""
     notes: ClassVar[tuple[str, ...]] = ()
-    """What is lost or decided on the way, a sentence each, for the card and the report."""
+    """Sentences for the card and the report on information lost and choices made."""
 
     @abstractmethod
     def columns(self, summary: RowSummary) -> tuple[Column, ...]:
@@ -116,19 +116,19 @@ class RowFormat(ABC, Generic[RowT]):
 
     @abstractmethod
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
-        """Return what a trainer finds in a record, whichever file it was read from.
+        """Return the dialogues and images that a trainer reads from a record of either container.
 
         Raises:
             KeyError, TypeError, ValueError: the record is no row of this format.
         """
 
     def num_tokens(self, record: Mapping[str, Any], images: tuple[Image, ...], counter: TokenCount) -> int:
-        """Return how much of a record the trainer reads at once: of its longest dialogue, by the model's template.
+        """Return the tokens of a record's longest dialogue, by the model's chat template.
 
         Args:
-            record: As it is written.
-            images: Those that it holds.
-            counter: Of the model that is trained.
+            record: The row as it is written.
+            images: The row's images.
+            counter: The counter of the model that is trained.
 
         Raises:
             GenerationError: the model cannot read it.
@@ -144,8 +144,8 @@ class RowFormat(ABC, Generic[RowT]):
 
         Args:
             files: The data file of each split.
-            summary: Of the rows.
-            role: Whose training rows they are.
+            summary: The summary of the rows.
+            role: The role that the rows train.
         """
         return {}
 
@@ -155,19 +155,19 @@ class RowFormat(ABC, Generic[RowT]):
 
 
 def provenance_columns(summary: RowSummary) -> tuple[Column, ...]:
-    """Return the columns that say where a row comes from, for trainers that pass over columns they do not know."""
+    """Return the columns of a row's provenance, for trainers that ignore unknown columns."""
     names: tuple[Column, ...] = (Column("row_id", "text"), Column("problem_id", "text"), Column("source", "text"))
     return names + summary.facts
 
 
 def provenance(row: TrainingRow, summary: RowSummary) -> Record:
-    """Return a row's values in ``provenance_columns``; a number that is not finite is none."""
+    """Return a row's values in ``provenance_columns``; a number that is not finite becomes None."""
     known: Record = {"row_id": row.row_id, "problem_id": row.problem_id, "source": row.source}
     return known | {column.name: _typed(row.facts.get(column.name), column) for column in summary.facts}
 
 
 def worth_columns(row_type: type[TrainingRow]) -> tuple[Column, ...]:
-    """Return the column that says how good the answers of a row are; of labelled steps none."""
+    """Return the column that rates the answers of a row; labelled steps have none."""
     return (_WORTH_COLUMNS[row_type],) if row_type in _WORTH_COLUMNS else ()
 
 
@@ -204,7 +204,7 @@ def read_tagged(dialogues: Iterable[Iterable[Turn]], images: Sequence[ImageRefer
 
 
 def _finite(number: float | None) -> float | None:
-    """Return the number, or None where it is none or not finite."""
+    """Return the number; None when it is None or not finite."""
     return float(number) if number is not None and math.isfinite(number) else None
 
 

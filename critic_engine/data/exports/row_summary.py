@@ -1,4 +1,4 @@
-"""A first look at all rows: what the files' columns must hold is known before the first row is written."""
+"""Summarising all rows, so that the columns of the files are known before the first row is written."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ _WIDTH: Mapping[ColumnType, int] = {"int": 0, "float": 1, "text": 2}
 
 
 def summarise_rows(rows: Iterable[TrainingRow], row_format: RowFormat[Any]) -> RowSummary:
-    """Return what must be known of all rows.
+    """Return the number of the rows, the types of their facts, and whether they have images.
 
     Raises:
         TypeError: a row is of another kind than the format takes.

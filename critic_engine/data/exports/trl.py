@@ -154,7 +154,7 @@ class TrlSteps(RowFormat[StepLabelled]):
         } | provenance(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
-        """Return each step as the answer to what stands before it."""
+        """Return one dialogue in which each step answers the turns before it."""
         lengths = {name: len(record[name]) for name in ("completions", "labels", "values", "num_rollouts")}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"its columns differ in length: {lengths}")

@@ -1,4 +1,4 @@
-"""Reading an export back before it is shown to anyone: what its trainer would trip over stops it here."""
+"""Reading an export back before it is put in place, to stop one that its trainer could not load."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NUM_REMEMBERED_IMAGES = 1024
 
 
 class Fingerprint:
-    """A hash over all records of a split, each as a whole, to compare what was written with what was meant."""
+    """A hash over all records of a split, to compare the records read back with those meant to be written."""
 
     def __init__(self) -> None:
         """Begin with no record."""
@@ -40,11 +40,11 @@ class Fingerprint:
 
 
 def _embedded(data: bytes) -> None:
-    """Stand for the bytes of an image, of which the digest is taken in beside the record."""
+    """Hash the bytes of an image as null; its digest is hashed beside the record."""
 
 
 class ExportVerifier:
-    """Checks the records of one folder."""
+    """Checks the data files of one export."""
 
     def __init__(self, folder: Path, row_format: RowFormat[Any], columns: tuple[Column, ...]) -> None:
         """Check the data files in ``folder``."""
@@ -110,7 +110,7 @@ class ExportVerifier:
 
 
 def check_dialogue(dialogue: tuple[Turn, ...], where: str) -> None:
-    """Refuse a dialogue that is not user and assistant in turn, ending with the assistant, each with a word to say.
+    """Refuse a dialogue unless user and assistant alternate, the assistant ends it, and no turn is empty.
 
     Raises:
         ExportError: it is not; ``where`` begins the message.

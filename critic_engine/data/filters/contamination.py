@@ -1,4 +1,4 @@
-"""The guard against training on what an evaluation will ask."""
+"""The guard against training on problems of evaluation sets."""
 
 import hashlib
 import logging
@@ -54,7 +54,7 @@ class Guard:
         Args:
             paths: Problems files; each is named in objections by its file name.
             min_jaccard: In [0.8, 1].
-            limits: What a row may hold, as in a run.
+            limits: The limits on images of a row, as in a run.
             image_root: What the paths of images are relative to; the folder of each file by default.
 
         Raises:

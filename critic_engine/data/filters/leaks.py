@@ -91,7 +91,7 @@ class _Said:
 
 
 def _numbers(text: str) -> Iterator[str]:
-    """Yield the numbers in ``text`` in their canonical form, with and without what may be a sign or a percent sign."""
+    """Yield the numbers in ``text`` in canonical form, each with and without a possible sign and percent sign."""
     for match in _NUMBER.finditer(text):
         digits = match["digits"].rstrip(".,")
         whole = canonical_answer(digits)

@@ -22,7 +22,7 @@ _CHUNK = 4096
 
 @dataclass(frozen=True, slots=True)
 class TextSketch:
-    """What is kept of a text to find those like it."""
+    """The hashes of a text by which similar texts are found."""
 
     signature: NDArray[np.uint8]
     """Shape (``NUM_HASHES``,)."""

@@ -141,6 +141,26 @@ def test_image_replaced_within_a_parquet_file_is_found(export, hand_made, make_r
         ExportVerifier(tmp_path / "rlaifv", row_format, columns).check("train.parquet", meant)
 
 
+@pytest.mark.parametrize("side", ["chosen", "rejected"])
+def test_placeholder_too_many_in_either_answer_is_found(side: str, export, tmp_path: Path) -> None:
+    extra = "<image>answer : 7"
+    changes: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "llamafactory-dpo": lambda record: {side: {"from": "gpt", "value": extra}},
+        "swift-dpo": lambda record: (
+            {"messages": [record["messages"][0], {"role": "assistant", "content": extra}]}
+            if side == "chosen"
+            else {"rejected_response": extra}
+        ),
+    }
+    for name, change in changes.items():
+        export(name)
+        file = tmp_path / name / "train.jsonl"
+        columns = tuple(Column(column, "text") for column in records(file)[0])
+        rewrite(file, change)
+        with pytest.raises(ExportError, match="2 placeholders stand for 1 images"):
+            ExportVerifier(tmp_path / name, format_named(name), columns).check("train.jsonl", Fingerprint())
+
+
 def test_file_that_cannot_be_read_back_is_no_export(make_row, tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"conversations": [')
     with pytest.raises(ExportError, match=r"train\.jsonl cannot be read back"):
