@@ -1,4 +1,4 @@
-"""The training rows of a run, which exports write in a trainer's format, and the counts of what gave none."""
+"""The training rows of a run, and the counts of findings that gave none."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

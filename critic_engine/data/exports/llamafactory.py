@@ -76,7 +76,7 @@ class _ShareGpt(RowFormat[RowT]):
         return {"dataset_info.json": json.dumps(entries, indent=2) + "\n"}
 
     def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
-        """Return the lines of its YAML that name the data."""
+        """Return the lines of the trainer's YAML that name the data."""
         program = ["dataset_dir: THIS_FOLDER", f"dataset: {self._data_set(role, 'train')}"]
         if "validation" in files:
             program.append(f"eval_dataset: {self._data_set(role, 'validation')}")
@@ -89,7 +89,7 @@ class _ShareGpt(RowFormat[RowT]):
 
 
 class LlamaFactoryPreference(_ShareGpt[Preference]):
-    """Rows of its stages ``dpo`` and ``rm``."""
+    """Rows of the stages ``dpo`` and ``rm`` of LLaMA-Factory."""
 
     name = "llamafactory-dpo"
     row_type = Preference
@@ -97,7 +97,7 @@ class LlamaFactoryPreference(_ShareGpt[Preference]):
 
 
 class LlamaFactoryDemonstration(_ShareGpt[Demonstration]):
-    """Rows of its stage ``sft``."""
+    """Rows of the stage ``sft`` of LLaMA-Factory."""
 
     name = "llamafactory-sft"
     row_type = Demonstration
@@ -109,5 +109,5 @@ def turn(speaker: str, text: str) -> Record:
 
 
 def read_turns(dialogues: Sequence[Sequence[Mapping[str, str]]], images: Sequence[ImageReference] | None) -> ReadRecord:
-    """Return dialogues in ShareGPT's words as a trainer finds them, without their placeholders."""
+    """Return dialogues of ShareGPT's turns, without their placeholders, and their images."""
     return read_tagged(((Turn(_ROLES[turn["from"]], turn["value"]) for turn in turns) for turns in dialogues), images)

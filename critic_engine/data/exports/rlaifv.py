@@ -66,6 +66,6 @@ class RlaifV(RowFormat[Preference]):
         return ReadRecord(dialogues, (record["image"],), 1)
 
     def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
-        """Return its argument."""
+        """Return the argument of the trainer."""
         why = "Its loader takes `train.parquet` of this folder and writes a folder `logps` beside it."
         return f"```bash\n--data_dir THIS_FOLDER\n```\n\n{why}"

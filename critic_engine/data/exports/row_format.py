@@ -62,7 +62,7 @@ class ReadRecord:
     """The dialogues and images that a trainer reads from a record."""
 
     dialogues: tuple[tuple[Turn, ...], ...]
-    """Each whole, from the prompt to an answer: two of a preference, which must differ."""
+    """Whole dialogues, from the prompt to an answer: of a preference two, which must differ."""
     images: tuple[ImageReference, ...]
     num_placeholders: int
     """Equals the number of images where the format has placeholders; the number of images where it has none."""
@@ -195,9 +195,9 @@ def image_values(images: Sequence[ImageReference], summary: RowSummary) -> Recor
 
 
 def read_tagged(dialogues: Iterable[Iterable[Turn]], images: Sequence[ImageReference] | None) -> ReadRecord:
-    """Return the dialogues and images of a record whose texts hold a tag for each image."""
+    """Return the dialogues, without their image tags, and the images of a record."""
     tagged = [tuple(turns) for turns in dialogues]
-    # A row is refused by its trainer when either of its dialogues has a placeholder too many.
+    # Trainers refuse a row when either of its dialogues has a placeholder too many.
     most = max(sum(turn.text.count(IMAGE_TAG) for turn in turns) for turns in tagged)
     bare = tuple(tuple(replace(turn, text=turn.text.replace(IMAGE_TAG, "")) for turn in turns) for turns in tagged)
     return ReadRecord(bare, tuple(images or ()), most)

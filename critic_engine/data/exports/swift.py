@@ -55,7 +55,7 @@ class _Swift(RowFormat[RowT]):
         return read_tagged(dialogues, record.get("images"))
 
     def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
-        """Return its command line."""
+        """Return the command line of the trainer."""
         command = "swift rlhf --rlhf_type dpo" if self.row_type is Preference else "swift sft"
         program = [f"{command} --model MODEL --dataset THIS_FOLDER/{files['train']}"]
         if "validation" in files:

@@ -70,7 +70,7 @@ class VisualPrm(RowFormat[StepLabelled]):
         return {_list_name(split): json.dumps(entry, indent=2) + "\n" for split, entry in entries.items()}
 
     def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
-        """Return its argument."""
+        """Return the argument of the trainer."""
         why = "Paths in it are relative to this folder: start the trainer here, or write THIS_FOLDER before them."
         if "validation" in files:
             why += f" It trains on all that the file lists; `{_list_name('validation')}` lists the rows for validation."

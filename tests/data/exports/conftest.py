@@ -33,7 +33,7 @@ class HandMade:
 
 
 def picture(colour: str, *, side: int = 48) -> Image:
-    """A PNG without compression, whose bytes are the same with every version of the compressor."""
+    """A PNG without compression: the same bytes with every version of the compressor."""
     file = io.BytesIO()
     PIL.Image.new("RGB", (side, side), colour).save(file, "PNG", compress_level=0)
     return load_image(file.getvalue())

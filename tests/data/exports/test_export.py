@@ -1,4 +1,4 @@
-"""An export is whole or not there, holds what its rows said, and says what it left out."""
+"""An export is whole or not there, holds its rows unchanged, and counts those left out."""
 
 import importlib.metadata
 import json

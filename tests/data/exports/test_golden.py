@@ -1,4 +1,4 @@
-"""What every format and container writes, byte for byte: of Parquet the schema and the rows."""
+"""Every format and container writes the golden files, byte for byte; of Parquet the schema and the rows."""
 
 import base64
 import json

@@ -10,7 +10,7 @@ from critic_engine.errors import HubError
 
 
 class Hub:
-    """Remembers what it was asked for."""
+    """Remembers the calls it got."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.calls: list[tuple[Any, ...]] = []

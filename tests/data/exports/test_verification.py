@@ -1,4 +1,4 @@
-"""The self-check finds what a trainer would trip over, and any change in what it would learn from."""
+"""The self-check finds records that a trainer could not load, and any change in the exported data."""
 
 import json
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Change every record of a data file behind the back of whoever wrote it."""
+    """Change every record of a data file."""
     changed = [record | change(record) for record in records(path)]
     if path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(record) + "\n" for record in changed))

@@ -1,4 +1,4 @@
-"""The index: it finds what comparing every pair would find."""
+"""The index finds the same pairs as comparing every pair."""
 
 import random
 
@@ -11,7 +11,7 @@ from critic_engine.data.filters.near_duplicate_index import NearDuplicateIndex, 
 
 
 def random_sketch(rng: random.Random) -> Sketch:
-    """A text of few kinds and up to two flat pictures whose levels lie around the edges of buckets."""
+    """A text of few kinds and up to two flat pictures with levels around the edges of buckets."""
     text = sketch_text(rng.choice(("how many are there ?", "which one is red ?", "what is at b2 ?")))
     levels = [rng.choice((20, 22, 24, 26, 30, 60)) for _ in range(rng.randrange(3))]
     pictures = (PictureSketch(np.full(SKETCH_BYTES, level, dtype=np.uint8), 48) for level in levels)

@@ -1,4 +1,4 @@
-"""Words of a text: what looks alone change is gone, and what changes the question is not."""
+"""Normalisation drops differences in appearance and keeps those that change the question."""
 
 import pytest
 
