@@ -45,7 +45,7 @@ class LengthLimit:
 def exclusion_reason(row: TrainingRow, row_format: RowFormat[Any]) -> ExclusionReason | None:
     """Return the reason to leave ``row`` out, lengths aside; None when it can be written."""
     texts = (row.prompt, *row.answers)
-    if not all(map(_is_unicode, (*texts, row.source, *filter(_is_text, row.facts.values())))):
+    if not all(map(_is_unicode, (*texts, row.source, *row.facts.values()))):
         return "not_unicode"
     if not row.prompt.strip():
         return "empty_prompt"
@@ -70,13 +70,9 @@ def length_exclusion(
     return "too_long" if num_tokens > limit.max_tokens else None
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_unicode(text: object) -> bool:
+def _is_unicode(value: object) -> bool:
     try:
-        str(text).encode()
+        str(value).encode()
     except UnicodeEncodeError:
         return False
     return True

@@ -19,11 +19,11 @@ _MAX_SHOWN = 80
 
 
 class Guard:
-    """Knows the problems of evaluation sets, and objects to those that repeat one.
+    """Finds problems that repeat one of an evaluation set.
 
     A problem repeats another if both have the same content; or if their questions are like each other and so are all
     their images, in order; or, where neither has an image, if their questions are and their choices are the same in any
-    order, or one of them has none. What counts as like stands with ``NearDuplicateIndex``: a question of fewer than six
+    order, or one of them has none. ``NearDuplicateIndex`` says what is alike: a question of fewer than six
     words must have the very same words.
 
     A problem takes about 550 bytes, and 650 more an image.
@@ -55,7 +55,7 @@ class Guard:
             paths: Problems files; each is named in objections by its file name.
             min_jaccard: In [0.8, 1].
             limits: The limits on images of a row, as in a run.
-            image_root: What the paths of images are relative to; the folder of each file by default.
+            image_root: The folder that paths of images are relative to; by default that of each file.
 
         Raises:
             ProblemError: a file cannot be read, or no row of it can.
