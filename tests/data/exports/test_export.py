@@ -202,6 +202,32 @@ def test_card_survives_whatever_the_run_says(export, hand_made, make_row, tmp_pa
     assert line.replace("\\|", "").count("|") == 4
 
 
+@pytest.mark.parametrize(("num", "shown"), [(120, "s" * 120), (121, "s" * 119 + "…")])
+def test_cell_of_the_card_is_cut_at_120_characters(
+    num: int, shown: str, export, hand_made, make_row, tmp_path: Path
+) -> None:
+    export("trl-sft", hand_made([make_row(Demonstration, source="s" * num)]))
+    assert f"| train | {shown} | 1 |" in (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_number_that_is_not_finite_is_written_as_none(
+    number: float, export, hand_made, make_row, tmp_path: Path
+) -> None:
+    rows = [make_row(Preference, 0, margin=number, facts={"gain": number}), make_row(Preference, 2, facts={"gain": 1})]
+    export("swift-dpo", hand_made(rows))
+    found = {record["row_id"]: (record["margin"], record["gain"]) for record in records(tmp_path / "swift-dpo")}
+    assert found == {"row-0": (None, None), "row-2": (0.5, 1.0)}
+
+
+def test_group_of_a_parquet_file_has_at_most_1000_rows(export, hand_made, make_row, tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    export("trl-prm", hand_made([make_row(StepLabelled, number) for number in range(1001)]))
+    metadata = pyarrow.parquet.read_metadata(tmp_path / "trl-prm" / "train.parquet")
+    assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [1000, 1]
+
+
 def test_card_states_the_columns_of_json_lines_which_have_no_types_of_their_own(export, tmp_path: Path) -> None:
     for format, container in [("swift-dpo", "jsonl"), ("trl-dpo", "parquet")]:
         export(format, container=container)
