@@ -188,7 +188,7 @@ def _check_funnel(funnel: Funnel, *, num_rows: int, num_kept: int, num_believed:
         "detections with a score and detections kept": (num_scored, funnel.detections.num_out),
     }
     wrong = {what: counts for what, counts in must_agree.items() if counts[0] != counts[1]}
-    negative = [what for what, count in funnel.lines() if count < 0]
+    negative = [what for stage in funnel.counts() for what, count in stage.lines() if count < 0]
     if wrong or negative:
         raise SystemExit(f"the funnel does not add up: {wrong or negative}")
 
@@ -216,7 +216,7 @@ def oracle_lines(samples: Mapping[str, Sample]) -> list[str]:
 
 def report_lines(found: Findings, collect_s: float, exports: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return all tables."""
-    funnel = [f"| {what} | {count} |" for what, count in found.funnel.lines()]
+    funnel = [f"| {what} | {count} |" for stage in found.funnel.counts() for what, count in stage.lines()]
     pairs = ", ".join(f"{number} {kind}" for kind, number in sorted(found.num_pairs.items()))
     rows = [
         f"| {name} | {each['wall_s']:.1f} | {each['num_rows']} | {each['num_left_out']} |"

@@ -13,7 +13,7 @@ from critic_engine.cli.filter_options import changed_filters, filter_option
 
 if TYPE_CHECKING:
     from critic_engine.data.exports import ExportOptions, ExportReport
-    from critic_engine.data.exports.filters import LengthLimit
+    from critic_engine.data.exports.exclusions import LengthLimit
 
 _EPILOG = """\b
 Formats:
@@ -53,25 +53,25 @@ class _Request:
 
 @click.command("export", cls=EngineCommand, epilog=_EPILOG, short_help="Write a labelled run's rows for trainers.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", metavar="NAME", required=True, help="Whose rows to write; the names stand below.")
+@click.option("--format", metavar="NAME", required=True, help="The format to write; see below.")
 @click.option(
     "--role",
     type=click.Choice(["critic", "reasoner"]),
     default="critic",
     show_default=True,
-    help="Who is to be trained with them.",
+    help="The role to train with the rows.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
     required=True,
-    help="The new folder; it appears when it is whole.",
+    help="The folder to make; it appears once it is complete.",
 )
 @click.option(
     "--container",
     type=click.Choice(["parquet", "jsonl"]),
-    help="Parquet holds the images; JSON lines lie beside a folder of them. The trainer's usual one without this.",
+    help="Parquet holds the images; JSON lines lie beside a folder of them. Default: the trainer's usual one.",
 )
 @click.option(
     "--validation-share",
@@ -86,34 +86,39 @@ class _Request:
     metavar="N",
     help="Leave out rows of more tokens, images included; none is ever cut. Needs --tokenizer.",
 )
-@click.option("--tokenizer", metavar="MODEL", help="Whose tokens: a folder or hub id of a model, or pocket.")
+@click.option("--tokenizer", metavar="MODEL", help="The model whose tokens are counted: a folder, a hub id, or pocket.")
 @filter_option
-@click.option("--license", metavar="NAME", default="unknown", show_default=True, help="For the card.")
+@click.option(
+    "--license", metavar="NAME", default="unknown", show_default=True, help="The license for the dataset card."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export at DIR; nothing else is ever replaced.")
 @click.option("--push-to-hub", "repo_id", metavar="REPO_ID", help="Upload the folder as this data set, too.")
 @click.option("--private", "is_private", is_flag=True, help="Make a new data set on the hub private.")
 @click.option("--json", "is_json", is_flag=True, help="Print the report as JSON on stdout.")
 def command(**options: Any) -> None:
-    """Write the rows of RUN in a trainer's own format, checked, with a card that says how they came to be.
+    """Write the rows of RUN in a trainer's own format, verified, with a dataset card.
 
-    The files are read back before the folder appears: every value and image as it was meant, as many placeholders as
-    images, roles in turn, answers that differ. Rows that a trainer would trip over are left out and counted by reason.
+    The files are read back before the folder appears: values and images are unchanged, each image has a placeholder,
+    roles alternate, and answers differ. Rows that the trainer could not load are left out and counted by reason.
     """
     _export(_Request(**options))
 
 
 def _export(request: _Request) -> None:
     _check_usage(request)
-    from critic_engine.data.exports import export_rows, layout_named
-    from critic_engine.data.exports.hub import push_folder
+    from critic_engine.data.exports import export_rows, format_named
+    from critic_engine.data.exports.hub_upload import push_folder
 
-    layout = layout_named(request.format)
+    kind = format_named(request.format).row_type
     from critic_engine.data.selection.rows import open_rows
 
     role = cast(Literal["critic", "reasoner"], request.role)
     filters = changed_filters(request.run, request.settings)
     message = f"interrupted; nothing was written to {request.out}, run the same command again"
-    with interrupted_with(message), open_rows(request.run, kind=layout.row_type, role=role, filters=filters) as rows:
+    with (
+        interrupted_with(message),
+        open_rows(request.run, kind=kind, role=role, filters=filters) as rows,
+    ):
         report = export_rows(rows, _options(request))
     _print_report(report, request)
     if request.repo_id is not None:
@@ -151,13 +156,13 @@ def _limit(request: _Request) -> LengthLimit | None:
     if request.max_length is None or request.tokenizer is None:
         return None
     from critic_engine.backends.huggingface.token_counter import TokenCounter
-    from critic_engine.data.exports.filters import LengthLimit
+    from critic_engine.data.exports.exclusions import LengthLimit
 
     return LengthLimit(request.max_length, request.tokenizer, TokenCounter(request.tokenizer))
 
 
 def _print_report(report: ExportReport, request: _Request) -> None:
-    from critic_engine.data.exports.filters import MEANINGS
+    from critic_engine.data.exports.exclusions import MEANINGS
     from critic_engine.run.report import json_line
 
     if request.is_json:

@@ -1,4 +1,4 @@
-"""The option that filters a run's rows otherwise than its configuration says."""
+"""The option that changes the filters of a run's rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SECTION = "collect.filters."
 
 
 def filter_option(command: _Command) -> _Command:
-    """Add ``--set``, of which only fields of ``collect.filters`` are taken."""
+    """Add ``--set``, which takes only fields of ``collect.filters``."""
     option = click.option(
         "--set",
         "settings",
         multiple=True,
         metavar=f"{_SECTION}FIELD=VALUE",
-        help="Filter otherwise than the run's config says; may be repeated.",
+        help="Change a filter of the run's config for this call; may be repeated.",
     )
     return option(command)
 

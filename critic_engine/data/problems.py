@@ -1,4 +1,4 @@
-"""Problems files: each row becomes a problem, or a recorded failure that says why it could not."""
+"""Problems files: each row becomes a problem, or a recorded failure with its reason."""
 
 import itertools
 import json
@@ -104,7 +104,7 @@ def read_problems(path: str | Path, *, limits: RunConfig = _LIMITS, image_root: 
     Args:
         path: The file.
         limits: A row with more images, or an image of more pixels, than a run allows is refused before it is decoded.
-        image_root: What the paths of images are relative to and may not leave; the folder of the file by default.
+        image_root: The folder that paths of images are relative to and may not leave; by default that of the file.
 
     Raises:
         ProblemError: the file is missing, empty, not UTF-8, cut off, or without a column ``question``.
@@ -117,7 +117,7 @@ def read_problems(path: str | Path, *, limits: RunConfig = _LIMITS, image_root: 
 
 
 class _Duplicates:
-    """Remembers which problems were met, by hash and id alone."""
+    """Remembers the problems read so far, by hash and id alone."""
 
     def __init__(self) -> None:
         self._first_ids: dict[int, str] = {}
@@ -199,7 +199,7 @@ def _text(cell: object, name: str) -> str:
 
 
 def _is_missing(cell: object) -> bool:
-    is_nan = isinstance(cell, float) and cell != cell  # what pandas writes for a cell that is not there
+    is_nan = isinstance(cell, float) and cell != cell  # pandas writes NaN for a missing cell
     return cell is None or is_nan or (isinstance(cell, str) and not cell.strip())
 
 

@@ -1,15 +1,42 @@
-"""The rows that a run gives to trainers, whatever the trainer: what an export is made of."""
+"""The training rows of a run, and the counts of findings that gave none."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from critic_engine.types import Image
 
+NOT_DONE = "not_done_yet"
+"""The reason for which problems are left out that a resumed run would go on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageCounts:
+    """The counts of one stage between the problems of a run and its training rows."""
+
+    name: str
+    """The things counted, in the plural, such as ``divergent pairs``."""
+    num_in: int
+    """The things that reached the stage."""
+    left_out: Mapping[str, int]
+    """The things left out here, by reason, the reasons in alphabetical order."""
+
+    @property
+    def num_kept(self) -> int:
+        """The things that passed the stage."""
+        return self.num_in - sum(self.left_out.values())
+
+    def lines(self) -> Iterator[tuple[str, int]]:
+        """Yield the counts with their descriptions: in, left out by reason, and kept."""
+        yield self.name, self.num_in
+        for reason, num in self.left_out.items():
+            yield f"{self.name} left out: {reason}", num
+        yield f"{self.name} kept", self.num_kept
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompted:
-    """What every row has: one user turn, its images first, and where it comes from."""
+    """The fields of every row: one user turn, its images first, and the row's provenance."""
 
     row_id: str
     """Unique in its run and the same in every export of it."""
@@ -19,7 +46,7 @@ class Prompted:
     """The text of the user's turn, without any placeholder for images."""
     images: tuple[Image, ...]
     source: str
-    """What made it, such as ``divergent`` or ``injection``."""
+    """The kind of finding or the annotator that gave the row, such as ``divergent`` or ``injection``."""
     facts: Mapping[str, int | float | str | None] = field(default_factory=dict)
     """Further columns, such as ``depth``; the same names, in the same order, in all rows of an export."""
 
@@ -33,6 +60,11 @@ class Preference(Prompted):
     margin: float | None = None
     """How much better ``chosen`` is, in the unit of its source; None is unknown."""
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Both sides, the chosen one first."""
+        return (self.chosen, self.rejected)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demonstration(Prompted):
@@ -40,7 +72,12 @@ class Demonstration(Prompted):
 
     completion: str
     value: float | None = None
-    """Of what the prompt shows, in [0, 1]: 1 when it is right. None where the prompt shows nothing to judge."""
+    """The value, in [0, 1], of the solution in the prompt: 1 when it is right. None without such a solution."""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The completion."""
+        return (self.completion,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +86,11 @@ class Rated(Prompted):
 
     completion: str
     is_good: bool
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The completion."""
+        return (self.completion,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +105,11 @@ class StepLabelled(Prompted):
     Where none were drawn it is 1 or 0, by the solution's answer or by another step's label."""
     num_rollouts: tuple[int, ...]
     """How many completions each value is a share of; 0 where none were drawn."""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The steps."""
+        return self.steps
 
 
 TrainingRow: TypeAlias = Preference | Demonstration | Rated | StepLabelled

@@ -21,12 +21,12 @@ RawRow: TypeAlias = Mapping[str, object] | ProblemError
 
 @dataclass(frozen=True)
 class Table:
-    """A file that can be read: no row of it was kept."""
+    """A readable file; its rows are streamed, never held in memory."""
 
     num_rows: int
-    """Unreadable ones included."""
+    """The number of rows, unreadable ones included."""
     columns: tuple[str, ...]
-    """Of the first row that has the required column."""
+    """The columns of the first row that has the required one."""
     rows: Callable[[], Iterator[RawRow]]
     """Streams the file from its beginning; a row that cannot be read comes as the error that says why."""
 

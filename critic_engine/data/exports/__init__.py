@@ -1,7 +1,7 @@
 """Writing a run's rows as the files that trainers load."""
 
 from critic_engine.data.exports.export import RowSource, export_rows
+from critic_engine.data.exports.formats import FORMATS, format_named
 from critic_engine.data.exports.options import ExportOptions, ExportReport
-from critic_engine.data.exports.registry import FORMATS, layout_named
 
-__all__ = ["FORMATS", "ExportOptions", "ExportReport", "RowSource", "export_rows", "layout_named"]
+__all__ = ["FORMATS", "ExportOptions", "ExportReport", "RowSource", "export_rows", "format_named"]

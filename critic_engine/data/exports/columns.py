@@ -1,4 +1,4 @@
-"""The columns of an export, and what Arrow and the ``datasets`` library call their types, in Parquet and in a card."""
+"""The columns of an export and their types in Arrow, in the ``datasets`` library and in a dataset card."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _arrow_type(name: str) -> Any:
 
 
 def _feature(name: str) -> Any:
-    """Return a type as ``datasets`` writes it, in words that its releases from 2 to 5 all read."""
+    """Return a type as ``datasets`` writes it into a file, readable by its releases 2 to 5."""
     if name in _LISTS:
         element = _feature(_LISTS[name])
         # A Sequence of structs would be read as a struct of lists; a plain list is not.
@@ -74,7 +74,7 @@ def _feature(name: str) -> Any:
 
 
 def _stated(name: str) -> dict[str, Any]:
-    """Return a type as YAML states it, in words that releases of ``datasets`` from 2 to 5 all read."""
+    """Return a type as the YAML of a dataset card states it, readable by releases 2 to 5 of ``datasets``."""
     if name in _LISTS:
         element = _stated(_LISTS[name])
         return {"list": element["struct"]} if _LISTS[name] in _STRUCTS else {"sequence": element["dtype"]}

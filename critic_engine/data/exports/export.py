@@ -1,4 +1,4 @@
-"""From a run's rows to a folder that a trainer loads: filtered, written, read back, and only then in place."""
+"""Exporting a run's rows to a folder that a trainer loads: filtered, written, read back, and then put in place."""
 
 from __future__ import annotations
 
@@ -9,43 +9,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from critic_engine.data.exports.atomic_folder import MANIFEST, check_target, new_folder
-from critic_engine.data.exports.card import CardFacts, write_card
-from critic_engine.data.exports.filters import Reason, reason_against, reason_by_length
+from critic_engine.data.exports.data_files import DataFileWriter, new_writer
+from critic_engine.data.exports.dataset_card import CardContents, write_card
+from critic_engine.data.exports.exclusions import ExclusionReason, exclusion_reason, length_exclusion
+from critic_engine.data.exports.formats import format_named
 from critic_engine.data.exports.options import ExportOptions, ExportReport
-from critic_engine.data.exports.registry import layout_named
-from critic_engine.data.exports.row_format import Container, Layout, Survey
-from critic_engine.data.exports.schema import survey_rows
-from critic_engine.data.exports.verification import Checker, Fingerprint
-from critic_engine.data.exports.writers import Writer, new_writer
-from critic_engine.data.records import TrainingRow
+from critic_engine.data.exports.row_format import Container, RowFormat, RowSummary
+from critic_engine.data.exports.row_summary import summarise_rows
+from critic_engine.data.exports.verification import ExportVerifier, Fingerprint
+from critic_engine.data.records import NOT_DONE, StageCounts, TrainingRow
+from critic_engine.data.row_spool import RowSpool
 from critic_engine.errors import ConfigError
 from critic_engine.seeds import derive_seed
 
 _SPLITS = ("train", "validation")
-# How the lines of a funnel read that count what a stage left out, and the problems that a resume would go on with.
-_LEFT_OUT = " left out: "
-_NOT_DONE = f"rows{_LEFT_OUT}not_done_yet"
 _MAX_REASONS = 3
 
 
-class Funnel(Protocol):
-    """What became of what the rows were made from."""
-
-    def lines(self) -> list[tuple[str, int]]:
-        """Return what is left after each stage, in order, with its number."""
-        ...
-
-
 class RowSource(Protocol):
-    """Where rows come from; each iteration yields all of them, in the same order."""
+    """A source of training rows, such as a labelled run."""
 
-    def __iter__(self) -> Iterator[TrainingRow]:
-        """Yield the rows."""
+    def fill(self, spool: RowSpool) -> None:
+        """Write all rows into an empty spool."""
         ...
 
     @property
-    def funnel(self) -> Funnel:
-        """How the rows came to be; valid after an iteration."""
+    def stages(self) -> Sequence[StageCounts]:
+        """The counts of each stage between the run's problems and the rows; valid after ``fill``."""
         ...
 
     @property
@@ -55,82 +45,85 @@ class RowSource(Protocol):
 
 
 def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
-    """Write all rows that the format can take into the new folder ``options.out``, read back and found whole.
+    """Write all rows that the format can take into the new folder ``options.out``, and verify them there.
 
     Raises:
         ConfigError: there is no such format, the trainer cannot load such files, ``out`` is taken, or no row is left.
         ExportError: what was read back is not what was written.
         OSError: the disk is full, or the like. In every case nothing new is left at ``out``.
     """
-    layout = layout_named(options.format)
-    container = options.container or layout.containers[0]
-    if container not in layout.containers:
+    row_format = format_named(options.format)
+    container = options.container or row_format.containers[0]
+    if container not in row_format.containers:
         raise ConfigError(
-            f"{layout.trainer} cannot load {layout.name} from {container} files; use {layout.containers[0]}",
+            f"{row_format.trainer} cannot load {options.format} from {container} files; use {row_format.containers[0]}",
             field="container",
         )
     check_target(options.out, is_overwritten=options.is_overwritten)
-    survey = survey_rows(rows, layout)
-    refusal = layout.refuse_container(container, survey)
-    if refusal:
-        raise ConfigError(refusal, field="container")
-    with new_folder(options.out) as folder:
-        columns = layout.columns(survey)
-        export = _Export(layout, survey, options, new_writer(container, folder, columns))
-        report = export.write(rows, container)
-        facts = CardFacts(report, options, columns, rows.config_yaml, tuple(rows.funnel.lines()))
-        write_card(folder / "README.md", facts, layout.usage(report.files, survey, options.role))
+    with new_folder(options.out) as folder, RowSpool(folder) as spool:
+        rows.fill(spool)
+        summary = summarise_rows(spool, row_format)
+        refusal = row_format.refuse_container(container, summary)
+        if refusal:
+            raise ConfigError(refusal, field="container")
+        columns, stages = row_format.columns(summary), tuple(rows.stages)
+        export = _Export(row_format, summary, options, new_writer(container, folder, columns))
+        report = export.write(spool, container, stages)
+        facts = CardContents(report, options, columns, rows.config_yaml, stages)
+        write_card(folder / "README.md", facts, row_format.usage(report.files, summary, options.role))
     return report
 
 
 def split_of(problem_id: str, validation_share: float) -> str:
-    """Return the split of a problem's rows; a problem that is in validation stays there as the share grows."""
+    """Return the split of a problem's rows; a problem in the validation split stays there as the share grows."""
     return _SPLITS[derive_seed("validation", problem_id) / 2**63 < validation_share]
 
 
 class _Export:
     """One export under way."""
 
-    def __init__(self, layout: Layout[Any], survey: Survey, options: ExportOptions, writer: Writer) -> None:
-        self._layout = layout
-        self._survey = survey
+    def __init__(
+        self, row_format: RowFormat[Any], summary: RowSummary, options: ExportOptions, writer: DataFileWriter
+    ) -> None:
+        self._format = row_format
+        self._summary = summary
         self._options = options
         self._writer = writer
         self._meant: dict[str, Fingerprint] = {}
         self._sources: dict[str, Counter[str]] = {}
-        self._left_out: Counter[Reason] = Counter()
+        self._left_out: Counter[ExclusionReason] = Counter()
 
-    def write(self, rows: RowSource, container: Container) -> ExportReport:
+    def write(self, rows: RowSpool, container: Container, stages: Sequence[StageCounts]) -> ExportReport:
         """Write the data files, the trainer's index and the report; read the data files back."""
         try:
-            for row in _complete_first(rows, self._survey, container):
+            for row in _complete_first(rows, self._summary, container):
                 self._take(row)
         finally:
             self._writer.close()
         if "train" not in self._meant:
-            raise ConfigError(self._nothing_left(rows.funnel))
+            raise ConfigError(self._nothing_left(stages))
         files = {split: self._writer.files[split] for split in _SPLITS if split in self._writer.files}
-        checker = Checker(self._writer.folder, self._layout, self._writer.columns)
+        verifier = ExportVerifier(self._writer.folder, self._format, self._writer.columns)
         for split, file in files.items():
-            checker.check(file, self._meant[split])
-        report = self._report(files, container, (*_notes_on(rows.funnel), *self._layout.notes))
-        texts = self._layout.index(files, self._survey, self._options.role)
+            verifier.check(file, self._meant[split])
+        report = self._report(files, container, (*_notes_on(stages), *self._format.notes))
+        texts = self._format.index(files, self._summary, self._options.role)
         texts[MANIFEST] = json.dumps(report.fields(), indent=2) + "\n"
         for name, text in texts.items():
             (self._writer.folder / name).write_text(text, encoding="utf-8")
         return report
 
     def _take(self, row: TrainingRow) -> None:
-        reason = reason_against(row, self._layout) or self._write_row(row)
+        reason = exclusion_reason(row, self._format) or self._write_row(row)
         if reason is not None:
             self._left_out[reason] += 1
 
-    def _write_row(self, row: TrainingRow) -> Reason | None:
+    def _write_row(self, row: TrainingRow) -> ExclusionReason | None:
         """Write a row that the format can take, unless it is too long; return why it is not written."""
-        images = row.images if self._layout.has_images else ()
-        record = self._layout.record(row, [self._writer.reference(image) for image in images], self._survey)
+        images = row.images if self._format.has_images else ()
+        record = self._format.record(row, [self._writer.reference(image) for image in images], self._summary)
         limit = self._options.limit
-        reason = None if limit is None else reason_by_length(record, images, self._layout, limit)
+        reason = None if limit is None else length_exclusion(record, images, self._format, limit)
         if reason is None:
             split = split_of(row.problem_id, self._options.validation_share)
             self._meant.setdefault(split, Fingerprint()).add(record, [image.digest for image in images])
@@ -141,29 +134,29 @@ class _Export:
     def _report(self, files: Mapping[str, str], container: Container, notes: tuple[str, ...]) -> ExportReport:
         return ExportReport(
             version=importlib.metadata.version("critic-engine"),
-            format=self._layout.name,
+            format=self._format.name,
             container=container,
             role=self._options.role,
             files=files,
             num_rows={split: self._meant[split].num_rows for split in files},
             num_rows_by_source={split: self._sources[split] for split in files},
             num_left_out=self._left_out,
-            has_images=self._survey.has_images,
+            has_images=self._summary.has_images,
             notes=notes,
         )
 
-    def _nothing_left(self, funnel: Funnel) -> str:
+    def _nothing_left(self, stages: Sequence[StageCounts]) -> str:
         if "validation" in self._meant:
             return "all rows fell to validation, which leaves nothing to train on; lower --validation-share"
-        if not self._survey.num_rows:
-            return f"the run has no rows for {self._layout.name}{_named(_largest_reasons(funnel))}"
+        if not self._summary.num_rows:
+            return f"the run has no rows for {self._format.name}{_named(_largest_reasons(stages))}"
         reasons = _named(sorted(self._left_out.items()))
-        return f"no row of the run can be written as {self._layout.name}{reasons}"
+        return f"no row of the run can be written as {self._format.name}{reasons}"
 
 
-def _largest_reasons(funnel: Funnel) -> list[tuple[str, int]]:
-    """Return the reasons that left out most on the way to rows, and how many; of equal ones those of earlier stages."""
-    found = [(line.partition(_LEFT_OUT)[2], number) for line, number in funnel.lines() if _LEFT_OUT in line and number]
+def _largest_reasons(stages: Sequence[StageCounts]) -> list[tuple[str, int]]:
+    """Return the reasons that left out most, with their counts; of equal counts those of earlier stages first."""
+    found = [count for stage in stages for count in stage.left_out.items()]
     return sorted(found, key=lambda each: -each[1])[:_MAX_REASONS]
 
 
@@ -172,24 +165,24 @@ def _named(reasons: Sequence[tuple[str, int]]) -> str:
     return f"; left out: {counts}" if counts else ""
 
 
-def _notes_on(funnel: Funnel) -> Iterator[str]:
-    num_left = dict(funnel.lines()).get(_NOT_DONE, 0)
+def _notes_on(stages: Sequence[StageCounts]) -> Iterator[str]:
+    num_left = sum(stage.left_out.get(NOT_DONE, 0) for stage in stages)
     if num_left:
         yield f"The run is not complete: {num_left:,} of its problems are not done yet, and have no rows here."
 
 
-def _complete_first(rows: RowSource, survey: Survey, container: Container) -> Iterator[TrainingRow]:
+def _complete_first(rows: RowSpool, summary: RowSummary, container: Container) -> Iterator[TrainingRow]:
     """Yield all rows; before JSON lines' incomplete ones those that have images and every fact.
 
     Loaders of JSON lines take the types of a column from the first megabytes of the file.
     """
-    if container == "parquet" or not (survey.is_mixed or survey.gaps):
+    if container == "parquet" or not (summary.is_mixed or summary.gaps):
         yield from rows
         return
     for is_complete in (True, False):
-        yield from (row for row in rows if _is_complete(row, survey) == is_complete)
+        yield from (row for row in rows if _is_complete(row, summary) == is_complete)
 
 
-def _is_complete(row: TrainingRow, survey: Survey) -> bool:
-    has_all_facts = all(row.facts.get(name) is not None for name in survey.gaps)
-    return has_all_facts and bool(row.images) == survey.has_images
+def _is_complete(row: TrainingRow, summary: RowSummary) -> bool:
+    has_all_facts = all(row.facts.get(name) is not None for name in summary.gaps)
+    return has_all_facts and bool(row.images) == summary.has_images

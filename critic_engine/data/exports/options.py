@@ -1,4 +1,4 @@
-"""What is asked of an export, and what came of it."""
+"""The options of an export and the report on it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from critic_engine.data.exports.filters import LengthLimit, Reason
+from critic_engine.data.exports.exclusions import ExclusionReason, LengthLimit
 from critic_engine.data.exports.row_format import Container
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """What to write, and where."""
+    """The format, the folder and the options of an export."""
 
     format: str
     """One of ``FORMATS``."""
     out: Path
     """The folder to make."""
     role: str = "critic"
-    """Whose training rows they are; names the data set where the trainer wants names."""
+    """The role that the rows train; names the data set where the trainer wants names."""
     container: Container | None = None
     """None takes the trainer's usual one."""
     validation_share: float = 0.05
@@ -32,24 +32,24 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportReport:
-    """What was written, as ``export.json`` holds it."""
+    """The contents of ``export.json``: the files, the rows by split, source and reason, and the notes."""
 
     version: str
-    """Of Critic Engine."""
+    """The version of Critic Engine."""
     format: str
     container: Container
     role: str
     files: Mapping[str, str]
     """The data file of each split."""
     num_rows: Mapping[str, int]
-    """Rows of each split."""
+    """The number of rows of each split."""
     num_rows_by_source: Mapping[str, Mapping[str, int]]
-    """The same, by what made them."""
-    num_left_out: Mapping[Reason, int]
+    """The number of rows of each split, by source."""
+    num_left_out: Mapping[ExclusionReason, int]
     """Rows that the format cannot take, by reason."""
     has_images: bool
     notes: tuple[str, ...]
-    """What was lost or decided on the way."""
+    """Sentences on information lost and choices made in the export."""
 
     def fields(self) -> dict[str, object]:
         """Return everything as JSON can hold it, names in order."""

@@ -1,15 +1,16 @@
-"""What every format answers: which rows it takes, its columns, how a row is written, and how it is read back."""
+"""The interface of export formats: the rows they take, their columns, and how records are written and read back."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.records import TrainingRow
+from critic_engine.data.records import Demonstration, Preference, Rated, TrainingRow
 from critic_engine.types import Image, Message, Role
 
 Container: TypeAlias = Literal["parquet", "jsonl"]
@@ -20,6 +21,9 @@ Record: TypeAlias = dict[str, Any]
 RowT = TypeVar("RowT", bound=TrainingRow)
 
 IMAGE_TAG = "<image>"
+_WORTH_COLUMNS: Mapping[type[TrainingRow], Column] = MappingProxyType(
+    {Preference: Column("margin", "float"), Demonstration: Column("value", "float"), Rated: Column("label", "bool")}
+)
 MARGIN_NOTE = (
     "`margin` is how much better the chosen answer is: trainers of reward models subtract it in their loss, DPO passes "
     "over it."
@@ -32,8 +36,8 @@ UNDRAWN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What must be known of all rows before the first is written."""
+class RowSummary:
+    """The properties of all rows together, needed before the first is written."""
 
     num_rows: int
     has_images: bool
@@ -55,17 +59,17 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class ReadRecord:
-    """What a trainer finds in a record."""
+    """The dialogues and images that a trainer reads from a record."""
 
     dialogues: tuple[tuple[Turn, ...], ...]
-    """Each whole, from the prompt to an answer: two of a preference, which must differ."""
+    """Whole dialogues, from the prompt to an answer: of a preference two, which must differ."""
     images: tuple[ImageReference, ...]
     num_placeholders: int
     """Equals the number of images where the format has placeholders; the number of images where it has none."""
 
 
 class TokenCount(Protocol):
-    """What counts the tokens of one model."""
+    """A counter of the tokens of one model."""
 
     def count(self, messages: tuple[Message, ...]) -> int:
         """Return the tokens of a whole dialogue, image tokens included.
@@ -84,15 +88,15 @@ class TokenCount(Protocol):
         ...
 
 
-class Layout(ABC, Generic[RowT]):
-    """One format."""
+class RowFormat(ABC, Generic[RowT]):
+    """One export format."""
 
     name: ClassVar[str]
     trainer: ClassVar[str]
-    """Whose loader takes it, as the card calls it."""
+    """The trainer that loads the format, as the card names it."""
     row_type: ClassVar[type[TrainingRow]]
     containers: ClassVar[tuple[Container, ...]]
-    """The default first."""
+    """The containers that the trainer can load, the default first."""
     reserved: ClassVar[tuple[str, ...]] = ()
     """Texts that the loader takes for images or other media; no text of a row may hold one."""
     num_images: ClassVar[tuple[int, int]] = (0, 1_000_000)
@@ -100,70 +104,107 @@ class Layout(ABC, Generic[RowT]):
     has_images: ClassVar[bool] = True
     """Whether images are written; the others leave them out."""
     notes: ClassVar[tuple[str, ...]] = ()
-    """What is lost or decided on the way, a sentence each, for the card and the report."""
+    """Sentences for the card and the report on information lost and choices made."""
 
     @abstractmethod
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return the columns, in order."""
 
     @abstractmethod
-    def record(self, row: RowT, images: Sequence[ImageReference], survey: Survey) -> Record:
+    def record(self, row: RowT, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return a row as it is written; its keys are exactly ``columns``."""
 
     @abstractmethod
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
-        """Return what a trainer finds in a record, whichever file it was read from.
+        """Return the dialogues and images that a trainer reads from a record of either container.
 
         Raises:
             KeyError, TypeError, ValueError: the record is no row of this format.
         """
 
     def num_tokens(self, record: Mapping[str, Any], images: tuple[Image, ...], counter: TokenCount) -> int:
-        """Return how much of a record the trainer reads at once: of its longest dialogue, by the model's template.
+        """Return the tokens of a record's longest dialogue, by the model's chat template.
 
         Args:
-            record: As it is written.
-            images: Those that it holds.
-            counter: Of the model that is trained.
+            record: The row as it is written.
+            images: The row's images.
+            counter: The counter of the model that is trained.
 
         Raises:
             GenerationError: the model cannot read it.
         """
         return max(counter.count(_messages(dialogue, images)) for dialogue in self.read(record).dialogues)
 
-    def refuse_container(self, container: Container, survey: Survey) -> str | None:
+    def refuse_container(self, container: Container, summary: RowSummary) -> str | None:
         """Return why the trainer could not load these rows from such files; None when it can."""
         return None
 
-    def index(self, files: Mapping[str, str], survey: Survey, role: str) -> dict[str, str]:
+    def index(self, files: Mapping[str, str], summary: RowSummary, role: str) -> dict[str, str]:
         """Return further files by name, such as the list of data sets that a trainer reads first.
 
         Args:
             files: The data file of each split.
-            survey: Of the rows.
-            role: Whose training rows they are.
+            summary: The summary of the rows.
+            role: The role that the rows train.
         """
         return {}
 
     @abstractmethod
-    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
+    def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
         """Return how the trainer loads the export, as Markdown."""
 
 
-def provenance_columns(survey: Survey) -> tuple[Column, ...]:
-    """Return the columns that say where a row comes from, for trainers that pass over columns they do not know."""
+def provenance_columns(summary: RowSummary) -> tuple[Column, ...]:
+    """Return the columns of a row's provenance, for trainers that ignore unknown columns."""
     names: tuple[Column, ...] = (Column("row_id", "text"), Column("problem_id", "text"), Column("source", "text"))
-    return names + survey.facts
+    return names + summary.facts
 
 
-def provenance(row: TrainingRow, survey: Survey) -> Record:
-    """Return a row's values in ``provenance_columns``; a number that is not finite is none."""
+def provenance(row: TrainingRow, summary: RowSummary) -> Record:
+    """Return a row's values in ``provenance_columns``; a number that is not finite becomes None."""
     known: Record = {"row_id": row.row_id, "problem_id": row.problem_id, "source": row.source}
-    return known | {column.name: _typed(row.facts.get(column.name), column) for column in survey.facts}
+    return known | {column.name: _typed(row.facts.get(column.name), column) for column in summary.facts}
 
 
-def finite(number: float | None) -> float | None:
-    """Return the number, or None where it is none or not finite."""
+def worth_columns(row_type: type[TrainingRow]) -> tuple[Column, ...]:
+    """Return the column that rates the answers of a row; labelled steps have none."""
+    return (_WORTH_COLUMNS[row_type],) if row_type in _WORTH_COLUMNS else ()
+
+
+def worth(row: TrainingRow) -> Record:
+    """Return a row's value in ``worth_columns``."""
+    match row:
+        case Preference():
+            return {"margin": _finite(row.margin)}
+        case Demonstration():
+            return {"value": _finite(row.value)}
+        case Rated():
+            return {"label": row.is_good}
+        case _:
+            return {}
+
+
+def image_columns(summary: RowSummary) -> tuple[Column, ...]:
+    """Return the column of images, if any row has some."""
+    return (Column("images", "images"),) if summary.has_images else ()
+
+
+def image_values(images: Sequence[ImageReference], summary: RowSummary) -> Record:
+    """Return a row's value in ``image_columns``."""
+    return {"images": list(images)} if summary.has_images else {}
+
+
+def read_tagged(dialogues: Iterable[Iterable[Turn]], images: Sequence[ImageReference] | None) -> ReadRecord:
+    """Return the dialogues, without their image tags, and the images of a record."""
+    tagged = [tuple(turns) for turns in dialogues]
+    # Trainers refuse a row when either of its dialogues has a placeholder too many.
+    most = max(sum(turn.text.count(IMAGE_TAG) for turn in turns) for turns in tagged)
+    bare = tuple(tuple(replace(turn, text=turn.text.replace(IMAGE_TAG, "")) for turn in turns) for turns in tagged)
+    return ReadRecord(bare, tuple(images or ()), most)
+
+
+def _finite(number: float | None) -> float | None:
+    """Return the number; None when it is None or not finite."""
     return float(number) if number is not None and math.isfinite(number) else None
 
 
@@ -178,4 +219,4 @@ def _messages(dialogue: tuple[Turn, ...], images: tuple[Image, ...]) -> tuple[Me
 def _typed(value: float | str | None, column: Column) -> float | str | None:
     if value is None or column.type == "text":
         return None if value is None else str(value)
-    return int(value) if column.type == "int" else finite(float(value))
+    return int(value) if column.type == "int" else _finite(float(value))

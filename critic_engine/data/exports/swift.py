@@ -3,54 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.exports.llamafactory import image_columns, image_values
 from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
     MARGIN_NOTE,
     ImageReference,
-    Layout,
     ReadRecord,
     Record,
+    RowFormat,
+    RowSummary,
     RowT,
-    Survey,
     Turn,
-    finite,
+    image_columns,
+    image_values,
     provenance,
     provenance_columns,
+    read_tagged,
+    worth,
+    worth_columns,
 )
 from critic_engine.data.records import Demonstration, Preference
 
 
-class _Swift(Layout[RowT]):
+class _Swift(RowFormat[RowT]):
     trainer = "ms-swift"
     containers = ("jsonl", "parquet")
     reserved = (IMAGE_TAG, "<video>", "<audio>", "<bbox>", "<ref-object>", "<cot-process>")
 
-    def messages(self, row: RowT, answer: str, num_images: int) -> list[Record]:
-        """Return the dialogue, a placeholder for each image first."""
-        prompt = IMAGE_TAG * num_images + row.prompt
-        return [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
+        """Return the dialogue, then a preference's other answer, images, the answers' worth, and the provenance."""
+        rejected = (Column("rejected_response", "text"),) if self.row_type is Preference else ()
+        columns = (Column("messages", "messages"), *rejected, *image_columns(summary), *worth_columns(self.row_type))
+        return columns + provenance_columns(summary)
+
+    def record(self, row: RowT, images: Sequence[ImageReference], summary: RowSummary) -> Record:
+        """Return the row, a placeholder for each image before its prompt."""
+        rejected = {"rejected_response": row.rejected} if isinstance(row, Preference) else {}
+        prompt = {"role": "user", "content": IMAGE_TAG * len(images) + row.prompt}
+        dialogue: Record = {"messages": [prompt, {"role": "assistant", "content": row.answers[0]}]}
+        return dialogue | rejected | image_values(images, summary) | worth(row) | provenance(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return the dialogue, and the one that ends with the rejected response instead."""
-        texts = [(message["role"], message["content"]) for message in record["messages"]]
-        dialogues = [texts]
+        turns = [Turn(message["role"], message["content"]) for message in record["messages"]]
+        dialogues = [turns]
         if "rejected_response" in record:
-            dialogues.append([*texts[:-1], (texts[-1][0], record["rejected_response"])])
-        most = max(sum(text.count(IMAGE_TAG) for _, text in turns) for turns in dialogues)
-        bare = tuple(tuple(Turn(role, text.replace(IMAGE_TAG, "")) for role, text in turns) for turns in dialogues)
-        return ReadRecord(bare, tuple(record.get("images") or ()), most)
+            dialogues.append([*turns[:-1], replace(turns[-1], text=record["rejected_response"])])
+        return read_tagged(dialogues, record.get("images"))
 
-    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
-        """Return its command line."""
+    def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
+        """Return the command line of the trainer."""
         command = "swift rlhf --rlhf_type dpo" if self.row_type is Preference else "swift sft"
         program = [f"{command} --model MODEL --dataset THIS_FOLDER/{files['train']}"]
         if "validation" in files:
             program.append(f"--val_dataset THIS_FOLDER/{files['validation']}")
-        if survey.has_images and files["train"].endswith(".jsonl"):
+        if summary.has_images and files["train"].endswith(".jsonl"):
             # Paths that it does not find from its own folder it looks for here.
             program.insert(0, "ROOT_IMAGE_DIR=THIS_FOLDER")
         return "\n".join(["```bash", " \\\n  ".join(program), "```"])
@@ -63,29 +73,9 @@ class SwiftPreference(_Swift[Preference]):
     row_type = Preference
     notes = (MARGIN_NOTE,)
 
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
-        """Return the dialogue, the other answer, the images, and where the row comes from."""
-        columns = (Column("messages", "messages"), Column("rejected_response", "text"))
-        return columns + image_columns(survey) + (Column("margin", "float"),) + provenance_columns(survey)
-
-    def record(self, row: Preference, images: Sequence[ImageReference], survey: Survey) -> Record:
-        """Return the row."""
-        dialogue = {"messages": self.messages(row, row.chosen, len(images)), "rejected_response": row.rejected}
-        return dialogue | image_values(images, survey) | {"margin": finite(row.margin)} | provenance(row, survey)
-
 
 class SwiftDemonstration(_Swift[Demonstration]):
     """Rows of ``swift sft``."""
 
     name = "swift-sft"
     row_type = Demonstration
-
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
-        """Return the dialogue, the images, the value of what the prompt shows, and where the row comes from."""
-        columns = (Column("messages", "messages"), *image_columns(survey), Column("value", "float"))
-        return columns + provenance_columns(survey)
-
-    def record(self, row: Demonstration, images: Sequence[ImageReference], survey: Survey) -> Record:
-        """Return the row."""
-        dialogue: Record = {"messages": self.messages(row, row.completion, len(images))}
-        return dialogue | image_values(images, survey) | {"value": finite(row.value)} | provenance(row, survey)

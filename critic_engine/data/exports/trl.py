@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -13,16 +12,19 @@ from critic_engine.data.exports.row_format import (
     UNDRAWN,
     Container,
     ImageReference,
-    Layout,
     ReadRecord,
     Record,
+    RowFormat,
+    RowSummary,
     RowT,
-    Survey,
     TokenCount,
     Turn,
-    finite,
+    image_columns,
+    image_values,
     provenance,
     provenance_columns,
+    worth,
+    worth_columns,
 )
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
 from critic_engine.types import Image
@@ -31,40 +33,29 @@ from critic_engine.types import Image
 _SEPARATOR = "\n"
 
 
-class _Conversational(Layout[RowT]):
+class _Conversational(RowFormat[RowT]):
     """A prompt and its answers as messages: with parts where there are images, as plain text where there are none."""
 
     trainer = "TRL"
     containers = ("parquet", "jsonl")
     answers: ClassVar[tuple[str, ...]]
-    """The columns that hold an answer each."""
+    """The columns that hold an answer each, in the order of a row's ``answers``."""
     loader: ClassVar[str]
     """How the names of the trainer and of its config begin."""
 
-    @abstractmethod
-    def answer(self, row: RowT, column: str) -> str:
-        """Return the answer that stands in ``column``."""
-
-    @abstractmethod
-    def further(self, row: RowT) -> Record:
-        """Return the values of ``further_columns``."""
-
-    further_columns: ClassVar[tuple[Column, ...]]
-
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
-        """Return images, prompt and answers, then what the trainer knows, then where the row comes from."""
-        kind: Any = "parts" if survey.has_images else "messages"
-        images = (Column("images", "images"),) if survey.has_images else ()
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
+        """Return images, prompt and answers, then the answers' worth, then the provenance."""
+        kind: Any = "parts" if summary.has_images else "messages"
         messages = tuple(Column(name, kind) for name in ("prompt", *self.answers))
-        return images + messages + self.further_columns + provenance_columns(survey)
+        return image_columns(summary) + messages + worth_columns(self.row_type) + provenance_columns(summary)
 
-    def record(self, row: RowT, images: Sequence[ImageReference], survey: Survey) -> Record:
+    def record(self, row: RowT, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row; one without images among rows that have some has an empty list of them."""
-        record: Record = {"images": list(images)} if survey.has_images else {}
-        record["prompt"] = _messages("user", row.prompt, len(images), survey)
-        for name in self.answers:
-            record[name] = _messages("assistant", self.answer(row, name), 0, survey)
-        return record | self.further(row) | provenance(row, survey)
+        record = image_values(images, summary)
+        record["prompt"] = _messages("user", row.prompt, len(images), summary)
+        for name, answer in zip(self.answers, row.answers, strict=True):
+            record[name] = _messages("assistant", answer, 0, summary)
+        return record | worth(row) | provenance(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return one dialogue an answer."""
@@ -76,15 +67,15 @@ class _Conversational(Layout[RowT]):
             dialogues.append((*prompt, *answer))
         return ReadRecord(tuple(dialogues), tuple(record.get("images") or ()), num_placeholders)
 
-    def refuse_container(self, container: Container, survey: Survey) -> str | None:
+    def refuse_container(self, container: Container, summary: RowSummary) -> str | None:
         """Refuse images in JSON lines: ``datasets`` would give the trainer their paths as text."""
-        if container == "jsonl" and survey.has_images:
+        if container == "jsonl" and summary.has_images:
             return "TRL takes images from Parquet files only; JSON lines would give it their paths as text"
         return None
 
-    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
+    def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
         """Return three lines of Python."""
-        length = "max_length=None" if survey.has_images else ""
+        length = "max_length=None" if summary.has_images else ""
         program = [
             "from datasets import load_dataset",
             f"from trl import {self.loader}Config, {self.loader}Trainer",
@@ -94,7 +85,7 @@ class _Conversational(Layout[RowT]):
         ]
         why = (
             "With images `max_length` must be `None`: a prompt that is cut loses image tokens, and the model fails."
-            if survey.has_images
+            if summary.has_images
             else "The rows have no images, so that models that read text only take them too."
         )
         return "\n".join(["```python", *program, "```", "", why])
@@ -106,17 +97,8 @@ class TrlPreference(_Conversational[Preference]):
     name = "trl-dpo"
     row_type = Preference
     answers = ("chosen", "rejected")
-    further_columns = (Column("margin", "float"),)
     loader = "DPO"
     notes = (MARGIN_NOTE,)
-
-    def answer(self, row: Preference, column: str) -> str:
-        """Return either side."""
-        return row.chosen if column == "chosen" else row.rejected
-
-    def further(self, row: Preference) -> Record:
-        """Return how much better the chosen side is."""
-        return {"margin": finite(row.margin)}
 
 
 class TrlDemonstration(_Conversational[Demonstration]):
@@ -125,16 +107,7 @@ class TrlDemonstration(_Conversational[Demonstration]):
     name = "trl-sft"
     row_type = Demonstration
     answers = ("completion",)
-    further_columns = (Column("value", "float"),)
     loader = "SFT"
-
-    def answer(self, row: Demonstration, column: str) -> str:
-        """Return the completion."""
-        return row.completion
-
-    def further(self, row: Demonstration) -> Record:
-        """Return the value of what the prompt shows."""
-        return {"value": finite(row.value)}
 
 
 class TrlRated(_Conversational[Rated]):
@@ -143,19 +116,10 @@ class TrlRated(_Conversational[Rated]):
     name = "trl-kto"
     row_type = Rated
     answers = ("completion",)
-    further_columns = (Column("label", "bool"),)
     loader = "KTO"
 
-    def answer(self, row: Rated, column: str) -> str:
-        """Return the completion."""
-        return row.completion
 
-    def further(self, row: Rated) -> Record:
-        """Return whether it is good."""
-        return {"label": row.is_good}
-
-
-class TrlSteps(Layout[StepLabelled]):
+class TrlSteps(RowFormat[StepLabelled]):
     """Rows of ``PRMTrainer``, which reads text only."""
 
     name = "trl-prm"
@@ -170,16 +134,16 @@ class TrlSteps(Layout[StepLabelled]):
         f"none were drawn, and the value, 1 or 0, is no share: {UNDRAWN}",
     )
 
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return the trainer's three, then the values behind the labels, and how many completions each is a share of.
 
         A value of which ``num_rollouts`` is 0 is no share: it is 1 or 0, without any draw.
         """
         steps = (Column("prompt", "text"), Column("completions", "texts"), Column("labels", "bools"))
         values = (Column("values", "floats"), Column("num_rollouts", "ints"))
-        return steps + values + provenance_columns(survey)
+        return steps + values + provenance_columns(summary)
 
-    def record(self, row: StepLabelled, images: Sequence[ImageReference], survey: Survey) -> Record:
+    def record(self, row: StepLabelled, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row without images."""
         return {
             "prompt": row.prompt,
@@ -187,10 +151,10 @@ class TrlSteps(Layout[StepLabelled]):
             "labels": [value > 0 for value in row.values],
             "values": [float(value) for value in row.values],
             "num_rollouts": list(row.num_rollouts),
-        } | provenance(row, survey)
+        } | provenance(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
-        """Return each step as the answer to what stands before it."""
+        """Return one dialogue in which each step answers the turns before it."""
         lengths = {name: len(record[name]) for name in ("completions", "labels", "values", "num_rollouts")}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"its columns differ in length: {lengths}")
@@ -205,7 +169,7 @@ class TrlSteps(Layout[StepLabelled]):
         steps = (text for step in record["completions"] for text in (step, _SEPARATOR))
         return counter.count_plain((record["prompt"], *steps))
 
-    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
+    def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
         """Return three lines of Python."""
         program = [
             "from datasets import load_dataset",
@@ -216,8 +180,8 @@ class TrlSteps(Layout[StepLabelled]):
         return "\n".join(["```python", *program, "```"])
 
 
-def _messages(role: str, text: str, num_images: int, survey: Survey) -> list[Record]:
-    if not survey.has_images:
+def _messages(role: str, text: str, num_images: int, summary: RowSummary) -> list[Record]:
+    if not summary.has_images:
         return [{"role": role, "content": text}]
     # Every part has both keys: Arrow would fill in the one that is missing.
     parts: list[Record] = [{"type": "image", "text": None} for _ in range(num_images)]

@@ -1,4 +1,4 @@
-"""Reading an export back before it is shown to anyone: what its trainer would trip over stops it here."""
+"""Reading an export back before it is put in place, to stop one that its trainer could not load."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.exports.row_format import ImageReference, Layout, Turn
-from critic_engine.data.exports.writers import read_records
+from critic_engine.data.exports.data_files import read_records
+from critic_engine.data.exports.row_format import ImageReference, RowFormat, Turn
 from critic_engine.errors import ExportError, ImageError
 from critic_engine.images.loading import load_image
 
@@ -20,7 +20,7 @@ _NUM_REMEMBERED_IMAGES = 1024
 
 
 class Fingerprint:
-    """A hash over all records of a split, each as a whole, to compare what was written with what was meant."""
+    """A hash over all records of a split, to compare the records read back with those meant to be written."""
 
     def __init__(self) -> None:
         """Begin with no record."""
@@ -40,16 +40,16 @@ class Fingerprint:
 
 
 def _embedded(data: bytes) -> None:
-    """Stand for the bytes of an image, of which the digest is taken in beside the record."""
+    """Hash the bytes of an image as null; its digest is hashed beside the record."""
 
 
-class Checker:
-    """Checks the records of one folder."""
+class ExportVerifier:
+    """Checks the data files of one export."""
 
-    def __init__(self, folder: Path, layout: Layout[Any], columns: tuple[Column, ...]) -> None:
+    def __init__(self, folder: Path, row_format: RowFormat[Any], columns: tuple[Column, ...]) -> None:
         """Check the data files in ``folder``."""
         self._folder = folder
-        self._layout = layout
+        self._format = row_format
         self._names = {column.name for column in columns}
         self._seen: OrderedDict[str, None] = OrderedDict()
 
@@ -78,9 +78,9 @@ class Checker:
     def _check_record(self, record: Mapping[str, Any], where: str) -> list[str]:
         """Return the digests of the record's images."""
         try:
-            read = self._layout.read(record)
+            read = self._format.read(record)
         except (KeyError, TypeError, ValueError) as error:
-            raise ExportError(f"{where}: it is no row of {self._layout.name}: {error}") from error
+            raise ExportError(f"{where}: it is no row of {self._format.name}: {error}") from error
         if read.num_placeholders != len(read.images):
             raise ExportError(f"{where}: {read.num_placeholders} placeholders stand for {len(read.images)} images")
         for dialogue in read.dialogues:
@@ -110,7 +110,7 @@ class Checker:
 
 
 def check_dialogue(dialogue: tuple[Turn, ...], where: str) -> None:
-    """Refuse a dialogue that is not user and assistant in turn, ending with the assistant, each with a word to say.
+    """Refuse a dialogue unless user and assistant alternate, the assistant ends it, and no turn is empty.
 
     Raises:
         ExportError: it is not; ``where`` begins the message.

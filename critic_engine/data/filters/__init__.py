@@ -1,1 +1,1 @@
-"""What keeps a row out of the training data without asking a model: one kind of objection a module."""
+"""Filters that keep rows out of the training data without asking a model, one kind a module."""

@@ -1,4 +1,4 @@
-"""Keeping kinds of rows in balance: what there is too much of is thinned out."""
+"""Balancing kinds of rows by thinning out the most frequent ones."""
 
 import math
 from array import array
@@ -11,7 +11,7 @@ import numpy as np
 from critic_engine.seeds import derive_seed
 
 Stratum: TypeAlias = tuple[str | int | None, ...]
-"""What rows are counted by, such as (depth, outcome, source)."""
+"""The kind by which a row is counted, such as (depth, outcome, source)."""
 
 
 class Census:
@@ -28,7 +28,7 @@ class Census:
         return {stratum: len(ranks) for stratum, ranks in self._ranks.items()}
 
     def add(self, stratum: Stratum, key: str) -> None:
-        """Count a row whose ``key`` no other row of its stratum has."""
+        """Count a row; ``key`` is unique in its stratum."""
         self._ranks.setdefault(stratum, array("Q")).append(self.rank(key))
 
     def rank(self, key: str) -> int:

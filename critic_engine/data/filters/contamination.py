@@ -1,4 +1,4 @@
-"""The guard against training on what an evaluation will ask."""
+"""The guard against training on problems of evaluation sets."""
 
 import hashlib
 import logging
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from critic_engine.config.search import RunConfig
-from critic_engine.data.filters.near_duplicate_index import MIN_JACCARD, LikenessIndex, sketch_of
-from critic_engine.data.filters.words import normal_words
+from critic_engine.data.filters.near_duplicate_index import MIN_JACCARD, NearDuplicateIndex, sketch_of
+from critic_engine.data.filters.text_normalization import normal_words
 from critic_engine.data.problems import read_problems
 from critic_engine.errors import ImageError, ProblemError
 from critic_engine.types import FailedRow, Problem, ProblemRow
@@ -19,11 +19,11 @@ _MAX_SHOWN = 80
 
 
 class Guard:
-    """Knows the problems of evaluation sets, and objects to those that repeat one.
+    """Finds problems that repeat one of an evaluation set.
 
     A problem repeats another if both have the same content; or if their questions are like each other and so are all
     their images, in order; or, where neither has an image, if their questions are and their choices are the same in any
-    order, or one of them has none. What counts as like stands with ``LikenessIndex``: a question of fewer than six
+    order, or one of them has none. ``NearDuplicateIndex`` says what is alike: a question of fewer than six
     words must have the very same words.
 
     A problem takes about 550 bytes, and 650 more an image.
@@ -33,7 +33,7 @@ class Guard:
         """Start without evaluation sets; ``min_jaccard`` is in [0.8, 1]."""
         self.num_unreadable = 0
         """Rows of the evaluation sets that could not be read, against which nothing is guarded."""
-        self._index = LikenessIndex(min_jaccard=min_jaccard)
+        self._index = NearDuplicateIndex(min_jaccard=min_jaccard)
         self._by_content: dict[int, int] = {}
         self._choices = array("Q")
         self._ids: list[str] = []
@@ -54,8 +54,8 @@ class Guard:
         Args:
             paths: Problems files; each is named in objections by its file name.
             min_jaccard: In [0.8, 1].
-            limits: What a row may hold, as in a run.
-            image_root: What the paths of images are relative to; the folder of each file by default.
+            limits: The limits on images of a row, as in a run.
+            image_root: The folder that paths of images are relative to; by default that of each file.
 
         Raises:
             ProblemError: a file cannot be read, or no row of it can.

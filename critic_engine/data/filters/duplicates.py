@@ -1,22 +1,22 @@
-"""Rows that say what an earlier row says."""
+"""Finding rows that nearly repeat an earlier row."""
 
 from collections.abc import Sequence
 
-from critic_engine.data.filters.near_duplicate_index import MIN_JACCARD, LikenessIndex, sketch_of
+from critic_engine.data.filters.near_duplicate_index import MIN_JACCARD, NearDuplicateIndex, sketch_of
 from critic_engine.types import Image
 
 
 class NearDuplicates:
-    """Finds rows whose text and images are both like those of an earlier row; of rows without images, the text alone.
+    """Finds rows with the same images and nearly the same text as an earlier row; without images, by the text alone.
 
-    What counts as like, and what a row costs in memory, stands with ``LikenessIndex``; its key comes on top. Of rows
-    like each other the first one given stays, so the order matters. A row that repeats another is not kept itself:
-    likeness is not passed on from row to row.
+    ``NearDuplicateIndex`` says which rows are alike and how much memory a row takes; the row's key adds to that. The
+    first of several rows that are alike stays, so the order matters. A row that repeats another is not remembered:
+    being alike is not passed on from row to row.
     """
 
     def __init__(self, *, min_jaccard: float = MIN_JACCARD) -> None:
         """Start without rows; ``min_jaccard`` is in [0.8, 1]."""
-        self._index = LikenessIndex(min_jaccard=min_jaccard)
+        self._index = NearDuplicateIndex(min_jaccard=min_jaccard)
         self._keys: list[str] = []
 
     def repeated(self, key: str, text: str, images: Sequence[Image] = ()) -> str | None:

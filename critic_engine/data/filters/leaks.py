@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from critic_engine.data.filters.words import clean_text, normal_words
+from critic_engine.data.filters.text_normalization import clean_text, normal_words
 from critic_engine.parsing.answers import canonical_answer, choice_index, choice_letter
 
 _NUMBER = re.compile(
@@ -91,7 +91,7 @@ class _Said:
 
 
 def _numbers(text: str) -> Iterator[str]:
-    """Yield the numbers in ``text`` in their canonical form, with and without what may be a sign or a percent sign."""
+    """Yield the numbers in ``text`` in canonical form, each with and without a possible sign and percent sign."""
     for match in _NUMBER.finditer(text):
         digits = match["digits"].rstrip(".,")
         whole = canonical_answer(digits)

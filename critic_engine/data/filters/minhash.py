@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from critic_engine.data.filters.words import normal_words
+from critic_engine.data.filters.text_normalization import normal_words
 
 NUM_HASHES = 128
 """Bytes of a signature; the standard error of the similarity estimated from it is 0.027 at 0.9."""
@@ -22,7 +22,7 @@ _CHUNK = 4096
 
 @dataclass(frozen=True, slots=True)
 class TextSketch:
-    """What is kept of a text to find those like it."""
+    """The hashes of a text by which similar texts are found."""
 
     signature: NDArray[np.uint8]
     """Shape (``NUM_HASHES``,)."""

@@ -1,4 +1,4 @@
-"""An index of texts with their images, in which those like a new one are found without looking at all of them."""
+"""An index of texts with their images that finds near-duplicates without comparing all of them."""
 
 import hashlib
 from array import array
@@ -20,7 +20,7 @@ _FIRST_SLOTS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """What is kept of a text and its images."""
+    """The sketches of a text and its images."""
 
     text: TextSketch
     pictures: tuple[PictureSketch, ...]
@@ -46,8 +46,8 @@ def sketch_of(text: str, images: Sequence[Image]) -> Sketch:
     return Sketch(sketch_text(text), tuple(map(sketch_image, images)))
 
 
-class LikenessIndex:
-    """Finds what is like a sketch: the same number of images, each a copy of its counterpart, and a text like its own.
+class NearDuplicateIndex:
+    """Finds sketches with the same number of images, each a copy of its counterpart, and with a similar text.
 
     Texts are like each other if their words are the same, or if their numbers are and the similarity that 128 hashes
     estimate reaches ``min_jaccard``. Equal texts are always found, others with a probability of 0.9998 at a true

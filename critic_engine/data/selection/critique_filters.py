@@ -6,7 +6,7 @@ from typing import Any
 
 from critic_engine.config.collect import CollectConfig, FiltersConfig
 from critic_engine.config.engine import EngineConfig
-from critic_engine.data.filters.faults import CritiqueTextOptions, text_fault
+from critic_engine.data.filters.critique_text import CritiqueTextOptions, text_fault
 from critic_engine.data.filters.leaks import leaks_answer
 from critic_engine.data.harvest.critique_lift import CritiqueRecord, Tally, base_of, critique_from_dict, lift, tally_of
 from critic_engine.data.harvest.harvester import baseline_name, refined_name

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from critic_engine.data.records import StageCounts
 from critic_engine.statistics import Interval, clustered_mean
 
 
@@ -72,14 +73,11 @@ class Funnel:
         beside = (self.other_pairs, self.labelled, self.searched, self.injected, self.detections, self.training)
         yield from (stage for stage in beside if stage.num_in)
 
-    def lines(self) -> list[tuple[str, int]]:
-        """Return each stage with what came in, what was left out by reason, and what went on."""
-        lines: list[tuple[str, int]] = []
-        for stage in self.stages():
-            lines.append((stage.name, stage.num_in))
-            lines += [(f"{stage.name} left out: {reason}", num) for reason, num in sorted(stage.left_out.items())]
-            lines.append((f"{stage.name} kept", stage.num_out))
-        return lines
+    def counts(self) -> tuple[StageCounts, ...]:
+        """Return the counts of each stage, in order."""
+        return tuple(
+            StageCounts(stage.name, stage.num_in, dict(sorted(stage.left_out.items()))) for stage in self.stages()
+        )
 
     def add_lift(self, filter_name: str, lifts: list[float]) -> None:
         """Take the lifts of one problem's critiques that passed a filter."""
@@ -90,8 +88,8 @@ class Funnel:
     def fields(self) -> dict[str, Any]:
         """Return all of it as what JSON can hold."""
         stages = {
-            stage.name: {"in": stage.num_in, "left_out": dict(sorted(stage.left_out.items())), "kept": stage.num_out}
-            for stage in self.stages()
+            counts.name: {"in": counts.num_in, "left_out": dict(counts.left_out), "kept": counts.num_kept}
+            for counts in self.counts()
         }
         return {"stages": stages, "lift": [_lift_fields(column) for column in self.lifts.values()]}
 

@@ -8,7 +8,8 @@ from typing import Literal, Self, TypeAlias
 from critic_engine.config.collect import FiltersConfig
 from critic_engine.config.engine import dump_config
 from critic_engine.data.filters.balance import Balance, Census, Stratum
-from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
+from critic_engine.data.records import Demonstration, Preference, Rated, StageCounts, StepLabelled, TrainingRow
+from critic_engine.data.row_spool import RowSpool
 from critic_engine.data.selection.critic_rows import CORRECT, CriticRows
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.reasoner_rows import ReasonerRows
@@ -51,6 +52,11 @@ class RunRows:
         return self._selection.funnel
 
     @property
+    def stages(self) -> tuple[StageCounts, ...]:
+        """The counts of what was left out, stage by stage; valid after an iteration."""
+        return self.funnel.counts()
+
+    @property
     def config_yaml(self) -> str:
         """The run's resolved configuration, with the filters that are used."""
         config = self._selection.config
@@ -74,30 +80,36 @@ class RunRows:
         self._store.__exit__(kind, error, trace)
 
     def __iter__(self) -> Iterator[TrainingRow]:
-        """Yield the rows, one problem's in memory at a time; balancing takes a pass before, and 8 bytes a row."""
-        seed = self._selection.config.run.seed
-        correct, balance = Census(seed=seed), Census(seed=seed)
-        is_sharing = self._kind is Demonstration and self._role == "critic"
-        if is_sharing or self._selection.filters.max_balance_ratio is not None:
-            for row in self._rows():
-                if row.source == CORRECT:
-                    correct.add((CORRECT,), row.row_id)
-                else:
-                    balance.add(_stratum(row), row.row_id)
-        keeper = Balance(balance, max_ratio=self._selection.filters.max_balance_ratio)
-        num_others = sum(min(num, keeper.max_rows or num) for num in balance.counts.values())
-        share = self._selection.filters.correct_share
-        ends = correct.smallest_dropped(round(num_others * share / (1 - share)))
+        """Yield the rows, one problem's in memory at a time; the others wait in a temporary file."""
+        with RowSpool() as spool:
+            self.fill(spool)
+            yield from spool
+
+    def fill(self, spool: RowSpool) -> None:
+        """Write the rows, balanced, into an empty ``spool``; the run is read once.
+
+        Balancing takes 8 bytes a row.
+        """
+        seed, filters = self._selection.config.run.seed, self._selection.filters
+        correct, others = Census(seed=seed), Census(seed=seed)
         for row in self._rows():
+            (correct if row.source == CORRECT else others).add(_stratum(row), row.row_id)
+            spool.add(row)
+        balance = Balance(others, max_ratio=filters.max_balance_ratio)
+        num_others = sum(min(num, balance.max_rows or num) for num in others.counts.values())
+        ends = correct.smallest_dropped(round(num_others * filters.correct_share / (1 - filters.correct_share)))
+
+        def is_kept(row: TrainingRow) -> bool:
             reason = None
             if row.source == CORRECT:
-                end = ends.get((CORRECT,))
+                end = ends.get(_stratum(row))
                 reason = None if end is None or correct.rank(row.row_id) < end else "correct_share"
-            elif keeper.max_rows is not None and not keeper.keeps(_stratum(row), row.row_id):
+            elif not balance.keeps(_stratum(row), row.row_id):
                 reason = "out_of_balance"
             self.funnel.training.count(reason)
-            if reason is None:
-                yield row
+            return reason is None
+
+        spool.retain(is_kept)
 
     def _rows(self) -> Iterator[TrainingRow]:
         critic, reasoner = CriticRows(self._selection), ReasonerRows(self._selection)

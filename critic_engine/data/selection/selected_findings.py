@@ -19,6 +19,7 @@ from critic_engine.data.harvest.pair_checks import (
     parting_steps,
 )
 from critic_engine.data.harvest.pairs import Pair, errors, pair_from_dict
+from critic_engine.data.records import NOT_DONE
 from critic_engine.data.selection.critique_filters import Screen, ScreenedCritique, count_critiques
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.errors import ImageError
@@ -108,7 +109,7 @@ class Selection:
             return "harvest_failed"
         if HARVEST_DONE not in findings:
             is_failed = answer is not None and answer.stop_reason == "error"
-            return "search_failed" if is_failed else "not_done_yet"
+            return "search_failed" if is_failed else NOT_DONE
         return "evaluation_set" if self._guard is not None and _repeats(self._guard, row.problem) else None
 
     def _harvested(

@@ -2,41 +2,38 @@
 
 import dataclasses
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import PIL.Image
 import pytest
 
-from critic_engine.data.exports import ExportOptions, ExportReport, export_rows, layout_named
-from critic_engine.data.records import Demonstration, Preference, StepLabelled, TrainingRow
+from critic_engine.data.exports import ExportOptions, ExportReport, export_rows, format_named
+from critic_engine.data.records import Demonstration, Preference, StageCounts, StepLabelled, TrainingRow
+from critic_engine.data.row_spool import RowSpool
 from critic_engine.images.loading import load_image
 from critic_engine.types import Image
 
 
-class Stages:
-    def __init__(self) -> None:
-        self.counts = [("problems", 4), ("divergent | pairs", 3)]
-
-    def lines(self) -> list[tuple[str, int]]:
-        return self.counts
-
-
 class HandMade:
-    """A source of rows that yields the same rows each time."""
+    """A source of the given rows, which counts how often they are read."""
 
     def __init__(self, rows: list[TrainingRow], config_yaml: str = "strategy:\n  kind: mcts\n") -> None:
         self.rows = rows
-        self.funnel = Stages()
+        self.stages = (StageCounts("problems", 4, {}), StageCounts("divergent | pairs", 3, {"all_right": 1}))
         self.config_yaml = config_yaml
 
-    def __iter__(self) -> Iterator[TrainingRow]:
-        return iter(self.rows)
+        self.num_reads = 0
+
+    def fill(self, spool: RowSpool) -> None:
+        self.num_reads += 1
+        for row in self.rows:
+            spool.add(row)
 
 
 def picture(colour: str, *, side: int = 48) -> Image:
-    """A PNG without compression, whose bytes are the same with every version of the compressor."""
+    """A PNG without compression: the same bytes with every version of the compressor."""
     file = io.BytesIO()
     PIL.Image.new("RGB", (side, side), colour).save(file, "PNG", compress_level=0)
     return load_image(file.getvalue())
@@ -80,7 +77,7 @@ def export(tmp_path: Path) -> Export:
         known = {field.name for field in dataclasses.fields(ExportOptions)}
         assert set(options) <= known
         settings = {"out": tmp_path / format, "validation_share": 0.0} | options
-        given = rows(layout_named(format).row_type) if source is None else source
+        given = rows(format_named(format).row_type) if source is None else source
         return export_rows(given, ExportOptions(format=format, **settings))
 
     return run

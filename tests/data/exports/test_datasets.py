@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.data.exports import FORMATS, layout_named
+from critic_engine.data.exports import FORMATS, format_named
 from critic_engine.data.exports.export import split_of
 from critic_engine.data.records import Demonstration, Preference, TrainingRow
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.trainers, pytest.mark.filterwarnings("default")]
 CASES = [
     (name, container)
     for name in FORMATS
-    for container in layout_named(name).containers
+    for container in format_named(name).containers
     if not (name.startswith("trl-") and container == "jsonl")
 ]
 
@@ -45,7 +45,7 @@ def test_folder_loads_with_its_splits_and_images(format: str, container: str, ex
 def test_json_lines_load_though_images_and_facts_begin_late(export, hand_made, make_row, tmp_path: Path) -> None:
     import datasets
 
-    kind = layout_named("swift-dpo").row_type
+    kind = format_named("swift-dpo").row_type
     long = "why " * 20_000
     # The loader takes the types of columns from the first 10 MiB.
     rows = [make_row(kind, number, images=(), prompt=long, facts={"gain": None}) for number in range(200)]
@@ -64,13 +64,13 @@ def _row_of(kind: type[TrainingRow], split: str, number: int, make_row, **change
 
 
 @pytest.mark.parametrize("poor", ["train", "validation"])
-@pytest.mark.parametrize("format", [name for name in FORMATS if "jsonl" in layout_named(name).containers])
+@pytest.mark.parametrize("format", [name for name in FORMATS if "jsonl" in format_named(name).containers])
 def test_json_lines_load_though_one_split_alone_has_images_and_facts(
     format: str, poor: str, export, hand_made, make_row, tmp_path: Path
 ) -> None:
     import datasets
 
-    kind = layout_named(format).row_type
+    kind = format_named(format).row_type
     rich = "validation" if poor == "train" else "train"
     known: dict[str, Any] = {Preference: {"margin": None}, Demonstration: {"value": None}}.get(kind, {})
     nothing = known | {"images": (), "facts": {"depth": None, "gain": None, "annotator": None}}

@@ -1,4 +1,4 @@
-"""An export is whole or not there, holds what its rows said, and says what it left out."""
+"""An export is whole or not there, holds its rows unchanged, and counts those left out."""
 
 import importlib.metadata
 import json
@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from critic_engine.data.exports import FORMATS, layout_named
+from critic_engine.data.exports import FORMATS, format_named
+from critic_engine.data.exports.data_files import read_records
+from critic_engine.data.exports.exclusions import LengthLimit
 from critic_engine.data.exports.export import split_of
-from critic_engine.data.exports.filters import LengthLimit
-from critic_engine.data.exports.writers import read_records
-from critic_engine.data.records import Demonstration, Preference, StepLabelled
+from critic_engine.data.records import Demonstration, Preference, StageCounts, StepLabelled
 from critic_engine.errors import ConfigError, GenerationError
 from critic_engine.types import Message
 
@@ -39,15 +39,15 @@ def records(folder: Path, split: str = "train") -> list[dict[str, Any]]:
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_texts_are_written_as_they_are(format: str, text: str, export, hand_made, make_row, tmp_path: Path) -> None:
-    layout = layout_named(format)
+    row_format = format_named(format)
     changes: dict[str, Any] = {"prompt": f"q {text}", "source": "s", "facts": {"note": text[:100]}}
-    changes |= {"chosen": f"a {text}"} if layout.row_type is Preference else {}
-    changes |= {"completion": f"a {text}"} if layout.row_type is Demonstration else {}
-    changes |= {"steps": ("one", f"a {text}")} if layout.row_type is StepLabelled else {}
-    report = export(format, hand_made([make_row(layout.row_type, **changes)]))
+    changes |= {"chosen": f"a {text}"} if row_format.row_type is Preference else {}
+    changes |= {"completion": f"a {text}"} if row_format.row_type is Demonstration else {}
+    changes |= {"steps": ("one", f"a {text}")} if row_format.row_type is StepLabelled else {}
+    report = export(format, hand_made([make_row(row_format.row_type, **changes)]))
     assert dict(report.num_rows) == {"train": 1}
     (record,) = records(tmp_path / format)
-    said = "\n".join(turn.text for dialogue in layout.read(record).dialogues for turn in dialogue)
+    said = "\n".join(turn.text for dialogue in row_format.read(record).dialogues for turn in dialogue)
     assert f"q {text}" in said
     assert "note" not in record or record["note"] == text[:100]
 
@@ -202,6 +202,32 @@ def test_card_survives_whatever_the_run_says(export, hand_made, make_row, tmp_pa
     assert line.replace("\\|", "").count("|") == 4
 
 
+@pytest.mark.parametrize(("num", "shown"), [(120, "s" * 120), (121, "s" * 119 + "…")])
+def test_cell_of_the_card_is_cut_at_120_characters(
+    num: int, shown: str, export, hand_made, make_row, tmp_path: Path
+) -> None:
+    export("trl-sft", hand_made([make_row(Demonstration, source="s" * num)]))
+    assert f"| train | {shown} | 1 |" in (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_number_that_is_not_finite_is_written_as_none(
+    number: float, export, hand_made, make_row, tmp_path: Path
+) -> None:
+    rows = [make_row(Preference, 0, margin=number, facts={"gain": number}), make_row(Preference, 2, facts={"gain": 1})]
+    export("swift-dpo", hand_made(rows))
+    found = {record["row_id"]: (record["margin"], record["gain"]) for record in records(tmp_path / "swift-dpo")}
+    assert found == {"row-0": (None, None), "row-2": (0.5, 1.0)}
+
+
+def test_group_of_a_parquet_file_has_at_most_1000_rows(export, hand_made, make_row, tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    export("trl-prm", hand_made([make_row(StepLabelled, number) for number in range(1001)]))
+    metadata = pyarrow.parquet.read_metadata(tmp_path / "trl-prm" / "train.parquet")
+    assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [1000, 1]
+
+
 def test_card_states_the_columns_of_json_lines_which_have_no_types_of_their_own(export, tmp_path: Path) -> None:
     for format, container in [("swift-dpo", "jsonl"), ("trl-dpo", "parquet")]:
         export(format, container=container)
@@ -261,7 +287,7 @@ def test_card_and_report_say_when_the_run_is_not_complete(
     is_complete: bool, export, hand_made, make_row, tmp_path: Path
 ) -> None:
     source = hand_made([make_row(Demonstration)])
-    source.funnel.counts = [("rows", 4), *([] if is_complete else [("rows left out: not_done_yet", 3)])]
+    source.stages = (StageCounts("rows", 4, {} if is_complete else {"not_done_yet": 3}),)
     report = export("trl-sft", source)
     note = "The run is not complete: 3 of its problems are not done yet, and have no rows here."
     card = (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
@@ -325,14 +351,10 @@ def test_no_row_to_write_says_what_became_of_them(export, hand_made, make_row, t
 
 def test_run_without_rows_says_what_left_out_most_on_the_way(export, hand_made) -> None:
     source = hand_made([])
-    source.funnel.counts = [
-        ("rows", 107),
-        ("rows left out: evaluation_set", 60),
-        ("rows left out: not_done_yet", 40),
-        ("rows kept", 7),
-        ("trees left out: all_right", 5),
-        ("trees left out: all_wrong", 2),
-    ]
+    source.stages = (
+        StageCounts("rows", 107, {"evaluation_set": 60, "not_done_yet": 40}),
+        StageCounts("trees", 7, {"all_right": 5, "all_wrong": 2}),
+    )
     with pytest.raises(ConfigError) as caught:
         export("trl-dpo", source)
     said = "the run has no rows for trl-dpo; left out: 60 evaluation_set, 40 not_done_yet, 5 all_right"
@@ -374,9 +396,9 @@ _FULL_DISK = """
 import random, resource, signal, sys
 sys.path.insert(0, {here!r})
 from conftest import HandMade, picture, row
-from critic_engine.data.exports import ExportOptions, export_rows, layout_named
+from critic_engine.data.exports import ExportOptions, export_rows, format_named
 from pathlib import Path
-kind = layout_named({format!r}).row_type
+kind = format_named({format!r}).row_type
 large = picture("green", side=200)
 texts = [random.Random(number).randbytes(1000).hex() for number in range(300)]
 source = HandMade([row(kind, number, images=(large,), prompt=text) for number, text in enumerate(texts)])

@@ -1,4 +1,4 @@
-"""What every format and container writes, byte for byte: of Parquet the schema and the rows."""
+"""Every format and container writes the golden files, byte for byte; of Parquet the schema and the rows."""
 
 import base64
 import json
@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from critic_engine.data.exports import FORMATS, layout_named
+from critic_engine.data.exports import FORMATS, format_named
 
 GOLDEN = Path(__file__).parent / "golden"
 # TRL takes JSON lines of text alone.
 TEXT_ONLY = {("trl-dpo", "jsonl"), ("trl-sft", "jsonl"), ("trl-kto", "jsonl")}
-CASES = [(name, container) for name in FORMATS for container in layout_named(name).containers]
+CASES = [(name, container) for name in FORMATS for container in format_named(name).containers]
 
 
 def plain(value: Any) -> Any:
@@ -48,10 +48,11 @@ def contents(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("format", "container"), CASES)
 def test_export_is_the_golden_one(format: str, container: str, export, hand_made, make_row, tmp_path: Path) -> None:
-    kind = layout_named(format).row_type
+    kind = format_named(format).row_type
     changes = {"images": ()} if (format, container) in TEXT_ONLY else {}
     source = hand_made([make_row(kind, number, **changes) for number in range(3)])
     export(format, source, container=container, validation_share=0.3)
+    assert source.num_reads == 1
     path = GOLDEN / f"{format}.{container}.json"
     assert contents(tmp_path / format) == json.loads(path.read_text(encoding="utf-8"))
 

@@ -1,4 +1,4 @@
-"""LLaMA-Factory's own loader and collators take what was written for them, with the shipped model's processor."""
+"""LLaMA-Factory's own loader and collators load the exported files, with the shipped model's processor."""
 
 import importlib.machinery
 import importlib.util

@@ -1,4 +1,4 @@
-"""ms-swift's own loader, template and collator take what was written for them, with the shipped model's processor."""
+"""ms-swift's own loader, template and collator load the exported files, with the shipped model's processor."""
 
 from pathlib import Path
 from typing import Any

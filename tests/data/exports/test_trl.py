@@ -1,4 +1,4 @@
-"""TRL's own trainers take a step on what was written for them, with the shipped model, and see the images."""
+"""TRL's own trainers take a training step on the exported files, with the shipped model, and see the images."""
 
 import os
 from pathlib import Path

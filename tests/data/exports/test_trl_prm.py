@@ -6,7 +6,7 @@ import pytest
 
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.backends.huggingface.token_counter import TokenCounter
-from critic_engine.data.exports import layout_named
+from critic_engine.data.exports import format_named
 from critic_engine.data.records import StepLabelled
 
 pytestmark = [pytest.mark.trl_prm, pytest.mark.filterwarnings("default")]
@@ -41,5 +41,5 @@ def test_trainer_takes_a_step_on_labelled_steps(
     # All four rows have questions and steps of one length.
     row = make_row(StepLabelled)
     record = {"prompt": row.prompt, "completions": row.steps}
-    counted = layout_named("trl-prm").num_tokens(record, (), TokenCounter("pocket"))
+    counted = format_named("trl-prm").num_tokens(record, (), TokenCounter("pocket"))
     assert {int(number) for number in batches[0]["attention_mask"].sum(dim=1)} == {counted}

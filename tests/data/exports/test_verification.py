@@ -1,18 +1,20 @@
-"""The self-check finds what a trainer would trip over, and any change in what it would learn from."""
+"""The self-check finds records that a trainer could not load, and any change in the exported data."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from critic_engine.data.exports import layout_named
+from critic_engine.data.exports import format_named
 from critic_engine.data.exports.columns import Column
-from critic_engine.data.exports.verification import Checker, Fingerprint
-from critic_engine.data.exports.writers import read_records
+from critic_engine.data.exports.data_files import read_records
+from critic_engine.data.exports.exclusions import LengthLimit
+from critic_engine.data.exports.verification import ExportVerifier, Fingerprint
 from critic_engine.data.records import Demonstration, Preference
 from critic_engine.errors import ExportError
+from critic_engine.types import Message
 
 COLUMNS = (Column("conversations", "turns"), Column("images", "images"))
 GOOD = {"conversations": [{"from": "human", "value": "<image>q"}, {"from": "gpt", "value": "a"}], "images": ["i.png"]}
@@ -33,7 +35,7 @@ GOOD = {"conversations": [{"from": "human", "value": "<image>q"}, {"from": "gpt"
 def test_self_check_finds_what_a_trainer_would_trip_over(
     message: str, changes: dict[str, Any], make_row, tmp_path: Path
 ) -> None:
-    layout = layout_named("llamafactory-sft")
+    row_format = format_named("llamafactory-sft")
     picture = make_row(Demonstration).images[0]
     (tmp_path / "i.png").write_bytes(picture.data)
     (tmp_path / "broken.png").write_bytes(b"no picture")
@@ -41,7 +43,7 @@ def test_self_check_finds_what_a_trainer_would_trip_over(
     meant = Fingerprint()
     meant.add(GOOD, [picture.digest])
     with pytest.raises(ExportError, match=message):
-        Checker(tmp_path, layout, COLUMNS).check("train.jsonl", meant)
+        ExportVerifier(tmp_path, row_format, COLUMNS).check("train.jsonl", meant)
 
 
 def records(path: Path) -> list[dict[str, Any]]:
@@ -49,7 +51,7 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Change every record of a data file behind the back of whoever wrote it."""
+    """Change every record of a data file."""
     changed = [record | change(record) for record in records(path)]
     if path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(record) + "\n" for record in changed))
@@ -80,32 +82,32 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> N
 def test_self_check_finds_a_change_in_what_is_learnt_from(
     format: str, message: str, change: Callable[..., Any], export, hand_made, make_row, tmp_path: Path
 ) -> None:
-    layout = layout_named(format)
-    rows = [make_row(layout.row_type, number) for number in range(2)]
+    row_format = format_named(format)
+    rows = [make_row(row_format.row_type, number) for number in range(2)]
     (file,) = export(format, hand_made(rows)).files.values()
     columns = tuple(Column(name, "text") for name in records(tmp_path / format / file)[0])
     meant = Fingerprint()
     for record, row in zip(records(tmp_path / format / file), rows, strict=True):
-        meant.add(record, [image.digest for image in row.images] if layout.has_images else [])
-    checker = Checker(tmp_path / format, layout, columns)
-    checker.check(file, meant)
+        meant.add(record, [image.digest for image in row.images] if row_format.has_images else [])
+    verifier = ExportVerifier(tmp_path / format, row_format, columns)
+    verifier.check(file, meant)
     rewrite(tmp_path / format / file, change)
     with pytest.raises(ExportError, match=message):
-        checker.check(file, meant)
+        verifier.check(file, meant)
 
 
-class Meddled:
-    """Rows behind the last of which something is done to the folder that they are written to."""
+class Meddler:
+    """A counter of tokens that does something to the unfinished export whenever it is asked."""
 
-    def __init__(self, source: Any, meddle: Callable[[], None]) -> None:
-        self.source = source
-        self.funnel = source.funnel
-        self.config_yaml = source.config_yaml
+    def __init__(self, meddle: Callable[[], None]) -> None:
         self.meddle = meddle
 
-    def __iter__(self) -> Iterator[Any]:
-        yield from self.source
+    def count(self, messages: tuple[Message, ...]) -> int:
         self.meddle()
+        return 1
+
+    def count_plain(self, texts: tuple[str, ...]) -> int:
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize("format", ["swift-dpo", "visualprm"])
@@ -113,7 +115,7 @@ class Meddled:
 def test_export_of_which_an_image_was_lost_or_replaced_does_not_appear(
     format: str, is_lost: bool, export, hand_made, make_row, tmp_path: Path
 ) -> None:
-    rows = [make_row(layout_named(format).row_type, number) for number in range(2)]
+    rows = [make_row(format_named(format).row_type, number) for number in range(2)]
     mine, other = (row.images[0] for row in rows)
 
     def meddle() -> None:
@@ -121,12 +123,12 @@ def test_export_of_which_an_image_was_lost_or_replaced_does_not_appear(
             path.unlink() if is_lost else path.write_bytes(other.data)
 
     with pytest.raises(ExportError, match="is not there" if is_lost else "rows that are not"):
-        export(format, Meddled(hand_made(rows), meddle))
+        export(format, hand_made(rows), limit=LengthLimit(1, "none", Meddler(meddle)))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_image_replaced_within_a_parquet_file_is_found(export, hand_made, make_row, tmp_path: Path) -> None:
-    layout = layout_named("rlaifv")
+    row_format = format_named("rlaifv")
     rows = [make_row(Preference, number) for number in range(2)]
     export("rlaifv", hand_made(rows))
     meant = Fingerprint()
@@ -136,10 +138,30 @@ def test_image_replaced_within_a_parquet_file_is_found(export, hand_made, make_r
     rewrite(tmp_path / "rlaifv/train.parquet", lambda record: {"image": {**record["image"], "bytes": other}})
     columns = tuple(Column(name, "text") for name in records(tmp_path / "rlaifv/train.parquet")[0])
     with pytest.raises(ExportError, match="rows that are not"):
-        Checker(tmp_path / "rlaifv", layout, columns).check("train.parquet", meant)
+        ExportVerifier(tmp_path / "rlaifv", row_format, columns).check("train.parquet", meant)
+
+
+@pytest.mark.parametrize("side", ["chosen", "rejected"])
+def test_placeholder_too_many_in_either_answer_is_found(side: str, export, tmp_path: Path) -> None:
+    extra = "<image>answer : 7"
+    changes: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "llamafactory-dpo": lambda record: {side: {"from": "gpt", "value": extra}},
+        "swift-dpo": lambda record: (
+            {"messages": [record["messages"][0], {"role": "assistant", "content": extra}]}
+            if side == "chosen"
+            else {"rejected_response": extra}
+        ),
+    }
+    for name, change in changes.items():
+        export(name)
+        file = tmp_path / name / "train.jsonl"
+        columns = tuple(Column(column, "text") for column in records(file)[0])
+        rewrite(file, change)
+        with pytest.raises(ExportError, match="2 placeholders stand for 1 images"):
+            ExportVerifier(tmp_path / name, format_named(name), columns).check("train.jsonl", Fingerprint())
 
 
 def test_file_that_cannot_be_read_back_is_no_export(make_row, tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"conversations": [')
     with pytest.raises(ExportError, match=r"train\.jsonl cannot be read back"):
-        Checker(tmp_path, layout_named("llamafactory-sft"), COLUMNS).check("train.jsonl", Fingerprint())
+        ExportVerifier(tmp_path, format_named("llamafactory-sft"), COLUMNS).check("train.jsonl", Fingerprint())

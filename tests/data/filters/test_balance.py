@@ -29,6 +29,7 @@ def counts(rows: set[tuple[Stratum, str]]) -> list[int]:
 
 def test_strata_above_the_limit_keep_exactly_the_limit_and_others_every_row() -> None:
     assert counts(kept(ROWS, max_ratio=1)) == [20, 20, 20, 3]
+    assert counts(kept(ROWS, max_ratio=1.54)) == [30, 30, 20, 3]
     assert counts(kept(ROWS, max_ratio=1.55)) == [31, 31, 20, 3]
     assert counts(kept(ROWS, max_ratio=10)) == [200, 40, 20, 3]
 

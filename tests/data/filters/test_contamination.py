@@ -1,4 +1,4 @@
-"""The leakage guard: what an evaluation set holds is refused however it is disguised, and nothing else is."""
+"""The leakage guard: problems of an evaluation set are refused however they are disguised, and no others are."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Near-duplicates: the first of like rows stays, and what differs in text or image is no duplicate."""
+"""Near-duplicates: the first of similar rows stays, and rows that differ in text or image are no duplicates."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The index: it finds what comparing every pair would find."""
+"""The index finds the same pairs as comparing every pair."""
 
 import random
 
@@ -7,11 +7,11 @@ import pytest
 
 from critic_engine.data.filters.image_sketch import SKETCH_BYTES, PictureSketch
 from critic_engine.data.filters.minhash import sketch_text
-from critic_engine.data.filters.near_duplicate_index import LikenessIndex, Sketch
+from critic_engine.data.filters.near_duplicate_index import NearDuplicateIndex, Sketch
 
 
 def random_sketch(rng: random.Random) -> Sketch:
-    """A text of few kinds and up to two flat pictures whose levels lie around the edges of buckets."""
+    """A text of few kinds and up to two flat pictures with levels around the edges of buckets."""
     text = sketch_text(rng.choice(("how many are there ?", "which one is red ?", "what is at b2 ?")))
     levels = [rng.choice((20, 22, 24, 26, 30, 60)) for _ in range(rng.randrange(3))]
     pictures = (PictureSketch(np.full(SKETCH_BYTES, level, dtype=np.uint8), 48) for level in levels)
@@ -26,7 +26,7 @@ def is_like(one: Sketch, other: Sketch) -> bool:
 
 def test_matches_are_those_that_comparing_every_pair_finds() -> None:
     rng = random.Random(6)
-    index = LikenessIndex()
+    index = NearDuplicateIndex()
     sketches = [random_sketch(rng) for _ in range(300)]
     assert [index.add(sketch) for sketch in sketches] == list(range(300))
     for wanted in sketches[:40]:
@@ -44,7 +44,7 @@ def drift(one: Sketch, other: Sketch) -> int:
 
 
 def test_index_that_has_grown_still_finds_every_row() -> None:
-    index = LikenessIndex()
+    index = NearDuplicateIndex()
     texts = [f"row {number} of the table" for number in range(1500)]
     for text in texts:
         index.add(Sketch(sketch_text(text), ()))
@@ -56,4 +56,4 @@ def test_index_that_has_grown_still_finds_every_row() -> None:
 @pytest.mark.parametrize("min_jaccard", [0.79, 1.01, float("nan")])
 def test_similarity_out_of_range_is_refused(min_jaccard: float) -> None:
     with pytest.raises(ValueError, match="min_jaccard"):
-        LikenessIndex(min_jaccard=min_jaccard)
+        NearDuplicateIndex(min_jaccard=min_jaccard)

@@ -276,7 +276,7 @@ def test_what_detectors_said_is_counted_with_the_reason_why_it_is_not_scored(tmp
     assert stage(funnel.injected) == (4, {"not_injected": 2, "near_duplicate": 1}, 1)
     assert stage(funnel.detections) == (8, {"not_detected": 2, "not_graded": 2, "near_duplicate": 2}, 2)
     assert funnel.fields()["stages"]["detections"]["kept"] == 2
-    assert ("detections left out: not_detected", 2) in funnel.lines()
+    assert funnel.counts()[-1].left_out["not_detected"] == 2
 
 
 @pytest.mark.parametrize(("role", "reason"), [("detect", "not_detected"), ("grade", "not_graded")])
@@ -332,10 +332,10 @@ def test_the_funnel_adds_up(seed: int, tmp_path: Path) -> None:
         for each in found["detections"]
     )
     assert json.loads(json.dumps(fields)) == fields
-    lines = dict(funnel.lines())
-    for each in funnel.stages():
-        out = sum(num for line, num in lines.items() if line.startswith(f"{each.name} left out: "))
-        assert lines[each.name] == out + lines[f"{each.name} kept"]
+    for each, counts in zip(funnel.stages(), funnel.counts(), strict=True):
+        (_, num_in), *left_out, (_, num_kept) = counts.lines()
+        assert (num_in, num_kept) == (each.num_in, each.num_out)
+        assert num_in == sum(num for _, num in left_out) + num_kept
 
 
 def test_nothing_measured_has_no_lift_in_the_report() -> None:

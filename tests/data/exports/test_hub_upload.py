@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from critic_engine.data.exports.hub import push_folder
+from critic_engine.data.exports.hub_upload import push_folder
 from critic_engine.errors import HubError
 
 
 class Hub:
-    """Remembers what it was asked for."""
+    """Remembers the calls it got."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.calls: list[tuple[Any, ...]] = []

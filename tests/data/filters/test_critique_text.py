@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from critic_engine.data.filters.faults import CritiqueTextOptions, repeated_share, text_fault
+from critic_engine.data.filters.critique_text import CritiqueTextOptions, repeated_share, text_fault
 
 LISTING = " ".join(
     f"Step {number}: The count of the {colour} shapes is correct." for number, colour in enumerate(

@@ -1,4 +1,4 @@
-"""The card of an exported data set: what it holds, how it came to be, and how it is loaded."""
+"""The dataset card of an export: its rows, their making, its limits, and how trainers load it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from critic_engine.data.exports.columns import Column, card_features
-from critic_engine.data.exports.filters import MEANINGS
+from critic_engine.data.exports.exclusions import MEANINGS
 from critic_engine.data.exports.options import ExportOptions, ExportReport
+from critic_engine.data.records import StageCounts
 
 _MAX_CELL = 120
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
-# Names of fields, those of vLLM's own arguments among them, that say where machines are or how one is let in.
+# Names of configuration fields, vLLM's own arguments included, that hold addresses or credentials.
 _PRIVATE = re.compile(r"(^|_)(url|address|host|ip|port|token|key|password)$")
 
 
 @dataclass(frozen=True, slots=True)
-class CardFacts:
-    """What a card says."""
+class CardContents:
+    """The contents of a dataset card."""
 
     report: ExportReport
     options: ExportOptions
@@ -27,16 +28,16 @@ class CardFacts:
     """Of the data files."""
     config_yaml: str
     """The resolved configuration of the run."""
-    funnel: tuple[tuple[str, int], ...]
-    """What was left after each stage of making the rows."""
+    stages: tuple[StageCounts, ...]
+    """The counts of each stage between the run's problems and the rows."""
 
 
-def write_card(path: Path, facts: CardFacts, usage: str) -> None:
+def write_card(path: Path, facts: CardContents, usage: str) -> None:
     """Write a ``README.md`` by which the hub and ``datasets.load_dataset`` know the files.
 
     Args:
         path: The file.
-        facts: What it says.
+        facts: The contents.
         usage: How the trainer loads the folder, as Markdown.
     """
     sections = [_front_matter(facts), _introduction(facts), _counts(facts), _making(facts), _limits(facts)]
@@ -45,7 +46,7 @@ def write_card(path: Path, facts: CardFacts, usage: str) -> None:
     path.write_text("\n\n".join(sections) + "\n", encoding="utf-8", errors="backslashreplace")
 
 
-def _front_matter(facts: CardFacts) -> str:
+def _front_matter(facts: CardContents) -> str:
     import yaml
 
     report = facts.report
@@ -67,7 +68,7 @@ def _front_matter(facts: CardFacts) -> str:
     return f"---\n{text}---"
 
 
-def _introduction(facts: CardFacts) -> str:
+def _introduction(facts: CardContents) -> str:
     report = facts.report
     return (
         f"# Training data for a {report.role} ({report.format})\n\n"
@@ -76,7 +77,7 @@ def _introduction(facts: CardFacts) -> str:
     )
 
 
-def _counts(facts: CardFacts) -> str:
+def _counts(facts: CardContents) -> str:
     report = facts.report
     rows = [
         (split, source, number)
@@ -91,14 +92,15 @@ def _counts(facts: CardFacts) -> str:
     )
 
 
-def _making(facts: CardFacts) -> str:
-    stages = _table(("Stage", "Number"), facts.funnel) if facts.funnel else "No stages were recorded."
+def _making(facts: CardContents) -> str:
+    counts = [line for stage in facts.stages for line in stage.lines()]
+    stages = _table(("Stage", "Number"), counts) if counts else "No stages were recorded."
     left_out = [(reason, MEANINGS[reason], number) for reason, number in sorted(facts.report.num_left_out.items())]
     table = _table(("Left out", "Because", "Rows"), left_out) if left_out else "No row was left out of this export."
     return f"## How the rows came to be\n\n{stages}\n\n{table}"
 
 
-def _limits(facts: CardFacts) -> str:
+def _limits(facts: CardContents) -> str:
     limit = facts.options.limit
     length = (
         f"No row is longer than {limit.max_tokens} tokens as {_cell(limit.model)} counts all that the trainer reads of "
@@ -130,7 +132,7 @@ def _config(config_yaml: str) -> str:
 
 
 def _publishable(config_yaml: str) -> str:
-    """Return a configuration that tells of no machine: of absolute paths the names, and nothing of addresses."""
+    """Return a configuration without addresses and credentials, and with file names in place of absolute paths."""
     import yaml
 
     text: str = yaml.safe_dump(_without_places(yaml.safe_load(config_yaml)), sort_keys=False)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from critic_engine.data.filters.words import normal_words
+from critic_engine.data.filters.text_normalization import normal_words
 from critic_engine.parsing.answers import stated_answer
 
 TextFault: TypeAlias = Literal["empty", "too_long", "answers", "repeats"]
@@ -15,15 +15,15 @@ _LONGEST_WORD = 40
 
 @dataclass(frozen=True, slots=True)
 class CritiqueTextOptions:
-    """What a critique's text may be."""
+    """The limits on the text of a critique."""
 
     max_characters: int = 4000
-    """More are too many; at least 1."""
+    """The most characters of a text; at least 1."""
     max_repeated_share: float = 0.5
     """The largest share of phrases that may repeat an earlier one, in [0, 1]; see ``repeated_share``."""
 
     def __post_init__(self) -> None:
-        """Refuse what no text can be held to."""
+        """Refuse limits out of range."""
         if self.max_characters < 1:
             raise ValueError(f"max_characters is {self.max_characters}; it must be at least 1")
         if not 0 <= self.max_repeated_share <= 1:

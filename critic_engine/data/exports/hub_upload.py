@@ -1,4 +1,4 @@
-"""Pushing an export to a hub, which happens only when it is asked for."""
+"""Uploading an export to the Hugging Face hub, on request only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from critic_engine.errors import HubError
 
 
 class HubClient(Protocol):
-    """What ``huggingface_hub.HfApi`` does for a data set."""
+    """The methods of ``huggingface_hub.HfApi`` that an upload needs."""
 
     def create_repo(self, repo_id: str, *, repo_type: str, private: bool, exist_ok: bool) -> Any:
         """Make the repository unless it exists."""
@@ -25,7 +25,7 @@ def push_folder(folder: Path, repo_id: str, *, is_private: bool, client: HubClie
 
     Args:
         folder: The export.
-        repo_id: Such as ``me/critic-pairs``.
+        repo_id: The data set on the hub, such as ``me/critic-pairs``.
         is_private: Whether a repository that is new is private; one that exists stays as it is.
         client: None takes the Hugging Face hub's, with the login of this machine.
 

@@ -1,4 +1,4 @@
-"""Which rows a format cannot take, and why: each is left out and counted under its reason."""
+"""Reasons for which an export leaves out rows that its format cannot hold; left-out rows are counted by reason."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from critic_engine.data.exports.row_format import Layout, TokenCount
-from critic_engine.data.records import Preference, StepLabelled, TrainingRow
+from critic_engine.data.exports.row_format import RowFormat, TokenCount
+from critic_engine.data.records import Preference, TrainingRow
 from critic_engine.errors import GenerationError
 from critic_engine.types import Image
 
-Reason: TypeAlias = Literal[
+ExclusionReason: TypeAlias = Literal[
     "not_unicode", "empty_prompt", "empty_answer", "equal_answers", "media_tag", "num_images", "not_encodable",
     "too_long",
 ]  # fmt: skip
 
-MEANINGS: Mapping[Reason, str] = MappingProxyType(
+MEANINGS: Mapping[ExclusionReason, str] = MappingProxyType(
     {
         "not_unicode": "its text holds half a surrogate pair",
         "empty_prompt": "its prompt has no word",
@@ -34,61 +34,45 @@ MEANINGS: Mapping[Reason, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class LengthLimit:
-    """How long a row may be, by whose count."""
+    """The most tokens that a row may have."""
 
     max_tokens: int
     model: str
-    """Whose count it is."""
+    """The model whose tokens are counted."""
     counter: TokenCount
 
 
-def reason_against(row: TrainingRow, layout: Layout[Any]) -> Reason | None:
-    """Return why ``row`` is left out, whatever its length; None when it can be written."""
-    answers = answers_of(row)
-    texts = (row.prompt, *answers)
-    if not all(map(_is_unicode, (*texts, row.source, *filter(_is_text, row.facts.values())))):
+def exclusion_reason(row: TrainingRow, row_format: RowFormat[Any]) -> ExclusionReason | None:
+    """Return the reason to leave ``row`` out, lengths aside; None when it can be written."""
+    texts = (row.prompt, *row.answers)
+    if not all(map(_is_unicode, (*texts, row.source, *row.facts.values()))):
         return "not_unicode"
     if not row.prompt.strip():
         return "empty_prompt"
-    if not answers or not all(answer.strip() for answer in answers):
+    if not row.answers or not all(answer.strip() for answer in row.answers):
         return "empty_answer"
     if isinstance(row, Preference) and row.chosen.strip() == row.rejected.strip():
         return "equal_answers"
-    if any(tag in text for tag in layout.reserved for text in texts):
+    if any(tag in text for tag in row_format.reserved for text in texts):
         return "media_tag"
-    fewest, most = layout.num_images
+    fewest, most = row_format.num_images
     return None if fewest <= len(row.images) <= most else "num_images"
 
 
-def reason_by_length(
-    record: Mapping[str, Any], images: tuple[Image, ...], layout: Layout[Any], limit: LengthLimit
-) -> Reason | None:
-    """Return why a row that would be written as ``record``, with ``images``, is left out; None when it is written."""
+def length_exclusion(
+    record: Mapping[str, Any], images: tuple[Image, ...], row_format: RowFormat[Any], limit: LengthLimit
+) -> ExclusionReason | None:
+    """Return the reason to leave out a row by the length of its ``record`` and ``images``; None when it fits."""
     try:
-        num_tokens = layout.num_tokens(record, images, limit.counter)
+        num_tokens = row_format.num_tokens(record, images, limit.counter)
     except GenerationError:
         return "not_encodable"
     return "too_long" if num_tokens > limit.max_tokens else None
 
 
-def answers_of(row: TrainingRow) -> tuple[str, ...]:
-    """Return what a row has for the assistant to say: both sides of a preference, every step of a solution."""
-    match row:
-        case Preference():
-            return (row.chosen, row.rejected)
-        case StepLabelled():
-            return row.steps
-        case _:
-            return (row.completion,)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_unicode(text: object) -> bool:
+def _is_unicode(value: object) -> bool:
     try:
-        str(text).encode()
+        str(value).encode()
     except UnicodeEncodeError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""The files themselves: JSON lines beside a folder of images, and Parquet with the images inside."""
+"""Writing and reading data files: JSON lines beside a folder of images, or Parquet with the images inside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _READ_ROWS = 16
 _GROUP_BYTES = 32 * 2**20
 
 
-class Writer(ABC):
+class DataFileWriter(ABC):
     """Writes the data files of one export, a split a file, and the images where they belong."""
 
     suffix: ClassVar[str]
@@ -45,14 +45,14 @@ class Writer(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Write what is left and close the files."""
+        """Write the remaining records and close the files."""
 
     def _name(self, split: str) -> str:
         self.files[split] = f"{split}{self.suffix}"
         return self.files[split]
 
 
-class JsonlWriter(Writer):
+class JsonlWriter(DataFileWriter):
     """JSON lines; each image is written once, under the name of its digest."""
 
     suffix = ".jsonl"
@@ -80,11 +80,11 @@ class JsonlWriter(Writer):
         self._open[split].write(json_line(record) + "\n")
 
     def close(self) -> None:
-        """Close the files, each though another cannot be."""
+        """Close all files, even when closing one of them fails."""
         self._closing.close()
 
 
-class ParquetWriter(Writer):
+class ParquetWriter(DataFileWriter):
     """Parquet, in groups of bounded size."""
 
     suffix = ".parquet"
@@ -97,7 +97,7 @@ class ParquetWriter(Writer):
         self._num_bytes: dict[str, int] = {}
 
     def reference(self, image: Image) -> dict[str, Any]:
-        """Return the image itself, under a name that says what it is."""
+        """Return the bytes of the image, with a file name made of its digest."""
         return {"bytes": image.data, "path": image_name(image)}
 
     def write(self, split: str, record: Record, images: Iterable[Image]) -> None:
@@ -128,7 +128,7 @@ class ParquetWriter(Writer):
         self._open[split].write_table(pyarrow.Table.from_pylist(rows, schema=schema), row_group_size=len(rows))
 
 
-def new_writer(container: Container, folder: Path, columns: tuple[Column, ...]) -> Writer:
+def new_writer(container: Container, folder: Path, columns: tuple[Column, ...]) -> DataFileWriter:
     """Return the writer of a container.
 
     Raises:
@@ -166,7 +166,7 @@ def _parquet_records(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def image_name(image: Image) -> str:
-    """Return the name of an image's file: its digest and what it is."""
+    """Return the name of an image's file: its digest and the suffix of its type."""
     suffix = _SUFFIXES.get(image.media_type, f".{image.media_type.removeprefix('image/')}")
     return f"{image.digest}{suffix}"
 

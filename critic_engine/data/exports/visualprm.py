@@ -1,4 +1,4 @@
-"""The formats of published data sets whose trainers take no others: RLAIF-V and VisualPRM400K."""
+"""The format of VisualPRM400K, which InternVL's trainer takes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
     UNDRAWN,
     ImageReference,
-    Layout,
     ReadRecord,
     Record,
-    Survey,
-    Turn,
+    RowFormat,
+    RowSummary,
 )
-from critic_engine.data.records import Preference, StepLabelled
-from critic_engine.seeds import derive_seed
+from critic_engine.data.records import StepLabelled
 
 _GRADER = (
     "You check the steps of a solution to a problem. The first turn gives the problem and the first step, every later "
@@ -27,58 +25,7 @@ _GRADER = (
 )
 
 
-class RlaifV(Layout[Preference]):
-    """Rows of RLAIF-V, whose trainer puts the one image before the question itself."""
-
-    name = "rlaifv"
-    trainer = "RLAIF-V"
-    row_type = Preference
-    containers = ("parquet",)
-    reserved = (IMAGE_TAG,)
-    num_images = (1, 1)
-
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
-        """Return the columns of the published data set."""
-        return (
-            Column("ds_name", "text"),
-            Column("image", "image"),
-            Column("question", "text"),
-            Column("chosen", "text"),
-            Column("rejected", "text"),
-            Column("origin_dataset", "text"),
-            Column("origin_split", "text"),
-            Column("idx", "int"),
-            Column("image_path", "text"),
-        )
-
-    def record(self, row: Preference, images: Sequence[ImageReference], survey: Survey) -> Record:
-        """Return the row."""
-        (image,) = images
-        return {
-            "ds_name": "critic-engine",
-            "image": image,
-            "question": row.prompt,
-            "chosen": row.chosen,
-            "rejected": row.rejected,
-            "origin_dataset": row.source,
-            "origin_split": json.dumps({"problem_id": row.problem_id, "row_id": row.row_id}),
-            "idx": derive_seed(row.row_id),
-            "image_path": image["path"] if isinstance(image, dict) else image,
-        }
-
-    def read(self, record: Mapping[str, Any]) -> ReadRecord:
-        """Return both dialogues."""
-        sides = (record["chosen"], record["rejected"])
-        dialogues = tuple((Turn("user", record["question"]), Turn("assistant", side)) for side in sides)
-        return ReadRecord(dialogues, (record["image"],), 1)
-
-    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
-        """Return its argument."""
-        why = "Its loader takes `train.parquet` of this folder and writes a folder `logps` beside it."
-        return f"```bash\n--data_dir THIS_FOLDER\n```\n\n{why}"
-
-
-class VisualPrm(Layout[StepLabelled]):
+class VisualPrm(RowFormat[StepLabelled]):
     """Rows of VisualPRM400K, with the images in a list and a placeholder for each in the first human turn.
 
     Of the published rows' single path InternVL's loader puts the placeholder into the very first turn. Here that is the
@@ -95,25 +42,25 @@ class VisualPrm(Layout[StepLabelled]):
         f"For some labels no completion was drawn: {UNDRAWN}",
     )
 
-    def columns(self, survey: Survey) -> tuple[Column, ...]:
+    def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return the columns of the published data set; that of images where any row has some."""
-        images = (Column("image", "images"),) if survey.has_images else ()
+        images = (Column("image", "images"),) if summary.has_images else ()
         return (Column("id", "text"), *images, Column("conversations", "turns"))
 
-    def record(self, row: StepLabelled, images: Sequence[ImageReference], survey: Survey) -> Record:
+    def record(self, row: StepLabelled, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row."""
         opening = f"{IMAGE_TAG}\n" * len(images) + f"### Question:\n{row.prompt}\n\n### Solution Process:\n"
         turns = [turn("system", _GRADER)]
         for number, (step, value) in enumerate(zip(row.steps, row.values, strict=True)):
             turns += [turn("human", step if number else opening + step), turn("gpt", "+" if value > 0 else "-")]
-        shown: Record = {"image": list(images)} if survey.has_images else {}
+        shown: Record = {"image": list(images)} if summary.has_images else {}
         return {"id": row.row_id} | shown | {"conversations": turns}
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return the dialogue."""
-        return read_turns([record["conversations"]], {"images": record.get("image")})
+        return read_turns([record["conversations"]], record.get("image"))
 
-    def index(self, files: Mapping[str, str], survey: Survey, role: str) -> dict[str, str]:
+    def index(self, files: Mapping[str, str], summary: RowSummary, role: str) -> dict[str, str]:
         """Return the lists of data sets that InternVL reads first, one a split: it trains on all that a list names.
 
         Their paths are relative to this folder.
@@ -122,8 +69,8 @@ class VisualPrm(Layout[StepLabelled]):
         entries = {split: {f"{role}_prm_{split}": {"annotation": file, **common}} for split, file in files.items()}
         return {_list_name(split): json.dumps(entry, indent=2) + "\n" for split, entry in entries.items()}
 
-    def usage(self, files: Mapping[str, str], survey: Survey, role: str) -> str:
-        """Return its argument."""
+    def usage(self, files: Mapping[str, str], summary: RowSummary, role: str) -> str:
+        """Return the argument of the trainer."""
         why = "Paths in it are relative to this folder: start the trainer here, or write THIS_FOLDER before them."
         if "validation" in files:
             why += f" It trains on all that the file lists; `{_list_name('validation')}` lists the rows for validation."

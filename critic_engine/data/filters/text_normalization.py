@@ -1,4 +1,4 @@
-"""Text as the words that tell it from another: case, spacing, punctuation and invisible characters are gone."""
+"""Normalising text to its words: case, spacing, punctuation and invisible characters are dropped."""
 
 import re
 import unicodedata
@@ -31,7 +31,7 @@ def clean_text(text: str) -> str:
 
 
 def normal_words(text: str) -> list[str]:
-    """Return the words of ``text`` in lower case, in order; two texts that differ in looks alone have the same.
+    """Return the words of ``text`` in lower case, in order; equal for texts that differ only in appearance.
 
     Symbols of arithmetic are words, as "3 + 4" and "3 - 4" ask different things; other punctuation is not. Thousands
     lose their commas and ".5" is "0.5". Letters of scripts without spaces are a word each. Placeholders of images,
@@ -44,7 +44,7 @@ def normal_words(text: str) -> list[str]:
 
 
 def _spaced(character: str) -> str:
-    """Return what a character adds to its text: itself within a word, itself alone, or the gap between two words."""
+    """Return the replacement of a character: itself within a word, itself between spaces, or a space."""
     if character.isascii():
         if character.isalnum() or character == ".":
             return character

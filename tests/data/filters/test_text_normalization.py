@@ -1,8 +1,8 @@
-"""Words of a text: what looks alone change is gone, and what changes the question is not."""
+"""Normalisation drops differences in appearance and keeps those that change the question."""
 
 import pytest
 
-from critic_engine.data.filters.words import clean_text, normal_words
+from critic_engine.data.filters.text_normalization import clean_text, normal_words
 
 
 @pytest.mark.parametrize(
