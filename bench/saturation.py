@@ -147,9 +147,10 @@ async def measure(args: argparse.Namespace, rows: Sequence[ProblemRow]) -> list[
 
 
 async def empty_caches(generators: Sequence[VllmGenerator]) -> None:
-    """Have both phases begin alike."""
+    """Forget all prompts and images, so that both phases begin alike."""
     for generator in generators:
-        await generator.reset_caches()
+        await generator.replica.engine.llm.reset_prefix_cache()
+        await generator.replica.engine.llm.reset_mm_cache()
 
 
 BLOCK_SIZE = 32

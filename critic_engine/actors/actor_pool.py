@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar, cast
 
 from critic_engine.actors.channel import Line, first_line
 from critic_engine.actors.cluster import Cluster
@@ -13,8 +13,8 @@ from critic_engine.actors.image_transfer import ImageSender, ImageSupply, Missin
 from critic_engine.actors.placement import PATIENCE_S, Placement, Vacancy
 from critic_engine.config.models import ActorConfig
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
-from critic_engine.protocols import Generator, Score, Scorer
-from critic_engine.replicas.pool import PoolOptions, ReplicaPool
+from critic_engine.protocols import Score
+from critic_engine.replicas.pool import PoolOptions, Replica, ReplicaPool
 from critic_engine.types import Generation, GenerationRequest, Image, Message
 
 _POLL_S = 1.0
@@ -25,7 +25,11 @@ _Result = TypeVar("_Result", bound="Generation | Score")
 
 
 class ActorReplica(Generic[_Request, _Result]):
-    """An actor as a pool keeps it. Ray starts its process again; this waits for that, and for its model."""
+    """An actor as a replica of a pool.
+
+    Starting it connects to the actor, which starts its model again where that was lost. Its process is Ray's to restart
+    alone: after it ended, or when it does not answer and this asks for it.
+    """
 
     def __init__(
         self, handle: Any, *, images: ImageSender, placement: Placement | None = None, vacancy: Vacancy | None = None
@@ -36,7 +40,7 @@ class ActorReplica(Generic[_Request, _Result]):
         self._placement = placement
         self._vacancy = vacancy
         self._line: Line | None = None
-        self._is_unreached = False
+        self._is_hung = False
 
     async def start(self) -> None:
         """Return when the actor has its model; waits for room in the cluster, and for Ray to restart it.
@@ -45,17 +49,13 @@ class ActorReplica(Generic[_Request, _Result]):
             ModelLoadError: the model cannot be loaded, Ray has given the actor up, or there is no room at all.
             GenerationError: the actor is ready, and cannot be reached.
         """
-        self._is_unreached = False
         opening = asyncio.create_task(self._open())
         try:
             while not opening.done():
                 await asyncio.wait({opening}, timeout=_POLL_S)
                 if self._vacancy is not None and not opening.done():
                     self._vacancy.check()
-            address = opening.result()
-            self._is_unreached = True
-            self._line = await _connected(address)
-            self._is_unreached = False
+            self._line = await _connected(opening.result())
         except ModelLoadError:
             if self._placement is not None:
                 self._placement.is_ending = True
@@ -80,15 +80,19 @@ class ActorReplica(Generic[_Request, _Result]):
         """Raise when the actor does not answer, or has no model any more."""
         if self._line is not None and self._line.loss is not None:
             raise ReplicaLostError(str(self._line.loss))
+        # A check that is given up leaves it so.
+        self._is_hung = True
         try:
             failure: CriticEngineError | None = await self._handle.check.remote()
         except Exception as error:
+            self._is_hung = False
             raise ReplicaLostError(first_line(error)) from error
+        self._is_hung = False
         if failure is not None:
             raise ReplicaLostError(str(failure))
 
     async def stop(self) -> None:
-        """End what this pool has asked of the actor; its owner ends it at last, and restarts it where Ray does not."""
+        """Cancel this pool's requests; the actor's owner also ends it at last, or has Ray restart one that hangs."""
         line, self._line = self._line, None
         is_lost = line is not None and line.loss is not None
         if line is not None:
@@ -97,8 +101,9 @@ class ActorReplica(Generic[_Request, _Result]):
             return
         if self._placement.is_ending:
             await self._placement.close()
-        elif not is_lost and not self._is_unreached:
+        elif self._is_hung and not is_lost:
             self._placement.restart()
+        self._is_hung = False
 
     async def _keep(self, refs: Mapping[str, Awaitable[Image]]) -> Collection[str]:
         try:
@@ -180,9 +185,8 @@ def image_sender() -> ImageSender:
     return ImageSender(ray.put)
 
 
-@overload
 def start_pool(
-    make: Callable[[], Generator],
+    make: Callable[[], Replica[_Request, _Result]],
     config: ActorConfig,
     *,
     num_gpus: float,
@@ -190,29 +194,8 @@ def start_pool(
     cluster: Cluster,
     images: ImageSender,
     patience_s: float = PATIENCE_S,
-) -> ActorPool[GenerationRequest, Generation]: ...
-@overload
-def start_pool(
-    make: Callable[[], Scorer],
-    config: ActorConfig,
-    *,
-    num_gpus: float,
-    name: str,
-    cluster: Cluster,
-    images: ImageSender,
-    patience_s: float = PATIENCE_S,
-) -> ActorPool[tuple[Message, ...], Score]: ...
-def start_pool(
-    make: Callable[[], Any],
-    config: ActorConfig,
-    *,
-    num_gpus: float,
-    name: str,
-    cluster: Cluster,
-    images: ImageSender,
-    patience_s: float = PATIENCE_S,
-) -> ActorPool[Any, Any]:
-    """Return a pool of actors that each hold what ``make`` returns; none of them is waited for.
+) -> ActorPool[_Request, _Result]:
+    """Return a pool of actors that each hold the replica that ``make`` returns, without waiting for any of them.
 
     Args:
         make: Called in each actor's process; it must survive pickling.

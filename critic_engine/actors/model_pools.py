@@ -12,7 +12,7 @@ from typing import Any
 from critic_engine.actors.actor_pool import ActorPool, image_sender, pool_over, start_pool
 from critic_engine.actors.cluster import connect
 from critic_engine.actors.search_pool import WorkerPool
-from critic_engine.backends.factory import make_generator, make_scorer
+from critic_engine.backends.factory import make_generator, make_generator_replica, make_scorer_replica
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.models import ActorConfig, ModelConfig
 from critic_engine.config.search import RewardModelConfig
@@ -69,11 +69,11 @@ class RayHost:
     def _generator(self, config: ModelConfig, role: ModelRole) -> Generator:
         if config.backend == "openai_api":
             return make_generator(config, role)
-        make = functools.partial(make_generator, config, role)
+        make = functools.partial(make_generator_replica, config, role)
         return PooledGenerator(*self._start(make, model_key(config, role), config, role))
 
     def _scorer(self, config: RewardModelConfig) -> Scorer:
-        make = functools.partial(make_scorer, config)
+        make = functools.partial(make_scorer_replica, config)
         return PooledScorer(*self._start(make, scorer_key(config), config, "critic"))
 
     def _start(

@@ -12,7 +12,7 @@ from critic_engine.actors.channel import first_line
 from critic_engine.actors.model_host import ModelHost
 from critic_engine.config.models import ActorConfig
 from critic_engine.errors import ModelLoadError
-from critic_engine.protocols import Generator, Scorer
+from critic_engine.replicas.pool import Replica
 
 _logger = logging.getLogger(__name__)
 # Ray reserves no nothing: an actor that asks for no resource has a trace of a core.
@@ -27,7 +27,7 @@ _CLOSE_S = 20.0
 class Placement:
     """Room for one replica in the cluster, and the actor in it, which Ray starts again when it is lost."""
 
-    def __init__(self, make: Callable[[], Generator | Scorer], config: ActorConfig, *, num_gpus: float) -> None:
+    def __init__(self, make: Callable[[], Replica[Any, Any]], config: ActorConfig, *, num_gpus: float) -> None:
         """Ask for both, and wait for neither; ``num_gpus`` is a whole number or at most 1."""
         import ray
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy

@@ -211,6 +211,8 @@ class Supervisor(Generic[_Request, _Result]):
         num_failed = 0
         while not life.has_ended.done():
             await asyncio.wait({life.has_ended}, timeout=self._options.check_interval_s)
+            if life.has_ended.done():
+                break
             failure = await self._check(life)
             num_failed = num_failed + 1 if failure else 0
             if failure and (num_failed >= self._options.max_failed_checks or isinstance(failure, ReplicaLostError)):

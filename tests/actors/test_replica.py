@@ -12,6 +12,7 @@ from critic_engine.actors.image_transfer import ImageSender
 from critic_engine.actors.model_host import ModelHost
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import GenerationError, ReplicaLostError
+from critic_engine.replicas.pooled_model import ModelReplica
 from critic_engine.types import Generation, GenerationRequest, Image, Message
 
 pytestmark = pytest.mark.ray
@@ -23,10 +24,11 @@ class Actor:
     """Calls a host as an actor's handle does."""
 
     def __init__(self) -> None:
-        self.host = ModelHost(lambda: ScriptedGenerator(["yes"]))
+        self.host = ModelHost(lambda: ModelReplica(lambda: ScriptedGenerator(["yes"])))
         self.num_kept = 0
         self.is_reachable = self.has_memory = True
         self.failure: GenerationError | None = None
+        self.is_hung = False
 
     def __getattr__(self, name: str) -> Any:
         return Method(getattr(self, f"call_{name}"))
@@ -43,6 +45,8 @@ class Actor:
         return await self.host.keep(refs if self.has_memory else {})
 
     async def call_check(self) -> GenerationError | None:
+        if self.is_hung:
+            await asyncio.Event().wait()
         return self.failure
 
 
@@ -109,9 +113,16 @@ def test_actor_that_cannot_be_reached_is_not_started_anew_and_one_that_does_not_
             await replica.start()
         await replica.stop()
         assert placement.num_restarts == 0
-        actor.host = ModelHost(lambda: ScriptedGenerator(["yes"]))
+        actor.host = ModelHost(lambda: ModelReplica(lambda: ScriptedGenerator(["yes"])))
         actor.is_reachable = True
         await replica.start()
+        await replica.check()
+        await replica.stop()
+        assert placement.num_restarts == 0
+        await replica.start()
+        actor.is_hung = True
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(replica.check(), 0.01)
         await replica.stop()
         assert placement.num_restarts == 1
 

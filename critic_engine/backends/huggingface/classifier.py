@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from critic_engine.backends.huggingface.batch_splitting import run_halving
+from critic_engine.backends.huggingface.batch_splitting import run_splitting_on_failure
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, open_model, opening
 from critic_engine.backends.huggingface.encoding import control_tokens, refuse_control_tokens
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
@@ -69,8 +69,13 @@ class BatchScorer:
         self.classifier = classifier
         self._control_tokens = control_tokens(classifier.tokenizer)
 
-    def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Return the token ids of a conversation.
+    @property
+    def module(self) -> Any:
+        """The torch module."""
+        return self.classifier.model
+
+    def encode(self, messages: Sequence[Message]) -> list[list[int]]:
+        """Return the token ids of a conversation, as the one row that it takes.
 
         Raises:
             ContextOverflowError: it is longer than the model's context.
@@ -88,11 +93,20 @@ class BatchScorer:
                 num_prompt_tokens=len(token_ids),
                 max_context_tokens=limit,
             )
-        return token_ids
+        return [token_ids]
 
-    def score(self, rows: Sequence[list[int]], *, is_closing: threading.Event) -> list[Score | GenerationError]:
-        """Return the score of each row, or why it has none."""
-        return run_halving(rows, self._score, is_closing=is_closing)
+    def next_batch(self, waiting: Sequence[list[int]], max_batch_size: int) -> list[list[int]]:
+        """Return the conversation that has waited longest and those nearest to it in length, shortest first."""
+        by_distance = sorted(waiting, key=lambda row: abs(len(row) - len(waiting[0])))
+        return sorted(by_distance[:max_batch_size], key=len)
+
+    def run(self, rows: Sequence[list[int]], *, is_closing: threading.Event) -> list[Score | GenerationError]:
+        """Return a score or an error for each row; a batch that fails is split, so that only its bad rows fail."""
+        return run_splitting_on_failure(rows, self._score, is_closing=is_closing)
+
+    def combine(self, rows: Sequence[list[int]], outcomes: Sequence[Score]) -> Score:
+        """Return the one score."""
+        return outcomes[0]
 
     def _encode(self, messages: Sequence[Message]) -> list[int]:
         tokenizer = self.classifier.tokenizer

@@ -103,7 +103,6 @@ def make_engine_args(config: ModelConfig, *, model: str, runner: Runner) -> Any:
         "logprobs_mode": "raw_logprobs",
         # Chat templates and control tokens are read from the tokenizer of transformers.
         "tokenizer_mode": "hf",
-        # The figures go to a listener of our own; vLLM's would log them.
         "disable_log_stats": True,
     }
     defaults = {**_defaults(config, runner), **(_cpu_defaults(config.vllm.engine_args) if is_cpu else {})}

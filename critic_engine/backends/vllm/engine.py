@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import fcntl
 import itertools
 import logging
@@ -12,16 +11,18 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, opening
 from critic_engine.backends.vllm.arguments import Runner, make_engine_args
-from critic_engine.backends.vllm.figures import VllmFigures, VllmListener
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
+from critic_engine.replicas.pool import PoolOptions, Replica, ReplicaPool
 
 _logger = logging.getLogger(__name__)
 _MAX_STOP_S = 10.0
+_Request = TypeVar("_Request")
+_Result = TypeVar("_Result")
 
 
 class VllmEngine:
@@ -42,19 +43,9 @@ class VllmEngine:
         self._llm: Any = None
         self._has_started = False
         self._is_stopped = False
-        self._num_asked = 0
-        self._listener = VllmListener()
         self._numbers = itertools.count()
         self.can_seed = True
         """Whether samples may have seeds of their own."""
-
-    @property
-    def figures(self) -> VllmFigures:
-        """How it stands now; a restart begins anew."""
-        if self._num_asked:
-            return self._listener.figures
-        # The scheduler says nothing more once there is nothing more to do.
-        return dataclasses.replace(self._listener.figures, num_running=0, num_waiting=0, cache_usage=0.0)
 
     @property
     def llm(self) -> Any:
@@ -75,7 +66,6 @@ class VllmEngine:
             GenerationError: it cannot now, and could before.
         """
         self._is_stopped = False
-        self._listener = VllmListener()
         # vLLM waits for its processes in the calling thread.
         self._starting = asyncio.create_task(asyncio.to_thread(self._open))
         try:
@@ -110,25 +100,15 @@ class VllmEngine:
         """
         llm = self.llm
         ask = llm.generate if self._runner == "generate" else llm.encode
-        self._num_asked += 1
-        try:
-            with engine_errors(self._model):
-                # To the very end, though one output is all there is: vLLM takes leaving before that for an abort.
-                (answer,) = [output async for output in ask(prompt, params, str(next(self._numbers)))]
-                return answer
-        finally:
-            self._num_asked -= 1
+        with engine_errors(self._model):
+            # To the very end, though one output is all there is: vLLM takes leaving before that for an abort.
+            (answer,) = [output async for output in ask(prompt, params, str(next(self._numbers)))]
+            return answer
 
     async def check(self) -> None:
         """Raise ``ReplicaLostError`` when the engine is dead."""
         with engine_errors(self._model):
             await self.llm.check_health()
-
-    async def reset_caches(self) -> None:
-        """Forget all prompts and images that are kept; nothing may be in flight."""
-        with engine_errors(self._model):
-            await self.llm.reset_prefix_cache()
-            await self.llm.reset_mm_cache()
 
     async def stop(self) -> None:
         """End the engine and its processes; it may be dead, stopped or half started."""
@@ -153,7 +133,7 @@ class VllmEngine:
             # Not returned: the thread that ran this keeps the result, and an engine that outlives the interpreter's
             # modules complains as it is deleted.
             with _turn_on_card(self._config.actor.num_gpus):
-                self._llm = AsyncLLM.from_engine_args(arguments, stat_loggers=self._listener.stat_loggers())
+                self._llm = AsyncLLM.from_engine_args(arguments)
         if self._is_stopped:
             # Whoever stopped it may have waited long enough.
             self._shut_down()
@@ -162,6 +142,19 @@ class VllmEngine:
         llm, self._llm = self._llm, None
         if llm is not None:
             llm.shutdown(_MAX_STOP_S)
+
+
+def engine_name(model: str) -> str:
+    """Return the name that a model in an engine has in reports."""
+    return f"vllm:{Path(model).name}"
+
+
+def pool_of_one(
+    replica: Replica[_Request, _Result], config: ModelConfig, *, name: str
+) -> ReplicaPool[_Request, _Result]:
+    """Return a pool that restarts the one engine of this process when it dies."""
+    options = PoolOptions(max_in_flight=config.actor.max_in_flight, max_restarts=config.vllm.max_restarts)
+    return ReplicaPool([replica], name=name, options=options)
 
 
 @contextlib.contextmanager

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from pathlib import Path
 from typing import Any
 
 from critic_engine.backends.huggingface.classifier import BatchScorer, Classifier
 from critic_engine.backends.huggingface.encoding import encoding_errors
 from critic_engine.backends.vllm.arguments import check_engine_args
-from critic_engine.backends.vllm.engine import VllmEngine
-from critic_engine.backends.vllm.figures import VllmFigures
+from critic_engine.backends.vllm.engine import VllmEngine, engine_name, pool_of_one
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.protocols import Score
-from critic_engine.replicas.pool import PoolOptions, ReplicaPool
 from critic_engine.replicas.pooled_model import PooledScorer
 from critic_engine.types import Message
 
@@ -23,16 +20,22 @@ from critic_engine.types import Message
 class VllmScorerReplica:
     """One engine that scores conversations. All use is from one event loop."""
 
-    def __init__(self, config: ModelConfig, *, model: str) -> None:
-        """Build without starting anything; ``model`` is a local folder or a hub id."""
-        self._model = model
-        self._engine = VllmEngine(config, model=model, runner="pooling")
-        self._encoder: BatchScorer | None = None
+    def __init__(self, config: ModelConfig, *, section: str, model: str | None = None) -> None:
+        """Build without starting the engine.
 
-    @property
-    def figures(self) -> VllmFigures:
-        """How the engine stands; a restart begins anew."""
-        return self._engine.figures
+        Args:
+            config: The model's configuration.
+            section: The configuration's section, such as ``reward_model``.
+            model: A local folder or a hub id that replaces the configuration's ``model``.
+
+        Raises:
+            ConfigError: an engine argument is refused.
+            ModelLoadError: vLLM is not installed.
+        """
+        check_engine_args(config, section)
+        self._model = model or config.model
+        self._engine = VllmEngine(config, model=self._model, runner="pooling")
+        self._encoder: BatchScorer | None = None
 
     async def start(self) -> None:
         """Return when the engine is ready.
@@ -66,7 +69,7 @@ class VllmScorerReplica:
 
         if self._encoder is None:
             raise ReplicaLostError(f"the engine of {self._model} is not started")
-        token_ids = self._encoder.encode(messages)
+        (token_ids,) = self._encoder.encode(messages)
         with encoding_errors():
             (prompt,) = await self._engine.llm.renderer.render_cmpl_async([{"prompt_token_ids": token_ids}])
         output: Any = await self._engine.ask(prompt, PoolingParams(task="classify", use_activation=False))
@@ -88,7 +91,7 @@ class VllmScorerReplica:
 
 
 class VllmScorer(PooledScorer):
-    """Scores conversations with an engine of this process, which is started again when it dies.
+    """Scores conversations with an engine of this process, which is restarted when it dies.
 
     All use is from one event loop.
     """
@@ -97,24 +100,17 @@ class VllmScorer(PooledScorer):
         """Build without starting the engine: ``load`` or the first conversation does.
 
         Args:
-            config: Of the model.
-            section: Where it stands in the configuration, such as ``reward_model``.
-            model: A local folder or a hub id that goes before the configuration's ``model``.
+            config: The model's configuration.
+            section: The configuration's section, such as ``reward_model``.
+            model: A local folder or a hub id that replaces the configuration's ``model``.
 
         Raises:
             ConfigError: an engine argument is refused.
             ModelLoadError: vLLM is not installed.
         """
-        check_engine_args(config, section)
-        model = model or config.model
-        self._replica = VllmScorerReplica(config, model=model)
-        options = PoolOptions(max_in_flight=config.actor.max_in_flight, max_restarts=config.vllm.max_restarts)
-        name = f"vllm:{Path(model).name}"
-        super().__init__(ReplicaPool([self._replica], name=name, options=options), name)
-
-    def figures(self) -> VllmFigures:
-        """Return how the engine stands; a restart begins anew."""
-        return self._replica.figures
+        name = engine_name(model or config.model)
+        replica = VllmScorerReplica(config, section=section, model=model)
+        super().__init__(pool_of_one(replica, config, name=name), name)
 
 
 def _sigmoid(logit: float) -> float:
