@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
-from critic_engine.actors.channel import Line, first_line
+from critic_engine.actors.channel import Channel, first_line
 from critic_engine.actors.cluster import Cluster
 from critic_engine.actors.connection import Address, connect
 from critic_engine.actors.image_transfer import ImageSender, ImageSupply, MissingImages, images_of, pack
-from critic_engine.actors.placement import PATIENCE_S, Placement, Vacancy
+from critic_engine.actors.placement import PATIENCE_S, PlacedActor, Vacancy
 from critic_engine.config.models import ActorConfig
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.protocols import Score
@@ -32,14 +32,14 @@ class ActorReplica(Generic[_Request, _Result]):
     """
 
     def __init__(
-        self, handle: Any, *, images: ImageSender, placement: Placement | None = None, vacancy: Vacancy | None = None
+        self, handle: Any, *, images: ImageSender, placement: PlacedActor | None = None, vacancy: Vacancy | None = None
     ) -> None:
         """Take an actor's handle; with its ``placement`` and the pool's ``vacancy``, the actor too."""
         self._handle = handle
         self._images = ImageSupply(images, self._keep)
         self._placement = placement
         self._vacancy = vacancy
-        self._line: Line | None = None
+        self._channel: Channel | None = None
         self._is_hung = False
 
     async def start(self) -> None:
@@ -55,7 +55,7 @@ class ActorReplica(Generic[_Request, _Result]):
                 await asyncio.wait({opening}, timeout=_POLL_S)
                 if self._vacancy is not None and not opening.done():
                     self._vacancy.check()
-            self._line = await _connected(opening.result())
+            self._channel = await _connected(opening.result())
         except ModelLoadError:
             if self._placement is not None:
                 self._placement.is_ending = True
@@ -65,11 +65,11 @@ class ActorReplica(Generic[_Request, _Result]):
 
     async def call(self, request: _Request) -> _Result:
         """Return the model's answer; images are sent once, before the first request that has them is sent again."""
-        line, packed = self._line, pack(request)
-        if line is None:
+        channel, packed = self._channel, pack(request)
+        if channel is None:
             raise ReplicaLostError("the actor is not ready")
         for _ in range(_MAX_SENDS):
-            answer = await line.call(packed)
+            answer = await channel.call(packed)
             if not isinstance(answer, MissingImages):
                 return cast(_Result, answer)
             images = images_of(request)
@@ -78,8 +78,8 @@ class ActorReplica(Generic[_Request, _Result]):
 
     async def check(self) -> None:
         """Raise when the actor does not answer, or has no model any more."""
-        if self._line is not None and self._line.loss is not None:
-            raise ReplicaLostError(str(self._line.loss))
+        if self._channel is not None and self._channel.loss is not None:
+            raise ReplicaLostError(str(self._channel.loss))
         # A check that is given up leaves it so.
         self._is_hung = True
         try:
@@ -93,10 +93,10 @@ class ActorReplica(Generic[_Request, _Result]):
 
     async def stop(self) -> None:
         """Cancel this pool's requests; the actor's owner also ends it at last, or has Ray restart one that hangs."""
-        line, self._line = self._line, None
-        is_lost = line is not None and line.loss is not None
-        if line is not None:
-            await line.close()
+        channel, self._channel = self._channel, None
+        is_lost = channel is not None and channel.loss is not None
+        if channel is not None:
+            await channel.close()
         if self._placement is None:
             return
         if self._placement.is_ending:
@@ -136,7 +136,13 @@ class ActorPool(ReplicaPool[_Request, _Result]):
     """A pool that owns its actors."""
 
     def __init__(
-        self, placements: Sequence[Placement], *, vacancy: Vacancy, images: ImageSender, name: str, options: PoolOptions
+        self,
+        placements: Sequence[PlacedActor],
+        *,
+        vacancy: Vacancy,
+        images: ImageSender,
+        name: str,
+        options: PoolOptions,
     ) -> None:
         """Take over the actors in ``placements``."""
         self._placements = placements
@@ -167,9 +173,9 @@ class ActorPool(ReplicaPool[_Request, _Result]):
             placement.remove()
 
 
-async def _connected(address: Address) -> Line:
+async def _connected(address: Address) -> Channel:
     try:
-        return Line(await connect(address))
+        return Channel(await connect(address))
     except OSError as error:
         raise GenerationError(
             f"the actor at {address.host}:{address.port} cannot be reached: {first_line(error)}; the nodes of the "
@@ -206,7 +212,7 @@ def start_pool(
         images: Sends images to them.
         patience_s: When no actor has had room for so long, loading fails; one that waits beside others waits on.
     """
-    placements = [Placement(make, config, num_gpus=num_gpus) for _ in range(config.num_replicas)]
+    placements = [PlacedActor(make, config, num_gpus=num_gpus) for _ in range(config.num_replicas)]
     vacancy = Vacancy(placements, name=name, resources=cluster.resources, patience_s=patience_s)
     return ActorPool(placements, vacancy=vacancy, images=images, name=name, options=_options(config))
 

@@ -37,7 +37,7 @@ class Address:
     """Said in return; records are read from a process that knows it only."""
 
 
-class Wire:
+class Connection:
     """One end of a connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +75,7 @@ class Wire:
 class Listener:
     """Listens for connections, each of which it gives to ``serve``."""
 
-    def __init__(self, serve: Callable[[Wire], Awaitable[None]], *, greeting_s: float = 10.0) -> None:
+    def __init__(self, serve: Callable[[Connection], Awaitable[None]], *, greeting_s: float = 10.0) -> None:
         """Take what deals with one connection until that ends; whoever connects has ``greeting_s`` to say the key."""
         self._serve = serve
         self._greeting_s = greeting_s
@@ -101,14 +101,14 @@ class Listener:
                 is_known = hmac.compare_digest(await reader.readexactly(_KEY_BYTES), caller_key)
             if is_known:
                 writer.write(listener_key)
-                await self._serve(Wire(reader, writer))
+                await self._serve(Connection(reader, writer))
         except (asyncio.IncompleteReadError, OSError):
             pass
         finally:
             writer.close()
 
 
-async def connect(address: Address) -> Wire:
+async def connect(address: Address) -> Connection:
     """Return a connection to whoever listens at ``address``.
 
     Raises:
@@ -126,7 +126,7 @@ async def connect(address: Address) -> Wire:
             if isinstance(error, asyncio.IncompleteReadError):
                 raise OSError("the other end hung up") from error
             raise
-    return Wire(reader, writer)
+    return Connection(reader, writer)
 
 
 def dumps(value: Any) -> bytes:

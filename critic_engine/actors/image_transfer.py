@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from critic_engine.errors import GenerationError
+from critic_engine.images.byte_cache import ByteCache
 from critic_engine.types import GenerationRequest, Image, Message
 
 _Request = TypeVar("_Request", bound="GenerationRequest | tuple[Message, ...]")
-_Item = TypeVar("_Item")
 _MAX_BYTES = 2**30
 
 
@@ -53,14 +52,14 @@ class ImageSender:
     def __init__(self, put: Callable[[Image], Awaitable[Image]], *, max_bytes: int = _MAX_BYTES) -> None:
         """Put images away with ``put``, and keep at most ``max_bytes`` of them there."""
         self._put = put
-        self._refs: _Recent[Awaitable[Image]] = _Recent(max_bytes)
+        self._refs: ByteCache[Awaitable[Image]] = ByteCache(max_bytes)
 
     def ref(self, image: Image) -> Awaitable[Image]:
         """Return where ``image`` lies, having put it away if it does not yet."""
         ref = self._refs.get(image.digest)
         if ref is None:
             ref = self._put(image)
-            self._refs.add(image.digest, ref, len(image.data))
+            self._refs.put(image.digest, ref, len(image.data))
         return ref
 
     def forget(self, digest: str) -> None:
@@ -119,11 +118,11 @@ class ImageKeeper:
 
     def __init__(self, *, max_bytes: int = _MAX_BYTES) -> None:
         """Keep at most ``max_bytes`` of images."""
-        self._images: _Recent[Image] = _Recent(max_bytes)
+        self._images: ByteCache[Image] = ByteCache(max_bytes)
 
     def add(self, image: Image) -> None:
         """Keep ``image`` until too many others were used since."""
-        self._images.add(image.digest, image, len(image.data))
+        self._images.put(image.digest, image, len(image.data))
 
     def unpack(self, packed: Packed[_Request]) -> _Request | MissingImages:
         """Return the request with its images, or which of them are not here."""
@@ -134,32 +133,6 @@ class ImageKeeper:
         if len(images) < len(found):
             return MissingImages(tuple(digest for digest in found if digest not in images))
         return _with_messages(packed.request, [tuple(images[one] for one in digests) for digests in packed.digests])
-
-
-class _Recent(Generic[_Item]):
-    """Things by digest, of which the least recently used are forgotten where they become too many bytes."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._num_bytes = 0
-        self._items: OrderedDict[str, tuple[_Item, int]] = OrderedDict()
-
-    def get(self, digest: str) -> _Item | None:
-        if digest not in self._items:
-            return None
-        self._items.move_to_end(digest)
-        return self._items[digest][0]
-
-    def add(self, digest: str, item: _Item, num_bytes: int) -> None:
-        self.remove(digest)
-        self._items[digest] = (item, num_bytes)
-        self._num_bytes += num_bytes
-        while self._num_bytes > self._max_bytes:
-            self.remove(next(iter(self._items)))
-
-    def remove(self, digest: str) -> None:
-        _, num_bytes = self._items.pop(digest, (None, 0))
-        self._num_bytes -= num_bytes
 
 
 def _messages(request: GenerationRequest | tuple[Message, ...]) -> tuple[Message, ...]:

@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
-from critic_engine.actors.connection import Address, Listener, Wire, dumps, loads
+from critic_engine.actors.connection import Address, Connection, Listener, dumps, loads
 from critic_engine.actors.image_transfer import ImageKeeper, MissingImages, Packed
 from critic_engine.errors import CriticEngineError, GenerationError
 from critic_engine.protocols import Score
@@ -38,7 +38,7 @@ class ModelHost:
         self._is_started = False
         self._images = ImageKeeper()
         self._listener = Listener(self._serve)
-        self._wires: set[Wire] = set()
+        self._connections: set[Connection] = set()
         self._loading = asyncio.Lock()
 
     async def open(self, host: str | None = None) -> Address | CriticEngineError:
@@ -82,35 +82,35 @@ class ModelHost:
     async def aclose(self) -> None:
         """End all work and release the replica."""
         self._listener.close()
-        for wire in list(self._wires):
-            wire.close()
+        for connection in list(self._connections):
+            connection.close()
         replica, self._replica = self._replica, None
         if replica is not None:
             await replica.stop()
 
-    async def _serve(self, wire: Wire) -> None:
+    async def _serve(self, connection: Connection) -> None:
         if self._replica is None:
             return
-        self._wires.add(wire)
+        self._connections.add(connection)
         try:
-            await _Desk(self._replica, self._images, wire).serve()
+            await _Desk(self._replica, self._images, connection).serve()
         finally:
-            self._wires.remove(wire)
+            self._connections.remove(connection)
 
 
 class _Desk:
     """Works on what one sender asks for. No part of the actor's class: Ray wraps each method of that."""
 
-    def __init__(self, replica: Replica[Any, Any], images: ImageKeeper, wire: Wire) -> None:
+    def __init__(self, replica: Replica[Any, Any], images: ImageKeeper, connection: Connection) -> None:
         self._replica = replica
         self._images = images
-        self._wire = wire
+        self._connection = connection
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
         """Begin and cancel work as the sender says, until the connection ends, and with it all work."""
         try:
-            async for number, payload in self._wire.records():
+            async for number, payload in self._connection.records():
                 if payload:
                     self._tasks[number] = asyncio.create_task(self._work(number, payload))
                 elif number in self._tasks:
@@ -131,7 +131,7 @@ class _Desk:
         except Exception as error:
             outcome = dumps(portable(error))
         self._tasks.pop(number, None)
-        self._wire.post(number, outcome)
+        self._connection.post(number, outcome)
 
     async def _answer(self, payload: bytes) -> Outcome:
         packed: AnyRequest = loads(payload)

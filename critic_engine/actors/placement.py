@@ -24,7 +24,7 @@ PATIENCE_S = 600.0
 _CLOSE_S = 20.0
 
 
-class Placement:
+class PlacedActor:
     """Room for one replica in the cluster, and the actor in it, which Ray starts again when it is lost."""
 
     def __init__(self, make: Callable[[], Replica[Any, Any]], config: ActorConfig, *, num_gpus: float) -> None:
@@ -97,7 +97,7 @@ class Vacancy:
 
     def __init__(
         self,
-        placements: Sequence[Placement],
+        placements: Sequence[PlacedActor],
         *,
         name: str,
         resources: Callable[[], Mapping[str, float]],

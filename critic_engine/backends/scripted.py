@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from critic_engine.backends.huggingface.stop_strings import cut_at_stop
+from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.errors import GenerationError
 from critic_engine.types import Generation, GenerationRequest, Sample, SamplingOptions, TokenLogprob, TokenUsage
 

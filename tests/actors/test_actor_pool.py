@@ -11,7 +11,7 @@ import pytest
 from critic_engine.actors.actor_pool import ActorPool, image_sender, pool_over, start_pool
 from critic_engine.actors.cluster import Cluster
 from critic_engine.actors.image_transfer import ImageSender
-from critic_engine.actors.placement import Placement, Vacancy
+from critic_engine.actors.placement import PlacedActor, Vacancy
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ActorConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError, ReplicaLostError
@@ -220,7 +220,7 @@ def test_actor_that_is_lost_too_often_is_given_up_and_nobody_waits(start: Any) -
 
 def test_actor_that_hangs_is_killed_and_its_calls_are_answered(cluster: Cluster) -> None:
     async def scenario() -> None:
-        placements = [Placement(maker(), ActorConfig(num_cpus=0.5), num_gpus=0)]
+        placements = [PlacedActor(maker(), ActorConfig(num_cpus=0.5), num_gpus=0)]
         options = PoolOptions(
             max_in_flight=8,
             max_restarts=9,

@@ -55,7 +55,7 @@ class Method:
         self.remote = call
 
 
-class Placement:
+class PlacedActor:
     """Room in no cluster, which counts how often its actor was started anew."""
 
     def __init__(self) -> None:
@@ -72,9 +72,9 @@ def put(image: Image) -> Any:
     return stored
 
 
-def run(scenario: Callable[[Actor, Placement, ActorReplica[Any, Any]], Coroutine[Any, Any, None]]) -> None:
+def run(scenario: Callable[[Actor, PlacedActor, ActorReplica[Any, Any]], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
-        actor, placement = Actor(), Placement()
+        actor, placement = Actor(), PlacedActor()
         await scenario(actor, placement, ActorReplica(actor, images=ImageSender(put), placement=placement))  # type: ignore[arg-type]
         await actor.host.aclose()
 
@@ -82,7 +82,7 @@ def run(scenario: Callable[[Actor, Placement, ActorReplica[Any, Any]], Coroutine
 
 
 def test_images_are_brought_before_a_request_is_sent_again() -> None:
-    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+    async def scenario(actor: Actor, placement: PlacedActor, replica: ActorReplica[Any, Any]) -> None:
         await replica.start()
         for _ in range(3):
             answer = await replica.call(REQUEST)
@@ -94,7 +94,7 @@ def test_images_are_brought_before_a_request_is_sent_again() -> None:
 
 
 def test_request_whose_images_are_forgotten_again_and_again_is_given_up() -> None:
-    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+    async def scenario(actor: Actor, placement: PlacedActor, replica: ActorReplica[Any, Any]) -> None:
         actor.has_memory = False
         await replica.start()
         with pytest.raises(GenerationError, match="no room for the images") as caught:
@@ -107,7 +107,7 @@ def test_request_whose_images_are_forgotten_again_and_again_is_given_up() -> Non
 
 
 def test_actor_that_cannot_be_reached_is_not_started_anew_and_one_that_does_not_answer_is() -> None:
-    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+    async def scenario(actor: Actor, placement: PlacedActor, replica: ActorReplica[Any, Any]) -> None:
         actor.is_reachable = False
         with pytest.raises(GenerationError, match="cannot be reached"):
             await replica.start()
@@ -130,7 +130,7 @@ def test_actor_that_cannot_be_reached_is_not_started_anew_and_one_that_does_not_
 
 
 def test_check_tells_of_a_model_that_is_gone_and_of_a_connection_that_ended() -> None:
-    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+    async def scenario(actor: Actor, placement: PlacedActor, replica: ActorReplica[Any, Any]) -> None:
         await replica.start()
         await replica.check()
         actor.failure = GenerationError("no replica of it is left")

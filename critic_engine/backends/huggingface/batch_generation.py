@@ -7,12 +7,13 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.backends.huggingface.batch_splitting import run_splitting_on_failure
 from critic_engine.backends.huggingface.batching import Row, next_batch
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.encoding import PromptEncoder
 from critic_engine.backends.huggingface.sampling import RowSampler
-from critic_engine.backends.huggingface.stop_strings import RowStopper, cut_at_stop, decode_after
+from critic_engine.backends.huggingface.stop_strings import RowStopper, decode_after
 from critic_engine.errors import GenerationError
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenLogprob, TokenUsage
 

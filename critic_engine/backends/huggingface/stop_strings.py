@@ -76,15 +76,6 @@ def decode_after(tokenizer: Any, context_ids: list[int], token_ids: list[int]) -
     return text[len(context) :]
 
 
-def cut_at_stop(text: str, stops: Sequence[str]) -> tuple[str, str | None]:
-    """Return ``text`` up to the first stop string in it, and that string; the longer of two at the same place."""
-    found = [(text.index(stop), -len(stop), stop) for stop in stops if stop in text]
-    if not found:
-        return text, None
-    place, _, stop = min(found)
-    return text[:place], stop
-
-
 def _could_complete(stop: str, text: str) -> bool:
     """Return whether a token of this text may end ``stop``; decoding one token alone may hide a space before it."""
     if not text or _UNREADABLE in text:

@@ -23,7 +23,7 @@ _RETRY_COUNT_HEADER = "x-stainless-retry-count"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RetryLimits:
     """How long one question to the endpoint may go on."""
 
     timeout_s: float
@@ -37,7 +37,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[_T]):
+class EndpointAnswer(Generic[_T]):
     """What the endpoint answered, as it was read."""
 
     value: _T
@@ -45,7 +45,7 @@ class Answer(Generic[_T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class EndpointFailure:
     """Why the endpoint gave no answer. It is a value because a chain of errors would show what the endpoint wrote."""
 
     reason: str
@@ -99,8 +99,8 @@ class EndpointClient:
         return f"{self._model!r} at {self.url or 'OpenAI'}"
 
     async def ask(
-        self, body: Mapping[str, object], read: Callable[[bytes], _T], *, limits: Limits
-    ) -> Answer[_T] | Failure:
+        self, body: Mapping[str, object], read: Callable[[bytes], _T], *, limits: RetryLimits
+    ) -> EndpointAnswer[_T] | EndpointFailure:
         """Return what ``read`` makes of the answer to a chat completion request.
 
         Args:
@@ -114,7 +114,7 @@ class EndpointClient:
                 left = replace(limits, max_retries=limits.max_retries - num_retries)
                 outcome = await self._send(body, read, left)
                 outcome = replace(outcome, num_retries=num_retries + outcome.num_retries)
-                if isinstance(outcome, Answer) or not outcome.is_unreadable:
+                if isinstance(outcome, EndpointAnswer) or not outcome.is_unreadable:
                     return outcome
                 num_retries = outcome.num_retries
                 if num_retries >= limits.max_retries:
@@ -123,7 +123,7 @@ class EndpointClient:
                 await asyncio.sleep(min(_FIRST_WAIT_S * 2**num_retries, _MAX_WAIT_S))
                 num_retries += 1
 
-    async def list_models(self, *, limits: Limits) -> ModelList | Failure:
+    async def list_models(self, *, limits: RetryLimits) -> ModelList | EndpointFailure:
         """Return the models the endpoint says it serves."""
 
         async def fetch(client: Any) -> Any:
@@ -131,15 +131,15 @@ class EndpointClient:
 
         async with self._slots:
             outcome = await self._attempt(fetch, read_models, limits)
-        return outcome.value if isinstance(outcome, Answer) else outcome
+        return outcome.value if isinstance(outcome, EndpointAnswer) else outcome
 
     async def aclose(self) -> None:
         """Close its connections."""
         await self._client.close()
 
     async def _send(
-        self, body: Mapping[str, object], read: Callable[[bytes], _T], limits: Limits
-    ) -> Answer[_T] | Failure:
+        self, body: Mapping[str, object], read: Callable[[bytes], _T], limits: RetryLimits
+    ) -> EndpointAnswer[_T] | EndpointFailure:
         rest = {name: value for name, value in body.items() if name != "messages"}
 
         async def create(client: Any) -> Any:
@@ -150,41 +150,43 @@ class EndpointClient:
         return await self._attempt(create, read, limits)
 
     async def _attempt(
-        self, send: Callable[[Any], Any], read: Callable[[bytes], _T], limits: Limits
-    ) -> Answer[_T] | Failure:
+        self, send: Callable[[Any], Any], read: Callable[[bytes], _T], limits: RetryLimits
+    ) -> EndpointAnswer[_T] | EndpointFailure:
         """Return what comes of one call of the client, its own retries included."""
         client = self._client.with_options(max_retries=limits.max_retries, timeout=limits.timeout_s)
         try:
             async with asyncio.timeout(limits.total_s):
                 response = await send(client)
         except TimeoutError:
-            return Failure(f"it took more than {limits.total_s:g} s")
+            return EndpointFailure(f"it took more than {limits.total_s:g} s")
         except Exception as error:
             return _failure(error, self.key)
         body: bytes = response.content
         try:
-            return Answer(read(body), response.retries_taken)
+            return EndpointAnswer(read(body), response.retries_taken)
         except GenerationError as refusal:
-            return Failure(self.key.scrub(str(refusal)), response.status_code, num_retries=response.retries_taken)
+            return EndpointFailure(
+                self.key.scrub(str(refusal)), response.status_code, num_retries=response.retries_taken
+            )
         except ValueError as error:
             quote = self.key.scrub(body.decode(errors="replace"))
             reason = f"the answer cannot be read ({self.key.scrub(str(error))}): {quote!r}"
-            return Failure(reason, response.status_code, num_retries=response.retries_taken, is_unreadable=True)
+            return EndpointFailure(reason, response.status_code, num_retries=response.retries_taken, is_unreadable=True)
 
 
-def _failure(error: Exception, key: EndpointKey) -> Failure:
+def _failure(error: Exception, key: EndpointKey) -> EndpointFailure:
     """Return an error of the client as a value; it may quote the key, and so may those behind it."""
     import openai
 
     if not isinstance(error, openai.APIError):
-        return Failure(key.scrub(f"{type(error).__name__}: {error}"))
+        return EndpointFailure(key.scrub(f"{type(error).__name__}: {error}"))
     num_retries = int(error.request.headers.get(_RETRY_COUNT_HEADER, 0))
     if not isinstance(error, openai.APIStatusError):
         cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ else ""
-        return Failure(key.scrub(f"{error.message}{cause}"), num_retries=num_retries)
+        return EndpointFailure(key.scrub(f"{error.message}{cause}"), num_retries=num_retries)
     said = error.body.get("message") if isinstance(error.body, dict) else error.body
     reason = key.scrub(str(said or error.response.reason_phrase))
-    return Failure(reason, error.status_code, key.scrub(error.code or ""), num_retries)
+    return EndpointFailure(reason, error.status_code, key.scrub(error.code or ""), num_retries)
 
 
 _OVERFLOW_WORDS: Sequence[str] = (
@@ -198,23 +200,23 @@ _OVERFLOW_WORDS: Sequence[str] = (
 )
 
 
-def is_overflow(failure: Failure) -> bool:
+def is_overflow(failure: EndpointFailure) -> bool:
     """Return whether the endpoint refused the prompt for its length."""
     said = f"{failure.code} {failure.reason}".lower()
     return failure.status in (400, 413, 422) and any(words in said for words in _OVERFLOW_WORDS)
 
 
-def load_error(failure: Failure, client: EndpointClient) -> ModelLoadError:
+def load_error(failure: EndpointFailure, client: EndpointClient) -> ModelLoadError:
     """Return the error for an endpoint that cannot be used at all."""
     return ModelLoadError(f"{client.place} cannot be used: {failure}{_way_out(failure, client)}")
 
 
-def generation_error(failure: Failure, client: EndpointClient) -> GenerationError:
+def generation_error(failure: EndpointFailure, client: EndpointClient) -> GenerationError:
     """Return the error for one request that failed; not retryable, for it has been retried already."""
     return GenerationError(f"{client.place} did not answer: {failure}{_way_out(failure, client)}")
 
 
-def _way_out(failure: Failure, client: EndpointClient) -> str:
+def _way_out(failure: EndpointFailure, client: EndpointClient) -> str:
     if failure.status in (401, 403):
         return f"; set the environment variable {client.key.variable} to a key that may use it"
     if failure.status is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from critic_engine.backends.openai_api.client import (
-    Answer,
+    EndpointAnswer,
     EndpointClient,
-    Failure,
-    Limits,
+    EndpointFailure,
+    RetryLimits,
     generation_error,
     is_overflow,
 )
@@ -119,9 +119,9 @@ class OpenAiGenerator:
             reply = read_reply(content)
             return read_samples(reply, draft, capabilities, num_samples=num_samples), reply.token_usage
 
-        limits = Limits(self._options.timeout_s, self._options.max_retries)
+        limits = RetryLimits(self._options.timeout_s, self._options.max_retries)
         outcome = await client.ask(body, read, limits=limits)
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, EndpointAnswer):
             samples, usage = outcome.value
             return samples, usage + TokenUsage(num_retries=outcome.num_retries)
         if is_overflow(outcome):
@@ -145,7 +145,7 @@ def _has_failed(task: asyncio.Task[EndpointCapabilities]) -> bool:
 
 
 def _overflow_error(
-    failure: Failure, client: EndpointClient, capabilities: EndpointCapabilities
+    failure: EndpointFailure, client: EndpointClient, capabilities: EndpointCapabilities
 ) -> ContextOverflowError:
     return ContextOverflowError(
         f"the prompt and max_tokens do not fit the context of {client.place}: {failure}; shorten or lower them",

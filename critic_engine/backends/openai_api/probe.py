@@ -7,7 +7,13 @@ import io
 import logging
 from collections.abc import Sequence
 
-from critic_engine.backends.openai_api.client import Answer, EndpointClient, Failure, Limits, load_error
+from critic_engine.backends.openai_api.client import (
+    EndpointAnswer,
+    EndpointClient,
+    EndpointFailure,
+    RetryLimits,
+    load_error,
+)
 from critic_engine.backends.openai_api.replies import ChatReply, ListedModel, read_reply
 from critic_engine.backends.openai_api.requests import (
     CONTINUATION_FLAGS,
@@ -52,7 +58,7 @@ class _Probe:
     def __init__(self, client: EndpointClient, options: EndpointConfig, model: str) -> None:
         self._client = client
         self._model = model
-        self._limits = Limits(min(options.timeout_s, _MAX_TIMEOUT_S), options.max_retries)
+        self._limits = RetryLimits(min(options.timeout_s, _MAX_TIMEOUT_S), options.max_retries)
         self._limit_name = "max_tokens"
 
     async def run(self) -> EndpointCapabilities:
@@ -83,11 +89,11 @@ class _Probe:
     async def _first_answer(self) -> int:
         """Return the tokens of the plain prompt, and settle what the token limit is called."""
         outcome = await self._send()
-        if isinstance(outcome, Failure) and outcome.status == 400:
+        if isinstance(outcome, EndpointFailure) and outcome.status == 400:
             self._limit_name = "max_completion_tokens"
             second = await self._send()
-            outcome = outcome if isinstance(second, Failure) else second
-        if isinstance(outcome, Failure):
+            outcome = outcome if isinstance(second, EndpointFailure) else second
+        if isinstance(outcome, EndpointFailure):
             raise await self._no_model() if outcome.status == 404 else load_error(outcome, self._client)
         try:
             return outcome.value.reported.prompt_tokens
@@ -105,7 +111,7 @@ class _Probe:
 
     async def _listed(self) -> Sequence[ListedModel]:
         listed = await self._client.list_models(limits=self._limits)
-        return () if isinstance(listed, Failure) else listed.data
+        return () if isinstance(listed, EndpointFailure) else listed.data
 
     async def _max_context_tokens(self) -> int | None:
         return next((model.max_model_len for model in await self._listed() if model.id == self._model), None)
@@ -172,7 +178,7 @@ class _Probe:
             ModelLoadError: the endpoint is too busy to say.
         """
         outcome = await self._send(**fields)
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, EndpointAnswer):
             return outcome.value
         if outcome.status in _BUSY:
             raise load_error(outcome, self._client)
@@ -181,7 +187,7 @@ class _Probe:
         _logger.log(level, "%s: %s taken as absent: %s", self._client.place, what, outcome)
         return None
 
-    async def _send(self, **fields: object) -> Answer[ChatReply] | Failure:
+    async def _send(self, **fields: object) -> EndpointAnswer[ChatReply] | EndpointFailure:
         body: JsonObject = {
             "messages": [chat_message(Message("user", _QUESTION), ImageUrls())],
             self._limit_name: _NUM_TOKENS,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
 from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
 
@@ -102,34 +102,22 @@ class Draft:
 
 
 class ImageUrls:
-    """Writes each image as a ``data:`` URL once, and forgets the least recently used."""
+    """Writes each image as a ``data:`` URL once while its cache keeps it."""
 
-    def __init__(self, *, max_bytes: int = 256 * 2**20) -> None:
-        """Remember at most that much of them."""
-        self._max_bytes = max_bytes
-        self._num_bytes = 0
-        self._urls: OrderedDict[str, str] = OrderedDict()
+    def __init__(self) -> None:
+        """Begin with an empty cache."""
+        self._urls: ByteCache[str] = ByteCache()
 
     async def prepare(self, images: Iterable[Image]) -> None:
-        """Write those that are not known, in a thread: turning and packing a large one takes seconds."""
+        """Write the URLs that the cache lacks, in a thread: turning and packing a large image takes seconds."""
         for image in images:
-            if image.digest not in self._urls:
-                self._remember(image.digest, await asyncio.to_thread(image_url, image))
+            if self._urls.get(image.digest) is None:
+                url = await asyncio.to_thread(image_url, image)
+                self._urls.put(image.digest, url, len(url))
 
     def url(self, image: Image) -> str:
         """Return the image's URL."""
-        url = self._urls.get(image.digest)
-        if url is None:
-            return image_url(image)
-        self._urls.move_to_end(image.digest)
-        return url
-
-    def _remember(self, digest: str, url: str) -> None:
-        if digest not in self._urls:
-            self._urls[digest] = url
-            self._num_bytes += len(url)
-        while self._num_bytes > self._max_bytes:
-            self._num_bytes -= len(self._urls.popitem(last=False)[1])
+        return self._urls.get(image.digest) or image_url(image)
 
 
 def draft_request(request: GenerationRequest, capabilities: EndpointCapabilities, urls: ImageUrls) -> Draft:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from critic_engine.backends.huggingface.stop_strings import cut_at_stop
+from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.backends.openai_api.replies import ChatReply, Choice, ChosenToken, TopToken
 from critic_engine.backends.openai_api.requests import Draft, EndpointCapabilities
 from critic_engine.errors import GenerationError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from critic_engine.backends.huggingface.stop_strings import cut_at_stop, decode_after
+from critic_engine.backends.cutting import cut_at_stop
+from critic_engine.backends.huggingface.stop_strings import decode_after
 from critic_engine.backends.vllm.prompts import VllmPrompt
 from critic_engine.types import Sample, SamplingOptions, TokenLogprob
 
