@@ -1,4 +1,4 @@
-"""A pool of Ray actors that hold one model, for the process that owns them and for others that use them."""
+"""Pools of Ray actors that hold one model, for the process that owns the actors and for others that use them."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class ActorPool(ReplicaPool[_Request, _Result]):
         return tuple(placement.handle for placement in self._placements)
 
     async def aclose(self) -> None:
-        """Refuse further calls, drain what is in flight, and end all actors and give their room back."""
+        """Refuse further calls, drain the calls in flight, end all actors and give their room back."""
         for placement in self._placements:
             placement.is_ending = True
         await super().aclose()
@@ -207,7 +207,7 @@ def start_pool(
         make: Called in each actor's process; it must survive pickling.
         config: How many, and what each is given.
         num_gpus: GPUs of each; a share of one, or a whole number.
-        name: What a person calls the model.
+        name: The name of the model in messages.
         cluster: Where they run.
         images: Sends images to them.
         patience_s: When no actor has had room for so long, loading fails; one that waits beside others waits on.
@@ -220,12 +220,12 @@ def start_pool(
 def pool_over(
     handles: Sequence[Any], config: ActorConfig, *, name: str, images: ImageSender, turn: int = 0
 ) -> ReplicaPool[Any, Any]:
-    """Return a pool over actors that another process owns; closing it leaves them as they are.
+    """Return a pool over actors that another process owns; closing it leaves the actors running.
 
     Args:
         handles: Of ``ActorPool.handles``.
         config: As they were started with; ``max_in_flight`` holds for each pool over them.
-        name: What a person calls the model.
+        name: The name of the model in messages.
         images: Sends images to them.
         turn: Where the first request goes; different in each process, so that they do not all begin with one actor.
     """

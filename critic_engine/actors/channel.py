@@ -1,4 +1,4 @@
-"""A sender's channel to a host: requests go out as they are made, answers come back as they are there."""
+"""A sender's channel to a host: requests go out as they are made, answers come back as they are ready."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from critic_engine.types import Generation
 
 
 class Channel:
-    """Carries the requests of one sender to one life of a host."""
+    """Carries the requests of one sender to a host until their connection ends."""
 
     def __init__(self, connection: Connection) -> None:
         """Take over a connection to the host."""
@@ -23,7 +23,7 @@ class Channel:
         self._answers: dict[int, asyncio.Future[Generation | Score | MissingImages]] = {}
         self._listening = asyncio.create_task(self._listen())
         self.loss: ReplicaLostError | None = None
-        """Why the channel is dead, once it is."""
+        """The error of a channel that is dead; None before."""
 
     async def call(self, request: AnyRequest) -> Generation | Score | MissingImages:
         """Return the host's answer; the work on a call that is cancelled is ended.
@@ -55,7 +55,7 @@ class Channel:
                 answer.exception()
 
     async def close(self) -> None:
-        """End the channel, and at the host what was asked for over it."""
+        """End the channel, and the host's work on its requests."""
         self._lose("the channel was closed")
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)

@@ -20,28 +20,28 @@ from typing import Any
 _HEADER = struct.Struct(">QI")
 _KEY_BYTES = 32
 _CONNECT_S = 10.0
-# A peer whose machine went down says nothing more: it is given up after 70 s, whether it had nothing to say (30 s and
-# four questions 10 s apart) or owes receipts (in ms).
+# A peer whose machine went down is silent: it is given up after 70 s, whether it was idle (30 s and four probes 10 s
+# apart) or owes acknowledgements (in ms).
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 70_000))
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a process listens, and the keys by which the two ends of a connection know each other."""
+    """The address of a listening process, and the keys by which the two ends of a connection know each other."""
 
     host: str
     port: int
     caller_key: bytes
-    """Said first by whoever connects; whoever does not know it is not listened to."""
+    """Sent first by the process that connects; a process that does not know it is not served."""
     listener_key: bytes
-    """Said in return; records are read from a process that knows it only."""
+    """Sent in return; records are read from a process that knows it only."""
 
 
 class Connection:
     """One end of a connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take over a connection whose ends know each other."""
+        """Take over a connection after both ends have shown their keys."""
         self._reader = reader
         self._writer = writer
         self._outbox: list[bytes] = []
@@ -54,19 +54,19 @@ class Connection:
         self._outbox += (_HEADER.pack(number, len(payload)), payload)
 
     async def records(self) -> AsyncIterator[tuple[int, bytes]]:
-        """Yield what the other end posts, until the connection ends."""
+        """Yield the records that the other end posts, until the connection ends."""
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 number, size = _HEADER.unpack(await self._reader.readexactly(_HEADER.size))
                 yield number, await self._reader.readexactly(size)
 
     def close(self) -> None:
-        """Send what was posted, and end the connection."""
+        """Send the posted records, and end the connection."""
         self._flush()
         self._writer.close()
 
     def _flush(self) -> None:
-        # No limit on what waits: there is no more of it than requests in flight, which are bounded.
+        # The outbox has no limit of its own: it holds no more than the requests in flight, which are bounded.
         data, self._outbox = b"".join(self._outbox), []
         if data and not self._writer.is_closing():
             self._writer.write(data)
@@ -76,7 +76,7 @@ class Listener:
     """Listens for connections, each of which it gives to ``serve``."""
 
     def __init__(self, serve: Callable[[Connection], Awaitable[None]], *, greeting_s: float = 10.0) -> None:
-        """Take what deals with one connection until that ends; whoever connects has ``greeting_s`` to say the key."""
+        """Give each connection to ``serve`` until it ends; the other end has ``greeting_s`` to send its key."""
         self._serve = serve
         self._greeting_s = greeting_s
         self._server: asyncio.Server | None = None
@@ -109,10 +109,10 @@ class Listener:
 
 
 async def connect(address: Address) -> Connection:
-    """Return a connection to whoever listens at ``address``.
+    """Return a connection to the process that listens at ``address``.
 
     Raises:
-        OSError: nobody can be reached there in time, or somebody else is there.
+        OSError: no process is reached there in time, or another process listens there.
     """
     async with asyncio.timeout(_CONNECT_S):
         reader, writer = await asyncio.open_connection(address.host, address.port)
@@ -135,7 +135,7 @@ def dumps(value: Any) -> bytes:
 
 
 def loads(payload: bytes) -> Any:
-    """Return what ``dumps`` was given. Only for payloads of an end that said its key: reading runs what is in them."""
+    """Return the value that ``dumps`` was given. Only for an end that sent its key: unpickling can run code."""
     return pickle.loads(payload)
 
 

@@ -1,4 +1,4 @@
-"""What runs where the model is: a host that answers the requests of any number of senders."""
+"""The process that holds a model: a host that answers the requests of any number of senders."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class ModelHost:
 
 
 class _Desk:
-    """Works on what one sender asks for. No part of the actor's class: Ray wraps each method of that."""
+    """Serves the requests of one sender. Not part of the actor's class, because Ray wraps each method of that."""
 
     def __init__(self, replica: Replica[Any, Any], images: ImageKeeper, connection: Connection) -> None:
         self._replica = replica
@@ -108,7 +108,7 @@ class _Desk:
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
-        """Begin and cancel work as the sender says, until the connection ends, and with it all work."""
+        """Begin and cancel work as the sender asks, until the connection ends; then cancel all work."""
         try:
             async for number, payload in self._connection.records():
                 if payload:
@@ -143,7 +143,7 @@ class _Desk:
 
 
 def portable(error: Exception) -> CriticEngineError:
-    """Return ``error`` as one that can cross to another process: our own types as they are, others described."""
+    """Return an error that can cross to another process: ``error`` itself if its type is ours, else a description."""
     if isinstance(error, CriticEngineError) and _survives_pickling(error):
         return error
     reason = " ".join(str(error).split())[:_MAX_REASON_CHARACTERS]

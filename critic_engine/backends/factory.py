@@ -1,4 +1,4 @@
-"""From a role's configuration to the generator that serves it."""
+"""Making the generator or scorer of a role from its configuration."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def make_generator(config: ModelConfig, role: ModelRole) -> Generator:
     """Return the generator of a role; its model is loaded by its ``load`` or by its first request.
 
     Args:
-        config: Which model, and where it runs.
-        role: Whose model; decides what ``pocket`` and ``scripted`` stand for.
+        config: The role's model and where it runs.
+        role: Decides which model ``pocket`` and ``scripted`` stand for.
 
     Raises:
-        ConfigError: what ``config`` says of the backend does not go together.
+        ConfigError: the settings of the backend contradict each other.
         ModelLoadError: the model's folder is plainly not one, the shipped weights of the role are missing, or the
             backend's package is not installed.
     """

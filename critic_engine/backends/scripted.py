@@ -22,7 +22,7 @@ _END = "<end>"
 
 @dataclass(frozen=True, slots=True)
 class ScriptedText:
-    """A text, and how likely its first token was among others."""
+    """A text, and the probabilities of its possible first tokens."""
 
     text: str
     first_token_odds: Mapping[str, float] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class ScriptedText:
 
 
 Script: TypeAlias = Callable[[GenerationRequest, int], "str | ScriptedText | Sample"]
-"""From a request and a seed to all that a model would say after the prefix, before stop strings and token limit cut it.
+"""From a request and a seed to a model's whole text after the prefix, before stop strings and the token limit cut it.
 
 A ``Sample`` is passed on as it is. A script may raise ``GenerationError``.
 """
@@ -56,7 +56,7 @@ class ScriptedGenerator:
         Args:
             script: A function; or texts, of which seed ``s`` draws number ``s`` modulo their count; or texts by a part
                 of the last message, of which the first whose part occurs is drawn.
-            name: What a person calls it.
+            name: The generator's name in reports.
             latency_s: How long each call takes.
             faults: The error that a call raises instead of answering, by the call's number from 0, in order of arrival.
             is_recording: Whether ``requests`` keeps every request.

@@ -1,11 +1,11 @@
-"""What goes through the models: requests, tokens, retries, failures, and how many are in flight."""
+"""Counting the requests, tokens, retries and failures of each model, and its requests in flight."""
 
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from critic_engine.errors import CriticEngineError
 from critic_engine.protocols import Generator, Score, Scorer
@@ -14,19 +14,21 @@ from critic_engine.types import Generation, GenerationRequest, Message, TokenUsa
 if TYPE_CHECKING:
     from critic_engine.config.models import EndpointConfig
 
+_Model = TypeVar("_Model", bound=Generator | Scorer)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFigures:
-    """What one model was asked for."""
+    """Counts of one model's requests."""
 
     num_requests: int = 0
     num_failed: int = 0
-    """Requests that got no answer, though their sender may have sent them again; those it cancelled do not count."""
+    """Requests that got no answer, though their sender may have sent them again; cancelled ones do not count."""
     usage: TokenUsage = field(default_factory=TokenUsage)
     usd: float = 0.0
-    """What it cost at the prices of its section ``openai_api``."""
+    """The cost at the prices of the model's section ``openai_api``."""
     in_flight_s: Mapping[int, float] = field(default_factory=dict)
-    """For how many seconds so many requests were in flight, by their number."""
+    """Seconds by the number of requests in flight."""
 
     @property
     def cache_hit_rate(self) -> float | None:
@@ -81,11 +83,11 @@ class Meter:
             self._step(-1)
 
     def spend(self, usage: TokenUsage) -> None:
-        """Count what an answer cost."""
+        """Add the usage of one answer."""
         self._usage += usage
 
     def figures(self) -> ModelFigures:
-        """Return what was counted so far."""
+        """Return the counts so far."""
         in_flight_s = Counter(self._in_flight_s)
         in_flight_s[self._num_in_flight] += time.perf_counter() - self._changed_s  # type: ignore[assignment]
         usage, prices = self._usage, self._prices
@@ -101,59 +103,45 @@ class Meter:
         self._num_in_flight += change
 
 
-class MeteredGenerator:
-    """A generator whose requests are counted."""
+class _Metered(Generic[_Model]):
+    """A model that counts its requests."""
 
-    def __init__(self, generator: Generator, meter: Meter) -> None:
-        """Stand before ``generator``."""
-        self.generator = generator
+    def __init__(self, model: _Model, meter: Meter) -> None:
+        """Stand before ``model``."""
+        self.model = model
         self._meter = meter
 
     @property
     def name(self) -> str:
-        """The generator's own."""
-        return self.generator.name
+        """The model's own name."""
+        return self.model.name
 
     async def load(self) -> None:
-        """Load the generator."""
-        await self.generator.load()
+        """Load the model."""
+        await self.model.load()
+
+    async def aclose(self) -> None:
+        """Close the model."""
+        await self.model.aclose()
+
+
+class MeteredGenerator(_Metered[Generator]):
+    """A generator that counts its requests."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Return the generator's answer."""
         with self._meter.request():
-            generation = await self.generator.generate(request)
+            generation = await self.model.generate(request)
         self._meter.spend(generation.usage)
         return generation
 
-    async def aclose(self) -> None:
-        """Close the generator."""
-        await self.generator.aclose()
 
-
-class MeteredScorer:
-    """A scorer whose requests are counted."""
-
-    def __init__(self, scorer: Scorer, meter: Meter) -> None:
-        """Stand before ``scorer``."""
-        self.scorer = scorer
-        self._meter = meter
-
-    @property
-    def name(self) -> str:
-        """The scorer's own."""
-        return self.scorer.name
-
-    async def load(self) -> None:
-        """Load the scorer."""
-        await self.scorer.load()
+class MeteredScorer(_Metered[Scorer]):
+    """A scorer that counts its requests."""
 
     async def score(self, messages: tuple[Message, ...]) -> Score:
         """Return the scorer's value."""
         with self._meter.request():
-            score = await self.scorer.score(messages)
+            score = await self.model.score(messages)
         self._meter.spend(TokenUsage(prompt_tokens=score.num_prompt_tokens, num_retries=score.num_retries))
         return score
-
-    async def aclose(self) -> None:
-        """Close the scorer."""
-        await self.scorer.aclose()

@@ -1,4 +1,4 @@
-"""Several replicas of one model as one: each request goes where there is room, and to another one when that is lost."""
+"""A pool of replicas of one model: each request goes to a replica with room, and to another one when that is lost."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _Queue: TypeAlias = "OrderedDict[asyncio.Future[Life[_Request, _Result]], None]"
 
 @dataclass(frozen=True, slots=True)
 class PoolFigures:
-    """How a pool stands."""
+    """Counts of a pool's replicas and calls at one moment."""
 
     num_replicas: int
-    """Those not given up, ready or not."""
+    """Replicas not given up, ready or not."""
     num_ready: int
     num_restarts: int
     """Restarts of all replicas, those given up included."""
     num_lost_calls: int
-    """Calls that ended because their replica was lost; most were sent again."""
+    """Calls that ended because their replica was lost; most of them were sent again."""
     num_in_flight: int
     num_waiting: int
     """Calls for which no replica has room."""
 
 
 class ReplicaPool(Generic[_Request, _Result]):
-    """Answers requests with whichever replica has room, first come first served, and keeps the replicas working.
+    """Sends each request to a replica with room, first come first served, and keeps the replicas working.
 
-    A request whose replica is lost is sent again; at the last attempt it has a replica to itself, so that one which
-    kills whatever works on it is found out, and its companions are answered. All use is from one event loop.
+    A request whose replica is lost is sent again. At the last attempt it has a replica to itself, so that a request
+    which kills every replica is found out, and its companions are answered. All use is from one event loop.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ReplicaPool(Generic[_Request, _Result]):
 
         Args:
             replicas: Not started.
-            name: What a person calls the model they hold.
+            name: The name of their model in messages.
             options: Limits and waits.
             rng: Spreads restarts; None seeds one by ``name``.
         """
@@ -80,7 +80,7 @@ class ReplicaPool(Generic[_Request, _Result]):
 
     @property
     def figures(self) -> PoolFigures:
-        """How it stands now."""
+        """The counts now."""
         return PoolFigures(
             num_replicas=len(self._working),
             num_ready=sum(supervisor.is_ready for supervisor in self._supervisors),
@@ -130,7 +130,7 @@ class ReplicaPool(Generic[_Request, _Result]):
                 self._leave(life)
 
     async def aclose(self) -> None:
-        """Refuse further calls, let what is in flight end for up to ``drain_s``, and stop all replicas."""
+        """Refuse further calls, let the calls in flight end for up to ``drain_s``, and stop all replicas."""
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close())
         await asyncio.shield(self._closing)
@@ -242,7 +242,7 @@ class ReplicaPool(Generic[_Request, _Result]):
 
 
 def _first(queue: _Queue[_Request, _Result]) -> asyncio.Future[Life[_Request, _Result]] | None:
-    """Return the place that has waited longest, having dropped those whose calls were cancelled."""
+    """Return the place that has waited longest, and drop places of cancelled calls before it."""
     while queue:
         place = next(iter(queue))
         if not place.done():

@@ -11,7 +11,7 @@ _NUM_SMALL_PARAMETERS = 30_000_000
 
 @contextlib.contextmanager
 def arithmetic_threads(model: Any) -> Iterator[None]:
-    """Draw a small model on the CPU with one arithmetic thread in the calling thread; change nothing for others.
+    """Let the calling thread run a small model on the CPU with one arithmetic thread; change nothing for others.
 
     Its matrices are too small to share out: threads wait for each other longer than they compute, and where other
     work takes a core they wait a hundred times longer.

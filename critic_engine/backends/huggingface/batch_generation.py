@@ -147,7 +147,7 @@ class BatchGenerator:
 
 
 class _RowLogprobs:
-    """The sampler's records on the host, row by row."""
+    """The sampler's records as Python lists, row by row."""
 
     def __init__(self, sampler: RowSampler) -> None:
         import torch

@@ -1,26 +1,21 @@
-"""A thread that answers requests to one model in batches, whichever event loops they come from."""
+"""A thread that answers requests to one model in batches; requests may come from several event loops."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from critic_engine.backends.huggingface.arithmetic import arithmetic_threads
 from critic_engine.errors import GenerationError
 
-_logger = logging.getLogger(__name__)
-
 _NUM_DRAIN_ROUNDS = 8
 _NUM_BATCHES_AHEAD = 4
 _MAX_EXIT_S = 10.0
-
 _RequestIn = TypeVar("_RequestIn", contravariant=True)
 _ResultOut = TypeVar("_ResultOut", covariant=True)
 _Request = TypeVar("_Request")
@@ -56,38 +51,42 @@ class BatchModel(Protocol[_RequestIn, _ResultOut]):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class _Call(Generic[_Request, _Result]):
+class _Call:
     """A request that waits for its answer; without a request, a caller that waits for the model to be loaded."""
 
-    request: _Request | None
-    future: Future[_Result | None] = field(default_factory=Future)
-    rows: Sequence[Any] = ()
-    outcomes: dict[int, Any] = field(default_factory=dict)
-    """The outcomes so far, by the row's place."""
+    def __init__(self, request: Any = None) -> None:
+        self.request = request
+        self.future: Future[Any] = Future()
+        self.rows: Sequence[Any] = ()
+        self.outcomes: dict[int, Any] = {}
 
-    def finish(self, result: _Result | None) -> None:
-        """Answer with ``result``, unless the call is answered or was cancelled."""
-        if self._can_answer():
+    def encode(self, model: BatchModel[Any, Any]) -> list[tuple[_Call, int]]:
+        """Return the rows' places; none when the call was cancelled, is done or cannot be encoded."""
+        if self.request is None:
+            self.finish(None)
+        elif not self.future.cancelled():
+            try:
+                self.rows = model.encode(self.request)
+            except GenerationError as error:
+                self.finish(error)
+        return [] if self.future.done() else [(self, place) for place in range(len(self.rows))]
+
+    def settle(self, place: int, outcome: Any, model: BatchModel[Any, Any]) -> None:
+        """Take one row's outcome; the last of all outcomes, or the first error, answers the call."""
+        self.outcomes[place] = outcome
+        if isinstance(outcome, GenerationError):
+            self.finish(outcome)
+        elif len(self.outcomes) == len(self.rows) and not self.future.done():
+            self.finish(model.combine(self.rows, [self.outcomes[place] for place in range(len(self.rows))]))
+
+    def finish(self, result: Any) -> None:
+        """Answer with a result or an error, unless the call is answered or was cancelled."""
+        if self.future.done() or not self.future.set_running_or_notify_cancel():
+            return
+        if isinstance(result, Exception):
+            self.future.set_exception(result)
+        else:
             self.future.set_result(result)
-
-    def fail(self, error: Exception) -> None:
-        """Answer with an error, unless the call is answered or was cancelled."""
-        if self._can_answer():
-            self.future.set_exception(error)
-
-    def _can_answer(self) -> bool:
-        return not self.future.done() and self.future.set_running_or_notify_cancel()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _PlacedRow(Generic[_Request, _Result]):
-    call: _Call[_Request, _Result]
-    place: int
-
-    @property
-    def row(self) -> Any:
-        return self.call.rows[self.place]
 
 
 class BatchWorker(Generic[_Request, _Result, _Model]):
@@ -96,13 +95,7 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
     Rows of requests that wait at the same time run together. Calls may come from any event loop and any thread.
     """
 
-    def __init__(
-        self,
-        open_model: Callable[[], _Model],
-        *,
-        name: str,
-        max_batch_size: int,
-    ) -> None:
+    def __init__(self, open_model: Callable[[], _Model], *, name: str, max_batch_size: int) -> None:
         """Build without loading: ``open_model`` is called by ``load`` or by the first request.
 
         Args:
@@ -117,15 +110,15 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         self._max_batch_size = max_batch_size
         self._model: _Model | None = None
         self._loading = threading.Lock()
-        self._calls: deque[_Call[_Request, _Result]] = deque()
+        self._calls: deque[_Call] = deque()
         self._changed = threading.Condition()
         self._is_woken = False
         self._is_closing = threading.Event()
         self._thread: threading.Thread | None = None
 
     async def load(self) -> None:
-        """Load the model in the thread; a second time it does nothing. Raises what ``open_model`` raises."""
-        await self._answer(_Call(None))
+        """Load the model in the thread; a second time it does nothing. Errors of ``open_model`` are raised."""
+        await self._answer(_Call())
 
     def loaded(self) -> _Model:
         """Return the model; loads it in the calling thread if need be."""
@@ -141,8 +134,7 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
             GenerationError: the request cannot be answered, or the worker is closed.
             ModelLoadError: the model cannot be loaded.
         """
-        result = await self._answer(_Call(request))
-        assert result is not None
+        result: _Result = await self._answer(_Call(request))
         return result
 
     async def aclose(self) -> None:
@@ -151,7 +143,7 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         self._model = None
         atexit.unregister(self._stop)
 
-    async def _answer(self, call: _Call[_Request, _Result]) -> _Result | None:
+    async def _answer(self, call: _Call) -> Any:
         is_first = self._enqueue(call)
         try:
             # The first in the queue lets every task that is ready add its own request before the worker looks.
@@ -173,7 +165,7 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         if self._thread is not None:
             self._thread.join(timeout_s)
 
-    def _enqueue(self, call: _Call[_Request, _Result]) -> bool:
+    def _enqueue(self, call: _Call) -> bool:
         """Add ``call`` and return whether it is the only one that waits."""
         with self._changed:
             if self._is_closing.is_set():
@@ -191,96 +183,55 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
             self._is_woken = True
             self._changed.notify()
 
-    def _take(self, limit: int, *, can_wait: bool) -> list[_Call[_Request, _Result]]:
-        """Return up to ``limit`` calls from the queue, waiting for one if allowed."""
+    def _take(self, num_waiting: int = 0) -> list[_Call]:
+        """Return calls from the queue, enough for some batches beside the rows that wait; wait for one if none do."""
         with self._changed:
-            if can_wait:
+            if not num_waiting:
                 self._changed.wait_for(lambda: self._is_closing.is_set() or (self._is_woken and bool(self._calls)))
-            taken = [self._calls.popleft() for _ in range(min(limit, len(self._calls)))]
+            num_wanted = max(0, _NUM_BATCHES_AHEAD * self._max_batch_size - num_waiting)
+            taken = [self._calls.popleft() for _ in range(min(num_wanted, len(self._calls)))]
             self._is_woken = bool(self._calls)
             return taken
 
     def _serve(self) -> None:
         """Answer calls until closed; this is all that the thread does."""
         while not self._is_closing.is_set():
-            calls = self._take(_NUM_BATCHES_AHEAD * self._max_batch_size, can_wait=True)
+            calls = self._take()
             try:
                 model = self.loaded()
             except Exception as error:
-                _fail_all(calls, error)
+                _finish_all(calls, error)
             else:
                 with arithmetic_threads(model.module):
                     self._run_until_closed(model, calls)
-        _fail_all(self._calls, self._closed())
+        _finish_all(self._calls, self._closed())
 
-    def _run_until_closed(
-        self,
-        model: _Model,
-        calls: list[_Call[_Request, _Result]],
-    ) -> None:
-        waiting: list[_PlacedRow[_Request, _Result]] = []
+    def _run_until_closed(self, model: _Model, calls: list[_Call]) -> None:
+        waiting: list[tuple[_Call, int]] = []
         try:
             while not self._is_closing.is_set():
-                num_wanted = max(0, _NUM_BATCHES_AHEAD * self._max_batch_size - len(waiting))
-                calls += self._take(num_wanted, can_wait=not (calls or waiting))
-                waiting += [placed for call in calls for placed in _rows_of(call, model)]
+                waiting += [placed for call in calls for placed in call.encode(model)]
                 calls.clear()
-                waiting = [placed for placed in waiting if not placed.call.future.done()]
+                waiting = [(call, place) for call, place in waiting if not call.future.done()]
                 if waiting:
                     waiting = self._run_next(waiting, model)
+                calls += self._take(len(waiting))
         finally:
-            _fail_all([*calls, *(placed.call for placed in waiting)], self._closed())
+            _finish_all([*calls, *(call for call, _ in waiting)], self._closed())
 
-    def _run_next(
-        self,
-        waiting: list[_PlacedRow[_Request, _Result]],
-        model: _Model,
-    ) -> list[_PlacedRow[_Request, _Result]]:
-        """Run one batch of ``waiting`` and return the rows that still wait."""
-        owners = {id(placed.row): placed for placed in waiting}
-        batch = model.next_batch([placed.row for placed in waiting], self._max_batch_size)
-        _logger.debug("%s runs %d of %d rows", self.name, len(batch), len(waiting))
+    def _run_next(self, waiting: list[tuple[_Call, int]], model: _Model) -> list[tuple[_Call, int]]:
+        """Run one batch of the rows at ``waiting`` and return the places of rows that still wait."""
+        owners = {id(call.rows[place]): (call, place) for call, place in waiting}
+        batch = model.next_batch([call.rows[place] for call, place in waiting], self._max_batch_size)
         for row, outcome in zip(batch, model.run(batch, is_closing=self._is_closing), strict=True):
-            placed = owners.pop(id(row))
-            _settle(placed, outcome, model)
+            call, place = owners.pop(id(row))
+            call.settle(place, outcome, model)
         return list(owners.values())
 
     def _closed(self) -> GenerationError:
         return GenerationError(f"{self.name} was closed")
 
 
-def _rows_of(
-    call: _Call[_Request, _Result], model: BatchModel[_Request, _Result]
-) -> list[_PlacedRow[_Request, _Result]]:
-    """Return the rows of a call, none when it was cancelled or cannot be encoded."""
-    if call.future.cancelled():
-        return []
-    if call.request is None:
-        call.finish(None)
-        return []
-    try:
-        call.rows = model.encode(call.request)
-    except GenerationError as error:
-        call.fail(error)
-        return []
-    return [_PlacedRow(call, place) for place in range(len(call.rows))]
-
-
-def _settle(
-    placed: _PlacedRow[_Request, _Result],
-    outcome: Any,
-    model: BatchModel[_Request, _Result],
-) -> None:
-    """Take one row's outcome; the last of a call's outcomes, or the first error, answers the call."""
-    call = placed.call
-    if isinstance(outcome, GenerationError):
-        call.fail(outcome)
-        return
-    call.outcomes[placed.place] = outcome
-    if len(call.outcomes) == len(call.rows):
-        call.finish(model.combine(call.rows, [call.outcomes[place] for place in range(len(call.rows))]))
-
-
-def _fail_all(calls: Iterable[_Call[_Request, _Result]], error: Exception) -> None:
+def _finish_all(calls: Iterable[_Call], error: Exception) -> None:
     for call in calls:
-        call.fail(error)
+        call.finish(error)

@@ -1,4 +1,4 @@
-"""Opening a Hugging Face checkpoint: a folder or hub id becomes a model that chats, or one clear error."""
+"""Loading a Hugging Face checkpoint of a chat model from a folder or hub id, or raising one clear error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _POCKET_WEIGHTS = Path(__file__).parents[2] / "pocket" / "weights"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointOptions:
-    """Which checkpoint, where it runs, and what it may do."""
+    """The checkpoint to load, its device and its permissions."""
 
     model: str
     """A local folder or a hub id."""
@@ -33,7 +33,7 @@ class CheckpointOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """A loaded model and all that turning chats into tokens and back needs."""
+    """A loaded model with its processor and tokenizer."""
 
     model: Any
     """A ``transformers`` model with ``generate``, in evaluation mode, on its device."""
@@ -44,7 +44,7 @@ class Checkpoint:
     """A sample ends with any of these."""
     pad_token_id: int
     max_context_tokens: int | None
-    """None when the configuration does not say."""
+    """Tokens of the model's context; None when the configuration does not say."""
 
     @property
     def has_vision(self) -> bool:
@@ -54,7 +54,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSummary:
-    """What a person wants to know of a loaded model."""
+    """Device, size and abilities of a loaded model, for a person to read."""
 
     device: str
     dtype: str
@@ -80,12 +80,11 @@ def load_checkpoint(options: CheckpointOptions) -> Checkpoint:
 
     Raises:
         ModelLoadError: no such folder, no model in it, weights that may not be unpickled, weights that do not fit the
-            configuration, code that may not run, no chat template, or whatever else stood in the way.
+            configuration, code that may not run, no chat template, or any other failure to load.
     """
     with opening(options) as source:
         checkpoint = _open(options, source)
-    if not (checkpoint.processor.chat_template or checkpoint.tokenizer.chat_template):
-        raise ModelLoadError(f"model {options.model} has no chat template; choose an instruction-tuned model")
+    require_chat_template(options.model, checkpoint.processor, checkpoint.tokenizer)
     return checkpoint
 
 
@@ -101,7 +100,7 @@ def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
 
 
 def check_folder(options: CheckpointOptions) -> None:
-    """Refuse, without loading anything, what is plainly no folder of a model; a hub id passes.
+    """Refuse a path that is plainly no model folder, without loading anything; a hub id passes.
 
     Raises:
         ModelLoadError: no such folder, no model in it, or weights that may not be unpickled.
@@ -129,10 +128,10 @@ def check_folder(options: CheckpointOptions) -> None:
 
 @contextlib.contextmanager
 def opening(options: CheckpointOptions) -> Iterator[dict[str, Any]]:
-    """Give the arguments that each ``from_pretrained`` of the checkpoint takes; make whatever fails one error.
+    """Give the arguments for each ``from_pretrained`` of the checkpoint; turn any failure inside into one error.
 
     Raises:
-        ModelLoadError: the folder is plainly not one, or what is done inside fails.
+        ModelLoadError: the folder is plainly not one, or the code inside fails.
     """
     check_folder(options)
     folder = Path(options.model).expanduser()
@@ -175,16 +174,32 @@ def open_model(options: CheckpointOptions, source: Mapping[str, Any], *, auto_cl
 
 
 def _open(options: CheckpointOptions, source: Mapping[str, Any]) -> Checkpoint:
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    processor, config, takes_images = open_processor(source)
+    auto_class = AutoModelForImageTextToText if takes_images else AutoModelForCausalLM
+    return checkpoint_of(open_model(options, source, auto_class=auto_class, config=config), processor)
+
+
+def open_processor(source: Mapping[str, Any]) -> tuple[Any, Any, bool]:
+    """Return a checkpoint's processor, or its tokenizer for a text model; its configuration; and whether it has vision.
+
+    ``source`` comes from ``opening``.
+    """
+    from transformers import AutoConfig, AutoProcessor, AutoTokenizer
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     config = AutoConfig.from_pretrained(**source)
     takes_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or (
         "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
     )
-    auto_class = AutoModelForImageTextToText if takes_images else AutoModelForCausalLM
-    model = open_model(options, source, auto_class=auto_class, config=config)
-    return checkpoint_of(model, (AutoProcessor if takes_images else AutoTokenizer).from_pretrained(**source))
+    return (AutoProcessor if takes_images else AutoTokenizer).from_pretrained(**source), config, takes_images
+
+
+def require_chat_template(model: str, processor: Any, tokenizer: Any) -> None:
+    """Raise ``ModelLoadError`` when neither the processor nor the tokenizer of ``model`` has a chat template."""
+    if not (processor.chat_template or tokenizer.chat_template):
+        raise ModelLoadError(f"model {model} has no chat template; choose an instruction-tuned model")
 
 
 def checkpoint_of(model: Any, processor: Any) -> Checkpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classifier:
-    """A loaded model and what it reads."""
+    """A loaded classification model and its tokenizer."""
 
     model: Any
     """A ``transformers`` model with one logit a text, in evaluation mode, on its device."""
@@ -29,14 +30,14 @@ class Classifier:
     pad_token_id: int | None
     """The token the model takes for padding; None when its configuration names none."""
     max_context_tokens: int
-    """What the configuration and the tokenizer both hold to be readable."""
+    """The smaller of the limits of the configuration and the tokenizer, in tokens."""
 
 
 def load_classifier(options: CheckpointOptions) -> Classifier:
     """Return the loaded checkpoint; this imports torch and transformers and may take long.
 
     Raises:
-        ModelLoadError: what ``load_checkpoint`` raises it for, or a model with another number of labels than one.
+        ModelLoadError: the causes of ``load_checkpoint``, or a model whose number of labels is not one.
     """
     with opening(options) as source:
         from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -59,6 +60,21 @@ def load_classifier(options: CheckpointOptions) -> Classifier:
             tokenizer.model_max_length,
         ),
     )
+
+
+def value_of(logit: float, num_tokens: int) -> Score:
+    """Return the sigmoid of a conversation's logit as its score.
+
+    Raises:
+        GenerationError: the logit is not finite.
+    """
+    if not math.isfinite(logit):
+        raise GenerationError(
+            "the reward model's logit is not finite; check the model, or set reward_model.dtype to float32"
+        )
+    # The exponential of a large number overflows.
+    value = 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+    return Score(value, num_tokens)
 
 
 class BatchScorer:
@@ -124,13 +140,7 @@ class BatchScorer:
 
         with torch.inference_mode():
             logits = self.classifier.model(**self._collate(rows)).logits
-        logits = logits[:, 0].float()
-        if not torch.isfinite(logits).all():
-            raise GenerationError(
-                "the reward model's logit is not finite; check the model, or set reward_model.dtype to float32"
-            )
-        values = torch.sigmoid(logits).tolist()
-        return [Score(value, len(row)) for value, row in zip(values, rows, strict=True)]
+        return [value_of(logit, len(row)) for logit, row in zip(logits[:, 0].tolist(), rows, strict=True)]
 
     def _collate(self, rows: Sequence[list[int]]) -> dict[str, torch.Tensor]:
         """Return the model's inputs, shape (rows, tokens), padded on the right."""

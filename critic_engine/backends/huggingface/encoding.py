@@ -1,4 +1,4 @@
-"""Turning a request into what a model reads: token ids, and image tensors that are prepared once an image."""
+"""Encoding a request as token ids and image tensors; each image is prepared once while a cache keeps it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Prompt:
     token_ids: list[int]
     """The whole chat, image tokens and prefix included."""
     context_ids: list[int]
-    """The last tokens of the prefix, which decoding what follows depends on; empty without a prefix."""
+    """The last tokens of the prefix, on which decoding the continuation depends; empty without a prefix."""
     token_tensors: Mapping[str, Any] = field(default_factory=dict)
     """Further tensors with one entry a token, shape (1, tokens)."""
     image_tensors: Mapping[str, Any] = field(default_factory=dict)
@@ -107,7 +107,7 @@ class PromptEncoder:
         return prompt
 
     def fit(self, sampling: SamplingOptions, prompt: Prompt) -> SamplingOptions:
-        """Return ``sampling`` with ``max_tokens`` cut to what the context holds behind ``prompt``."""
+        """Return ``sampling`` with ``max_tokens`` cut to the room that the context has behind ``prompt``."""
         return dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, self._room_behind(prompt)))
 
     def _room_behind(self, prompt: Prompt) -> int:
@@ -154,7 +154,7 @@ class CachedImageProcessor:
 
 
 def control_tokens(tokenizer: Any) -> tuple[str, ...]:
-    """Return the tokens that text must not hold; some checkpoints name theirs among the added tokens alone."""
+    """Return the control tokens, which text must not hold; some checkpoints list them among the added tokens alone."""
     added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
     return tuple(sorted({*tokenizer.all_special_tokens, *added} - {""}))
 
@@ -172,10 +172,10 @@ def refuse_control_tokens(tokens: Iterable[str], texts: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def encoding_errors() -> Iterator[None]:
-    """Make whatever fails inside one error.
+    """Turn any failure inside into one error.
 
     Raises:
-        GenerationError: it failed; the message says how.
+        GenerationError: the code inside failed; the message gives the reason.
     """
     try:
         yield
@@ -194,7 +194,7 @@ def context_overflow(num_prompt_tokens: int, max_context_tokens: int) -> Context
 
 
 def context_behind(token_ids: Sequence[int], *, has_prefix: bool) -> list[int]:
-    """Return the last tokens of a prompt's prefix, which decoding what follows depends on; none without a prefix."""
+    """Return the last tokens of a prompt's prefix, on which decoding the continuation depends; none without one."""
     return list(token_ids[-_NUM_CONTEXT_TOKENS:]) if has_prefix else []
 
 

@@ -1,4 +1,4 @@
-"""Drawing the next token of every row of a batch, each by its own temperature, nucleus and seed."""
+"""Sampling the next token of every row of a batch by the row's own temperature, nucleus and seed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     import torch
 
 _NUM_STEPS_DRAWN = 64
-# Scores divided by less overflow; SamplingOptions promises that this is greedy.
+# Scores divided by a smaller number overflow; SamplingOptions promises that this is greedy.
 _MIN_TEMPERATURE = 1e-4
 
 
 class RowSampler:
-    """A logits processor that draws one token a row and leaves greedy decoding no other choice.
+    """A logits processor that samples one token a row and leaves greedy decoding no other choice.
 
     A row's token is found by inverting its cumulative distribution, in vocabulary order, at a uniform number that
-    depends on the row's seed and the step alone. What a row draws therefore does not depend on its companions, except
-    where batched arithmetic rounds otherwise just beside a boundary.
+    depends on the row's seed and the step alone. A row's tokens therefore do not depend on its companions, except where
+    batched arithmetic rounds otherwise just beside a boundary.
     """
 
     def __init__(self, rows: Sequence[Row], device: torch.device) -> None:
@@ -43,14 +43,14 @@ class RowSampler:
         self._uniforms = self._temperature[:, :0]
         self._num_steps = 0
         self.logprobs: list[torch.Tensor] = []
-        """A tensor a step, shape (rows, 1): the drawn token's log-probability; empty when no row asked."""
+        """One tensor a step, shape (rows, 1): the sampled token's log-probability; empty when no row asked."""
         self.top_logprobs: list[torch.Tensor] = []
-        """A tensor a step, shape (rows, k)."""
+        """One tensor a step, shape (rows, k): log-probabilities of the k likeliest tokens."""
         self.top_tokens: list[torch.Tensor] = []
-        """A tensor a step, shape (rows, k): the tokens of ``top_logprobs``."""
+        """One tensor a step, shape (rows, k): the tokens of ``top_logprobs``."""
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return scores, shape (rows, vocabulary), whose highest entry is each row's token.
+        """Return scores, shape (rows, vocabulary): the highest entry of each row is its token.
 
         Raises:
             FloatingPointError: the model gave a score that is not a number.

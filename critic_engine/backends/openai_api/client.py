@@ -1,4 +1,4 @@
-"""Asking an endpoint through the official client: retries that are bounded and counted, failures as values."""
+"""Requests to an endpoint through the official client: retries are bounded and counted, failures are values."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ _RETRY_COUNT_HEADER = "x-stainless-retry-count"
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """How long one question to the endpoint may go on."""
+    """Limits of one request to the endpoint."""
 
     timeout_s: float
-    """Of one attempt."""
+    """Seconds that one attempt may take."""
     max_retries: int
+    """Attempts after the first one, at most."""
 
     @property
     def total_s(self) -> float:
-        """Seconds after which an answer is given up that comes in drops, each within ``timeout_s`` of the last."""
+        """Seconds that all attempts may take; they end an answer that trickles in, each part within ``timeout_s``."""
         return (self.max_retries + 1) * self.timeout_s + self.max_retries * _MAX_RETRY_AFTER_S
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointAnswer(Generic[_T]):
-    """What the endpoint answered, as it was read."""
+    """An answer of the endpoint, read and checked."""
 
     value: _T
     num_retries: int
@@ -46,17 +47,17 @@ class EndpointAnswer(Generic[_T]):
 
 @dataclass(frozen=True, slots=True)
 class EndpointFailure:
-    """Why the endpoint gave no answer. It is a value because a chain of errors would show what the endpoint wrote."""
+    """The reason that a request got no answer; a value, because a chain of errors would show the endpoint's words."""
 
     reason: str
     """One line without credentials."""
     status: int | None = None
-    """Of HTTP; None when there was no answer at all."""
+    """The HTTP status; None when there was no answer at all."""
     code: str = ""
-    """The endpoint's own name for it."""
+    """The endpoint's own code for the failure."""
     num_retries: int = 0
     is_unreadable: bool = False
-    """Whether an answer came that was none."""
+    """Whether an answer came that cannot be read."""
 
     def __str__(self) -> str:
         """Return the reason with status and retries."""
@@ -66,11 +67,11 @@ class EndpointFailure:
 
 
 class EndpointClient:
-    """Asks one endpoint. Use it from one event loop only.
+    """A client of one endpoint. Use it from one event loop only.
 
-    The official client sends again after 408, 409, 429, 5xx, a lost connection and a timeout, waiting as
-    ``Retry-After`` says, or twice as long each time. After an answer with status 200 that cannot be read it is sent
-    again here, within the same number of retries.
+    The official client retries after 408, 409, 429, 5xx, a lost connection and a timeout; it waits as ``Retry-After``
+    says, or twice as long each time. An answer of status 200 that cannot be read is retried here, within the same
+    number of retries.
     """
 
     def __init__(self, model: str, options: EndpointConfig) -> None:
@@ -88,25 +89,25 @@ class EndpointClient:
         self.url = endpoint_url(options)
         """The endpoint's address; None for OpenAI's own."""
         self.key = read_key(options)
-        """What the endpoint is asked with."""
+        """The endpoint's key."""
         self._model = model
         self._slots = asyncio.Semaphore(options.max_in_flight)
         self._client = openai.AsyncOpenAI(api_key=self.key.value, base_url=self.url)
 
     @property
     def place(self) -> str:
-        """Model and address, as a person would say them."""
+        """The model and its address, for messages."""
         return f"{self._model!r} at {self.url or 'OpenAI'}"
 
     async def ask(
         self, body: Mapping[str, object], read: Callable[[bytes], _T], *, limits: RetryLimits
     ) -> EndpointAnswer[_T] | EndpointFailure:
-        """Return what ``read`` makes of the answer to a chat completion request.
+        """Return the answer to a chat completion request, as ``read`` parses it.
 
         Args:
             body: The request without the model.
-            read: Raises ``ValueError`` when the answer is none, and ``GenerationError`` when it is a refusal.
-            limits: How often and how long.
+            read: Raises ``ValueError`` when the answer is malformed, and ``GenerationError`` when it is a refusal.
+            limits: Of time and retries.
         """
         async with self._slots:
             num_retries = 0
@@ -152,7 +153,7 @@ class EndpointClient:
     async def _attempt(
         self, send: Callable[[Any], Any], read: Callable[[bytes], _T], limits: RetryLimits
     ) -> EndpointAnswer[_T] | EndpointFailure:
-        """Return what comes of one call of the client, its own retries included."""
+        """Return the outcome of one call of the client, its own retries included."""
         client = self._client.with_options(max_retries=limits.max_retries, timeout=limits.timeout_s)
         try:
             async with asyncio.timeout(limits.total_s):
@@ -175,7 +176,7 @@ class EndpointClient:
 
 
 def _failure(error: Exception, key: EndpointKey) -> EndpointFailure:
-    """Return an error of the client as a value; it may quote the key, and so may those behind it."""
+    """Return an error of the client as a value, without the key, which the error and its causes may quote."""
     import openai
 
     if not isinstance(error, openai.APIError):

@@ -23,19 +23,19 @@ from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsag
 
 
 class OpenAiGenerator:
-    """Answers requests by asking an endpoint, at most ``max_in_flight`` at a time. Use it from one event loop only.
+    """Answers requests through an endpoint, at most ``max_in_flight`` at a time. Use it from one event loop only.
 
-    What the endpoint cannot do is done here instead, as ``EndpointCapabilities.rows`` lists. Unlike a model of our own,
-    it is not kept from texts that hold the model's control tokens: only the endpoint knows its tokenizer.
+    This class replaces the capabilities that the endpoint lacks, as ``EndpointCapabilities.rows`` lists. Texts with the
+    model's control tokens are not refused, as they are for a local model: only the endpoint knows its tokenizer.
     """
 
     def __init__(self, model: str, options: EndpointConfig, *, name: str | None = None) -> None:
         """Build without connecting.
 
         Args:
-            model: The endpoint's name for it.
-            options: Where it is, and how patiently it is asked.
-            name: What a person calls the generator; ``openai_api:`` and the model unless given.
+            model: The endpoint's name of the model.
+            options: The endpoint's address and limits.
+            name: The generator's name in reports; ``openai_api:`` and the model unless given.
 
         Raises:
             ModelLoadError: the address is none, or holds a password.
@@ -55,7 +55,7 @@ class OpenAiGenerator:
         return self._name
 
     async def load(self) -> None:
-        """Ask the endpoint what it can do, once, in about fifteen small requests.
+        """Find out the endpoint's capabilities, once, by about fifteen small requests.
 
         Raises:
             ModelLoadError: it does not answer, has no such model, refuses the key, or reports no usage.
@@ -63,7 +63,7 @@ class OpenAiGenerator:
         await self._ready()
 
     async def describe(self) -> EndpointCapabilities:
-        """Return what the endpoint can do; asks it if need be.
+        """Return the endpoint's capabilities; finds them out if need be.
 
         Raises:
             ModelLoadError: as ``load`` does.
@@ -129,14 +129,14 @@ class OpenAiGenerator:
         raise generation_error(outcome, client)
 
     async def _ready(self) -> tuple[EndpointClient, EndpointCapabilities]:
-        """Return the client and the capabilities; those who come together wait for one probe."""
+        """Return the client and the capabilities; concurrent callers wait for one probe."""
         if self._is_closed:
             raise GenerationError(f"{self._name} is closed")
         if self._client is None:
             self._client = EndpointClient(self._model, self._options)
         if self._probing is None or _has_failed(self._probing):
             self._probing = asyncio.create_task(probe_endpoint(self._client, self._options, self._model))
-        # One who is cancelled must not take the probe from the others.
+        # A caller that is cancelled must not cancel the probe for the others.
         return self._client, await asyncio.shield(self._probing)
 
 

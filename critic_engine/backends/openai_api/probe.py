@@ -1,4 +1,4 @@
-"""Finding out what an endpoint can do, by a dozen small requests. What cannot be told is taken as absent."""
+"""Finding out an endpoint's capabilities by a dozen small requests; one that cannot be shown counts as absent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _QUESTION = "Count from 1 to 20, one number a line."
 _BEGINNING = "1\n2\n3"
 _NUM_TOKENS = 16
 _MAX_TIMEOUT_S = 60.0
-# Whoever answers so says nothing of what was asked.
+# These answers say nothing about the capability that was asked for.
 _BUSY = (401, 403, 408, 409, 429, 502, 503, 504)
 _IMAGE_PX = 64
 _LARGEST_SEED = 2**63 - 1
@@ -45,7 +45,7 @@ _NUM_LISTED = 10
 
 
 async def probe_endpoint(client: EndpointClient, options: EndpointConfig, model: str) -> EndpointCapabilities:
-    """Return what the endpoint can do for ``model``.
+    """Return the endpoint's capabilities for ``model``.
 
     Raises:
         ModelLoadError: it does not answer, has no such model, refuses the key, or reports no usage.
@@ -87,7 +87,7 @@ class _Probe:
         )
 
     async def _first_answer(self) -> int:
-        """Return the tokens of the plain prompt, and settle what the token limit is called."""
+        """Return the number of tokens of the plain prompt, and settle the name of the token limit."""
         outcome = await self._send()
         if isinstance(outcome, EndpointFailure) and outcome.status == 400:
             self._limit_name = "max_completion_tokens"
@@ -125,7 +125,7 @@ class _Probe:
         return reply is not None and _num_prompt_tokens(reply) > num_prompt_tokens
 
     async def _logprobs(self) -> tuple[bool, int]:
-        """Return whether there are log-probabilities, and how many of the likeliest tokens come with each at most."""
+        """Return whether there are log-probabilities, and the largest number of likeliest tokens with each."""
         for num_top in _TOP_LOGPROBS:
             reply = await self._try(f"{num_top} likeliest tokens", logprobs=True, top_logprobs=num_top)
             if reply is not None:
@@ -135,7 +135,7 @@ class _Probe:
         return reply is not None and bool(reply.choices[0].tokens), 0
 
     async def _has_n(self) -> bool:
-        """Return whether several samples come back whose tokens can be counted by their log-probabilities."""
+        """Return whether several samples come back with log-probabilities by which their tokens can be counted."""
         reply = await self._try("several samples", n=2, temperature=1.0, logprobs=True)
         if reply is None or len(reply.choices) != 2 or not all(choice.tokens for choice in reply.choices):
             return False
@@ -146,7 +146,7 @@ class _Probe:
         return True
 
     async def _stops(self) -> tuple[int, bool]:
-        """Return how many stop strings are accepted at most, and whether the one that ended a text is named."""
+        """Return the largest number of stop strings, and whether the endpoint names the one that ended a text."""
         for num_stops in _NUM_STOPS:
             stops = _STOPS[:num_stops]
             reply = await self._try(f"{num_stops} stop strings", stop=list(stops))
@@ -155,7 +155,7 @@ class _Probe:
         return 0, False
 
     async def _continuation(self) -> tuple[bool, bool]:
-        """Return whether an unfinished message can be gone on with, and whether white space at its end is kept.
+        """Return whether the endpoint continues an unfinished message, and whether it keeps white space at its end.
 
         An endpoint that does not know the flags may ignore them; it then begins a new turn behind the message, which
         takes more tokens.

@@ -1,4 +1,4 @@
-"""From an endpoint's reply to samples: cutting what it could not cut, and finding the tokens that make up the text."""
+"""From an endpoint's reply to samples: cutting texts at further stop strings, and finding the tokens of each text."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _BLANK = b" "
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """Which part of what was written is the sample's text."""
+    """The part of a reply's text that is the sample."""
 
     text: str
     stop: str | None
-    """The stop string behind it that was found here."""
+    """The stop string behind it, if one was found here."""
     start: int
-    """Its first character."""
+    """The place of its first character in the reply."""
     end: int
-    """Behind the last character of the stop string; of the text when there is none."""
+    """The place behind the stop string, or behind the text when there is none."""
 
 
 def read_samples(
@@ -114,7 +114,7 @@ def _cut(written: str, finish_reason: FinishReason, draft: Draft) -> _Cut:
 
 
 def len_repeated(written: str, prefix: str, *, is_cut: bool) -> int:
-    """Return how many characters at the beginning of ``written`` are ``prefix`` once more.
+    """Return the number of characters at the beginning of ``written`` that repeat ``prefix``.
 
     White space around it does not count, neither does its own last white space, which a model often writes again.
     ``is_cut`` says that the token limit ended the text: it may then have ended in the midst of the repetition.

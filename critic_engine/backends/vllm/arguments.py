@@ -38,7 +38,7 @@ _DECIDED = (
 
 
 def prepare_environment() -> None:
-    """Set what vLLM reads from the environment as it is imported, and its processes inherit; what is set stays."""
+    """Set defaults for the environment variables that vLLM reads when imported; variables that are set stay."""
     # Its own default logs hundreds of lines a start.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     # It reports model and hardware to its makers unless told otherwise.

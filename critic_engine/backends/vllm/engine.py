@@ -1,4 +1,4 @@
-"""One engine of vLLM: started, asked, watched and stopped, with its failures under our names."""
+"""One engine of vLLM: starting it, sending requests, checking and stopping it, with its failures as our errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Result = TypeVar("_Result")
 
 
 class VllmEngine:
-    """vLLM's asynchronous engine, whose work is done in processes of its own. All use is from one event loop."""
+    """vLLM's asynchronous engine, which works in processes of its own. All use is from one event loop."""
 
     def __init__(self, config: ModelConfig, *, model: str, runner: Runner) -> None:
         """Build without starting anything.
@@ -76,7 +76,7 @@ class VllmEngine:
             # The memory of the engine that died may not be free yet.
             raise GenerationError(str(error), is_retryable=True) from error
         self._has_started = True
-        # This waits for vLLM's warm-up of what prepares images, which is not to be used from two threads.
+        # This waits for vLLM's warm-up of its image processor, which is not to be used from two threads.
         with engine_errors(self._model):
             await self.llm.reset_mm_cache()
         self.can_seed = _can_seed(self.llm.vllm_config)
@@ -91,7 +91,7 @@ class VllmEngine:
         """Return the finished output for a rendered prompt; cancelling the caller's task ends the work on it.
 
         Args:
-            prompt: What vLLM's renderer returned.
+            prompt: The output of vLLM's renderer.
             params: ``SamplingParams``, or ``PoolingParams`` of a model that gives a number.
 
         Raises:
@@ -135,7 +135,7 @@ class VllmEngine:
             with _turn_on_card(self._config.actor.num_gpus):
                 self._llm = AsyncLLM.from_engine_args(arguments)
         if self._is_stopped:
-            # Whoever stopped it may have waited long enough.
+            # The caller of ``stop`` may no longer wait.
             self._shut_down()
 
     def _shut_down(self) -> None:
@@ -159,9 +159,9 @@ def pool_of_one(
 
 @contextlib.contextmanager
 def _turn_on_card(num_gpus: float | None) -> Iterator[None]:
-    """Let one engine at a time start of those on this machine that share a card.
+    """Let the engines on this machine that share a card start one at a time.
 
-    vLLM tells what it needs by what is left of the card's memory, which must not change meanwhile.
+    vLLM computes its need from the memory that is left on the card, which must not change meanwhile.
     """
     if num_gpus is None or not 0 < num_gpus < 1:
         yield
@@ -174,7 +174,7 @@ def _turn_on_card(num_gpus: float | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def engine_errors(model: str) -> Iterator[None]:
-    """Turn what vLLM raises inside into our errors.
+    """Turn errors that vLLM raises inside into our own types.
 
     Raises:
         ReplicaLostError: its engine is dead.

@@ -114,17 +114,9 @@ class VllmGenerator(PooledGenerator):
     """
 
     def __init__(self, config: ModelConfig, *, section: str, model: str | None = None, name: str | None = None) -> None:
-        """Build without starting the engine: ``load`` or the first request does.
+        """Build without starting the engine, with the arguments and errors of ``VllmReplica``.
 
-        Args:
-            config: The model's configuration.
-            section: The configuration's section, such as ``reasoner``.
-            model: A local folder or a hub id that replaces the configuration's ``model``.
-            name: The generator's name in reports; ``vllm:`` and the last part of the model's name unless given.
-
-        Raises:
-            ConfigError: an engine argument is refused.
-            ModelLoadError: vLLM is not installed.
+        ``name`` is the generator's name in reports; ``vllm:`` and the last part of the model's name unless given.
         """
         self.replica = VllmReplica(config, section=section, model=model)
         """The one replica."""

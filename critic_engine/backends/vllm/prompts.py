@@ -1,4 +1,4 @@
-"""From a request to the prompt that vLLM's engine reads."""
+"""Rendering a request as the prompt that vLLM's engine reads."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from critic_engine.backends.huggingface.checkpoint import require_chat_template
 from critic_engine.backends.huggingface.encoding import ChatWriter, context_behind, context_overflow, encoding_errors
-from critic_engine.errors import GenerationError, ModelLoadError
+from critic_engine.errors import GenerationError
 from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
 from critic_engine.types import GenerationRequest, Image
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VllmPrompt:
-    """One rendered request; all its samples are drawn from it."""
+    """One rendered request; all its samples continue it."""
 
     engine_input: Any
-    """What vLLM's renderer made of it, image tokens and prepared images included."""
+    """The output of vLLM's renderer, image tokens and prepared images included."""
     num_tokens: int
-    """Image tokens included."""
+    """Prompt tokens, image tokens included."""
     context_ids: list[int]
-    """The last tokens of the prefix, which decoding what follows depends on; empty without a prefix."""
+    """The last tokens of the prefix, on which decoding the continuation depends; empty without a prefix."""
     max_tokens: int
-    """What the context holds behind it; at least 1."""
+    """The tokens that the context holds behind the prompt; at least 1."""
 
 
 class VllmPrompts:
@@ -47,8 +48,7 @@ class VllmPrompts:
         self.tokenizer = copy.deepcopy(llm.get_tokenizer())
         self._max_images = _max_images(llm)
         processor = llm.renderer.get_mm_processor().info.get_hf_processor() if self._max_images else self.tokenizer
-        if not (processor.chat_template or self.tokenizer.chat_template):
-            raise ModelLoadError(f"model {model} has no chat template; choose an instruction-tuned model")
+        require_chat_template(model, processor, self.tokenizer)
         self._writer = ChatWriter(processor, self.tokenizer, has_vision=self._max_images > 0)
         self._pictures: ByteCache[PIL.Image.Image] = ByteCache()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vllm-prompts")
@@ -85,14 +85,14 @@ class VllmPrompts:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _render(self, request: GenerationRequest, images: Sequence[Image]) -> tuple[list[int], Any]:
-        """Return the tokens of a prompt, each image one of them, and what vLLM's renderer makes of it."""
+        """Return the tokens of a prompt, each image one of them, and the output of vLLM's renderer."""
         text = self._writer.write(request)
         with encoding_errors():
             encoded = self.tokenizer(text, add_special_tokens=not self._writer.is_begun(text))
             prompt: dict[str, Any] = {"prompt_token_ids": encoded["input_ids"]}
             if images:
                 prompt["multi_modal_data"] = {"image": [self._picture(image) for image in images]}
-                # Under this name the engine keeps what it prepared of an image, and looks up prompts in its cache.
+                # The engine's caches of prepared images and of prompts know an image by this name.
                 prompt["multi_modal_uuids"] = {"image": [image.digest for image in images]}
             (engine_input,) = self._llm.renderer.render_cmpl([prompt], _unlimited())
         return encoded["input_ids"], engine_input

@@ -1,7 +1,8 @@
-"""How samples are asked of vLLM's engine, and read from what it drew."""
+"""vLLM's sampling parameters of a request, and the samples in vLLM's output."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,13 +13,13 @@ from critic_engine.types import Sample, SamplingOptions, TokenLogprob
 
 
 class VllmSamples:
-    """Says how samples are drawn, and reads them, for one model."""
+    """Writes sampling parameters and reads samples for one model."""
 
     def __init__(self, tokenizer: Any, model_config: Any) -> None:
         """Read samples with ``tokenizer``; ``model_config`` is vLLM's."""
         self._tokenizer = tokenizer
         self._end_token_ids = _end_token_ids(tokenizer, model_config)
-        self._token_texts: dict[int, str] = {}
+        self._token_text = functools.cache(lambda token: str(tokenizer.decode([token])))
 
     def params(self, sampling: SamplingOptions, prompt: VllmPrompt, seed: int | None) -> Any:
         """Return vLLM's ``SamplingParams`` of one sample, cut where the context ends."""
@@ -69,12 +70,6 @@ class VllmSamples:
             logprob=place[token].logprob,
             top=tuple((self._token_text(other), logprob.logprob) for other, logprob in likeliest),
         )
-
-    def _token_text(self, token: int) -> str:
-        text = self._token_texts.get(token)
-        if text is None:
-            text = self._token_texts[token] = str(self._tokenizer.decode([token]))
-        return text
 
 
 def _end_token_ids(tokenizer: Any, model_config: Any) -> frozenset[int]:

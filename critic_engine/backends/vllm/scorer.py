@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
-from critic_engine.backends.huggingface.classifier import BatchScorer, Classifier
+from critic_engine.backends.huggingface.classifier import BatchScorer, Classifier, value_of
 from critic_engine.backends.huggingface.encoding import encoding_errors
 from critic_engine.backends.vllm.arguments import check_engine_args
 from critic_engine.backends.vllm.engine import VllmEngine, engine_name, pool_of_one
 from critic_engine.config.models import ModelConfig
-from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
+from critic_engine.errors import ModelLoadError, ReplicaLostError
 from critic_engine.protocols import Score
 from critic_engine.replicas.pooled_model import PooledScorer
 from critic_engine.types import Message
@@ -73,12 +72,7 @@ class VllmScorerReplica:
         with encoding_errors():
             (prompt,) = await self._engine.llm.renderer.render_cmpl_async([{"prompt_token_ids": token_ids}])
         output: Any = await self._engine.ask(prompt, PoolingParams(task="classify", use_activation=False))
-        logit = float(output.outputs.data.reshape(-1)[0])
-        if not math.isfinite(logit):
-            raise GenerationError(
-                "the reward model's logit is not finite; check the model, or set reward_model.dtype to float32"
-            )
-        return Score(_sigmoid(logit), len(token_ids))
+        return value_of(float(output.outputs.data.reshape(-1)[0]), len(token_ids))
 
     async def check(self) -> None:
         """Raise ``ReplicaLostError`` when the engine is dead."""
@@ -97,22 +91,7 @@ class VllmScorer(PooledScorer):
     """
 
     def __init__(self, config: ModelConfig, *, section: str, model: str | None = None) -> None:
-        """Build without starting the engine: ``load`` or the first conversation does.
-
-        Args:
-            config: The model's configuration.
-            section: The configuration's section, such as ``reward_model``.
-            model: A local folder or a hub id that replaces the configuration's ``model``.
-
-        Raises:
-            ConfigError: an engine argument is refused.
-            ModelLoadError: vLLM is not installed.
-        """
+        """Build without starting the engine, with the arguments and errors of ``VllmScorerReplica``."""
         name = engine_name(model or config.model)
         replica = VllmScorerReplica(config, section=section, model=model)
         super().__init__(pool_of_one(replica, config, name=name), name)
-
-
-def _sigmoid(logit: float) -> float:
-    # The exponential of a large number overflows.
-    return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
