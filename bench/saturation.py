@@ -23,7 +23,7 @@ from bench.provenance import print_report, write_report
 from bench.search_gain import load_rows, problem_parser
 from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
-from critic_engine.backends.vllm import VllmGenerator
+from critic_engine.backends.vllm.generator import VllmGenerator
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.models.metering import ModelFigures
 from critic_engine.models.registry import ModelMakers, Models
@@ -41,6 +41,11 @@ class Recorder:
 
     generator: VllmGenerator
     events: list[Asked | Said] = field(default_factory=list)
+    in_flight_s: Counter[int] = field(default_factory=Counter)
+    """Seconds by the number of requests in flight."""
+    num_in_flight: int = 0
+    changed_s: float = field(default_factory=time.perf_counter)
+    """When that number last changed."""
 
     @property
     def name(self) -> str:
@@ -60,9 +65,21 @@ class Recorder:
         """Return the generator's answer."""
         number = len(self.events)
         self.events.append(Asked(number, request))
-        generation = await self.generator.generate(request)
+        self.count(1)
+        try:
+            generation = await self.generator.generate(request)
+        finally:
+            self.count(-1)
         self.events.append(Said(number, generation))
         return generation
+
+    def count(self, change: int) -> None:
+        """Change the number of requests in flight, and note for how long it was the old one."""
+        now_s = time.perf_counter()
+        # Counter's type says int; its arithmetic is that of its values.
+        self.in_flight_s[self.num_in_flight] += now_s - self.changed_s  # type: ignore[assignment]
+        self.changed_s = now_s
+        self.num_in_flight += change
 
     async def aclose(self) -> None:
         """Close the generator."""
@@ -81,6 +98,8 @@ class Pair:
     num_right: int
     figures: dict[str, ModelFigures]
     """Of the search, by model."""
+    in_flight_s: dict[str, Counter[int]]
+    """Seconds of the search by the number of requests in flight, by model."""
     sharable: dict[str, Sharable]
     """By model."""
 
@@ -109,6 +128,7 @@ async def search(config: EngineConfig, rows: Sequence[ProblemRow], reasoner: Rec
         num_tokens=sum(answer.num_tokens for answer in answers),
         num_right=sum(answers_match(a.answer, r) for a, r in zip(answers, references, strict=True)),
         figures=models.figures(),
+        in_flight_s={each.name: each.in_flight_s for each in (reasoner, critic)},
         sharable={
             reasoner.name: sharable(reasoner.events, Transcriber(pocket_folder("reasoner")), block_size=BLOCK_SIZE),
             critic.name: sharable(critic.events, Transcriber(pocket_folder("critic")), block_size=BLOCK_SIZE),
@@ -149,8 +169,8 @@ async def measure(args: argparse.Namespace, rows: Sequence[ProblemRow]) -> list[
 async def empty_caches(generators: Sequence[VllmGenerator]) -> None:
     """Forget all prompts and images, so that both phases begin alike."""
     for generator in generators:
-        await generator.replica.engine.llm.reset_prefix_cache()
-        await generator.replica.engine.llm.reset_mm_cache()
+        await generator.replica.llm.reset_prefix_cache()
+        await generator.replica.llm.reset_mm_cache()
 
 
 BLOCK_SIZE = 32
@@ -189,21 +209,21 @@ def cache_lines(pair: Pair) -> list[str]:
 
 
 def histogram(pair: Pair) -> list[str]:
-    """Return for how much of the last search so many requests were in flight."""
-    lines = [f"| in flight | {' | '.join(pair.figures)} |", "|---" * (1 + len(pair.figures)) + "|"]
+    """Return the shares of the last search's time by the number of requests in flight."""
+    lines = [f"| in flight | {' | '.join(pair.in_flight_s)} |", "|---" * (1 + len(pair.in_flight_s)) + "|"]
     bounds = (0, 1, 4, 16, 64, 128, 256, 512, 1024)
-    shares = {name: binned(figures, bounds) for name, figures in pair.figures.items()}
+    shares = {name: binned(in_flight_s, bounds) for name, in_flight_s in pair.in_flight_s.items()}
     for low, high in zip(bounds, (*bounds[1:], None), strict=True):
         label = str(low) if high == low + 1 else f"{low} and more" if high is None else f"{low} to {high - 1}"
-        lines.append(f"| {label} | {' | '.join(f'{shares[name][low]:.1%}' for name in pair.figures)} |")
+        lines.append(f"| {label} | {' | '.join(f'{shares[name][low]:.1%}' for name in pair.in_flight_s)} |")
     return lines
 
 
-def binned(figures: ModelFigures, bounds: Sequence[int]) -> Counter[int]:
+def binned(in_flight_s: Counter[int], bounds: Sequence[int]) -> Counter[int]:
     """Return the share of time by the greatest of ``bounds`` that the number in flight reached."""
-    total_s = sum(figures.in_flight_s.values())
+    total_s = sum(in_flight_s.values())
     shares: Counter[int] = Counter()
-    for number, seconds in figures.in_flight_s.items():
+    for number, seconds in in_flight_s.items():
         bound = max(bound for bound in bounds if bound <= number)
         shares[bound] += seconds / total_s  # type: ignore[assignment]
     return shares

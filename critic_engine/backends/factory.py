@@ -7,7 +7,7 @@ import functools
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, check_folder, pocket_folder
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
 from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
-from critic_engine.backends.openai_api import OpenAiGenerator
+from critic_engine.backends.openai_api.generator import OpenAiGenerator
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.backends.vllm.generator import VllmGenerator, VllmReplica

@@ -1,7 +1,5 @@
-"""Counting the requests, tokens, retries and failures of each model, and its requests in flight."""
+"""Counting the requests, tokens, retries and failures of each model."""
 
-import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,8 +25,6 @@ class ModelFigures:
     usage: TokenUsage = field(default_factory=TokenUsage)
     usd: float = 0.0
     """The cost at the prices of the model's section ``openai_api``."""
-    in_flight_s: Mapping[int, float] = field(default_factory=dict)
-    """Seconds by the number of requests in flight."""
 
     @property
     def cache_hit_rate(self) -> float | None:
@@ -37,13 +33,12 @@ class ModelFigures:
         return usage.cached_tokens / usage.prompt_tokens if usage.prompt_tokens else None
 
     def __add__(self, other: "ModelFigures") -> "ModelFigures":
-        """Return the sum; the times in flight are those of two processes side by side, added up."""
+        """Return the sum."""
         return ModelFigures(
             self.num_requests + other.num_requests,
             self.num_failed + other.num_failed,
             self.usage + other.usage,
             self.usd + other.usd,
-            dict(Counter(self.in_flight_s) + Counter(other.in_flight_s)),
         )
 
 
@@ -65,22 +60,16 @@ class Meter:
         self._num_requests = 0
         self._num_failed = 0
         self._usage = TokenUsage()
-        self._num_in_flight = 0
-        self._in_flight_s: Counter[int] = Counter()
-        self._changed_s = time.perf_counter()
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Count one request, in flight for as long as the context is open."""
+        """Count one request, and its failure where the context fails."""
         self._num_requests += 1
-        self._step(1)
         try:
             yield
         except CriticEngineError:
             self._num_failed += 1
             raise
-        finally:
-            self._step(-1)
 
     def spend(self, usage: TokenUsage) -> None:
         """Add the usage of one answer."""
@@ -88,19 +77,10 @@ class Meter:
 
     def figures(self) -> ModelFigures:
         """Return the counts so far."""
-        in_flight_s = Counter(self._in_flight_s)
-        in_flight_s[self._num_in_flight] += time.perf_counter() - self._changed_s  # type: ignore[assignment]
         usage, prices = self._usage, self._prices
         usd = usage.prompt_tokens * prices.usd_per_million_prompt_tokens
         usd += usage.generated_tokens * prices.usd_per_million_generated_tokens
-        return ModelFigures(self._num_requests, self._num_failed, usage, usd / 1e6, dict(in_flight_s))
-
-    def _step(self, change: int) -> None:
-        now_s = time.perf_counter()
-        # Counter's type says int; its arithmetic is that of its values.
-        self._in_flight_s[self._num_in_flight] += now_s - self._changed_s  # type: ignore[assignment]
-        self._changed_s = now_s
-        self._num_in_flight += change
+        return ModelFigures(self._num_requests, self._num_failed, usage, usd / 1e6)
 
 
 class _Metered(Generic[_Model]):

@@ -1,6 +1,7 @@
 """The pocket pair in vLLM engines inside Ray actors, from the command line."""
 
 import asyncio
+import contextlib
 import functools
 import json
 import os
@@ -58,7 +59,7 @@ def test_engine_that_is_killed_in_its_actor_is_started_again_there(cluster: Clus
         await pool.load()
         hosts = processes("ray::ModelHost")
         calls = [asyncio.create_task(pool.call(request)) for _ in range(12)]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
         (engine,) = processes("VLLM::EngineCore")
         os.kill(engine, signal.SIGKILL)
         answers = await asyncio.gather(*calls)
@@ -75,5 +76,9 @@ def processes(title: str) -> list[int]:
     """Return the processes of that title below this one."""
     import psutil
 
-    below = psutil.Process().children(recursive=True)
-    return [one.pid for one in below if one.is_running() and " ".join(one.cmdline()).startswith(title)]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if " ".join(process.cmdline()).startswith(title):
+                found.append(process.pid)
+    return found

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.backends.openai_api import OpenAiGenerator
+from critic_engine.backends.openai_api.generator import OpenAiGenerator
 from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
 from critic_engine.types import Generation, GenerationRequest, Image, Message, SamplingOptions, TokenUsage

@@ -14,7 +14,7 @@ import pytest
 
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, pocket_folder
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
-from critic_engine.backends.vllm import VllmGenerator
+from critic_engine.backends.vllm.generator import VllmGenerator
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
 from critic_engine.pocket.problems import make_problems
@@ -103,7 +103,7 @@ def pocket_requests(
 
 async def has_work(generator: VllmGenerator) -> bool:
     """Return whether the engine's scheduler holds any request."""
-    return bool(await generator.replica.engine.llm.engine_core.call_utility_async("has_work"))
+    return bool(await generator.replica.llm.engine_core.call_utility_async("has_work"))
 
 
 def samples(run: Run[Any], generator: Any, requests: list[GenerationRequest]) -> list[Sample]:
@@ -208,7 +208,7 @@ def refusal(run: Run[Any], generator: VllmGenerator, request: GenerationRequest)
 def test_what_the_model_cannot_read_is_refused_before_the_engine_sees_it(
     run: Run[Any], vllm: VllmGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(type(vllm.replica.engine.llm), "generate")
+    monkeypatch.delattr(type(vllm.replica.llm), "generate")
     (request,) = pocket_requests(1)
     (picture,) = request.messages[0].images
     long = refusal(run, vllm, GenerationRequest(request.messages, prefix="red circle " * 300))
@@ -240,7 +240,7 @@ def test_image_that_the_engine_has_forgotten_is_sent_again(run: Run[Any], vllm: 
 
     async def forget() -> Generation:
         await vllm.generate(request)
-        await vllm.replica.engine.llm.engine_core.reset_mm_cache_async()
+        await vllm.replica.llm.engine_core.reset_mm_cache_async()
         return await vllm.generate(request)
 
     generation = run(forget())
@@ -271,7 +271,7 @@ def test_requests_are_answered_though_the_engine_is_killed(run: Run[Any], vllm: 
         tasks = [asyncio.create_task(vllm.generate(request)) for request in requests]
         while not await has_work(vllm):
             await asyncio.sleep(0.005)
-        (core,) = vllm.replica.engine.llm.engine_core.resources.engine_manager.processes
+        (core,) = vllm.replica.llm.engine_core.resources.engine_manager.processes
         os.kill(core.pid, signal.SIGKILL)
         return await asyncio.gather(*tasks)
 

@@ -139,7 +139,7 @@ class BatchGenerator:
         return tuple(
             TokenLogprob(
                 text=self._token_text(token),
-                logprob=logprobs.drawn[index][step],
+                logprob=logprobs.sampled[index][step],
                 top=tuple((self._token_text(other), logprob) for other, logprob in logprobs.top(index, step, num_top)),
             )
             for step, token in enumerate(ids)
@@ -152,7 +152,7 @@ class _RowLogprobs:
     def __init__(self, sampler: RowSampler) -> None:
         import torch
 
-        self.drawn: list[list[float]] = torch.cat(sampler.logprobs, dim=1).tolist() if sampler.logprobs else []
+        self.sampled: list[list[float]] = torch.cat(sampler.logprobs, dim=1).tolist() if sampler.logprobs else []
         self._logprobs: list[list[list[float]]] = []
         self._tokens: list[list[list[int]]] = []
         if sampler.logprobs:

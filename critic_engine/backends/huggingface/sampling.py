@@ -12,7 +12,7 @@ from critic_engine.backends.huggingface.batching import Row
 if TYPE_CHECKING:
     import torch
 
-_NUM_STEPS_DRAWN = 64
+_NUM_UNIFORMS = 64
 # Scores divided by a smaller number overflow; SamplingOptions promises that this is greedy.
 _MIN_TEMPERATURE = 1e-4
 
@@ -35,7 +35,7 @@ class RowSampler:
         heats = [heat if heat >= _MIN_TEMPERATURE else 0.0 for heat in heats]
         self._temperature = self._column(heats, device)
         self._top_p = self._column([row.sampling.top_p for row in rows], device)
-        self._is_drawn = any(heat > 0 for heat in heats)
+        self._is_sampled = any(heat > 0 for heat in heats)
         self._has_nucleus = any(heat > 0 and row.sampling.top_p < 1 for heat, row in zip(heats, rows, strict=True))
         self._num_top = max((row.sampling.num_top_logprobs or 0 for row in rows), default=0)
         self._has_logprobs = any(row.sampling.num_top_logprobs is not None for row in rows)
@@ -58,14 +58,14 @@ class RowSampler:
         if bool(scores.isnan().any()):
             raise FloatingPointError("the model's scores are not numbers; try dtype float32 or bfloat16")
         tokens = scores.argmax(dim=-1, keepdim=True)
-        if self._is_drawn:
-            tokens = self._torch.where(self._temperature > 0, self._draw(scores), tokens)
+        if self._is_sampled:
+            tokens = self._torch.where(self._temperature > 0, self._sample(scores), tokens)
         if self._has_logprobs:
             self._record(scores, tokens)
         self._num_steps += 1
-        return self._torch.full_like(scores, -self._torch.inf).scatter_(1, tokens, 0.0) if self._is_drawn else scores
+        return self._torch.full_like(scores, -self._torch.inf).scatter_(1, tokens, 0.0) if self._is_sampled else scores
 
-    def _draw(self, scores: torch.Tensor) -> torch.Tensor:
+    def _sample(self, scores: torch.Tensor) -> torch.Tensor:
         heat = self._temperature.where(self._temperature > 0, 1.0)
         mass = (scores.to(self._precision) / heat).softmax(dim=-1)
         if self._has_nucleus:
@@ -84,10 +84,10 @@ class RowSampler:
 
     def _uniform(self) -> torch.Tensor:
         """Return this step's number in [0, 1) for each row, shape (rows, 1)."""
-        column = self._num_steps % _NUM_STEPS_DRAWN
+        column = self._num_steps % _NUM_UNIFORMS
         if column == 0:
-            drawn = numpy.stack([source.random(_NUM_STEPS_DRAWN) for source in self._sources])
-            self._uniforms = self._torch.from_numpy(drawn).to(self._precision).to(self._temperature.device)
+            numbers = numpy.stack([source.random(_NUM_UNIFORMS) for source in self._sources])
+            self._uniforms = self._torch.from_numpy(numbers).to(self._precision).to(self._temperature.device)
         return self._uniforms[:, column : column + 1]
 
     def _record(self, scores: torch.Tensor, tokens: torch.Tensor) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from critic_engine.backends.openai_api.key import EndpointKey, endpoint_url, read_key
-from critic_engine.backends.openai_api.replies import ModelList, read_models
+from critic_engine.backends.openai_api.replies import ModelList, read_reply
 from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import GenerationError, ModelLoadError
 
@@ -131,7 +131,7 @@ class EndpointClient:
             return await client.models.with_raw_response.list()
 
         async with self._slots:
-            outcome = await self._attempt(fetch, read_models, limits)
+            outcome = await self._attempt(fetch, lambda body: read_reply(body, ModelList), limits)
         return outcome.value if isinstance(outcome, EndpointAnswer) else outcome
 
     async def aclose(self) -> None:

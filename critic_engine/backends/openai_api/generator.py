@@ -14,7 +14,7 @@ from critic_engine.backends.openai_api.client import (
 )
 from critic_engine.backends.openai_api.key import endpoint_url
 from critic_engine.backends.openai_api.probe import probe_endpoint
-from critic_engine.backends.openai_api.replies import read_reply
+from critic_engine.backends.openai_api.replies import ChatReply, read_reply
 from critic_engine.backends.openai_api.requests import Draft, EndpointCapabilities, ImageUrls, JsonObject, draft_request
 from critic_engine.backends.openai_api.samples import read_samples
 from critic_engine.config.models import EndpointConfig
@@ -116,7 +116,7 @@ class OpenAiGenerator:
         assert isinstance(num_samples, int)
 
         def read(content: bytes) -> tuple[tuple[Sample, ...], TokenUsage]:
-            reply = read_reply(content)
+            reply = read_reply(content, ChatReply)
             return read_samples(reply, draft, capabilities, num_samples=num_samples), reply.token_usage
 
         limits = RetryLimits(self._options.timeout_s, self._options.max_retries)

@@ -192,7 +192,7 @@ class _Probe:
             "messages": [chat_message(Message("user", _QUESTION), ImageUrls())],
             self._limit_name: _NUM_TOKENS,
         }
-        return await self._client.ask({**body, **fields}, read_reply, limits=self._limits)
+        return await self._client.ask({**body, **fields}, lambda body: read_reply(body, ChatReply), limits=self._limits)
 
 
 def _unfinished(text: str) -> list[JsonObject]:

@@ -124,25 +124,12 @@ class ModelList(_Part):
     data: list[ListedModel]
 
 
-def read_reply(body: bytes) -> ChatReply:
-    """Return the chat completion in ``body``.
+def read_reply(body: bytes, kind: type[_PartT]) -> _PartT:
+    """Return the chat completion, or list of models, in ``body``.
 
     Raises:
         ValueError: it holds none.
     """
-    return _read(ChatReply, body)
-
-
-def read_models(body: bytes) -> ModelList:
-    """Return the list of models in ``body``.
-
-    Raises:
-        ValueError: it holds none.
-    """
-    return _read(ModelList, body)
-
-
-def _read(kind: type[_PartT], body: bytes) -> _PartT:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:

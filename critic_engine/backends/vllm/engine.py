@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, opening
-from critic_engine.backends.vllm.arguments import Runner, make_engine_args
+from critic_engine.backends.vllm.arguments import Runner, check_engine_args, make_engine_args
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.replicas.pool import PoolOptions, Replica, ReplicaPool
@@ -28,16 +28,23 @@ _Result = TypeVar("_Result")
 class VllmEngine:
     """vLLM's asynchronous engine, which works in processes of its own. All use is from one event loop."""
 
-    def __init__(self, config: ModelConfig, *, model: str, runner: Runner) -> None:
+    def __init__(self, config: ModelConfig, *, section: str, model: str | None, runner: Runner) -> None:
         """Build without starting anything.
 
         Args:
-            config: Of the model.
-            model: A local folder or a hub id, which goes before the configuration's ``model``.
-            runner: Whether the model writes or gives a number.
+            config: The model's configuration.
+            section: The configuration's section, such as ``reasoner``.
+            model: A local folder or a hub id that replaces the configuration's ``model``.
+            runner: Whether the model generates text or gives a number.
+
+        Raises:
+            ConfigError: an engine argument is refused.
+            ModelLoadError: vLLM is not installed.
         """
+        check_engine_args(config, section)
+        self.model = model or config.model
+        """The model's folder or hub id."""
         self._config = config
-        self._model = model
         self._runner: Runner = runner
         self._starting: asyncio.Task[None] | None = None
         self._llm: Any = None
@@ -49,13 +56,13 @@ class VllmEngine:
 
     @property
     def llm(self) -> Any:
-        """The ``AsyncLLM`` of vLLM.
+        """The ``AsyncLLM`` of vLLM, which tests and benchmarks use too.
 
         Raises:
             ReplicaLostError: it is not started.
         """
         if self._llm is None:
-            raise ReplicaLostError(f"the engine of {self._model} is not started")
+            raise ReplicaLostError(f"the engine of {self.model} is not started")
         return self._llm
 
     async def start(self) -> None:
@@ -77,14 +84,14 @@ class VllmEngine:
             raise GenerationError(str(error), is_retryable=True) from error
         self._has_started = True
         # This waits for vLLM's warm-up of its image processor, which is not to be used from two threads.
-        with engine_errors(self._model):
+        with engine_errors(self.model):
             await self.llm.reset_mm_cache()
         self.can_seed = _can_seed(self.llm.vllm_config)
         if not self.can_seed and self._runner == "generate":
             _logger.warning(
                 "%s: draws do not repeat, because vLLM's CPU engine does not survive seeds where prompts are read in "
                 "parts; leave enable_chunked_prefill and max_num_batched_tokens out of engine_args to have seeds",
-                self._model,
+                self.model,
             )
 
     async def ask(self, prompt: Any, params: Any) -> Any:
@@ -100,14 +107,14 @@ class VllmEngine:
         """
         llm = self.llm
         ask = llm.generate if self._runner == "generate" else llm.encode
-        with engine_errors(self._model):
+        with engine_errors(self.model):
             # To the very end, though one output is all there is: vLLM takes leaving before that for an abort.
             (answer,) = [output async for output in ask(prompt, params, str(next(self._numbers)))]
             return answer
 
     async def check(self) -> None:
         """Raise ``ReplicaLostError`` when the engine is dead."""
-        with engine_errors(self._model):
+        with engine_errors(self.model):
             await self.llm.check_health()
 
     async def stop(self) -> None:
@@ -119,7 +126,7 @@ class VllmEngine:
 
     def _open(self) -> None:
         options = CheckpointOptions(
-            model=self._model,
+            model=self.model,
             dtype=self._config.dtype,
             is_remote_code_trusted=self._config.is_remote_code_trusted,
             is_pickle_allowed=self._config.is_pickle_allowed,
