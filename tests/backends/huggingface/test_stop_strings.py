@@ -45,7 +45,7 @@ def test_row_ends_at_the_token_that_completes_its_stop_string(
 def test_stop_string_is_found_though_tokens_without_text_stand_in_it(
     text_checkpoint: Checkpoint, num_hidden: int
 ) -> None:
-    assert length_at_stop(text_checkpoint, "x y a" + "<user>" * num_hidden + "b c", "ab") == 6 + num_hidden
+    assert length_at_stop(text_checkpoint, "x y a" + "<user>" * num_hidden + "b c", "ab") == 5 + num_hidden
 
 
 def test_text_after_a_context_reads_on_from_it(text_checkpoint: Checkpoint) -> None:
