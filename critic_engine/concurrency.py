@@ -31,7 +31,7 @@ class Stream(Generic[_T]):
     """An asynchronous iterator that can be closed while its next item is waited for."""
 
     def __init__(self, items: AsyncGenerator[_T, None]) -> None:
-        """Take the iterator; nobody else may use it from here on."""
+        """Take the iterator; no other code may use it from here on."""
         self._items = items
         self._task: asyncio.Task[Any] | None = None
 

@@ -179,7 +179,7 @@ async def _connected(address: Address) -> Channel:
     except OSError as error:
         raise GenerationError(
             f"the actor at {address.host}:{address.port} cannot be reached: {first_line(error)}; the nodes of the "
-            "cluster and whoever asks them must reach each other's ports",
+            "cluster and this process must reach each other's ports",
             is_retryable=True,
         ) from error
 

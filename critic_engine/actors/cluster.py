@@ -89,7 +89,7 @@ def connect(config: RayConfig, *, num_cpus: float = 0.0) -> Cluster:
 
 
 def _reach(address: str) -> None:
-    """Raise ``OSError`` when nobody listens at a host and port, which Ray itself takes minutes to find out."""
+    """Raise ``OSError`` when no process listens at a host and port; Ray itself takes minutes to find out."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()

@@ -63,7 +63,7 @@ class ModelHost:
             return portable(error)
 
     async def keep(self, refs: Mapping[str, Awaitable[Image]]) -> list[str]:
-        """Fetch images, given where they lie by their digests; return the digests of those that are gone."""
+        """Fetch images by their references in ``refs``, keyed by digest; return the digests of those that are gone."""
         images = await asyncio.gather(*(_fetched(ref) for ref in refs.values()))
         for image in images:
             if image is not None:

@@ -126,8 +126,8 @@ class WorkerReplica:
                 error = await _reply(self._handle.ready.remote())
         except TimeoutError as late:
             raise ModelLoadError(
-                f"a search worker was not ready after {PATIENCE_S:g} s; see that the cluster has room for it, which "
-                "ray.num_cpus_per_worker says"
+                f"a search worker was not ready after {PATIENCE_S:g} s; see that the cluster has room for it: "
+                "ray.num_cpus_per_worker cores on one node"
             ) from late
         if isinstance(error, CriticEngineError):
             raise error if isinstance(error, GenerationError | ReplicaLostError) else ModelLoadError(str(error))

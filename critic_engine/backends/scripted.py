@@ -82,7 +82,7 @@ class ScriptedGenerator:
         """Return one sample a seed, cut by the request's stop strings and ``max_tokens``.
 
         Raises:
-            GenerationError: the script or ``faults`` says so.
+            GenerationError: raised by the script, or listed in ``faults``.
         """
         number = next(self._call_numbers)
         if self._is_recording:
@@ -122,12 +122,12 @@ def _matching_text(texts: Mapping[str, str], request: GenerationRequest) -> str:
     raise GenerationError(f"the script has no answer to {message[:200]!r}")
 
 
-def _as_sample(said: str | ScriptedText | Sample, sampling: SamplingOptions) -> Sample:
-    if isinstance(said, Sample):
-        return said
-    if isinstance(said, str):
-        said = ScriptedText(said)
-    text, stop = cut_at_stop(said.text, sampling.stop)
+def _as_sample(output: str | ScriptedText | Sample, sampling: SamplingOptions) -> Sample:
+    if isinstance(output, Sample):
+        return output
+    if isinstance(output, str):
+        output = ScriptedText(output)
+    text, stop = cut_at_stop(output.text, sampling.stop)
     tokens = _tokens(text + stop) if stop else [*_tokens(text), _END]
     sample = Sample(text, num_tokens=len(tokens), finish_reason="stop", stop=stop)
     if len(tokens) > sampling.max_tokens:
@@ -135,7 +135,7 @@ def _as_sample(said: str | ScriptedText | Sample, sampling: SamplingOptions) -> 
         sample = Sample("".join(tokens), num_tokens=len(tokens), finish_reason="length")
     if sampling.num_top_logprobs is None:
         return sample
-    return dataclasses.replace(sample, tokens=_logprobs(tokens, said.first_token_odds, sampling.num_top_logprobs))
+    return dataclasses.replace(sample, tokens=_logprobs(tokens, output.first_token_odds, sampling.num_top_logprobs))
 
 
 def _tokens(text: str) -> list[str]:

@@ -28,7 +28,7 @@ def next_batch(waiting: Sequence[Row], max_batch_size: int) -> list[Row]:
 
     Args:
         waiting: At least one row, in the order of arrival.
-        max_batch_size: At most so many rows are returned.
+        max_batch_size: The most rows that are returned.
     """
     oldest = waiting[0]
     companions = [row for row in waiting if _can_share(oldest, row)]

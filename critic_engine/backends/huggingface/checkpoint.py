@@ -24,7 +24,7 @@ class CheckpointOptions:
     device: str = "auto"
     """``auto`` takes CUDA, then MPS, then the CPU; or a torch device such as ``cuda:1``."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """``auto`` is float32 on a CPU, else what the checkpoint says."""
+    """``auto`` is float32 on a CPU, else the checkpoint's own type."""
     is_remote_code_trusted: bool = False
     """Whether Python code that comes with the model may run."""
     is_pickle_allowed: bool = False
@@ -205,7 +205,7 @@ def require_chat_template(model: str, processor: Any, tokenizer: Any) -> None:
 def checkpoint_of(model: Any, processor: Any) -> Checkpoint:
     """Return a checkpoint around a loaded model and its processor or tokenizer.
 
-    The model's own sampling defaults are dropped, so that a request says everything about how it is sampled.
+    The model's own sampling defaults are dropped, so that a request alone decides how it is sampled.
     """
     from transformers import GenerationConfig
 

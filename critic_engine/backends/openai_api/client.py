@@ -17,7 +17,7 @@ _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _MAX_RETRY_AFTER_S = 120.0
-"""The client waits as long as ``Retry-After`` says up to here; beyond it does not try again."""
+"""The client waits as long as ``Retry-After`` asks, up to this many seconds; a longer wait ends the retries."""
 _FIRST_WAIT_S, _MAX_WAIT_S = 0.5, 8.0
 _RETRY_COUNT_HEADER = "x-stainless-retry-count"
 
@@ -125,7 +125,7 @@ class EndpointClient:
                 num_retries += 1
 
     async def list_models(self, *, limits: RetryLimits) -> ModelList | EndpointFailure:
-        """Return the models the endpoint says it serves."""
+        """Return the models that the endpoint lists."""
 
         async def fetch(client: Any) -> Any:
             return await client.models.with_raw_response.list()
@@ -185,8 +185,8 @@ def _failure(error: Exception, key: EndpointKey) -> EndpointFailure:
     if not isinstance(error, openai.APIStatusError):
         cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ else ""
         return EndpointFailure(key.scrub(f"{error.message}{cause}"), num_retries=num_retries)
-    said = error.body.get("message") if isinstance(error.body, dict) else error.body
-    reason = key.scrub(str(said or error.response.reason_phrase))
+    message = error.body.get("message") if isinstance(error.body, dict) else error.body
+    reason = key.scrub(str(message or error.response.reason_phrase))
     return EndpointFailure(reason, error.status_code, key.scrub(error.code or ""), num_retries)
 
 
@@ -203,8 +203,8 @@ _OVERFLOW_WORDS: Sequence[str] = (
 
 def is_overflow(failure: EndpointFailure) -> bool:
     """Return whether the endpoint refused the prompt for its length."""
-    said = f"{failure.code} {failure.reason}".lower()
-    return failure.status in (400, 413, 422) and any(words in said for words in _OVERFLOW_WORDS)
+    text = f"{failure.code} {failure.reason}".lower()
+    return failure.status in (400, 413, 422) and any(words in text for words in _OVERFLOW_WORDS)
 
 
 def load_error(failure: EndpointFailure, client: EndpointClient) -> ModelLoadError:

@@ -55,7 +55,7 @@ class Choice(_Part):
     message: ChoiceMessage
     finish_reason: str | None = None
     stop_reason: int | str | None = None
-    """The stop string, or the id of the token, that ended it; vLLM says so, OpenAI does not."""
+    """The stop string, or the id of the token, that ended it; vLLM reports it, OpenAI does not."""
     logprobs: ChoiceLogprobs | None = None
 
     @property
@@ -115,7 +115,7 @@ class ListedModel(_Part):
 
     id: str
     max_model_len: Annotated[int, Field(ge=1)] | None = None
-    """Tokens of its context; vLLM says so."""
+    """Tokens of its context, which vLLM reports."""
 
 
 class ModelList(_Part):

@@ -158,7 +158,7 @@ def token_ends(written: str, tokens: Sequence[ChosenToken]) -> list[int] | None:
     """Return for each token the byte of ``written`` behind it, -1 for tokens before it; None if they do not make it up.
 
     Tokens that are not in the text, such as special ones and those of a stop string, take no place in it. Tokens that
-    lie before it, such as those of a thought the endpoint hides, are told by the text's own tokens being the last.
+    precede it, such as those of hidden reasoning, are recognised because the text's own tokens are the last.
     """
     text, pieces = written.encode(), [_piece(token) for token in tokens]
     joined = b"".join(pieces)

@@ -43,7 +43,7 @@ def prepare_environment() -> None:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     # It reports model and hardware to its makers unless told otherwise.
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    # A process forked from one that has threads may inherit a lock that nobody will open.
+    # A process forked from one that has threads may inherit a lock that no thread will release.
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 
 
