@@ -43,14 +43,14 @@ REQUEST = GenerationRequest(
 
 @dataclass(frozen=True)
 class Point:
-    """How fast something was with so many actors."""
+    """The speed with a number of actors."""
 
     num: int
     per_s: float
-    """Requests, or problems."""
+    """Requests or problems a second."""
 
     def efficiency(self, first: "Point") -> float:
-        """Return the speed over what ``first`` would be if it grew with the number of actors."""
+        """Return the speed relative to linear growth from ``first``."""
         return self.per_s / (first.per_s * self.num / first.num)
 
 

@@ -105,7 +105,7 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         """
         if max_batch_size < 1:
             raise ValueError(f"max_batch_size is {max_batch_size}; it must be at least 1")
-        self.name = name
+        self._name = name
         self._open_model = open_model
         self._max_batch_size = max_batch_size
         self._model: _Model | None = None
@@ -116,8 +116,17 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         self._is_closing = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def name(self) -> str:
+        """The name it was given."""
+        return self._name
+
     async def load(self) -> None:
-        """Load the model in the thread; a second time it does nothing. Errors of ``open_model`` are raised."""
+        """Load the model in the thread; a second time it does nothing.
+
+        Raises:
+            ModelLoadError: it cannot be loaded.
+        """
         await self._answer(_Call())
 
     def loaded(self) -> _Model:
@@ -138,7 +147,10 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         return result
 
     async def aclose(self) -> None:
-        """End the running batch as soon as it can be ended, fail the calls that wait, and release the model."""
+        """End the running batch as soon as it can be ended, fail the calls that wait, and release the model.
+
+        A second time it does nothing.
+        """
         await asyncio.to_thread(self._stop)
         self._model = None
         atexit.unregister(self._stop)
@@ -169,9 +181,9 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         """Add ``call`` and return whether it is the only one that waits."""
         with self._changed:
             if self._is_closing.is_set():
-                raise GenerationError(f"{self.name} is closed")
+                raise GenerationError(f"{self._name} is closed")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name=self.name, daemon=True)
+                self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
                 self._thread.start()
                 # An interpreter that exits under a thread inside torch aborts; a load that hangs must not hold it up.
                 atexit.register(self._stop, _MAX_EXIT_S)
@@ -229,7 +241,7 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         return list(owners.values())
 
     def _closed(self) -> GenerationError:
-        return GenerationError(f"{self.name} was closed")
+        return GenerationError(f"{self._name} was closed")
 
 
 def _finish_all(calls: Iterable[_Call], error: Exception) -> None:

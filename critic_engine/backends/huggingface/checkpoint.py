@@ -211,7 +211,7 @@ def checkpoint_of(model: Any, processor: Any) -> Checkpoint:
 
     tokenizer = getattr(processor, "tokenizer", processor)
     text_config = model.config.get_text_config()
-    ends = _token_ids(model.generation_config.eos_token_id, text_config.eos_token_id, tokenizer.eos_token_id)
+    ends = end_token_ids(model.generation_config.eos_token_id, text_config.eos_token_id, tokenizer.eos_token_id)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0)
     model.generation_config = GenerationConfig(pad_token_id=pad, bos_token_id=tokenizer.bos_token_id)
     return Checkpoint(
@@ -224,7 +224,8 @@ def checkpoint_of(model: Any, processor: Any) -> Checkpoint:
     )
 
 
-def _token_ids(*sources: int | list[int] | None) -> frozenset[int]:
+def end_token_ids(*sources: int | list[int] | None) -> frozenset[int]:
+    """Return the tokens that end a turn, from the places where a checkpoint names one, several or none."""
     lists = [source if isinstance(source, list) else [source] for source in sources]
     return frozenset(token for tokens in lists for token in tokens if token is not None)
 

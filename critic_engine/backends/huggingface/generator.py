@@ -18,8 +18,8 @@ from critic_engine.backends.huggingface.checkpoint import (
 from critic_engine.types import Generation, GenerationRequest, TokenUsage
 
 
-class HuggingFaceGenerator:
-    """Answers requests with one model, in one worker thread, so that the event loop never waits for arithmetic.
+class HuggingFaceGenerator(BatchWorker[GenerationRequest, Generation, BatchGenerator]):
+    """Answers requests with one model, in one worker thread; closing ends its running batch within one token.
 
     Requests that wait at the same time share batches. A request's samples depend on its own seeds and not on its
     companions (up to the rounding of batched arithmetic). Calls may come from any event loop and any thread.
@@ -33,33 +33,18 @@ class HuggingFaceGenerator:
             name: The generator's name in reports and errors.
             max_batch_size: At most this many samples are generated side by side; at least 1.
         """
-        self._worker: BatchWorker[GenerationRequest, Generation, BatchGenerator] = BatchWorker(
-            lambda: BatchGenerator(open_checkpoint()), name=name, max_batch_size=max_batch_size
-        )
+        super().__init__(lambda: BatchGenerator(open_checkpoint()), name=name, max_batch_size=max_batch_size)
 
     @classmethod
     def from_pretrained(
         cls, options: CheckpointOptions, *, name: str | None = None, max_batch_size: int
     ) -> HuggingFaceGenerator:
-        """Return a generator over the checkpoint of ``options``, not loaded yet."""
-        return cls(
-            functools.partial(load_checkpoint, options),
-            name=name or f"huggingface:{Path(options.model).name}",
-            max_batch_size=max_batch_size,
-        )
+        """Return a generator over the checkpoint of ``options``, not loaded yet.
 
-    @property
-    def name(self) -> str:
-        """``huggingface:`` and the last part of the model's name, unless another was given."""
-        return self._worker.name
-
-    async def load(self) -> None:
-        """Load the model in the worker thread; a second time it does nothing.
-
-        Raises:
-            ModelLoadError: it cannot be loaded.
+        Its name is ``huggingface:`` and the last part of the model's name unless given.
         """
-        await self._worker.load()
+        name = name or f"huggingface:{Path(options.model).name}"
+        return cls(functools.partial(load_checkpoint, options), name=name, max_batch_size=max_batch_size)
 
     def describe(self) -> CheckpointSummary:
         """Return where and how the model is held; loads it if need be.
@@ -67,7 +52,7 @@ class HuggingFaceGenerator:
         Raises:
             ModelLoadError: it cannot be loaded.
         """
-        return summarise(self._worker.loaded().checkpoint)
+        return summarise(self.loaded().checkpoint)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Return one sample a seed, cut where the model's context ends.
@@ -81,11 +66,4 @@ class HuggingFaceGenerator:
         """
         if not request.seeds:
             return Generation((), TokenUsage())
-        return await self._worker.answer(request)
-
-    async def aclose(self) -> None:
-        """End the running batch within a token, fail the calls that wait, and release the model.
-
-        A second time it does nothing.
-        """
-        await self._worker.aclose()
+        return await self.answer(request)

@@ -13,7 +13,7 @@ from critic_engine.protocols import Score
 from critic_engine.types import Message
 
 
-class HuggingFaceScorer:
+class HuggingFaceScorer(BatchWorker[tuple[Message, ...], Score, BatchScorer]):
     """Scores conversations with one model, in one worker thread: the sigmoid of the model's logit.
 
     A conversation is written by the tokenizer's chat template; without one, its texts stand with an empty line between
@@ -28,28 +28,16 @@ class HuggingFaceScorer:
             name: The scorer's name in reports and errors.
             max_batch_size: At most this many conversations are scored side by side; at least 1.
         """
-        self._worker: BatchWorker[tuple[Message, ...], Score, BatchScorer] = BatchWorker(
-            lambda: BatchScorer(open_classifier()), name=name, max_batch_size=max_batch_size
-        )
+        super().__init__(lambda: BatchScorer(open_classifier()), name=name, max_batch_size=max_batch_size)
 
     @classmethod
     def from_pretrained(cls, options: CheckpointOptions, *, max_batch_size: int) -> HuggingFaceScorer:
-        """Return a scorer over the checkpoint of ``options``, not loaded yet."""
+        """Return a scorer over the checkpoint of ``options``, not loaded yet.
+
+        Its name is ``huggingface:`` and the last part of the model's name.
+        """
         name = f"huggingface:{Path(options.model).name}"
         return cls(functools.partial(load_classifier, options), name=name, max_batch_size=max_batch_size)
-
-    @property
-    def name(self) -> str:
-        """``huggingface:`` and the last part of the model's name."""
-        return self._worker.name
-
-    async def load(self) -> None:
-        """Load the model in the worker thread; a second time it does nothing.
-
-        Raises:
-            ModelLoadError: it cannot be loaded.
-        """
-        await self._worker.load()
 
     async def score(self, messages: tuple[Message, ...]) -> Score:
         """Return the model's value of a conversation's texts.
@@ -59,8 +47,4 @@ class HuggingFaceScorer:
             ContextOverflowError: the conversation is longer than the model's context.
             GenerationError: it cannot be scored; retryable when memory ran out.
         """
-        return await self._worker.answer(messages)
-
-    async def aclose(self) -> None:
-        """Let the running batch end, fail the calls that wait, and release the model. A second time it does nothing."""
-        await self._worker.aclose()
+        return await self.answer(messages)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from critic_engine.backends.cutting import cut_at_stop
+from critic_engine.backends.huggingface.checkpoint import end_token_ids
 from critic_engine.backends.huggingface.stop_strings import decode_after
 from critic_engine.backends.vllm.prompts import VllmPrompt
 from critic_engine.types import Sample, SamplingOptions, TokenLogprob
@@ -74,10 +75,8 @@ class VllmSamples:
 
 def _end_token_ids(tokenizer: Any, model_config: Any) -> frozenset[int]:
     """Return the tokens that end a turn, from all three places that a checkpoint names them in."""
-    sources = (
+    return end_token_ids(
         model_config.try_get_generation_config().get("eos_token_id"),
         getattr(model_config.hf_text_config, "eos_token_id", None),
         tokenizer.eos_token_id,
     )
-    lists = [source if isinstance(source, list) else [source] for source in sources]
-    return frozenset(token for tokens in lists for token in tokens if token is not None)
