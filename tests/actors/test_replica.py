@@ -12,6 +12,7 @@ from critic_engine.actors.image_transfer import ImageSender
 from critic_engine.actors.model_host import ModelHost
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import GenerationError, ReplicaLostError
+from critic_engine.replicas.pool import PoolOptions, ReplicaPool
 from critic_engine.replicas.pooled_model import ModelReplica
 from critic_engine.types import Generation, GenerationRequest, Image, Message
 
@@ -144,5 +145,26 @@ def test_check_tells_of_a_model_that_is_gone_and_of_a_connection_that_ended() ->
             await replica.check()
         await replica.stop()
         assert placement.num_restarts == 0
+
+    run(scenario)
+
+
+def test_request_that_kills_the_engine_is_found_out_and_its_process_lives_on() -> None:
+    def answer(request: GenerationRequest, seed: int) -> str:
+        if request.messages[0].text == "die":
+            raise ReplicaLostError("the engine died")
+        return "yes"
+
+    async def scenario(actor: Actor, placement: PlacedActor, replica: ActorReplica[Any, Any]) -> None:
+        actor.host = ModelHost(lambda: ModelReplica(lambda: ScriptedGenerator(answer, latency_s=0.01)))
+        options = PoolOptions(max_in_flight=8, max_restarts=5, first_backoff_s=0.001)
+        pool = ReplicaPool([replica], name="m", options=options)
+        texts = ["die", *(str(number) for number in range(20))]
+        calls = (pool.call(GenerationRequest((Message("user", text),))) for text in texts)
+        poison, *others = await asyncio.gather(*calls, return_exceptions=True)
+        assert "given up: each of 3 replicas of m was lost" in str(poison)
+        assert not any(isinstance(outcome, BaseException) for outcome in others)
+        assert (pool.figures.num_lost_calls > 3, placement.num_restarts) == (True, 0)
+        await pool.aclose()
 
     run(scenario)
