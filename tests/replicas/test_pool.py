@@ -12,6 +12,7 @@ from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostErr
 from critic_engine.protocols import Score
 from critic_engine.replicas.pool import PoolOptions, ReplicaPool
 from critic_engine.replicas.pooled_model import PooledGenerator, PooledScorer
+from critic_engine.replicas.supervisor import Supervisor
 from critic_engine.types import Generation, GenerationRequest, Message
 
 QUICK = PoolOptions(
@@ -242,6 +243,41 @@ def test_calls_of_a_replica_that_hangs_are_answered_by_another() -> None:
         await pool.aclose()
 
     run(scenario)
+
+
+def test_failed_checks_make_a_replica_lost_only_in_a_row() -> None:
+    class Flaky(EchoReplica):
+        num_checks = 0
+
+        async def check(self) -> None:
+            self.num_checks += 1
+            if self.num_checks % 3:
+                raise RuntimeError("no answer")
+
+    async def scenario() -> None:
+        replica = Flaky()
+        pool = pool_of(replica, max_failed_checks=3)
+        await pool.load()
+        await until(lambda: replica.num_checks > 9)
+        assert replica.num_starts == 1
+        await pool.aclose()
+        strict = pool_of(replica, max_failed_checks=2)
+        await strict.load()
+        await until(lambda: replica.num_starts > 3)
+        await strict.aclose()
+
+    run(scenario)
+
+
+def test_waits_between_restarts_double_up_to_the_longest_and_are_shortened_by_at_most_half() -> None:
+    class Longest(random.Random):
+        def uniform(self, a: float, b: float) -> float:
+            assert (a, b) == (0.5, 1.0)
+            return b
+
+    options = dataclasses.replace(QUICK, first_backoff_s=1.0, max_backoff_s=6.0)
+    supervisor = Supervisor(EchoReplica(), name="echo", options=options, rng=Longest())
+    assert [supervisor._backoff_s(num_in_row) for num_in_row in (1, 2, 3, 4, 5000)] == [1.0, 2.0, 4.0, 6.0, 6.0]
 
 
 def test_replica_that_dies_idle_is_noticed_and_started_again() -> None:
