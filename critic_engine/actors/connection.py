@@ -85,7 +85,7 @@ class Listener:
     async def open(self, host: str) -> Address:
         """Listen at a free port of ``host``, an address of this machine, and return where; a second time, where too."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._meet, host, 0)
+            self._server = await asyncio.start_server(self._greet, host, 0)
         return Address(host, self._server.sockets[0].getsockname()[1], *self._keys)
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class Listener:
         if self._server is not None:
             self._server.close()
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         caller_key, listener_key = self._keys
         try:
             _tune(writer)

@@ -93,12 +93,12 @@ class ModelHost:
             return
         self._connections.add(connection)
         try:
-            await _Desk(self._replica, self._images, connection).serve()
+            await _SenderSession(self._replica, self._images, connection).serve()
         finally:
             self._connections.remove(connection)
 
 
-class _Desk:
+class _SenderSession:
     """Serves the requests of one sender. Not part of the actor's class, because Ray wraps each method of that."""
 
     def __init__(self, replica: Replica[Any, Any], images: ImageKeeper, connection: Connection) -> None:

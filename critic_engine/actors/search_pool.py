@@ -43,7 +43,7 @@ class RemoteSearch:
         self.has_committed = False
         """Whether it has committed work since it was last begun."""
         self._workers = workers
-        self._where: WorkerReplica | None = None
+        self._worker: WorkerReplica | None = None
 
     async def run(self) -> Answer:
         """Search to the end and return the answer.
@@ -84,12 +84,12 @@ class RemoteSearch:
     def cut(self, reason: StopReason) -> None:
         """End the search now."""
         self.cut_reason = self.cut_reason or reason
-        if self._where is not None:
-            self._where.cut(self.search_id, reason)
+        if self._worker is not None:
+            self._worker.cut(self.search_id, reason)
 
-    def begun_at(self, where: WorkerReplica) -> WorkItem:
-        """Return the work item for the worker ``where``."""
-        self._where = where
+    def work_item_for(self, worker: WorkerReplica) -> WorkItem:
+        """Return the work item for the worker, which runs the search from here on."""
+        self._worker = worker
         return WorkItem(
             self.search_id,
             self.task.row_id,
@@ -139,7 +139,7 @@ class WorkerReplica:
         search_id, handle = search.search_id, self._handle
         answered: asyncio.Future[Answer | Failed] = asyncio.get_running_loop().create_future()
         self._searches[search_id] = (search, answered)
-        item = search.begun_at(self)
+        item = search.work_item_for(self)
         begun = asyncio.ensure_future(_reply(handle.begin.remote(item)))
         try:
             await asyncio.shield(begun)

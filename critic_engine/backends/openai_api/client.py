@@ -209,15 +209,15 @@ def is_overflow(failure: EndpointFailure) -> bool:
 
 def load_error(failure: EndpointFailure, client: EndpointClient) -> ModelLoadError:
     """Return the error for an endpoint that cannot be used at all."""
-    return ModelLoadError(f"{client.place} cannot be used: {failure}{_way_out(failure, client)}")
+    return ModelLoadError(f"{client.place} cannot be used: {failure}{_advice(failure, client)}")
 
 
 def generation_error(failure: EndpointFailure, client: EndpointClient) -> GenerationError:
     """Return the error for one request that failed; not retryable, for it has been retried already."""
-    return GenerationError(f"{client.place} did not answer: {failure}{_way_out(failure, client)}")
+    return GenerationError(f"{client.place} did not answer: {failure}{_advice(failure, client)}")
 
 
-def _way_out(failure: EndpointFailure, client: EndpointClient) -> str:
+def _advice(failure: EndpointFailure, client: EndpointClient) -> str:
     if failure.status in (401, 403):
         return f"; set the environment variable {client.key.variable} to a key that may use it"
     if failure.status is None:

@@ -106,8 +106,8 @@ class _Probe:
     async def _no_model(self) -> ModelLoadError:
         listed = await self._listed()
         names = ", ".join(repr(self._client.key.scrub(model.id)[:80]) for model in listed[:_NUM_LISTED])
-        way_out = f"name one that it has, such as {names}" if names else "check openai_api.base_url and the model"
-        return ModelLoadError(f"{self._client.place} was not found (HTTP 404); {way_out}")
+        advice = f"name one that it has, such as {names}" if names else "check openai_api.base_url and the model"
+        return ModelLoadError(f"{self._client.place} was not found (HTTP 404); {advice}")
 
     async def _listed(self) -> Sequence[ListedModel]:
         listed = await self._client.list_models(limits=self._limits)

@@ -78,7 +78,7 @@ def _read_sample(choice: Choice, num_tokens: int, draft: Draft, capabilities: En
     cut = _cut(written, finish_reason, draft)
     stop = cut.stop
     if stop is None and finish_reason == "stop":
-        stop = _told_stop(choice, draft, capabilities)
+        stop = _reported_stop(choice, draft, capabilities)
     return Sample(
         text=cut.text,
         num_tokens=num_tokens,
@@ -96,7 +96,7 @@ def _finish_reason(choice: Choice) -> FinishReason:
             raise GenerationError(f"the endpoint ended a text with finish_reason {reason!r}; change the prompt")
 
 
-def _told_stop(choice: Choice, draft: Draft, capabilities: EndpointCapabilities) -> str | None:
+def _reported_stop(choice: Choice, draft: Draft, capabilities: EndpointCapabilities) -> str | None:
     if capabilities.has_stop_reason:
         return choice.stop_reason if choice.stop_reason in draft.sent_stops else None
     # Should the model have ended its turn after all, it will do so again when it is asked to go on.
