@@ -28,6 +28,7 @@ from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.config.models import ActorConfig, RayConfig
 from critic_engine.models.registry import ModelRole, model_key
 from critic_engine.protocols import Generator
+from critic_engine.replicas.pooled_model import ModelReplica
 from critic_engine.run.runner import Runner
 from critic_engine.run.store import RunStore
 from critic_engine.types import Generation, GenerationRequest, Message, Problem, ProblemRow, SamplingOptions
@@ -42,14 +43,14 @@ REQUEST = GenerationRequest(
 
 @dataclass(frozen=True)
 class Point:
-    """How fast something was with so many actors."""
+    """The speed with a number of actors."""
 
     num: int
     per_s: float
-    """Requests, or problems."""
+    """Requests or problems a second."""
 
     def efficiency(self, first: "Point") -> float:
-        """Return the speed over what ``first`` would be if it grew with the number of actors."""
+        """Return the speed relative to linear growth from ``first``."""
         return self.per_s / (first.per_s * self.num / first.num)
 
 
@@ -60,7 +61,7 @@ def make_model(role: ModelRole, latency_s: float) -> Generator:
 
 def open_pool(cluster: Cluster, role: ModelRole, config: ActorConfig, latency_s: float) -> Pool:
     """Return a pool of actors that hold a scripted model."""
-    make = functools.partial(make_model, role, latency_s)
+    make = functools.partial(ModelReplica, functools.partial(make_model, role, latency_s))
     return start_pool(make, config, num_gpus=0, name=role, cluster=cluster, images=image_sender())
 
 

@@ -32,9 +32,9 @@ class Sharable:
 
     num_prompt: int = 0
     num_shared: int = 0
-    """Those of the longest beginning that had been read or written before."""
+    """Tokens of the longest beginnings that had been read or written before."""
     num_in_blocks: int = 0
-    """Those of them in whole blocks; the last token of a prompt is always read, so that its block never counts."""
+    """Shared tokens in whole blocks; the last token of a prompt is always read, so that its block never counts."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Transcriber:
         self._writer = ChatWriter(self._processor, self._processor.tokenizer, has_vision=True)
 
     def prompt(self, request: GenerationRequest, *, written: str = "") -> list[object]:
-        """Return the tokens of the prompt, and of what was ``written`` behind it."""
+        """Return the tokens of the prompt, and of the text ``written`` behind it."""
         text = self._writer.write(request) + written
         images = iter([image for message in request.messages for image in message.images])
         token_ids = self._processor.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -74,13 +74,13 @@ class Transcriber:
 
 
 def sharable(events: Iterable[Asked | Said], transcriber: Transcriber, *, block_size: int) -> Sharable:
-    """Return what the requests could have shared, each with what was asked and said before it."""
+    """Return the tokens that each request could have shared with earlier requests and answers."""
     root, requests = _Node(), dict[int, GenerationRequest]()
     sums = Sharable()
     for event in events:
         if isinstance(event, Said):
             for sample in event.generation.samples:
-                # Of the last token that was written nothing is kept; to count it lifts the bar by less than a block.
+                # The cache keeps nothing of the last token written; counting it raises the bar by less than a block.
                 _insert(root, transcriber.prompt(requests[event.number], written=sample.text))
             continue
         requests[event.number] = event.request

@@ -1,4 +1,4 @@
-"""What does it cost that models live in Ray actors?
+"""How much slower is a search when its models live in Ray actors?
 
     python -m bench.ray_overhead --split test --num 256 --report bench/results/ray_overhead.md
 
@@ -31,11 +31,11 @@ class Timing:
     host: str
     wall_s: float
     num_tokens: int
-    """Generated."""
+    """Tokens generated."""
 
     @property
     def tokens_per_s(self) -> float:
-        """Tokens a second; which tokens are drawn varies a little with the order of arrival."""
+        """Tokens a second; samples vary a little with the order of arrival."""
         return self.num_tokens / self.wall_s
 
 

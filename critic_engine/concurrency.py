@@ -10,7 +10,7 @@ _T = TypeVar("_T")
 
 
 async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """Return what each coroutine returns, in order. When one fails, the others are cancelled and have ended.
+    """Return the coroutines' results in order. When one fails, the others are cancelled and have ended.
 
     Raises:
         Exception: the first failure, as it was raised.
@@ -31,7 +31,7 @@ class Stream(Generic[_T]):
     """An asynchronous iterator that can be closed while its next item is waited for."""
 
     def __init__(self, items: AsyncGenerator[_T, None]) -> None:
-        """Take the iterator; nobody else may use it from here on."""
+        """Take the iterator; no other code may use it from here on."""
         self._items = items
         self._task: asyncio.Task[Any] | None = None
 
@@ -41,7 +41,7 @@ class Stream(Generic[_T]):
         return await anext(self._items, None)
 
     async def close(self) -> None:
-        """End the iterator, and whoever waits for it."""
+        """End the iterator, and cancel the caller that waits for it."""
         # An interrupt may have reached the caller before it held anything to cancel.
         if self._task is not None:
             self._task.cancel()
@@ -63,7 +63,7 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def call(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        """Return what ``coroutine`` returns; if the caller is interrupted, the coroutine is cancelled."""
+        """Return the coroutine's result; if the caller is interrupted, the coroutine is cancelled."""
         future = self.submit(coroutine)
         try:
             return future.result()

@@ -1,20 +1,20 @@
-"""A pool of Ray actors that hold one model, for the process that owns them and for others that use them."""
+"""Pools of Ray actors that hold one model, for the process that owns the actors and for others that use them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar, cast
 
-from critic_engine.actors.channel import Line, first_line
+from critic_engine.actors.channel import Channel, first_line
 from critic_engine.actors.cluster import Cluster
 from critic_engine.actors.connection import Address, connect
 from critic_engine.actors.image_transfer import ImageSender, ImageSupply, MissingImages, images_of, pack
-from critic_engine.actors.placement import PATIENCE_S, Placement, Vacancy
+from critic_engine.actors.placement import PATIENCE_S, PlacedActor, Vacancy
 from critic_engine.config.models import ActorConfig
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
-from critic_engine.protocols import Generator, Score, Scorer
-from critic_engine.replicas.pool import PoolOptions, ReplicaPool
+from critic_engine.protocols import Score
+from critic_engine.replicas.pool import PoolOptions, Replica, ReplicaPool
 from critic_engine.types import Generation, GenerationRequest, Image, Message
 
 _POLL_S = 1.0
@@ -25,18 +25,22 @@ _Result = TypeVar("_Result", bound="Generation | Score")
 
 
 class ActorReplica(Generic[_Request, _Result]):
-    """An actor as a pool keeps it. Ray starts its process again; this waits for that, and for its model."""
+    """An actor as a replica of a pool.
+
+    Starting it connects to the actor, which starts its model again where that was lost. Its process is Ray's to restart
+    alone: after it ended, or when it does not answer and this asks for it.
+    """
 
     def __init__(
-        self, handle: Any, *, images: ImageSender, placement: Placement | None = None, vacancy: Vacancy | None = None
+        self, handle: Any, *, images: ImageSender, placement: PlacedActor | None = None, vacancy: Vacancy | None = None
     ) -> None:
         """Take an actor's handle; with its ``placement`` and the pool's ``vacancy``, the actor too."""
         self._handle = handle
         self._images = ImageSupply(images, self._keep)
         self._placement = placement
         self._vacancy = vacancy
-        self._line: Line | None = None
-        self._is_unreached = False
+        self._channel: Channel | None = None
+        self._is_hung = False
 
     async def start(self) -> None:
         """Return when the actor has its model; waits for room in the cluster, and for Ray to restart it.
@@ -45,17 +49,13 @@ class ActorReplica(Generic[_Request, _Result]):
             ModelLoadError: the model cannot be loaded, Ray has given the actor up, or there is no room at all.
             GenerationError: the actor is ready, and cannot be reached.
         """
-        self._is_unreached = False
         opening = asyncio.create_task(self._open())
         try:
             while not opening.done():
                 await asyncio.wait({opening}, timeout=_POLL_S)
                 if self._vacancy is not None and not opening.done():
                     self._vacancy.check()
-            address = opening.result()
-            self._is_unreached = True
-            self._line = await _connected(address)
-            self._is_unreached = False
+            self._channel = await _connected(opening.result())
         except ModelLoadError:
             if self._placement is not None:
                 self._placement.is_ending = True
@@ -65,11 +65,11 @@ class ActorReplica(Generic[_Request, _Result]):
 
     async def call(self, request: _Request) -> _Result:
         """Return the model's answer; images are sent once, before the first request that has them is sent again."""
-        line, packed = self._line, pack(request)
-        if line is None:
+        channel, packed = self._channel, pack(request)
+        if channel is None:
             raise ReplicaLostError("the actor is not ready")
         for _ in range(_MAX_SENDS):
-            answer = await line.call(packed)
+            answer = await channel.call(packed)
             if not isinstance(answer, MissingImages):
                 return cast(_Result, answer)
             images = images_of(request)
@@ -78,27 +78,32 @@ class ActorReplica(Generic[_Request, _Result]):
 
     async def check(self) -> None:
         """Raise when the actor does not answer, or has no model any more."""
-        if self._line is not None and self._line.loss is not None:
-            raise ReplicaLostError(str(self._line.loss))
+        if self._channel is not None and self._channel.loss is not None:
+            raise ReplicaLostError(str(self._channel.loss))
+        # A check that is given up leaves it so.
+        self._is_hung = True
         try:
             failure: CriticEngineError | None = await self._handle.check.remote()
         except Exception as error:
+            self._is_hung = False
             raise ReplicaLostError(first_line(error)) from error
+        self._is_hung = False
         if failure is not None:
             raise ReplicaLostError(str(failure))
 
     async def stop(self) -> None:
-        """End what this pool has asked of the actor; its owner ends it at last, and restarts it where Ray does not."""
-        line, self._line = self._line, None
-        is_lost = line is not None and line.loss is not None
-        if line is not None:
-            await line.close()
+        """Cancel this pool's requests; the actor's owner also ends it at last, or has Ray restart one that hangs."""
+        channel, self._channel = self._channel, None
+        is_lost = channel is not None and channel.loss is not None
+        if channel is not None:
+            await channel.close()
         if self._placement is None:
             return
         if self._placement.is_ending:
             await self._placement.close()
-        elif not is_lost and not self._is_unreached:
+        elif self._is_hung and not is_lost:
             self._placement.restart()
+        self._is_hung = False
 
     async def _keep(self, refs: Mapping[str, Awaitable[Image]]) -> Collection[str]:
         try:
@@ -131,7 +136,13 @@ class ActorPool(ReplicaPool[_Request, _Result]):
     """A pool that owns its actors."""
 
     def __init__(
-        self, placements: Sequence[Placement], *, vacancy: Vacancy, images: ImageSender, name: str, options: PoolOptions
+        self,
+        placements: Sequence[PlacedActor],
+        *,
+        vacancy: Vacancy,
+        images: ImageSender,
+        name: str,
+        options: PoolOptions,
     ) -> None:
         """Take over the actors in ``placements``."""
         self._placements = placements
@@ -150,7 +161,7 @@ class ActorPool(ReplicaPool[_Request, _Result]):
         return tuple(placement.handle for placement in self._placements)
 
     async def aclose(self) -> None:
-        """Refuse further calls, drain what is in flight, and end all actors and give their room back."""
+        """Refuse further calls, drain the calls in flight, end all actors and give their room back."""
         for placement in self._placements:
             placement.is_ending = True
         await super().aclose()
@@ -162,13 +173,13 @@ class ActorPool(ReplicaPool[_Request, _Result]):
             placement.remove()
 
 
-async def _connected(address: Address) -> Line:
+async def _connected(address: Address) -> Channel:
     try:
-        return Line(await connect(address))
+        return Channel(await connect(address))
     except OSError as error:
         raise GenerationError(
             f"the actor at {address.host}:{address.port} cannot be reached: {first_line(error)}; the nodes of the "
-            "cluster and whoever asks them must reach each other's ports",
+            "cluster and this process must reach each other's ports",
             is_retryable=True,
         ) from error
 
@@ -180,9 +191,8 @@ def image_sender() -> ImageSender:
     return ImageSender(ray.put)
 
 
-@overload
 def start_pool(
-    make: Callable[[], Generator],
+    make: Callable[[], Replica[_Request, _Result]],
     config: ActorConfig,
     *,
     num_gpus: float,
@@ -190,40 +200,19 @@ def start_pool(
     cluster: Cluster,
     images: ImageSender,
     patience_s: float = PATIENCE_S,
-) -> ActorPool[GenerationRequest, Generation]: ...
-@overload
-def start_pool(
-    make: Callable[[], Scorer],
-    config: ActorConfig,
-    *,
-    num_gpus: float,
-    name: str,
-    cluster: Cluster,
-    images: ImageSender,
-    patience_s: float = PATIENCE_S,
-) -> ActorPool[tuple[Message, ...], Score]: ...
-def start_pool(
-    make: Callable[[], Any],
-    config: ActorConfig,
-    *,
-    num_gpus: float,
-    name: str,
-    cluster: Cluster,
-    images: ImageSender,
-    patience_s: float = PATIENCE_S,
-) -> ActorPool[Any, Any]:
-    """Return a pool of actors that each hold what ``make`` returns; none of them is waited for.
+) -> ActorPool[_Request, _Result]:
+    """Return a pool of actors that each hold the replica that ``make`` returns, without waiting for any of them.
 
     Args:
         make: Called in each actor's process; it must survive pickling.
         config: How many, and what each is given.
         num_gpus: GPUs of each; a share of one, or a whole number.
-        name: What a person calls the model.
+        name: The name of the model in messages.
         cluster: Where they run.
         images: Sends images to them.
         patience_s: When no actor has had room for so long, loading fails; one that waits beside others waits on.
     """
-    placements = [Placement(make, config, num_gpus=num_gpus) for _ in range(config.num_replicas)]
+    placements = [PlacedActor(make, config, num_gpus=num_gpus) for _ in range(config.num_replicas)]
     vacancy = Vacancy(placements, name=name, resources=cluster.resources, patience_s=patience_s)
     return ActorPool(placements, vacancy=vacancy, images=images, name=name, options=_options(config))
 
@@ -231,12 +220,12 @@ def start_pool(
 def pool_over(
     handles: Sequence[Any], config: ActorConfig, *, name: str, images: ImageSender, turn: int = 0
 ) -> ReplicaPool[Any, Any]:
-    """Return a pool over actors that another process owns; closing it leaves them as they are.
+    """Return a pool over actors that another process owns; closing it leaves the actors running.
 
     Args:
         handles: Of ``ActorPool.handles``.
         config: As they were started with; ``max_in_flight`` holds for each pool over them.
-        name: What a person calls the model.
+        name: The name of the model in messages.
         images: Sends images to them.
         turn: Where the first request goes; different in each process, so that they do not all begin with one actor.
     """

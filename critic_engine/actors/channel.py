@@ -1,11 +1,11 @@
-"""A sender's line to a host: requests go out as they are made, answers come back as they are there."""
+"""A sender's channel to a host: requests go out as they are made, answers come back as they are ready."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 
-from critic_engine.actors.connection import Wire, dumps, loads
+from critic_engine.actors.connection import Connection, dumps, loads
 from critic_engine.actors.image_transfer import MissingImages
 from critic_engine.actors.model_host import AnyRequest, Outcome
 from critic_engine.errors import CriticEngineError, GenerationError, ReplicaLostError
@@ -13,17 +13,17 @@ from critic_engine.protocols import Score
 from critic_engine.types import Generation
 
 
-class Line:
-    """Carries the requests of one sender to one life of a host."""
+class Channel:
+    """Carries the requests of one sender to a host until their connection ends."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, connection: Connection) -> None:
         """Take over a connection to the host."""
-        self._wire = wire
+        self._connection = connection
         self._numbers = itertools.count()
         self._answers: dict[int, asyncio.Future[Generation | Score | MissingImages]] = {}
         self._listening = asyncio.create_task(self._listen())
         self.loss: ReplicaLostError | None = None
-        """Why the line is dead, once it is."""
+        """The error of a channel that is dead; None before."""
 
     async def call(self, request: AnyRequest) -> Generation | Score | MissingImages:
         """Return the host's answer; the work on a call that is cancelled is ended.
@@ -42,11 +42,11 @@ class Line:
         number = next(self._numbers)
         answer: asyncio.Future[Generation | Score | MissingImages] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
-        self._wire.post(number, payload)
+        self._connection.post(number, payload)
         try:
             return await answer
         except asyncio.CancelledError:
-            self._wire.post(number)
+            self._connection.post(number)
             raise
         finally:
             del self._answers[number]
@@ -55,14 +55,14 @@ class Line:
                 answer.exception()
 
     async def close(self) -> None:
-        """End the line, and at the host what was asked for over it."""
-        self._lose("the line was closed")
+        """End the channel, and the host's work on its requests."""
+        self._lose("the channel was closed")
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
 
     async def _listen(self) -> None:
         try:
-            async for number, payload in self._wire.records():
+            async for number, payload in self._connection.records():
                 if number in self._answers:
                     self._settle(number, _read(payload))
         finally:
@@ -81,13 +81,13 @@ class Line:
         if self.loss is not None:
             return
         self.loss = ReplicaLostError(reason)
-        self._wire.close()
+        self._connection.close()
         for number in self._answers:
             self._settle(number, ReplicaLostError(reason))
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what ``error`` says; Ray's errors go on with pages."""
+    """Return the first line of an error's text; Ray's errors go on for pages."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 

@@ -1,4 +1,4 @@
-"""The Ray cluster that hosts models: one of this process's own, or one that is there already."""
+"""The Ray cluster that hosts models: one that this process starts, or one that exists already."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Cluster:
     """Whether ``close`` disconnects from it, and ends it where it was started for this process."""
 
     def resources(self) -> Mapping[str, float]:
-        """Return what all its nodes have together, by Ray's names such as ``CPU`` and ``GPU``."""
+        """Return the resources of all nodes together, by Ray's names such as ``CPU`` and ``GPU``."""
         import ray
 
         return dict(ray.cluster_resources())
@@ -47,8 +47,8 @@ def connect(config: RayConfig, *, num_cpus: float = 0.0) -> Cluster:
 
     Args:
         config: Where it is.
-        num_cpus: What will be reserved of it. A Ray of this process's own says it has that much, though the machine may
-            have less: actors that share cores are slow, and actors that wait for room for ever are no help.
+        num_cpus: The cores that will be reserved. A Ray of this process's own claims that many, though the machine may
+            have fewer: actors that share cores are slow, but actors that wait for room would wait for ever.
 
     Raises:
         ConfigError: Ray is not installed, or the cluster cannot be reached.
@@ -58,8 +58,8 @@ def connect(config: RayConfig, *, num_cpus: float = 0.0) -> Cluster:
             f"{_FIELD} is {config.address!r}, and Ray is not installed; run: pip install 'critic-engine[ray]'",
             field=_FIELD,
         )
-    # Ray prints the story of each worker it loses on standard output, which is for results; what a loss means here is
-    # logged where it is dealt with. Ray reads this when it is imported.
+    # Ray prints a report on each worker it loses on standard output, which is for results; losses are logged where
+    # they are handled. Ray reads this when it is imported.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     # Ray would run actors behind every other process, this one too, which then waits for them.
     os.environ.setdefault("RAY_worker_niceness", "0")
@@ -89,7 +89,7 @@ def connect(config: RayConfig, *, num_cpus: float = 0.0) -> Cluster:
 
 
 def _reach(address: str) -> None:
-    """Raise ``OSError`` when nobody listens at a host and port, which Ray itself takes minutes to find out."""
+    """Raise ``OSError`` when no process listens at a host and port; Ray itself takes minutes to find out."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()

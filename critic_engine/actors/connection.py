@@ -20,28 +20,28 @@ from typing import Any
 _HEADER = struct.Struct(">QI")
 _KEY_BYTES = 32
 _CONNECT_S = 10.0
-# A peer whose machine went down says nothing more: it is given up after 70 s, whether it had nothing to say (30 s and
-# four questions 10 s apart) or owes receipts (in ms).
+# A peer whose machine went down is silent: it is given up after 70 s, whether it was idle (30 s and four probes 10 s
+# apart) or owes acknowledgements (in ms).
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 70_000))
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a process listens, and the keys by which the two ends of a connection know each other."""
+    """The address of a listening process, and the keys by which the two ends of a connection know each other."""
 
     host: str
     port: int
     caller_key: bytes
-    """Said first by whoever connects; whoever does not know it is not listened to."""
+    """Sent first by the process that connects; a process that does not know it is not served."""
     listener_key: bytes
-    """Said in return; records are read from a process that knows it only."""
+    """Sent in return; records are read from a process that knows it only."""
 
 
-class Wire:
+class Connection:
     """One end of a connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take over a connection whose ends know each other."""
+        """Take over a connection after both ends have shown their keys."""
         self._reader = reader
         self._writer = writer
         self._outbox: list[bytes] = []
@@ -54,19 +54,19 @@ class Wire:
         self._outbox += (_HEADER.pack(number, len(payload)), payload)
 
     async def records(self) -> AsyncIterator[tuple[int, bytes]]:
-        """Yield what the other end posts, until the connection ends."""
+        """Yield the records that the other end posts, until the connection ends."""
         with contextlib.suppress(asyncio.IncompleteReadError, OSError):
             while True:
                 number, size = _HEADER.unpack(await self._reader.readexactly(_HEADER.size))
                 yield number, await self._reader.readexactly(size)
 
     def close(self) -> None:
-        """Send what was posted, and end the connection."""
+        """Send the posted records, and end the connection."""
         self._flush()
         self._writer.close()
 
     def _flush(self) -> None:
-        # No limit on what waits: there is no more of it than requests in flight, which are bounded.
+        # The outbox has no limit of its own: it holds no more than the requests in flight, which are bounded.
         data, self._outbox = b"".join(self._outbox), []
         if data and not self._writer.is_closing():
             self._writer.write(data)
@@ -75,8 +75,8 @@ class Wire:
 class Listener:
     """Listens for connections, each of which it gives to ``serve``."""
 
-    def __init__(self, serve: Callable[[Wire], Awaitable[None]], *, greeting_s: float = 10.0) -> None:
-        """Take what deals with one connection until that ends; whoever connects has ``greeting_s`` to say the key."""
+    def __init__(self, serve: Callable[[Connection], Awaitable[None]], *, greeting_s: float = 10.0) -> None:
+        """Give each connection to ``serve`` until it ends; the other end has ``greeting_s`` to send its key."""
         self._serve = serve
         self._greeting_s = greeting_s
         self._server: asyncio.Server | None = None
@@ -85,7 +85,7 @@ class Listener:
     async def open(self, host: str) -> Address:
         """Listen at a free port of ``host``, an address of this machine, and return where; a second time, where too."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._meet, host, 0)
+            self._server = await asyncio.start_server(self._greet, host, 0)
         return Address(host, self._server.sockets[0].getsockname()[1], *self._keys)
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class Listener:
         if self._server is not None:
             self._server.close()
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         caller_key, listener_key = self._keys
         try:
             _tune(writer)
@@ -101,18 +101,18 @@ class Listener:
                 is_known = hmac.compare_digest(await reader.readexactly(_KEY_BYTES), caller_key)
             if is_known:
                 writer.write(listener_key)
-                await self._serve(Wire(reader, writer))
+                await self._serve(Connection(reader, writer))
         except (asyncio.IncompleteReadError, OSError):
             pass
         finally:
             writer.close()
 
 
-async def connect(address: Address) -> Wire:
-    """Return a connection to whoever listens at ``address``.
+async def connect(address: Address) -> Connection:
+    """Return a connection to the process that listens at ``address``.
 
     Raises:
-        OSError: nobody can be reached there in time, or somebody else is there.
+        OSError: no process is reached there in time, or another process listens there.
     """
     async with asyncio.timeout(_CONNECT_S):
         reader, writer = await asyncio.open_connection(address.host, address.port)
@@ -126,7 +126,7 @@ async def connect(address: Address) -> Wire:
             if isinstance(error, asyncio.IncompleteReadError):
                 raise OSError("the other end hung up") from error
             raise
-    return Wire(reader, writer)
+    return Connection(reader, writer)
 
 
 def dumps(value: Any) -> bytes:
@@ -135,7 +135,7 @@ def dumps(value: Any) -> bytes:
 
 
 def loads(payload: bytes) -> Any:
-    """Return what ``dumps`` was given. Only for payloads of an end that said its key: reading runs what is in them."""
+    """Return the value that ``dumps`` was given. Only for an end that sent its key: unpickling can run code."""
     return pickle.loads(payload)
 
 

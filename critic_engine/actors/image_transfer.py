@@ -1,19 +1,18 @@
-"""Sending each image once: requests travel without their images, which a host fetches from the object store by need."""
+"""Sending each image once: requests travel without images, which a host fetches from the object store on demand."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from critic_engine.errors import GenerationError
+from critic_engine.images.byte_cache import ByteCache
 from critic_engine.types import GenerationRequest, Image, Message
 
 _Request = TypeVar("_Request", bound="GenerationRequest | tuple[Message, ...]")
-_Item = TypeVar("_Item")
 _MAX_BYTES = 2**30
 
 
@@ -23,7 +22,7 @@ class Packed(Generic[_Request]):
 
     request: _Request
     digests: tuple[tuple[str, ...], ...] = ()
-    """Of the images of each message, in order; empty when no message has any."""
+    """The digests of each message's images, in order; empty when no message has images."""
 
 
 def pack(request: _Request) -> Packed[_Request]:
@@ -42,39 +41,39 @@ def images_of(request: GenerationRequest | tuple[Message, ...]) -> dict[str, Ima
 
 @dataclass(frozen=True, slots=True)
 class MissingImages:
-    """What a host says to a request whose images it does not have."""
+    """A host's answer to a request with images that the host lacks."""
 
     digests: tuple[str, ...]
 
 
 class ImageSender:
-    """Puts images away, and remembers where they lie."""
+    """Puts images into the object store, and remembers their references."""
 
     def __init__(self, put: Callable[[Image], Awaitable[Image]], *, max_bytes: int = _MAX_BYTES) -> None:
-        """Put images away with ``put``, and keep at most ``max_bytes`` of them there."""
+        """Store images with ``put``, and keep references to at most ``max_bytes`` of them."""
         self._put = put
-        self._refs: _Recent[Awaitable[Image]] = _Recent(max_bytes)
+        self._refs: ByteCache[Awaitable[Image]] = ByteCache(max_bytes)
 
     def ref(self, image: Image) -> Awaitable[Image]:
-        """Return where ``image`` lies, having put it away if it does not yet."""
+        """Return the reference of ``image``; stores the image if need be."""
         ref = self._refs.get(image.digest)
         if ref is None:
             ref = self._put(image)
-            self._refs.add(image.digest, ref, len(image.data))
+            self._refs.put(image.digest, ref, len(image.data))
         return ref
 
     def forget(self, digest: str) -> None:
-        """Put an image away anew when it is wanted again."""
+        """Drop the reference of an image, so that it is stored anew when it is needed again."""
         self._refs.remove(digest)
 
 
 class ImageSupply:
-    """Gives one host the images that it is missing; those asked for while it fetches others are given together."""
+    """Gives one host the images that it is missing; images asked for while it fetches others are given together."""
 
     def __init__(
         self, sender: ImageSender, keep: Callable[[Mapping[str, Awaitable[Image]]], Awaitable[Collection[str]]]
     ) -> None:
-        """Take what has the host fetch images, and returns the digests of those that it could not."""
+        """Take ``keep``, which has the host fetch images and returns the digests of those that it could not fetch."""
         self._sender = sender
         self._keep = keep
         self._due: dict[str, Image] = {}
@@ -85,19 +84,19 @@ class ImageSupply:
         """Return when the host has ``images``.
 
         Raises:
-            GenerationError: one of them cannot be put away, or is gone from where it lay; retryable.
+            GenerationError: an image cannot be stored, or is gone from the store; retryable.
         """
         self._due |= {image.digest: image for image in images}
         if self._next is None:
             self._next = asyncio.create_task(self._give_due(self._giving))
-        # Whoever is cancelled has no part in what others wait for.
+        # A caller that is cancelled must not cancel the transfer for others.
         lost = await asyncio.shield(self._next)
         for image in images:
             if image.digest in lost:
                 raise GenerationError(lost[image.digest], is_retryable=True)
 
     async def _give_due(self, before: asyncio.Task[dict[str, str]] | None) -> dict[str, str]:
-        """Return, by the digests of the images that did not arrive, why."""
+        """Return the reasons of the images that did not arrive, by digest."""
         if before is not None:
             await asyncio.wait([before])
         self._giving, self._next = self._next, None
@@ -107,7 +106,7 @@ class ImageSupply:
             try:
                 refs[digest] = self._sender.ref(image)
             except Exception as error:
-                lost[digest] = f"an image cannot be put away: {' '.join(str(error).split())[:300]}"
+                lost[digest] = f"an image cannot be stored: {' '.join(str(error).split())[:300]}"
         for digest in await self._keep(refs) if refs else []:
             self._sender.forget(digest)
             lost[digest] = "an image could not be fetched from the object store"
@@ -115,18 +114,18 @@ class ImageSupply:
 
 
 class ImageKeeper:
-    """Holds a host's images, and puts them back into requests."""
+    """Holds a host's images, and puts images back into requests."""
 
     def __init__(self, *, max_bytes: int = _MAX_BYTES) -> None:
         """Keep at most ``max_bytes`` of images."""
-        self._images: _Recent[Image] = _Recent(max_bytes)
+        self._images: ByteCache[Image] = ByteCache(max_bytes)
 
     def add(self, image: Image) -> None:
-        """Keep ``image`` until too many others were used since."""
-        self._images.add(image.digest, image, len(image.data))
+        """Keep ``image`` until the cache drops it."""
+        self._images.put(image.digest, image, len(image.data))
 
     def unpack(self, packed: Packed[_Request]) -> _Request | MissingImages:
-        """Return the request with its images, or which of them are not here."""
+        """Return the request with its images, or the digests of those that are missing."""
         if not packed.digests:
             return packed.request
         found = {digest: self._images.get(digest) for digests in packed.digests for digest in digests}
@@ -134,32 +133,6 @@ class ImageKeeper:
         if len(images) < len(found):
             return MissingImages(tuple(digest for digest in found if digest not in images))
         return _with_messages(packed.request, [tuple(images[one] for one in digests) for digests in packed.digests])
-
-
-class _Recent(Generic[_Item]):
-    """Things by digest, of which the least recently used are forgotten where they become too many bytes."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._num_bytes = 0
-        self._items: OrderedDict[str, tuple[_Item, int]] = OrderedDict()
-
-    def get(self, digest: str) -> _Item | None:
-        if digest not in self._items:
-            return None
-        self._items.move_to_end(digest)
-        return self._items[digest][0]
-
-    def add(self, digest: str, item: _Item, num_bytes: int) -> None:
-        self.remove(digest)
-        self._items[digest] = (item, num_bytes)
-        self._num_bytes += num_bytes
-        while self._num_bytes > self._max_bytes:
-            self.remove(next(iter(self._items)))
-
-    def remove(self, digest: str) -> None:
-        _, num_bytes = self._items.pop(digest, (None, 0))
-        self._num_bytes -= num_bytes
 
 
 def _messages(request: GenerationRequest | tuple[Message, ...]) -> tuple[Message, ...]:

@@ -1,4 +1,4 @@
-"""What runs where the model is: a host that answers the requests of any number of senders."""
+"""The process that holds a model: a host that answers the requests of any number of senders."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import logging
 import pickle
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
-from critic_engine.actors.connection import Address, Listener, Wire, dumps, loads
+from critic_engine.actors.connection import Address, Connection, Listener, dumps, loads
 from critic_engine.actors.image_transfer import ImageKeeper, MissingImages, Packed
 from critic_engine.errors import CriticEngineError, GenerationError
-from critic_engine.protocols import Generator, Score, Scorer
-from critic_engine.replicas.pooled_model import PooledGenerator, PooledScorer
-from critic_engine.types import Generation, GenerationRequest, Image, Message
+from critic_engine.protocols import Score
+from critic_engine.replicas.pool import Replica
+from critic_engine.types import Generation, Image
 
 _logger = logging.getLogger(__name__)
 _MAX_REASON_CHARACTERS = 300
@@ -23,39 +23,47 @@ Outcome: TypeAlias = Generation | Score | MissingImages | CriticEngineError
 
 
 class ModelHost:
-    """Holds a generator or a scorer in a process of its own. Every failure is returned, never raised, to keep its type.
+    """Holds a model's replica in a process of its own. Every failure is returned, never raised, to keep its type.
 
-    Ray calls it to load the model, to bring images and to watch it. Requests come over a wire for each sender: a record
-    with a packed request, or an empty one that cancels the request of that number; what comes of a request goes back as
-    a record with its number.
+    Ray calls it to start the replica, to bring images and to watch it. The senders' pools supervise the replica: none
+    of its failures is mended here unless a sender calls ``open`` again. Requests come over a connection for each
+    sender: a record with a packed request, or an empty one that cancels the request of that number; the outcome of a
+    request goes back as a record with its number.
     """
 
-    def __init__(self, make: Callable[[], Generator | Scorer]) -> None:
-        """Hold what ``make`` returns, which is called by the first ``open``."""
+    def __init__(self, make: Callable[[], Replica[Any, Any]]) -> None:
+        """Hold the replica that ``make`` returns; the first ``open`` calls it."""
         self._make = make
-        self._model: Generator | Scorer | None = None
+        self._replica: Replica[Any, Any] | None = None
+        self._is_started = False
         self._images = ImageKeeper()
         self._listener = Listener(self._serve)
-        self._wires: set[Wire] = set()
+        self._connections: set[Connection] = set()
         self._loading = asyncio.Lock()
 
     async def open(self, host: str | None = None) -> Address | CriticEngineError:
-        """Return where requests are answered once the model is ready, or why it is not.
+        """Return the address that answers requests once the replica works, or the error that keeps it from working.
+
+        A replica that was lost is started again.
 
         Args:
             host: The address of this machine to listen at; the one by which Ray's nodes reach it unless given.
         """
         try:
             async with self._loading:
-                if self._model is None:
-                    self._model = self._make()
-                await self._model.load()
+                if self._replica is None:
+                    self._replica = self._make()
+                if not self._is_started or await self.check() is not None:
+                    self._is_started = False
+                    await self._replica.stop()
+                    await self._replica.start()
+                    self._is_started = True
                 return await self._listener.open(host or _node_address())
         except Exception as error:
             return portable(error)
 
     async def keep(self, refs: Mapping[str, Awaitable[Image]]) -> list[str]:
-        """Fetch images, given where they lie by their digests; return the digests of those that are gone."""
+        """Fetch images by their references in ``refs``, keyed by digest; return the digests of those that are gone."""
         images = await asyncio.gather(*(_fetched(ref) for ref in refs.values()))
         for image in images:
             if image is not None:
@@ -63,43 +71,46 @@ class ModelHost:
         return [digest for digest, image in zip(refs, images, strict=True) if image is None]
 
     async def check(self) -> CriticEngineError | None:
-        """Return why the model is gone, if it is. That this returns shows that the host's event loop turns."""
-        if isinstance(self._model, PooledGenerator | PooledScorer):
-            return self._model.absence
+        """Return the error of a replica that was lost, else None. That this returns shows that the event loop turns."""
+        try:
+            if self._replica is not None:
+                await self._replica.check()
+        except Exception as error:
+            return portable(error)
         return None
 
     async def aclose(self) -> None:
-        """End all work and release the model."""
+        """End all work and release the replica."""
         self._listener.close()
-        for wire in list(self._wires):
-            wire.close()
-        model, self._model = self._model, None
-        if model is not None:
-            await model.aclose()
+        for connection in list(self._connections):
+            connection.close()
+        replica, self._replica = self._replica, None
+        if replica is not None:
+            await replica.stop()
 
-    async def _serve(self, wire: Wire) -> None:
-        if self._model is None:
+    async def _serve(self, connection: Connection) -> None:
+        if self._replica is None:
             return
-        self._wires.add(wire)
+        self._connections.add(connection)
         try:
-            await _Desk(self._model, self._images, wire).serve()
+            await _SenderSession(self._replica, self._images, connection).serve()
         finally:
-            self._wires.remove(wire)
+            self._connections.remove(connection)
 
 
-class _Desk:
-    """Works on what one sender asks for. No part of the actor's class: Ray wraps each method of that."""
+class _SenderSession:
+    """Serves the requests of one sender. Not part of the actor's class, because Ray wraps each method of that."""
 
-    def __init__(self, model: Generator | Scorer, images: ImageKeeper, wire: Wire) -> None:
-        self._model = model
+    def __init__(self, replica: Replica[Any, Any], images: ImageKeeper, connection: Connection) -> None:
+        self._replica = replica
         self._images = images
-        self._wire = wire
+        self._connection = connection
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
-        """Begin and cancel work as the sender says, until the connection ends, and with it all work."""
+        """Begin and cancel work as the sender asks, until the connection ends; then cancel all work."""
         try:
-            async for number, payload in self._wire.records():
+            async for number, payload in self._connection.records():
                 if payload:
                     self._tasks[number] = asyncio.create_task(self._work(number, payload))
                 elif number in self._tasks:
@@ -120,20 +131,19 @@ class _Desk:
         except Exception as error:
             outcome = dumps(portable(error))
         self._tasks.pop(number, None)
-        self._wire.post(number, outcome)
+        self._connection.post(number, outcome)
 
     async def _answer(self, payload: bytes) -> Outcome:
         packed: AnyRequest = loads(payload)
-        request: GenerationRequest | tuple[Message, ...] | MissingImages = self._images.unpack(packed)
+        request = self._images.unpack(packed)
         if isinstance(request, MissingImages):
             return request
-        if isinstance(request, GenerationRequest):
-            return await cast(Generator, self._model).generate(request)
-        return await cast(Scorer, self._model).score(request)
+        answer: Generation | Score = await self._replica.call(request)
+        return answer
 
 
 def portable(error: Exception) -> CriticEngineError:
-    """Return ``error`` as one that can cross to another process: our own types as they are, others described."""
+    """Return an error that can cross to another process: ``error`` itself if its type is ours, else a description."""
     if isinstance(error, CriticEngineError) and _survives_pickling(error):
         return error
     reason = " ".join(str(error).split())[:_MAX_REASON_CHARACTERS]

@@ -1,4 +1,4 @@
-"""An engine's models as pools of Ray actors, owned by the process that starts them and shared with search workers."""
+"""An engine's models in pools of Ray actors, owned by the process that starts them and shared with search workers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from critic_engine.actors.actor_pool import ActorPool, image_sender, pool_over, start_pool
 from critic_engine.actors.cluster import connect
 from critic_engine.actors.search_pool import WorkerPool
-from critic_engine.backends.factory import make_generator, make_scorer
+from critic_engine.backends.factory import make_generator, make_generator_replica, make_scorer_replica
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.models import ActorConfig, ModelConfig
 from critic_engine.config.search import RewardModelConfig
@@ -25,7 +25,7 @@ from critic_engine.roles.checker import Checker
 
 @dataclass(frozen=True, slots=True)
 class HostedModel:
-    """One model in actors, for whoever may ask it."""
+    """One model in actors, for any process that sends it requests."""
 
     name: str
     handles: tuple[Any, ...]
@@ -33,7 +33,7 @@ class HostedModel:
 
 
 class RayHost:
-    """Ray, as an engine uses it: each model is in actors of its own, and so are searches where that is wished.
+    """An engine's use of Ray: each model has actors of its own, and searches have too where the configuration says so.
 
     Endpoints stay outside: each process asks them itself.
     """
@@ -51,17 +51,17 @@ class RayHost:
 
     @property
     def makers(self) -> ModelMakers:
-        """Where this process's models come from; what they make owns its actors."""
+        """The makers of this process's models; the models own their actors."""
         return ModelMakers(self._generator, self._scorer)
 
     def workers(self, config: EngineConfig, checker: Checker | None) -> WorkerPool | None:
-        """Return the search workers, which share the models that were made by now; None where none are wished."""
+        """Return the search workers, which share the models made so far; None where the configuration has none."""
         if not config.ray.num_search_workers:
             return None
         return WorkerPool(config, SharedModels(dict(self._hosted)).open, checker=checker)
 
     def close(self) -> None:
-        """End what was made and not closed, and disconnect; a second time it does nothing."""
+        """End all actors that were not closed, and disconnect; a second time it does nothing."""
         for pool in self._pools:
             pool.release()
         self._cluster.close()
@@ -69,17 +69,17 @@ class RayHost:
     def _generator(self, config: ModelConfig, role: ModelRole) -> Generator:
         if config.backend == "openai_api":
             return make_generator(config, role)
-        make = functools.partial(make_generator, config, role)
+        make = functools.partial(make_generator_replica, config, role)
         return PooledGenerator(*self._start(make, model_key(config, role), config, role))
 
     def _scorer(self, config: RewardModelConfig) -> Scorer:
-        make = functools.partial(make_scorer, config)
+        make = functools.partial(make_scorer_replica, config)
         return PooledScorer(*self._start(make, scorer_key(config), config, "critic"))
 
     def _start(
         self, make: Callable[[], Any], key: tuple[str, str], config: ModelConfig, role: ModelRole
     ) -> tuple[ActorPool[Any, Any], str]:
-        """Return a pool of actors that hold what ``make`` returns, and its name, and remember it by ``key``."""
+        """Return a pool of actors that each hold a replica from ``make``, and its name; remember it by ``key``."""
         name = f"{config.backend}:{_short_name(config, role)}"
         num_gpus = self._num_gpus(config)
         pool = start_pool(make, config.actor, num_gpus=num_gpus, name=name, cluster=self._cluster, images=self._images)
@@ -88,7 +88,7 @@ class RayHost:
         return pool, name
 
     def _num_gpus(self, config: ModelConfig) -> float:
-        """Return the GPUs of one replica, where the configuration leaves it to us too."""
+        """Return the GPUs of one replica, also where the configuration leaves the number open."""
         if config.actor.num_gpus is not None:
             return config.actor.num_gpus
         if config.backend == "scripted" or config.device == "cpu" or not self._cluster.num_gpus():
@@ -104,7 +104,7 @@ class SharedModels:
     hosted: Mapping[tuple[str, str], HostedModel]
 
     def open(self, turn: int) -> ModelMakers:
-        """Return where this process's models come from; ``turn`` is the process's number among those that share."""
+        """Return the makers of this process's models; ``turn`` is the process's number among those that share."""
         images = image_sender()
 
         def pool(key: tuple[str, str]) -> tuple[Any, str]:

@@ -1,4 +1,4 @@
-"""Where an actor runs: room that is reserved for it on one node, and what to do while there is none."""
+"""Placing an actor: room reserved for it on one node, and a limit on waiting for room."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from critic_engine.actors.channel import first_line
 from critic_engine.actors.model_host import ModelHost
 from critic_engine.config.models import ActorConfig
 from critic_engine.errors import ModelLoadError
-from critic_engine.protocols import Generator, Scorer
+from critic_engine.replicas.pool import Replica
 
 _logger = logging.getLogger(__name__)
-# Ray reserves no nothing: an actor that asks for no resource has a trace of a core.
+# Ray cannot reserve nothing: an actor that asks for no resource gets a trace of a core.
 _LEAST_CPUS = 0.001
 MAX_CONCURRENCY = 10_000
 """Calls of one actor at the same time, which is as good as no limit."""
 PATIENCE_S = 600.0
-"""So long an actor that nobody can do without is waited for."""
+"""Seconds that a pool waits while none of its actors has room."""
 _CLOSE_S = 20.0
 
 
-class Placement:
+class PlacedActor:
     """Room for one replica in the cluster, and the actor in it, which Ray starts again when it is lost."""
 
-    def __init__(self, make: Callable[[], Generator | Scorer], config: ActorConfig, *, num_gpus: float) -> None:
+    def __init__(self, make: Callable[[], Replica[Any, Any]], config: ActorConfig, *, num_gpus: float) -> None:
         """Ask for both, and wait for neither; ``num_gpus`` is a whole number or at most 1."""
         import ray
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         self.demand = {"CPU": max(config.num_cpus, _LEAST_CPUS), **({"GPU": num_gpus} if num_gpus else {})}
-        """What it reserves, by Ray's names."""
+        """The resources that it reserves, by Ray's names."""
         self._group = ray.util.placement_group([self.demand], strategy="STRICT_PACK")
         self.handle: Any = (
             ray.remote(ModelHost)
@@ -49,9 +49,9 @@ class Placement:
             )
             .remote(make)
         )
-        """The actor's; others may have it too."""
+        """The actor's handle; other processes may hold it too."""
         self.is_ending = False
-        """Whether the actor is to be ended for good when it is stopped."""
+        """Whether the actor ends for good when it is stopped."""
         self._is_removed = False
 
     @property
@@ -62,10 +62,10 @@ class Placement:
         return bool(placement_group_table(self._group)["state"] == "CREATED")
 
     def restart(self) -> None:
-        """Have Ray start the actor anew, in a new process; it counts this among the restarts."""
+        """Have Ray restart the actor in a new process; Ray counts this among the restarts."""
         import ray
 
-        # Ray would connect anew, to whatever cluster it finds.
+        # Ray would connect anew, to any cluster it finds.
         if ray.is_initialized():
             ray.kill(self.handle, no_restart=False)
 
@@ -93,11 +93,11 @@ class Placement:
 
 
 class Vacancy:
-    """Says when waiting for room has become hopeless: none of a pool's replicas has had any for a while."""
+    """Limits the wait for room: fails when none of a pool's replicas has had room for a while."""
 
     def __init__(
         self,
-        placements: Sequence[Placement],
+        placements: Sequence[PlacedActor],
         *,
         name: str,
         resources: Callable[[], Mapping[str, float]],
@@ -107,9 +107,9 @@ class Vacancy:
 
         Args:
             placements: Of one pool.
-            name: What a person calls the model.
-            resources: Tells what the cluster has.
-            patience_s: So long a pool without any room waits.
+            name: The name of the model in messages.
+            resources: Returns the cluster's resources.
+            patience_s: Seconds that a pool without any room waits.
         """
         self._placements = placements
         self._name = name
@@ -119,7 +119,7 @@ class Vacancy:
         self._hopeful_s: float | None = None
 
     def check(self) -> None:
-        """Look around, at most once a second.
+        """Look for room, at most once a second.
 
         Raises:
             ModelLoadError: there was no room for ``patience_s``.

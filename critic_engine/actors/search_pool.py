@@ -1,4 +1,4 @@
-"""Searches that run in search workers: their work is kept here, and gone on with elsewhere when a worker is lost."""
+"""Searches in search workers: their work is committed here, and continued in another worker when one is lost."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _LOST = "worker_lost"
 
 
 class RemoteSearch:
-    """One search in whichever worker has room. Its log is read anew wherever it is begun again."""
+    """One search in a worker with room. Each worker that continues it reads its log anew."""
 
     def __init__(self, task: ProblemSearch, workers: WorkerPool) -> None:
-        """Take what is to be searched, and by whom."""
+        """Take the search's task, and the workers that may run it."""
         self.task = task
         self.search_id = workers.next_id()
         self.cut_reason: StopReason | None = None
         self.has_committed = False
-        """Whether it got any further since it was last begun."""
+        """Whether it has committed work since it was last begun."""
         self._workers = workers
-        self._where: WorkerReplica | None = None
+        self._worker: WorkerReplica | None = None
 
     async def run(self) -> Answer:
         """Search to the end and return the answer.
@@ -70,7 +70,7 @@ class RemoteSearch:
         return self._with_losses(outcome, num_lost)
 
     def keep(self, commit: Commit) -> None:
-        """Commit what the worker has done."""
+        """Commit the worker's progress."""
         self.task.on_commit(commit)
         self.has_committed = True
 
@@ -84,12 +84,12 @@ class RemoteSearch:
     def cut(self, reason: StopReason) -> None:
         """End the search now."""
         self.cut_reason = self.cut_reason or reason
-        if self._where is not None:
-            self._where.cut(self.search_id, reason)
+        if self._worker is not None:
+            self._worker.cut(self.search_id, reason)
 
-    def begun_at(self, where: WorkerReplica) -> WorkItem:
-        """Return what ``where`` is to do."""
-        self._where = where
+    def work_item_for(self, worker: WorkerReplica) -> WorkItem:
+        """Return the work item for the worker, which runs the search from here on."""
+        self._worker = worker
         return WorkItem(
             self.search_id,
             self.task.row_id,
@@ -101,10 +101,10 @@ class RemoteSearch:
 
 
 class WorkerReplica:
-    """One search worker, as a pool keeps it."""
+    """One search worker, as a replica of a pool."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        """Take what starts its actor and returns the handle."""
+        """Take ``make``, which starts the actor and returns its handle."""
         self._make = make
         self._handle: Any = None
         self._listening: asyncio.Task[None] | None = None
@@ -126,20 +126,20 @@ class WorkerReplica:
                 error = await _reply(self._handle.ready.remote())
         except TimeoutError as late:
             raise ModelLoadError(
-                f"a search worker was not ready after {PATIENCE_S:g} s; see that the cluster has room for it, which "
-                "ray.num_cpus_per_worker says"
+                f"a search worker was not ready after {PATIENCE_S:g} s; see that the cluster has room for it: "
+                "ray.num_cpus_per_worker cores on one node"
             ) from late
         if isinstance(error, CriticEngineError):
             raise error if isinstance(error, GenerationError | ReplicaLostError) else ModelLoadError(str(error))
         self._listening = asyncio.create_task(self._listen())
 
     async def call(self, search: RemoteSearch) -> Answer | Failed:
-        """Return what the worker comes to."""
+        """Return the search's answer or failure."""
         self._check_listening()
         search_id, handle = search.search_id, self._handle
         answered: asyncio.Future[Answer | Failed] = asyncio.get_running_loop().create_future()
         self._searches[search_id] = (search, answered)
-        item = search.begun_at(self)
+        item = search.work_item_for(self)
         begun = asyncio.ensure_future(_reply(handle.begin.remote(item)))
         try:
             await asyncio.shield(begun)
@@ -154,12 +154,12 @@ class WorkerReplica:
                 begun.add_done_callback(lambda begun: _cancel(begun, handle, search_id))
 
     async def check(self) -> None:
-        """Raise when the worker does not answer."""
+        """Raise ``ReplicaLostError`` when the worker is gone."""
         self._check_listening()
         await _reply(self._handle.check.remote())
 
     async def stop(self) -> None:
-        """End the actor; what it was searching is gone on with elsewhere."""
+        """End the actor; other workers continue its searches."""
         if self._listening is not None:
             self._listening.cancel()
         handle, self._handle = self._handle, None
@@ -168,13 +168,13 @@ class WorkerReplica:
         self._past_figures, self._figures = self.figures(), {}
 
     def cut(self, search_id: int, reason: StopReason) -> None:
-        """Have the worker end a search with what it has found."""
+        """Have the worker end a search with its best answer so far."""
         # Ray does not keep the order of calls: one that has not begun yet is cut when it has.
         if search_id in self._begun:
             self._handle.cut.remote(search_id, reason)
 
     def figures(self) -> dict[str, ModelFigures]:
-        """Return what it, and those that were here before it, have asked of each model."""
+        """Return the counts of each model's requests, from this actor and its predecessors."""
         return merged([self._past_figures, self._figures])
 
     async def _listen(self) -> None:
@@ -211,7 +211,7 @@ class WorkerPool:
         """Start no worker yet.
 
         Args:
-            config: The knobs; ``config.ray`` says how many workers.
+            config: The engine's configuration; ``config.ray`` gives the number of workers.
             open_models: Opens the models in the process of the worker of that number.
             checker: Holds the reference answers, in labelling mode.
         """
@@ -221,7 +221,7 @@ class WorkerPool:
             WorkerReplica(functools.partial(_start_actor, config, functools.partial(open_models, turn), checker))
             for turn in range(config.ray.num_search_workers)
         ]
-        # A search whose worker is lost goes on from its log: whether it may, it decides by what it has done since.
+        # A search whose worker is lost continues from its log; ``RemoteSearch.run`` limits how often.
         options = PoolOptions(max_in_flight=config.run.problems_in_flight, max_restarts=_MAX_RESTARTS, max_attempts=1)
         self.pool: ReplicaPool[RemoteSearch, Answer | Failed] = ReplicaPool(
             self._replicas, name="the search workers", options=options
@@ -240,7 +240,7 @@ class WorkerPool:
         return () if self._checker is None else self._checker.references(task.problem)
 
     def figures(self) -> dict[str, ModelFigures]:
-        """Return what all workers have asked of each model."""
+        """Return the counts of each model's requests, from all workers."""
         return merged([replica.figures() for replica in self._replicas])
 
 
@@ -254,7 +254,7 @@ def _start_actor(config: EngineConfig, open_models: Callable[[], ModelMakers], c
 async def _end_actor(handle: Any) -> None:
     import ray
 
-    # Its models' hosts are told that nobody waits for its requests any more; a dead one cannot.
+    # The worker tells its models' hosts that its requests are cancelled; a dead one cannot.
     with contextlib.suppress(ReplicaLostError, TimeoutError):
         async with asyncio.timeout(_CLOSE_S):
             await _reply(handle.aclose.remote())
@@ -268,7 +268,7 @@ def _cancel(begun: asyncio.Future[Any], handle: Any, search_id: int) -> None:
 
 
 async def _reply(ref: Any) -> Any:
-    """Return what an actor's method returns; these raise nothing, so that any error means that the actor is gone."""
+    """Return the result of an actor's method; the methods raise nothing, so that any error means a lost actor."""
     from ray.exceptions import RayError
 
     try:
@@ -281,5 +281,5 @@ def _keep(search: RemoteSearch, commit: Commit, answered: asyncio.Future[Answer 
     try:
         search.keep(commit)
     except Exception as error:
-        # The run's log cannot be written, which whoever waits for this search has to know.
+        # The run's log cannot be written, which the caller that waits for this search has to know.
         answered.set_exception(error)

@@ -1,4 +1,4 @@
-"""A search worker: runs episodes in a process of its own, and reports what happens in them."""
+"""A search worker runs episodes in a process of its own, and reports their events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from search import ReplayError, StopReason
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """One search to go on with, from where its log ends."""
+    """One search to continue from the end of its log."""
 
     search_id: int
     row_id: str
@@ -31,35 +31,35 @@ class WorkItem:
     references: tuple[str, ...] = ()
     """The problem's reference answers, in labelling mode only."""
     cut_reason: StopReason | None = None
-    """Why it is to end at once."""
+    """The reason to end at once, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Why a search has no answer."""
+    """The failure of a search."""
 
     error: Exception
 
 
 Report: TypeAlias = tuple[int, Commit | Answer | Failed]
-"""A search's number, and what happened in it: work to be kept, its answer, or its failure. The last two are its end."""
+"""A search's number, and a commit, its answer or its failure. The last two end the search."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What happened in a worker since it was asked before."""
+    """The reports of a worker since the last call."""
 
     reports: tuple[Report, ...]
     """In order."""
     figures: dict[str, ModelFigures]
-    """What the worker has asked of each model since it began."""
+    """The counts of each model's requests since the worker began."""
 
 
 class SearchWorker:
-    """Runs the episodes it is given side by side. It keeps nothing: what it reports is the whole of its work."""
+    """Runs episodes side by side. It stores nothing: its reports are all of its work."""
 
     def __init__(self, config: EngineConfig, open_models: Callable[[], ModelMakers], *, is_labelling: bool) -> None:
-        """Take the knobs, and what opens the models in this process."""
+        """Take the configuration, and a function that opens the models in this process."""
         self._config = config
         self._open_models = open_models
         self._checker = Checker() if is_labelling else None
@@ -81,7 +81,7 @@ class SearchWorker:
         return None
 
     async def begin(self, item: WorkItem) -> None:
-        """Begin a search; what comes of it is reported."""
+        """Begin a search; its progress is reported."""
         try:
             self._searches[item.search_id] = search = self._open(item)
         except Exception as error:
@@ -90,13 +90,13 @@ class SearchWorker:
         self._tasks[item.search_id] = asyncio.create_task(self._search(item.search_id, search))
 
     async def cut(self, search_id: int, reason: StopReason) -> None:
-        """End a search with what it has found; one that has ended already is let be."""
+        """End a search with its best answer so far; one that has ended already stays as it is."""
         search = self._searches.get(search_id)
         if search is not None:
             search.cut(reason)
 
     async def cancel(self, search_id: int) -> None:
-        """Drop a search, of which nothing more is reported."""
+        """Drop a search; nothing more of it is reported."""
         # A task that is cancelled before its first step never comes to its own clearing up.
         self._searches.pop(search_id, None)
         task = self._tasks.pop(search_id, None)
@@ -104,7 +104,7 @@ class SearchWorker:
             task.cancel()
 
     async def reports(self) -> Reports:
-        """Return what has happened since the last call, as soon as anything has."""
+        """Return the reports since the last call, as soon as there is one."""
         await self._has_reports.wait()
         self._has_reports.clear()
         reports, self._reports = tuple(self._reports), []

@@ -1,31 +1,36 @@
-"""From a role's configuration to the generator that serves it."""
+"""Making the generator or scorer of a role from its configuration."""
 
 from __future__ import annotations
+
+import functools
 
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, check_folder, pocket_folder
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
 from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
-from critic_engine.backends.openai_api import OpenAiGenerator
+from critic_engine.backends.openai_api.generator import OpenAiGenerator
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
-from critic_engine.backends.vllm import VllmGenerator
-from critic_engine.backends.vllm.scorer import VllmScorer
+from critic_engine.backends.vllm.generator import VllmGenerator, VllmReplica
+from critic_engine.backends.vllm.scorer import VllmScorer, VllmScorerReplica
 from critic_engine.config.models import ModelConfig
 from critic_engine.config.search import RewardModelConfig
 from critic_engine.errors import ConfigError
 from critic_engine.models.registry import ModelRole
-from critic_engine.protocols import Generator, Scorer
+from critic_engine.protocols import Generator, Score, Scorer
+from critic_engine.replicas.pool import Replica
+from critic_engine.replicas.pooled_model import ModelReplica
+from critic_engine.types import Generation, GenerationRequest, Message
 
 
 def make_generator(config: ModelConfig, role: ModelRole) -> Generator:
     """Return the generator of a role; its model is loaded by its ``load`` or by its first request.
 
     Args:
-        config: Which model, and where it runs.
-        role: Whose model; decides what ``pocket`` and ``scripted`` stand for.
+        config: The role's model and where it runs.
+        role: Decides which model ``pocket`` and ``scripted`` stand for.
 
     Raises:
-        ConfigError: what ``config`` says of the backend does not go together.
+        ConfigError: the settings of the backend contradict each other.
         ModelLoadError: the model's folder is plainly not one, the shipped weights of the role are missing, or the
             backend's package is not installed.
     """
@@ -49,6 +54,40 @@ def make_scorer(config: RewardModelConfig) -> Scorer:
         ConfigError: the model is the shipped one or a script, which have no such head.
         ModelLoadError: the model's folder is plainly not one.
     """
+    _check_head(config)
+    options = _checkpoint_options(config, "critic")
+    check_folder(options)
+    if config.backend == "vllm":
+        return VllmScorer(config, section="reward_model")
+    return HuggingFaceScorer.from_pretrained(options, max_batch_size=config.max_batch_size)
+
+
+def make_generator_replica(config: ModelConfig, role: ModelRole) -> Replica[GenerationRequest, Generation]:
+    """Return a replica of a role's generator that leaves all restarts to the pool that supervises it.
+
+    Raises:
+        ConfigError: an argument of vLLM's engine is refused.
+        ModelLoadError: vLLM is not installed.
+    """
+    if config.backend != "vllm":
+        return ModelReplica(functools.partial(make_generator, config, role))
+    return VllmReplica(config, section=role, model=_checkpoint_options(config, role).model)
+
+
+def make_scorer_replica(config: RewardModelConfig) -> Replica[tuple[Message, ...], Score]:
+    """Return a replica of a reward model that leaves all restarts to the pool that supervises it.
+
+    Raises:
+        ConfigError: the model is the shipped one or a script, or an argument of vLLM's engine is refused.
+        ModelLoadError: vLLM is not installed.
+    """
+    if config.backend != "vllm":
+        return ModelReplica(functools.partial(make_scorer, config))
+    _check_head(config)
+    return VllmScorerReplica(config, section="reward_model")
+
+
+def _check_head(config: RewardModelConfig) -> None:
     for field, absent in (("backend", "scripted"), ("backend", "openai_api"), ("model", "pocket")):
         if getattr(config, field) == absent:
             raise ConfigError(
@@ -56,11 +95,6 @@ def make_scorer(config: RewardModelConfig) -> Scorer:
                 "has, or set reward_model.head to 'verdict_token'",
                 field=f"reward_model.{field}",
             )
-    options = _checkpoint_options(config, "critic")
-    check_folder(options)
-    if config.backend == "vllm":
-        return VllmScorer(config, section="reward_model")
-    return HuggingFaceScorer.from_pretrained(options, max_batch_size=config.max_batch_size)
 
 
 def _endpoint(config: ModelConfig, role: ModelRole) -> Generator:

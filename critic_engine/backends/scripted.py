@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from critic_engine.backends.huggingface.stop_strings import cut_at_stop
+from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.errors import GenerationError
 from critic_engine.types import Generation, GenerationRequest, Sample, SamplingOptions, TokenLogprob, TokenUsage
 
@@ -22,7 +22,7 @@ _END = "<end>"
 
 @dataclass(frozen=True, slots=True)
 class ScriptedText:
-    """A text, and how likely its first token was among others."""
+    """A text, and the probabilities of its possible first tokens."""
 
     text: str
     first_token_odds: Mapping[str, float] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class ScriptedText:
 
 
 Script: TypeAlias = Callable[[GenerationRequest, int], "str | ScriptedText | Sample"]
-"""From a request and a seed to all that a model would say after the prefix, before stop strings and token limit cut it.
+"""From a request and a seed to a model's whole text after the prefix, before stop strings and the token limit cut it.
 
 A ``Sample`` is passed on as it is. A script may raise ``GenerationError``.
 """
@@ -56,7 +56,7 @@ class ScriptedGenerator:
         Args:
             script: A function; or texts, of which seed ``s`` draws number ``s`` modulo their count; or texts by a part
                 of the last message, of which the first whose part occurs is drawn.
-            name: What a person calls it.
+            name: The generator's name in reports.
             latency_s: How long each call takes.
             faults: The error that a call raises instead of answering, by the call's number from 0, in order of arrival.
             is_recording: Whether ``requests`` keeps every request.
@@ -82,7 +82,7 @@ class ScriptedGenerator:
         """Return one sample a seed, cut by the request's stop strings and ``max_tokens``.
 
         Raises:
-            GenerationError: the script or ``faults`` says so.
+            GenerationError: raised by the script, or listed in ``faults``.
         """
         number = next(self._call_numbers)
         if self._is_recording:
@@ -122,12 +122,12 @@ def _matching_text(texts: Mapping[str, str], request: GenerationRequest) -> str:
     raise GenerationError(f"the script has no answer to {message[:200]!r}")
 
 
-def _as_sample(said: str | ScriptedText | Sample, sampling: SamplingOptions) -> Sample:
-    if isinstance(said, Sample):
-        return said
-    if isinstance(said, str):
-        said = ScriptedText(said)
-    text, stop = cut_at_stop(said.text, sampling.stop)
+def _as_sample(output: str | ScriptedText | Sample, sampling: SamplingOptions) -> Sample:
+    if isinstance(output, Sample):
+        return output
+    if isinstance(output, str):
+        output = ScriptedText(output)
+    text, stop = cut_at_stop(output.text, sampling.stop)
     tokens = _tokens(text + stop) if stop else [*_tokens(text), _END]
     sample = Sample(text, num_tokens=len(tokens), finish_reason="stop", stop=stop)
     if len(tokens) > sampling.max_tokens:
@@ -135,7 +135,7 @@ def _as_sample(said: str | ScriptedText | Sample, sampling: SamplingOptions) -> 
         sample = Sample("".join(tokens), num_tokens=len(tokens), finish_reason="length")
     if sampling.num_top_logprobs is None:
         return sample
-    return dataclasses.replace(sample, tokens=_logprobs(tokens, said.first_token_odds, sampling.num_top_logprobs))
+    return dataclasses.replace(sample, tokens=_logprobs(tokens, output.first_token_odds, sampling.num_top_logprobs))
 
 
 def _tokens(text: str) -> list[str]:

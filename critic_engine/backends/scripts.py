@@ -17,8 +17,8 @@ _REASONS = ("the count is off", "it looks at another row", "it does not follow")
 def scripted_reasoner() -> Script:
     """Return a script that writes three to five steps, one a line, and ends ``answer : N``.
 
-    The number of steps and the usual answer hang on the question; each seed words its steps otherwise, and in four of
-    ten trajectories answers otherwise. A prefix is gone on from: its lines count as the first steps.
+    The number of steps and the usual answer depend on the question; each seed words its steps differently, and in four
+    of ten trajectories gives another answer. A prefix is continued: its lines count as the first steps.
     """
     return _reason
 
@@ -26,8 +26,8 @@ def scripted_reasoner() -> Script:
 def scripted_critic() -> Script:
     """Return a script that says ``right`` or ``wrong step K : REASON`` of a trajectory.
 
-    The first token's odds give a value in (0, 1) that hangs on the prompt alone. At temperature 0 the likelier verdict
-    is spoken, else the seed draws it.
+    The first token's odds give a value in (0, 1) that depends on the prompt alone. At temperature 0 the verdict is the
+    likelier one, else the seed draws it.
     """
     return _criticise
 
@@ -64,7 +64,7 @@ def _criticise(request: GenerationRequest, seed: int) -> ScriptedText:
 
 
 def _question(request: GenerationRequest) -> str:
-    """Return the first line of the last message with its images' digests: what all prompts of a problem share."""
+    """Return the first line of the last message with its images' digests, which all prompts of a problem share."""
     return " ".join([request.messages[-1].text.split("\n")[0], *_digests(request)])
 
 

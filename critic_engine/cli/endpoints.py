@@ -59,7 +59,7 @@ def _asked(config: "EngineConfig") -> Iterator["ModelConfig"]:
 
 
 async def _probe(model: "ModelConfig") -> Endpoint:
-    from critic_engine.backends.openai_api import OpenAiGenerator
+    from critic_engine.backends.openai_api.generator import OpenAiGenerator
     from critic_engine.errors import GenerationError
 
     try:

@@ -16,7 +16,8 @@ class VllmConfig(Section):
     """Arguments of the engine by vLLM's own names, such as ``{tensor_parallel_size: 2, max_model_len: 8192}``; those
     that other fields of the model decide are refused."""
     max_restarts: Annotated[int, Field(ge=0, le=100)] = 5
-    """An engine that dies is started again at most so many times in a row without an answer in between."""
+    """Restarts of an engine that dies, at most, in a row without an answer in between; in a Ray actor
+    ``actor.max_restarts`` holds instead."""
 
 
 def _without_password(url: str | None) -> str | None:

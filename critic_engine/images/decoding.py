@@ -1,4 +1,4 @@
-"""Opening pictures whose size somebody else limits, and showing them as a person would see them."""
+"""Opening pictures without a limit of size, and turning them into pixels as a person would see them."""
 
 from __future__ import annotations
 

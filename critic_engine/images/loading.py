@@ -26,7 +26,7 @@ _MAX_NAME = 80
 
 
 def load_image(source: str | Path | bytes, *, base: Path | None = None, max_pixels: int = _MAX_PIXELS) -> Image:
-    """Return an image whose bytes were decoded once and found whole. Nothing is ever fetched from a network.
+    """Return an image after decoding its bytes once to check them. Nothing is ever fetched from a network.
 
     Args:
         source: A path, a ``data:…;base64,`` URL, or the bytes of the file.

@@ -1,11 +1,9 @@
-"""What goes through the models: requests, tokens, retries, failures, and how many are in flight."""
+"""Counting the requests, tokens, retries and failures of each model."""
 
-import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from critic_engine.errors import CriticEngineError
 from critic_engine.protocols import Generator, Score, Scorer
@@ -14,19 +12,19 @@ from critic_engine.types import Generation, GenerationRequest, Message, TokenUsa
 if TYPE_CHECKING:
     from critic_engine.config.models import EndpointConfig
 
+_Model = TypeVar("_Model", bound=Generator | Scorer)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFigures:
-    """What one model was asked for."""
+    """Counts of one model's requests."""
 
     num_requests: int = 0
     num_failed: int = 0
-    """Requests that got no answer, though their sender may have sent them again; those it cancelled do not count."""
+    """Requests that got no answer, though their sender may have sent them again; cancelled ones do not count."""
     usage: TokenUsage = field(default_factory=TokenUsage)
     usd: float = 0.0
-    """What it cost at the prices of its section ``openai_api``."""
-    in_flight_s: Mapping[int, float] = field(default_factory=dict)
-    """For how many seconds so many requests were in flight, by their number."""
+    """The cost at the prices of the model's section ``openai_api``."""
 
     @property
     def cache_hit_rate(self) -> float | None:
@@ -35,13 +33,12 @@ class ModelFigures:
         return usage.cached_tokens / usage.prompt_tokens if usage.prompt_tokens else None
 
     def __add__(self, other: "ModelFigures") -> "ModelFigures":
-        """Return the sum; the times in flight are those of two processes side by side, added up."""
+        """Return the sum."""
         return ModelFigures(
             self.num_requests + other.num_requests,
             self.num_failed + other.num_failed,
             self.usage + other.usage,
             self.usd + other.usd,
-            dict(Counter(self.in_flight_s) + Counter(other.in_flight_s)),
         )
 
 
@@ -63,97 +60,68 @@ class Meter:
         self._num_requests = 0
         self._num_failed = 0
         self._usage = TokenUsage()
-        self._num_in_flight = 0
-        self._in_flight_s: Counter[int] = Counter()
-        self._changed_s = time.perf_counter()
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Count one request, in flight for as long as the context is open."""
+        """Count one request, and its failure where the context fails."""
         self._num_requests += 1
-        self._step(1)
         try:
             yield
         except CriticEngineError:
             self._num_failed += 1
             raise
-        finally:
-            self._step(-1)
 
     def spend(self, usage: TokenUsage) -> None:
-        """Count what an answer cost."""
+        """Add the usage of one answer."""
         self._usage += usage
 
     def figures(self) -> ModelFigures:
-        """Return what was counted so far."""
-        in_flight_s = Counter(self._in_flight_s)
-        in_flight_s[self._num_in_flight] += time.perf_counter() - self._changed_s  # type: ignore[assignment]
+        """Return the counts so far."""
         usage, prices = self._usage, self._prices
         usd = usage.prompt_tokens * prices.usd_per_million_prompt_tokens
         usd += usage.generated_tokens * prices.usd_per_million_generated_tokens
-        return ModelFigures(self._num_requests, self._num_failed, usage, usd / 1e6, dict(in_flight_s))
-
-    def _step(self, change: int) -> None:
-        now_s = time.perf_counter()
-        # Counter's type says int; its arithmetic is that of its values.
-        self._in_flight_s[self._num_in_flight] += now_s - self._changed_s  # type: ignore[assignment]
-        self._changed_s = now_s
-        self._num_in_flight += change
+        return ModelFigures(self._num_requests, self._num_failed, usage, usd / 1e6)
 
 
-class MeteredGenerator:
-    """A generator whose requests are counted."""
+class _Metered(Generic[_Model]):
+    """A model that counts its requests."""
 
-    def __init__(self, generator: Generator, meter: Meter) -> None:
-        """Stand before ``generator``."""
-        self.generator = generator
+    def __init__(self, model: _Model, meter: Meter) -> None:
+        """Stand before ``model``."""
+        self.model = model
         self._meter = meter
 
     @property
     def name(self) -> str:
-        """The generator's own."""
-        return self.generator.name
+        """The model's own name."""
+        return self.model.name
 
     async def load(self) -> None:
-        """Load the generator."""
-        await self.generator.load()
+        """Load the model."""
+        await self.model.load()
+
+    async def aclose(self) -> None:
+        """Close the model."""
+        await self.model.aclose()
+
+
+class MeteredGenerator(_Metered[Generator]):
+    """A generator that counts its requests."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Return the generator's answer."""
         with self._meter.request():
-            generation = await self.generator.generate(request)
+            generation = await self.model.generate(request)
         self._meter.spend(generation.usage)
         return generation
 
-    async def aclose(self) -> None:
-        """Close the generator."""
-        await self.generator.aclose()
 
-
-class MeteredScorer:
-    """A scorer whose requests are counted."""
-
-    def __init__(self, scorer: Scorer, meter: Meter) -> None:
-        """Stand before ``scorer``."""
-        self.scorer = scorer
-        self._meter = meter
-
-    @property
-    def name(self) -> str:
-        """The scorer's own."""
-        return self.scorer.name
-
-    async def load(self) -> None:
-        """Load the scorer."""
-        await self.scorer.load()
+class MeteredScorer(_Metered[Scorer]):
+    """A scorer that counts its requests."""
 
     async def score(self, messages: tuple[Message, ...]) -> Score:
         """Return the scorer's value."""
         with self._meter.request():
-            score = await self.scorer.score(messages)
+            score = await self.model.score(messages)
         self._meter.spend(TokenUsage(prompt_tokens=score.num_prompt_tokens, num_retries=score.num_retries))
         return score
-
-    async def aclose(self) -> None:
-        """Close the scorer."""
-        await self.scorer.aclose()

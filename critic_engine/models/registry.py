@@ -11,12 +11,12 @@ from critic_engine.models.metering import Meter, MeteredGenerator, MeteredScorer
 from critic_engine.protocols import Generator, Scorer
 
 ModelRole: TypeAlias = Literal["reasoner", "critic"]
-"""Whose model: it decides what ``pocket`` and ``scripted`` stand for. A reward model's are the critic's."""
+"""A model's role decides which model ``pocket`` and ``scripted`` stand for; a reward model takes the critic's."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelMakers:
-    """Where models come from. What is made is not loaded yet."""
+    """Makers of generators and scorers, which do not load them yet."""
 
     generator: Callable[[ModelConfig, ModelRole], Generator]
     scorer: Callable[[RewardModelConfig], Scorer]
@@ -33,11 +33,11 @@ class Models:
         self._meters: dict[str, Meter] = {}
 
     def generator(self, config: ModelConfig, role: ModelRole) -> Generator:
-        """Return the generator that a role asks for; the same one to all that ask for the same.
+        """Return the generator of a role; roles with equal configurations share one.
 
         Raises:
             ModelLoadError: a model's folder is plainly not one.
-            ConfigError: what ``config`` says of it does not go together.
+            ConfigError: the settings of the model contradict each other.
         """
         key = model_key(config, role)
         found = self._owned.get(key)
@@ -60,9 +60,9 @@ class Models:
         return made
 
     def adopt(self, generator: Generator) -> MeteredGenerator:
-        """Return a generator of somebody else's, metered once; it stays its owner's to load and to close."""
+        """Return the caller's own generator, metered once; the caller loads and closes it."""
         for known in self._adopted:
-            if known.generator is generator:
+            if known.model is generator:
                 return known
         self._adopted.append(MeteredGenerator(generator, self._meter(generator.name, EndpointConfig())))
         return self._adopted[-1]
@@ -85,7 +85,7 @@ class Models:
                 raise outcome
 
     def figures(self) -> dict[str, ModelFigures]:
-        """Return what each model was asked for so far, by its name."""
+        """Return the counts of each model so far, by its name."""
         return {name: meter.figures() for name, meter in self._meters.items()}
 
     def _meter(self, name: str, prices: EndpointConfig) -> Meter:
@@ -98,11 +98,11 @@ class Models:
 
 
 def scorer_key(config: RewardModelConfig) -> tuple[str, str]:
-    """Return what is equal for scorers that can be one."""
+    """Return a key that is equal for scorers that can be shared."""
     return ("scorer", config.hosting)
 
 
 def model_key(config: ModelConfig, role: ModelRole) -> tuple[str, str]:
-    """Return what is equal for roles that can share one engine."""
+    """Return a key that is equal for roles that can share one engine."""
     is_by_role = config.model == "pocket" or config.backend == "scripted"
     return (role if is_by_role else "", config.hosting)

@@ -1,11 +1,11 @@
-"""Several replicas of one model as one: each request goes where there is room, and to another one when that is lost."""
+"""A pool of replicas of one model: each request goes to a replica with room, and to another one when that is lost."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -22,25 +22,25 @@ _Queue: TypeAlias = "OrderedDict[asyncio.Future[Life[_Request, _Result]], None]"
 
 @dataclass(frozen=True, slots=True)
 class PoolFigures:
-    """How a pool stands."""
+    """Counts of a pool's replicas and calls at one moment."""
 
     num_replicas: int
-    """Those not given up, ready or not."""
+    """Replicas not given up, ready or not."""
     num_ready: int
     num_restarts: int
-    """Of all replicas, those given up or removed included."""
+    """Restarts of all replicas, those given up included."""
     num_lost_calls: int
-    """Calls that ended because their replica was lost; most were sent again."""
+    """Calls that ended because their replica was lost; most of them were sent again."""
     num_in_flight: int
     num_waiting: int
     """Calls for which no replica has room."""
 
 
 class ReplicaPool(Generic[_Request, _Result]):
-    """Answers requests with whichever replica has room, first come first served, and keeps the replicas working.
+    """Sends each request to a replica with room, first come first served, and keeps the replicas working.
 
-    A request whose replica is lost is sent again; at the last attempt it has a replica to itself, so that one which
-    kills whatever works on it is found out, and its companions are answered. All use is from one event loop.
+    A request whose replica is lost is sent again. At the last attempt it has a replica to itself, so that a request
+    which kills every replica is found out, and its companions are answered. All use is from one event loop.
     """
 
     def __init__(
@@ -55,16 +55,18 @@ class ReplicaPool(Generic[_Request, _Result]):
 
         Args:
             replicas: Not started.
-            name: What a person calls the model they hold.
+            name: The name of their model in messages.
             options: Limits and waits.
             rng: Spreads restarts; None seeds one by ``name``.
         """
         self._name = name
         self._options = options
-        self._rng = random.Random(name) if rng is None else rng
+        rng = random.Random(name) if rng is None else rng
+        self._supervisors = [Supervisor(replica, name=name, options=options, rng=rng) for replica in replicas]
+        self._working = list(self._supervisors)
+        self._tasks: list[asyncio.Task[None]] = []
         self._router: Router[Life[_Request, _Result]] = Router()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._supervisors: dict[Supervisor[_Request, _Result], asyncio.Task[None] | None] = {}
         self._waiting: _Queue[_Request, _Result] = OrderedDict()
         self._waiting_alone: _Queue[_Request, _Result] = OrderedDict()
         self._is_settled = asyncio.Event()
@@ -73,28 +75,20 @@ class ReplicaPool(Generic[_Request, _Result]):
         self._closing: asyncio.Task[None] | None = None
         self._num_in_flight = 0
         self._num_lost_calls = 0
-        self._num_past_restarts = 0
-        for replica in replicas:
-            self._include(replica)
         if not replicas:
             self._is_settled.set()
 
     @property
     def figures(self) -> PoolFigures:
-        """How it stands now."""
+        """The counts now."""
         return PoolFigures(
-            num_replicas=len(self._supervisors),
+            num_replicas=len(self._working),
             num_ready=sum(supervisor.is_ready for supervisor in self._supervisors),
-            num_restarts=self._num_past_restarts + sum(supervisor.num_restarts for supervisor in self._supervisors),
+            num_restarts=sum(supervisor.num_restarts for supervisor in self._supervisors),
             num_lost_calls=self._num_lost_calls,
             num_in_flight=self._num_in_flight,
             num_waiting=len(self._waiting) + len(self._waiting_alone),
         )
-
-    @property
-    def absence(self) -> CriticEngineError | None:
-        """Why no replica is left; None while there is one."""
-        return None if self._supervisors else self._absence()
 
     async def load(self) -> None:
         """Return when a replica is ready, or was before.
@@ -107,7 +101,7 @@ class ReplicaPool(Generic[_Request, _Result]):
         await self._is_settled.wait()
         if self._closing is not None:
             raise self._absence()
-        if not self._supervisors:
+        if not self._working:
             raise ModelLoadError(str(self._absence()))
 
     async def call(self, request: _Request) -> tuple[_Result, int]:
@@ -135,47 +129,31 @@ class ReplicaPool(Generic[_Request, _Result]):
             finally:
                 self._leave(life)
 
-    async def add(self, replica: Replica[_Request, _Result]) -> None:
-        """Take over one more replica, not started; it gets requests as soon as it is ready."""
-        if not self._supervisors:
-            self._is_settled.clear()
-        self._include(replica)
-        self._begin()
-
-    async def remove(self, replica: Replica[_Request, _Result]) -> None:
-        """Give ``replica`` nothing more to do, and stop it when what is in flight there has ended.
-
-        What has not ended after ``drain_s`` is sent to another replica. A replica that was given up is gone already.
-        """
-        for supervisor in [one for one in self._supervisors if one.replica is replica]:
-            task = self._supervisors[supervisor]
-            self._exclude(supervisor, GenerationError("it was removed"))
-            await self._end([supervisor], [task])
-
     async def aclose(self) -> None:
-        """Refuse further calls, let what is in flight end for up to ``drain_s``, and stop all replicas."""
+        """Refuse further calls, let the calls in flight end for up to ``drain_s``, and stop all replicas."""
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close())
         await asyncio.shield(self._closing)
 
-    def _include(self, replica: Replica[_Request, _Result]) -> None:
-        self._supervisors[Supervisor(replica, name=self._name, options=self._options, rng=self._rng)] = None
-
     def _begin(self) -> None:
-        """Start what has not been started."""
+        """Start the replicas, if they have not been started."""
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
             raise RuntimeError(f"the pool of {self._name} is used from two event loops; use it from the first one")
         if self._closing is not None:
             raise self._absence()
-        self._loop = loop
-        for supervisor, task in self._supervisors.items():
-            if task is None:
-                self._supervisors[supervisor] = loop.create_task(self._keep(supervisor))
+        if self._loop is None:
+            self._loop = loop
+            self._tasks = [loop.create_task(self._keep(supervisor)) for supervisor in self._supervisors]
 
     async def _keep(self, supervisor: Supervisor[_Request, _Result]) -> None:
+        """Supervise a replica until it is given up; when none is left, fail the calls that wait."""
         error = await supervisor.run(self._on_ready, self._on_end)
-        self._exclude(supervisor, error)
+        self._working.remove(supervisor)
+        if not self._working:
+            self._error = error
+            self._is_settled.set()
+            self._refuse_waiting()
 
     def _on_ready(self, life: Life[_Request, _Result]) -> None:
         self._router.add(life, self._options.max_in_flight)
@@ -188,21 +166,10 @@ class ReplicaPool(Generic[_Request, _Result]):
             self._router.remove(life)
         self._dispatch()
 
-    def _exclude(self, supervisor: Supervisor[_Request, _Result], error: CriticEngineError) -> None:
-        """Forget a replica because of ``error``; where none is left, let nobody wait for one."""
-        if supervisor not in self._supervisors:
-            return
-        del self._supervisors[supervisor]
-        self._num_past_restarts += supervisor.num_restarts
-        if not self._supervisors:
-            self._error = error
-            self._is_settled.set()
-            self._refuse_waiting()
-
     def _absence(self) -> CriticEngineError:
         if self._closing is not None:
             return GenerationError(f"{self._name} is closed; no request may follow")
-        # What has worked before is lost, whatever is said of it now; what never has cannot be loaded.
+        # A model that worked before is lost, whatever its last error; one that never worked cannot be loaded.
         is_loadable = self._was_ready or not isinstance(self._error, ModelLoadError)
         kind = ReplicaLostError if is_loadable else ModelLoadError
         return kind(f"no replica of {self._name} is left: {self._error}")
@@ -216,7 +183,7 @@ class ReplicaPool(Generic[_Request, _Result]):
     def _enter(self, *, is_alone: bool) -> Life[_Request, _Result] | None:
         if self._loop is None or self._closing is not None:
             self._begin()
-        if not self._supervisors:
+        if not self._working:
             raise self._absence()
         if self._waiting_alone if is_alone else self._waiting:
             return None
@@ -263,26 +230,19 @@ class ReplicaPool(Generic[_Request, _Result]):
     async def _close(self) -> None:
         self._is_settled.set()
         self._refuse_waiting()
-        supervisors, tasks = list(self._supervisors), list(self._supervisors.values())
-        await self._end(supervisors, tasks)
-        self._supervisors.clear()
-
-    async def _end(
-        self, supervisors: Iterable[Supervisor[_Request, _Result]], tasks: Iterable[asyncio.Task[None] | None]
-    ) -> None:
-        lives = [supervisor.life for supervisor in supervisors if supervisor.life is not None]
+        lives = [supervisor.life for supervisor in self._working if supervisor.life is not None]
         for life in lives:
             self._on_end(life)
         await asyncio.gather(*(life.drain(self._options.drain_s) for life in lives))
-        started = [task for task in tasks if task is not None]
-        for task in started:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*started, return_exceptions=True)
-        await asyncio.gather(*(supervisor.stop() for supervisor in supervisors))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(supervisor.stop() for supervisor in self._working))
+        self._working.clear()
 
 
 def _first(queue: _Queue[_Request, _Result]) -> asyncio.Future[Life[_Request, _Result]] | None:
-    """Return the place that has waited longest, having dropped those whose calls were cancelled."""
+    """Return the place that has waited longest, and drop places of cancelled calls before it."""
     while queue:
         place = next(iter(queue))
         if not place.done():

@@ -1,12 +1,12 @@
-"""Generators and scorers whose requests are answered by a pool of replicas."""
+"""Generators and scorers over a pool of replicas, and a replica over one generator or scorer."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
-from critic_engine.errors import CriticEngineError
-from critic_engine.protocols import Score
+from critic_engine.protocols import Generator, Score, Scorer
 from critic_engine.replicas.pool import ReplicaPool
 from critic_engine.types import Generation, GenerationRequest, Message
 
@@ -14,11 +14,11 @@ _Request = TypeVar("_Request")
 _Result = TypeVar("_Result")
 
 
-class Pooled(Generic[_Request, _Result]):
-    """A model whose requests are answered by a pool."""
+class PooledModel(Generic[_Request, _Result]):
+    """A model that answers from a pool of replicas."""
 
     def __init__(self, pool: ReplicaPool[_Request, _Result], name: str) -> None:
-        """Take over ``pool``; a person calls the model ``name``."""
+        """Take over ``pool``; ``name`` is the model's name in reports."""
         self._pool = pool
         self._name = name
 
@@ -26,11 +26,6 @@ class Pooled(Generic[_Request, _Result]):
     def name(self) -> str:
         """The name it was given."""
         return self._name
-
-    @property
-    def absence(self) -> CriticEngineError | None:
-        """Why no replica is left; None while there is one."""
-        return self._pool.absence
 
     async def load(self) -> None:
         """Return when a replica is ready; raises ``ModelLoadError`` when none ever will be."""
@@ -41,7 +36,7 @@ class Pooled(Generic[_Request, _Result]):
         await self._pool.aclose()
 
 
-class PooledGenerator(Pooled[GenerationRequest, Generation]):
+class PooledGenerator(PooledModel[GenerationRequest, Generation]):
     """A generator over a pool."""
 
     async def generate(self, request: GenerationRequest) -> Generation:
@@ -53,10 +48,38 @@ class PooledGenerator(Pooled[GenerationRequest, Generation]):
         return dataclasses.replace(generation, usage=dataclasses.replace(generation.usage, num_retries=num_retries))
 
 
-class PooledScorer(Pooled[tuple[Message, ...], Score]):
+class PooledScorer(PooledModel[tuple[Message, ...], Score]):
     """A scorer over a pool."""
 
     async def score(self, messages: tuple[Message, ...]) -> Score:
         """Return the value of the last message."""
         score, num_retries = await self._pool.call(messages)
         return dataclasses.replace(score, num_retries=score.num_retries + num_retries)
+
+
+class ModelReplica:
+    """A replica that holds one generator or scorer, which never dies on its own."""
+
+    def __init__(self, make: Callable[[], Generator | Scorer]) -> None:
+        """Hold the model that ``make`` returns; each start makes a new one."""
+        self._make = make
+        self._model: Any = None
+
+    async def start(self) -> None:
+        """Make the model and load it; raises ``ModelLoadError`` when it cannot be loaded."""
+        self._model = self._make()
+        await self._model.load()
+
+    async def call(self, request: Any) -> Any:
+        """Return the generator's ``Generation`` for a request, or the scorer's ``Score`` for messages."""
+        answer = self._model.generate if isinstance(request, GenerationRequest) else self._model.score
+        return await answer(request)
+
+    async def check(self) -> None:
+        """Do nothing."""
+
+    async def stop(self) -> None:
+        """Close the model, if there is one."""
+        model, self._model = self._model, None
+        if model is not None:
+            await model.aclose()

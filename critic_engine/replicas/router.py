@@ -1,4 +1,4 @@
-"""Which of several replicas the next request goes to."""
+"""Routing requests to the least loaded of several replicas."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Load:
 
 
 class Router(Generic[_Key]):
-    """Counts what is in flight at each replica, and gives the next request to the least loaded one with room.
+    """Counts the requests in flight at each replica, and routes the next one to the least loaded replica with room.
 
     Among equals the turn goes round, so that several routers over the same replicas spread their requests.
     """
@@ -47,7 +47,7 @@ class Router(Generic[_Key]):
         self._open(key)
 
     def remove(self, key: _Key) -> None:
-        """Let no further request go to ``key``; what is in flight there is no longer counted."""
+        """Let no further request go to ``key``; requests in flight there are no longer counted."""
         self._shut(key)
         del self._loads[key]
         if self._aside == key:

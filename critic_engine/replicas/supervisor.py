@@ -1,4 +1,4 @@
-"""Keeping one replica of a model working: started, watched, and started again when it is lost."""
+"""Supervising one replica of a model: starting it, checking it, and restarting it when it is lost."""
 
 from __future__ import annotations
 
@@ -44,34 +44,34 @@ class Replica(Protocol[_RequestIn, _ResultOut]):
         ...
 
     async def stop(self) -> None:
-        """Release all that it holds. It may be dead, stopped or half started, and that is no error."""
+        """Release all resources. The replica may be dead, stopped or half started, and that is no error."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
-    """How much replicas are given to do, and what is done when they fail."""
+    """Limits of load, attempts, restarts and waits."""
 
     max_in_flight: int
     """Requests at one replica at the same time; at least 1."""
     max_restarts: int
-    """So often in a row, without an answer in between, a replica is started again before it is given up."""
+    """Restarts of a replica in a row, without an answer in between, before it is given up."""
     max_attempts: int = 3
-    """A request fails when so many replicas were lost while they worked on it."""
+    """A request fails when this many replicas were lost while they worked on it; at least 1."""
     first_backoff_s: float = 1.0
-    """Wait before the first restart; it doubles with each further one in a row, and up to half of it is left out."""
+    """Seconds before the first restart; doubled with each further one in a row, shortened at random by up to half."""
     max_backoff_s: float = 60.0
-    """The longest wait before a restart."""
+    """The most seconds before a restart."""
     check_interval_s: float = 10.0
-    """Between two checks of a replica."""
+    """Seconds between two checks of a replica."""
     check_timeout_s: float = 30.0
-    """A check that takes longer has failed."""
+    """Seconds after which a check has failed."""
     max_failed_checks: int = 3
-    """So many failed checks in a row make a replica lost."""
+    """Failed checks in a row after which a replica counts as lost; at least 1."""
     drain_s: float = 30.0
-    """How long what is in flight may take to end when a replica is removed or the pool closed."""
+    """Seconds that calls in flight may take to end when the pool closes."""
     stop_timeout_s: float = 60.0
-    """A replica that takes longer to stop is left to itself."""
+    """Seconds after which a replica that does not stop is left to itself."""
 
     def __post_init__(self) -> None:
         """Refuse limits that let nothing through."""
@@ -84,17 +84,17 @@ class Life(Generic[_Request, _Result]):
     """A replica from one start until it is lost or stopped."""
 
     def __init__(self, replica: Replica[_Request, _Result], on_end: Callable[[Life[_Request, _Result]], None]) -> None:
-        """Begin, once ``replica`` is ready; ``on_end`` is called before what is in flight learns of the end."""
+        """Begin, once ``replica`` is ready; ``on_end`` is called before the calls in flight learn of the end."""
         self._replica = replica
         self._on_end = on_end
         self._tasks: set[asyncio.Task[object]] = set()
         self._is_drained: asyncio.Future[None] | None = None
         self.num_answers = 0
         self.has_ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Why it ended, once it has."""
+        """Resolves to the reason when the life ends."""
 
     async def call(self, request: _Request) -> _Result:
-        """Return the replica's answer; its loss, by whomever it is noticed, ends the call.
+        """Return the replica's answer; the loss of the replica, noticed by any call or check, ends the call.
 
         Raises:
             ReplicaLostError: the life has ended.
@@ -120,7 +120,7 @@ class Life(Generic[_Request, _Result]):
         return result
 
     def end(self, reason: str) -> None:
-        """Declare the replica lost: what is in flight ends with ``ReplicaLostError``. A second time does nothing."""
+        """Declare the replica lost: calls in flight end with ``ReplicaLostError``. A second time does nothing."""
         if self.has_ended.done():
             return
         self.has_ended.set_result(reason)
@@ -143,7 +143,7 @@ class Life(Generic[_Request, _Result]):
 
 
 class Supervisor(Generic[_Request, _Result]):
-    """Starts a replica, watches it, and starts it again when it is lost, until that is of no use."""
+    """Starts a replica, checks it, and restarts it when it is lost, until it is given up."""
 
     def __init__(
         self, replica: Replica[_Request, _Result], *, name: str, options: PoolOptions, rng: random.Random
@@ -188,7 +188,7 @@ class Supervisor(Generic[_Request, _Result]):
             self.num_restarts += 1
 
     async def stop(self) -> None:
-        """End the replica's life and release what it holds; a failure to do so is logged."""
+        """End the replica's life and release its resources; a failure to do so is logged."""
         if self.life is not None:
             self.life.end(f"the replica of {self._name} was stopped")
             self.life = None
@@ -211,6 +211,8 @@ class Supervisor(Generic[_Request, _Result]):
         num_failed = 0
         while not life.has_ended.done():
             await asyncio.wait({life.has_ended}, timeout=self._options.check_interval_s)
+            if life.has_ended.done():
+                break
             failure = await self._check(life)
             num_failed = num_failed + 1 if failure else 0
             if failure and (num_failed >= self._options.max_failed_checks or isinstance(failure, ReplicaLostError)):

@@ -11,13 +11,13 @@ import pytest
 from critic_engine.actors.actor_pool import ActorPool, image_sender, pool_over, start_pool
 from critic_engine.actors.cluster import Cluster
 from critic_engine.actors.image_transfer import ImageSender
-from critic_engine.actors.placement import Placement, Vacancy
+from critic_engine.actors.placement import PlacedActor, Vacancy
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ActorConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError, ReplicaLostError
-from critic_engine.protocols import Generator, Score
+from critic_engine.protocols import Score
 from critic_engine.replicas.pool import PoolOptions, ReplicaPool
-from critic_engine.replicas.pooled_model import PooledGenerator, PooledScorer
+from critic_engine.replicas.pooled_model import ModelReplica, PooledGenerator, PooledScorer
 from critic_engine.types import Generation, GenerationRequest, Image, Message
 
 pytestmark = pytest.mark.ray
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.ray
 Pool = ReplicaPool[GenerationRequest, Generation]
 
 
-def maker(*, latency_s: float = 0.0) -> Callable[[], Generator]:
-    """Return what makes a generator that answers with its process's number, and does what the prompt says."""
+def maker(*, latency_s: float = 0.0) -> Callable[[], ModelReplica]:
+    """Return a maker of a replica that answers with its process's number, and does what the prompt says."""
 
     # Inside, so that it is pickled whole: an actor's process has no tests to import.
     def script(request: GenerationRequest, seed: int) -> str:
@@ -43,7 +43,7 @@ def maker(*, latency_s: float = 0.0) -> Callable[[], Generator]:
             raise KeyError("layer")
         return " ".join([str(os.getpid()), *(image.digest for image in request.messages[0].images)])
 
-    return functools.partial(ScriptedGenerator, script, latency_s=latency_s)
+    return functools.partial(ModelReplica, functools.partial(ScriptedGenerator, script, latency_s=latency_s))
 
 
 def ask(text: str = "who ?", *images: Image) -> GenerationRequest:
@@ -124,7 +124,7 @@ def test_scorer_is_hosted_too(start: Any) -> None:
             pass
 
     async def scenario() -> None:
-        scorer = PooledScorer(start(Lengths), "hosted")
+        scorer = PooledScorer(start(functools.partial(ModelReplica, Lengths)), "hosted")
         assert await scorer.score((Message("user", "a"), Message("assistant", "b"))) == Score(0.5, 2)
         await scorer.aclose()
 
@@ -152,7 +152,7 @@ def test_errors_keep_type_and_facts(start: Any) -> None:
 
 
 def test_model_that_cannot_be_loaded_fails_the_loading(start: Any) -> None:
-    def make() -> Generator:
+    def make() -> ModelReplica:
         raise ModelLoadError("no such folder")
 
     async def scenario() -> None:
@@ -220,7 +220,7 @@ def test_actor_that_is_lost_too_often_is_given_up_and_nobody_waits(start: Any) -
 
 def test_actor_that_hangs_is_killed_and_its_calls_are_answered(cluster: Cluster) -> None:
     async def scenario() -> None:
-        placements = [Placement(maker(), ActorConfig(num_cpus=0.5), num_gpus=0)]
+        placements = [PlacedActor(maker(), ActorConfig(num_cpus=0.5), num_gpus=0)]
         options = PoolOptions(
             max_in_flight=8,
             max_restarts=9,

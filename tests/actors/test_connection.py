@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.actors.connection import Address, Listener, Wire, connect
+from critic_engine.actors.connection import Address, Connection, Listener, connect
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -15,15 +15,17 @@ def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def listening(serve: Callable[[Wire], Awaitable[None]], *, greeting_s: float = 5.0) -> AsyncIterator[Address]:
+async def listening(
+    serve: Callable[[Connection], Awaitable[None]], *, greeting_s: float = 5.0
+) -> AsyncIterator[Address]:
     listener = Listener(serve, greeting_s=greeting_s)
     yield await listener.open("127.0.0.1")
     listener.close()
 
 
-async def echo(wire: Wire) -> None:
-    async for number, payload in wire.records():
-        wire.post(number + 1, payload[::-1])
+async def echo(connection: Connection) -> None:
+    async for number, payload in connection.records():
+        connection.post(number + 1, payload[::-1])
 
 
 def test_records_arrive_whole_and_in_order() -> None:
@@ -32,13 +34,13 @@ def test_records_arrive_whole_and_in_order() -> None:
     async def scenario() -> None:
         answers = []
         async with listening(echo) as address:
-            wire = await connect(address)
+            connection = await connect(address)
             for number, size in enumerate(sizes):
-                wire.post(number, bytes([number]) * size)
-            async for record in wire.records():
+                connection.post(number, bytes([number]) * size)
+            async for record in connection.records():
                 answers.append(record)
                 if len(answers) == len(sizes):
-                    wire.close()
+                    connection.close()
         assert answers == [(number + 1, bytes([number]) * size) for number, size in enumerate(sizes)]
 
     run(scenario)
@@ -48,16 +50,16 @@ def test_what_was_posted_before_closing_arrives() -> None:
     received: list[tuple[int, bytes]] = []
     ended = asyncio.Event()
 
-    async def collect(wire: Wire) -> None:
-        received.extend([record async for record in wire.records()])
+    async def collect(connection: Connection) -> None:
+        received.extend([record async for record in connection.records()])
         ended.set()
 
     async def scenario() -> None:
         async with listening(collect) as address:
-            wire = await connect(address)
-            wire.post(1, b"last words")
-            wire.close()
-            wire.post(2, b"too late")
+            connection = await connect(address)
+            connection.post(1, b"last words")
+            connection.close()
+            connection.post(2, b"too late")
             await ended.wait()
         assert received == [(1, b"last words")]
 
@@ -65,10 +67,10 @@ def test_what_was_posted_before_closing_arrives() -> None:
 
 
 def test_caller_without_the_key_is_not_listened_to() -> None:
-    served: list[Wire] = []
+    served: list[Connection] = []
 
-    async def serve(wire: Wire) -> None:
-        served.append(wire)
+    async def serve(connection: Connection) -> None:
+        served.append(connection)
 
     async def scenario() -> None:
         async with listening(serve) as address:
@@ -101,14 +103,14 @@ def test_nobody_at_the_address_is_an_error() -> None:
 def test_much_at_once_arrives() -> None:
     async def scenario() -> None:
         async with listening(echo) as address:
-            wire = await connect(address)
+            connection = await connect(address)
             for number in range(100):
-                wire.post(number, bytes(2**20))
+                connection.post(number, bytes(2**20))
             num_received = 0
-            async for _ in wire.records():
+            async for _ in connection.records():
                 num_received += 1
                 if num_received == 100:
-                    wire.close()
+                    connection.close()
 
     run(scenario)
 
@@ -132,8 +134,8 @@ def test_record_that_is_cut_off_is_dropped() -> None:
     async def scenario() -> None:
         async with await asyncio.start_server(stammer, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            wire = await connect(Address("127.0.0.1", port, caller_key=bytes(32), listener_key=bytes(32)))
-            assert [record async for record in wire.records()] == [(1, b"ab")]
-            wire.close()
+            connection = await connect(Address("127.0.0.1", port, caller_key=bytes(32), listener_key=bytes(32)))
+            assert [record async for record in connection.records()] == [(1, b"ab")]
+            connection.close()
 
     run(scenario)

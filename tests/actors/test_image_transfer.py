@@ -15,7 +15,7 @@ def ask(*images: Image, text: str = "what is it ?") -> GenerationRequest:
 
 
 class Store:
-    """Keeps what is put away, and counts."""
+    """Keeps the images put into it, and counts."""
 
     def __init__(self) -> None:
         self.num_puts = self.num_fetches = 0

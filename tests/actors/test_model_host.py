@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.actors.channel import Line
+from critic_engine.actors.channel import Channel
 from critic_engine.actors.connection import Address, connect
 from critic_engine.actors.image_transfer import MissingImages, Packed, pack
 from critic_engine.actors.model_host import ModelHost, portable
@@ -17,10 +17,9 @@ from critic_engine.errors import (
     ModelLoadError,
     ReplicaLostError,
 )
-from critic_engine.protocols import Score
-from critic_engine.replicas.pool import PoolOptions, ReplicaPool
-from critic_engine.replicas.pooled_model import PooledGenerator
-from critic_engine.types import Generation, GenerationRequest, Image, Message
+from critic_engine.protocols import Generator, Score, Scorer
+from critic_engine.replicas.pooled_model import ModelReplica
+from critic_engine.types import Generation, GenerationRequest, Image, Message, Sample, TokenUsage
 
 
 class Lengths:
@@ -66,20 +65,24 @@ def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
+def host_of(make: Callable[[], Generator | Scorer]) -> ModelHost:
+    return ModelHost(lambda: ModelReplica(make))
+
+
 @contextlib.asynccontextmanager
-async def connected(host: ModelHost) -> AsyncIterator[Line]:
+async def connected(host: ModelHost) -> AsyncIterator[Channel]:
     address = await host.open("127.0.0.1")
     assert isinstance(address, Address)
-    line = Line(await connect(address))
-    yield line
-    await line.close()
+    channel = Channel(await connect(address))
+    yield channel
+    await channel.close()
     await host.aclose()
 
 
 def test_each_of_many_requests_gets_its_answer() -> None:
     async def scenario() -> None:
-        async with connected(ModelHost(lambda: ScriptedGenerator({str(n): f"<{n}>" for n in range(10, 60)}))) as line:
-            answers = await asyncio.gather(*(line.call(ask(str(number))) for number in range(10, 60)))
+        async with connected(host_of(lambda: ScriptedGenerator({str(n): f"<{n}>" for n in range(10, 60)}))) as channel:
+            answers = await asyncio.gather(*(channel.call(ask(str(number))) for number in range(10, 60)))
             assert [text_of(answer) for answer in answers] == [f"<{number}>" for number in range(10, 60)]
 
     run(scenario)
@@ -92,9 +95,9 @@ def test_quick_answer_does_not_wait_for_a_slow_one() -> None:
             return await super().generate(request)
 
     async def scenario() -> None:
-        async with connected(ModelHost(lambda: Unequal(["yes"]))) as line:
-            slow = asyncio.create_task(line.call(ask("slow")))
-            assert text_of(await line.call(ask("quick"))) == "yes"
+        async with connected(host_of(lambda: Unequal(["yes"]))) as channel:
+            slow = asyncio.create_task(channel.call(ask("slow")))
+            assert text_of(await channel.call(ask("quick"))) == "yes"
             assert not slow.done()
             slow.cancel()
 
@@ -103,8 +106,8 @@ def test_quick_answer_does_not_wait_for_a_slow_one() -> None:
 
 def test_scorer_is_hosted_like_a_generator() -> None:
     async def scenario() -> None:
-        async with connected(ModelHost(Lengths)) as line:
-            assert await line.call(Packed((Message("user", "a"), Message("assistant", "b")))) == Score(0.5, 2)
+        async with connected(host_of(Lengths)) as channel:
+            assert await channel.call(Packed((Message("user", "a"), Message("assistant", "b")))) == Score(0.5, 2)
 
     run(scenario)
 
@@ -113,8 +116,8 @@ def test_cancelled_call_ends_the_work_at_the_host() -> None:
     ended = asyncio.Event()
 
     async def scenario() -> None:
-        async with connected(ModelHost(lambda: Endless(ended))) as line:
-            call = asyncio.create_task(line.call(ask("x")))
+        async with connected(host_of(lambda: Endless(ended))) as channel:
+            call = asyncio.create_task(channel.call(ask("x")))
             await asyncio.sleep(0.01)
             call.cancel()
             await ended.wait()
@@ -124,12 +127,12 @@ def test_cancelled_call_ends_the_work_at_the_host() -> None:
 
 def test_call_on_a_host_that_ended_is_lost() -> None:
     async def scenario() -> None:
-        host = ModelHost(lambda: ScriptedGenerator(["yes"], latency_s=60))
-        async with connected(host) as line:
-            call = asyncio.create_task(line.call(ask("x")))
+        host = host_of(lambda: ScriptedGenerator(["yes"], latency_s=60))
+        async with connected(host) as channel:
+            call = asyncio.create_task(channel.call(ask("x")))
             await asyncio.sleep(0.01)
             await host.aclose()
-            for lost in (call, line.call(ask("x"))):
+            for lost in (call, channel.call(ask("x"))):
                 with pytest.raises(ReplicaLostError, match="connection to the actor ended"):
                     await lost
 
@@ -138,11 +141,11 @@ def test_call_on_a_host_that_ended_is_lost() -> None:
 
 def test_request_that_cannot_be_sent_fails_alone() -> None:
     async def scenario() -> None:
-        async with connected(ModelHost(lambda: ScriptedGenerator(["yes"]))) as line:
+        async with connected(host_of(lambda: ScriptedGenerator(["yes"]))) as channel:
             unfit = Packed(GenerationRequest((Message("user", lambda: "no text"),)))  # type: ignore[arg-type]
             with pytest.raises(GenerationError, match="cannot be sent"):
-                await line.call(unfit)
-            assert text_of(await line.call(ask("x"))) == "yes"
+                await channel.call(unfit)
+            assert text_of(await channel.call(ask("x"))) == "yes"
 
     run(scenario)
 
@@ -155,10 +158,10 @@ def test_answer_that_cannot_be_sent_back_fails_its_request_alone() -> None:
             return await super().generate(request)
 
     async def scenario() -> None:
-        async with connected(ModelHost(lambda: Odd(["yes"]))) as line:
+        async with connected(host_of(lambda: Odd(["yes"]))) as channel:
             with pytest.raises(GenerationError, match="the model failed"):
-                await line.call(ask("odd"))
-            assert text_of(await line.call(ask("x"))) == "yes"
+                await channel.call(ask("odd"))
+            assert text_of(await channel.call(ask("x"))) == "yes"
 
     run(scenario)
 
@@ -169,53 +172,69 @@ def test_request_that_the_model_drops_is_answered() -> None:
             raise asyncio.CancelledError
 
     async def scenario() -> None:
-        async with connected(ModelHost(lambda: Dropping(["never"]))) as line:
+        async with connected(host_of(lambda: Dropping(["never"]))) as channel:
             with pytest.raises(GenerationError, match="dropped") as caught:
-                await line.call(ask("x"))
+                await channel.call(ask("x"))
             assert caught.value.is_retryable
 
     run(scenario)
 
 
-def test_check_says_why_a_model_of_replicas_is_gone() -> None:
-    class Doomed:
-        async def start(self) -> None:
-            pass
+class Mortal:
+    """A replica that dies of a request, and is started anew with another number."""
 
-        async def call(self, request: GenerationRequest) -> Generation:
+    def __init__(self) -> None:
+        self.num_starts = 0
+        self.is_dead = True
+
+    async def start(self) -> None:
+        self.num_starts += 1
+        self.is_dead = False
+
+    async def call(self, request: GenerationRequest) -> Generation:
+        self.is_dead = self.is_dead or request.messages[0].text == "die"
+        await self.check()
+        sample = Sample(str(self.num_starts), num_tokens=1, finish_reason="stop")
+        return Generation((sample,), TokenUsage())
+
+    async def check(self) -> None:
+        if self.is_dead:
             raise ReplicaLostError("the engine died")
 
-        async def check(self) -> None:
-            pass
+    async def stop(self) -> None:
+        pass
 
-        async def stop(self) -> None:
-            pass
 
+def test_replica_that_died_fails_calls_and_checks_until_it_is_opened_again() -> None:
     async def scenario() -> None:
-        options = PoolOptions(max_in_flight=1, max_restarts=0)
-        host = ModelHost(lambda: PooledGenerator(ReplicaPool([Doomed()], name="m", options=options), "m"))
-        async with connected(host) as line:
+        host = ModelHost(Mortal)
+        async with connected(host) as channel:
             assert await host.check() is None
-            with pytest.raises(ReplicaLostError, match="no replica of m is left: the engine died"):
-                await line.call(ask("x"))
-            assert "the engine died" in str(await host.check())
+            assert text_of(await channel.call(ask("x"))) == "1"
+            for text in ("die", "x"):
+                with pytest.raises(ReplicaLostError, match="the engine died"):
+                    await channel.call(ask(text))
+            assert isinstance(await host.check(), ReplicaLostError)
+            addresses = await asyncio.gather(*(host.open("127.0.0.1") for _ in range(3)))
+            assert {type(address) for address in addresses} == {Address}
+            assert text_of(await channel.call(ask("x"))) == "2"
 
     run(scenario)
 
 
 def test_host_names_the_images_it_is_missing_and_keeps_those_it_is_brought() -> None:
     async def scenario() -> None:
-        host = ModelHost(lambda: ScriptedGenerator(["yes"]))
-        async with connected(host) as line:
+        host = host_of(lambda: ScriptedGenerator(["yes"]))
+        async with connected(host) as channel:
             image = Image(b"bytes", "image/png", 1, 1)
             packed = pack(GenerationRequest((Message("user", "x", (image,)),)))
-            assert await line.call(packed) == MissingImages((image.digest,))
+            assert await channel.call(packed) == MissingImages((image.digest,))
             gone = asyncio.get_running_loop().create_future()
             gone.set_exception(OSError("the node is gone"))
             found = asyncio.get_running_loop().create_future()
             found.set_result(image)
             assert await host.keep({"gone": gone, image.digest: found}) == ["gone"]
-            assert text_of(await line.call(packed)) == "yes"
+            assert text_of(await channel.call(packed)) == "yes"
 
     run(scenario)
 
@@ -224,10 +243,10 @@ def test_closing_a_line_ends_what_was_asked_for_over_it() -> None:
     ended = asyncio.Event()
 
     async def scenario() -> None:
-        async with connected(ModelHost(lambda: Endless(ended))) as line:
-            call = asyncio.create_task(line.call(ask("x")))
+        async with connected(host_of(lambda: Endless(ended))) as channel:
+            call = asyncio.create_task(channel.call(ask("x")))
             await asyncio.sleep(0.01)
-            await line.close()
+            await channel.close()
             with pytest.raises(ReplicaLostError, match="closed"):
                 await call
             await ended.wait()
@@ -239,7 +258,7 @@ def test_model_that_cannot_be_loaded_says_why() -> None:
     def make() -> ScriptedGenerator:
         raise ModelLoadError("no such folder")
 
-    error = asyncio.run(ModelHost(make).open())
+    error = asyncio.run(host_of(make).open())
     assert type(error) is ModelLoadError
     assert str(error) == "no such folder"
 

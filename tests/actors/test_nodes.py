@@ -11,6 +11,7 @@ from critic_engine.actors.cluster import connect
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ActorConfig, RayConfig
 from critic_engine.engine import Engine
+from critic_engine.replicas.pooled_model import ModelReplica
 from critic_engine.run.runner import Progress
 from critic_engine.types import GenerationRequest, Message, Problem
 
@@ -45,7 +46,7 @@ def test_replicas_move_with_the_nodes(nodes: Any) -> None:
 
     async def scenario() -> None:
         pool = start_pool(
-            functools.partial(ScriptedGenerator, ["yes"], latency_s=0.2),
+            functools.partial(ModelReplica, functools.partial(ScriptedGenerator, ["yes"], latency_s=0.2)),
             ActorConfig(num_replicas=2, num_cpus=1),
             num_gpus=0,
             name="the model",

@@ -12,6 +12,8 @@ from critic_engine.actors.image_transfer import ImageSender
 from critic_engine.actors.model_host import ModelHost
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import GenerationError, ReplicaLostError
+from critic_engine.replicas.pool import PoolOptions, ReplicaPool
+from critic_engine.replicas.pooled_model import ModelReplica
 from critic_engine.types import Generation, GenerationRequest, Image, Message
 
 pytestmark = pytest.mark.ray
@@ -23,10 +25,11 @@ class Actor:
     """Calls a host as an actor's handle does."""
 
     def __init__(self) -> None:
-        self.host = ModelHost(lambda: ScriptedGenerator(["yes"]))
+        self.host = ModelHost(lambda: ModelReplica(lambda: ScriptedGenerator(["yes"])))
         self.num_kept = 0
         self.is_reachable = self.has_memory = True
         self.failure: GenerationError | None = None
+        self.is_hung = False
 
     def __getattr__(self, name: str) -> Any:
         return Method(getattr(self, f"call_{name}"))
@@ -43,6 +46,8 @@ class Actor:
         return await self.host.keep(refs if self.has_memory else {})
 
     async def call_check(self) -> GenerationError | None:
+        if self.is_hung:
+            await asyncio.Event().wait()
         return self.failure
 
 
@@ -51,7 +56,7 @@ class Method:
         self.remote = call
 
 
-class Placement:
+class PlacedActor:
     """Room in no cluster, which counts how often its actor was started anew."""
 
     def __init__(self) -> None:
@@ -68,9 +73,9 @@ def put(image: Image) -> Any:
     return stored
 
 
-def run(scenario: Callable[[Actor, Placement, ActorReplica[Any, Any]], Coroutine[Any, Any, None]]) -> None:
+def run(scenario: Callable[[Actor, PlacedActor, ActorReplica[Any, Any]], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
-        actor, placement = Actor(), Placement()
+        actor, placement = Actor(), PlacedActor()
         await scenario(actor, placement, ActorReplica(actor, images=ImageSender(put), placement=placement))  # type: ignore[arg-type]
         await actor.host.aclose()
 
@@ -78,7 +83,7 @@ def run(scenario: Callable[[Actor, Placement, ActorReplica[Any, Any]], Coroutine
 
 
 def test_images_are_brought_before_a_request_is_sent_again() -> None:
-    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+    async def scenario(actor: Actor, placement: PlacedActor, replica: ActorReplica[Any, Any]) -> None:
         await replica.start()
         for _ in range(3):
             answer = await replica.call(REQUEST)
@@ -90,7 +95,7 @@ def test_images_are_brought_before_a_request_is_sent_again() -> None:
 
 
 def test_request_whose_images_are_forgotten_again_and_again_is_given_up() -> None:
-    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+    async def scenario(actor: Actor, placement: PlacedActor, replica: ActorReplica[Any, Any]) -> None:
         actor.has_memory = False
         await replica.start()
         with pytest.raises(GenerationError, match="no room for the images") as caught:
@@ -103,15 +108,22 @@ def test_request_whose_images_are_forgotten_again_and_again_is_given_up() -> Non
 
 
 def test_actor_that_cannot_be_reached_is_not_started_anew_and_one_that_does_not_answer_is() -> None:
-    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+    async def scenario(actor: Actor, placement: PlacedActor, replica: ActorReplica[Any, Any]) -> None:
         actor.is_reachable = False
         with pytest.raises(GenerationError, match="cannot be reached"):
             await replica.start()
         await replica.stop()
         assert placement.num_restarts == 0
-        actor.host = ModelHost(lambda: ScriptedGenerator(["yes"]))
+        actor.host = ModelHost(lambda: ModelReplica(lambda: ScriptedGenerator(["yes"])))
         actor.is_reachable = True
         await replica.start()
+        await replica.check()
+        await replica.stop()
+        assert placement.num_restarts == 0
+        await replica.start()
+        actor.is_hung = True
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(replica.check(), 0.01)
         await replica.stop()
         assert placement.num_restarts == 1
 
@@ -119,7 +131,7 @@ def test_actor_that_cannot_be_reached_is_not_started_anew_and_one_that_does_not_
 
 
 def test_check_tells_of_a_model_that_is_gone_and_of_a_connection_that_ended() -> None:
-    async def scenario(actor: Actor, placement: Placement, replica: ActorReplica[Any, Any]) -> None:
+    async def scenario(actor: Actor, placement: PlacedActor, replica: ActorReplica[Any, Any]) -> None:
         await replica.start()
         await replica.check()
         actor.failure = GenerationError("no replica of it is left")
@@ -133,5 +145,26 @@ def test_check_tells_of_a_model_that_is_gone_and_of_a_connection_that_ended() ->
             await replica.check()
         await replica.stop()
         assert placement.num_restarts == 0
+
+    run(scenario)
+
+
+def test_request_that_kills_the_engine_is_found_out_and_its_process_lives_on() -> None:
+    def answer(request: GenerationRequest, seed: int) -> str:
+        if request.messages[0].text == "die":
+            raise ReplicaLostError("the engine died")
+        return "yes"
+
+    async def scenario(actor: Actor, placement: PlacedActor, replica: ActorReplica[Any, Any]) -> None:
+        actor.host = ModelHost(lambda: ModelReplica(lambda: ScriptedGenerator(answer, latency_s=0.01)))
+        options = PoolOptions(max_in_flight=8, max_restarts=5, first_backoff_s=0.001)
+        pool = ReplicaPool([replica], name="m", options=options)
+        texts = ["die", *(str(number) for number in range(20))]
+        calls = (pool.call(GenerationRequest((Message("user", text),))) for text in texts)
+        poison, *others = await asyncio.gather(*calls, return_exceptions=True)
+        assert "given up: each of 3 replicas of m was lost" in str(poison)
+        assert not any(isinstance(outcome, BaseException) for outcome in others)
+        assert (pool.figures.num_lost_calls > 3, placement.num_restarts) == (True, 0)
+        await pool.aclose()
 
     run(scenario)

@@ -1,6 +1,11 @@
 """The pocket pair in vLLM engines inside Ray actors, from the command line."""
 
+import asyncio
+import contextlib
+import functools
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +13,12 @@ from typing import Any
 
 import pytest
 
+from critic_engine.actors.actor_pool import image_sender, start_pool
+from critic_engine.actors.cluster import Cluster
+from critic_engine.backends.factory import make_generator_replica
+from critic_engine.config.models import ModelConfig
 from critic_engine.pocket.problems import write_problems
+from critic_engine.types import GenerationRequest, Message, SamplingOptions
 
 pytestmark = [pytest.mark.ray, pytest.mark.vllm]
 
@@ -33,3 +43,42 @@ def test_greedy_critic_v_says_what_it_says_in_transformers(tmp_path: Path) -> No
     assert sorted(models) == ["vllm:pocket-critic", "vllm:pocket-reasoner"]
     assert all(figures["num_failed"] == 0 for figures in models.values())
     assert models["vllm:pocket-critic"]["cached_tokens"] > 0
+
+
+def test_engine_that_is_killed_in_its_actor_is_started_again_there(cluster: Cluster) -> None:
+    config = ModelConfig(backend="vllm")
+    request = GenerationRequest(
+        (Message("user", "how many red circles are there ?"),),
+        sampling=SamplingOptions(max_tokens=300, temperature=2.0),
+        seeds=(0, 1),
+    )
+
+    async def scenario() -> None:
+        make = functools.partial(make_generator_replica, config, "reasoner")
+        pool = start_pool(make, config.actor, num_gpus=0, name="m", cluster=cluster, images=image_sender())
+        await pool.load()
+        hosts = processes("ray::ModelHost")
+        calls = [asyncio.create_task(pool.call(request)) for _ in range(12)]
+        await asyncio.sleep(0.05)
+        (engine,) = processes("VLLM::EngineCore")
+        os.kill(engine, signal.SIGKILL)
+        answers = await asyncio.gather(*calls)
+        assert [len(generation.samples) for generation, _ in answers] == [2] * 12
+        assert sum(num_retries for _, num_retries in answers) > 0
+        assert processes("ray::ModelHost") == hosts
+        assert processes("VLLM::EngineCore") != [engine]
+        await pool.aclose()
+
+    asyncio.run(asyncio.wait_for(scenario(), 240))
+
+
+def processes(title: str) -> list[int]:
+    """Return the processes of that title below this one."""
+    import psutil
+
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if " ".join(process.cmdline()).startswith(title):
+                found.append(process.pid)
+    return found

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from critic_engine.backends.openai_api import OpenAiGenerator
+from critic_engine.backends.openai_api.client import RetryLimits
+from critic_engine.backends.openai_api.generator import OpenAiGenerator
 from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
 from critic_engine.types import Generation, GenerationRequest, Image, Message, SamplingOptions, TokenUsage
@@ -277,6 +278,15 @@ def test_without_seeds_one_request_brings_all_samples(endpoint: Open, ask: Ask) 
     assert all(sample.tokens is None for sample in generation.samples)
 
 
+@pytest.mark.parametrize(("seeds", "temperature"), [((1,), 0.7), ((1, 2), 0.0)])
+def test_one_sample_and_greedy_samples_are_asked_for_one_by_one(
+    endpoint: Open, ask: Ask, seeds: tuple[int, ...], temperature: float
+) -> None:
+    server = endpoint(replace(PLAIN, seed=False))
+    answer(server, ask(seeds=seeds, temperature=temperature))
+    assert ["n" in body for body in server.bodies] == [False] * len(seeds)
+
+
 def test_tokens_billed_beyond_those_listed_are_shared_among_the_texts_that_ended(endpoint: Open, ask: Ask) -> None:
     ended = {"message": {"content": "1\n"}, "finish_reason": "stop", "logprobs": _tokens("1", "\n")}
     choices = [
@@ -454,6 +464,16 @@ def test_prompt_that_is_too_long_is_told_apart(endpoint: Open, ask: Ask) -> None
     error = answer(endpoint(), ask("word " * 300))
     assert isinstance(error, ContextOverflowError)
     assert error.max_context_tokens == 200
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_refusals_of_a_long_prompt_are_known_by_several_statuses(endpoint: Open, ask: Ask, status: int) -> None:
+    body = b'{"error": {"message": "this exceeds the context length"}}'
+    assert isinstance(answer(endpoint(), ask(), faults=[Fault(status, body)]), ContextOverflowError)
+
+
+def test_all_attempts_together_may_take_their_timeouts_and_the_longest_waits_between_them() -> None:
+    assert RetryLimits(timeout_s=2.0, max_retries=3).total_s == 4 * 2.0 + 3 * 120
 
 
 def test_one_failed_sample_fails_the_request(endpoint: Open, ask: Ask) -> None:

@@ -16,7 +16,7 @@ import pytest
 from critic_engine.backends.factory import make_generator
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
-from critic_engine.backends.openai_api import OpenAiGenerator
+from critic_engine.backends.openai_api.generator import OpenAiGenerator
 from critic_engine.backends.openai_api.requests import EndpointCapabilities
 from critic_engine.config.models import EndpointConfig, ModelConfig
 from critic_engine.errors import ContextOverflowError

@@ -14,7 +14,7 @@ import pytest
 
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, pocket_folder
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
-from critic_engine.backends.vllm import VllmGenerator
+from critic_engine.backends.vllm.generator import VllmGenerator
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
 from critic_engine.pocket.problems import make_problems
@@ -101,6 +101,11 @@ def pocket_requests(
     return requests
 
 
+async def has_work(generator: VllmGenerator) -> bool:
+    """Return whether the engine's scheduler holds any request."""
+    return bool(await generator.replica.llm.engine_core.call_utility_async("has_work"))
+
+
 def samples(run: Run[Any], generator: Any, requests: list[GenerationRequest]) -> list[Sample]:
     async def ask() -> list[Generation]:
         return await asyncio.gather(*map(generator.generate, requests))
@@ -181,27 +186,16 @@ def test_repeated_prompts_are_found_in_the_cache(run: Run[Any], vllm: VllmGenera
     # Longer than a block of the cache.
     prefixes = ("row 1 : a1 blue circle b1 red circle c1 blue circle\n" * 3,) * 4
     requests = pocket_requests(4, prefixes=prefixes, seeds=(0, 1, 2), max_tokens=5)
-    before = vllm.figures()
     first, again = (run(asyncio.wait_for(vllm.generate(requests[0]), 60)) for _ in range(2))
     assert first.usage.cached_tokens < again.usage.cached_tokens <= again.usage.prompt_tokens
     assert again.usage.prompt_tokens == first.usage.prompt_tokens < 200
     assert again.usage.generated_tokens == sum(sample.num_tokens for sample in again.samples)
-    after = vllm.figures()
-    assert after.queried_tokens - before.queried_tokens == 6 * first.usage.prompt_tokens
-    assert after.cached_tokens - before.cached_tokens >= 3 * again.usage.cached_tokens
-    assert (after.num_running, after.num_waiting) == (0, 0)
 
 
 def test_engine_opens_no_port_in_this_process(vllm: VllmGenerator) -> None:
     import psutil
 
     assert [one for one in psutil.Process().net_connections("inet") if one.status == psutil.CONN_LISTEN] == []
-
-
-def test_figures_of_an_idle_engine_are_at_rest(run: Run[Any], vllm: VllmGenerator) -> None:
-    samples(run, vllm, pocket_requests(8, stop=("\n",), seeds=(0, 1)))
-    figures = vllm.figures()
-    assert (figures.num_running, figures.num_waiting, figures.cache_usage) == (0, 0, 0.0)
 
 
 def refusal(run: Run[Any], generator: VllmGenerator, request: GenerationRequest) -> GenerationError:
@@ -211,10 +205,12 @@ def refusal(run: Run[Any], generator: VllmGenerator, request: GenerationRequest)
     return caught.value
 
 
-def test_what_the_model_cannot_read_is_refused_before_the_engine_sees_it(run: Run[Any], vllm: VllmGenerator) -> None:
+def test_what_the_model_cannot_read_is_refused_before_the_engine_sees_it(
+    run: Run[Any], vllm: VllmGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(type(vllm.replica.llm), "generate")
     (request,) = pocket_requests(1)
     (picture,) = request.messages[0].images
-    before = vllm.figures()
     long = refusal(run, vllm, GenerationRequest(request.messages, prefix="red circle " * 300))
     assert isinstance(long, ContextOverflowError)
     assert (long.num_prompt_tokens > 600, long.max_context_tokens) == (True, 512)
@@ -223,7 +219,6 @@ def test_what_the_model_cannot_read_is_refused_before_the_engine_sees_it(run: Ru
     assert "has 3 images, and the engine takes 2" in str(refusal(run, vllm, crowd))
     broken = GenerationRequest((Message("user", "how many ?", (Image(b"no image", "image/png", 9, 9),)),))
     assert "cannot be encoded" in str(refusal(run, vllm, broken))
-    assert vllm.figures().queried_tokens == before.queried_tokens
 
 
 @pytest.mark.parametrize(("option", "value"), [("num_top_logprobs", 21), ("temperature", 2.5)])
@@ -245,7 +240,7 @@ def test_image_that_the_engine_has_forgotten_is_sent_again(run: Run[Any], vllm: 
 
     async def forget() -> Generation:
         await vllm.generate(request)
-        await vllm._replica._engine.llm.engine_core.reset_mm_cache_async()
+        await vllm.replica.llm.engine_core.reset_mm_cache_async()
         return await vllm.generate(request)
 
     generation = run(forget())
@@ -258,7 +253,7 @@ def test_cancelled_request_leaves_the_engine(run: Run[Any], vllm: VllmGenerator)
 
     async def cancel() -> None:
         task = asyncio.create_task(vllm.generate(request))
-        while not vllm.figures().num_running:
+        while not await has_work(vllm):
             await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -266,7 +261,7 @@ def test_cancelled_request_leaves_the_engine(run: Run[Any], vllm: VllmGenerator)
         await vllm.generate(pocket_requests(1, max_tokens=20)[0])
 
     run(asyncio.wait_for(cancel(), 60))
-    assert (vllm.figures().num_running, vllm.figures().num_waiting) == (0, 0)
+    assert not run(has_work(vllm))
 
 
 def test_requests_are_answered_though_the_engine_is_killed(run: Run[Any], vllm: VllmGenerator) -> None:
@@ -274,9 +269,9 @@ def test_requests_are_answered_though_the_engine_is_killed(run: Run[Any], vllm: 
 
     async def kill() -> list[Generation]:
         tasks = [asyncio.create_task(vllm.generate(request)) for request in requests]
-        while not vllm.figures().num_running:
+        while not await has_work(vllm):
             await asyncio.sleep(0.005)
-        (core,) = vllm._replica._engine.llm.engine_core.resources.engine_manager.processes
+        (core,) = vllm.replica.llm.engine_core.resources.engine_manager.processes
         os.kill(core.pid, signal.SIGKILL)
         return await asyncio.gather(*tasks)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from critic_engine.backends.vllm import VllmGenerator
 from critic_engine.backends.vllm.arguments import check_engine_args, make_engine_args
+from critic_engine.backends.vllm.generator import VllmGenerator
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ConfigError
 

@@ -97,6 +97,13 @@ def test_file_of_too_many_bytes_is_refused_unread(tmp_path: Path) -> None:
         load_image("a.png", base=tmp_path)
 
 
+def test_file_of_just_the_most_bytes_is_read() -> None:
+    data = encoded("PNG")
+    assert load_image(data + bytes(MAX_IMAGE_BYTES - len(data))).media_type == "image/png"
+    with pytest.raises(ImageError, match="larger than"):
+        load_image(data + bytes(MAX_IMAGE_BYTES - len(data) + 1))
+
+
 def test_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"image .*gone\.png does not exist"):
         load_image("gone.png", base=tmp_path)

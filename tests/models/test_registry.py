@@ -102,8 +102,6 @@ def test_figures_count_requests_failures_and_tokens_by_name() -> None:
     (figures,) = models.figures().values()
     assert (figures.num_requests, figures.num_failed) == (4, 1)
     assert figures.usage == TokenUsage(prompt_tokens=12, generated_tokens=12)
-    assert set(figures.in_flight_s) == {0, 1, 2}
-    assert all(seconds >= 0 for seconds in figures.in_flight_s.values())
 
 
 def test_two_models_of_one_name_have_figures_of_their_own() -> None:
@@ -121,9 +119,9 @@ def test_price_is_that_of_the_tokens_read_and_written() -> None:
 
 
 def test_figures_of_several_processes_add_up() -> None:
-    one = ModelFigures(2, 1, TokenUsage(10, 4), usd=0.5, in_flight_s={0: 1.0, 2: 3.0})
-    other = ModelFigures(1, 0, TokenUsage(5, 1), usd=0.25, in_flight_s={2: 1.0})
+    one = ModelFigures(2, 1, TokenUsage(10, 4), usd=0.5)
+    other = ModelFigures(1, 0, TokenUsage(5, 1), usd=0.25)
     assert merged([{"a": one}, {"a": other, "b": one}]) == {
-        "a": ModelFigures(3, 1, TokenUsage(15, 5), usd=0.75, in_flight_s={0: 1.0, 2: 4.0}),
+        "a": ModelFigures(3, 1, TokenUsage(15, 5), usd=0.75),
         "b": one,
     }

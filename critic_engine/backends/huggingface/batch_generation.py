@@ -1,49 +1,76 @@
-"""Drawing a batch of rows with a model: padding, generating, reading the samples back, and halving what fails."""
+"""Generating a batch of samples: encoding requests, padding rows, running the model and reading its samples."""
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from critic_engine.backends.huggingface.batch_splitting import run_halving
-from critic_engine.backends.huggingface.batching import Row
+from critic_engine.backends.cutting import cut_at_stop
+from critic_engine.backends.huggingface.batch_splitting import run_splitting_on_failure
+from critic_engine.backends.huggingface.batching import Row, next_batch
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
+from critic_engine.backends.huggingface.encoding import PromptEncoder
 from critic_engine.backends.huggingface.sampling import RowSampler
-from critic_engine.backends.huggingface.stop_strings import RowStopper, cut_at_stop, decode_after
+from critic_engine.backends.huggingface.stop_strings import RowStopper, decode_after
 from critic_engine.errors import GenerationError
-from critic_engine.types import Sample, TokenLogprob
+from critic_engine.types import Generation, GenerationRequest, Sample, TokenLogprob, TokenUsage
 
 if TYPE_CHECKING:
     import torch
 
-_NUM_SMALL_PARAMETERS = 30_000_000
 
+class BatchGenerator:
+    """Generates samples in batches with one checkpoint. Use it from one thread only."""
 
-class BatchDrawer:
-    """Draws batches with one checkpoint. Use it from one thread only."""
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Generate with ``checkpoint``."""
+        self.checkpoint = checkpoint
+        self._encoder = PromptEncoder(checkpoint)
+        self._token_text = functools.cache(lambda token: str(checkpoint.tokenizer.decode([token])))
 
-    def __init__(self, checkpoint: Checkpoint, *, is_closing: threading.Event) -> None:
-        """Draw with ``checkpoint`` until ``is_closing`` is set, which ends a batch within one token."""
-        self._checkpoint = checkpoint
-        self._is_closing = is_closing
-        self._token_texts: dict[int, str] = {}
+    @property
+    def module(self) -> Any:
+        """The torch module."""
+        return self.checkpoint.model
 
-    def draw(self, rows: Sequence[Row]) -> list[Sample | GenerationError]:
-        """Return a sample or an error for each row; a batch that fails is halved, so that only its bad rows fail."""
-        return run_halving(rows, self._draw, is_closing=self._is_closing)
+    def encode(self, request: GenerationRequest) -> list[Row]:
+        """Return one row a seed, cut where the model's context ends.
 
-    def _draw(self, rows: Sequence[Row]) -> list[Sample]:
+        Raises:
+            ContextOverflowError: the prompt leaves no room for a token in the model's context.
+            GenerationError: the prompt cannot be encoded.
+        """
+        prompt = self._encoder.encode(request)
+        sampling = self._encoder.fit(request.sampling, prompt)
+        return [Row(prompt, sampling, seed) for seed in request.seeds]
+
+    def next_batch(self, waiting: Sequence[Row], max_batch_size: int) -> list[Row]:
+        """Return the rows to run next, shortest prompt first."""
+        return next_batch(waiting, max_batch_size)
+
+    def run(self, rows: Sequence[Row], *, is_closing: threading.Event) -> list[Sample | GenerationError]:
+        """Return a sample or an error for each row.
+
+        A batch that fails is split in half again and again, so that only its bad rows fail. Once ``is_closing`` is set,
+        every row fails within one token.
+        """
+        generate = functools.partial(self._generate, is_closing=is_closing)
+        return run_splitting_on_failure(rows, generate, is_closing=is_closing)
+
+    def combine(self, rows: Sequence[Row], outcomes: Sequence[Sample]) -> Generation:
+        """Return the generation of a request's samples; the usage counts the prompt once."""
+        num_generated = sum(sample.num_tokens for sample in outcomes)
+        return Generation(tuple(outcomes), TokenUsage(len(rows[0].prompt.token_ids), num_generated))
+
+    def _generate(self, rows: Sequence[Row], *, is_closing: threading.Event) -> list[Sample]:
         import torch
 
-        model = self._checkpoint.model
+        model = self.checkpoint.model
         sampler = RowSampler(rows, model.device)
         stopper = RowStopper(
-            rows,
-            self._checkpoint.tokenizer,
-            end_token_ids=self._checkpoint.end_token_ids,
-            is_closing=self._is_closing,
+            rows, self.checkpoint.tokenizer, end_token_ids=self.checkpoint.end_token_ids, is_closing=is_closing
         )
         with torch.inference_mode():
             output = model.generate(
@@ -54,7 +81,7 @@ class BatchDrawer:
                 logits_processor=[sampler],
                 stopping_criteria=[stopper],
             )
-        if self._is_closing.is_set():
+        if is_closing.is_set():
             raise GenerationError("the generator was closed while it answered", is_retryable=True)
         return self._read_samples(rows, output, sampler, stopper)
 
@@ -64,7 +91,7 @@ class BatchDrawer:
 
         width = max(len(row.prompt.token_ids) for row in rows)
         pads = [width - len(row.prompt.token_ids) for row in rows]
-        pad_id = self._checkpoint.pad_token_id
+        pad_id = self.checkpoint.pad_token_id
         ids = [[pad_id] * pad + row.prompt.token_ids for pad, row in zip(pads, rows, strict=True)]
         inputs = {
             "input_ids": torch.tensor(ids),
@@ -76,7 +103,7 @@ class BatchDrawer:
             inputs[name] = torch.cat(padded)
         for name in rows[0].prompt.image_tensors:
             inputs[name] = torch.cat([row.prompt.image_tensors[name] for row in rows])
-        model = self._checkpoint.model
+        model = self.checkpoint.model
         return {
             name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else None)
             for name, tensor in inputs.items()
@@ -91,8 +118,8 @@ class BatchDrawer:
         samples = []
         for index, row in enumerate(rows):
             ids = generated[index][: stopper.lengths[index]]
-            is_ended = ids[-1] in self._checkpoint.end_token_ids
-            text = decode_after(self._checkpoint.tokenizer, row.prompt.context_ids, ids[:-1] if is_ended else ids)
+            is_ended = ids[-1] in self.checkpoint.end_token_ids
+            text = decode_after(self.checkpoint.tokenizer, row.prompt.context_ids, ids[:-1] if is_ended else ids)
             text, stop = cut_at_stop(text, row.sampling.stop)
             num_top = row.sampling.num_top_logprobs
             samples.append(
@@ -112,47 +139,20 @@ class BatchDrawer:
         return tuple(
             TokenLogprob(
                 text=self._token_text(token),
-                logprob=logprobs.drawn[index][step],
+                logprob=logprobs.sampled[index][step],
                 top=tuple((self._token_text(other), logprob) for other, logprob in logprobs.top(index, step, num_top)),
             )
             for step, token in enumerate(ids)
         )
 
-    def _token_text(self, token: int) -> str:
-        text = self._token_texts.get(token)
-        if text is None:
-            text = self._token_texts[token] = str(self._checkpoint.tokenizer.decode([token]))
-        return text
-
-
-@contextlib.contextmanager
-def arithmetic_threads(model: Any) -> Iterator[None]:
-    """Draw a small model on the CPU with one arithmetic thread in the calling thread; change nothing for others.
-
-    Its matrices are too small to share out: threads wait for each other longer than they compute, and where other
-    work takes a core they wait a hundred times longer.
-    """
-    import torch
-
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    if model.device.type != "cpu" or num_parameters > _NUM_SMALL_PARAMETERS:
-        yield
-        return
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(num_threads)
-
 
 class _RowLogprobs:
-    """The sampler's records on the host, row by row."""
+    """The sampler's records as Python lists, row by row."""
 
     def __init__(self, sampler: RowSampler) -> None:
         import torch
 
-        self.drawn: list[list[float]] = torch.cat(sampler.logprobs, dim=1).tolist() if sampler.logprobs else []
+        self.sampled: list[list[float]] = torch.cat(sampler.logprobs, dim=1).tolist() if sampler.logprobs else []
         self._logprobs: list[list[list[float]]] = []
         self._tokens: list[list[list[int]]] = []
         if sampler.logprobs:

@@ -14,10 +14,13 @@ _R = TypeVar("_R")
 _T = TypeVar("_T")
 
 
-def run_halving(
+def run_splitting_on_failure(
     rows: Sequence[_R], run: Callable[[Sequence[_R]], Sequence[_T]], *, is_closing: threading.Event
 ) -> list[_T | GenerationError]:
-    """Return what ``run`` makes of each row, or an error; a batch that fails is halved until ``is_closing`` is set."""
+    """Return the outcome of ``run`` for each row, or an error.
+
+    A batch that fails is split in half and run again, down to single rows, unless ``is_closing`` is set.
+    """
     try:
         return list(run(rows))
     except Exception as error:
@@ -25,13 +28,13 @@ def run_halving(
     # Outside the handler the traceback is gone, and with it the tensors of the batch that failed.
     if len(rows) == 1 or is_closing.is_set():
         return [failure] * len(rows)
-    _logger.warning("a batch of %d rows failed and is halved: %s", len(rows), failure)
+    _logger.warning("a batch of %d rows failed and is split in half: %s", len(rows), failure)
     if failure.is_retryable:
         _free_memory()
     middle = len(rows) // 2
     return [
-        *run_halving(rows[:middle], run, is_closing=is_closing),
-        *run_halving(rows[middle:], run, is_closing=is_closing),
+        *run_splitting_on_failure(rows[:middle], run, is_closing=is_closing),
+        *run_splitting_on_failure(rows[middle:], run, is_closing=is_closing),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Choosing which waiting rows go through the model together."""
+"""Choosing the waiting rows that run through the model together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_TOKENS_RATIO = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One sample to be drawn: a row of a batch."""
+    """One sample to be generated: a row of a batch."""
 
     prompt: Prompt
     sampling: SamplingOptions
@@ -21,14 +21,14 @@ class Row:
 
 
 def next_batch(waiting: Sequence[Row], max_batch_size: int) -> list[Row]:
-    """Return the rows to draw next, shortest prompt first; the row that has waited longest is always among them.
+    """Return the rows to run next, shortest prompt first; the row that has waited longest is always among them.
 
     Its companions can share a batch with it (equal tensors), may run about as long (``max_tokens`` within a factor of
     four, so that two tokens of a verdict do not wait for a whole solution), and are the nearest to it in prompt length.
 
     Args:
         waiting: At least one row, in the order of arrival.
-        max_batch_size: At most so many rows are returned.
+        max_batch_size: The most rows that are returned.
     """
     oldest = waiting[0]
     companions = [row for row in waiting if _can_share(oldest, row)]

@@ -1,4 +1,4 @@
-"""Opening a Hugging Face checkpoint: a folder or hub id becomes a model that chats, or one clear error."""
+"""Loading a Hugging Face checkpoint of a chat model from a folder or hub id, or raising one clear error."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _POCKET_WEIGHTS = Path(__file__).parents[2] / "pocket" / "weights"
 
 @dataclass(frozen=True, slots=True)
 class CheckpointOptions:
-    """Which checkpoint, where it runs, and what it may do."""
+    """The checkpoint to load, its device and its permissions."""
 
     model: str
     """A local folder or a hub id."""
     device: str = "auto"
     """``auto`` takes CUDA, then MPS, then the CPU; or a torch device such as ``cuda:1``."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """``auto`` is float32 on a CPU, else what the checkpoint says."""
+    """``auto`` is float32 on a CPU, else the checkpoint's own type."""
     is_remote_code_trusted: bool = False
     """Whether Python code that comes with the model may run."""
     is_pickle_allowed: bool = False
@@ -33,7 +33,7 @@ class CheckpointOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """A loaded model and all that turning chats into tokens and back needs."""
+    """A loaded model with its processor and tokenizer."""
 
     model: Any
     """A ``transformers`` model with ``generate``, in evaluation mode, on its device."""
@@ -44,7 +44,7 @@ class Checkpoint:
     """A sample ends with any of these."""
     pad_token_id: int
     max_context_tokens: int | None
-    """None when the configuration does not say."""
+    """Tokens of the model's context; None when the configuration does not say."""
 
     @property
     def has_vision(self) -> bool:
@@ -54,7 +54,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSummary:
-    """What a person wants to know of a loaded model."""
+    """Device, size and abilities of a loaded model, for a person to read."""
 
     device: str
     dtype: str
@@ -80,12 +80,11 @@ def load_checkpoint(options: CheckpointOptions) -> Checkpoint:
 
     Raises:
         ModelLoadError: no such folder, no model in it, weights that may not be unpickled, weights that do not fit the
-            configuration, code that may not run, no chat template, or whatever else stood in the way.
+            configuration, code that may not run, no chat template, or any other failure to load.
     """
     with opening(options) as source:
         checkpoint = _open(options, source)
-    if not (checkpoint.processor.chat_template or checkpoint.tokenizer.chat_template):
-        raise ModelLoadError(f"model {options.model} has no chat template; choose an instruction-tuned model")
+    require_chat_template(options.model, checkpoint.processor, checkpoint.tokenizer)
     return checkpoint
 
 
@@ -101,7 +100,7 @@ def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
 
 
 def check_folder(options: CheckpointOptions) -> None:
-    """Refuse, without loading anything, what is plainly no folder of a model; a hub id passes.
+    """Refuse a path that is plainly no model folder, without loading anything; a hub id passes.
 
     Raises:
         ModelLoadError: no such folder, no model in it, or weights that may not be unpickled.
@@ -129,10 +128,10 @@ def check_folder(options: CheckpointOptions) -> None:
 
 @contextlib.contextmanager
 def opening(options: CheckpointOptions) -> Iterator[dict[str, Any]]:
-    """Give the arguments that each ``from_pretrained`` of the checkpoint takes; make whatever fails one error.
+    """Give the arguments for each ``from_pretrained`` of the checkpoint; turn any failure inside into one error.
 
     Raises:
-        ModelLoadError: the folder is plainly not one, or what is done inside fails.
+        ModelLoadError: the folder is plainly not one, or the code inside fails.
     """
     check_folder(options)
     folder = Path(options.model).expanduser()
@@ -175,28 +174,44 @@ def open_model(options: CheckpointOptions, source: Mapping[str, Any], *, auto_cl
 
 
 def _open(options: CheckpointOptions, source: Mapping[str, Any]) -> Checkpoint:
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    processor, config, takes_images = open_processor(source)
+    auto_class = AutoModelForImageTextToText if takes_images else AutoModelForCausalLM
+    return checkpoint_of(open_model(options, source, auto_class=auto_class, config=config), processor)
+
+
+def open_processor(source: Mapping[str, Any]) -> tuple[Any, Any, bool]:
+    """Return a checkpoint's processor, or its tokenizer for a text model; its configuration; and whether it has vision.
+
+    ``source`` comes from ``opening``.
+    """
+    from transformers import AutoConfig, AutoProcessor, AutoTokenizer
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     config = AutoConfig.from_pretrained(**source)
     takes_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or (
         "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
     )
-    auto_class = AutoModelForImageTextToText if takes_images else AutoModelForCausalLM
-    model = open_model(options, source, auto_class=auto_class, config=config)
-    return checkpoint_of(model, (AutoProcessor if takes_images else AutoTokenizer).from_pretrained(**source))
+    return (AutoProcessor if takes_images else AutoTokenizer).from_pretrained(**source), config, takes_images
+
+
+def require_chat_template(model: str, processor: Any, tokenizer: Any) -> None:
+    """Raise ``ModelLoadError`` when neither the processor nor the tokenizer of ``model`` has a chat template."""
+    if not (processor.chat_template or tokenizer.chat_template):
+        raise ModelLoadError(f"model {model} has no chat template; choose an instruction-tuned model")
 
 
 def checkpoint_of(model: Any, processor: Any) -> Checkpoint:
     """Return a checkpoint around a loaded model and its processor or tokenizer.
 
-    The model's own sampling defaults are dropped, so that a request says everything about how it is sampled.
+    The model's own sampling defaults are dropped, so that a request alone decides how it is sampled.
     """
     from transformers import GenerationConfig
 
     tokenizer = getattr(processor, "tokenizer", processor)
     text_config = model.config.get_text_config()
-    ends = _token_ids(model.generation_config.eos_token_id, text_config.eos_token_id, tokenizer.eos_token_id)
+    ends = end_token_ids(model.generation_config.eos_token_id, text_config.eos_token_id, tokenizer.eos_token_id)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(ends, default=0)
     model.generation_config = GenerationConfig(pad_token_id=pad, bos_token_id=tokenizer.bos_token_id)
     return Checkpoint(
@@ -209,7 +224,8 @@ def checkpoint_of(model: Any, processor: Any) -> Checkpoint:
     )
 
 
-def _token_ids(*sources: int | list[int] | None) -> frozenset[int]:
+def end_token_ids(*sources: int | list[int] | None) -> frozenset[int]:
+    """Return the tokens that end a turn, from the places where a checkpoint names one, several or none."""
     lists = [source if isinstance(source, list) else [source] for source in sources]
     return frozenset(token for tokens in lists for token in tokens if token is not None)
 

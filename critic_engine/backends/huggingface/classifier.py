@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from critic_engine.backends.huggingface.batch_splitting import run_halving
+from critic_engine.backends.huggingface.batch_splitting import run_splitting_on_failure
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, open_model, opening
 from critic_engine.backends.huggingface.encoding import control_tokens, refuse_control_tokens
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classifier:
-    """A loaded model and what it reads."""
+    """A loaded classification model and its tokenizer."""
 
     model: Any
     """A ``transformers`` model with one logit a text, in evaluation mode, on its device."""
@@ -29,14 +30,14 @@ class Classifier:
     pad_token_id: int | None
     """The token the model takes for padding; None when its configuration names none."""
     max_context_tokens: int
-    """What the configuration and the tokenizer both hold to be readable."""
+    """The smaller of the limits of the configuration and the tokenizer, in tokens."""
 
 
 def load_classifier(options: CheckpointOptions) -> Classifier:
     """Return the loaded checkpoint; this imports torch and transformers and may take long.
 
     Raises:
-        ModelLoadError: what ``load_checkpoint`` raises it for, or a model with another number of labels than one.
+        ModelLoadError: the causes of ``load_checkpoint``, or a model whose number of labels is not one.
     """
     with opening(options) as source:
         from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -61,6 +62,21 @@ def load_classifier(options: CheckpointOptions) -> Classifier:
     )
 
 
+def value_of(logit: float, num_tokens: int) -> Score:
+    """Return the sigmoid of a conversation's logit as its score.
+
+    Raises:
+        GenerationError: the logit is not finite.
+    """
+    if not math.isfinite(logit):
+        raise GenerationError(
+            "the reward model's logit is not finite; check the model, or set reward_model.dtype to float32"
+        )
+    # The exponential of a large number overflows.
+    value = 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+    return Score(value, num_tokens)
+
+
 class BatchScorer:
     """Encodes conversations and scores batches of them. Use it from one thread only."""
 
@@ -69,8 +85,13 @@ class BatchScorer:
         self.classifier = classifier
         self._control_tokens = control_tokens(classifier.tokenizer)
 
-    def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Return the token ids of a conversation.
+    @property
+    def module(self) -> Any:
+        """The torch module."""
+        return self.classifier.model
+
+    def encode(self, messages: Sequence[Message]) -> list[list[int]]:
+        """Return the token ids of a conversation, as the one row that it takes.
 
         Raises:
             ContextOverflowError: it is longer than the model's context.
@@ -88,11 +109,20 @@ class BatchScorer:
                 num_prompt_tokens=len(token_ids),
                 max_context_tokens=limit,
             )
-        return token_ids
+        return [token_ids]
 
-    def score(self, rows: Sequence[list[int]], *, is_closing: threading.Event) -> list[Score | GenerationError]:
-        """Return the score of each row, or why it has none."""
-        return run_halving(rows, self._score, is_closing=is_closing)
+    def next_batch(self, waiting: Sequence[list[int]], max_batch_size: int) -> list[list[int]]:
+        """Return the conversation that has waited longest and those nearest to it in length, shortest first."""
+        by_distance = sorted(waiting, key=lambda row: abs(len(row) - len(waiting[0])))
+        return sorted(by_distance[:max_batch_size], key=len)
+
+    def run(self, rows: Sequence[list[int]], *, is_closing: threading.Event) -> list[Score | GenerationError]:
+        """Return a score or an error for each row; a batch that fails is split, so that only its bad rows fail."""
+        return run_splitting_on_failure(rows, self._score, is_closing=is_closing)
+
+    def combine(self, rows: Sequence[list[int]], outcomes: Sequence[Score]) -> Score:
+        """Return the one score."""
+        return outcomes[0]
 
     def _encode(self, messages: Sequence[Message]) -> list[int]:
         tokenizer = self.classifier.tokenizer
@@ -110,13 +140,7 @@ class BatchScorer:
 
         with torch.inference_mode():
             logits = self.classifier.model(**self._collate(rows)).logits
-        logits = logits[:, 0].float()
-        if not torch.isfinite(logits).all():
-            raise GenerationError(
-                "the reward model's logit is not finite; check the model, or set reward_model.dtype to float32"
-            )
-        values = torch.sigmoid(logits).tolist()
-        return [Score(value, len(row)) for value, row in zip(values, rows, strict=True)]
+        return [value_of(logit, len(row)) for logit, row in zip(logits[:, 0].tolist(), rows, strict=True)]
 
     def _collate(self, rows: Sequence[list[int]]) -> dict[str, torch.Tensor]:
         """Return the model's inputs, shape (rows, tokens), padded on the right."""

@@ -1,4 +1,4 @@
-"""Turning a request into what a model reads: token ids, and image tensors that are prepared once an image."""
+"""Encoding a request as token ids and image tensors; each image is prepared once while a cache keeps it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import contextlib
 import copy
 import dataclasses
 import sys
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.errors import ContextOverflowError, GenerationError
+from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
 from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
 
@@ -27,7 +27,7 @@ class Prompt:
     token_ids: list[int]
     """The whole chat, image tokens and prefix included."""
     context_ids: list[int]
-    """The last tokens of the prefix, which decoding what follows depends on; empty without a prefix."""
+    """The last tokens of the prefix, on which decoding the continuation depends; empty without a prefix."""
     token_tensors: Mapping[str, Any] = field(default_factory=dict)
     """Further tensors with one entry a token, shape (1, tokens)."""
     image_tensors: Mapping[str, Any] = field(default_factory=dict)
@@ -81,15 +81,15 @@ class ChatWriter:
 class PromptEncoder:
     """Encodes requests for one checkpoint. Use it from one thread only."""
 
-    def __init__(self, checkpoint: Checkpoint, *, max_image_cache_bytes: int = 256 * 2**20) -> None:
-        """Take over the processor, and remember at most that much of prepared images."""
+    def __init__(self, checkpoint: Checkpoint, *, cache: ByteCache[Any] | None = None) -> None:
+        """Take over the processor; ``cache`` keeps prepared images, a cache of the usual size unless given."""
         self._checkpoint = checkpoint
         self._processor = checkpoint.processor
         self._writer = ChatWriter(checkpoint.processor, checkpoint.tokenizer, has_vision=checkpoint.has_vision)
         if checkpoint.has_vision:
             self._processor = copy.copy(checkpoint.processor)
-            self._processor.image_processor = ImageMemory(
-                checkpoint.processor.image_processor, max_bytes=max_image_cache_bytes
+            self._processor.image_processor = CachedImageProcessor(
+                checkpoint.processor.image_processor, cache or ByteCache()
             )
 
     def encode(self, request: GenerationRequest) -> Prompt:
@@ -107,7 +107,7 @@ class PromptEncoder:
         return prompt
 
     def fit(self, sampling: SamplingOptions, prompt: Prompt) -> SamplingOptions:
-        """Return ``sampling`` with ``max_tokens`` cut to what the context holds behind ``prompt``."""
+        """Return ``sampling`` with ``max_tokens`` cut to the room that the context has behind ``prompt``."""
         return dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, self._room_behind(prompt)))
 
     def _room_behind(self, prompt: Prompt) -> int:
@@ -127,44 +127,34 @@ class PromptEncoder:
         return _split_tensors(tensors, has_prefix=bool(request.prefix))
 
 
-class ImageMemory:
-    """An image processor that prepares each set of images once, and forgets the least recently used."""
+class CachedImageProcessor:
+    """An image processor that prepares each set of images once while its cache keeps it."""
 
-    def __init__(self, image_processor: Any, *, max_bytes: int) -> None:
-        """Stand in for ``image_processor``, whose attributes remain readable here."""
+    def __init__(self, image_processor: Any, cache: ByteCache[Any]) -> None:
+        """Stand in for ``image_processor``; its attributes remain readable here."""
         self._image_processor = image_processor
-        self._max_bytes = max_bytes
-        self._num_bytes = 0
-        self._prepared: OrderedDict[str, Any] = OrderedDict()
+        self._prepared = cache
 
     def __getattr__(self, name: str) -> Any:
-        """Return the attribute of the image processor behind."""
+        """Return an attribute of the image processor."""
         if name.startswith("__") or name == "_image_processor":
             raise AttributeError(name)
         return getattr(self._image_processor, name)
 
     def __call__(self, images: Any, **options: Any) -> Any:
-        """Return what the image processor makes of ``images``, pictures in lists nested as the processor likes."""
+        """Return the image processor's tensors for ``images``, pictures in lists nested as the processor likes."""
         digests = _map_pictures(images, lambda picture: picture.info[_DIGEST])
         key = repr((digests, sorted(options.items(), key=str)))
-        if key not in self._prepared:
-            self._remember(key, self._image_processor(_map_pictures(images, upright_rgb), **options))
-        self._prepared.move_to_end(key)
-        prepared = copy.copy(self._prepared[key])
-        self._forget()
-        return prepared
-
-    def _remember(self, key: str, prepared: Any) -> None:
-        self._prepared[key] = prepared
-        self._num_bytes += _num_bytes(prepared)
-
-    def _forget(self) -> None:
-        while self._num_bytes > self._max_bytes:
-            self._num_bytes -= _num_bytes(self._prepared.popitem(last=False)[1])
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = self._image_processor(_map_pictures(images, upright_rgb), **options)
+            num_bytes = sum(int(getattr(tensor, "nbytes", 0)) for tensor in prepared.values())
+            self._prepared.put(key, prepared, num_bytes)
+        return copy.copy(prepared)
 
 
 def control_tokens(tokenizer: Any) -> tuple[str, ...]:
-    """Return the tokens that text must not hold; some checkpoints name theirs among the added tokens alone."""
+    """Return the control tokens, which text must not hold; some checkpoints list them among the added tokens alone."""
     added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
     return tuple(sorted({*tokenizer.all_special_tokens, *added} - {""}))
 
@@ -182,10 +172,10 @@ def refuse_control_tokens(tokens: Iterable[str], texts: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def encoding_errors() -> Iterator[None]:
-    """Make whatever fails inside one error.
+    """Turn any failure inside into one error.
 
     Raises:
-        GenerationError: it failed; the message says how.
+        GenerationError: the code inside failed; the message gives the reason.
     """
     try:
         yield
@@ -204,7 +194,7 @@ def context_overflow(num_prompt_tokens: int, max_context_tokens: int) -> Context
 
 
 def context_behind(token_ids: Sequence[int], *, has_prefix: bool) -> list[int]:
-    """Return the last tokens of a prompt's prefix, which decoding what follows depends on; none without a prefix."""
+    """Return the last tokens of a prompt's prefix, on which decoding the continuation depends; none without one."""
     return list(token_ids[-_NUM_CONTEXT_TOKENS:]) if has_prefix else []
 
 
@@ -224,10 +214,6 @@ def _lazy_picture(image: Image) -> Any:
 
 def _map_pictures(images: Any, change: Any) -> Any:
     return [_map_pictures(image, change) for image in images] if isinstance(images, list | tuple) else change(images)
-
-
-def _num_bytes(prepared: Mapping[str, Any]) -> int:
-    return sum(int(getattr(tensor, "nbytes", 0)) for tensor in prepared.values())
 
 
 def _split_tensors(tensors: Mapping[str, Any], *, has_prefix: bool) -> Prompt:

@@ -1,4 +1,4 @@
-"""Drawing the next token of every row of a batch, each by its own temperature, nucleus and seed."""
+"""Sampling the next token of every row of a batch by the row's own temperature, nucleus and seed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from critic_engine.backends.huggingface.batching import Row
 if TYPE_CHECKING:
     import torch
 
-_NUM_STEPS_DRAWN = 64
-# Scores divided by less overflow; SamplingOptions promises that this is greedy.
+_NUM_UNIFORMS = 64
+# Scores divided by a smaller number overflow; SamplingOptions promises that this is greedy.
 _MIN_TEMPERATURE = 1e-4
 
 
 class RowSampler:
-    """A logits processor that draws one token a row and leaves greedy decoding no other choice.
+    """A logits processor that samples one token a row and leaves greedy decoding no other choice.
 
     A row's token is found by inverting its cumulative distribution, in vocabulary order, at a uniform number that
-    depends on the row's seed and the step alone. What a row draws therefore does not depend on its companions, except
-    where batched arithmetic rounds otherwise just beside a boundary.
+    depends on the row's seed and the step alone. A row's tokens therefore do not depend on its companions, except where
+    batched arithmetic rounds otherwise just beside a boundary.
     """
 
     def __init__(self, rows: Sequence[Row], device: torch.device) -> None:
@@ -35,7 +35,7 @@ class RowSampler:
         heats = [heat if heat >= _MIN_TEMPERATURE else 0.0 for heat in heats]
         self._temperature = self._column(heats, device)
         self._top_p = self._column([row.sampling.top_p for row in rows], device)
-        self._is_drawn = any(heat > 0 for heat in heats)
+        self._is_sampled = any(heat > 0 for heat in heats)
         self._has_nucleus = any(heat > 0 and row.sampling.top_p < 1 for heat, row in zip(heats, rows, strict=True))
         self._num_top = max((row.sampling.num_top_logprobs or 0 for row in rows), default=0)
         self._has_logprobs = any(row.sampling.num_top_logprobs is not None for row in rows)
@@ -43,14 +43,14 @@ class RowSampler:
         self._uniforms = self._temperature[:, :0]
         self._num_steps = 0
         self.logprobs: list[torch.Tensor] = []
-        """A tensor a step, shape (rows, 1): the drawn token's log-probability; empty when no row asked."""
+        """One tensor a step, shape (rows, 1): the sampled token's log-probability; empty when no row asked."""
         self.top_logprobs: list[torch.Tensor] = []
-        """A tensor a step, shape (rows, k)."""
+        """One tensor a step, shape (rows, k): log-probabilities of the k likeliest tokens."""
         self.top_tokens: list[torch.Tensor] = []
-        """A tensor a step, shape (rows, k): the tokens of ``top_logprobs``."""
+        """One tensor a step, shape (rows, k): the tokens of ``top_logprobs``."""
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return scores, shape (rows, vocabulary), whose highest entry is each row's token.
+        """Return scores, shape (rows, vocabulary): the highest entry of each row is its token.
 
         Raises:
             FloatingPointError: the model gave a score that is not a number.
@@ -58,14 +58,14 @@ class RowSampler:
         if bool(scores.isnan().any()):
             raise FloatingPointError("the model's scores are not numbers; try dtype float32 or bfloat16")
         tokens = scores.argmax(dim=-1, keepdim=True)
-        if self._is_drawn:
-            tokens = self._torch.where(self._temperature > 0, self._draw(scores), tokens)
+        if self._is_sampled:
+            tokens = self._torch.where(self._temperature > 0, self._sample(scores), tokens)
         if self._has_logprobs:
             self._record(scores, tokens)
         self._num_steps += 1
-        return self._torch.full_like(scores, -self._torch.inf).scatter_(1, tokens, 0.0) if self._is_drawn else scores
+        return self._torch.full_like(scores, -self._torch.inf).scatter_(1, tokens, 0.0) if self._is_sampled else scores
 
-    def _draw(self, scores: torch.Tensor) -> torch.Tensor:
+    def _sample(self, scores: torch.Tensor) -> torch.Tensor:
         heat = self._temperature.where(self._temperature > 0, 1.0)
         mass = (scores.to(self._precision) / heat).softmax(dim=-1)
         if self._has_nucleus:
@@ -84,10 +84,10 @@ class RowSampler:
 
     def _uniform(self) -> torch.Tensor:
         """Return this step's number in [0, 1) for each row, shape (rows, 1)."""
-        column = self._num_steps % _NUM_STEPS_DRAWN
+        column = self._num_steps % _NUM_UNIFORMS
         if column == 0:
-            drawn = numpy.stack([source.random(_NUM_STEPS_DRAWN) for source in self._sources])
-            self._uniforms = self._torch.from_numpy(drawn).to(self._precision).to(self._temperature.device)
+            numbers = numpy.stack([source.random(_NUM_UNIFORMS) for source in self._sources])
+            self._uniforms = self._torch.from_numpy(numbers).to(self._precision).to(self._temperature.device)
         return self._uniforms[:, column : column + 1]
 
     def _record(self, scores: torch.Tensor, tokens: torch.Tensor) -> None:

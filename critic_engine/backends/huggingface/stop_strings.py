@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ class RowStopper:
         self._rows = rows
         self._tokenizer = tokenizer
         self._is_closing = is_closing
-        self._may_complete: dict[tuple[int, tuple[str, ...]], bool] = {}
+        self._may_end = functools.cache(self._could_end)
         self._num_prompt_tokens = max(len(row.prompt.token_ids) for row in rows)
         self.eos_token_id = end_token_ids
         """The end tokens, under the name by which ``generate`` learns that ended rows are to be padded."""
@@ -57,14 +58,10 @@ class RowStopper:
         text = decode_after(self._tokenizer, context, tail[-num_tail:])
         return any(stop in text for stop in sampling.stop)
 
-    def _may_end(self, token: int, stops: tuple[str, ...]) -> bool:
+    def _could_end(self, token: int, stops: tuple[str, ...]) -> bool:
         """Return whether ``token`` could be the last of a stop string, judged by its text alone."""
-        known = self._may_complete.get((token, stops))
-        if known is None:
-            text = self._tokenizer.decode([token])
-            known = any(_could_complete(stop, text) for stop in stops)
-            self._may_complete[token, stops] = known
-        return known
+        text = self._tokenizer.decode([token])
+        return any(_could_complete(stop, text) for stop in stops)
 
 
 def decode_after(tokenizer: Any, context_ids: list[int], token_ids: list[int]) -> str:
@@ -74,15 +71,6 @@ def decode_after(tokenizer: Any, context_ids: list[int], token_ids: list[int]) -
     if not text.startswith(context):
         return str(tokenizer.decode(token_ids, skip_special_tokens=True))
     return text[len(context) :]
-
-
-def cut_at_stop(text: str, stops: Sequence[str]) -> tuple[str, str | None]:
-    """Return ``text`` up to the first stop string in it, and that string; the longer of two at the same place."""
-    found = [(text.index(stop), -len(stop), stop) for stop in stops if stop in text]
-    if not found:
-        return text, None
-    place, _, stop = min(found)
-    return text[:place], stop
 
 
 def _could_complete(stop: str, text: str) -> bool:

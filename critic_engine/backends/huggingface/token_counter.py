@@ -1,17 +1,23 @@
-"""Counting the tokens of whole dialogues as a trainer's model would read them."""
+"""Counting the tokens of whole dialogues as the model under training reads them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from critic_engine.backends.huggingface.checkpoint import Checkpoint, CheckpointOptions, opening, pocket_folder
+from critic_engine.backends.huggingface.checkpoint import (
+    Checkpoint,
+    CheckpointOptions,
+    open_processor,
+    opening,
+    pocket_folder,
+    require_chat_template,
+)
 from critic_engine.backends.huggingface.encoding import (
     PromptEncoder,
     control_tokens,
     encoding_errors,
     refuse_control_tokens,
 )
-from critic_engine.errors import ModelLoadError
 from critic_engine.types import GenerationRequest, Message
 
 
@@ -26,15 +32,14 @@ class TokenCounter:
             is_remote_code_trusted: Whether Python code that comes with the model may run.
 
         Raises:
-            ModelLoadError: it is no model that chats.
+            ModelLoadError: it is no chat model.
         """
         folder = str(pocket_folder("reasoner")) if model == "pocket" else model
         options = CheckpointOptions(model=folder, is_remote_code_trusted=is_remote_code_trusted)
         with opening(options) as source:
-            processor = _processor(source)
+            processor, _, _ = open_processor(source)
         tokenizer = getattr(processor, "tokenizer", processor)
-        if not (processor.chat_template or tokenizer.chat_template):
-            raise ModelLoadError(f"model {model} has no chat template; choose an instruction-tuned model")
+        require_chat_template(model, processor, tokenizer)
         checkpoint = Checkpoint(
             model=None,
             processor=processor,
@@ -70,17 +75,6 @@ class TokenCounter:
         with encoding_errors():
             lengths = [len(self._tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
         return sum(lengths) + (self._tokenizer.bos_token_id is not None)
-
-
-def _processor(source: Any) -> Any:
-    from transformers import AutoConfig, AutoProcessor, AutoTokenizer
-    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-
-    config = AutoConfig.from_pretrained(**source)
-    takes_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or (
-        "AutoModelForImageTextToText" in (getattr(config, "auto_map", None) or {})
-    )
-    return (AutoProcessor if takes_images else AutoTokenizer).from_pretrained(**source)
 
 
 def _num_closing_tokens(checkpoint: Checkpoint) -> int:

@@ -1,6 +1,4 @@
-"""Models behind an endpoint that speaks OpenAI's chat completions."""
+"""Models behind an endpoint that speaks OpenAI's chat completions.
 
-from critic_engine.backends.openai_api.generator import OpenAiGenerator
-from critic_engine.backends.openai_api.requests import EndpointCapabilities
-
-__all__ = ["EndpointCapabilities", "OpenAiGenerator"]
+Import ``OpenAiGenerator`` from ``generator``.
+"""

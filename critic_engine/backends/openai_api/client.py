@@ -1,4 +1,4 @@
-"""Asking an endpoint through the official client: retries that are bounded and counted, failures as values."""
+"""Requests to an endpoint through the official client: retries are bounded and counted, failures are values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from critic_engine.backends.openai_api.key import EndpointKey, endpoint_url, read_key
-from critic_engine.backends.openai_api.replies import ModelList, read_models
+from critic_engine.backends.openai_api.replies import ModelList, read_reply
 from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import GenerationError, ModelLoadError
 
@@ -17,46 +17,47 @@ _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _MAX_RETRY_AFTER_S = 120.0
-"""The client waits as long as ``Retry-After`` says up to here; beyond it does not try again."""
+"""The client waits as long as ``Retry-After`` asks, up to this many seconds; a longer wait ends the retries."""
 _FIRST_WAIT_S, _MAX_WAIT_S = 0.5, 8.0
 _RETRY_COUNT_HEADER = "x-stainless-retry-count"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How long one question to the endpoint may go on."""
+class RetryLimits:
+    """Limits of one request to the endpoint."""
 
     timeout_s: float
-    """Of one attempt."""
+    """Seconds that one attempt may take."""
     max_retries: int
+    """Attempts after the first one, at most."""
 
     @property
     def total_s(self) -> float:
-        """Seconds after which an answer is given up that comes in drops, each within ``timeout_s`` of the last."""
+        """Seconds that all attempts may take; they end an answer that trickles in, each part within ``timeout_s``."""
         return (self.max_retries + 1) * self.timeout_s + self.max_retries * _MAX_RETRY_AFTER_S
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[_T]):
-    """What the endpoint answered, as it was read."""
+class EndpointAnswer(Generic[_T]):
+    """An answer of the endpoint, read and checked."""
 
     value: _T
     num_retries: int
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """Why the endpoint gave no answer. It is a value because a chain of errors would show what the endpoint wrote."""
+class EndpointFailure:
+    """The reason that a request got no answer; a value, because a chain of errors would show the endpoint's words."""
 
     reason: str
     """One line without credentials."""
     status: int | None = None
-    """Of HTTP; None when there was no answer at all."""
+    """The HTTP status; None when there was no answer at all."""
     code: str = ""
-    """The endpoint's own name for it."""
+    """The endpoint's own code for the failure."""
     num_retries: int = 0
     is_unreadable: bool = False
-    """Whether an answer came that was none."""
+    """Whether an answer came that cannot be read."""
 
     def __str__(self) -> str:
         """Return the reason with status and retries."""
@@ -66,11 +67,11 @@ class Failure:
 
 
 class EndpointClient:
-    """Asks one endpoint. Use it from one event loop only.
+    """A client of one endpoint. Use it from one event loop only.
 
-    The official client sends again after 408, 409, 429, 5xx, a lost connection and a timeout, waiting as
-    ``Retry-After`` says, or twice as long each time. After an answer with status 200 that cannot be read it is sent
-    again here, within the same number of retries.
+    The official client retries after 408, 409, 429, 5xx, a lost connection and a timeout; it waits as ``Retry-After``
+    says, or twice as long each time. An answer of status 200 that cannot be read is retried here, within the same
+    number of retries.
     """
 
     def __init__(self, model: str, options: EndpointConfig) -> None:
@@ -88,25 +89,25 @@ class EndpointClient:
         self.url = endpoint_url(options)
         """The endpoint's address; None for OpenAI's own."""
         self.key = read_key(options)
-        """What the endpoint is asked with."""
+        """The endpoint's key."""
         self._model = model
         self._slots = asyncio.Semaphore(options.max_in_flight)
         self._client = openai.AsyncOpenAI(api_key=self.key.value, base_url=self.url)
 
     @property
     def place(self) -> str:
-        """Model and address, as a person would say them."""
+        """The model and its address, for messages."""
         return f"{self._model!r} at {self.url or 'OpenAI'}"
 
     async def ask(
-        self, body: Mapping[str, object], read: Callable[[bytes], _T], *, limits: Limits
-    ) -> Answer[_T] | Failure:
-        """Return what ``read`` makes of the answer to a chat completion request.
+        self, body: Mapping[str, object], read: Callable[[bytes], _T], *, limits: RetryLimits
+    ) -> EndpointAnswer[_T] | EndpointFailure:
+        """Return the answer to a chat completion request, as ``read`` parses it.
 
         Args:
             body: The request without the model.
-            read: Raises ``ValueError`` when the answer is none, and ``GenerationError`` when it is a refusal.
-            limits: How often and how long.
+            read: Raises ``ValueError`` when the answer is malformed, and ``GenerationError`` when it is a refusal.
+            limits: Of time and retries.
         """
         async with self._slots:
             num_retries = 0
@@ -114,7 +115,7 @@ class EndpointClient:
                 left = replace(limits, max_retries=limits.max_retries - num_retries)
                 outcome = await self._send(body, read, left)
                 outcome = replace(outcome, num_retries=num_retries + outcome.num_retries)
-                if isinstance(outcome, Answer) or not outcome.is_unreadable:
+                if isinstance(outcome, EndpointAnswer) or not outcome.is_unreadable:
                     return outcome
                 num_retries = outcome.num_retries
                 if num_retries >= limits.max_retries:
@@ -123,23 +124,23 @@ class EndpointClient:
                 await asyncio.sleep(min(_FIRST_WAIT_S * 2**num_retries, _MAX_WAIT_S))
                 num_retries += 1
 
-    async def list_models(self, *, limits: Limits) -> ModelList | Failure:
-        """Return the models the endpoint says it serves."""
+    async def list_models(self, *, limits: RetryLimits) -> ModelList | EndpointFailure:
+        """Return the models that the endpoint lists."""
 
         async def fetch(client: Any) -> Any:
             return await client.models.with_raw_response.list()
 
         async with self._slots:
-            outcome = await self._attempt(fetch, read_models, limits)
-        return outcome.value if isinstance(outcome, Answer) else outcome
+            outcome = await self._attempt(fetch, lambda body: read_reply(body, ModelList), limits)
+        return outcome.value if isinstance(outcome, EndpointAnswer) else outcome
 
     async def aclose(self) -> None:
         """Close its connections."""
         await self._client.close()
 
     async def _send(
-        self, body: Mapping[str, object], read: Callable[[bytes], _T], limits: Limits
-    ) -> Answer[_T] | Failure:
+        self, body: Mapping[str, object], read: Callable[[bytes], _T], limits: RetryLimits
+    ) -> EndpointAnswer[_T] | EndpointFailure:
         rest = {name: value for name, value in body.items() if name != "messages"}
 
         async def create(client: Any) -> Any:
@@ -150,41 +151,43 @@ class EndpointClient:
         return await self._attempt(create, read, limits)
 
     async def _attempt(
-        self, send: Callable[[Any], Any], read: Callable[[bytes], _T], limits: Limits
-    ) -> Answer[_T] | Failure:
-        """Return what comes of one call of the client, its own retries included."""
+        self, send: Callable[[Any], Any], read: Callable[[bytes], _T], limits: RetryLimits
+    ) -> EndpointAnswer[_T] | EndpointFailure:
+        """Return the outcome of one call of the client, its own retries included."""
         client = self._client.with_options(max_retries=limits.max_retries, timeout=limits.timeout_s)
         try:
             async with asyncio.timeout(limits.total_s):
                 response = await send(client)
         except TimeoutError:
-            return Failure(f"it took more than {limits.total_s:g} s")
+            return EndpointFailure(f"it took more than {limits.total_s:g} s")
         except Exception as error:
             return _failure(error, self.key)
         body: bytes = response.content
         try:
-            return Answer(read(body), response.retries_taken)
+            return EndpointAnswer(read(body), response.retries_taken)
         except GenerationError as refusal:
-            return Failure(self.key.scrub(str(refusal)), response.status_code, num_retries=response.retries_taken)
+            return EndpointFailure(
+                self.key.scrub(str(refusal)), response.status_code, num_retries=response.retries_taken
+            )
         except ValueError as error:
             quote = self.key.scrub(body.decode(errors="replace"))
             reason = f"the answer cannot be read ({self.key.scrub(str(error))}): {quote!r}"
-            return Failure(reason, response.status_code, num_retries=response.retries_taken, is_unreadable=True)
+            return EndpointFailure(reason, response.status_code, num_retries=response.retries_taken, is_unreadable=True)
 
 
-def _failure(error: Exception, key: EndpointKey) -> Failure:
-    """Return an error of the client as a value; it may quote the key, and so may those behind it."""
+def _failure(error: Exception, key: EndpointKey) -> EndpointFailure:
+    """Return an error of the client as a value, without the key, which the error and its causes may quote."""
     import openai
 
     if not isinstance(error, openai.APIError):
-        return Failure(key.scrub(f"{type(error).__name__}: {error}"))
+        return EndpointFailure(key.scrub(f"{type(error).__name__}: {error}"))
     num_retries = int(error.request.headers.get(_RETRY_COUNT_HEADER, 0))
     if not isinstance(error, openai.APIStatusError):
         cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ else ""
-        return Failure(key.scrub(f"{error.message}{cause}"), num_retries=num_retries)
-    said = error.body.get("message") if isinstance(error.body, dict) else error.body
-    reason = key.scrub(str(said or error.response.reason_phrase))
-    return Failure(reason, error.status_code, key.scrub(error.code or ""), num_retries)
+        return EndpointFailure(key.scrub(f"{error.message}{cause}"), num_retries=num_retries)
+    message = error.body.get("message") if isinstance(error.body, dict) else error.body
+    reason = key.scrub(str(message or error.response.reason_phrase))
+    return EndpointFailure(reason, error.status_code, key.scrub(error.code or ""), num_retries)
 
 
 _OVERFLOW_WORDS: Sequence[str] = (
@@ -198,23 +201,23 @@ _OVERFLOW_WORDS: Sequence[str] = (
 )
 
 
-def is_overflow(failure: Failure) -> bool:
+def is_overflow(failure: EndpointFailure) -> bool:
     """Return whether the endpoint refused the prompt for its length."""
-    said = f"{failure.code} {failure.reason}".lower()
-    return failure.status in (400, 413, 422) and any(words in said for words in _OVERFLOW_WORDS)
+    text = f"{failure.code} {failure.reason}".lower()
+    return failure.status in (400, 413, 422) and any(words in text for words in _OVERFLOW_WORDS)
 
 
-def load_error(failure: Failure, client: EndpointClient) -> ModelLoadError:
+def load_error(failure: EndpointFailure, client: EndpointClient) -> ModelLoadError:
     """Return the error for an endpoint that cannot be used at all."""
-    return ModelLoadError(f"{client.place} cannot be used: {failure}{_way_out(failure, client)}")
+    return ModelLoadError(f"{client.place} cannot be used: {failure}{_advice(failure, client)}")
 
 
-def generation_error(failure: Failure, client: EndpointClient) -> GenerationError:
+def generation_error(failure: EndpointFailure, client: EndpointClient) -> GenerationError:
     """Return the error for one request that failed; not retryable, for it has been retried already."""
-    return GenerationError(f"{client.place} did not answer: {failure}{_way_out(failure, client)}")
+    return GenerationError(f"{client.place} did not answer: {failure}{_advice(failure, client)}")
 
 
-def _way_out(failure: Failure, client: EndpointClient) -> str:
+def _advice(failure: EndpointFailure, client: EndpointClient) -> str:
     if failure.status in (401, 403):
         return f"; set the environment variable {client.key.variable} to a key that may use it"
     if failure.status is None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 
 from critic_engine.backends.openai_api.client import (
-    Answer,
+    EndpointAnswer,
     EndpointClient,
-    Failure,
-    Limits,
+    EndpointFailure,
+    RetryLimits,
     generation_error,
     is_overflow,
 )
 from critic_engine.backends.openai_api.key import endpoint_url
 from critic_engine.backends.openai_api.probe import probe_endpoint
-from critic_engine.backends.openai_api.replies import read_reply
+from critic_engine.backends.openai_api.replies import ChatReply, read_reply
 from critic_engine.backends.openai_api.requests import Draft, EndpointCapabilities, ImageUrls, JsonObject, draft_request
 from critic_engine.backends.openai_api.samples import read_samples
 from critic_engine.config.models import EndpointConfig
@@ -23,19 +23,19 @@ from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsag
 
 
 class OpenAiGenerator:
-    """Answers requests by asking an endpoint, at most ``max_in_flight`` at a time. Use it from one event loop only.
+    """Answers requests through an endpoint, at most ``max_in_flight`` at a time. Use it from one event loop only.
 
-    What the endpoint cannot do is done here instead, as ``EndpointCapabilities.rows`` lists. Unlike a model of our own,
-    it is not kept from texts that hold the model's control tokens: only the endpoint knows its tokenizer.
+    This class replaces the capabilities that the endpoint lacks, as ``EndpointCapabilities.rows`` lists. Texts with the
+    model's control tokens are not refused, as they are for a local model: only the endpoint knows its tokenizer.
     """
 
     def __init__(self, model: str, options: EndpointConfig, *, name: str | None = None) -> None:
         """Build without connecting.
 
         Args:
-            model: The endpoint's name for it.
-            options: Where it is, and how patiently it is asked.
-            name: What a person calls the generator; ``openai_api:`` and the model unless given.
+            model: The endpoint's name of the model.
+            options: The endpoint's address and limits.
+            name: The generator's name in reports; ``openai_api:`` and the model unless given.
 
         Raises:
             ModelLoadError: the address is none, or holds a password.
@@ -55,7 +55,7 @@ class OpenAiGenerator:
         return self._name
 
     async def load(self) -> None:
-        """Ask the endpoint what it can do, once, in about fifteen small requests.
+        """Find out the endpoint's capabilities, once, by about fifteen small requests.
 
         Raises:
             ModelLoadError: it does not answer, has no such model, refuses the key, or reports no usage.
@@ -63,7 +63,7 @@ class OpenAiGenerator:
         await self._ready()
 
     async def describe(self) -> EndpointCapabilities:
-        """Return what the endpoint can do; asks it if need be.
+        """Return the endpoint's capabilities; finds them out if need be.
 
         Raises:
             ModelLoadError: as ``load`` does.
@@ -116,12 +116,12 @@ class OpenAiGenerator:
         assert isinstance(num_samples, int)
 
         def read(content: bytes) -> tuple[tuple[Sample, ...], TokenUsage]:
-            reply = read_reply(content)
+            reply = read_reply(content, ChatReply)
             return read_samples(reply, draft, capabilities, num_samples=num_samples), reply.token_usage
 
-        limits = Limits(self._options.timeout_s, self._options.max_retries)
+        limits = RetryLimits(self._options.timeout_s, self._options.max_retries)
         outcome = await client.ask(body, read, limits=limits)
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, EndpointAnswer):
             samples, usage = outcome.value
             return samples, usage + TokenUsage(num_retries=outcome.num_retries)
         if is_overflow(outcome):
@@ -129,14 +129,14 @@ class OpenAiGenerator:
         raise generation_error(outcome, client)
 
     async def _ready(self) -> tuple[EndpointClient, EndpointCapabilities]:
-        """Return the client and the capabilities; those who come together wait for one probe."""
+        """Return the client and the capabilities; concurrent callers wait for one probe."""
         if self._is_closed:
             raise GenerationError(f"{self._name} is closed")
         if self._client is None:
             self._client = EndpointClient(self._model, self._options)
         if self._probing is None or _has_failed(self._probing):
             self._probing = asyncio.create_task(probe_endpoint(self._client, self._options, self._model))
-        # One who is cancelled must not take the probe from the others.
+        # A caller that is cancelled must not cancel the probe for the others.
         return self._client, await asyncio.shield(self._probing)
 
 
@@ -145,7 +145,7 @@ def _has_failed(task: asyncio.Task[EndpointCapabilities]) -> bool:
 
 
 def _overflow_error(
-    failure: Failure, client: EndpointClient, capabilities: EndpointCapabilities
+    failure: EndpointFailure, client: EndpointClient, capabilities: EndpointCapabilities
 ) -> ContextOverflowError:
     return ContextOverflowError(
         f"the prompt and max_tokens do not fit the context of {client.place}: {failure}; shorten or lower them",

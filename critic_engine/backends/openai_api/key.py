@@ -1,4 +1,4 @@
-"""Where an endpoint is and with which key it is asked, and keeping that key out of every text."""
+"""The address and the key of an endpoint, and keeping that key out of every text."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class EndpointKey:
     """The key of an endpoint, which no text shows."""
 
     value: str = field(repr=False)
-    """What is sent; a placeholder where there is none."""
+    """The key as it is sent; a placeholder where there is none."""
     variable: str
-    """The environment variable it comes from."""
+    """The environment variable that holds it."""
 
     def scrub(self, text: str) -> str:
         """Return ``text`` on one line, without the key or any other credentials, cut to 300 characters."""
@@ -38,7 +38,7 @@ class EndpointKey:
                 text = text.replace(form, "***")
         for credentials in _CREDENTIALS:
             text = credentials.sub(r"\1 ***", text)
-        # Only now: what is cut first could leave half a key, which nothing would recognise.
+        # Only now: a cut made first could leave half a key, which no pattern would recognise.
         text = " ".join(text.split())
         return text if len(text) <= _MAX_QUOTE else f"{text[:_MAX_QUOTE]}…"
 

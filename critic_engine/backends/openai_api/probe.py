@@ -1,4 +1,4 @@
-"""Finding out what an endpoint can do, by a dozen small requests. What cannot be told is taken as absent."""
+"""Finding out an endpoint's capabilities by a dozen small requests; one that cannot be shown counts as absent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ import io
 import logging
 from collections.abc import Sequence
 
-from critic_engine.backends.openai_api.client import Answer, EndpointClient, Failure, Limits, load_error
+from critic_engine.backends.openai_api.client import (
+    EndpointAnswer,
+    EndpointClient,
+    EndpointFailure,
+    RetryLimits,
+    load_error,
+)
 from critic_engine.backends.openai_api.replies import ChatReply, ListedModel, read_reply
 from critic_engine.backends.openai_api.requests import (
     CONTINUATION_FLAGS,
@@ -27,7 +33,7 @@ _QUESTION = "Count from 1 to 20, one number a line."
 _BEGINNING = "1\n2\n3"
 _NUM_TOKENS = 16
 _MAX_TIMEOUT_S = 60.0
-# Whoever answers so says nothing of what was asked.
+# These answers say nothing about the capability that was asked for.
 _BUSY = (401, 403, 408, 409, 429, 502, 503, 504)
 _IMAGE_PX = 64
 _LARGEST_SEED = 2**63 - 1
@@ -39,7 +45,7 @@ _NUM_LISTED = 10
 
 
 async def probe_endpoint(client: EndpointClient, options: EndpointConfig, model: str) -> EndpointCapabilities:
-    """Return what the endpoint can do for ``model``.
+    """Return the endpoint's capabilities for ``model``.
 
     Raises:
         ModelLoadError: it does not answer, has no such model, refuses the key, or reports no usage.
@@ -52,7 +58,7 @@ class _Probe:
     def __init__(self, client: EndpointClient, options: EndpointConfig, model: str) -> None:
         self._client = client
         self._model = model
-        self._limits = Limits(min(options.timeout_s, _MAX_TIMEOUT_S), options.max_retries)
+        self._limits = RetryLimits(min(options.timeout_s, _MAX_TIMEOUT_S), options.max_retries)
         self._limit_name = "max_tokens"
 
     async def run(self) -> EndpointCapabilities:
@@ -81,13 +87,13 @@ class _Probe:
         )
 
     async def _first_answer(self) -> int:
-        """Return the tokens of the plain prompt, and settle what the token limit is called."""
+        """Return the number of tokens of the plain prompt, and settle the name of the token limit."""
         outcome = await self._send()
-        if isinstance(outcome, Failure) and outcome.status == 400:
+        if isinstance(outcome, EndpointFailure) and outcome.status == 400:
             self._limit_name = "max_completion_tokens"
             second = await self._send()
-            outcome = outcome if isinstance(second, Failure) else second
-        if isinstance(outcome, Failure):
+            outcome = outcome if isinstance(second, EndpointFailure) else second
+        if isinstance(outcome, EndpointFailure):
             raise await self._no_model() if outcome.status == 404 else load_error(outcome, self._client)
         try:
             return outcome.value.reported.prompt_tokens
@@ -100,12 +106,12 @@ class _Probe:
     async def _no_model(self) -> ModelLoadError:
         listed = await self._listed()
         names = ", ".join(repr(self._client.key.scrub(model.id)[:80]) for model in listed[:_NUM_LISTED])
-        way_out = f"name one that it has, such as {names}" if names else "check openai_api.base_url and the model"
-        return ModelLoadError(f"{self._client.place} was not found (HTTP 404); {way_out}")
+        advice = f"name one that it has, such as {names}" if names else "check openai_api.base_url and the model"
+        return ModelLoadError(f"{self._client.place} was not found (HTTP 404); {advice}")
 
     async def _listed(self) -> Sequence[ListedModel]:
         listed = await self._client.list_models(limits=self._limits)
-        return () if isinstance(listed, Failure) else listed.data
+        return () if isinstance(listed, EndpointFailure) else listed.data
 
     async def _max_context_tokens(self) -> int | None:
         return next((model.max_model_len for model in await self._listed() if model.id == self._model), None)
@@ -119,7 +125,7 @@ class _Probe:
         return reply is not None and _num_prompt_tokens(reply) > num_prompt_tokens
 
     async def _logprobs(self) -> tuple[bool, int]:
-        """Return whether there are log-probabilities, and how many of the likeliest tokens come with each at most."""
+        """Return whether there are log-probabilities, and the largest number of likeliest tokens with each."""
         for num_top in _TOP_LOGPROBS:
             reply = await self._try(f"{num_top} likeliest tokens", logprobs=True, top_logprobs=num_top)
             if reply is not None:
@@ -129,7 +135,7 @@ class _Probe:
         return reply is not None and bool(reply.choices[0].tokens), 0
 
     async def _has_n(self) -> bool:
-        """Return whether several samples come back whose tokens can be counted by their log-probabilities."""
+        """Return whether several samples come back with log-probabilities by which their tokens can be counted."""
         reply = await self._try("several samples", n=2, temperature=1.0, logprobs=True)
         if reply is None or len(reply.choices) != 2 or not all(choice.tokens for choice in reply.choices):
             return False
@@ -140,7 +146,7 @@ class _Probe:
         return True
 
     async def _stops(self) -> tuple[int, bool]:
-        """Return how many stop strings are accepted at most, and whether the one that ended a text is named."""
+        """Return the largest number of stop strings, and whether the endpoint names the one that ended a text."""
         for num_stops in _NUM_STOPS:
             stops = _STOPS[:num_stops]
             reply = await self._try(f"{num_stops} stop strings", stop=list(stops))
@@ -149,7 +155,7 @@ class _Probe:
         return 0, False
 
     async def _continuation(self) -> tuple[bool, bool]:
-        """Return whether an unfinished message can be gone on with, and whether white space at its end is kept.
+        """Return whether the endpoint continues an unfinished message, and whether it keeps white space at its end.
 
         An endpoint that does not know the flags may ignore them; it then begins a new turn behind the message, which
         takes more tokens.
@@ -172,7 +178,7 @@ class _Probe:
             ModelLoadError: the endpoint is too busy to say.
         """
         outcome = await self._send(**fields)
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, EndpointAnswer):
             return outcome.value
         if outcome.status in _BUSY:
             raise load_error(outcome, self._client)
@@ -181,12 +187,12 @@ class _Probe:
         _logger.log(level, "%s: %s taken as absent: %s", self._client.place, what, outcome)
         return None
 
-    async def _send(self, **fields: object) -> Answer[ChatReply] | Failure:
+    async def _send(self, **fields: object) -> EndpointAnswer[ChatReply] | EndpointFailure:
         body: JsonObject = {
             "messages": [chat_message(Message("user", _QUESTION), ImageUrls())],
             self._limit_name: _NUM_TOKENS,
         }
-        return await self._client.ask({**body, **fields}, read_reply, limits=self._limits)
+        return await self._client.ask({**body, **fields}, lambda body: read_reply(body, ChatReply), limits=self._limits)
 
 
 def _unfinished(text: str) -> list[JsonObject]:

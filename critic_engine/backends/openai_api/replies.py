@@ -1,8 +1,8 @@
-"""What an endpoint answers, checked field by field: none of it is trusted before it has passed here."""
+"""The replies of an endpoint, checked field by field: no part of a reply is trusted before it has passed here."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,20 +17,23 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, use_attribute_docstrings=True)
 
 
+_PartT = TypeVar("_PartT", bound=_Part)
+
+
 class TopToken(_Part):
-    """A token that was likely at one place."""
+    """A token that was likely at one position."""
 
     token: str
     logprob: _Logprob
     bytes: list[Annotated[int, Field(ge=0, le=255)]] | None = None
-    """Its bytes, of which ``token`` may show only a sign that they are no character."""
+    """The token's bytes; ``token`` may show only a sign that they are no character."""
 
 
 class ChosenToken(TopToken):
     """A token that was generated."""
 
     top_logprobs: list[TopToken] | None = None
-    """The likeliest at its place, in no order that can be relied on."""
+    """The likeliest tokens at its position, in no reliable order."""
 
 
 class ChoiceLogprobs(_Part):
@@ -40,7 +43,7 @@ class ChoiceLogprobs(_Part):
 
 
 class ChoiceMessage(_Part):
-    """What was written."""
+    """The text of one choice."""
 
     content: str | None = None
 
@@ -52,7 +55,7 @@ class Choice(_Part):
     message: ChoiceMessage
     finish_reason: str | None = None
     stop_reason: int | str | None = None
-    """The stop string, or the id of the token, that ended it; vLLM says so, OpenAI does not."""
+    """The stop string, or the id of the token, that ended it; vLLM reports it, OpenAI does not."""
     logprobs: ChoiceLogprobs | None = None
 
     @property
@@ -62,13 +65,13 @@ class Choice(_Part):
 
 
 class PromptTokensDetails(_Part):
-    """What is known of the tokens read."""
+    """Details of the prompt tokens."""
 
     cached_tokens: _Count | None = None
 
 
 class ReplyUsage(_Part):
-    """What is billed."""
+    """The tokens that the endpoint bills."""
 
     prompt_tokens: _Count
     completion_tokens: _Count
@@ -97,7 +100,7 @@ class ChatReply(_Part):
 
     @property
     def token_usage(self) -> TokenUsage:
-        """The usage in our own words.
+        """The usage as a ``TokenUsage``.
 
         Raises:
             ValueError: the reply reports none.
@@ -112,7 +115,7 @@ class ListedModel(_Part):
 
     id: str
     max_model_len: Annotated[int, Field(ge=1)] | None = None
-    """Tokens of its context; vLLM says so."""
+    """Tokens of its context, which vLLM reports."""
 
 
 class ModelList(_Part):
@@ -121,31 +124,15 @@ class ModelList(_Part):
     data: list[ListedModel]
 
 
-def read_reply(body: bytes) -> ChatReply:
-    """Return the chat completion in ``body``.
+def read_reply(body: bytes, kind: type[_PartT]) -> _PartT:
+    """Return the chat completion, or list of models, in ``body``.
 
     Raises:
         ValueError: it holds none.
     """
     try:
-        return ChatReply.model_validate_json(body)
+        return kind.model_validate_json(body)
     except ValidationError as error:
-        raise ValueError(_first_fault(error)) from None
-
-
-def read_models(body: bytes) -> ModelList:
-    """Return the list of models in ``body``.
-
-    Raises:
-        ValueError: it holds none.
-    """
-    try:
-        return ModelList.model_validate_json(body)
-    except ValidationError as error:
-        raise ValueError(_first_fault(error)) from None
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(map(str, fault["loc"]))
-    return f"{place}: {fault['msg']}" if place else str(fault["msg"])
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(map(str, fault["loc"]))
+        raise ValueError(f"{place}: {fault['msg']}" if place else str(fault["msg"])) from None

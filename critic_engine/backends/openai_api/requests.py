@@ -1,15 +1,15 @@
-"""Putting a request to an endpoint: its messages, and what stands in for what the endpoint cannot do."""
+"""Writing a request for an endpoint: its messages, and substitutes for the capabilities that the endpoint lacks."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import io
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
 from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
 
@@ -17,7 +17,7 @@ JsonObject: TypeAlias = dict[str, object]
 """A part of a request as it is sent."""
 
 CONTINUATION_FLAGS: JsonObject = {"continue_final_message": True, "add_generation_prompt": False}
-"""vLLM's own: the last message, the assistant's, stays open and is gone on with."""
+"""vLLM's own: the last message, the assistant's, stays open and is continued."""
 _COMMON_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 _ORIENTATION = 0x0112
 _ASK_TO_CONTINUE = """
@@ -31,24 +31,24 @@ Go on exactly where it ends. Write only what comes next: do not repeat any of it
 
 @dataclass(frozen=True, slots=True)
 class EndpointCapabilities:
-    """What an endpoint can do for one model, as it was seen to do it."""
+    """The capabilities of an endpoint for one model, as it showed them."""
 
     has_images: bool
     """Whether images are read: they are accepted, and count as tokens of the prompt."""
     has_logprobs: bool
     """Whether generated tokens come with their log-probabilities."""
     max_top_logprobs: int
-    """At most so many of the likeliest tokens a place; 20 is the most that is tried."""
+    """The largest number of likeliest tokens a position; at most 20 are tried."""
     has_n: bool
     """Whether one request brings several samples whose tokens can be counted one by one."""
     has_seed: bool
     """Whether seeds up to 2**63 - 1 are accepted."""
     max_stop_strings: int
-    """At most so many stop strings a request; 16 is the most that is tried."""
+    """The largest number of stop strings a request; at most 16 are tried."""
     has_stop_reason: bool
     """Whether the endpoint says which stop string ended a text."""
     has_continuation: bool
-    """Whether an assistant's message that is not finished can be gone on with."""
+    """Whether the endpoint can continue an assistant's message that is not finished."""
     is_white_space_kept: bool
     """Whether white space at the end of such a message reaches the model."""
     max_context_tokens: int | None
@@ -57,7 +57,7 @@ class EndpointCapabilities:
     """Whether the limit of tokens is called ``max_tokens``; else it is ``max_completion_tokens``."""
 
     def rows(self) -> tuple[tuple[str, bool, str], ...]:
-        """Return each capability: what it is, whether it is there, and what is done where it is not."""
+        """Return each capability: its name, whether it is there, and the substitute where it is not."""
         return (
             ("images", self.has_images, "requests with images are refused"),
             ("log-probabilities", self.has_logprobs, "priors, and values read from them, are unknown"),
@@ -78,18 +78,18 @@ class EndpointCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One request as it is put to an endpoint, and what to make of the text that comes back."""
+    """One request as it is sent to an endpoint, with the facts that reading its reply needs."""
 
     body: JsonObject
-    """All that is sent save the model, the seed and the number of samples."""
+    """The body of the request, without the model, the seed and the number of samples."""
     sampling: SamplingOptions
-    """As it was asked for."""
+    """The options of the original request."""
     sent_stops: tuple[str, ...] = ()
     """The stop strings the endpoint watches for; the others are cut here."""
     shown_prefix: str = ""
-    """What the model was shown and asked to go on from, and may repeat."""
+    """The text that the model was shown and asked to continue, and may repeat; empty where none was shown."""
     is_white_space_lost: bool = False
-    """Whether the end of the prefix was trimmed, so that the model begins with white space of its own."""
+    """Whether the endpoint trims the end of the prefix, so that the model begins with white space of its own."""
 
     def bodies(self, seeds: Sequence[int], capabilities: EndpointCapabilities) -> list[JsonObject]:
         """Return the bodies to send, which together bring one sample a seed."""
@@ -102,38 +102,26 @@ class Draft:
 
 
 class ImageUrls:
-    """Writes each image as a ``data:`` URL once, and forgets the least recently used."""
+    """Writes each image as a ``data:`` URL once while its cache keeps it."""
 
-    def __init__(self, *, max_bytes: int = 256 * 2**20) -> None:
-        """Remember at most that much of them."""
-        self._max_bytes = max_bytes
-        self._num_bytes = 0
-        self._urls: OrderedDict[str, str] = OrderedDict()
+    def __init__(self) -> None:
+        """Begin with an empty cache."""
+        self._urls: ByteCache[str] = ByteCache()
 
     async def prepare(self, images: Iterable[Image]) -> None:
-        """Write those that are not known, in a thread: turning and packing a large one takes seconds."""
+        """Write the URLs that the cache lacks, in a thread: turning and packing a large image takes seconds."""
         for image in images:
-            if image.digest not in self._urls:
-                self._remember(image.digest, await asyncio.to_thread(image_url, image))
+            if self._urls.get(image.digest) is None:
+                url = await asyncio.to_thread(image_url, image)
+                self._urls.put(image.digest, url, len(url))
 
     def url(self, image: Image) -> str:
         """Return the image's URL."""
-        url = self._urls.get(image.digest)
-        if url is None:
-            return image_url(image)
-        self._urls.move_to_end(image.digest)
-        return url
-
-    def _remember(self, digest: str, url: str) -> None:
-        if digest not in self._urls:
-            self._urls[digest] = url
-            self._num_bytes += len(url)
-        while self._num_bytes > self._max_bytes:
-            self._num_bytes -= len(self._urls.popitem(last=False)[1])
+        return self._urls.get(image.digest) or image_url(image)
 
 
 def draft_request(request: GenerationRequest, capabilities: EndpointCapabilities, urls: ImageUrls) -> Draft:
-    """Return ``request`` as it is put to an endpoint of these capabilities.
+    """Return ``request`` as it is sent to an endpoint of these capabilities.
 
     Text is sent as it is: which texts are control tokens of the model, only the endpoint knows.
     """
@@ -146,7 +134,7 @@ def draft_request(request: GenerationRequest, capabilities: EndpointCapabilities
         messages.append({"role": "assistant", "content": prefix})
     elif is_shown:
         messages = [chat_message(message, urls) for message in _asking_to_continue(request.messages, prefix)]
-    # A stop string in what the model may write again would end it there.
+    # A stop string in the text that the model may repeat would end it there.
     again = prefix if is_shown else prefix[len(prefix.rstrip()) :] if is_white_space_lost else ""
     sent_stops = tuple(stop for stop in stops if stop not in again)[: capabilities.max_stop_strings]
     body = {"messages": messages, **_sampling_fields(request.sampling, capabilities)}

@@ -1,11 +1,11 @@
-"""From an endpoint's reply to samples: cutting what it could not cut, and finding the tokens that make up the text."""
+"""From an endpoint's reply to samples: cutting texts at further stop strings, and finding the tokens of each text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from critic_engine.backends.huggingface.stop_strings import cut_at_stop
+from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.backends.openai_api.replies import ChatReply, Choice, ChosenToken, TopToken
 from critic_engine.backends.openai_api.requests import Draft, EndpointCapabilities
 from critic_engine.errors import GenerationError
@@ -17,15 +17,15 @@ _BLANK = b" "
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """Which part of what was written is the sample's text."""
+    """The part of a reply's text that is the sample."""
 
     text: str
     stop: str | None
-    """The stop string behind it that was found here."""
+    """The stop string behind it, if one was found here."""
     start: int
-    """Its first character."""
+    """The place of its first character in the reply."""
     end: int
-    """Behind the last character of the stop string; of the text when there is none."""
+    """The place behind the stop string, or behind the text when there is none."""
 
 
 def read_samples(
@@ -78,7 +78,7 @@ def _read_sample(choice: Choice, num_tokens: int, draft: Draft, capabilities: En
     cut = _cut(written, finish_reason, draft)
     stop = cut.stop
     if stop is None and finish_reason == "stop":
-        stop = _told_stop(choice, draft, capabilities)
+        stop = _reported_stop(choice, draft, capabilities)
     return Sample(
         text=cut.text,
         num_tokens=num_tokens,
@@ -96,7 +96,7 @@ def _finish_reason(choice: Choice) -> FinishReason:
             raise GenerationError(f"the endpoint ended a text with finish_reason {reason!r}; change the prompt")
 
 
-def _told_stop(choice: Choice, draft: Draft, capabilities: EndpointCapabilities) -> str | None:
+def _reported_stop(choice: Choice, draft: Draft, capabilities: EndpointCapabilities) -> str | None:
     if capabilities.has_stop_reason:
         return choice.stop_reason if choice.stop_reason in draft.sent_stops else None
     # Should the model have ended its turn after all, it will do so again when it is asked to go on.
@@ -114,7 +114,7 @@ def _cut(written: str, finish_reason: FinishReason, draft: Draft) -> _Cut:
 
 
 def len_repeated(written: str, prefix: str, *, is_cut: bool) -> int:
-    """Return how many characters at the beginning of ``written`` are ``prefix`` once more.
+    """Return the number of characters at the beginning of ``written`` that repeat ``prefix``.
 
     White space around it does not count, neither does its own last white space, which a model often writes again.
     ``is_cut`` says that the token limit ended the text: it may then have ended in the midst of the repetition.
@@ -158,7 +158,7 @@ def token_ends(written: str, tokens: Sequence[ChosenToken]) -> list[int] | None:
     """Return for each token the byte of ``written`` behind it, -1 for tokens before it; None if they do not make it up.
 
     Tokens that are not in the text, such as special ones and those of a stop string, take no place in it. Tokens that
-    lie before it, such as those of a thought the endpoint hides, are told by the text's own tokens being the last.
+    precede it, such as those of hidden reasoning, are recognised because the text's own tokens are the last.
     """
     text, pieces = written.encode(), [_piece(token) for token in tokens]
     joined = b"".join(pieces)

@@ -1,7 +1,4 @@
-"""Models in vLLM's engine: generators, and reward models through its pooling."""
+"""Models in vLLM's engine: generators, and reward models through its pooling.
 
-from critic_engine.backends.vllm.figures import VllmFigures
-from critic_engine.backends.vllm.generator import VllmGenerator
-from critic_engine.backends.vllm.scorer import VllmScorer
-
-__all__ = ["VllmFigures", "VllmGenerator", "VllmScorer"]
+Import ``VllmGenerator`` from ``generator`` and ``VllmScorer`` from ``scorer``.
+"""

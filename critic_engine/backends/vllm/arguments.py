@@ -38,12 +38,12 @@ _DECIDED = (
 
 
 def prepare_environment() -> None:
-    """Set what vLLM reads from the environment as it is imported, and its processes inherit; what is set stays."""
+    """Set defaults for the environment variables that vLLM reads when imported; variables that are set stay."""
     # Its own default logs hundreds of lines a start.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     # It reports model and hardware to its makers unless told otherwise.
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    # A process forked from one that has threads may inherit a lock that nobody will open.
+    # A process forked from one that has threads may inherit a lock that no thread will release.
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
 
 
@@ -103,7 +103,6 @@ def make_engine_args(config: ModelConfig, *, model: str, runner: Runner) -> Any:
         "logprobs_mode": "raw_logprobs",
         # Chat templates and control tokens are read from the tokenizer of transformers.
         "tokenizer_mode": "hf",
-        # The figures go to a listener of our own; vLLM's would log them.
         "disable_log_stats": True,
     }
     defaults = {**_defaults(config, runner), **(_cpu_defaults(config.vllm.engine_args) if is_cpu else {})}

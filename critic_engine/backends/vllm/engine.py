@@ -1,10 +1,9 @@
-"""One engine of vLLM: started, asked, watched and stopped, with its failures under our names."""
+"""One engine of vLLM: starting it, sending requests, checking and stopping it, with its failures as our errors."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import fcntl
 import itertools
 import logging
@@ -12,59 +11,58 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, opening
-from critic_engine.backends.vllm.arguments import Runner, make_engine_args
-from critic_engine.backends.vllm.figures import VllmFigures, VllmListener
+from critic_engine.backends.vllm.arguments import Runner, check_engine_args, make_engine_args
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
+from critic_engine.replicas.pool import PoolOptions, Replica, ReplicaPool
 
 _logger = logging.getLogger(__name__)
 _MAX_STOP_S = 10.0
+_Request = TypeVar("_Request")
+_Result = TypeVar("_Result")
 
 
 class VllmEngine:
-    """vLLM's asynchronous engine, whose work is done in processes of its own. All use is from one event loop."""
+    """vLLM's asynchronous engine, which works in processes of its own. All use is from one event loop."""
 
-    def __init__(self, config: ModelConfig, *, model: str, runner: Runner) -> None:
+    def __init__(self, config: ModelConfig, *, section: str, model: str | None, runner: Runner) -> None:
         """Build without starting anything.
 
         Args:
-            config: Of the model.
-            model: A local folder or a hub id, which goes before the configuration's ``model``.
-            runner: Whether the model writes or gives a number.
+            config: The model's configuration.
+            section: The configuration's section, such as ``reasoner``.
+            model: A local folder or a hub id that replaces the configuration's ``model``.
+            runner: Whether the model generates text or gives a number.
+
+        Raises:
+            ConfigError: an engine argument is refused.
+            ModelLoadError: vLLM is not installed.
         """
+        check_engine_args(config, section)
+        self.model = model or config.model
+        """The model's folder or hub id."""
         self._config = config
-        self._model = model
         self._runner: Runner = runner
         self._starting: asyncio.Task[None] | None = None
         self._llm: Any = None
         self._has_started = False
         self._is_stopped = False
-        self._num_asked = 0
-        self._listener = VllmListener()
         self._numbers = itertools.count()
         self.can_seed = True
         """Whether samples may have seeds of their own."""
 
     @property
-    def figures(self) -> VllmFigures:
-        """How it stands now; a restart begins anew."""
-        if self._num_asked:
-            return self._listener.figures
-        # The scheduler says nothing more once there is nothing more to do.
-        return dataclasses.replace(self._listener.figures, num_running=0, num_waiting=0, cache_usage=0.0)
-
-    @property
     def llm(self) -> Any:
-        """The ``AsyncLLM`` of vLLM.
+        """The ``AsyncLLM`` of vLLM, which tests and benchmarks use too.
 
         Raises:
             ReplicaLostError: it is not started.
         """
         if self._llm is None:
-            raise ReplicaLostError(f"the engine of {self._model} is not started")
+            raise ReplicaLostError(f"the engine of {self.model} is not started")
         return self._llm
 
     async def start(self) -> None:
@@ -75,7 +73,6 @@ class VllmEngine:
             GenerationError: it cannot now, and could before.
         """
         self._is_stopped = False
-        self._listener = VllmListener()
         # vLLM waits for its processes in the calling thread.
         self._starting = asyncio.create_task(asyncio.to_thread(self._open))
         try:
@@ -86,22 +83,22 @@ class VllmEngine:
             # The memory of the engine that died may not be free yet.
             raise GenerationError(str(error), is_retryable=True) from error
         self._has_started = True
-        # This waits for vLLM's warm-up of what prepares images, which is not to be used from two threads.
-        with engine_errors(self._model):
+        # This waits for vLLM's warm-up of its image processor, which is not to be used from two threads.
+        with engine_errors(self.model):
             await self.llm.reset_mm_cache()
         self.can_seed = _can_seed(self.llm.vllm_config)
         if not self.can_seed and self._runner == "generate":
             _logger.warning(
                 "%s: draws do not repeat, because vLLM's CPU engine does not survive seeds where prompts are read in "
                 "parts; leave enable_chunked_prefill and max_num_batched_tokens out of engine_args to have seeds",
-                self._model,
+                self.model,
             )
 
     async def ask(self, prompt: Any, params: Any) -> Any:
         """Return the finished output for a rendered prompt; cancelling the caller's task ends the work on it.
 
         Args:
-            prompt: What vLLM's renderer returned.
+            prompt: The output of vLLM's renderer.
             params: ``SamplingParams``, or ``PoolingParams`` of a model that gives a number.
 
         Raises:
@@ -110,25 +107,15 @@ class VllmEngine:
         """
         llm = self.llm
         ask = llm.generate if self._runner == "generate" else llm.encode
-        self._num_asked += 1
-        try:
-            with engine_errors(self._model):
-                # To the very end, though one output is all there is: vLLM takes leaving before that for an abort.
-                (answer,) = [output async for output in ask(prompt, params, str(next(self._numbers)))]
-                return answer
-        finally:
-            self._num_asked -= 1
+        with engine_errors(self.model):
+            # To the very end, though one output is all there is: vLLM takes leaving before that for an abort.
+            (answer,) = [output async for output in ask(prompt, params, str(next(self._numbers)))]
+            return answer
 
     async def check(self) -> None:
         """Raise ``ReplicaLostError`` when the engine is dead."""
-        with engine_errors(self._model):
+        with engine_errors(self.model):
             await self.llm.check_health()
-
-    async def reset_caches(self) -> None:
-        """Forget all prompts and images that are kept; nothing may be in flight."""
-        with engine_errors(self._model):
-            await self.llm.reset_prefix_cache()
-            await self.llm.reset_mm_cache()
 
     async def stop(self) -> None:
         """End the engine and its processes; it may be dead, stopped or half started."""
@@ -139,7 +126,7 @@ class VllmEngine:
 
     def _open(self) -> None:
         options = CheckpointOptions(
-            model=self._model,
+            model=self.model,
             dtype=self._config.dtype,
             is_remote_code_trusted=self._config.is_remote_code_trusted,
             is_pickle_allowed=self._config.is_pickle_allowed,
@@ -153,9 +140,9 @@ class VllmEngine:
             # Not returned: the thread that ran this keeps the result, and an engine that outlives the interpreter's
             # modules complains as it is deleted.
             with _turn_on_card(self._config.actor.num_gpus):
-                self._llm = AsyncLLM.from_engine_args(arguments, stat_loggers=self._listener.stat_loggers())
+                self._llm = AsyncLLM.from_engine_args(arguments)
         if self._is_stopped:
-            # Whoever stopped it may have waited long enough.
+            # The caller of ``stop`` may no longer wait.
             self._shut_down()
 
     def _shut_down(self) -> None:
@@ -164,11 +151,24 @@ class VllmEngine:
             llm.shutdown(_MAX_STOP_S)
 
 
+def engine_name(model: str) -> str:
+    """Return the name that a model in an engine has in reports."""
+    return f"vllm:{Path(model).name}"
+
+
+def pool_of_one(
+    replica: Replica[_Request, _Result], config: ModelConfig, *, name: str
+) -> ReplicaPool[_Request, _Result]:
+    """Return a pool that restarts the one engine of this process when it dies."""
+    options = PoolOptions(max_in_flight=config.actor.max_in_flight, max_restarts=config.vllm.max_restarts)
+    return ReplicaPool([replica], name=name, options=options)
+
+
 @contextlib.contextmanager
 def _turn_on_card(num_gpus: float | None) -> Iterator[None]:
-    """Let one engine at a time start of those on this machine that share a card.
+    """Let the engines on this machine that share a card start one at a time.
 
-    vLLM tells what it needs by what is left of the card's memory, which must not change meanwhile.
+    vLLM computes its need from the memory that is left on the card, which must not change meanwhile.
     """
     if num_gpus is None or not 0 < num_gpus < 1:
         yield
@@ -181,7 +181,7 @@ def _turn_on_card(num_gpus: float | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def engine_errors(model: str) -> Iterator[None]:
-    """Turn what vLLM raises inside into our errors.
+    """Turn errors that vLLM raises inside into our own types.
 
     Raises:
         ReplicaLostError: its engine is dead.

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from critic_engine.backends.vllm.arguments import check_engine_args
-from critic_engine.backends.vllm.engine import VllmEngine, engine_errors
-from critic_engine.backends.vllm.figures import VllmFigures
+from critic_engine.backends.vllm.engine import VllmEngine, engine_errors, engine_name, pool_of_one
 from critic_engine.backends.vllm.prompts import VllmPrompt, VllmPrompts
 from critic_engine.backends.vllm.samples import VllmSamples
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import GenerationError, ReplicaLostError
-from critic_engine.replicas.pool import PoolOptions, ReplicaPool
 from critic_engine.replicas.pooled_model import PooledGenerator
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
 
 _MAX_SENDS = 2
-_Drawn: TypeAlias = tuple[Sample, int]  # And how many of its prompt's tokens were cached.
+_Generated: TypeAlias = tuple[Sample, int]  # And how many of its prompt's tokens were cached.
 
 
-class VllmReplica:
+class VllmReplica(VllmEngine):
     """One engine that answers generation requests. All use is from one event loop."""
 
-    def __init__(self, config: ModelConfig, *, model: str) -> None:
-        """Build without starting anything; ``model`` is a local folder or a hub id."""
-        self._model = model
-        self._engine = VllmEngine(config, model=model, runner="generate")
+    def __init__(self, config: ModelConfig, *, section: str, model: str | None = None) -> None:
+        """Build without starting anything, with the arguments and errors of ``VllmEngine``."""
+        super().__init__(config, section=section, model=model, runner="generate")
         self._prompts: VllmPrompts | None = None
         self._samples: VllmSamples | None = None
-
-    @property
-    def figures(self) -> VllmFigures:
-        """How the engine stands; a restart begins anew."""
-        return self._engine.figures
 
     async def start(self) -> None:
         """Return when the engine is ready.
@@ -42,16 +32,15 @@ class VllmReplica:
         Raises:
             ModelLoadError: vLLM cannot load the model or refuses an argument, or the model has no chat template.
         """
-        await self._engine.start()
-        llm = self._engine.llm
-        self._prompts = VllmPrompts(llm, model=self._model)
-        self._samples = VllmSamples(self._prompts.tokenizer, llm.model_config)
+        await super().start()
+        self._prompts = VllmPrompts(self.llm, model=self.model)
+        self._samples = VllmSamples(self._prompts.tokenizer, self.llm.model_config)
 
     async def call(self, request: GenerationRequest) -> Generation:
         """Return one sample a seed, cut where the model's context ends.
 
-        ``usage`` counts the prompt once, however many samples are drawn from it, and as cached what the first of them
-        found of it in the prefix cache.
+        ``usage`` counts the prompt once, however many samples continue it; its cached tokens are those that the first
+        sample found in the prefix cache.
 
         Raises:
             ReplicaLostError: the engine is dead or stopped.
@@ -70,35 +59,29 @@ class VllmReplica:
                 if num_sends == _MAX_SENDS:
                     raise
 
-    async def reset_caches(self) -> None:
-        """Forget all prompts and images that are kept; nothing may be in flight."""
-        await self._engine.reset_caches()
-
-    async def check(self) -> None:
-        """Raise ``ReplicaLostError`` when the engine is dead."""
-        await self._engine.check()
-
     async def stop(self) -> None:
         """End the engine and its processes; it may be dead, stopped or half started."""
         prompts, self._prompts, self._samples = self._prompts, None, None
         if prompts is not None:
             prompts.close()
-        await self._engine.stop()
+        await super().stop()
 
     async def _answer(self, request: GenerationRequest, *, num_retries: int) -> Generation:
         prompts, samples = self._prompts, self._samples
         if prompts is None or samples is None:
-            raise ReplicaLostError(f"the engine of {self._model} is not started")
+            raise ReplicaLostError(f"the engine of {self.model} is not started")
         prompt = await prompts.render(request)
-        drawn = await gather_or_cancel(self._draw(prompt, request, samples, seed) for seed in request.seeds)
-        generated = sum(sample.num_tokens for sample, _ in drawn)
-        usage = TokenUsage(prompt.num_tokens, generated, cached_tokens=drawn[0][1], num_retries=num_retries)
-        return Generation(tuple(sample for sample, _ in drawn), usage)
+        generated = await gather_or_cancel(self._generate(prompt, request, samples, seed) for seed in request.seeds)
+        num_generated = sum(sample.num_tokens for sample, _ in generated)
+        usage = TokenUsage(prompt.num_tokens, num_generated, cached_tokens=generated[0][1], num_retries=num_retries)
+        return Generation(tuple(sample for sample, _ in generated), usage)
 
-    async def _draw(self, prompt: VllmPrompt, request: GenerationRequest, samples: VllmSamples, seed: int) -> _Drawn:
-        with engine_errors(self._model):
-            params = samples.params(request.sampling, prompt, seed if self._engine.can_seed else None)
-        output: Any = await self._engine.ask(prompt.engine_input, params)
+    async def _generate(
+        self, prompt: VllmPrompt, request: GenerationRequest, samples: VllmSamples, seed: int
+    ) -> _Generated:
+        with engine_errors(self.model):
+            params = samples.params(request.sampling, prompt, seed if self.can_seed else None)
+        output: Any = await self.ask(prompt.engine_input, params)
         if output.outputs[0].finish_reason not in ("stop", "length"):
             raise _UnfinishedError(
                 f"vLLM ended a request with {output.outputs[0].finish_reason}; it may be sent again", is_retryable=True
@@ -107,39 +90,21 @@ class VllmReplica:
 
 
 class VllmGenerator(PooledGenerator):
-    """Answers requests with an engine of this process, which is started again when it dies.
+    """Answers requests with an engine of this process, which is restarted when it dies.
 
     A sample depends on its seed, and on its companions only where batched arithmetic rounds otherwise. All use is from
     one event loop.
     """
 
     def __init__(self, config: ModelConfig, *, section: str, model: str | None = None, name: str | None = None) -> None:
-        """Build without starting the engine: ``load`` or the first request does.
+        """Build without starting the engine, with the arguments and errors of ``VllmEngine``.
 
-        Args:
-            config: Of the model.
-            section: Where it stands in the configuration, such as ``reasoner``.
-            model: A local folder or a hub id that goes before the configuration's ``model``.
-            name: What a person calls the generator; ``vllm:`` and the last part of the model's name unless given.
-
-        Raises:
-            ConfigError: an engine argument is refused.
-            ModelLoadError: vLLM is not installed.
+        ``name`` is the generator's name in reports; ``vllm:`` and the last part of the model's name unless given.
         """
-        check_engine_args(config, section)
-        model = model or config.model
-        self._replica = VllmReplica(config, model=model)
-        options = PoolOptions(max_in_flight=config.actor.max_in_flight, max_restarts=config.vllm.max_restarts)
-        name = name or f"vllm:{Path(model).name}"
-        super().__init__(ReplicaPool([self._replica], name=name, options=options), name)
-
-    def figures(self) -> VllmFigures:
-        """Return how the engine stands; a restart begins anew."""
-        return self._replica.figures
-
-    async def reset_caches(self) -> None:
-        """Forget all prompts and images that are kept, to measure from the start; nothing may be in flight."""
-        await self._replica.reset_caches()
+        self.replica = VllmReplica(config, section=section, model=model)
+        """The one replica."""
+        name = name or engine_name(model or config.model)
+        super().__init__(pool_of_one(self.replica, config, name=name), name)
 
 
 class _UnfinishedError(GenerationError):

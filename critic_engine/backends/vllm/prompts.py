@@ -1,45 +1,44 @@
-"""From a request to the prompt that vLLM's engine reads."""
+"""Rendering a request as the prompt that vLLM's engine reads."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
-from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from critic_engine.backends.huggingface.checkpoint import require_chat_template
 from critic_engine.backends.huggingface.encoding import ChatWriter, context_behind, context_overflow, encoding_errors
-from critic_engine.errors import GenerationError, ModelLoadError
+from critic_engine.errors import GenerationError
+from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
 from critic_engine.types import GenerationRequest, Image
 
 if TYPE_CHECKING:
     import PIL.Image
 
-_MAX_PICTURE_BYTES = 256 * 2**20
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VllmPrompt:
-    """One rendered request; all its samples are drawn from it."""
+    """One rendered request; all its samples continue it."""
 
     engine_input: Any
-    """What vLLM's renderer made of it, image tokens and prepared images included."""
+    """The output of vLLM's renderer, image tokens and prepared images included."""
     num_tokens: int
-    """Image tokens included."""
+    """Prompt tokens, image tokens included."""
     context_ids: list[int]
-    """The last tokens of the prefix, which decoding what follows depends on; empty without a prefix."""
+    """The last tokens of the prefix, on which decoding the continuation depends; empty without a prefix."""
     max_tokens: int
-    """What the context holds behind it; at least 1."""
+    """The tokens that the context holds behind the prompt; at least 1."""
 
 
 class VllmPrompts:
     """Renders requests for one engine, in a thread of its own, so that the event loop never waits for it."""
 
-    def __init__(self, llm: Any, *, model: str, max_picture_bytes: int = _MAX_PICTURE_BYTES) -> None:
-        """Take vLLM's ``AsyncLLM``, and remember at most that much of decoded images.
+    def __init__(self, llm: Any, *, model: str) -> None:
+        """Take vLLM's ``AsyncLLM``.
 
         Raises:
             ModelLoadError: the model has no chat template.
@@ -49,10 +48,9 @@ class VllmPrompts:
         self.tokenizer = copy.deepcopy(llm.get_tokenizer())
         self._max_images = _max_images(llm)
         processor = llm.renderer.get_mm_processor().info.get_hf_processor() if self._max_images else self.tokenizer
-        if not (processor.chat_template or self.tokenizer.chat_template):
-            raise ModelLoadError(f"model {model} has no chat template; choose an instruction-tuned model")
+        require_chat_template(model, processor, self.tokenizer)
         self._writer = ChatWriter(processor, self.tokenizer, has_vision=self._max_images > 0)
-        self._pictures = PictureMemory(max_bytes=max_picture_bytes)
+        self._pictures: ByteCache[PIL.Image.Image] = ByteCache()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vllm-prompts")
 
     async def render(self, request: GenerationRequest) -> VllmPrompt:
@@ -87,42 +85,25 @@ class VllmPrompts:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _render(self, request: GenerationRequest, images: Sequence[Image]) -> tuple[list[int], Any]:
-        """Return the tokens of a prompt, each image one of them, and what vLLM's renderer makes of it."""
+        """Return the tokens of a prompt, each image one of them, and the output of vLLM's renderer."""
         text = self._writer.write(request)
         with encoding_errors():
             encoded = self.tokenizer(text, add_special_tokens=not self._writer.is_begun(text))
             prompt: dict[str, Any] = {"prompt_token_ids": encoded["input_ids"]}
             if images:
-                prompt["multi_modal_data"] = {"image": [self._pictures.picture(image) for image in images]}
-                # Under this name the engine keeps what it prepared of an image, and looks up prompts in its cache.
+                prompt["multi_modal_data"] = {"image": [self._picture(image) for image in images]}
+                # The engine's caches of prepared images and of prompts know an image by this name.
                 prompt["multi_modal_uuids"] = {"image": [image.digest for image in images]}
             (engine_input,) = self._llm.renderer.render_cmpl([prompt], _unlimited())
         return encoded["input_ids"], engine_input
 
-
-class PictureMemory:
-    """Decodes each image once, and forgets the least recently used. Use it from one thread only."""
-
-    def __init__(self, *, max_bytes: int) -> None:
-        """Remember at most that much."""
-        self._max_bytes = max_bytes
-        self._num_bytes = 0
-        self._pictures: OrderedDict[str, PIL.Image.Image] = OrderedDict()
-
-    def picture(self, image: Image) -> PIL.Image.Image:
-        """Return the image upright and in RGB."""
+    def _picture(self, image: Image) -> PIL.Image.Image:
+        """Return the image upright and in RGB; each is decoded once while the cache keeps it."""
         picture = self._pictures.get(image.digest)
         if picture is None:
-            picture = self._pictures[image.digest] = upright_rgb(open_picture(image.data))
-            self._num_bytes += _num_bytes(picture)
-        self._pictures.move_to_end(image.digest)
-        while self._num_bytes > self._max_bytes:
-            self._num_bytes -= _num_bytes(self._pictures.popitem(last=False)[1])
+            picture = upright_rgb(open_picture(image.data))
+            self._pictures.put(image.digest, picture, picture.width * picture.height * len(picture.getbands()))
         return picture
-
-
-def _num_bytes(picture: PIL.Image.Image) -> int:
-    return picture.width * picture.height * len(picture.getbands())
 
 
 def _max_images(llm: Any) -> int:

@@ -1,23 +1,26 @@
-"""How samples are asked of vLLM's engine, and read from what it drew."""
+"""vLLM's sampling parameters of a request, and the samples in vLLM's output."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
-from critic_engine.backends.huggingface.stop_strings import cut_at_stop, decode_after
+from critic_engine.backends.cutting import cut_at_stop
+from critic_engine.backends.huggingface.checkpoint import end_token_ids
+from critic_engine.backends.huggingface.stop_strings import decode_after
 from critic_engine.backends.vllm.prompts import VllmPrompt
 from critic_engine.types import Sample, SamplingOptions, TokenLogprob
 
 
 class VllmSamples:
-    """Says how samples are drawn, and reads them, for one model."""
+    """Writes sampling parameters and reads samples for one model."""
 
     def __init__(self, tokenizer: Any, model_config: Any) -> None:
         """Read samples with ``tokenizer``; ``model_config`` is vLLM's."""
         self._tokenizer = tokenizer
         self._end_token_ids = _end_token_ids(tokenizer, model_config)
-        self._token_texts: dict[int, str] = {}
+        self._token_text = functools.cache(lambda token: str(tokenizer.decode([token])))
 
     def params(self, sampling: SamplingOptions, prompt: VllmPrompt, seed: int | None) -> Any:
         """Return vLLM's ``SamplingParams`` of one sample, cut where the context ends."""
@@ -69,19 +72,11 @@ class VllmSamples:
             top=tuple((self._token_text(other), logprob.logprob) for other, logprob in likeliest),
         )
 
-    def _token_text(self, token: int) -> str:
-        text = self._token_texts.get(token)
-        if text is None:
-            text = self._token_texts[token] = str(self._tokenizer.decode([token]))
-        return text
-
 
 def _end_token_ids(tokenizer: Any, model_config: Any) -> frozenset[int]:
     """Return the tokens that end a turn, from all three places that a checkpoint names them in."""
-    sources = (
+    return end_token_ids(
         model_config.try_get_generation_config().get("eos_token_id"),
         getattr(model_config.hf_text_config, "eos_token_id", None),
         tokenizer.eos_token_id,
     )
-    lists = [source if isinstance(source, list) else [source] for source in sources]
-    return frozenset(token for tokens in lists for token in tokens if token is not None)

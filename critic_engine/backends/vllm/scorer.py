@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import copy
-import math
-from pathlib import Path
 from typing import Any
 
-from critic_engine.backends.huggingface.classifier import BatchScorer, Classifier
+from critic_engine.backends.huggingface.classifier import BatchScorer, Classifier, value_of
 from critic_engine.backends.huggingface.encoding import encoding_errors
-from critic_engine.backends.vllm.arguments import check_engine_args
-from critic_engine.backends.vllm.engine import VllmEngine
-from critic_engine.backends.vllm.figures import VllmFigures
+from critic_engine.backends.vllm.engine import VllmEngine, engine_name, pool_of_one
 from critic_engine.config.models import ModelConfig
-from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
+from critic_engine.errors import ModelLoadError, ReplicaLostError
 from critic_engine.protocols import Score
-from critic_engine.replicas.pool import PoolOptions, ReplicaPool
 from critic_engine.replicas.pooled_model import PooledScorer
 from critic_engine.types import Message
 
 
-class VllmScorerReplica:
+class VllmScorerReplica(VllmEngine):
     """One engine that scores conversations. All use is from one event loop."""
 
-    def __init__(self, config: ModelConfig, *, model: str) -> None:
-        """Build without starting anything; ``model`` is a local folder or a hub id."""
-        self._model = model
-        self._engine = VllmEngine(config, model=model, runner="pooling")
+    def __init__(self, config: ModelConfig, *, section: str, model: str | None = None) -> None:
+        """Build without starting anything, with the arguments and errors of ``VllmEngine``."""
+        super().__init__(config, section=section, model=model, runner="pooling")
         self._encoder: BatchScorer | None = None
-
-    @property
-    def figures(self) -> VllmFigures:
-        """How the engine stands; a restart begins anew."""
-        return self._engine.figures
 
     async def start(self) -> None:
         """Return when the engine is ready.
@@ -40,15 +29,15 @@ class VllmScorerReplica:
         Raises:
             ModelLoadError: vLLM cannot load the model or refuses an argument, or the model gives more than one number.
         """
-        await self._engine.start()
-        model_config = self._engine.llm.model_config
-        tasks = await self._engine.llm.get_supported_tasks()
+        await super().start()
+        model_config = self.llm.model_config
+        tasks = await self.llm.get_supported_tasks()
         if "classify" not in tasks or model_config.hf_config.num_labels != 1:
             raise ModelLoadError(
-                f"model {self._model} is no reward model with one output, as vLLM serves it; choose another, or set "
+                f"model {self.model} is no reward model with one output, as vLLM serves it; choose another, or set "
                 "reward_model.head to verdict_token"
             )
-        tokenizer = copy.deepcopy(self._engine.llm.get_tokenizer())
+        tokenizer = copy.deepcopy(self.llm.get_tokenizer())
         limit = min(model_config.max_model_len, tokenizer.model_max_length)
         self._encoder = BatchScorer(
             Classifier(model=None, tokenizer=tokenizer, pad_token_id=None, max_context_tokens=limit)
@@ -64,59 +53,24 @@ class VllmScorerReplica:
         """
         from vllm import PoolingParams
 
+        llm = self.llm
         if self._encoder is None:
-            raise ReplicaLostError(f"the engine of {self._model} is not started")
-        token_ids = self._encoder.encode(messages)
+            raise ReplicaLostError(f"the engine of {self.model} is not started")
+        (token_ids,) = self._encoder.encode(messages)
         with encoding_errors():
-            (prompt,) = await self._engine.llm.renderer.render_cmpl_async([{"prompt_token_ids": token_ids}])
-        output: Any = await self._engine.ask(prompt, PoolingParams(task="classify", use_activation=False))
-        logit = float(output.outputs.data.reshape(-1)[0])
-        if not math.isfinite(logit):
-            raise GenerationError(
-                "the reward model's logit is not finite; check the model, or set reward_model.dtype to float32"
-            )
-        return Score(_sigmoid(logit), len(token_ids))
-
-    async def check(self) -> None:
-        """Raise ``ReplicaLostError`` when the engine is dead."""
-        await self._engine.check()
-
-    async def stop(self) -> None:
-        """End the engine and its processes; it may be dead, stopped or half started."""
-        self._encoder = None
-        await self._engine.stop()
+            (prompt,) = await llm.renderer.render_cmpl_async([{"prompt_token_ids": token_ids}])
+        output: Any = await self.ask(prompt, PoolingParams(task="classify", use_activation=False))
+        return value_of(float(output.outputs.data.reshape(-1)[0]), len(token_ids))
 
 
 class VllmScorer(PooledScorer):
-    """Scores conversations with an engine of this process, which is started again when it dies.
+    """Scores conversations with an engine of this process, which is restarted when it dies.
 
     All use is from one event loop.
     """
 
     def __init__(self, config: ModelConfig, *, section: str, model: str | None = None) -> None:
-        """Build without starting the engine: ``load`` or the first conversation does.
-
-        Args:
-            config: Of the model.
-            section: Where it stands in the configuration, such as ``reward_model``.
-            model: A local folder or a hub id that goes before the configuration's ``model``.
-
-        Raises:
-            ConfigError: an engine argument is refused.
-            ModelLoadError: vLLM is not installed.
-        """
-        check_engine_args(config, section)
-        model = model or config.model
-        self._replica = VllmScorerReplica(config, model=model)
-        options = PoolOptions(max_in_flight=config.actor.max_in_flight, max_restarts=config.vllm.max_restarts)
-        name = f"vllm:{Path(model).name}"
-        super().__init__(ReplicaPool([self._replica], name=name, options=options), name)
-
-    def figures(self) -> VllmFigures:
-        """Return how the engine stands; a restart begins anew."""
-        return self._replica.figures
-
-
-def _sigmoid(logit: float) -> float:
-    # The exponential of a large number overflows.
-    return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+        """Build without starting the engine, with the arguments and errors of ``VllmEngine``."""
+        name = engine_name(model or config.model)
+        replica = VllmScorerReplica(config, section=section, model=model)
+        super().__init__(pool_of_one(replica, config, name=name), name)

@@ -25,6 +25,8 @@ def test_companions_are_the_nearest_in_length() -> None:
 def test_verdicts_do_not_wait_for_solutions() -> None:
     waiting = [row(10, max_tokens=2), row(10, max_tokens=100), row(10, max_tokens=8)]
     assert next_batch(waiting, 64) == [waiting[0], waiting[2]]
+    waiting = [row(10, max_tokens=10), row(10, max_tokens=40), row(10, max_tokens=41)]
+    assert next_batch(waiting, 64) == waiting[:2]
 
 
 def test_only_rows_whose_tensors_join_share_a_batch() -> None:

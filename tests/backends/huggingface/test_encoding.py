@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
-from critic_engine.backends.huggingface.encoding import ImageMemory, PromptEncoder
+from critic_engine.backends.huggingface.encoding import CachedImageProcessor, PromptEncoder
 from critic_engine.errors import GenerationError
+from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
 from critic_engine.types import GenerationRequest, Image
 
@@ -53,12 +54,12 @@ def test_image_is_prepared_once_whatever_the_question(
     assert not torch.equal(first.image_tensors["pixel_values"], other.image_tensors["pixel_values"])
 
 
-def test_image_memory_is_bounded(
+def test_cache_of_prepared_images_is_bounded(
     vision_checkpoint: Checkpoint, ask: Callable[..., GenerationRequest], make_image: Callable[[int], Image]
 ) -> None:
     checkpoint, counter = counting(vision_checkpoint)
     num_bytes = 3 * 16 * 16 * 4
-    encoder = PromptEncoder(checkpoint, max_image_cache_bytes=2 * num_bytes)
+    encoder = PromptEncoder(checkpoint, cache=ByteCache(2 * num_bytes))
     for number in (1, 2, 1, 3, 1, 2):
         encoder.encode(ask(images=(make_image(number),)))
     assert counter.num_prepared == 4
@@ -85,9 +86,9 @@ def test_encoding_equals_the_processors_own(
     assert torch.equal(prompt.image_tensors["pixel_values"], expected["pixel_values"])
 
 
-def test_image_memory_shows_the_attributes_behind_it(vision_checkpoint: Checkpoint) -> None:
-    memory = ImageMemory(vision_checkpoint.processor.image_processor, max_bytes=1)
-    assert memory.crop_size == vision_checkpoint.processor.image_processor.crop_size
+def test_cached_image_processor_shows_the_attributes_behind_it(vision_checkpoint: Checkpoint) -> None:
+    cached = CachedImageProcessor(vision_checkpoint.processor.image_processor, ByteCache())
+    assert cached.crop_size == vision_checkpoint.processor.image_processor.crop_size
 
 
 def reloaded(picture: PIL.Image.Image, **options: Any) -> PIL.Image.Image:

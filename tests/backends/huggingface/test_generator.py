@@ -212,6 +212,15 @@ def test_overlong_request_fails_alone(text_checkpoint: Checkpoint, ask: Ask) -> 
     assert isinstance(generation, Generation)
 
 
+def test_prompt_that_fills_the_context_is_too_long_and_one_token_fewer_leaves_room_for_one(
+    text_checkpoint: Checkpoint, ask: Ask
+) -> None:
+    around = prompt_tensor(text_checkpoint, ask("a")).shape[1] - 1
+    error, generation = answer(text_checkpoint, [ask("a" * (160 - around)), ask("a" * (159 - around))])
+    assert isinstance(error, ContextOverflowError)
+    assert generation.samples[0].num_tokens == 1
+
+
 def test_sample_ends_where_the_context_does(text_checkpoint: Checkpoint, ask: Ask) -> None:
     num_prompt_tokens = prompt_tensor(text_checkpoint, ask()).shape[1]
     (generation,) = answer(text_checkpoint, [ask(max_tokens=500)])

@@ -38,6 +38,11 @@ def test_nucleus_keeps_the_fewest_tokens_that_reach_its_mass() -> None:
     assert set(beyond.tolist()) == {0, 1, 2}
 
 
+def test_nucleus_that_is_reached_exactly_holds_no_further_token() -> None:
+    sampler = RowSampler(rows(100, SamplingOptions(temperature=1.0, top_p=0.5)), torch.device("cpu"))
+    assert set(sampler(IDS, torch.zeros(100, 2)).argmax(-1).tolist()) in ({0}, {1})
+
+
 def test_steps_draw_independently_across_the_block_drawn_at_once() -> None:
     tokens = draw(SamplingOptions(temperature=1.0), num_steps=130)
     share = LOGITS.softmax(-1).square().sum()

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from critic_engine.backends.huggingface.checkpoint import CheckpointOptions
-from critic_engine.backends.huggingface.classifier import Classifier, load_classifier
+from critic_engine.backends.huggingface.checkpoint import Checkpoint, CheckpointOptions
+from critic_engine.backends.huggingface.classifier import BatchScorer, Classifier, load_classifier
 from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
 from critic_engine.engine import Engine
 from critic_engine.episode.episode import SearchEvent
@@ -132,6 +132,21 @@ def test_conversation_that_cannot_be_scored_does_not_spoil_the_others(reward_fol
     assert isinstance(too_long, ContextOverflowError)
     assert too_long.max_context_tokens == 160
     assert "holds <end>, a control token" in str(refused)
+
+
+def test_conversation_that_fills_the_context_is_scored(reward_folder: Path, score: Any) -> None:
+    around = score(reward_folder, [(Message("user", "a"),)])[0].num_prompt_tokens - 1
+    lengths = [160 - around, 161 - around]
+    full, too_long = score(reward_folder, [(Message("user", "a" * length),) for length in lengths])
+    assert full.num_prompt_tokens == 160
+    assert isinstance(too_long, ContextOverflowError)
+
+
+def test_oldest_conversation_is_always_in_the_next_batch(text_checkpoint: Checkpoint) -> None:
+    scorer = BatchScorer(Classifier(None, text_checkpoint.tokenizer, pad_token_id=0, max_context_tokens=160))
+    rows = [[1] * length for length in (9, 1, 2, 7)]
+    assert scorer.next_batch(rows, 2) == [rows[3], rows[0]]
+    assert scorer.next_batch(rows, 1) == [rows[0]]
 
 
 @pytest.mark.parametrize("logit", [math.nan, math.inf, -math.inf])

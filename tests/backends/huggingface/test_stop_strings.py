@@ -6,24 +6,10 @@ import torch
 from critic_engine.backends.huggingface.batching import Row
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.encoding import Prompt
-from critic_engine.backends.huggingface.stop_strings import RowStopper, cut_at_stop, decode_after
+from critic_engine.backends.huggingface.stop_strings import RowStopper, decode_after
 from critic_engine.types import SamplingOptions
 
 PROMPT_IDS = [1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("text", "stops", "expected"),
-    [
-        ("one\ntwo", ("\n",), ("one", "\n")),
-        ("one two", ("two", "one"), ("", "one")),
-        ("one", ("absent",), ("one", None)),
-        ("a..b", (".", ".."), ("a", "..")),
-        ("one", (), ("one", None)),
-    ],
-)
-def test_text_is_cut_at_the_first_stop_string(text: str, stops: tuple[str, ...], expected: tuple[str, str]) -> None:
-    assert cut_at_stop(text, stops) == expected
 
 
 def length_at_stop(checkpoint: Checkpoint, text: str, stop: str) -> int | None:
@@ -53,6 +39,13 @@ def test_row_ends_at_the_token_that_completes_its_stop_string(
     text_checkpoint: Checkpoint, text: str, stop: str, length: int | None
 ) -> None:
     assert length_at_stop(text_checkpoint, text, stop) == length
+
+
+@pytest.mark.parametrize("num_hidden", [1, 4])
+def test_stop_string_is_found_though_tokens_without_text_stand_in_it(
+    text_checkpoint: Checkpoint, num_hidden: int
+) -> None:
+    assert length_at_stop(text_checkpoint, "x y a" + "<user>" * num_hidden + "b c", "ab") == 5 + num_hidden
 
 
 def test_text_after_a_context_reads_on_from_it(text_checkpoint: Checkpoint) -> None:

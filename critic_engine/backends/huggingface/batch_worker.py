@@ -1,0 +1,249 @@
+"""A thread that answers requests to one model in batches; requests may come from several event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import Any, Generic, Protocol, TypeVar
+
+from critic_engine.backends.huggingface.arithmetic import arithmetic_threads
+from critic_engine.errors import GenerationError
+
+_NUM_DRAIN_ROUNDS = 8
+_NUM_BATCHES_AHEAD = 4
+_MAX_EXIT_S = 10.0
+_RequestIn = TypeVar("_RequestIn", contravariant=True)
+_ResultOut = TypeVar("_ResultOut", covariant=True)
+_Request = TypeVar("_Request")
+_Result = TypeVar("_Result")
+_Model = TypeVar("_Model", bound="BatchModel[Any, Any]")
+
+
+class BatchModel(Protocol[_RequestIn, _ResultOut]):
+    """A loaded model that works on batches of rows; a request takes one row or several. Used from one thread only.
+
+    Rows and outcomes are of the model's own types; the worker hands them on and looks at errors only.
+    """
+
+    @property
+    def module(self) -> Any:
+        """The torch module."""
+        ...
+
+    def encode(self, request: _RequestIn) -> Sequence[Any]:
+        """Return the rows of a request, at least one; raises ``GenerationError`` when it cannot be encoded."""
+        ...
+
+    def next_batch(self, waiting: Sequence[Any], max_batch_size: int) -> list[Any]:
+        """Return the rows to run next, at most ``max_batch_size`` of ``waiting``, the oldest of which is among them."""
+        ...
+
+    def run(self, rows: Sequence[Any], *, is_closing: threading.Event) -> Sequence[Any]:
+        """Return an outcome or a ``GenerationError`` for each row; ends early once ``is_closing`` is set."""
+        ...
+
+    def combine(self, rows: Sequence[Any], outcomes: Sequence[Any]) -> _ResultOut:
+        """Return the answer to a request from the outcomes of its rows."""
+        ...
+
+
+class _Call:
+    """A request that waits for its answer; without a request, a caller that waits for the model to be loaded."""
+
+    def __init__(self, request: Any = None) -> None:
+        self.request = request
+        self.future: Future[Any] = Future()
+        self.rows: Sequence[Any] = ()
+        self.outcomes: dict[int, Any] = {}
+
+    def encode(self, model: BatchModel[Any, Any]) -> list[tuple[_Call, int]]:
+        """Return the rows' places; none when the call was cancelled, is done or cannot be encoded."""
+        if self.request is None:
+            self.finish(None)
+        elif not self.future.cancelled():
+            try:
+                self.rows = model.encode(self.request)
+            except GenerationError as error:
+                self.finish(error)
+        return [] if self.future.done() else [(self, place) for place in range(len(self.rows))]
+
+    def settle(self, place: int, outcome: Any, model: BatchModel[Any, Any]) -> None:
+        """Take one row's outcome; the last of all outcomes, or the first error, answers the call."""
+        self.outcomes[place] = outcome
+        if isinstance(outcome, GenerationError):
+            self.finish(outcome)
+        elif len(self.outcomes) == len(self.rows) and not self.future.done():
+            self.finish(model.combine(self.rows, [self.outcomes[place] for place in range(len(self.rows))]))
+
+    def finish(self, result: Any) -> None:
+        """Answer with a result or an error, unless the call is answered or was cancelled."""
+        if self.future.done() or not self.future.set_running_or_notify_cancel():
+            return
+        if isinstance(result, Exception):
+            self.future.set_exception(result)
+        else:
+            self.future.set_result(result)
+
+
+class BatchWorker(Generic[_Request, _Result, _Model]):
+    """Answers requests with one model in one thread, so that no event loop waits for arithmetic.
+
+    Rows of requests that wait at the same time run together. Calls may come from any event loop and any thread.
+    """
+
+    def __init__(self, open_model: Callable[[], _Model], *, name: str, max_batch_size: int) -> None:
+        """Build without loading: ``open_model`` is called by ``load`` or by the first request.
+
+        Args:
+            open_model: Returns the loaded model; called once, and again only when it raised.
+            name: The name of the thread and of the model in errors.
+            max_batch_size: At most this many rows run side by side; at least 1.
+        """
+        if max_batch_size < 1:
+            raise ValueError(f"max_batch_size is {max_batch_size}; it must be at least 1")
+        self._name = name
+        self._open_model = open_model
+        self._max_batch_size = max_batch_size
+        self._model: _Model | None = None
+        self._loading = threading.Lock()
+        self._calls: deque[_Call] = deque()
+        self._changed = threading.Condition()
+        self._is_woken = False
+        self._is_closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def name(self) -> str:
+        """The name it was given."""
+        return self._name
+
+    async def load(self) -> None:
+        """Load the model in the thread; a second time it does nothing.
+
+        Raises:
+            ModelLoadError: it cannot be loaded.
+        """
+        await self._answer(_Call())
+
+    def loaded(self) -> _Model:
+        """Return the model; loads it in the calling thread if need be."""
+        with self._loading:
+            if self._model is None:
+                self._model = self._open_model()
+            return self._model
+
+    async def answer(self, request: _Request) -> _Result:
+        """Return the model's answer.
+
+        Raises:
+            GenerationError: the request cannot be answered, or the worker is closed.
+            ModelLoadError: the model cannot be loaded.
+        """
+        result: _Result = await self._answer(_Call(request))
+        return result
+
+    async def aclose(self) -> None:
+        """End the running batch as soon as it can be ended, fail the calls that wait, and release the model.
+
+        A second time it does nothing.
+        """
+        await asyncio.to_thread(self._stop)
+        self._model = None
+        atexit.unregister(self._stop)
+
+    async def _answer(self, call: _Call) -> Any:
+        is_first = self._enqueue(call)
+        try:
+            # The first in the queue lets every task that is ready add its own request before the worker looks.
+            for _ in range(_NUM_DRAIN_ROUNDS if is_first else 0):
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            call.future.cancel()
+            raise
+        finally:
+            if is_first:
+                self._wake()
+        return await asyncio.wrap_future(call.future)
+
+    def _stop(self, timeout_s: float | None = None) -> None:
+        """Have the thread end, and wait for it at most ``timeout_s``."""
+        with self._changed:
+            self._is_closing.set()
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _enqueue(self, call: _Call) -> bool:
+        """Add ``call`` and return whether it is the only one that waits."""
+        with self._changed:
+            if self._is_closing.is_set():
+                raise GenerationError(f"{self._name} is closed")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
+                self._thread.start()
+                # An interpreter that exits under a thread inside torch aborts; a load that hangs must not hold it up.
+                atexit.register(self._stop, _MAX_EXIT_S)
+            self._calls.append(call)
+            return len(self._calls) == 1
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._is_woken = True
+            self._changed.notify()
+
+    def _take(self, num_waiting: int = 0) -> list[_Call]:
+        """Return calls from the queue, enough for some batches beside the rows that wait; wait for one if none do."""
+        with self._changed:
+            if not num_waiting:
+                self._changed.wait_for(lambda: self._is_closing.is_set() or (self._is_woken and bool(self._calls)))
+            num_wanted = max(0, _NUM_BATCHES_AHEAD * self._max_batch_size - num_waiting)
+            taken = [self._calls.popleft() for _ in range(min(num_wanted, len(self._calls)))]
+            self._is_woken = bool(self._calls)
+            return taken
+
+    def _serve(self) -> None:
+        """Answer calls until closed; this is all that the thread does."""
+        while not self._is_closing.is_set():
+            calls = self._take()
+            try:
+                model = self.loaded()
+            except Exception as error:
+                _finish_all(calls, error)
+            else:
+                with arithmetic_threads(model.module):
+                    self._run_until_closed(model, calls)
+        _finish_all(self._calls, self._closed())
+
+    def _run_until_closed(self, model: _Model, calls: list[_Call]) -> None:
+        waiting: list[tuple[_Call, int]] = []
+        try:
+            while not self._is_closing.is_set():
+                waiting += [placed for call in calls for placed in call.encode(model)]
+                calls.clear()
+                waiting = [(call, place) for call, place in waiting if not call.future.done()]
+                if waiting:
+                    waiting = self._run_next(waiting, model)
+                calls += self._take(len(waiting))
+        finally:
+            _finish_all([*calls, *(call for call, _ in waiting)], self._closed())
+
+    def _run_next(self, waiting: list[tuple[_Call, int]], model: _Model) -> list[tuple[_Call, int]]:
+        """Run one batch of the rows at ``waiting`` and return the places of rows that still wait."""
+        owners = {id(call.rows[place]): (call, place) for call, place in waiting}
+        batch = model.next_batch([call.rows[place] for call, place in waiting], self._max_batch_size)
+        for row, outcome in zip(batch, model.run(batch, is_closing=self._is_closing), strict=True):
+            call, place = owners.pop(id(row))
+            call.settle(place, outcome, model)
+        return list(owners.values())
+
+    def _closed(self) -> GenerationError:
+        return GenerationError(f"{self._name} was closed")
+
+
+def _finish_all(calls: Iterable[_Call], error: Exception) -> None:
+    for call in calls:
+        call.finish(error)
