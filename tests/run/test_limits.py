@@ -1,7 +1,6 @@
 """Limits of a whole run: what is going on is cut and answers, what was not begun says so and can be resumed."""
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,9 +76,7 @@ def timeless(answers: Sequence[Answer]) -> list[Answer]:
 
 
 def test_seconds_of_a_run_end_it_in_time(tmp_path: Path) -> None:
-    start_s = time.perf_counter()
     answers = solve(["run.max_wall_s=1.0", "budget.max_tokens=20000"], tmp_path / "run", latency_s=0.004)
-    assert time.perf_counter() - start_s < 60
     assert {answer.stop_reason for answer in answers} == {"run_seconds"}
     begun = [answer for answer in answers if answer.num_simulations]
     assert [answer.status for answer in begun] == ["answered"] * 2
