@@ -5,8 +5,8 @@
 Run it from the root of the repository, before a release. ``solve`` and ``collect`` over scripted models are first run
 undisturbed. Half of the kills meet a new run each, which is then resumed to its end; the other half come five to a run.
 Each is a ``kill -9`` soon after a number of rows was committed; the numbers are drawn evenly over the run. What was
-committed when the process died must stand unchanged in the finished run. That run must equal the undisturbed one, in its
-database and in its exports. The last line of stdout is one JSON object.
+committed when the process died must stand unchanged in the finished run, which must equal the undisturbed one in its
+database and its exports. The last line of stdout is one JSON object.
 """
 
 import argparse
