@@ -22,7 +22,7 @@ from critic_engine.types import Generation, GenerationRequest, Image, Message, S
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]
 
-NUM_PARITY = 40
+NUM_PARITY = 24
 _T = TypeVar("_T")
 Run = Callable[[Coroutine[Any, Any, _T]], _T]
 

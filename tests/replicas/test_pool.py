@@ -80,7 +80,7 @@ def pool_of(*replicas: EchoReplica, **options: Any) -> ReplicaPool[str, str]:
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    asyncio.run(asyncio.wait_for(scenario(), 300))
 
 
 async def until(condition: Callable[[], bool]) -> None:
