@@ -41,6 +41,7 @@ def test_eight_trials_in_flight_wait_a_fifth_as_long_as_one() -> None:
 
 
 def test_eight_trials_in_flight_answer_as_well_as_one(tmp_path: Path) -> None:
-    write_problems(tmp_path / "problems.jsonl", split="dev", num=100, seed=5)
+    """Forty problems show a collapse; ``bench/search_parallel.py`` measures the difference over a thousand."""
+    write_problems(tmp_path / "problems.jsonl", split="dev", num=40, seed=5)
     rows = [row for row in read_problems(tmp_path / "problems.jsonl") if isinstance(row, ProblemRow)]
     assert num_right(rows, 8) >= num_right(rows, 1) - 4
