@@ -1,6 +1,12 @@
+import os
+
 import pytest
 
 from critic_engine.types import Image, Problem
+
+# Matrices as small as the tests' are slower shared out, and very slow beside other work; the processes that tests start
+# inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
-"""Collecting and exporting that are killed at any moment go on where they stood, to what they would have come to."""
+"""Collecting and exporting that are killed at any moment go on where they stood, to what they would have come to.
+
+``bench/faults.py`` kills dozens of runs at random moments; here each kind of moment has one kill.
+"""
 
 import contextlib
 import json
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,11 +19,11 @@ import pytest
 from critic_engine.data.harvest.pairs import pair_from_dict
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.rows import Role, open_rows
+from tests.killing import run_killed
 
 COMMAND = [sys.executable, "-m", "critic_engine"]
-NUM_PROBLEMS = 120
-NUM_RUNS_KILLED_ONCE = 30
-NUM_KILLS_OF_ONE_RUN = (5, 5, 5, 5)
+NUM_PROBLEMS = 40
+"""Enough that every kind of finding and of row is among them."""
 SCRIPTED = [
     "--set=reasoner.backend=scripted",
     "--set=critic.backend=scripted",
@@ -44,7 +45,36 @@ KINDS: list[tuple[type[TrainingRow], Role]] = [
     (Rated, "reasoner"),
     (StepLabelled, "reasoner"),
 ]
-FORMATS = [("trl-dpo", "critic"), ("trl-dpo", "reasoner"), ("llamafactory-sft", "critic")]
+FORMATS = [("trl-kto", "critic"), ("trl-dpo", "reasoner"), ("llamafactory-sft", "critic")]
+FINDINGS = (
+    "paths",
+    "pairs",
+    "value",
+    "critique",
+    "labels",
+    "search",
+    "done",
+    "baseline",
+    "fresh_baseline",
+    "refined",
+    "fresh",
+)
+"""Kinds of findings; the later ones come of few problems, and a session that waits for them does much of the rest."""
+MOMENTS = {
+    "between ask and tell": (r"INSERT INTO events .*told", 10),
+    "before a commit": (r"COMMIT", 150),
+    "between two commits": (r"BEGIN", 300),
+    "as an answer is written": (r"INSERT INTO answers", 20),
+    "as the report is written": (r"open .*report\.json", 1),
+}
+NUM_RANDOM = 3
+EXPORT_MOMENTS = {
+    "as its folder is made": (r"os\.mkdir .*unfinished", 1),
+    "as rows are written": (r"open .*train\.jsonl", 1),
+    "as the earlier one is put aside": (r"os\.rename .*replaced", 1),
+    "between its two renames": (r"os\.rename .*unfinished", 1),
+    "as the earlier one is removed": (r"shutil\.rmtree .*replaced", 1),
+}
 
 Rows: TypeAlias = dict[tuple[str, int, str | int], str]
 """What a run has committed: the content by table, position, and name or number."""
@@ -52,13 +82,13 @@ Rows: TypeAlias = dict[tuple[str, int, str | int], str]
 pytestmark = pytest.mark.slow
 
 
-def collect(problems: Path, run: Path, options: list[str]) -> "subprocess.Popen[bytes]":
-    command = [*COMMAND, "collect", str(problems), "--run", str(run), *options]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def collect(problems: Path, run: Path, options: list[str]) -> list[str]:
+    return ["collect", str(problems), "--run", str(run), *options]
 
 
-def resume(run: Path) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([*COMMAND, "resume", str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def succeed(arguments: list[str]) -> None:
+    result = subprocess.run([*COMMAND, *arguments], capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr.decode()
 
 
 def finish(run: Path) -> None:
@@ -85,27 +115,6 @@ def committed(run: Path) -> Rows:
     return rows
 
 
-def wait_for_rows(run: Path, process: "subprocess.Popen[bytes]", num_rows: int) -> None:
-    """Return as soon as the run has committed ``num_rows``, or its process has ended."""
-    count = "SELECT (SELECT COUNT(*) FROM events) + (SELECT COUNT(*) FROM findings) + (SELECT COUNT(*) FROM answers)"
-    while process.poll() is None:
-        with contextlib.suppress(sqlite3.OperationalError), reading(run) as connection:  # no file or no tables yet
-            while process.poll() is None:
-                if connection.execute(count).fetchone()[0] >= num_rows:
-                    return
-                time.sleep(0.001)
-        time.sleep(0.005)
-
-
-def kill_at(process: "subprocess.Popen[bytes]", run: Path, num_rows: int, rng: random.Random) -> Rows:
-    """Kill the process soon after so many rows were committed; return all rows that then are."""
-    wait_for_rows(run, process, num_rows)
-    time.sleep(rng.uniform(0, 0.004))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    return committed(run)
-
-
 def dataset(run: Path) -> dict[str, list[str]]:
     """Return the rows that the run gives to trainers, written down."""
     return {
@@ -121,7 +130,7 @@ def summary(run: Path) -> tuple[object, object]:
 
 
 def export_command(run: Path, out: Path, name: str, role: str) -> list[str]:
-    return [*COMMAND, "export", str(run), "--format", name, "--role", role, "--out", str(out)]
+    return ["export", str(run), "--format", name, "--role", role, "--out", str(out)]
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -133,14 +142,9 @@ def exported(run: Path, folder: Path) -> dict[str, dict[str, bytes]]:
     found = {}
     for name, role in FORMATS:
         out = folder / f"{name}-{role}"
-        result = subprocess.run(export_command(run, out, name, role), capture_output=True, check=False)
-        assert result.returncode == 0, result.stderr.decode()
+        succeed(export_command(run, out, name, role))
         found[out.name] = files(out)
     return found
-
-
-def share_of(rows: Rows, whole: Rows) -> float:
-    return len(rows) / len(whole)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +160,7 @@ def problems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(problems: Path) -> Path:
     """A run that nobody killed."""
     run = problems.parent / "undisturbed"
-    assert collect(problems, run, SCRIPTED).wait(timeout=300) == 0
+    succeed(collect(problems, run, SCRIPTED))
     return run
 
 
@@ -165,9 +169,7 @@ def whole(undisturbed: Path) -> Rows:
     """All that it committed: of each table much, and of findings every kind."""
     rows = committed(undisturbed)
     kinds = {str(name).split("/")[0] for table, _, name in rows if table == "findings"}
-    expected = "paths pairs value critique baseline fresh_baseline refined fresh labels search done"
-    assert kinds == set(expected.split())
-    assert sum(table == "findings" for table, _, _ in rows) > 10 * NUM_PROBLEMS
+    assert kinds == set(FINDINGS)
     return rows
 
 
@@ -176,117 +178,92 @@ def check_ended_alike(run: Path, whole: Rows, undisturbed: Path) -> None:
     assert summary(run) == summary(undisturbed)
 
 
-@pytest.mark.timeout(1200)
-def test_runs_killed_once_end_as_the_undisturbed_one(
+def check_killed_once(problems: Path, run: Path, whole: Rows, undisturbed: Path, pattern: str, num: int) -> None:
+    run_killed(pattern, num, collect(problems, run, SCRIPTED))
+    acknowledged = committed(run)
+    finish(run)
+    assert acknowledged.items() <= committed(run).items(), "what was acknowledged is lost or changed"
+    check_ended_alike(run, whole, undisturbed)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_run_killed_at_each_kind_of_moment_ends_as_the_undisturbed_one(
+    moment: str, problems: Path, undisturbed: Path, whole: Rows, tmp_path: Path
+) -> None:
+    check_killed_once(problems, tmp_path / "run", whole, undisturbed, *MOMENTS[moment])
+
+
+@pytest.mark.parametrize("seed", range(NUM_RANDOM))
+def test_a_run_killed_anywhere_ends_as_the_undisturbed_one(
+    seed: int, problems: Path, undisturbed: Path, whole: Rows, tmp_path: Path
+) -> None:
+    num = random.Random(seed).randint(1, len(whole) * 9 // 10)
+    pattern = "INSERT INTO (events|findings|answers)"
+    check_killed_once(problems, tmp_path / "run", whole, undisturbed, pattern, num)
+
+
+def test_a_run_killed_as_each_kind_of_finding_is_written_gives_the_same_rows_and_exports(
     problems: Path, undisturbed: Path, whole: Rows, tmp_path: Path
 ) -> None:
-    rng, rows = random.Random(40), dataset(undisturbed)
+    rows = dataset(undisturbed)
     # Of scripted critiques hardly one is better than another in two sets of draws.
-    assert all(rows.values()), {kind: len(each) for kind, each in rows.items()}
-    assert sum(len(each) > 2 for each in rows.values()) >= 6
-    shares: list[float] = []
-    for number in range(2 * NUM_RUNS_KILLED_ONCE):
-        if len(shares) == NUM_RUNS_KILLED_ONCE:
-            break
-        run = tmp_path / f"run{number}"
-        # Every part of the run has its kill, at a random moment of that part.
-        num_rows = 1 + int(len(whole) * (len(shares) + rng.random()) / NUM_RUNS_KILLED_ONCE)
-        acknowledged = kill_at(collect(problems, run, SCRIPTED), run, num_rows, rng)
-        if 0 < len(acknowledged) < len(whole):
-            shares.append(share_of(acknowledged, whole))
-        finish(run)
-        assert acknowledged.items() <= committed(run).items(), "what was acknowledged is lost or changed"
-        check_ended_alike(run, whole, undisturbed)
-        assert dataset(run) == rows
-    assert len(shares) == NUM_RUNS_KILLED_ONCE, "too many kills came after the end of the run"
-    assert min(shares) < 0.1, "no kill came at the beginning of the run"
-    assert max(shares) > 0.9, "no kill came at the end of the run"
+    assert sum(len(each) > 2 for each in rows.values()) >= 6, {kind: len(each) for kind, each in rows.items()}
+    run = tmp_path / "run"
+    before: Rows = {}
+    for kind in FINDINGS:
+        pattern = rf"INSERT INTO findings VALUES \(\d+, ?'{kind}\b"
+        run_killed(pattern, 1, ["resume", str(run)] if before else collect(problems, run, SCRIPTED))
+        acknowledged = committed(run)
+        assert before.items() <= acknowledged.items(), "what was acknowledged is lost or changed"
+        before = acknowledged
+    assert len(before) < len(whole), "the last kill came after the end of the run"
+    finish(run)
+    check_ended_alike(run, whole, undisturbed)
+    assert dataset(run) == rows
+    assert exported(run, tmp_path / "exports") == exported(undisturbed, tmp_path / "undisturbed exports")
 
 
-@pytest.mark.timeout(600)
-def test_runs_killed_again_and_again_end_as_the_undisturbed_one(
-    problems: Path, undisturbed: Path, whole: Rows, tmp_path: Path
-) -> None:
-    rng, exports = random.Random(41), exported(undisturbed, tmp_path)
-    for number, num_kills in enumerate(NUM_KILLS_OF_ONE_RUN):
-        run = tmp_path / f"run{number}"
-        moments = sorted(rng.uniform(0, 0.95) for _ in range(num_kills))
-        before: Rows = {}
-        for moment in moments:
-            process = resume(run) if before else collect(problems, run, SCRIPTED)
-            num_rows = max(len(before), int(len(whole) * moment)) + 1
-            acknowledged = kill_at(process, run, num_rows, rng)
-            assert before.items() < acknowledged.items(), (
-                "what was acknowledged is lost or changed, or nothing was done"
-            )
-            before = acknowledged
-        assert len(before) < len(whole), "the last kill came after the end of the run"
-        finish(run)
-        assert before.items() <= committed(run).items()
-        check_ended_alike(run, whole, undisturbed)
-        (tmp_path / f"exports{number}").mkdir()
-        assert exported(run, tmp_path / f"exports{number}") == exports
-
-
-@pytest.mark.timeout(300)
 def test_collecting_that_is_killed_while_problems_are_read_in_begins_anew(problems: Path, tmp_path: Path) -> None:
-    many = tmp_path / "many.jsonl"
-    rows = [{"question": f"how many of sort {n} ?", "answer": str(n % 6)} for n in range(20_000)]
-    many.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    run, rng = tmp_path / "run", random.Random(42)
-    for _ in range(3):
-        process = collect(many, run, SCRIPTED)
-        while process.poll() is None and not (run / "run.sqlite").exists():
-            time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        result = subprocess.run([*COMMAND, "resume", str(run)], capture_output=True, text=True, check=False)
-        assert result.returncode == 2
-        (line,) = result.stderr.splitlines()
-        assert "was stopped before its problems were read in; start it again by the same command" in line
-    assert collect(problems, run, [*SCRIPTED, "--limit=3"]).wait() == 0
+    run = tmp_path / "run"
+    run_killed(r"INSERT INTO problems", 5, collect(problems, run, SCRIPTED))
+    result = subprocess.run([*COMMAND, "resume", str(run)], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert "was stopped before its problems were read in; start it again by the same command" in line
+    succeed(collect(problems, run, [*SCRIPTED, "--limit=3"]))
     assert {position for _, position, _ in committed(run)} == {0, 1, 2}
 
 
-@pytest.mark.timeout(300)
 def test_export_that_is_killed_leaves_the_whole_or_nothing_under_its_name(undisturbed: Path, tmp_path: Path) -> None:
-    command = export_command(undisturbed, tmp_path / "whole", "llamafactory-sft", "critic")
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    wanted, out, rng, num_cut = files(tmp_path / "whole"), tmp_path / "out", random.Random(43), 0
-    for _ in range(12):
-        again = [*export_command(undisturbed, out, "llamafactory-sft", "critic"), "--overwrite"]
-        process = subprocess.Popen(again, stderr=subprocess.DEVNULL)
-        earlier = set(tmp_path.iterdir())
-        while process.poll() is None and not set(tmp_path.iterdir()) - earlier:
-            time.sleep(0.001)
-        time.sleep(rng.uniform(0, 0.15))
-        process.send_signal(signal.SIGKILL)
-        num_cut += process.wait() == -signal.SIGKILL
+    out = tmp_path / "out"
+    again = [*export_command(undisturbed, out, "llamafactory-sft", "critic"), "--overwrite"]
+    succeed(again)
+    wanted = files(out)
+    for pattern, num in EXPORT_MOMENTS.values():
+        run_killed(pattern, num, again)
         assert not out.exists() or files(out) == wanted
-    assert num_cut >= 4, "too few kills came before the end"
-    assert subprocess.run(again, capture_output=True, check=False).returncode == 0
-    assert files(out) == wanted
+        succeed(again)
+        assert files(out) == wanted
 
 
-@pytest.mark.timeout(600)
 def test_killed_run_of_the_pocket_models_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    problems, run, rng = tmp_path / "problems.jsonl", tmp_path / "run", random.Random(44)
-    make = ["pocket", "make", "--split", "train", "--num", "40", "--seed", "5", "--out", str(problems)]
-    subprocess.run([*COMMAND, *make], capture_output=True, check=True)
+    """A few problems suffice: what the models add is rounding, so that a repeated draw would be another one."""
+    problems, run, num_problems = tmp_path / "problems.jsonl", tmp_path / "run", 8
+    make = ["pocket", "make", "--split", "train", "--num", str(num_problems), "--seed", "5", "--out", str(problems)]
+    succeed(make)
     before: Rows = {}
-    for num_rows in (20, 200, 400, 600):
-        process = resume(run) if before else collect(problems, run, [])
-        acknowledged = kill_at(process, run, max(num_rows, len(before) + 1), rng)
+    for pattern, num in ((r"INSERT INTO events .*told", 20), (r"INSERT INTO findings", 20)):
+        run_killed(pattern, num, ["resume", str(run)] if before else collect(problems, run, []))
+        acknowledged = committed(run)
         assert before.items() < acknowledged.items()
         before = acknowledged
     finish(run)
     final = committed(run)
     assert before.items() < final.items(), "what was acknowledged is lost or changed, or the last kill came too late"
-    for position in range(40):
+    for position in range(num_problems):
         check_is_whole({(table, name): content for (table, at, name), content in final.items() if at == position})
     stages = json.loads((run / "report.json").read_text(encoding="utf-8"))["collect"]["stages"]
-    assert (stages["rows"]["in"], stages["rows"]["left_out"]) == (40, {})
+    assert (stages["rows"]["in"], stages["rows"]["left_out"]) == (num_problems, {})
 
 
 def check_is_whole(rows: Mapping[tuple[str, str | int], str]) -> None:

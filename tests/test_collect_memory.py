@@ -24,8 +24,8 @@ from critic_engine.roles.checker import Checker
 from critic_engine.run.store import RunStore
 from critic_engine.types import Problem, ProblemRow
 
-NUM_FEW = 1000
-NUM_MANY = 10_000
+NUM_FEW = 400
+NUM_MANY = 4000
 MAX_GROWN_KIB = 24 * 1024
 """What all further problems together may add. Known to stay of each are its reference answers, which the checker holds
 by its hash; the sketch by which near duplicates are found; 8 bytes a row by which rows are chosen; and the lifts that

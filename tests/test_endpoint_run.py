@@ -21,7 +21,7 @@ FAULTS = [
     Fault(body=b"<html>garbage</html>"),
     Fault(body=b'{"id": "c", "choices": [', num_promised=500),
     Fault(body=b""),
-    Fault(delay_s=1.5),
+    Fault(delay_s=4.0),
 ]
 PROBLEMS = [Problem(f"how many of kind {number} ?", name=f"p{number}") for number in range(12)]
 
@@ -36,7 +36,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyEndpoint]:
 
 
 def solve(endpoint: FaultyEndpoint, run: Path, *, faults: list[Fault], always: Fault | None = None) -> list[Answer]:
-    hosting: dict[str, Any] = {"base_url": endpoint.url, "timeout_s": 1.0, "max_retries": 3}
+    hosting: dict[str, Any] = {"base_url": endpoint.url, "timeout_s": 3.0, "max_retries": 3}
     overrides = [
         "reasoner.backend=openai_api",
         "reasoner.model=toy",

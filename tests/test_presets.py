@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -18,10 +17,11 @@ from critic_engine.pocket.problems import write_problems
 from critic_engine.roles.checker import Checker
 from critic_engine.types import Answer, ProblemRow
 
-NUM_PROBLEMS = 120
-# Only the presets whose accuracies are compared need many problems.
+NUM_PROBLEMS = 80
+"""Enough to tell 80 % from 65 %. Only the presets whose accuracies are compared need so many."""
 NUM_OF_MANY = {"greedy": NUM_PROBLEMS, "mcts": NUM_PROBLEMS}
-NUM_OF_OTHERS = 30
+NUM_OF_OTHERS = 20
+"""More than are in flight at once (16), and one of them may fail."""
 
 pytestmark = pytest.mark.slow
 
@@ -73,13 +73,13 @@ def test_a_gated_chain_never_ends_on_a_lower_value_than_it_began_with(rows: tupl
     overrides = ["strategy.is_gated=true", "decision.rule=last"]
     first_values: dict[str, float | None] = {}
     with Engine("critic_v", overrides=overrides) as engine:
-        for row in rows[:30]:
+        for row in rows[:12]:
             values: list[float | None] = []
             answer = engine.solve(row.problem, on_event=lambda event, values=values: values.append(event.value))
             first_values[row.id] = values[0]
             if answer.value is not None and values[0] is not None:
                 assert answer.value >= values[0]
-    assert len(first_values) == 30
+    assert len(first_values) == 12
 
 
 def test_the_same_run_twice_gives_the_same_answers_whatever_is_in_flight(rows: tuple[ProblemRow, ...]) -> None:
@@ -94,9 +94,7 @@ def test_the_same_run_twice_gives_the_same_answers_whatever_is_in_flight(rows: t
 def test_one_question_is_answered_from_a_cold_start(rows: tuple[ProblemRow, ...], tmp_path: Path) -> None:
     board = tmp_path / "board.png"
     board.write_bytes(rows[0].problem.images[0].data)
-    start_s = time.monotonic()
     command = [sys.executable, "-m", "critic_engine", "solve", "--question", rows[0].problem.question, "--image", board]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
-    assert time.monotonic() - start_s < 24, "the aim is 12 s on two quiet cores"

@@ -55,14 +55,14 @@ async def answer(pool: Pool, text: str = "who ?", *images: Image) -> str:
     return generation.samples[0].text
 
 
-async def until(condition: Callable[[], bool], *, within_s: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], *, within_s: float = 300.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.05)
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 90))
+    asyncio.run(asyncio.wait_for(scenario(), 300))
 
 
 @pytest.fixture
@@ -168,11 +168,11 @@ def test_model_that_cannot_be_loaded_fails_the_loading(start: Any) -> None:
 @pytest.mark.parametrize("num_replicas", [1, 2])
 def test_calls_in_flight_at_a_process_that_is_killed_are_answered_all_the_same(start: Any, num_replicas: int) -> None:
     async def scenario() -> None:
-        pool = start(maker(latency_s=0.3), num_replicas=num_replicas)
+        pool = start(maker(latency_s=1.0), num_replicas=num_replicas)
         await until_ready(pool, num_replicas)
         victim = int(await answer(pool))
         calls = [asyncio.create_task(pool.call(ask())) for _ in range(10)]
-        await asyncio.sleep(0.1)
+        await until(lambda: pool.figures.num_in_flight == 10)
         os.kill(victim, signal.SIGKILL)
         outcomes = await asyncio.gather(*calls)
         assert str(victim) not in {generation.samples[0].text for generation, _ in outcomes}
@@ -226,7 +226,7 @@ def test_actor_that_hangs_is_killed_and_its_calls_are_answered(cluster: Cluster)
             max_restarts=9,
             max_attempts=2,
             check_interval_s=0.2,
-            check_timeout_s=1,
+            check_timeout_s=3,
             max_failed_checks=1,
         )
         pool: Pool = ActorPool(
@@ -238,9 +238,9 @@ def test_actor_that_hangs_is_killed_and_its_calls_are_answered(cluster: Cluster)
         )
         first = await answer(pool)
         hung = asyncio.create_task(pool.call(ask("hang")))
-        await asyncio.sleep(0.1)
+        await until(lambda: pool.figures.num_in_flight == 1)
         companion = asyncio.create_task(answer(pool))
-        with pytest.raises(GenerationError, match="did not end within 1 s"):
+        with pytest.raises(GenerationError, match="did not end within 3 s"):
             await hung
         assert await companion != first
         await until(lambda: pool.figures.num_ready == 1)
@@ -283,7 +283,7 @@ def test_closing_drains_what_is_in_flight(start: Any) -> None:
         pool = start(maker(latency_s=0.5))
         await pool.load()
         call = asyncio.create_task(answer(pool))
-        await asyncio.sleep(0.1)
+        await until(lambda: pool.figures.num_in_flight == 1)
         await pool.aclose()
         assert call.done()
         assert int(await call) > 0

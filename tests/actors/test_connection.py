@@ -11,7 +11,7 @@ from critic_engine.actors.connection import Address, Connection, Listener, conne
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    asyncio.run(asyncio.wait_for(scenario(), 300))
 
 
 @contextlib.asynccontextmanager

@@ -62,7 +62,7 @@ def text_of(answer: Generation | Score | MissingImages) -> str:
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    asyncio.run(asyncio.wait_for(scenario(), 300))
 
 
 def host_of(make: Callable[[], Generator | Scorer]) -> ModelHost:

@@ -79,7 +79,7 @@ def run(scenario: Callable[[Actor, PlacedActor, ActorReplica[Any, Any]], Corouti
         await scenario(actor, placement, ActorReplica(actor, images=ImageSender(put), placement=placement))  # type: ignore[arg-type]
         await actor.host.aclose()
 
-    asyncio.run(asyncio.wait_for(main(), 10))
+    asyncio.run(asyncio.wait_for(main(), 300))
 
 
 def test_images_are_brought_before_a_request_is_sent_again() -> None:

@@ -22,7 +22,7 @@ from critic_engine.types import GenerationRequest, Message, SamplingOptions
 
 pytestmark = [pytest.mark.ray, pytest.mark.vllm]
 
-NUM_PROBLEMS = 40
+NUM_PROBLEMS = 16
 
 
 def solve(problems: Path, run: Path, *options: str) -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ def test_greedy_critic_v_says_what_it_says_in_transformers(tmp_path: Path) -> No
     here = solve(problems, tmp_path / "here", *method)
     there = solve(problems, tmp_path / "there", *method, "--backend", "vllm", "--ray", "local")
     # Rounding may tip a near tie.
-    assert sum(one["steps"] == other["steps"] for one, other in zip(here, there, strict=True)) >= NUM_PROBLEMS - 2
+    assert sum(one["steps"] == other["steps"] for one, other in zip(here, there, strict=True)) >= NUM_PROBLEMS - 1
     models = json.loads((tmp_path / "there" / "report.json").read_text(encoding="utf-8"))["models"]
     assert sorted(models) == ["vllm:pocket-critic", "vllm:pocket-reasoner"]
     assert all(figures["num_failed"] == 0 for figures in models.values())

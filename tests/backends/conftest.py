@@ -65,14 +65,6 @@ def text_config(vocabulary: int) -> Any:
     )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_arithmetic_thread() -> None:
-    """Matrices this small are slower shared out, and very slow beside other work."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def vision_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LLaVA of random weights."""

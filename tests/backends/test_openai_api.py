@@ -433,7 +433,7 @@ def test_silence_and_an_answer_in_drops_are_given_up(endpoint: Open, ask: Ask, f
 
 
 def test_silence_is_asked_again_after_the_timeout(endpoint: Open, ask: Ask) -> None:
-    generation = answer(endpoint(), ask(max_tokens=30), faults=[Fault(delay_s=1.0)], timeout_s=0.4, max_retries=1)
+    generation = answer(endpoint(), ask(max_tokens=30), faults=[Fault(delay_s=4.0)], timeout_s=3.0, max_retries=1)
     assert (generation.samples[0].text, generation.usage.num_retries) == (SOLUTION, 1)
 
 

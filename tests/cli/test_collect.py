@@ -112,7 +112,7 @@ def test_stopped_run_is_resumed_to_what_it_would_have_been(cli, labelled: Path, 
     while process.poll() is None and not (answers.exists() and answers.read_text().count("\n") >= 2):
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert err.splitlines()[-1].endswith("critic-engine resume runs/a")
     assert len(rows(tmp_path / "runs/a")) < 60

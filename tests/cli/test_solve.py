@@ -103,7 +103,7 @@ class TestQuestion:
         assert process.stderr is not None
         process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=300)
         assert (process.returncode, out) == (130, "")
         assert err.splitlines()[-1] == "interrupted"
         assert "Task was destroyed" not in err
@@ -208,7 +208,7 @@ class TestResume:
         while process.poll() is None and not _num_lines(answers) >= min_answers:
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=300)
         assert process.returncode == 130, err
         assert err.splitlines()[-1].endswith("critic-engine resume runs/a")
         assert len(err.splitlines()) == 1

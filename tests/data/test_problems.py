@@ -135,7 +135,7 @@ class TestBadRows:
             ({**GOOD, "answer": ["a"]}, "answer holds a list; write text or a number"),
             ({**GOOD, "images": [None]}, "images holds missing"),
             ({**GOOD, "images": [""]}, "images holds empty text"),
-            ({**GOOD, "images": ["gone.png"]}, "gone.png does not exist"),
+            ({**GOOD, "images": ["gone.png"]}, "does not exist; give the path of an image file"),
             ({**GOOD, "images": ["../gone.png"]}, "lies outside"),
             ({**GOOD, "images": ["http://host/a.png"]}, "nothing is fetched"),
             ({**GOOD, "images": ["data:image/png;base64,AAAA"]}, "is not an image"),

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +11,7 @@ from critic_engine.parsing.injections import (
     parse_injection,
     written_errors,
 )
+from tests.growth import assert_linear
 
 ORIGINAL = ("row 1 has 2 red shapes", "row 2 has 1 red shape", "2 + 1 = 3", "answer: 3")
 GOOD = """Solution:
@@ -179,12 +179,13 @@ def test_errors_are_written_as_they_are_read_and_a_hostile_one_takes_no_line_of_
         lambda text: parse_grade(text, num_errors=3, num_found=2),
     ],
 )
-def test_hostile_text_is_refused_quickly_and_quoted_in_short(piece: str, parse: Callable[[str], object]) -> None:
-    started_s = time.perf_counter()
-    with pytest.raises(ParseError) as caught:
-        parse(piece * 100_000)
-    assert time.perf_counter() - started_s < 5
-    assert len(str(caught.value)) < 2000
+def test_hostile_text_is_refused_in_linear_time_and_quoted_in_short(piece: str, parse: Callable[[str], object]) -> None:
+    def read(text: str) -> None:
+        with pytest.raises(ParseError) as caught:
+            parse(text)
+        assert len(str(caught.value)) < 2000
+
+    assert_linear(read, piece * 100_000)
 
 
 @pytest.mark.parametrize("lines", ["[2] it is 1" + "\nand so on" * 100_000, "[2] it is 1\nand not 2\n" * 50_000])
@@ -195,11 +196,12 @@ def test_hostile_text_is_refused_quickly_and_quoted_in_short(piece: str, parse: 
         lambda lines: parse_detection(f"{lines}\n[9] it is 1", num_steps=4),
     ],
 )
-def test_errors_of_100_000_lines_are_refused_quickly(lines: str, parse: Callable[[str], object]) -> None:
-    started_s = time.perf_counter()
-    with pytest.raises(ParseError, match=r"more than 2000 characters|lists 50000 errors|step 9 is named"):
-        parse(lines)
-    assert time.perf_counter() - started_s < 5
+def test_errors_of_100_000_lines_are_refused_in_linear_time(lines: str, parse: Callable[[str], object]) -> None:
+    def read(lines: str) -> None:
+        with pytest.raises(ParseError, match=r"more than 2000 characters|lists \d+ errors|step 9 is named"):
+            parse(lines)
+
+    assert_linear(read, lines)
 
 
 def test_a_description_may_be_as_long_as_its_limit_on_however_many_lines() -> None:

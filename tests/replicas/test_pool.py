@@ -81,7 +81,7 @@ def pool_of(*replicas: EchoReplica, **options: Any) -> ReplicaPool[str, str]:
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    asyncio.run(asyncio.wait_for(scenario(), 300))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -413,8 +413,15 @@ def test_cancelled_call_that_waited_to_be_alone_lets_others_in_again() -> None:
 
 def test_closing_lets_work_in_flight_end_and_refuses_the_rest() -> None:
     async def scenario() -> None:
-        replica = EchoReplica(latency_s=0.01)
-        pool = pool_of(replica, max_in_flight=1)
+        release = asyncio.Event()
+
+        class HeldReplica(EchoReplica):
+            async def _work(self, request: str) -> str:
+                await release.wait()
+                return await super()._work(request)
+
+        replica = HeldReplica()
+        pool = pool_of(replica, max_in_flight=1, drain_s=300)
         await pool.load()
         running, waiting = (asyncio.create_task(pool.call(name)) for name in ("running", "waiting"))
         await until(lambda: pool.figures.num_waiting == 1)
@@ -426,6 +433,7 @@ def test_closing_lets_work_in_flight_end_and_refuses_the_rest() -> None:
             await pool.load()
         with pytest.raises(GenerationError, match="echo is closed"):
             await waiting
+        release.set()
         assert await running == ("a:running", 0)
         await asyncio.gather(*closing)
         assert replica.num_stops == 1

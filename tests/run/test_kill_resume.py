@@ -1,31 +1,47 @@
-"""A run that is killed at any moment goes on where it stood."""
+"""A run that is killed at any moment goes on where it stood.
+
+``bench/faults.py`` kills dozens of runs at random moments; here each kind of moment has one kill.
+"""
 
 import json
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-NUM_PROBLEMS = 100
-NUM_KILLS = 20
+from tests.killing import run_killed
+
+NUM_PROBLEMS = 24
+"""More than are in flight at once (16), so that a kill meets problems that are done, begun and not begun."""
 SCRIPTED = [
     "--set=reasoner.backend=scripted",
     "--set=critic.backend=scripted",
     "--set=budget.max_tokens=150",
 ]
 COMMAND = [sys.executable, "-m", "critic_engine"]
+MOMENTS = {
+    "between ask and tell": (r"INSERT INTO events .*told", 40),
+    "before a commit": (r"COMMIT", 50),
+    "between two commits": (r"BEGIN", 60),
+    "as an answer is written": (r"INSERT INTO answers", 10),
+    "as the report is written": (r"open .*report\.json", 1),
+}
+NUM_RANDOM = 3
 
 pytestmark = pytest.mark.slow
 
 
 def solve(problems: Path, run: Path) -> list[str]:
-    return [*COMMAND, "solve", str(problems), "--config", "mcts", "--run", str(run), *SCRIPTED]
+    return ["solve", str(problems), "--config", "mcts", "--run", str(run), *SCRIPTED]
+
+
+def finish(run: Path) -> None:
+    result = subprocess.run([*COMMAND, "resume", str(run)], capture_output=True, check=False)
+    assert result.returncode in (0, 1), result.stderr.decode()
 
 
 def events(run: Path) -> list[tuple[int, int, str]]:
@@ -49,71 +65,51 @@ def problems(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(problems: Path) -> tuple[Path, float]:
-    """A whole run and how long it took, from the first event it committed to its end."""
+def whole(problems: Path) -> Path:
+    """A run that nobody killed."""
     run = problems.parent / "undisturbed"
-    process = subprocess.Popen(solve(problems, run), stderr=subprocess.DEVNULL)
-    wait_for_run(run, process)
-    start_s = time.monotonic()
-    assert process.wait(timeout=300) in (0, 1)
-    return run, time.monotonic() - start_s
+    result = subprocess.run([*COMMAND, *solve(problems, run)], capture_output=True, check=False)
+    assert result.returncode in (0, 1), result.stderr.decode()
+    return run
 
 
-def wait_for_run(run: Path, process: "subprocess.Popen[bytes]") -> None:
-    while process.poll() is None:
-        if (run / "run.sqlite").exists():
-            try:
-                if events(run):
-                    return
-            except sqlite3.OperationalError:
-                pass  # its tables are being made
-        time.sleep(0.005)
-
-
-def kill_after(process: "subprocess.Popen[bytes]", delay_s: float) -> None:
-    time.sleep(delay_s)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
-@pytest.mark.timeout(1200)
-def test_killed_runs_end_as_the_undisturbed_one(
-    problems: Path, undisturbed: tuple[Path, float], tmp_path: Path
-) -> None:
-    whole, duration_s = undisturbed
-    rng = random.Random(20)
-    num_cut = 0
-    for number in range(2 * NUM_KILLS):
-        if num_cut == NUM_KILLS:
-            break
-        run = tmp_path / f"run{number}"
-        process = subprocess.Popen(solve(problems, run), stderr=subprocess.DEVNULL)
-        wait_for_run(run, process)
-        kill_after(process, rng.uniform(0, duration_s))
-        acknowledged = events(run)
-        num_cut += 0 < len(acknowledged) < len(events(whole))
-        result = subprocess.run([*COMMAND, "resume", str(run)], capture_output=True, check=False)
-        assert result.returncode in (0, 1), result.stderr.decode()
-        final = events(run)
-        assert set(acknowledged) <= set(final), "an acknowledged trial was lost"
-        assert final == events(whole), "a trial was done twice, or the tree is another"
-        assert answers(run) == answers(whole)
-    assert num_cut == NUM_KILLS, "too many kills came after the end of the run"
-
-
-@pytest.mark.timeout(600)
-def test_a_run_killed_again_and_again_ends_as_the_undisturbed_one(
-    problems: Path, undisturbed: tuple[Path, float], tmp_path: Path
-) -> None:
-    whole, duration_s = undisturbed
-    rng = random.Random(21)
-    run = tmp_path / "run"
-    process = subprocess.Popen(solve(problems, run), stderr=subprocess.DEVNULL)
-    wait_for_run(run, process)
-    kill_after(process, duration_s / 10)
-    for _ in range(5):
-        process = subprocess.Popen([*COMMAND, "resume", str(run)], stderr=subprocess.DEVNULL)
-        kill_after(process, rng.uniform(0.3, 0.6 + duration_s / 5))
-    assert subprocess.run([*COMMAND, "resume", str(run)], capture_output=True, check=False).returncode in (0, 1)
-    assert events(run) == events(whole)
+def check_ended_alike(run: Path, whole: Path) -> None:
+    assert events(run) == events(whole), "a trial was done twice, or the tree is another"
     assert answers(run) == answers(whole)
+
+
+def check_killed_once(problems: Path, run: Path, whole: Path, pattern: str, num: int) -> None:
+    run_killed(pattern, num, solve(problems, run))
+    acknowledged = events(run)
+    assert acknowledged
+    finish(run)
+    assert set(acknowledged) <= set(events(run)), "an acknowledged trial was lost"
+    check_ended_alike(run, whole)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_run_killed_at_each_kind_of_moment_ends_as_the_undisturbed_one(
+    moment: str, problems: Path, whole: Path, tmp_path: Path
+) -> None:
+    check_killed_once(problems, tmp_path / "run", whole, *MOMENTS[moment])
+
+
+@pytest.mark.parametrize("seed", range(NUM_RANDOM))
+def test_a_run_killed_anywhere_ends_as_the_undisturbed_one(
+    seed: int, problems: Path, whole: Path, tmp_path: Path
+) -> None:
+    num = random.Random(seed).randint(1, len(events(whole)))
+    check_killed_once(problems, tmp_path / "run", whole, r"INSERT INTO (events|answers)", num)
+
+
+def test_a_run_killed_again_and_again_ends_as_the_undisturbed_one(problems: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run_killed(r"INSERT INTO events", 5, solve(problems, run))
+    before = set(events(run))
+    # A resume replays what is in flight before it writes: the second kill comes while it does.
+    for pattern, num in ((r"COMMIT", 20), (r"SELECT event FROM events", 3), *MOMENTS.values()):
+        run_killed(pattern, max(1, num // 4), ["resume", str(run)])
+        assert before <= set(events(run)), "an acknowledged trial was lost"
+        before = set(events(run))
+    finish(run)
+    check_ended_alike(run, whole)

@@ -299,7 +299,7 @@ def test_row_that_fails_by_itself_is_an_error_of_its_request(
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, timeout=60))
+    asyncio.run(asyncio.wait_for(work, timeout=300))
 
 
 def test_event_loop_runs_on_while_the_model_works(text_checkpoint: Checkpoint, ask: Ask) -> None:

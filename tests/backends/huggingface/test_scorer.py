@@ -227,7 +227,7 @@ def test_what_waits_when_the_scorer_is_closed_fails(reward_folder: Path) -> None
         await scorer.aclose()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
-    outcomes = asyncio.run(asyncio.wait_for(work(), timeout=30))
+    outcomes = asyncio.run(asyncio.wait_for(work(), timeout=300))
     assert {type(outcome) for outcome in outcomes} == {GenerationError}
 
 
@@ -243,7 +243,7 @@ def test_cancelled_request_leaves_the_others_their_scores(reward_folder: Path) -
         await scorer.aclose()
         return outcomes
 
-    cancelled, *rest = asyncio.run(asyncio.wait_for(work(), timeout=30))
+    cancelled, *rest = asyncio.run(asyncio.wait_for(work(), timeout=300))
     assert isinstance(cancelled, asyncio.CancelledError)
     assert_equal(rest, expected(reward_folder)[1:])
 

@@ -415,7 +415,7 @@ except OSError as error:
 def test_full_disk_leaves_nothing_and_says_so(format: str, tmp_path: Path) -> None:
     program = _FULL_DISK.format(here=str(Path(__file__).parent), format=format)
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True, timeout=300
     )
     assert result.stdout.startswith("OSError out "), result.stderr
     assert "the export is not there" in result.stdout

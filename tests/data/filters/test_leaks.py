@@ -1,10 +1,9 @@
 """Leaks: every way to write the reference answer is found as whole words, and nothing else is."""
 
-import time
-
 import pytest
 
 from critic_engine.data.filters.leaks import leaks_answer
+from tests.growth import assert_linear
 
 CHOICES = ("two dogs", "a cat", "5")
 
@@ -121,8 +120,8 @@ def test_answer_of_punctuation_alone_is_found_as_it_is() -> None:
      "\N{COMBINING ACUTE ACCENT}\N{COMBINING CEDILLA}"],
 )  # fmt: skip
 def test_hostile_text_takes_linear_time(piece: str) -> None:
-    text = piece * (100_000 // len(piece))
-    start = time.perf_counter()
-    leaks_answer(text, ["aaaa b", "B", "7"], ("z", "q"))
-    leaks_answer("the answer is 7", [text], (text, "q"))
-    assert time.perf_counter() - start < 5
+    def look(text: str) -> None:
+        leaks_answer(text, ["aaaa b", "B", "7"], ("z", "q"))
+        leaks_answer("the answer is 7", [text], (text, "q"))
+
+    assert_linear(look, piece * (100_000 // len(piece)))

@@ -1,7 +1,6 @@
 """Sketches of texts: the share of equal hashes is the similarity, and numbers keep texts apart."""
 
 import random
-import time
 
 import numpy as np
 
@@ -58,8 +57,6 @@ def test_texts_without_words_are_like_themselves_alone() -> None:
 
 
 def test_text_without_words_and_huge_text_have_sketches() -> None:
-    start = time.perf_counter()
     for odd in ("", "?!", "\ud800", "a " * 50_000, "a" * 100_000):
         sketch = sketch_text(odd)
         assert sketch.signature.shape == (NUM_HASHES,)
-    assert time.perf_counter() - start < 5

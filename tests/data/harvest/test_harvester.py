@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -188,7 +187,6 @@ def test_the_runs_time_ends_a_harvest_and_resumes_end_it(whole: Path, tmp_path: 
     generator = model(latency_s=0.01)
     settings = limited(max_wall_s=0.1)
     with Engine(settings, reasoner=generator, critic=generator, checker=Checker()) as engine:
-        begun = time.perf_counter()
         list(engine.solve_many(rows(), run=run))
         assert not all(HARVEST_DONE in each for each in findings(run).values())
         num_sessions = 1
@@ -196,7 +194,6 @@ def test_the_runs_time_ends_a_harvest_and_resumes_end_it(whole: Path, tmp_path: 
             list(engine.resume(run))
             num_sessions += 1
             assert num_sessions < 100
-        assert time.perf_counter() - begun < 30
     assert num_sessions > 1
     assert findings(run) == findings(whole)
 

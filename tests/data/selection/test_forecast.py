@@ -78,6 +78,7 @@ def test_seed_decides() -> None:
     assert first != other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_others", [20, 1000])
 def test_interval_holds_about_nine_of_ten_sums_of_uneven_problems(num_others: int) -> None:
     rng = np.random.default_rng(5)
@@ -99,6 +100,7 @@ def poisson_of_gamma(rng: np.random.Generator, size: int, *, share: float, mean:
     return np.where(rng.random(size) < share, rng.poisson(rng.gamma(2.0, mean / 2, size)), 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_others", [44, 1000])
 @pytest.mark.parametrize(
     ("world", "share", "mean"),

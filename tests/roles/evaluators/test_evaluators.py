@@ -398,7 +398,7 @@ class TestBlend:
         async def both() -> Evaluation:
             barrier = asyncio.Barrier(2)
             blend = BlendEvaluator([(1.0, Waiting(barrier)), (1.0, Waiting(barrier))])
-            return await asyncio.wait_for(blend.evaluate(problem, OPEN, seed=0), timeout=5)
+            return await asyncio.wait_for(blend.evaluate(problem, OPEN, seed=0), timeout=300)
 
         assert asyncio.run(both()) == UNKNOWN
 
