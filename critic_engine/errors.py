@@ -63,12 +63,14 @@ class GenerationError(CriticEngineError):
 
     Attributes:
         is_retryable: Whether the same request may succeed later.
+        num_retries: How often the request was retried before this failure.
     """
 
-    def __init__(self, message: str, *, is_retryable: bool = False) -> None:
-        """Keep ``is_retryable`` beside the message."""
+    def __init__(self, message: str, *, is_retryable: bool = False, num_retries: int = 0) -> None:
+        """Keep ``is_retryable`` and ``num_retries`` beside the message."""
         super().__init__(message)
         self.is_retryable = is_retryable
+        self.num_retries = num_retries
 
 
 class ContextOverflowError(GenerationError):
@@ -110,11 +112,15 @@ class ParseError(CriticEngineError):
 
     Attributes:
         text: The text, whole; the message quotes at most its first 200 characters.
-        usage: Tokens that producing the text cost; they are spent all the same.
+        usage: Tokens spent on all texts that could not be read, and retried requests.
+        num_unreadable: Texts that could not be read.
     """
 
-    def __init__(self, message: str, *, text: str = "", usage: TokenUsage | None = None) -> None:
-        """Keep the whole ``text`` and its ``usage`` beside the message."""
+    def __init__(
+        self, message: str, *, text: str = "", usage: TokenUsage | None = None, num_unreadable: int = 1
+    ) -> None:
+        """Keep the whole ``text``, the ``usage`` and ``num_unreadable`` beside the message."""
         super().__init__(message)
         self.text = text
         self.usage = usage if usage is not None else TokenUsage()
+        self.num_unreadable = num_unreadable

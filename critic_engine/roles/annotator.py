@@ -1,6 +1,5 @@
 """The annotator's role: of two branches that part, one right and one wrong, it says what went wrong and where."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
@@ -12,10 +11,9 @@ from critic_engine.parsing.critiques import reason_of
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
 from critic_engine.roles.critic import Critic
+from critic_engine.roles.readable import ask_until_readable
 from critic_engine.seeds import derive_seed
-from critic_engine.types import Generation, GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
-
-_logger = logging.getLogger(__name__)
+from critic_engine.types import GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
 
 Fault: TypeAlias = Literal[
     "error",
@@ -157,30 +155,21 @@ class ModelAnnotator:
         branches = (parting.wrong, parting.right) if is_swapped else (parting.right, parting.wrong)
         message = self._family.annotate(problem, shared=parting.shared, first=branches[0], second=branches[1])
         request = GenerationRequest((message,), sampling=self._draws.sampling(number), seeds=(seed,))
-        generation, usage = await self._generate(request)
-        if generation is None:
-            return Annotation(None, "", "error"), usage
         try:
-            read = _read(generation.samples[0])
-        except ParseError:
-            return Annotation(None, "", "unreadable"), usage
+            reading = await ask_until_readable(
+                self._generator,
+                request,
+                lambda generation: _read(generation.samples[0]),
+                max_attempts=self._draws.max_attempts,
+            )
+        except GenerationError as error:
+            return Annotation(None, "", "error"), TokenUsage(num_retries=error.num_retries)
+        read = reading.content
+        if read is None:
+            return Annotation(None, "", "unreadable"), reading.usage
         if is_swapped:
             read = replace(read, wrong_side="A" if read.wrong_side == "B" else "B")
-        return read, usage
-
-    async def _generate(self, request: GenerationRequest) -> tuple[Generation | None, TokenUsage]:
-        """Return the model's answer, None when it fails for good, and the cost of all attempts."""
-        usage = TokenUsage()
-        for attempt in range(1, self._draws.max_attempts + 1):
-            try:
-                generation = await self._generator.generate(request)
-                return generation, usage + generation.usage
-            except GenerationError as error:
-                _logger.warning("%s: attempt %d failed: %s", self._generator.name, attempt, error)
-                if not error.is_retryable or attempt == self._draws.max_attempts:
-                    break
-                usage += TokenUsage(num_retries=1)
-        return None, usage
+        return read, reading.usage
 
 
 class CriticAnnotator:
@@ -211,8 +200,8 @@ class CriticAnnotator:
     async def _judge(self, critic: Critic, problem: Problem, parting: Parting, seed: int) -> Annotated:
         try:
             evaluation = await critic.judge(problem, parting.wrong_path, seed=seed)
-        except GenerationError:
-            return Annotated((Annotation(None, "", "error"),))
+        except GenerationError as error:
+            return Annotated((Annotation(None, "", "error"),), TokenUsage(num_retries=error.num_retries))
         critique = evaluation.critique
         if critique is None:
             return Annotated((Annotation(None, "", "unreadable"),), evaluation.usage)
@@ -224,10 +213,13 @@ class CriticAnnotator:
         return Annotated((Annotation(step, reason, fault),), evaluation.usage)
 
 
-def _read(sample: Sample) -> ReadAnnotation:
+def _read(sample: Sample) -> ReadAnnotation | None:
     if sample.finish_reason == "length":
-        raise ParseError("the annotation was cut; raise max_tokens", text=sample.text)
-    return parse_annotation(sample.text)
+        return None
+    try:
+        return parse_annotation(sample.text)
+    except ParseError:
+        return None
 
 
 def _agreed(first: ReadAnnotation, second: ReadAnnotation, parting: Parting, *, has_choices: bool) -> Annotation:

@@ -1,16 +1,14 @@
 """The critic's role: a trajectory into a request, and what a model writes into a critique and a value."""
 
-import logging
 import math
 import re
-from dataclasses import replace
 
 from critic_engine.config.search import CriticConfig
-from critic_engine.errors import GenerationError, ParseError
+from critic_engine.errors import ParseError
 from critic_engine.parsing.critiques import CritiqueForm, FoundVerdict, find_verdict, parse_critique
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Evaluation, Generator
-from critic_engine.seeds import derive_seed
+from critic_engine.protocols import UNKNOWN, Evaluation, Generator
+from critic_engine.roles.readable import ask_until_readable
 from critic_engine.types import (
     Critique,
     GenerationRequest,
@@ -18,14 +16,11 @@ from critic_engine.types import (
     Sample,
     SamplingOptions,
     TokenLogprob,
-    TokenUsage,
     Trajectory,
 )
 
-_logger = logging.getLogger(__name__)
 NUM_TOP_LOGPROBS = 10
 """So many of the likeliest tokens are asked for where a verdict is read."""
-_RETRY_TEMPERATURE = 0.7
 _MAX_VALUE_ERROR = 0.05
 _AROUND_WORDS = " \t\r\n*_`#\"'.,:;!()[]"
 
@@ -53,48 +48,35 @@ class Critic:
         return cls(generator, PromptFamily.for_model(config), config)
 
     async def judge(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
-        """Return the critique of ``trajectory``; all tokens count, those of texts that could not be read too.
+        """Return the critique of ``trajectory``, whose usage includes unreadable texts.
 
-        A text without a verdict is drawn again with another seed, at a temperature of at least 0.7; after
-        ``config.max_attempts`` texts or failures there is neither critique nor value. A trajectory without steps is
-        not judged.
+        After ``config.max_attempts`` unreadable texts or failures there is neither critique nor value. A trajectory
+        without steps is not judged.
 
         Raises:
             GenerationError: the generator failed for good before it wrote anything.
         """
-        usage = TokenUsage()
-        num_unreadable = 0
-        attempts = range(self._config.max_attempts) if trajectory.steps else range(0)
-        for attempt in attempts:
-            try:
-                generation = await self._generator.generate(self._request(problem, trajectory, seed, num_unreadable))
-                usage += generation.usage
-                critique = self._read(generation.samples[0], num_steps=len(trajectory.steps))
-                return Evaluation(critique.value, critique, usage, num_unreadable)
-            except ParseError as error:
-                num_unreadable += 1
-                _logger.info("%s: attempt %d: %s", self._generator.name, attempt + 1, error)
-            except GenerationError as error:
-                is_last = not error.is_retryable or attempt == attempts[-1]
-                if is_last and not num_unreadable:
-                    raise
-                _logger.warning("%s: attempt %d failed: %s", self._generator.name, attempt + 1, error)
-                if is_last:
-                    break
-                usage += TokenUsage(num_retries=1)
-        return Evaluation(None, None, usage, num_unreadable)
-
-    def _request(self, problem: Problem, trajectory: Trajectory, seed: int, num_unreadable: int) -> GenerationRequest:
-        sampling = SamplingOptions(
-            temperature=self._config.temperature,
-            max_tokens=self._config.max_tokens,
-            num_top_logprobs=NUM_TOP_LOGPROBS,
+        if not trajectory.steps:
+            return UNKNOWN
+        request = GenerationRequest(
+            messages=(self._family.critique(problem, steps=trajectory.steps),),
+            sampling=SamplingOptions(
+                temperature=self._config.temperature,
+                max_tokens=self._config.max_tokens,
+                num_top_logprobs=NUM_TOP_LOGPROBS,
+            ),
+            seeds=(seed,),
         )
-        if num_unreadable:
-            sampling = replace(sampling, temperature=max(_RETRY_TEMPERATURE, self._config.temperature))
-            seed = derive_seed(seed, num_unreadable)
-        message = self._family.critique(problem, steps=trajectory.steps)
-        return GenerationRequest(messages=(message,), sampling=sampling, seeds=(seed,))
+        try:
+            reading = await ask_until_readable(
+                self._generator,
+                request,
+                lambda generation: self._read(generation.samples[0], num_steps=len(trajectory.steps)),
+                max_attempts=self._config.max_attempts,
+            )
+        except ParseError as error:
+            return Evaluation(None, None, error.usage, error.num_unreadable)
+        return Evaluation(reading.content.value, reading.content, reading.usage, reading.num_unreadable)
 
     def _read(self, sample: Sample, *, num_steps: int) -> Critique:
         form = self._family.form.critique

@@ -1,11 +1,10 @@
 """Models that put errors into solutions, find them, and grade what was found."""
 
-import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
-from critic_engine.errors import ConfigError, GenerationError, ParseError
+from critic_engine.errors import ConfigError, ParseError
 from critic_engine.parsing.critiques import CritiqueForm, reason_of
 from critic_engine.parsing.injections import (
     InjectedError,
@@ -20,7 +19,7 @@ from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.injection import Detection, Grading, Injected
-from critic_engine.seeds import derive_seed
+from critic_engine.roles.readable import Reading, ask_until_readable
 from critic_engine.types import (
     Critique,
     GenerationRequest,
@@ -32,72 +31,44 @@ from critic_engine.types import (
     Trajectory,
 )
 
-_logger = logging.getLogger(__name__)
-_RETRY_TEMPERATURE = 0.7
 _Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
-    """A model that is asked for a text in a certain form until it writes one."""
+class SampledModel:
+    """A model, how it is sampled, and how often it is asked for one readable text."""
 
     generator: Generator
     sampling: SamplingOptions
     max_attempts: int
-    """How often one text is asked for; at least 1. After one that cannot be read, with another seed and at a
-    temperature of at least 0.7."""
+    """Most requests for one text; at least 1."""
 
-    def __post_init__(self) -> None:
-        """Refuse to ask for nothing."""
-        if self.max_attempts < 1:
-            raise ValueError(f"max_attempts is {self.max_attempts}; it must be at least 1")
-
-    async def write(self, message: Message, read: Callable[[str], _Read], *, seed: int) -> tuple[_Read, TokenUsage]:
-        """Return what ``read`` makes of the model's text, and the cost of all texts.
+    async def ask(self, message: Message, read: Callable[[str], _Read], *, seed: int) -> Reading[_Read]:
+        """Return the model's text as ``read`` parses it.
 
         Raises:
-            ParseError: no text could be read, with what they cost; the last one's reason.
+            ParseError: no text could be read; with the usage of all.
             GenerationError: the generator failed for good before it wrote anything.
         """
-        usage = TokenUsage()
-        refused: list[ParseError] = []
-        for attempt in range(1, self.max_attempts + 1):
-            is_last = attempt == self.max_attempts
-            try:
-                generation = await self.generator.generate(self._request(message, seed, len(refused)))
-                usage += generation.usage
-                return read(_whole_text(generation.samples[0])), usage
-            except ParseError as error:
-                refused.append(error)
-                _logger.info("%s: attempt %d: %s", self.generator.name, attempt, error)
-            except GenerationError as error:
-                if not refused and (is_last or not error.is_retryable):
-                    raise
-                _logger.warning("%s: attempt %d failed: %s", self.generator.name, attempt, error)
-                if is_last or not error.is_retryable:
-                    break
-                usage += TokenUsage(num_retries=1)
-        last = refused[-1]
-        raise ParseError(f"{self.generator.name}: {last}", text=last.text, usage=usage) from last
-
-    def _request(self, message: Message, seed: int, num_unreadable: int) -> GenerationRequest:
-        if not num_unreadable:
-            return GenerationRequest(messages=(message,), sampling=self.sampling, seeds=(seed,))
-        sampling = replace(self.sampling, temperature=max(_RETRY_TEMPERATURE, self.sampling.temperature))
-        return GenerationRequest(messages=(message,), sampling=sampling, seeds=(derive_seed(seed, num_unreadable),))
+        return await ask_until_readable(
+            self.generator,
+            GenerationRequest(messages=(message,), sampling=self.sampling, seeds=(seed,)),
+            lambda generation: read(_whole_text(generation.samples[0])),
+            max_attempts=self.max_attempts,
+        )
 
 
 class ModelInjector:
     """A model that puts errors into solutions."""
 
-    def __init__(self, writer: Writer, family: PromptFamily) -> None:
+    def __init__(self, model: SampledModel, family: PromptFamily) -> None:
         """Take the model and how it is prompted.
 
         Raises:
             ConfigError: the family has no prompt for it.
         """
         _check_prompt(family, "inject")
-        self._writer = writer
+        self._model = model
         self._family = family
 
     async def inject(
@@ -110,14 +81,14 @@ class ModelInjector:
             GenerationError: the generator failed for good.
         """
         message = self._family.inject(problem, steps=trajectory.steps)
-        read, usage = await self._writer.write(message, lambda text: parse_injection(text, trajectory.steps), seed=seed)
-        return Injected(read.steps, read.errors, usage)
+        reading = await self._model.ask(message, lambda text: parse_injection(text, trajectory.steps), seed=seed)
+        return Injected(reading.content.steps, reading.content.errors, reading.usage)
 
 
 class ModelDetector:
     """A model that lists all errors of a solution."""
 
-    def __init__(self, writer: Writer, family: PromptFamily, *, critic_family: PromptFamily | None = None) -> None:
+    def __init__(self, model: SampledModel, family: PromptFamily, *, critic_family: PromptFamily | None = None) -> None:
         """Take the model, how it is prompted, and the family of the critic that its words are to be like.
 
         Without ``critic_family`` they are like those of a critic of its own family.
@@ -126,14 +97,14 @@ class ModelDetector:
             ConfigError: the family has no prompt for it.
         """
         _check_prompt(family, "detect")
-        self._writer = writer
+        self._model = model
         self._family = family
         self._critic_family = critic_family or family
 
     @property
     def name(self) -> str:
         """The model's name."""
-        return self._writer.generator.name
+        return self._model.generator.name
 
     async def detect(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Detection:
         """Return the errors that the model lists, in the words of a critic.
@@ -143,10 +114,10 @@ class ModelDetector:
             GenerationError: the generator failed for good.
         """
         message = self._family.detect(problem, steps=trajectory.steps)
-        errors, usage = await self._writer.write(
+        reading = await self._model.ask(
             message, lambda text: parse_detection(text, num_steps=len(trajectory.steps)), seed=seed
         )
-        return Detection(self._critique(errors), errors, usage)
+        return Detection(self._critique(reading.content), reading.content, reading.usage)
 
     def _critique(self, errors: tuple[InjectedError, ...]) -> str:
         """Return a critique that names the first wrong step, and behind its reason the other errors."""
@@ -214,14 +185,14 @@ class CriticDetector:
 class ModelGrader:
     """A model that counts matches and grades."""
 
-    def __init__(self, writer: Writer, family: PromptFamily) -> None:
+    def __init__(self, model: SampledModel, family: PromptFamily) -> None:
         """Take the model and how it is prompted.
 
         Raises:
             ConfigError: the family has no prompt for it.
         """
         _check_prompt(family, "grade")
-        self._writer = writer
+        self._model = model
         self._family = family
 
     async def grade(
@@ -242,10 +213,10 @@ class ModelGrader:
         message = self._family.grade(
             problem, steps=trajectory.steps, errors=written_errors(errors), found=written_errors(found)
         )
-        read, usage = await self._writer.write(
+        reading = await self._model.ask(
             message, lambda text: parse_grade(text, num_errors=len(errors), num_found=len(found)), seed=seed
         )
-        return Grading(read, usage)
+        return Grading(reading.content, reading.usage)
 
 
 def _check_prompt(family: PromptFamily, name: str) -> None:

@@ -13,9 +13,9 @@ from critic_engine.parsing.answers import extract_answer, stated_answer
 from critic_engine.parsing.steps import StepDraft, StepSplitter
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Continuation, Expansion, Generator, Place
+from critic_engine.roles.readable import Reading, ask_until_readable
 from critic_engine.types import (
     Critique,
-    Generation,
     GenerationRequest,
     Message,
     Problem,
@@ -123,21 +123,21 @@ class Reasoner:
         self, request: GenerationRequest, draft: StepDraft, splitter: StepSplitter
     ) -> tuple[list[StepDraft], TokenUsage]:
         """Return a draft a seed, gone on with behind each stop that does not end a step."""
-        generation = await self._generate(request)
-        drafts, usage = [draft.after(sample, splitter) for sample in generation.samples], generation.usage
+        first = await self._generate(request)
+        drafts, usage = [draft.after(sample, splitter) for sample in first.content], first.usage
         while groups := _groups_to_go_on(drafts):
-            generations = await gather_or_cancel(
+            readings = await gather_or_cancel(
                 self._go_on(request, drafts[group[0]], splitter, group) for group in groups
             )
-            for group, rest in zip(groups, generations, strict=True):
+            for group, rest in zip(groups, readings, strict=True):
                 usage += rest.usage
-                for index, sample in zip(group, rest.samples or [None] * len(group), strict=True):
+                for index, sample in zip(group, rest.content or [None] * len(group), strict=True):
                     drafts[index] = drafts[index].cut() if sample is None else drafts[index].after(sample, splitter)
         return drafts, usage
 
     async def _go_on(
         self, request: GenerationRequest, draft: StepDraft, splitter: StepSplitter, group: Sequence[int]
-    ) -> Generation:
+    ) -> Reading[tuple[Sample, ...]]:
         """Return what comes behind ``draft`` for the seeds at the indices in ``group``; no samples when that fails."""
         sampling = replace(request.sampling, max_tokens=draft.num_tokens_left, stop=splitter.stop_strings(draft.prefix))
         seeds = tuple(request.seeds[index] for index in group)
@@ -146,7 +146,7 @@ class Reasoner:
         except GenerationError as error:
             # What was written is paid for: it stays as it is.
             _logger.warning("%s failed in the middle of a step: %s", self._generator.name, error)
-            return Generation((), TokenUsage())
+            return Reading((), TokenUsage(num_retries=error.num_retries))
 
     def _step_message(self, problem: Problem, place: Place, options: ExpanderConfig) -> Message:
         if not options.is_critic_guided:
@@ -162,9 +162,9 @@ class Reasoner:
     async def _solutions(self, request: GenerationRequest, options: ExpanderConfig) -> Expansion:
         """Return all that the model writes behind the request's prefix, as one continuation a seed."""
         splitter = StepSplitter.from_config(options)
-        generation = await self._generate(request)
+        written = await self._generate(request)
         return _read_all(
-            generation.samples, generation.usage, lambda sample: _solution_candidate(sample, splitter, request.prefix)
+            written.content, written.usage, lambda sample: _solution_candidate(sample, splitter, request.prefix)
         )
 
     def _sampling(self, *, max_tokens: int, stop: tuple[str, ...]) -> SamplingOptions:
@@ -176,17 +176,10 @@ class Reasoner:
             num_top_logprobs=0,
         )
 
-    async def _generate(self, request: GenerationRequest) -> Generation:
-        num_retries = 0
-        while True:
-            try:
-                generation = await self._generator.generate(request)
-                return replace(generation, usage=generation.usage + TokenUsage(num_retries=num_retries))
-            except GenerationError as error:
-                num_retries += 1
-                if not error.is_retryable or num_retries >= self._config.max_attempts:
-                    raise
-                _logger.warning("%s: attempt %d failed, trying again: %s", self._generator.name, num_retries, error)
+    async def _generate(self, request: GenerationRequest) -> Reading[tuple[Sample, ...]]:
+        return await ask_until_readable(
+            self._generator, request, lambda generation: generation.samples, max_attempts=self._config.max_attempts
+        )
 
 
 def _groups_to_go_on(drafts: Sequence[StepDraft]) -> list[list[int]]:

@@ -221,6 +221,20 @@ def test_a_critic_sees_the_wrong_path_alone(
     assert annotate(annotator, problem).annotations == (annotation,)
 
 
+def test_a_critics_unreadable_texts_and_retries_are_counted(problem: Problem) -> None:
+    busy = GenerationError("busy", is_retryable=True)
+
+    def annotated(*faults: int) -> Annotated:
+        generator = ScriptedGenerator(lambda request, seed: "no verdict", faults=dict.fromkeys(faults, busy))
+        critic = Critic(generator, PLAIN, CriticConfig(max_attempts=3))
+        return annotate(CriticAnnotator([critic], PLAIN, name="critic"), problem)
+
+    unreadable, failed = annotated(1), annotated(0, 1, 2)
+    assert unreadable.annotations == (Annotation(None, "", "unreadable"),)
+    assert (unreadable.usage.generated_tokens, unreadable.usage.num_retries) == (6, 1)
+    assert failed == Annotated((Annotation(None, "", "error"),), TokenUsage(num_retries=2))
+
+
 def test_each_critic_gives_an_annotation_in_their_order(problem: Problem) -> None:
     right, wrong = "Verdict: right\nScore: 1", "Verdict: wrong\nFirst wrong step: 3\nno.\nScore: 0"
     found = annotate(critics(right, GenerationError("down"), wrong), problem)

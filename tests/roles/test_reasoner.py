@@ -229,6 +229,13 @@ def test_a_failure_in_the_middle_of_a_step_leaves_what_was_written(make: Make, p
     assert expansion.num_unreadable == 1
 
 
+def test_retries_of_a_step_are_counted_though_it_fails_in_the_middle(make: Make, problem: Problem) -> None:
+    busy = GenerationError("busy", is_retryable=True)
+    reasoner, _ = make(busy, [stopped("See Fig", ". ")], busy, busy, busy, max_attempts=3)
+    expansion = steps(reasoner, problem, Place(STEPS), split="sentence")
+    assert (expansion.usage.num_retries, len(expansion.continuations)) == (3, 1)
+
+
 def test_a_turn_that_ends_without_more_words_finishes_without_a_step(make: Make, problem: Problem) -> None:
     reasoner, _ = make([ended("")], [ended(" ")])
     base = Trajectory(("so the answer is 14",))

@@ -24,7 +24,7 @@ from critic_engine.roles.error_injection import (
     ModelDetector,
     ModelGrader,
     ModelInjector,
-    Writer,
+    SampledModel,
 )
 from critic_engine.roles.expanders import make_expander
 from critic_engine.roles.injection import Detector, Grader
@@ -150,14 +150,14 @@ class _Makers:
 
     def _injector(self, model: ModelConfig | None) -> ModelInjector:
         asked = self._asked(model, "inject", "collect.injection.kind")
-        return ModelInjector(self._writer(asked, _INJECTION_TEMPERATURE), asked.family)
+        return ModelInjector(self._sampled(asked, _INJECTION_TEMPERATURE), asked.family)
 
     def _grader(self, options: InjectionConfig) -> Grader | None:
         model = options.model if options.grader is None else options.grader
         if options.grader is None and not self._family(model).has("grade"):
             return None
         asked = self._asked(model, "grade", "collect.injection.grader")
-        return ModelGrader(self._writer(asked, 0.0), asked.family)
+        return ModelGrader(self._sampled(asked, 0.0), asked.family)
 
     def _detectors(self, number: int, options: DetectorConfig) -> Sequence[Detector]:
         field = f"collect.injection.detectors.{number}.kind"
@@ -167,7 +167,7 @@ class _Makers:
             return self._critic_detectors(temperatures, field)
         asked = self._asked(options.model, "detect", field)
         return [
-            ModelDetector(self._writer(asked, temperature), asked.family, critic_family=self.critic_family)
+            ModelDetector(self._sampled(asked, temperature), asked.family, critic_family=self.critic_family)
             for temperature in temperatures
         ]
 
@@ -184,10 +184,10 @@ class _Makers:
             for number, temperature in enumerate(temperatures, 1)
         ]
 
-    def _writer(self, asked: _Asked, temperature: float) -> Writer:
+    def _sampled(self, asked: _Asked, temperature: float) -> SampledModel:
         reasoner = self._config.reasoner
         sampling = SamplingOptions(temperature=temperature, max_tokens=reasoner.max_tokens)
-        return Writer(asked.generator, sampling, reasoner.max_attempts)
+        return SampledModel(asked.generator, sampling, reasoner.max_attempts)
 
     def _asked(self, model: ModelConfig | None, template: str, field: str) -> _Asked:
         """Return a model that is to be asked by a template of its prompts; the reasoner's where ``model`` is None."""
