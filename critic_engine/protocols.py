@@ -46,7 +46,7 @@ class Generator(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ExpansionContext:
     """Where in the tree an expander works, and what the critic has said around there."""
 
     trajectory: Trajectory
@@ -88,7 +88,7 @@ class Expansion:
 class Expander(Protocol):
     """Asks a reasoner for continuations."""
 
-    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
+    async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
         """Return at most one continuation a seed; samples that cannot be read are counted, not returned."""
         ...
 

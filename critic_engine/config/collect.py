@@ -59,7 +59,7 @@ class PairsConfig(Section):
         return self
 
 
-class _Asked(Section):
+class _RoleConfig(Section):
     """Who is asked: someone by kind, who may be a model of its own."""
 
     kind: str
@@ -74,7 +74,7 @@ class _Asked(Section):
         return self
 
 
-class AnnotatorConfig(_Asked):
+class AnnotatorConfig(_RoleConfig):
     """Who says what went wrong, and where."""
 
     kind: Literal["auto", "self", "model", "critic", "pocket_rules"] = "auto"
@@ -144,7 +144,7 @@ class LabelsConfig(Section):
         return self
 
 
-class DetectorConfig(_Asked):
+class DetectorConfig(_RoleConfig):
     """Who looks for injected errors, and how often."""
 
     kind: Literal["auto", "self", "model", "critic"] = "auto"
@@ -162,7 +162,7 @@ class DetectorConfig(_Asked):
         return self
 
 
-class InjectionConfig(_Asked):
+class InjectionConfig(_RoleConfig):
     """Errors put into right solutions, for several detectors to find (Critic-V, arXiv 2411.18203).
 
     All models but the critic write within the reasoner's ``max_tokens`` and ``max_attempts``.

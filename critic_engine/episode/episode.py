@@ -137,8 +137,8 @@ class Episode:
                 done, _ = await asyncio.wait(waited, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)
                 # One told, then one asked, in the order of the asks: equal timing gives equal trees, resumed or not.
                 for task in [task for task in tasks if task in done]:
-                    thought = task.result()
-                    self._tell(tasks.pop(task), thought)
+                    result = task.result()
+                    self._tell(tasks.pop(task), result)
                     self._fill(tasks)
                 if self._left_s() == 0:
                     self.cut(StopReason.SECONDS)
@@ -199,15 +199,15 @@ class Episode:
         if isinstance(event, Told):
             self._trials.learn(view, event.proposals)
 
-    def _tell(self, trial: ReasoningTrial, thought: TrialResult) -> None:
+    def _tell(self, trial: ReasoningTrial, result: TrialResult) -> None:
         first_node_id = len(self._strategy.tree)
-        if thought.proposals:
-            self._strategy.tell(trial, thought.proposals, cost=thought.num_tokens)
+        if result.proposals:
+            self._strategy.tell(trial, result.proposals, cost=result.num_tokens)
         else:
-            self._strategy.abandon(trial, cost=thought.num_tokens)
-        self._commit(thought.failures, num_tokens=thought.num_tokens)
+            self._strategy.abandon(trial, cost=result.num_tokens)
+        self._commit(result.failures, num_tokens=result.num_tokens)
         nodes = {child.key: child for child in trial.node.children}
-        for proposal in thought.proposals:
+        for proposal in result.proposals:
             self._emit(nodes[proposal.key], is_duplicate=nodes[proposal.key].node_id < first_node_id)
 
     def _commit(self, failures: tuple[Failure, ...], *, num_tokens: int) -> None:

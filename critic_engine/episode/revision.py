@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.episode.node_state import continuation_key
-from critic_engine.protocols import Continuation, Evaluation, Expansion, Place
+from critic_engine.protocols import Continuation, Evaluation, Expansion, ExpansionContext
 from critic_engine.types import Failure, RejectedSibling
 
 
@@ -37,7 +37,7 @@ class Reviser:
         self,
         options: ExpanderConfig,
         *,
-        rewrite: Callable[[Place, int], Awaitable[tuple[Expansion, tuple[Failure, ...]]]],
+        rewrite: Callable[[ExpansionContext, int], Awaitable[tuple[Expansion, tuple[Failure, ...]]]],
         judge: Callable[[Continuation, int], Awaitable[Judged]],
     ) -> None:
         """Take the options, who writes a step at a place and who judges it, both told the number of the try from 1."""
@@ -45,14 +45,14 @@ class Reviser:
         self._rewrite = rewrite
         self._judge = judge
 
-    async def revise(self, judged: Judged, place: Place) -> Judged:
+    async def revise(self, judged: Judged, context: ExpansionContext) -> Judged:
         """Return what stands in the end of a step that was offered at ``place``, the cost of all tries included."""
         for attempt in range(1, self._options.max_revisions + 1):
             weak = self._weak_step(judged)
             if weak is None:
                 break
-            shown = (*place.rejected, *judged.revised_from, weak)[-max(1, self._options.max_rejected) :]
-            judged = await self._try(judged, weak, replace(place, rejected=shown), attempt)
+            shown = (*context.rejected, *judged.revised_from, weak)[-max(1, self._options.max_rejected) :]
+            judged = await self._try(judged, weak, replace(context, rejected=shown), attempt)
         return judged
 
     def _weak_step(self, judged: Judged) -> RejectedSibling | None:
@@ -61,11 +61,11 @@ class Reviser:
             return None
         return RejectedSibling("\n".join(judged.continuation.steps), critique)
 
-    async def _try(self, judged: Judged, weak: RejectedSibling, place: Place, attempt: int) -> Judged:
-        expansion, failures = await self._rewrite(place, attempt)
+    async def _try(self, judged: Judged, weak: RejectedSibling, context: ExpansionContext, attempt: int) -> Judged:
+        expansion, failures = await self._rewrite(context, attempt)
         judged = _with_cost(judged, expansion.usage.generated_tokens, failures)
         for continuation in expansion.continuations:
-            behind = place.trajectory.prefix
+            behind = context.trajectory.prefix
             if continuation_key(continuation, behind) == continuation_key(judged.continuation, behind):
                 continue
             revised = await self._judge(continuation, attempt)

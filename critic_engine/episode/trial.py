@@ -9,7 +9,7 @@ from critic_engine.episode.node_state import NodeState, ReasoningNode, continuat
 from critic_engine.episode.revision import Judged, Reviser
 from critic_engine.errors import GenerationError
 from critic_engine.parsing.answers import canonical_answer
-from critic_engine.protocols import Continuation, Evaluation, Evaluator, Expander, Expansion, Place, Rollout
+from critic_engine.protocols import Continuation, Evaluation, Evaluator, Expander, Expansion, ExpansionContext, Rollout
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Critique, Failure, Problem, RejectedSibling, TokenUsage, Trajectory
 from search import Proposal, Tree, Trial
@@ -26,7 +26,7 @@ class View:
     """
 
     node_id: int
-    place: Place
+    context: ExpansionContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ class TrialRunner:
         """Return what the work at ``node`` may see."""
         limit = self._config.expander.max_rejected
         rejected = self._rejected.get(node.node_id, [])
-        place = Place(
+        context = ExpansionContext(
             trajectory=trajectory_of(tree.path(node)),
             critique=node.state.critique,
             rejected=tuple(rejected[-limit:]) if limit else (),
         )
-        return View(node.node_id, place)
+        return View(node.node_id, context)
 
     def learn(self, view: View, proposals: Iterable[Proposal[NodeState]]) -> None:
         """Remember what was told at a node: what is judged already, and what is rejected there."""
@@ -94,8 +94,8 @@ class TrialRunner:
         Each distinct continuation is judged once, and one that a sibling said before not at all.
         """
         seeds = tuple(self._seed("reasoner", trial.trial_id, sample) for sample in range(trial.num_proposals))
-        expansion, failures = await self._expand(trial, view.place, seeds)
-        continuations, base = expansion.continuations, view.place.trajectory
+        expansion, failures = await self._expand(trial, view.context, seeds)
+        continuations, base = expansion.continuations, view.context.trajectory
         keys = [continuation_key(continuation, base.prefix) for continuation in continuations]
         known = self._judged.get(view.node_id, {})
         fresh = {key: keys.index(key) for key in keys if key not in known}
@@ -120,10 +120,10 @@ class TrialRunner:
         return Ending(trajectory, expansion.usage.generated_tokens, _troubles(NO_TRIAL, expansion))
 
     async def _expand(
-        self, trial: Trial[NodeState], place: Place, seeds: tuple[int, ...]
+        self, trial: Trial[NodeState], context: ExpansionContext, seeds: tuple[int, ...]
     ) -> tuple[Expansion, tuple[Failure, ...]]:
         try:
-            expansion = await self._expanders[trial.arm].expand(self._problem, place, seeds=seeds)
+            expansion = await self._expanders[trial.arm].expand(self._problem, context, seeds=seeds)
         except GenerationError as error:
             return Expansion((), TokenUsage()), (Failure(trial.trial_id, "reasoner_error", str(error)),)
         return expansion, _troubles(trial.trial_id, expansion)
@@ -133,19 +133,19 @@ class TrialRunner:
     ) -> Judged:
         """Return what stands of the trial's continuation number ``index``."""
 
-        async def rewrite(place: Place, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
-            return await self._expand(trial, place, (self._seed("reasoner", trial.trial_id, index, attempt),))
+        async def rewrite(context: ExpansionContext, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
+            return await self._expand(trial, context, (self._seed("reasoner", trial.trial_id, index, attempt),))
 
         async def judge(rewritten: Continuation, attempt: int) -> Judged:
-            known = self._judged.get(view.node_id, {}).get(continuation_key(rewritten, view.place.trajectory.prefix))
+            known = self._judged.get(view.node_id, {}).get(continuation_key(rewritten, view.context.trajectory.prefix))
             if known is not None:
                 return Judged(rewritten, known)
             seed = self._seed("critic", trial.trial_id, index, attempt)
-            return await self._judge(trial.trial_id, view.place.trajectory, rewritten, seed=seed)
+            return await self._judge(trial.trial_id, view.context.trajectory, rewritten, seed=seed)
 
         seed = self._seed("critic", trial.trial_id, index)
-        judged = await self._judge(trial.trial_id, view.place.trajectory, continuation, seed=seed)
-        return await Reviser(self._config.expander, rewrite=rewrite, judge=judge).revise(judged, view.place)
+        judged = await self._judge(trial.trial_id, view.context.trajectory, continuation, seed=seed)
+        return await Reviser(self._config.expander, rewrite=rewrite, judge=judge).revise(judged, view.context)
 
     async def _judge(self, trial_id: int, base: Trajectory, continuation: Continuation, *, seed: int) -> Judged:
         try:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from critic_engine.config.search import ExpanderConfig
-from critic_engine.protocols import Expander, Expansion, Place
+from critic_engine.protocols import Expander, Expansion, ExpansionContext
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
@@ -19,11 +19,11 @@ class StepExpander:
         self._reasoner = reasoner
         self._options = options
 
-    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
+    async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
         """Return at most one next step a seed."""
-        if place.trajectory.is_finished or len(place.trajectory.steps) >= self._options.max_steps:
+        if context.trajectory.is_finished or len(context.trajectory.steps) >= self._options.max_steps:
             return Expansion((), TokenUsage())
-        return await self._reasoner.next_steps(problem, place, seeds=seeds, options=self._options)
+        return await self._reasoner.next_steps(problem, context, seeds=seeds, options=self._options)
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
         """Return the remaining steps, those of each seed in one continuation."""
@@ -41,20 +41,20 @@ class SolutionExpander:
         self._reasoner = reasoner
         self._options = options
 
-    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
+    async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
         """Return at most one solution a seed."""
-        if place.trajectory.steps and place.critique is not None:
+        if context.trajectory.steps and context.critique is not None:
             return await self._reasoner.rewrite(
-                problem, place.trajectory, place.critique, seeds=seeds, options=self._options
+                problem, context.trajectory, context.critique, seeds=seeds, options=self._options
             )
         expansion = await self._reasoner.solve(problem, seeds=seeds, options=self._options)
-        is_rewrite = bool(place.trajectory.steps)
+        is_rewrite = bool(context.trajectory.steps)
         continuations = tuple(replace(continuation, is_rewrite=is_rewrite) for continuation in expansion.continuations)
         return replace(expansion, continuations=continuations)
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
         """Return a fresh solution a seed: what was cut by the token limit is not gone on with."""
-        return await self.expand(problem, Place(trajectory), seeds=seeds)
+        return await self.expand(problem, ExpansionContext(trajectory), seeds=seeds)
 
 
 def make_expander(options: ExpanderConfig, reasoner: Reasoner) -> Expander:

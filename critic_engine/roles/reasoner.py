@@ -12,7 +12,7 @@ from critic_engine.errors import GenerationError
 from critic_engine.parsing.answers import extract_answer, stated_answer
 from critic_engine.parsing.steps import StepDraft, StepSplitter
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Continuation, Expansion, Generator, Place
+from critic_engine.protocols import Continuation, Expansion, ExpansionContext, Generator
 from critic_engine.roles.readable import Reading, ask_until_readable
 from critic_engine.types import (
     Critique,
@@ -100,7 +100,7 @@ class Reasoner:
         return await self._solutions(replace(self._from_start(message, seeds), prefix=base.prefix), options)
 
     async def next_steps(
-        self, problem: Problem, place: Place, *, seeds: tuple[int, ...], options: ExpanderConfig
+        self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...], options: ExpanderConfig
     ) -> Expansion:
         """Return one next step a seed, which goes on exactly where the trajectory ends.
 
@@ -108,16 +108,16 @@ class Reasoner:
         ``options.max_step_tokens`` is a step, but never a finishing one: its answer could be cut too. A turn that ends
         with no more words finishes the trajectory without a further step.
         """
-        behind, splitter = place.trajectory.prefix, StepSplitter.from_config(options)
+        behind, splitter = context.trajectory.prefix, StepSplitter.from_config(options)
         num_tokens = min(options.max_step_tokens, self._config.max_tokens)
         request = GenerationRequest(
-            messages=(self._step_message(problem, place, options),),
+            messages=(self._step_message(problem, context, options),),
             prefix=behind,
             sampling=self._sampling(max_tokens=num_tokens, stop=splitter.stop_strings(behind)),
             seeds=seeds,
         )
         drafts, usage = await self._write_steps(request, StepDraft(behind, num_tokens), splitter)
-        return _read_all(drafts, usage, lambda draft: _step_candidate(draft, splitter))
+        return _read_all(drafts, usage, lambda draft: _step_continuation(draft, splitter))
 
     async def _write_steps(
         self, request: GenerationRequest, draft: StepDraft, splitter: StepSplitter
@@ -148,12 +148,12 @@ class Reasoner:
             _logger.warning("%s failed in the middle of a step: %s", self._generator.name, error)
             return Reading((), TokenUsage(num_retries=error.num_retries))
 
-    def _step_message(self, problem: Problem, place: Place, options: ExpanderConfig) -> Message:
+    def _step_message(self, problem: Problem, context: ExpansionContext, options: ExpanderConfig) -> Message:
         if not options.is_critic_guided:
             return self._family.solve(problem)
-        critique = place.critique
+        critique = context.critique
         concern = critique.words if critique is not None and critique.verdict == "wrong" else None
-        return self._family.step(problem, rejected=place.rejected, concern=concern)
+        return self._family.step(problem, rejected=context.rejected, concern=concern)
 
     def _from_start(self, message: Message, seeds: tuple[int, ...]) -> GenerationRequest:
         sampling = self._sampling(max_tokens=self._config.max_tokens, stop=())
@@ -164,7 +164,7 @@ class Reasoner:
         splitter = StepSplitter.from_config(options)
         written = await self._generate(request)
         return _read_all(
-            written.content, written.usage, lambda sample: _solution_candidate(sample, splitter, request.prefix)
+            written.content, written.usage, lambda sample: _solution_continuation(sample, splitter, request.prefix)
         )
 
     def _sampling(self, *, max_tokens: int, stop: tuple[str, ...]) -> SamplingOptions:
@@ -199,7 +199,7 @@ def _read_all(
     return Expansion(continuations, usage, num_unreadable=len(found) - len(continuations))
 
 
-def _solution_candidate(sample: Sample, splitter: StepSplitter, behind: str) -> Continuation | None:
+def _solution_continuation(sample: Sample, splitter: StepSplitter, behind: str) -> Continuation | None:
     steps, pieces = splitter.steps(sample.text, behind), splitter.pieces(sample.text, behind)
     is_finished = sample.finish_reason == "stop"
     if not steps and not (is_finished and behind.strip()):
@@ -216,7 +216,7 @@ def _solution_candidate(sample: Sample, splitter: StepSplitter, behind: str) -> 
     )
 
 
-def _step_candidate(draft: StepDraft, splitter: StepSplitter) -> Continuation | None:
+def _step_continuation(draft: StepDraft, splitter: StepSplitter) -> Continuation | None:
     has_ended_turn = draft.ending == "turn"
     step = splitter.shown(draft.text, draft.behind)
     if not step and not (has_ended_turn and draft.behind.strip()):
