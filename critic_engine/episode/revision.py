@@ -1,4 +1,4 @@
-"""Revision: a weak step is written anew in the light of its critique, and stands so if its value is higher.
+"""Revision: the reasoner rewrites a weak step guided by its critique; the rewrite is kept if its value is higher.
 
 The conditional step-level self-refinement of arXiv 2507.15512, with the critique of the evaluator in place of a
 self-critique.
@@ -15,22 +15,22 @@ from critic_engine.types import Failure, RejectedSibling
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A continuation, what it is worth, and what it took to come by that."""
+    """A continuation, its evaluation, and the cost and failures of both."""
 
     continuation: Continuation
     evaluation: Evaluation
     num_tokens: int = 0
-    """Generated after the continuation was: to judge it, and in all tries to revise it."""
+    """Tokens generated to evaluate and revise it; those of the first draft are not included."""
     failures: tuple[Failure, ...] = ()
     revised_from: tuple[RejectedSibling, ...] = ()
-    """The weak steps that stood in its place before, in order."""
+    """Weak steps that it replaced, in order."""
 
 
 class Reviser:
-    """Has a weak step written anew, ``max_revisions`` times at most, until it is weak no longer.
+    """Rewrites a weak step at most ``max_revisions`` times, until it is no longer weak.
 
-    A step is weak when its value is known and below ``revise_below``; one without a critique gives the reasoner nothing
-    to go by and stays. The value never falls.
+    A step is weak if its value is known and below ``revise_below``. A step without a critique is not revised, because
+    there is nothing to guide the reasoner. The value never falls.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class Reviser:
         rewrite: Callable[[ExpansionContext, int], Awaitable[tuple[Expansion, tuple[Failure, ...]]]],
         judge: Callable[[Continuation, int], Awaitable[Judged]],
     ) -> None:
-        """Take the options, who writes a step at a place and who judges it, both told the number of the try from 1."""
+        """Take the options, and functions that draft and evaluate a step; both get the attempt's number from 1."""
         self._options = options
         self._rewrite = rewrite
         self._judge = judge
 
     async def revise(self, judged: Judged, context: ExpansionContext) -> Judged:
-        """Return what stands in the end of a step that was offered at ``place``, the cost of all tries included."""
+        """Return the best revision of a step offered in ``context``, with the cost of all attempts."""
         for attempt in range(1, self._options.max_revisions + 1):
             weak = self._weak_step(judged)
             if weak is None:

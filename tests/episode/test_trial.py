@@ -148,6 +148,16 @@ def test_every_sibling_shown_was_told_before_at_the_same_place() -> None:
     assert shown > 5
 
 
+@pytest.mark.parametrize(("value", "is_rejected"), [(0.5, False), (0.49, True)])
+def test_a_step_is_rejected_only_if_its_value_is_below_the_threshold(value: float, is_rejected: bool) -> None:
+    class Even(Taste):
+        async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+            return Evaluation(value, Critique("so so", "wrong", value), TokenUsage(20, 2))
+
+    done = run(config(reject_below=0.5), evaluator=Even())
+    assert any(context.rejected for context, _ in done.expander.calls) is is_rejected
+
+
 def test_revised_steps_are_worth_more_than_what_they_replaced() -> None:
     done = run(config(max_revisions=3))
     revised = [proposal for proposal in done.told if "revised_from" in proposal["state"]]

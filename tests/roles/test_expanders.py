@@ -91,7 +91,7 @@ def test_scripted_models_speak_the_pocket_forms_to_the_end(problem: Problem) -> 
     while not trajectory.is_finished:
         (continuation,) = asyncio.run(expander.expand(problem, ExpansionContext(trajectory), seeds=(5,))).continuations
         trajectory = Trajectory(trajectory.steps + continuation.steps, continuation.is_finished, continuation.answer)
-        evaluation = asyncio.run(critic.judge(problem, trajectory, seed=0))
+        evaluation = asyncio.run(critic.evaluate(problem, trajectory, seed=0))
         assert evaluation.value is not None
         assert evaluation.critique is not None
         assert (evaluation.critique.verdict == "right") is (evaluation.value > 0.5)

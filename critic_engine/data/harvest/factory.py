@@ -16,7 +16,7 @@ from critic_engine.pocket.annotating import PocketAnnotator
 from critic_engine.pocket.injecting import FactGrader, SlipInjector
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
-from critic_engine.roles.annotator import Annotator, CriticAnnotator, Draws, ModelAnnotator
+from critic_engine.roles.annotator import Annotator, CriticAnnotator, ModelAnnotator
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.error_injection import (
@@ -92,7 +92,7 @@ class _Makers:
         self._given_critic = critic
         self.reasoner = models.adopt(reasoner) if reasoner else models.generator(config.reasoner, "reasoner")
         self.family = PromptFamily.for_model(config.reasoner)
-        self.critic_family = PromptFamily.for_model(config.critiquing)
+        self.critic_family = PromptFamily.for_model(config.critique_model)
 
     def critic(self, *, temperature: float, field: str, max_tokens: int | None = None) -> Critic:
         if not self._config.critic_matches and self._config.critic.model == "pocket":
@@ -133,8 +133,7 @@ class _Makers:
 
     def _model_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
         asked = self._asked(options.model, "annotate", field)
-        draws = Draws(options.num_critiques, options.temperature, options.max_tokens, options.max_attempts)
-        return ModelAnnotator(asked.generator, asked.family, draws)
+        return ModelAnnotator(asked.generator, asked.family, options)
 
     def injection(self, options: InjectionConfig) -> InjectionRoles:
         is_pocket = self._config.reasoner.model == "pocket"
