@@ -11,7 +11,7 @@ from typing import Any, Self
 from critic_engine.actors.model_pools import RayHost
 from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.concurrency import LoopThread, Stream
-from critic_engine.config.compare import first_difference, what_decides
+from critic_engine.config.compare import first_difference, without_hosting_and_limits
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.config.search import RunConfig
 from critic_engine.data.filters.contamination import Guard, guarded
@@ -229,7 +229,7 @@ class Engine:
 
     def _check_same(self, store: RunStore) -> None:
         """Refuse to continue a run that was started with another configuration or mode."""
-        field = first_difference(what_decides(store.config()), what_decides(self.config))
+        field = first_difference(without_hosting_and_limits(store.config()), without_hosting_and_limits(self.config))
         if field is not None:
             raise RunError(
                 f"{store.folder} was started with another configuration: {field}; put its config.yaml back as it was "

@@ -8,10 +8,10 @@
     ├── GenerationError        a generator could not answer one request
     │   ├── ContextOverflowError   the prompt and the tokens asked for do not fit the model
     │   └── ModelLoadError         a model could not be loaded at all            (exit code 2)
-    ├── ExportError            an export cannot be written, or is not what was meant
-    ├── HubError               a hub would not take an export
-    ├── ReplicaLostError       whatever works on requests is gone; the request is not to blame
-    └── ParseError             a model's text could not be read as what was asked for
+    ├── ExportError            an export cannot be written, or failed its verification
+    ├── HubError               a hub refused an export
+    ├── ReplicaLostError       the engine, process or node is gone; the request is not to blame
+    └── ParseError             a model's text does not have the form asked for
 
 Messages are one sentence that names the thing and says what to do. Facts travel as keyword-only attributes with
 defaults, so that every error survives pickling.
@@ -63,12 +63,14 @@ class GenerationError(CriticEngineError):
 
     Attributes:
         is_retryable: Whether the same request may succeed later.
+        num_retries: How often the request was retried before this failure.
     """
 
-    def __init__(self, message: str, *, is_retryable: bool = False) -> None:
-        """Keep ``is_retryable`` beside the message."""
+    def __init__(self, message: str, *, is_retryable: bool = False, num_retries: int = 0) -> None:
+        """Keep ``is_retryable`` and ``num_retries`` beside the message."""
         super().__init__(message)
         self.is_retryable = is_retryable
+        self.num_retries = num_retries
 
 
 class ContextOverflowError(GenerationError):
@@ -87,34 +89,43 @@ class ContextOverflowError(GenerationError):
 
 
 class ReplicaLostError(CriticEngineError):
-    """The engine, process or node that worked on a request is gone, or all of them are; another one may answer it.
+    """The engine, process or node that worked on a request is gone, or all replicas are; another one may answer it.
 
-    No ``GenerationError``, since nothing is known of the request: a search it ends is gone on with by a resume.
+    It is no ``GenerationError``, because the request is not to blame: a resume continues the search that it ended.
     """
 
 
 class ExportError(CriticEngineError):
-    """An export cannot be written, or what was written is not what was meant; nothing is left of it."""
+    """An export cannot be written, or failed its verification; no part of it is left."""
 
 
 class HubError(CriticEngineError):
-    """A hub would not take an export; the local folder is whole all the same."""
+    """A hub refused an export; the local folder is complete."""
 
 
 class ModelLoadError(GenerationError):
-    """A model folder is missing, is not a model, or lacks what chatting needs."""
+    """A model folder is missing, is not a model, or has no chat template or tokenizer."""
 
 
 class ParseError(CriticEngineError):
-    """A model's text could not be read as what was asked for.
+    """A model's text does not have the form asked for.
 
     Attributes:
         text: The text, whole; the message quotes at most its first 200 characters.
-        usage: Tokens that producing the text cost; they are spent all the same.
+        usage: Tokens spent on all texts that could not be read, and retried requests.
+        num_unreadable: Texts that could not be read.
     """
 
-    def __init__(self, message: str, *, text: str = "", usage: TokenUsage | None = None) -> None:
-        """Keep the whole ``text`` and its ``usage`` beside the message."""
+    def __init__(
+        self, message: str, *, text: str = "", usage: TokenUsage | None = None, num_unreadable: int = 1
+    ) -> None:
+        """Keep the whole ``text``, the ``usage`` and ``num_unreadable`` beside the message."""
         super().__init__(message)
         self.text = text
         self.usage = usage if usage is not None else TokenUsage()
+        self.num_unreadable = num_unreadable
+
+    @classmethod
+    def quoting(cls, reason: str, text: str, *, usage: TokenUsage | None = None) -> "ParseError":
+        """Return the error with the first 200 characters of ``text`` after the ``reason``."""
+        return cls(f"{reason}: {text[:200]!r}", text=text, usage=usage)

@@ -1,4 +1,4 @@
-"""The seams: what a generator, an expander and an evaluator must do. Everything above them works with any of each."""
+"""The interfaces of generators, scorers, expanders and evaluators, and the values they exchange."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,15 +16,15 @@ from critic_engine.types import (
 
 
 class Generator(Protocol):
-    """The one seam to models."""
+    """The interface to models that write text."""
 
     @property
     def name(self) -> str:
-        """What a person calls it, such as ``huggingface:pocket-reasoner``."""
+        """Name for reports, such as ``huggingface:pocket-reasoner``."""
         ...
 
     async def load(self) -> None:
-        """Be ready to answer; a second time it does nothing, and without it the first request does it.
+        """Load the model. Repeated calls do nothing; without a call, the first request loads it.
 
         Raises:
             ModelLoadError: the model cannot be loaded, or the endpoint not reached.
@@ -32,131 +32,131 @@ class Generator(Protocol):
         ...
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """Return one sample a seed. Many calls may be in flight at once.
+        """Return one sample for each seed. Many calls may be in flight at once.
 
         Raises:
             GenerationError: the request cannot be answered; the generator stays usable.
-            ReplicaLostError: nothing is left that could answer.
+            ReplicaLostError: no replica is left that could answer.
         """
         ...
 
     async def aclose(self) -> None:
-        """Release what the generator holds; no call may follow."""
+        """Release the model; no call may follow."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the tree an expander works, and what the critic has said around there."""
+class ExpansionContext:
+    """The part of the tree that an expander sees: a trajectory, its critique and rejected next steps."""
 
     trajectory: Trajectory
-    """From the root to the node that is expanded; empty at the root."""
+    """Trajectory from the root to the expanded node; empty at the root."""
     critique: Critique | None = None
-    """The critic's word on this trajectory; None when it was not judged."""
+    """The critic's critique of this trajectory; None if there is none."""
     rejected: tuple[RejectedSibling, ...] = ()
-    """What was tried below the node and that the critic holds wrong, most recent last."""
+    """Rejected children of the node, most recent last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """One continuation the reasoner offers; not yet a node."""
+    """Steps that the reasoner offers to continue a trajectory; not yet a node."""
 
     steps: tuple[str, ...]
-    """The new steps; after a rewrite, the whole of the new trajectory. None of them: the reasoner ended its turn."""
+    """New steps; of a rewrite, all steps of the new trajectory. Empty if the reasoner only ended its turn."""
     is_rewrite: bool
-    """Whether ``steps`` replace the trajectory of the node it hangs below instead of extending it."""
+    """Whether ``steps`` replace the trajectory instead of extending it."""
     is_finished: bool
     answer: str | None
     prior: float | None
     """The reasoner's probability of drawing it, in [0, 1]; None without log-probabilities."""
     texts: tuple[str, ...] | None = None
-    """Exactly what was written, a text a step; None when each is its step and a line break, which the end may lack."""
+    """Exact text of each step; None if each is its step and a line break, which the last may lack."""
     num_tokens: int | None = None
-    """Tokens generated for it; None is unknown."""
+    """Tokens generated for it; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """What one call of an expander brought."""
+    """The continuations from one call of an expander, and their cost."""
 
     continuations: tuple[Continuation, ...]
     usage: TokenUsage
     num_unreadable: int = 0
-    """Samples that could not be read as a step or a solution and were left out."""
+    """Samples left out because they could not be read as a step or a solution."""
 
 
 class Expander(Protocol):
-    """Asks a reasoner for continuations."""
+    """Draws continuations of a trajectory."""
 
-    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
-        """Return at most one continuation a seed; samples that cannot be read are counted, not returned."""
+    async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+        """Return at most one continuation for each seed; unreadable samples are counted, not returned."""
         ...
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
-        """Return at most one continuation a seed, each all that is missing from ``trajectory`` to its end."""
+        """Return at most one continuation for each seed, each completing ``trajectory`` to its end."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One completion of a trajectory that was drawn to judge it."""
+    """One completion of a trajectory, drawn to evaluate it."""
 
     continuation: Continuation
-    """All that was missing from the trajectory; a rewrite of the whole where it set out from before its end."""
+    """The rest of the trajectory, or a rewrite of all of it."""
     value: float | None
-    """Of the path it completes, in [0, 1]; None is unknown."""
+    """Value of the completed path, in [0, 1]; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What an evaluator makes of one trajectory."""
+    """The value of one trajectory, with its critique, cost and failures."""
 
     value: float | None
-    """In [0, 1]; None when the evaluator could not tell."""
+    """In [0, 1]; None if unknown."""
     critique: Critique | None
     usage: TokenUsage
     num_unreadable: int = 0
-    """Model texts that could not be read on the way."""
+    """Model texts that could not be read."""
     rollouts: tuple[Rollout, ...] = ()
-    """The completions that were drawn on the way."""
+    """Completions drawn for the value."""
     errors: tuple[str, ...] = ()
-    """What failed on the way and was left out."""
+    """Messages of failures whose part was left out of the value."""
 
 
 UNKNOWN = Evaluation(value=None, critique=None, usage=TokenUsage())
-"""What an evaluator makes of a trajectory that it cannot judge, and spends nothing on."""
+"""The evaluation of a trajectory that was not judged, at no cost."""
 
 
 class Evaluator(Protocol):
-    """Says how good a trajectory is."""
+    """Values trajectories."""
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
-        """Return the value of the trajectory; what could not be read has no value, and is counted."""
+        """Return the evaluation of the trajectory; an unreadable text leaves the value unknown and is counted."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a scorer makes of one conversation."""
+    """A scorer's value of one conversation, and its cost."""
 
     value: float
     """In [0, 1]."""
     num_prompt_tokens: int
-    """Tokens read."""
+    """Tokens of the conversation."""
     num_retries: int = 0
-    """How often the conversation was sent again because it failed in a way that may pass."""
+    """How often the request was retried."""
 
 
 class Scorer(Protocol):
-    """The seam to models that give a value and write nothing."""
+    """The interface to models that give a value and write no text."""
 
     @property
     def name(self) -> str:
-        """What a person calls it, such as ``huggingface:Skywork-Reward``."""
+        """Name for reports, such as ``huggingface:Skywork-Reward``."""
         ...
 
     async def load(self) -> None:
-        """Be ready to score, as ``Generator.load`` is ready to answer."""
+        """Load the model, as ``Generator.load`` does."""
         ...
 
     async def score(self, messages: tuple[Message, ...]) -> Score:
@@ -164,10 +164,10 @@ class Scorer(Protocol):
 
         Raises:
             GenerationError: the conversation cannot be scored; the scorer stays usable.
-            ReplicaLostError: nothing is left that could score.
+            ReplicaLostError: no replica is left that could score.
         """
         ...
 
     async def aclose(self) -> None:
-        """Release what the scorer holds; no call may follow."""
+        """Release the model; no call may follow."""
         ...

@@ -1,4 +1,4 @@
-"""Shares, differences and rankings, each with what is needed to trust it."""
+"""Shares, means and differences with 95 % confidence intervals, and AUROC."""
 
 import math
 from collections.abc import Sequence
@@ -51,9 +51,8 @@ def difference(ours: tuple[int, int], theirs: tuple[int, int]) -> Interval:
 def clustered_mean(groups: Sequence[Sequence[float]], *, seed: int, num_resamples: int = 2_000) -> Interval:
     """Return the mean of all values, with its percentile bootstrap interval over whole groups.
 
-    NaN where there is none: no mean without a value, no interval of one group.
-
-    Values of one group hang together, and are drawn together (Efron and Tibshirani, 1993, 13).
+    The mean is NaN without values, and the interval is NaN with fewer than two groups. Values of one group depend on
+    each other, so groups are resampled whole (Efron and Tibshirani, 1993, 13).
     """
     sums = np.asarray([math.fsum(group) for group in groups if len(group)])
     sizes = np.asarray([len(group) for group in groups if len(group)], dtype=float)
@@ -77,7 +76,8 @@ def paired_difference(
 ) -> Interval:
     """Return the mean of ``ours - theirs`` over the same problems, with its percentile bootstrap interval.
 
-    Problems are resampled whole, so that what is hard for both does not count twice (Efron and Tibshirani, 1993, 13).
+    Problems are resampled in pairs, so that problems that are hard for both do not widen it (Efron and Tibshirani,
+    1993, 13).
 
     Raises:
         ValueError: the two are empty or of unequal length.
@@ -93,9 +93,9 @@ def paired_difference(
 
 
 def auroc(values: Sequence[float], outcomes: Sequence[bool]) -> float:
-    """Return the chance that a right one has a higher value than a wrong one, ties counting half.
+    """Return the probability that a right outcome has a higher value than a wrong one; ties count half.
 
-    The Mann-Whitney form of the area under the ROC curve (Hanley and McNeil, 1982). NaN when all outcomes are alike.
+    The Mann-Whitney form of the area under the ROC curve (Hanley and McNeil, 1982). NaN if all outcomes are equal.
 
     Raises:
         ValueError: the two are of unequal length.

@@ -1,4 +1,4 @@
-"""The words of the domain as frozen values: problems, trajectories, critiques, and what generators take and give."""
+"""The domain types, all frozen: problems, trajectories, critiques, requests and generations."""
 
 import functools
 import hashlib
@@ -14,16 +14,16 @@ Verdict: TypeAlias = Literal["right", "wrong"]
 
 @dataclass(frozen=True)
 class Image:
-    """An encoded image whose bytes have been checked; its identity is its bytes."""
+    """An encoded image of checked bytes; its identity is its bytes."""
 
     data: bytes = field(repr=False)
-    """The file as it was given: PNG, JPEG, WebP, GIF or BMP."""
+    """The file's bytes, unchanged: PNG, JPEG, WebP, GIF or BMP."""
     media_type: str
-    """Such as ``image/png``."""
+    """Media type, such as ``image/png``."""
     width: int
-    """In pixels."""
+    """Width in pixels."""
     height: int
-    """In pixels."""
+    """Height in pixels."""
 
     @functools.cached_property
     def digest(self) -> str:
@@ -33,17 +33,17 @@ class Image:
 
 @dataclass(frozen=True)
 class Problem:
-    """A question about zero or more images. It holds no reference answer, so nothing that is given one can leak it."""
+    """A question about zero or more images. It holds no reference answer, so it cannot leak one."""
 
     question: str
     images: tuple[Image, ...] = ()
     choices: tuple[str, ...] = ()
     """The options of a multiple-choice question, in order; empty for an open one."""
     name: str = ""
-    """The ``id`` its owner gave it; no part of its identity."""
+    """The ``id`` of its row; no part of its identity."""
 
     def __post_init__(self) -> None:
-        """Refuse a question without a word in it, and text that is not Unicode."""
+        """Refuse an empty question, and text that is not Unicode."""
         if not self.question.strip():
             raise ValueError("question is empty; a problem needs a question of at least one word")
         for text in (self.question, *self.choices):
@@ -76,8 +76,8 @@ class ProblemRow:
 RowFault: TypeAlias = Literal[
     "unreadable", "evaluation_set", "no_reference_answer", "disputed_reference_answer", "foreign_reference_answer"
 ]
-"""Why a row has no problem to search: it cannot be read or is too large; it repeats one of an evaluation set; and in a
-labelled run, it has no reference answer, rows of the same problem have different ones, or it is none of the choices."""
+"""Why a row is not searched: it cannot be read or is too large, or its problem is in an evaluation set; in a labelled
+run also because its reference answer is missing, disputed by rows of the same problem, or none of the choices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +93,17 @@ class FailedRow:
 
 
 def default_text(step: str) -> str:
-    """Return what was written for a step of which nothing else is known: the step and a line break."""
+    """Return the exact text assumed for a step if none is recorded: the step and a line break."""
     return f"{step}\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One piece of a model's work that failed, though the search may have gone on."""
+    """One failure of a model during a search; the search may have continued."""
 
     trial_id: int
     kind: str
-    """Such as ``reasoner_unreadable`` or ``critic_error``."""
+    """Kind of failure, such as ``reasoner_unreadable`` or ``critic_error``."""
     reason: str
 
 
@@ -114,45 +114,45 @@ class Trajectory:
     steps: tuple[str, ...] = ()
     """Each step as it is shown: stripped, without the delimiter that ended it."""
     is_finished: bool = False
-    """Whether the reasoner ended it itself."""
+    """Whether the reasoner ended it."""
     answer: str | None = None
-    """What it finally answers; None while unfinished, and when no answer could be found in it."""
+    """Final answer; None while unfinished, and if no answer was found in it."""
     texts: tuple[str, ...] | None = None
-    """Exactly what the reasoner wrote, a text a step; None when each is its step and a line break."""
+    """The reasoner's exact text of each step; None if each is its step and a line break."""
 
     @property
     def exact_texts(self) -> tuple[str, ...]:
-        """Exactly what the reasoner wrote, a text a step."""
+        """The reasoner's exact text of each step."""
         return tuple(map(default_text, self.steps)) if self.texts is None else self.texts
 
     @property
     def prefix(self) -> str:
-        """All that the reasoner has written so far, which is what it goes on from."""
+        """The reasoner's exact text so far, which the next step continues."""
         return "".join(self.exact_texts)
 
     @property
     def before_last_step(self) -> "Trajectory":
-        """The trajectory as it was when its last step began; of a single step, an empty one."""
+        """The trajectory without its last step."""
         return Trajectory(self.steps[:-1], texts=None if self.texts is None else self.texts[:-1])
 
 
 @dataclass(frozen=True, slots=True)
 class Critique:
-    """What the critic says of a trajectory."""
+    """The critic's words and verdict on a trajectory."""
 
     words: str
     """The critic's text as it was generated, stripped."""
     verdict: Verdict
-    """Whether the critic holds every step to be right."""
+    """``right`` if the critic finds no wrong step."""
     value: float | None
-    """The critic's probability, in [0, 1], that every step is right; None when it could not be told."""
+    """The critic's probability, in [0, 1], that every step is right; None if unknown."""
     first_wrong_step: int | None = None
-    """1-based; None when the critic names none."""
+    """1-based; None if the critic names none."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedSibling:
-    """A step that was offered at the same place before, and what the critic said against it."""
+    """A rejected step below the same node, with its critique."""
 
     step: str
     critique: Critique
@@ -167,9 +167,9 @@ class TokenUsage:
     generated_tokens: int = 0
     """Tokens written."""
     cached_tokens: int = 0
-    """Those of ``prompt_tokens`` that a cache held; 0 too where the backend does not say."""
+    """Part of ``prompt_tokens`` that a cache held; 0 also if the backend does not report it."""
     num_retries: int = 0
-    """Requests that failed in a way that may pass, and were sent again."""
+    """Requests that failed and were retried."""
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
         """Return the sum, field by field."""
@@ -192,18 +192,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
-    """How a generator draws its samples."""
+    """Sampling options of one request."""
 
     temperature: float = 0.0
-    """Not negative; 0 takes the likeliest token each time, and below 0.0001 counts as 0."""
+    """At least 0; 0 takes the likeliest token each time, and values below 0.0001 count as 0."""
     top_p: float = 1.0
-    """In (0, 1]; the smallest set of tokens with this mass is drawn from."""
+    """In (0, 1]; samples are drawn from the smallest set of tokens with this probability mass."""
     max_tokens: int = 256
-    """At most this many tokens a sample; at least 1."""
+    """Most tokens of one sample; at least 1."""
     stop: tuple[str, ...] = ()
     """A sample ends before the first of these strings, which is not part of its text."""
     num_top_logprobs: int | None = None
-    """None asks for no log-probabilities, 0 for the drawn tokens' own, k for the k likeliest besides at each place."""
+    """None requests no log-probabilities, 0 those of the drawn tokens, k also those of the k likeliest tokens."""
 
     @property
     def is_greedy(self) -> bool:
@@ -211,7 +211,7 @@ class SamplingOptions:
         return self.temperature < 1e-4
 
     def __post_init__(self) -> None:
-        """Refuse what no generator can draw."""
+        """Refuse options out of range."""
         if not self.temperature >= 0:
             raise ValueError(f"temperature is {self.temperature}; it must be 0 or more")
         if not 0 < self.top_p <= 1:
@@ -226,11 +226,11 @@ class SamplingOptions:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One prompt and how many samples to draw for it."""
+    """One prompt, and the samples to draw for it."""
 
     messages: tuple[Message, ...]
     prefix: str = ""
-    """Text the assistant's turn already holds; samples go on from it and do not repeat it."""
+    """Beginning of the assistant's turn; samples continue it and do not repeat it."""
     sampling: SamplingOptions = SamplingOptions()
     seeds: tuple[int, ...] = (0,)
     """One sample is drawn for each seed, in this order; each in [0, 2**63)."""
@@ -243,7 +243,7 @@ class TokenLogprob:
     text: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
-    """The likeliest tokens at this place, likeliest first, as (text, log-probability)."""
+    """The likeliest tokens at this position, likeliest first, as (text, log-probability)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,13 +253,13 @@ class Sample:
     text: str
     """Without the prefix, the stop string and special tokens."""
     num_tokens: int
-    """Tokens generated for it, the one that ended it included."""
+    """Tokens generated for it, including the token that ended it."""
     finish_reason: FinishReason
-    """``stop`` for the model's own end or a stop string, ``length`` when ``max_tokens`` ended it."""
+    """``stop`` if the model or a stop string ended it, ``length`` if ``max_tokens`` did."""
     stop: str | None = None
-    """The stop string that ended it; None when the model ended its turn or ``max_tokens`` did."""
+    """The stop string that ended it; None if the model or ``max_tokens`` did."""
     tokens: tuple[TokenLogprob, ...] | None = None
-    """In order, the ending token included; None when no log-probabilities were asked for or the backend has none."""
+    """In order, including the token that ended it; None without log-probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,24 +279,23 @@ class Answer:
     """The ``id`` of its row, or the row's number."""
     problem_id: str
     answer: str | None
-    """None when the problem failed."""
+    """None if the problem failed."""
     value: float | None
-    """Value of the path that was chosen, in [0, 1]; None when it has none."""
+    """Value of the chosen path, in [0, 1]; None if unknown."""
     status: Literal["answered", "failed"]
     stop_reason: str
     """Why the search ended: ``tokens``, ``simulations``, ``seconds``, ``run_tokens`` or ``run_seconds`` for a limit;
     ``value_threshold``, ``num_finished``, ``agreement``, ``patience`` or ``one_sided`` for what it found;
-    ``num_samples``, ``rounds`` or ``exhausted`` at its own end; ``unreadable_row`` or ``error`` when there was no
-    search, or it broke."""
+    ``num_samples``, ``rounds`` or ``exhausted`` at its own end; ``unreadable_row`` or ``error`` if there was no search
+    or it broke."""
     num_tokens: int
-    """All tokens generated for it, the reasoner's and the critic's, save for work in flight that a limit of time or of
-    the run cut."""
+    """Tokens generated for it by all roles, except for trials in flight that a time limit or a limit of the run cut."""
     num_simulations: int
     wall_s: float
-    """Seconds the search took in the process that finished it; what went before a resume does not count."""
+    """Seconds of the search in the process that finished it; time before a resume does not count."""
     error: str | None = None
-    """Why it failed, in one line; None when it was answered."""
+    """Why it failed, in one line; None if it was answered."""
     steps: tuple[str, ...] = ()
     """The steps of the chosen path."""
     failures: Mapping[str, int] = field(default_factory=dict)
-    """How often a model's work failed and was retried or given up, by kind."""
+    """Number of failures and retries by kind."""

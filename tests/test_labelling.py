@@ -20,10 +20,11 @@ from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import ConfigError, RunError
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.pocket.problems import write_problems
+from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Evaluation
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
-from critic_engine.roles.evaluators import VerdictTokenEvaluator
+from critic_engine.roles.evaluators.reward_model import VerdictTokenEvaluator
 from critic_engine.run.report import PathCounts, count_paths
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow, Trajectory
 from search import Asked, Proposal, Told, event_to_dict
@@ -202,9 +203,9 @@ def test_pocket_reward_model_gives_the_pocket_critics_values_with_one_token(boar
     async def work() -> tuple[Evaluation, Evaluation]:
         try:
             critic = Critic.from_config(generator, CriticConfig())
-            reward_model = VerdictTokenEvaluator.from_config(generator, RewardModelConfig())
+            reward_model = VerdictTokenEvaluator(generator, PromptFamily.for_model(RewardModelConfig()))
             return (
-                await critic.judge(board.problem, trajectory, seed=0),
+                await critic.evaluate(board.problem, trajectory, seed=0),
                 await reward_model.evaluate(board.problem, trajectory, seed=0),
             )
         finally:

@@ -116,7 +116,7 @@ def _collect(request: _Request) -> int:
 
 def _check_same(run: Path, config: EngineConfig) -> None:
     """Refuse a folder that holds a run of another configuration, by the first field that differs."""
-    from critic_engine.config.compare import first_difference, what_decides
+    from critic_engine.config.compare import first_difference, without_hosting_and_limits
     from critic_engine.errors import RunError
     from critic_engine.run.database import holds_run
     from critic_engine.run.store import RunStore
@@ -124,7 +124,7 @@ def _check_same(run: Path, config: EngineConfig) -> None:
     if not holds_run(run):
         return
     with RunStore.view(run) as store:
-        field = first_difference(what_decides(store.config()), what_decides(config))
+        field = first_difference(without_hosting_and_limits(store.config()), without_hosting_and_limits(config))
     if field is not None:
         raise RunError(
             f"{run} holds a run of another configuration: {field}; go on with that one by `critic-engine resume "

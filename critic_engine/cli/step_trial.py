@@ -11,7 +11,7 @@ from critic_engine.config.engine import EngineConfig
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.episode.node_state import extend
 from critic_engine.parsing.steps import StepSplitter
-from critic_engine.protocols import Generator, Place
+from critic_engine.protocols import ExpansionContext, Generator
 from critic_engine.roles.expanders import StepExpander
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import Generation, GenerationRequest, Problem, Sample, Trajectory
@@ -170,7 +170,7 @@ async def _solve_step_by_step(problem: Problem, reasoner: Reasoner, listener: _L
     expander = StepExpander(reasoner, config.expander)
     trajectory, steps, num_tokens = Trajectory(), list[TriedStep](), 0
     while not trajectory.is_finished:
-        expansion = await expander.expand(problem, Place(trajectory), seeds=(config.run.seed,))
+        expansion = await expander.expand(problem, ExpansionContext(trajectory), seeds=(config.run.seed,))
         num_tokens += expansion.usage.generated_tokens
         if not expansion.continuations:
             break

@@ -1,10 +1,10 @@
-"""What every section of the configuration shares."""
+"""The base class of configuration sections."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """What every section shares: it is frozen, and refuses keys it does not know."""
+    """A frozen section that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -12,7 +12,7 @@ class Section(BaseModel):
         """Refuse fields that are set and have no effect.
 
         Raises:
-            ValueError: one of ``names`` is not at its default and nothing uses it; ``way_in`` says what would.
+            ValueError: one of ``names`` is not at its default although ``is_used`` is false; ``way_in`` is the remedy.
         """
         for name in names:
             if not is_used and getattr(self, name) != type(self).model_fields[name].default:

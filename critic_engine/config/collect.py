@@ -1,4 +1,4 @@
-"""The section ``collect``: what is made of labelled trees. Its defaults stand here."""
+"""The section ``collect``: how training data is made from labelled trees."""
 
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -13,38 +13,39 @@ _MIN_DETECTIONS = 2
 
 
 class PairsConfig(Section):
-    """Which right and wrong paths are set against each other."""
+    """How right and wrong paths are paired."""
 
     kinds: Annotated[tuple[PairKind, ...], Field(min_length=1)] = ("divergent", "sibling", "first_error")
-    """``divergent``: each wrong path against the reference path (MMC); only these are annotated. ``sibling``: two steps
-    at one place by their values (MCTS-DPO, arXiv 2405.00451). ``first_error``: each wrong path against the right one
-    that parts from it last, of those that nobody doubts (Step-DPO, arXiv 2406.18629). ``best_worst``: the reference
-    path against the worst wrong one, which is one of the divergent pairs, for who wants one a problem."""
+    """Kinds of pairs. ``divergent``: each wrong path and the reference path (MMC); only these are annotated.
+    ``sibling``: two children of one node, by their values (MCTS-DPO, arXiv 2405.00451). ``first_error``: each wrong
+    path and the right path that diverges from it last, if no check rejects it (Step-DPO, arXiv 2406.18629).
+    ``best_worst``: the worst wrong path and the reference path, which is one divergent pair a problem."""
     max_pairs: Annotated[int, Field(ge=1, le=10_000)] = 32
-    """Pairs of each kind a problem, those that part last first."""
+    """Most pairs of each kind for one problem; pairs that diverge last are kept first."""
     max_annotated: Annotated[int, Field(ge=1, le=10_000)] = 2
-    """Errors a problem that are annotated, of ``divergent``: those that most completions make. Pairs that part at one
-    place by one wrong step are one error."""
+    """Most annotated errors of one problem, for ``divergent`` only; the most frequent are kept. Pairs that diverge at
+    one node by the same wrong step are one error."""
     min_margin: _Share = 0.25
-    """Of ``sibling``: how much higher the value of the chosen step is."""
+    """Least difference between the values of the two steps, in [0, 1]; for ``sibling`` only."""
     check: Literal["auto", "critic", "none"] = "auto"
-    """Who looks at right paths, to choose the reference path, and at the two steps where a pair parts: right answers
-    come of wrong steps too, and then the two part where nothing is wrong. ``auto`` is the critic where it is the
-    reasoner's match, see ``critic_matches``, else nobody. Of all kinds but ``sibling``, which goes by values alone."""
+    """Whether the critic checks right paths, to choose the reference path, and the two steps at which a pair diverges.
+    Wrong steps may still lead to right answers, and then a pair may diverge where neither step is wrong. ``auto``: the
+    critic if it matches the reasoner (same model and backend), else none. For all kinds but ``sibling``."""
     max_references: Annotated[int, Field(ge=1, le=1024)] = 8
-    """Of ``check``: right paths of a tree that the critic looks at, as ``search.reference_order`` has them. Of these
-    the one is the reference path whose value, times the reasoner's mean probability of its steps, is highest."""
+    """Most right paths of one tree that the critic checks, in the order of ``search.reference_order``; for ``check``
+    only. The reference path is the one with the highest value times the reasoner's mean probability of its steps."""
     min_support: Annotated[int, Field(ge=0, le=1024)] = 2
-    """How often the reasoner drew the chosen side's first own step and came out right, at least: a slip that happens to
-    end right is rarely made twice. Whoever looks; not where no two draws say the same, as in free text."""
+    """Least number of right completions that begin with the first step of the chosen side, because an error that ends
+    right by chance is rarely drawn twice. Applied with any ``check``, but not if no two draws are equal, as in free
+    text."""
     min_share: _Share = 0.7
-    """Least share that these have of all that it drew at the place and came out right with. Of the same pairs."""
+    """Least share of those among all right completions at the node, in [0, 1]; applied like ``min_support``."""
     min_reference_value: _Share = 0.5
-    """Of ``check``: the critic's least value of the whole reference path."""
+    """Least value of the whole reference path by the critic, in [0, 1]; for ``check`` only."""
     min_chosen_value: _Share = 0.7
-    """Of ``check``: the critic's least value of the chosen side up to its first own step."""
+    """Least value of the chosen side up to its first own step by the critic, in [0, 1]; for ``check`` only."""
     max_rejected_value: _Share = 0.5
-    """Of ``check``: the critic's highest value of the rejected side up to its first own step."""
+    """Highest value of the rejected side up to its first own step by the critic, in [0, 1]; for ``check`` only."""
 
     @model_validator(mode="after")
     def _check_used(self) -> "PairsConfig":
@@ -55,17 +56,17 @@ class PairsConfig(Section):
         support = ("min_support", "min_share")
         self.check_unused(*support, is_used=is_parting, way_in="name another kind than sibling")
         values = ("max_references", "min_reference_value", "min_chosen_value", "max_rejected_value")
-        self.check_unused(*values, is_used=self.check != "none", way_in="let someone check")
+        self.check_unused(*values, is_used=self.check != "none", way_in="set check to 'critic'")
         return self
 
 
-class _Asked(Section):
-    """Who is asked: someone by kind, who may be a model of its own."""
+class _RoleConfig(Section):
+    """A role by ``kind``, which may have a model of its own."""
 
     kind: str
-    """Who it is."""
+    """Kind of the role."""
     model: ModelConfig | None = None
-    """Of ``model`` only."""
+    """The model; required for kind ``model``, refused for all others."""
 
     @model_validator(mode="after")
     def _check_model(self) -> Self:
@@ -74,46 +75,43 @@ class _Asked(Section):
         return self
 
 
-class AnnotatorConfig(_Asked):
-    """Who says what went wrong, and where."""
+class AnnotatorConfig(_RoleConfig):
+    """An annotator, which finds and describes the error of a wrong path."""
 
     kind: Literal["auto", "self", "model", "critic", "pocket_rules"] = "auto"
-    """``self``: the reasoner's model (MMC's self-annotation). ``model``: the model named below. Both see the two
-    branches side by side, in both orders. ``critic``: the critic, which sees the wrong path alone, as it does in a
-    search. ``pocket_rules``: the pocket world's oracle. ``auto``: for the shipped pair the rules and two critiques of
-    the critic, for any other reasoner ``self``."""
+    """``self``: the reasoner's model (MMC's self-annotation). ``model``: the model in ``model``. Both see the two
+    branches side by side, in both orders. ``critic``: the critic, which sees the wrong path alone, as in a search.
+    ``pocket_rules``: the pocket world's oracle. ``auto``: the rules and two critiques of the critic for the shipped
+    models, ``self`` for any other reasoner."""
     num_critiques: Annotated[int, Field(ge=1, le=64)] = 1
-    """Critiques of one pair: the first is drawn at temperature 0, the others at the one below."""
+    """Critiques of one pair; the first is drawn at temperature 0, the others at ``temperature``."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
-    """Of all critiques but the first."""
+    """Sampling temperature of all critiques but the first, in [0, 5]."""
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 512
     """Most tokens of one critique."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 2
-    """How often a request is sent that fails in a way that may pass; of the kinds that show both branches."""
+    """Most attempts at one request that fails and may succeed later; for the kinds that show both branches."""
 
     @model_validator(mode="after")
     def _check_used(self) -> "AnnotatorConfig":
-        for name in ("num_critiques", "temperature", "max_tokens"):
-            value = getattr(self, name)
-            if self.kind == "pocket_rules" and value != type(self).model_fields[name].default:
-                raise ValueError(f"{name} is {value}, and rules always say the same; leave it out")
+        sampled = ("num_critiques", "temperature", "max_tokens")
+        self.check_unused(*sampled, is_used=self.kind != "pocket_rules", way_in="let a model annotate")
         shows_both = self.kind in ("auto", "self", "model")
         self.check_unused("max_attempts", is_used=shows_both, way_in="set kind to 'self' or 'model'")
         return self
 
 
 class LiftConfig(Section):
-    """How it is measured what a critique is good for."""
+    """How the lift of a critique is measured: right refinements with it against those without it."""
 
     num_refinements: Annotated[int, Field(ge=0, le=1024)] = 10
-    """Draws with each critique, and as many without; MMC's filter takes 10. 0 measures nothing."""
+    """Refinements drawn with each critique, and as many without; MMC's filter takes 10. 0 measures nothing."""
     num_fresh: Annotated[int, Field(ge=0, le=1024)] = 10
-    """Further draws with each critique, and as many without, which no filter of critiques sees: every lift that is
-    reported or exported rests on these alone, for the draws that a critique was chosen by flatter it. Preferences
-    between critiques must be borne out by them, so that the margins of these are a little high. 0 saves them, and
-    leaves lifts too high."""
+    """Further refinements with each critique, and as many without, which no filter uses. Reported and exported lifts
+    use these alone, because the refinements that selected a critique overstate its lift. Preferences between critiques
+    must be confirmed by them, so their margins are slightly high. With 0, reported lifts are too high."""
     refine_from: Literal["node", "start"] = "node"
-    """Where both begin: ``node``, where the two paths part; ``start``, the beginning, as in MMC."""
+    """Where refinements begin. ``node``: where the two paths diverge. ``start``: at the beginning, as in MMC."""
 
     @model_validator(mode="after")
     def _check_used(self) -> "LiftConfig":
@@ -125,16 +123,16 @@ class LabelsConfig(Section):
     """How steps are labelled, for process reward models."""
 
     kind: Literal["none", "tree", "binary_search"] = "tree"
-    """``tree``: by the completions that the tree has. ``binary_search``: besides, the first wrong step of wrong paths
-    is found by further completions (OmegaPRM, arXiv 2406.06592)."""
+    """``none``: no labels. ``tree``: labels by the completions in the tree. ``binary_search``: additionally, further
+    completions find the first wrong step of wrong paths (OmegaPRM, arXiv 2406.06592)."""
     min_completions: Annotated[int, Field(ge=1, le=1024)] = 4
-    """Completions of the tree that a step's label rests on at least."""
+    """Least completions in the tree for the label of a step."""
     max_paths: Annotated[int, Field(ge=1, le=10_000)] = 8
-    """Paths of a tree that are labelled: those with most labels, right and wrong ones by turns."""
+    """Most labelled paths of one tree; those with the most labels are kept, right and wrong ones in turn."""
     num_rollouts: Annotated[int, Field(ge=1, le=1024)] = 4
-    """Of ``binary_search``: completions at each place it looks at."""
+    """Completions drawn at each step examined; for ``binary_search`` only."""
     max_searched: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Of ``binary_search``: wrong paths a problem."""
+    """Most wrong paths searched for one problem; for ``binary_search`` only."""
 
     @model_validator(mode="after")
     def _check_used(self) -> "LabelsConfig":
@@ -144,17 +142,17 @@ class LabelsConfig(Section):
         return self
 
 
-class DetectorConfig(_Asked):
-    """Who looks for injected errors, and how often."""
+class DetectorConfig(_RoleConfig):
+    """A detector of injected errors."""
 
     kind: Literal["auto", "self", "model", "critic"] = "auto"
-    """``self``: the reasoner's model. ``model``: the model named below. Both list all errors, and their prompts have a
-    ``detect.txt``. ``critic``: the critic, which finds the first wrong step alone, as it does in a search. ``auto``:
-    ``self`` where the reasoner's prompts let it, else the critic where it is the reasoner's match."""
+    """``self``: the reasoner's model. ``model``: the model in ``model``. Both list all errors, and their prompts need a
+    ``detect.txt``. ``critic``: the critic, which finds only the first wrong step, as in a search. ``auto``: ``self``,
+    but the critic if it matches the reasoner and the reasoner's prompts have no ``detect.txt``."""
     num_detections: Annotated[int, Field(ge=1, le=64)] = 4
-    """How often it looks at one solution: first at temperature 0, then at the one below."""
+    """Detections of one solution; the first is drawn at temperature 0, the others at ``temperature``."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
-    """Of all its detections but the first."""
+    """Sampling temperature of all detections but the first, in [0, 5]."""
 
     @model_validator(mode="after")
     def _check_used(self) -> "DetectorConfig":
@@ -162,23 +160,23 @@ class DetectorConfig(_Asked):
         return self
 
 
-class InjectionConfig(_Asked):
-    """Errors put into right solutions, for several detectors to find (Critic-V, arXiv 2411.18203).
+class InjectionConfig(_RoleConfig):
+    """Errors injected into right solutions, which several detectors must find (Critic-V, arXiv 2411.18203).
 
-    All models but the critic write within the reasoner's ``max_tokens`` and ``max_attempts``.
+    All models but the critic use the reasoner's ``max_tokens`` and ``max_attempts``.
     """
 
     kind: Literal["auto", "self", "model", "pocket_rules"] = "auto"
-    """Who puts them in. ``self``: the reasoner's model. ``model``: the model named below. ``pocket_rules``: the pocket
-    world's rules. ``auto``: the rules for the shipped reasoner, for any other ``self``."""
+    """The injector. ``self``: the reasoner's model. ``model``: the model in ``model``. ``pocket_rules``: the pocket
+    world's rules. ``auto``: the rules for the shipped reasoner, ``self`` for any other."""
     detectors: tuple[DetectorConfig, ...] = (DetectorConfig(),)
-    """Who looks for them. Of two detections, whosever they are, the better one's words are preferred, so that it takes
-    two in all."""
+    """The detectors, with at least two detections in all. Of any two detections, the words of the better one are
+    preferred."""
     grader: ModelConfig | None = None
-    """Which model grades what was found. None grades by rules where rules put errors in; else by the model that did,
-    where its prompts have a ``grade.txt``, and where they do not errors match by their steps."""
+    """The model that grades detections. None: rules grade if rules inject; otherwise the injecting model grades if its
+    prompts have a ``grade.txt``; otherwise errors are matched by their steps."""
     max_injected: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Right paths a problem that get errors."""
+    """Most right paths of one problem that get errors."""
 
     @model_validator(mode="after")
     def _check_detections(self) -> "InjectionConfig":
@@ -192,47 +190,47 @@ class InjectionConfig(_Asked):
 
 
 class FiltersConfig(Section):
-    """What is left out, in this order. Exports may take other filters than their run, without a new one."""
+    """Filters of rows, in order of application. An export may use other filters than its run."""
 
     evaluation_sets: tuple[str, ...] = ()
-    """Problem files, none of whose problems may be collected."""
+    """Problem files; their problems are left out."""
     max_characters: Annotated[int, Field(ge=1)] = 2000
-    """A longer critique is left out; so is one that is empty, repeats itself, or states an answer."""
+    """Most characters of a critique. A critique that is empty, repeats itself or states an answer is left out too."""
     is_leak_allowed: bool = False
     """Whether a critique may hold the reference answer."""
     min_right: Annotated[int, Field(ge=0, le=1024)] = 3
-    """MMC's utility filter: so many of the refinements that a critique brought must be right."""
+    """Least number of right refinements with a critique: MMC's utility filter."""
     min_lift: Annotated[float, Field(ge=-1, le=1)] | None = None
-    """Least measured lift of a critique."""
+    """Least measured lift of a critique, in [-1, 1]; None sets no limit."""
     min_lift_gap: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """How much more the chosen one of two critiques of one error must lift."""
+    """Least difference between the lifts of the two critiques of a preference, in (0, 1]."""
     is_near_duplicate_allowed: bool = False
-    """Whether rows may be of a problem that repeats an earlier one but for a few words, over the same pictures."""
+    """Whether to keep rows of a problem with nearly the words of an earlier one and the same images."""
     is_partial_allowed: bool = False
-    """Whether preferences between single steps are rows for the reasoner: they end before an answer, and a trainer that
-    ends each answer with the end of a turn teaches to stop there."""
+    """Whether to keep preferences between single steps as rows for the reasoner. They end before an answer, so a
+    trainer that appends an end-of-turn token teaches the reasoner to stop there."""
     max_balance_ratio: Annotated[float, Field(ge=1)] | None = None
-    """How many times the median stratum (of depth, outcome and source) a stratum may be; None leaves all as it is."""
+    """Largest stratum (by depth, outcome and source) as a multiple of the median one; None sets no limit."""
     correct_share: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    """Share of critiques that say of a right path that nothing is to be corrected: those past it are left out. It is
-    less than 1, for all other critiques stay, and is not reached where there are too few right paths."""
+    """Largest share of critiques that call a right path right, in [0, 1); further ones are left out. The share is lower
+    if there are too few right paths."""
 
 
 class CollectConfig(Section):
-    """What is made of labelled trees."""
+    """How training data is made from labelled trees."""
 
     pairs: PairsConfig = PairsConfig()
-    """Which paths are set against each other."""
+    """How paths are paired."""
     annotators: tuple[AnnotatorConfig, ...] = (AnnotatorConfig(),)
-    """Who writes critiques; none writes none."""
+    """Annotators, which write critiques; empty for no critiques."""
     lift: LiftConfig = LiftConfig()
-    """How critiques are measured."""
+    """How the lift of critiques is measured."""
     labels: LabelsConfig = LabelsConfig()
     """How steps are labelled."""
     injection: InjectionConfig | None = None
-    """Whether errors are put into right solutions."""
+    """Error injection into right solutions; None for none."""
     filters: FiltersConfig = FiltersConfig()
-    """What is left out of an export."""
+    """Filters of exported rows."""
 
     @model_validator(mode="after")
     def _check_measured(self) -> "CollectConfig":

@@ -1,4 +1,4 @@
-"""Telling whether two configurations make one run, and where they differ."""
+"""Compare configurations: decide whether two belong to one run, and find their first difference."""
 
 import json
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from critic_engine.config.models import ModelConfig, RayConfig
 from critic_engine.config.search import RunConfig
 
 
-def what_decides(config: EngineConfig) -> EngineConfig:
-    """Return the configuration without where models run, how much at once, and how far a run goes."""
+def without_hosting_and_limits(config: EngineConfig) -> EngineConfig:
+    """Return the configuration without hosting, concurrency and the limits of the run."""
     return config.model_copy(
         update={
             "reasoner": _which(config.reasoner),
@@ -23,7 +23,7 @@ def what_decides(config: EngineConfig) -> EngineConfig:
 
 
 def first_difference(before: EngineConfig, now: EngineConfig) -> str | None:
-    """Return the first field in which two configurations differ, with both values; None when they are equal."""
+    """Return the first field that differs, with both values; None if the configurations are equal."""
     return _difference(before.model_dump(mode="json"), now.model_dump(mode="json"), "")
 
 
@@ -38,7 +38,7 @@ def _difference(before: object, now: object, name: str) -> str | None:
 
 
 def _which(model: ModelConfig) -> ModelConfig:
-    """Return the model without where it runs: transformers and vLLM hold the same weights."""
+    """Return the model without its hosting; transformers and vLLM count as one backend, for the same weights."""
     names = ("device", "dtype", "max_batch_size", "vllm", "openai_api", "actor")
     update = {name: ModelConfig.model_fields[name].default for name in names}
     return model.model_copy(update=update | ({"backend": "huggingface"} if model.backend == "vllm" else {}))

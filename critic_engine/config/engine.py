@@ -1,6 +1,6 @@
-"""The configuration of a run: YAML into frozen models, one section a knob.
+"""The configuration of a run: YAML files read into frozen sections.
 
-The defaults of the sections stand in ``options``, those of the strategies and of stopping in ``search``.
+The defaults of the strategies and of stopping stand in the package ``search``.
 """
 
 import dataclasses
@@ -20,8 +20,8 @@ from critic_engine.config.search import (
     BlendEvaluatorConfig,
     BudgetConfig,
     CriticConfig,
-    CriticEvaluatorConfig,
     DecisionConfig,
+    DirectEvaluatorConfig,
     EvaluatorConfig,
     ExpanderConfig,
     ReasonerConfig,
@@ -43,15 +43,17 @@ _STRATEGY_OPTIONS: dict[str, type[StrategyOptions]] = {
     "best_of_n": BestOfNOptions,
     "chain": ChainOptions,
 }
-# Options that other sections decide: whole solutions are refined, and each reasoner is an arm.
+# Options derived from other sections: whole solutions are refined, and each reasoner is an arm.
 _DERIVED_OPTIONS = {"is_refining", "num_arms"}
 _EVALUATORS: dict[str, type[Section]] = {
-    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(EvaluatorConfig)[0])
+    kind: model
+    for model in get_args(get_args(EvaluatorConfig)[0])
+    for kind in get_args(model.model_fields["kind"].annotation)
 }
 
 
 class StrategyConfig(BaseModel):
-    """Where to think next: ``kind`` and, beside it, the fields of that strategy's options."""
+    """The search strategy: its ``kind`` and, beside it, its options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,37 +93,37 @@ def _known_stops(section: object) -> object:
 
 
 class EngineConfig(Section):
-    """Everything that decides what a run does."""
+    """The whole configuration of a run."""
 
     strategy: StrategyConfig = Field(default_factory=lambda: StrategyConfig(kind="mcts", options=MctsOptions()))
-    """Where to think next."""
+    """The search strategy and its options."""
     expander: ExpanderConfig = ExpanderConfig()
-    """What one continuation is."""
-    evaluator: EvaluatorConfig = CriticEvaluatorConfig()
-    """Who judges."""
+    """The form of a continuation: a step or a whole solution."""
+    evaluator: EvaluatorConfig = DirectEvaluatorConfig(kind="critic")
+    """The evaluator that values trajectories."""
     decision: DecisionConfig = DecisionConfig()
-    """Which answer is given."""
+    """How the answer is chosen."""
     budget: BudgetConfig = BudgetConfig()
-    """Where a search stops, whatever it has found."""
+    """Limits of one search, independent of its findings."""
     stop: Annotated[StopOptions, BeforeValidator(_known_stops)] = StopOptions()
-    """Where a search stops because of what it has found."""
+    """Conditions on the findings that stop a search."""
     reasoner: ReasonerConfig = ReasonerConfig()
-    """Who reasons."""
+    """The reasoner."""
     other_reasoners: tuple[ReasonerConfig, ...] = ()
-    """Further reasoners, each an arm of one tree beside the first; of strategy ``ab_mcts`` only.
+    """Further reasoners, each another arm of the same tree; for strategy ``ab_mcts`` only.
 
-    Completions, those to judge by and those that end a path, are the first reasoner's.
+    The first reasoner writes all rollouts and completions.
     """
     critic: CriticConfig = CriticConfig()
-    """Who criticises."""
+    """The critic."""
     reward_model: RewardModelConfig = RewardModelConfig()
-    """Who gives values without words."""
+    """The reward model."""
     collect: CollectConfig | None = None
-    """What is made of labelled trees; in labelling mode only."""
+    """How training data is made from labelled trees; in labelling mode only."""
     run: RunConfig = RunConfig()
     """Seed, concurrency, and the limits of the whole run."""
     ray: RayConfig = RayConfig()
-    """Whether Ray hosts the models, and the searches too."""
+    """Hosting of models and searches by Ray."""
 
     @property
     def evaluators(self) -> tuple[SingleEvaluatorConfig, ...]:
@@ -133,22 +135,22 @@ class EngineConfig(Section):
 
     @property
     def critic_matches(self) -> bool:
-        """Whether the critic judges what this reasoner writes: both are the shipped ones, or one model is both."""
+        """Whether the critic matches the reasoner: both have the same ``model`` and ``backend``."""
         return self.critic.model == self.reasoner.model and self.critic.backend == self.reasoner.backend
 
     @property
-    def critiquing(self) -> ModelConfig:
-        """Whose prompts critiques are written in: the critic's where it matches the reasoner, else the reasoner's."""
+    def critique_model(self) -> ModelConfig:
+        """The model with the prompts for critiques: the critic if it matches the reasoner, else the reasoner."""
         return self.critic if self.critic_matches else self.reasoner
 
     @property
     def needs_critic(self) -> bool:
-        """Whether an evaluator is the critic."""
+        """Whether an evaluator uses the critic."""
         return any(evaluator.kind == "critic" for evaluator in self.evaluators)
 
     @property
     def asks_critic(self) -> bool:
-        """Whether anyone asks the critic: an evaluator, or what is made of labelled trees."""
+        """Whether an evaluator or the section ``collect`` uses the critic."""
         if self.needs_critic or self.collect is None:
             return self.needs_critic
         kinds = {annotator.kind for annotator in self.collect.annotators}
@@ -158,18 +160,18 @@ class EngineConfig(Section):
 
     @property
     def checks_pairs(self) -> bool:
-        """Whether the critic looks at the right paths of labelled trees and at where pairs part."""
+        """Whether the critic checks right paths and the steps at which pairs diverge."""
         check = "none" if self.collect is None else self.collect.pairs.check
         return check == "critic" or (check == "auto" and self.critic_matches)
 
     @property
     def needs_reward_model(self) -> bool:
-        """Whether an evaluator is the reward model."""
+        """Whether an evaluator uses the reward model."""
         return any(evaluator.kind == "reward_model" for evaluator in self.evaluators)
 
     @property
     def needs_reference(self) -> bool:
-        """Whether reference answers are asked for, which is labelling and not inference."""
+        """Whether reference answers are needed: labelling mode, not inference."""
         return self.collect is not None or any(
             evaluator.kind == "checker"
             or (isinstance(evaluator, RolloutEvaluatorConfig) and evaluator.against == "reference")
@@ -233,8 +235,9 @@ def load_config(source: str | Path | Sequence[str | Path], overrides: Sequence[s
     """Return the configuration of YAML files or presets, changed by ``section.field=value`` overrides.
 
     Args:
-        source: A path, or the bare name of a shipped preset such as ``mcts``; or several, each of which changes what
-            it names of those before it, and replaces a section whose ``kind`` it changes.
+        source: A path, or the name of a shipped preset such as ``mcts``; or several. Each overrides fields of those
+        before
+            it, and replaces a section if it changes its ``kind``.
         overrides: Each ``dotted.name=value``; the value is read as YAML.
 
     Raises:
@@ -270,7 +273,7 @@ def _strategy_options(kind: str, fields: Mapping[str, Any]) -> StrategyOptions:
 
 def _config_error(error: pydantic.ValidationError, origin: str) -> ConfigError:
     first = error.errors()[0]
-    # The kind of an evaluator is a part of the location, though no part of the path that leads there in the file.
+    # Pydantic adds the kind of an evaluator to the location, but it is no part of the path in the file.
     pairs = zip(first["loc"], (None, *first["loc"]), strict=False)
     parts = [part for part, before in pairs if before != "evaluator" or part not in _EVALUATORS]
     if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
@@ -281,7 +284,7 @@ def _config_error(error: pydantic.ValidationError, origin: str) -> ConfigError:
         message = f"{origin}: {_dotted(parts)} is not a known key; {_known_keys(first['loc'])}"
         return ConfigError(message, field=_dotted(parts))
     message = first["msg"].removeprefix("Value error, ")
-    # What stands there by mistake may be a key.
+    # The value may be an API key written into the wrong field.
     is_secret = isinstance(first["input"], Mapping) or "openai_api" in first["loc"]
     given = "" if is_secret else f" (given {first['input']!r})"
     return ConfigError(f"{origin}: {_dotted(parts) + ': ' if parts else ''}{message}{given}", field=_dotted(parts))
@@ -299,7 +302,7 @@ def _known_keys(location: tuple[int | str, ...]) -> str:
 
 
 def _section_at(section: type[BaseModel], part: int | str) -> type[BaseModel]:
-    """Return the section that one part of an error's location leads to: a field, or a kind of evaluator."""
+    """Return the section at one part of an error's location: a field, or a kind of evaluator."""
     field = section.model_fields.get(str(part))
     if field is None:
         return _EVALUATORS.get(str(part), section)

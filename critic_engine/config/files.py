@@ -1,4 +1,4 @@
-"""YAML files of the configuration as plain mappings: found, read, laid over each other, and changed by overrides."""
+"""Find, read, merge and override YAML files as plain mappings."""
 
 import copy
 from collections.abc import Container, Mapping
@@ -13,12 +13,12 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def presets() -> dict[str, Path]:
-    """Return the shipped methods by name: in a wheel they lie inside the package, in a checkout beside it."""
+    """Return the paths of the shipped method presets by name: in the package of a wheel, beside it in a checkout."""
     return {path.stem: path for path in sorted(_shipped().glob("*.yaml"))}
 
 
 def hosting_presets() -> dict[str, Path]:
-    """Return, by name, the shipped examples of where models run, to be named beside a method."""
+    """Return the paths of the shipped hosting presets by name; they are combined with a method preset."""
     return {path.stem: path for path in sorted((_shipped() / "hosting").glob("*.yaml"))}
 
 
@@ -28,7 +28,7 @@ def _shipped() -> Path:
 
 
 def read_document(source: str | Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file, or in the preset of that name.
+    """Return the mapping in a YAML file, or in a preset by name.
 
     Raises:
         ConfigError: there is no such file or preset, or it holds no mapping.
@@ -46,7 +46,7 @@ def read_document(source: str | Path) -> dict[str, Any]:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``below`` changed by what ``above`` names; a section whose ``kind`` it changes is replaced."""
+    """Return ``below`` overridden by ``above``; a section is replaced if ``above`` changes its ``kind``."""
     found = dict(below)
     for name, value in above.items():
         known = found.get(name)
@@ -64,10 +64,10 @@ def _is_same_kind(below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
 
 
 def apply_override(document: dict[str, Any], override: str, *, sections: Container[str]) -> None:
-    """Change ``document`` by one ``dotted.name=value``, whose name may be that of one of its ``sections``.
+    """Apply one ``dotted.name=value`` to ``document``; the name may be that of a whole section in ``sections``.
 
     Raises:
-        ConfigError: it cannot be read so.
+        ConfigError: the override does not have that form.
     """
     name, separator, text = override.partition("=")
     *path, field = name.split(".")
@@ -84,12 +84,12 @@ def apply_override(document: dict[str, Any], override: str, *, sections: Contain
 
 
 def _parse_yaml(text: str) -> Any:
-    """Return the document in ``text``, or raise ``ValueError`` with the reason in one line."""
+    """Return the YAML document in ``text``; raise ``ValueError`` with a one-line reason if it is invalid."""
     try:
         return yaml.safe_load(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    # The parser lets out what the making of a value raises: 2001-99-99, or !!bool and !!timestamp before a word.
+    # The parser passes on errors of its constructors: 2001-99-99, or !!bool and !!timestamp before a word.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
         raise ValueError(" ".join(str(error).split())) from error
 

@@ -1,4 +1,4 @@
-"""The sections of the configuration that say which models there are and where they run."""
+"""The configuration sections of models and their hosting."""
 
 from typing import Annotated, Literal, TypeAlias
 
@@ -10,14 +10,14 @@ Backend: TypeAlias = Literal["huggingface", "vllm", "openai_api", "scripted"]
 
 
 class VllmConfig(Section):
-    """What only vLLM's engine is told."""
+    """Options of the vLLM engine."""
 
     engine_args: dict[str, JsonValue] = Field(default_factory=dict)
-    """Arguments of the engine by vLLM's own names, such as ``{tensor_parallel_size: 2, max_model_len: 8192}``; those
-    that other fields of the model decide are refused."""
+    """Engine arguments by vLLM's names, such as ``{tensor_parallel_size: 2, max_model_len: 8192}``; arguments that
+    other fields of the model set are refused."""
     max_restarts: Annotated[int, Field(ge=0, le=100)] = 5
-    """Restarts of an engine that dies, at most, in a row without an answer in between; in a Ray actor
-    ``actor.max_restarts`` holds instead."""
+    """Most restarts of a dead engine in a row, without an answer in between; in a Ray actor ``actor.max_restarts`` holds
+    instead."""
 
 
 def _without_password(url: str | None) -> str | None:
@@ -27,44 +27,43 @@ def _without_password(url: str | None) -> str | None:
 
 
 class EndpointConfig(Section):
-    """What only an endpoint of OpenAI's API is told. Its key comes from the environment alone."""
+    """Options of an endpoint with OpenAI's API. Its key is read from the environment only."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     base_url: Annotated[str | None, AfterValidator(_without_password)] = None
-    """Such as ``http://localhost:8000/v1``; without one the environment's ``OPENAI_BASE_URL``, or OpenAI's own."""
+    """URL such as ``http://localhost:8000/v1``; None is the environment's ``OPENAI_BASE_URL``, or OpenAI's own."""
     api_key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
-    """The environment variable that holds the key, in the environment of every search worker too; where ``base_url``
-    is given, there may be none."""
+    """Environment variable with the key, also read in each search worker; it may be unset if ``base_url`` is given."""
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
-    """Seconds that one attempt may take."""
+    """Most seconds of one attempt."""
     max_retries: Annotated[int, Field(ge=0, le=100)] = 5
-    """How often a request is sent again after 408, 409, 429, 5xx, a lost connection, a timeout or a broken answer."""
+    """Most retries of a request after 408, 409, 429, 5xx, a lost connection, a timeout or a broken answer."""
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """Requests at the endpoint at the same time, from each process: each search worker is one."""
+    """Most concurrent requests to the endpoint from each process; each search worker is a process."""
     usd_per_million_prompt_tokens: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """Its price of reading."""
+    """Price of prompt tokens, in US dollars per million."""
     usd_per_million_generated_tokens: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """Its price of writing."""
+    """Price of generated tokens, in US dollars per million."""
 
 
 class ActorConfig(Section):
-    """How Ray hosts the model, where ``ray.address`` is set.
+    """Hosting of the model by Ray, if ``ray.address`` is set.
 
-    The limit in flight, and a share of a GPU, hold for vLLM's engines without Ray too.
+    ``max_in_flight`` and a fractional ``num_gpus`` apply to vLLM engines without Ray too.
     """
 
     num_replicas: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """Actors that hold the model. Those that find no room yet join when the cluster has it."""
+    """Number of actors that hold the model; those that do not fit yet join when the cluster has room."""
     num_gpus: Annotated[float, Field(ge=0)] | None = None
-    """GPUs of one replica, also a share of one: 0.5 lets a reasoner and a critic have a card together. None takes what
-    the engine spreads over where the cluster has GPUs, and none where it has none."""
+    """GPUs of one replica, or a fraction of one: with 0.5, a reasoner and a critic share a GPU. None takes as many GPUs
+    as the engine uses, and none in a cluster without GPUs."""
     num_cpus: Annotated[float, Field(ge=0)] = 1.0
     """CPU cores that one replica reserves."""
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 256
-    """Requests at one replica at the same time, from each process; more wait."""
+    """Most concurrent requests to one replica from each process; further ones wait."""
     max_restarts: Annotated[int, Field(ge=0, le=1000)] = 10
-    """How often a replica whose process or node is lost is started again."""
+    """Most restarts of a replica after losing its process or node."""
 
     @model_validator(mode="after")
     def _check_gpus(self) -> "ActorConfig":
@@ -73,7 +72,7 @@ class ActorConfig(Section):
         return self
 
 
-# Fields that mean something to some backends only.
+# Fields with an effect on some backends only.
 _ONLY_OF = {
     "vllm": ("vllm",),
     "openai_api": ("openai_api",),
@@ -86,35 +85,35 @@ _ONLY_OF = {
 
 
 class ModelConfig(Section):
-    """Which model answers, and where it runs."""
+    """A model and its hosting."""
 
     model: str = "pocket"
-    """``pocket`` for the shipped model of the role, a local folder, a hub id, or an endpoint's name for it."""
+    """``pocket`` for the shipped model of the role, a local folder, a hub id, or the endpoint's name of the model."""
     backend: Backend = "huggingface"
-    """What runs it."""
+    """Backend that runs the model."""
     prompts: str = "auto"
-    """A family of templates: ``pocket``, ``plain``, ``headed``, a folder of templates, or ``auto``: ``pocket`` for the
-    shipped models, ``plain`` for all others."""
+    """Family of prompt templates: ``pocket``, ``plain``, ``headed``, a folder of templates, or ``auto``: ``pocket`` for
+    the shipped models, ``plain`` for all others."""
     device: str = "auto"
-    """``auto`` takes CUDA, then MPS, then the CPU; or a torch device such as ``cuda:1``. Of ``huggingface`` only."""
+    """``auto`` for CUDA, else MPS, else the CPU; or a torch device such as ``cuda:1``. For ``huggingface`` only."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """``auto`` is float32 on a CPU, else what the checkpoint says."""
+    """Number type of the weights; ``auto`` is float32 on a CPU, else the checkpoint's type."""
     max_batch_size: Annotated[int, Field(ge=1, le=4096)] = 64
-    """At most this many samples are drawn side by side; of ``huggingface`` only."""
+    """Most samples in one batch; for ``huggingface`` only."""
     is_remote_code_trusted: bool = False
-    """Whether Python code that comes with the model may run. It can do anything on this machine."""
+    """Whether Python code shipped with the model may run. It can do anything on this machine."""
     is_pickle_allowed: bool = False
     """Whether weights that are not safetensors may be loaded. Unpickling can run code."""
     vllm: VllmConfig = VllmConfig()
-    """Of ``vllm`` only."""
+    """Options of backend ``vllm`` only."""
     openai_api: EndpointConfig = EndpointConfig()
-    """Of ``openai_api`` only."""
+    """Options of backend ``openai_api`` only."""
     actor: ActorConfig = ActorConfig()
-    """How Ray hosts it."""
+    """Hosting of the model by Ray."""
 
     @property
     def hosting(self) -> str:
-        """Which model it is and where it runs, as JSON: roles for which this is the same can share one engine."""
+        """The model and its hosting as JSON; roles with equal hosting share one engine."""
         return self.model_dump_json(include=set(ModelConfig.model_fields) - {"prompts"})
 
     @model_validator(mode="after")
@@ -135,16 +134,16 @@ def _off_is_none(address: object) -> object:
 
 
 class RayConfig(Section):
-    """Whether Ray hosts the models, and the searches too."""
+    """Hosting of models and searches by Ray."""
 
     address: Annotated[Annotated[str, Field(min_length=1)] | None, BeforeValidator(_off_is_none)] = None
-    """``off``: no Ray. ``local``: a Ray of its own on this machine, gone at the end. ``auto``: the cluster this machine
-    belongs to. Else a cluster's address, such as ``10.0.0.1:6379`` or ``ray://10.0.0.1:10001``. Requests go straight to
-    the machines of the actors, which this process must reach in any case."""
+    """``off``: no Ray. ``local``: a temporary Ray on this machine. ``auto``: the cluster of this machine. Otherwise the
+    address of a cluster, such as ``10.0.0.1:6379`` or ``ray://10.0.0.1:10001``. Requests go directly to the machines of
+    the actors, which this process must be able to reach."""
     num_search_workers: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """Actors that share the problems of a run; 0 searches in this process, which one driver can do for many GPUs."""
+    """Actors that share the problems of a run; 0 searches in this process, which suffices for many GPUs."""
     num_cpus_per_worker: Annotated[float, Field(ge=0)] = 1.0
-    """CPU cores that one of them reserves."""
+    """CPU cores that one search worker reserves."""
 
     @model_validator(mode="after")
     def _check_workers(self) -> "RayConfig":

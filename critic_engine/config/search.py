@@ -1,6 +1,6 @@
-"""The sections of the configuration, frozen models with their defaults.
+"""The configuration sections of one search: roles, expander, evaluator, decision, budget and run.
 
-The options of the strategies and of stopping are those of ``search``, used as they are, and their defaults stand there.
+The options of the strategies and of stopping are the dataclasses of the package ``search``, with their defaults.
 """
 
 import string
@@ -14,27 +14,27 @@ from search import Aggregation, DecisionRule
 
 
 class ReasonerConfig(ModelConfig):
-    """The reasoner and how it is sampled."""
+    """The reasoner's model and its sampling."""
 
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
-    """0 is greedy; MMC samples at 0.7 (arXiv 2504.11009)."""
+    """Sampling temperature in [0, 5]; 0 is greedy, and MMC uses 0.7 (arXiv 2504.11009)."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Nucleus mass that is drawn from."""
+    """Probability mass of nucleus sampling, in (0, 1]."""
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 1024
     """Most tokens of one whole solution."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 2
-    """How often one request is tried before its trial is given up."""
+    """Most attempts at one request before its trial fails."""
 
 
 class CriticConfig(ModelConfig):
-    """The critic and how it is sampled."""
+    """The critic's model and its sampling."""
 
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 256
     """Most tokens of one critique."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.0
-    """0 is greedy, as in MMC; a retry after an unreadable critique draws at 0.7 or this, whichever is higher."""
+    """Sampling temperature in [0, 5]; 0 is greedy, as in MMC. After an unreadable critique it is at least 0.7."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 2
-    """How often one critique is tried before the value is left unknown."""
+    """Most attempts at one critique before its value is left unknown."""
 
 
 StepSplit: TypeAlias = Literal["delimiter", "tokens", "template", "sentence"]
@@ -44,43 +44,39 @@ _OF_STEPS = ("max_step_tokens", "max_steps", "is_critic_guided", "max_rejected",
 
 
 class ExpanderConfig(Section):
-    """What one continuation is."""
+    """The form of a continuation: a step or a whole solution."""
 
     kind: Literal["step", "solution"] = "step"
     """``step``: the next step. ``solution``: a whole solution at the root, a critique-driven rewrite below it."""
     split: StepSplit = "delimiter"
-    """What ends a step: ``delimiter``, the string below; ``tokens``, nothing but ``max_step_tokens``, as in MMC;
-    ``template``, the next step's heading; ``sentence``, the end of a sentence or line. Whole solutions are split
-    likewise, by ``tokens`` into lines."""
+    """The end of a step. ``delimiter``: the string ``delimiter``. ``tokens``: only ``max_step_tokens``, as in MMC.
+    ``template``: the heading of the next step. ``sentence``: the end of a sentence or line. Whole solutions are split
+    the same way, with ``tokens`` into lines."""
     delimiter: Annotated[str, Field(min_length=1)] = "\n"
-    """The string that ends a step where steps are split by it."""
+    """The string that ends a step; for split ``delimiter`` only."""
     step_template: Annotated[str, Field(min_length=1)] = "Step $number:"
-    """The heading that begins a step where steps are split by it; ``$number`` counts from 1, and ``$$`` is a dollar.
-    The reasoner writes headings only if its prompts ask for them, as those of the family ``headed`` do."""
+    """The heading that begins a step, for split ``template`` only; ``$number`` counts from 1, and ``$$`` is a dollar.
+    The reasoner writes headings only if its prompts ask for them, as the family ``headed`` does."""
     max_step_tokens: Annotated[int, Field(ge=1, le=131072)] = 128
-    """Steps only: a step is cut at this many tokens, and the next one goes on right there; MMC cuts at 30."""
+    """Most tokens of one step, for ``step`` only; a longer one is cut and continued by the next. MMC cuts at 30."""
     max_steps: Annotated[int, Field(ge=1, le=10000)] = 40
-    """Steps only: a trajectory of this many steps is not continued."""
+    """Most steps of a trajectory, for ``step`` only."""
     is_critic_guided: bool = True
-    """Steps only: whether the reasoner is shown the critic's words on the place and on rejected siblings."""
+    """Whether the reasoner sees the critiques of the trajectory and of rejected siblings, for ``step`` only."""
     max_rejected: Annotated[int, Field(ge=0, le=16)] = 2
-    """Steps only: at most this many rejected siblings are shown, the latest ones."""
+    """Most rejected siblings shown to the reasoner, the latest ones; for ``step`` only."""
     reject_below: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Steps only: a child of a lower value is rejected, and so is a step that its revision replaced."""
+    """A child with a value below this, in [0, 1], is rejected; so is a revised step. For ``step`` only."""
     max_revisions: Annotated[int, Field(ge=0, le=16)] = 0
-    """Steps only: how often a weak step is rewritten in the light of its critique, until it is weak no longer; each
-    rewrite stands only if its value is higher (arXiv 2507.15512)."""
+    """Most rewrites of a weak step, guided by its critique, for ``step`` only. A rewrite is kept only if its value is
+    higher (arXiv 2507.15512)."""
     revise_below: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Steps only: a step of a lower value that has a critique is weak."""
+    """A step with a critique and a value below this, in [0, 1], is weak. For ``step`` only."""
 
     @model_validator(mode="after")
     def _check_split(self) -> "ExpanderConfig":
         for name, split in (("delimiter", "delimiter"), ("step_template", "template")):
-            value = getattr(self, name)
-            if self.split != split and value != type(self).model_fields[name].default:
-                raise ValueError(
-                    f"{name} is {value!r} and split is {self.split!r}; set split to {split!r} or leave {name} out"
-                )
+            self.check_unused(name, is_used=self.split == split, way_in=f"set split to {split!r}")
         heading = string.Template(self.step_template)
         if not heading.is_valid() or set(heading.get_identifiers()) - {"number"}:
             raise ValueError(f"step_template is {self.step_template!r}; it may hold $number, and $$ for a dollar")
@@ -106,27 +102,24 @@ class ExpanderConfig(Section):
         return self
 
 
-class CriticEvaluatorConfig(Section):
-    """The critic's value and words."""
+class DirectEvaluatorConfig(Section):
+    """An evaluator without options of its own."""
 
-    kind: Literal["critic"] = "critic"
-
-
-class RewardModelEvaluatorConfig(Section):
-    """The value of the model in section ``reward_model``, without words."""
-
-    kind: Literal["reward_model"]
+    kind: Literal["critic", "reward_model", "checker", "none"]
+    """``critic``: the critic's value and words. ``reward_model``: the value of the model in section ``reward_model``,
+    without words. ``checker``: 1 for a finished path with a right answer, 0 for one with another; in labelling mode
+    only. ``none``: no trajectory has a value."""
 
 
 class RolloutEvaluatorConfig(Section):
-    """The share of completions that are right, or that agree."""
+    """The share of completions with a right answer, or with the most common one."""
 
     kind: Literal["rollout"]
     against: Literal["reference", "agreement"] = "agreement"
-    """``agreement``: the share of the commonest answer. ``reference``: the share that is right by the reference answer;
-    in labelling mode only."""
+    """``agreement``: the share of the most common answer. ``reference``: the share of right answers, by the reference
+    answer; in labelling mode only."""
     num_rollouts: Annotated[int, Field(ge=1, le=1024)] = 4
-    """Completions a trajectory; ``agreement`` needs 2."""
+    """Completions of one trajectory; ``agreement`` needs at least 2."""
 
     @model_validator(mode="after")
     def _check_agreement(self) -> "RolloutEvaluatorConfig":
@@ -135,25 +128,8 @@ class RolloutEvaluatorConfig(Section):
         return self
 
 
-class CheckerEvaluatorConfig(Section):
-    """1 for a finished path whose answer is right, else 0; in labelling mode only."""
-
-    kind: Literal["checker"]
-
-
-class NoEvaluatorConfig(Section):
-    """Nothing has a value."""
-
-    kind: Literal["none"]
-
-
 SingleEvaluatorConfig: TypeAlias = Annotated[
-    CriticEvaluatorConfig
-    | RewardModelEvaluatorConfig
-    | RolloutEvaluatorConfig
-    | CheckerEvaluatorConfig
-    | NoEvaluatorConfig,
-    Field(discriminator="kind"),
+    DirectEvaluatorConfig | RolloutEvaluatorConfig, Field(discriminator="kind")
 ]
 
 
@@ -161,81 +137,74 @@ class BlendPart(Section):
     """One evaluator of a blend."""
 
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    """Its share is this over the sum of the weights of those that gave a value."""
+    """Weight in the mean; the weights of parts with a value are normalised."""
     evaluator: SingleEvaluatorConfig
-    """Who."""
+    """The evaluator of this part."""
 
 
 class BlendEvaluatorConfig(Section):
-    """The weighted mean of several evaluators' values; one that gives none is left out of it."""
+    """The weighted mean of several evaluators' values; unknown values are left out."""
 
     kind: Literal["blend"]
     parts: Annotated[tuple[BlendPart, ...], Field(min_length=1, max_length=8)]
-    """Who, and how much each counts; the words are those of the first that has any."""
+    """The evaluators and their weights; the critique is that of the first part that has one."""
 
 
 EvaluatorConfig: TypeAlias = Annotated[
-    CriticEvaluatorConfig
-    | RewardModelEvaluatorConfig
-    | RolloutEvaluatorConfig
-    | CheckerEvaluatorConfig
-    | NoEvaluatorConfig
-    | BlendEvaluatorConfig,
-    Field(discriminator="kind"),
+    DirectEvaluatorConfig | RolloutEvaluatorConfig | BlendEvaluatorConfig, Field(discriminator="kind")
 ]
-"""Who says how good a trajectory is."""
+"""The evaluator that values trajectories."""
 
 
 class RewardModelConfig(ModelConfig):
-    """The reward model, of which only the evaluator ``reward_model`` makes use."""
+    """The reward model, used by evaluator ``reward_model`` only."""
 
     head: Literal["verdict_token", "sequence_classification"] = "verdict_token"
-    """``verdict_token``: a chat model whose prompts are a critic's; its value is the probability of the word for right,
-    which is all it writes. ``sequence_classification``: a text model with one output, through a sigmoid."""
+    """``verdict_token``: a chat model with a critic's prompts writes only the verdict; the value is the probability of
+    "right". ``sequence_classification``: a text model with one output, through a sigmoid."""
 
 
 class DecisionConfig(Section):
-    """Which finished path's answer is given."""
+    """How the answer is chosen among the finished paths."""
 
     rule: DecisionRule = "weighted_majority"
-    """How finished paths, rollouts included, are chosen between."""
+    """The rule that chooses among the finished paths, rollouts included."""
     aggregation: Aggregation = "last"
-    """How the values along a path make the path's value."""
+    """The path's value as a function of the values along it."""
     prior_exponent: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """Values weigh in by the reasoner's probability of their path to this power; 0 leaves it out."""
+    """Exponent of the reasoner's probability of a path, which multiplies its value; 0 leaves it out."""
 
 
 class BudgetConfig(Section):
-    """Where a search stops, whatever it has found."""
+    """Limits of one search, independent of its findings."""
 
     max_simulations: Annotated[int, Field(ge=1)] | None = None
-    """Trials told in one tree; abandoned ones do not count."""
+    """Most trials told in one tree; abandoned ones do not count. None sets no limit."""
     max_wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Seconds after which a problem's search is cut, with what is in flight; the best path found by then answers."""
+    """Seconds after which a search is cut, with its trials in flight; the best path so far gives the answer."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Generated tokens, the reasoner's and the critic's, at which nothing more is asked for one problem.
+    """Generated tokens of all roles for one problem after which no trial is begun.
 
-    The trial that crosses it still counts, and so do those in flight beside it; a search that ends without a finished
-    path writes its best one to the end on top.
+    Trials in flight are still told, and a search without a finished path completes its best one in addition.
     """
 
 
 class RunConfig(Section):
-    """How many problems at once, from which seed, and the limits of the whole run and of its images."""
+    """Seed, concurrency, and the limits of the whole run and of its problems."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Every random choice derives from it."""
+    """Seed of every random choice."""
     problems_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """Problems searched at the same time."""
+    """Most problems searched concurrently."""
     trials_in_flight: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Trials of one tree at the same time."""
+    """Most concurrent trials of one tree."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Generated tokens of the whole run, at which every search still going on is cut and no other is begun."""
+    """Generated tokens of the whole run after which all searches are cut and no other is begun."""
     max_wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """The same in seconds, of one session of the run."""
+    """Seconds of one session of the run after which all searches are cut and no other is begun."""
     max_image_pixels: Annotated[int, Field(ge=1)] = 50_000_000
-    """An image with more pixels is refused before it is decoded."""
+    """Most pixels of an image; a larger one is refused before it is decoded."""
     max_images: Annotated[int, Field(ge=0)] = 16
-    """A problem with more images is refused."""
+    """Most images of a problem; a problem with more is refused."""
     max_characters: Annotated[int, Field(ge=1)] = 100_000
-    """A problem whose question and choices have more characters together is refused."""
+    """Most characters of a problem's question and choices together; a longer problem is refused."""

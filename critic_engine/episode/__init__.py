@@ -1,4 +1,4 @@
-"""One problem searched: ask, expand, evaluate, tell. It holds the only search loop, and replays logged searches.
+"""The search of one problem: the only search loop, the work of its trials, and the replay of logged searches.
 
 Import ``Episode`` and ``SearchEvent`` from ``episode``, node payloads from ``node_state``, ``logged_tree`` from
 ``replay``.

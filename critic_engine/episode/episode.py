@@ -1,4 +1,4 @@
-"""One problem searched: the only loop. Ask the strategy where to think, expand, evaluate, tell."""
+"""The only search loop: ask the strategy for trials, expand, evaluate, tell."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ from search import (
 )
 
 ReasoningTrial: TypeAlias = Trial[NodeState]
-# Limits at which there is no time left to write the best path to its end, and where they are set.
+# Limits that leave no time to complete the best path, and the option that sets each.
 _CUTS = {
     StopReason.SECONDS: "budget.max_wall_s",
     StopReason.RUN_TOKENS: "run.max_tokens",
@@ -38,37 +38,37 @@ _CUTS = {
 
 @dataclass(frozen=True, slots=True)
 class SearchEvent:
-    """One proposal that was told to the tree, for whoever watches it grow."""
+    """One proposal told to the tree, as reported to ``on_event``."""
 
     node_id: int
     parent_id: int
     depth: int
     """1 for the children of the root."""
     steps: tuple[str, ...]
-    """What the node adds to its parent."""
+    """Steps that the node adds to its parent's."""
     value: float | None
     critique: Critique | None
     is_finished: bool
     answer: str | None
     is_duplicate: bool
-    """Whether it said what a sibling had said already."""
+    """Whether a sibling has the same words."""
     num_tokens: int
-    """Generated for the problem so far."""
+    """Tokens generated for the problem so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What happened in a search since the last commit."""
+    """Events and failures of a search since the last commit."""
 
     events: tuple[dict[str, Any], ...]
     """Search events as plain dicts, in order."""
     failures: tuple[Failure, ...]
     num_tokens: int
-    """Generated."""
+    """Tokens generated."""
 
 
 class Episode:
-    """The search of one problem: it holds the tree and hands each finished trial to ``on_commit`` before it goes on."""
+    """The search of one problem: it holds the tree and passes each finished trial to ``on_commit``."""
 
     def __init__(
         self,
@@ -83,11 +83,11 @@ class Episode:
         """Start a search at its root.
 
         Args:
-            problem: What to solve.
-            config: The knobs.
-            expanders: Ask the reasoners, one for each arm of the strategy.
-            evaluator: Gives values.
-            on_commit: Called after each trial; when it returns, what happened is safe.
+            problem: The problem.
+            config: The configuration.
+            expanders: One for each arm of the strategy, in order.
+            evaluator: Values trajectories.
+            on_commit: Called after each trial, before the search continues; must store the commit.
             on_event: Called for each proposal told to the tree.
         """
         self.problem = problem
@@ -105,18 +105,18 @@ class Episode:
 
     @property
     def tree(self) -> Tree[NodeState]:
-        """The tree as it stands."""
+        """The current tree."""
         return self._strategy.tree
 
     def restore(self, events: Sequence[Mapping[str, Any]], failures: Sequence[Failure] = ()) -> None:
-        """Replay a log of this search, before ``run``, which does again what was in flight when the log ended.
+        """Replay a log of this search before ``run``, which repeats the trials that were pending at its end.
 
         Args:
-            events: What was committed, in order.
-            failures: Those that were committed with them.
+            events: The committed events, in order.
+            failures: The committed failures.
 
         Raises:
-            ReplayError: the log is of another search.
+            ReplayError: the log belongs to another search.
         """
         log = [event_from_dict(event, decode_state) for event in events]
         replay(self._strategy, log)
@@ -124,7 +124,10 @@ class Episode:
         self._failures = list(failures)
 
     async def run(self, row_id: str = "") -> Answer:
-        """Search until the strategy is done or cut, and decide. Bad model output never raises; it is counted."""
+        """Search until the strategy is done or the search is cut, and decide.
+
+        Bad model output never raises; it is recorded.
+        """
         self._started_s = time.perf_counter()
         self._wake = asyncio.get_running_loop().create_future()
         tasks: dict[asyncio.Task[TrialResult], ReasoningTrial] = {}
@@ -137,8 +140,8 @@ class Episode:
                 done, _ = await asyncio.wait(waited, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)
                 # One told, then one asked, in the order of the asks: equal timing gives equal trees, resumed or not.
                 for task in [task for task in tasks if task in done]:
-                    thought = task.result()
-                    self._tell(tasks.pop(task), thought)
+                    result = task.result()
+                    self._tell(tasks.pop(task), result)
                     self._fill(tasks)
                 if self._left_s() == 0:
                     self.cut(StopReason.SECONDS)
@@ -151,10 +154,10 @@ class Episode:
         return self._answer(row_id, value, ending)
 
     def cut(self, reason: StopReason) -> None:
-        """End the search now, without what is in flight; ``run`` returns the best answer found so far.
+        """End the search now without its trials in flight; ``run`` returns the best answer found so far.
 
-        A search whose own time is up is over. One that is cut by a limit of the run leaves no trace of that in its log
-        and can be gone on with; one that has come to its own end by then is not cut.
+        ``SECONDS`` stops the search for good and is logged. A limit of the run is not logged, so a resumed run
+        continues the search; it does not cut a search that is done.
         """
         if reason is not StopReason.SECONDS and self._strategy.is_done:
             return
@@ -174,7 +177,7 @@ class Episode:
         return None if limit_s is None else max(0.0, self._started_s + limit_s - time.perf_counter())
 
     def _give_up(self, trials: Iterable[ReasoningTrial]) -> None:
-        """Abandon what is in flight; what it has generated so far is not known, and not counted."""
+        """Abandon the trials in flight; the tokens that they generated so far are unknown and not counted."""
         for trial in list(trials):
             self._strategy.abandon(trial)
         if self._events:
@@ -199,15 +202,15 @@ class Episode:
         if isinstance(event, Told):
             self._trials.learn(view, event.proposals)
 
-    def _tell(self, trial: ReasoningTrial, thought: TrialResult) -> None:
+    def _tell(self, trial: ReasoningTrial, result: TrialResult) -> None:
         first_node_id = len(self._strategy.tree)
-        if thought.proposals:
-            self._strategy.tell(trial, thought.proposals, cost=thought.num_tokens)
+        if result.proposals:
+            self._strategy.tell(trial, result.proposals, cost=result.num_tokens)
         else:
-            self._strategy.abandon(trial, cost=thought.num_tokens)
-        self._commit(thought.failures, num_tokens=thought.num_tokens)
+            self._strategy.abandon(trial, cost=result.num_tokens)
+        self._commit(result.failures, num_tokens=result.num_tokens)
         nodes = {child.key: child for child in trial.node.children}
-        for proposal in thought.proposals:
+        for proposal in result.proposals:
             self._emit(nodes[proposal.key], is_duplicate=nodes[proposal.key].node_id < first_node_id)
 
     def _commit(self, failures: tuple[Failure, ...], *, num_tokens: int) -> None:
@@ -233,7 +236,7 @@ class Episode:
         )
 
     async def _decide(self) -> tuple[float | None, Ending]:
-        """Return what the decision rule chooses and its value; without any finished path, the best one finished now."""
+        """Return the value and path that the decision rule chooses; without finished paths, complete the best one."""
         options = self._config.decision
         decision = decide(
             self.tree, options.rule, aggregation=options.aggregation, prior_exponent=options.prior_exponent

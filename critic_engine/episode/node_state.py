@@ -1,4 +1,4 @@
-"""What a node of the tree holds, and how it is written to the log."""
+"""The payload of a search node, and its form in the log."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from search import Node
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """What one node adds to the trajectory of its parent."""
+    """The payload of one node: the steps that it adds to its parent's trajectory."""
 
     steps: tuple[str, ...] = ()
     is_rewrite: bool = False
@@ -19,18 +19,18 @@ class NodeState:
     answer: str | None = None
     critique: Critique | None = None
     texts: tuple[str, ...] | None = None
-    """Exactly what the reasoner wrote, a text a step; None when each is its step and a line break."""
+    """The reasoner's exact text of each step; None if each is its step and a line break."""
     num_tokens: int | None = None
-    """Tokens that the reasoner generated for it; None is unknown."""
+    """Tokens that the reasoner generated for it; None if unknown."""
     revised_from: tuple[RejectedSibling, ...] = ()
-    """The weak steps that stood here before this one, each replaced by the next."""
+    """Weak steps that this one replaced, in order; each was replaced by the next."""
 
 
 ReasoningNode: TypeAlias = Node[NodeState]
 
 
 def trajectory_of(path: Iterable[ReasoningNode]) -> Trajectory:
-    """Return the trajectory along ``path``, which goes from the root to the node in question."""
+    """Return the trajectory along ``path``, the nodes from the root to one node."""
     trajectory = Trajectory()
     for node in path:
         trajectory = _extended(trajectory, node.state, is_finished=node.is_terminal)
@@ -38,15 +38,15 @@ def trajectory_of(path: Iterable[ReasoningNode]) -> Trajectory:
 
 
 def extend(base: Trajectory, continuation: Continuation) -> Trajectory:
-    """Return the trajectory that ``continuation`` makes of the one it was offered for."""
+    """Return ``base`` extended by ``continuation``, or replaced by it if it is a rewrite."""
     return _extended(base, continuation, is_finished=continuation.is_finished)
 
 
 def continuation_key(continuation: Continuation, behind: str) -> str:
-    """Return what equal continuations share that go on from the text ``behind``.
+    """Return the key that equal continuations of the text ``behind`` share.
 
-    It is their words, whatever the space between them, whether they go on in the middle of a word, and whether they
-    finish.
+    It holds their words without regard to spaces, whether they continue in the middle of a word, and whether they
+    finish the trajectory.
     """
     text = "".join(continuation.texts or continuation.steps)
     is_joined = bool(behind and text) and not behind[-1].isspace() and not text[0].isspace()
@@ -55,7 +55,7 @@ def continuation_key(continuation: Continuation, behind: str) -> str:
 
 
 def encode_state(state: NodeState) -> dict[str, Any]:
-    """Return the state as plain values, fields at their default left out."""
+    """Return the state as plain values, without fields at their default."""
     encoded: dict[str, Any] = {"steps": list(state.steps)}
     if state.is_rewrite:
         encoded["is_rewrite"] = True
@@ -73,7 +73,7 @@ def encode_state(state: NodeState) -> dict[str, Any]:
 
 
 def decode_state(encoded: Any) -> NodeState:
-    """Return the state that ``encode_state`` made ``encoded`` of."""
+    """Return the state that ``encode_state`` encoded."""
     critique, texts = encoded.get("critique"), encoded.get("texts")
     revised_from = encoded.get("revised_from", ())
     return NodeState(

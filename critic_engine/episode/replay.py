@@ -11,10 +11,10 @@ from search import Tree, event_from_dict, replay
 
 
 def logged_tree(config: EngineConfig, problem: Problem, events: Iterable[Mapping[str, Any]]) -> Tree[NodeState]:
-    """Return the tree that the log of a search tells of.
+    """Return the tree of a logged search.
 
     Raises:
-        ReplayError: the log is of another search.
+        ReplayError: the log belongs to another search.
     """
     strategy = make_strategy(config, problem.problem_id)
     replay(strategy, [event_from_dict(event, decode_state) for event in events])

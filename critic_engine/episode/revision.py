@@ -1,4 +1,4 @@
-"""Revision: a weak step is written anew in the light of its critique, and stands so if its value is higher.
+"""Revision: the reasoner rewrites a weak step guided by its critique; the rewrite is kept if its value is higher.
 
 The conditional step-level self-refinement of arXiv 2507.15512, with the critique of the evaluator in place of a
 self-critique.
@@ -9,50 +9,50 @@ from dataclasses import dataclass, replace
 
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.episode.node_state import continuation_key
-from critic_engine.protocols import Continuation, Evaluation, Expansion, Place
+from critic_engine.protocols import Continuation, Evaluation, Expansion, ExpansionContext
 from critic_engine.types import Failure, RejectedSibling
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A continuation, what it is worth, and what it took to come by that."""
+    """A continuation, its evaluation, and the cost and failures of both."""
 
     continuation: Continuation
     evaluation: Evaluation
     num_tokens: int = 0
-    """Generated after the continuation was: to judge it, and in all tries to revise it."""
+    """Tokens generated to evaluate and revise it; those of the first draft are not included."""
     failures: tuple[Failure, ...] = ()
     revised_from: tuple[RejectedSibling, ...] = ()
-    """The weak steps that stood in its place before, in order."""
+    """Weak steps that it replaced, in order."""
 
 
 class Reviser:
-    """Has a weak step written anew, ``max_revisions`` times at most, until it is weak no longer.
+    """Rewrites a weak step at most ``max_revisions`` times, until it is no longer weak.
 
-    A step is weak when its value is known and below ``revise_below``; one without a critique gives the reasoner nothing
-    to go by and stays. The value never falls.
+    A step is weak if its value is known and below ``revise_below``. A step without a critique is not revised, because
+    there is nothing to guide the reasoner. The value never falls.
     """
 
     def __init__(
         self,
         options: ExpanderConfig,
         *,
-        rewrite: Callable[[Place, int], Awaitable[tuple[Expansion, tuple[Failure, ...]]]],
+        rewrite: Callable[[ExpansionContext, int], Awaitable[tuple[Expansion, tuple[Failure, ...]]]],
         judge: Callable[[Continuation, int], Awaitable[Judged]],
     ) -> None:
-        """Take the options, who writes a step at a place and who judges it, both told the number of the try from 1."""
+        """Take the options, and functions that draft and evaluate a step; both get the attempt's number from 1."""
         self._options = options
         self._rewrite = rewrite
         self._judge = judge
 
-    async def revise(self, judged: Judged, place: Place) -> Judged:
-        """Return what stands in the end of a step that was offered at ``place``, the cost of all tries included."""
+    async def revise(self, judged: Judged, context: ExpansionContext) -> Judged:
+        """Return the best revision of a step offered in ``context``, with the cost of all attempts."""
         for attempt in range(1, self._options.max_revisions + 1):
             weak = self._weak_step(judged)
             if weak is None:
                 break
-            shown = (*place.rejected, *judged.revised_from, weak)[-max(1, self._options.max_rejected) :]
-            judged = await self._try(judged, weak, replace(place, rejected=shown), attempt)
+            shown = (*context.rejected, *judged.revised_from, weak)[-max(1, self._options.max_rejected) :]
+            judged = await self._try(judged, weak, replace(context, rejected=shown), attempt)
         return judged
 
     def _weak_step(self, judged: Judged) -> RejectedSibling | None:
@@ -61,11 +61,11 @@ class Reviser:
             return None
         return RejectedSibling("\n".join(judged.continuation.steps), critique)
 
-    async def _try(self, judged: Judged, weak: RejectedSibling, place: Place, attempt: int) -> Judged:
-        expansion, failures = await self._rewrite(place, attempt)
+    async def _try(self, judged: Judged, weak: RejectedSibling, context: ExpansionContext, attempt: int) -> Judged:
+        expansion, failures = await self._rewrite(context, attempt)
         judged = _with_cost(judged, expansion.usage.generated_tokens, failures)
         for continuation in expansion.continuations:
-            behind = place.trajectory.prefix
+            behind = context.trajectory.prefix
             if continuation_key(continuation, behind) == continuation_key(judged.continuation, behind):
                 continue
             revised = await self._judge(continuation, attempt)

@@ -1,4 +1,4 @@
-"""From the configuration to the strategy that searches."""
+"""Build the search strategy from the configuration."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ from search import (
 
 
 def make_strategy(config: EngineConfig, problem_id: str) -> Strategy[NodeState]:
-    """Return the strategy for one problem, with nothing asked yet; what it draws depends on the run's seed."""
+    """Return the strategy for one problem, before its first ask; its random draws depend on the run's seed."""
     options = config.strategy.options
     rng = np.random.default_rng(derive_seed(config.run.seed, problem_id, "strategy"))
     budget = Budget(max_simulations=config.budget.max_simulations, max_cost=config.budget.max_tokens)

@@ -1,4 +1,4 @@
-"""The work between an ask and its tell: the reasoner's proposals for one node, each with the critic's judgement."""
+"""The work of a trial, between its ask and its tell: draw proposals for one node, evaluate and revise them."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,53 +9,65 @@ from critic_engine.episode.node_state import NodeState, ReasoningNode, continuat
 from critic_engine.episode.revision import Judged, Reviser
 from critic_engine.errors import GenerationError
 from critic_engine.parsing.answers import canonical_answer
-from critic_engine.protocols import Continuation, Evaluation, Evaluator, Expander, Expansion, Place, Rollout
+from critic_engine.protocols import (
+    UNKNOWN,
+    Continuation,
+    Evaluation,
+    Evaluator,
+    Expander,
+    Expansion,
+    ExpansionContext,
+    Rollout,
+)
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Critique, Failure, Problem, RejectedSibling, TokenUsage, Trajectory
 from search import Proposal, Tree, Trial
 
-# What is done for a problem outside any trial bears this number.
+# Trial number of work outside any trial.
 NO_TRIAL = -1
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The tree around a trial's node as it was when the trial was asked.
+    """The context of a trial's node at the time of its ask.
 
-    Work done again after a stop sees what it saw the first time, though siblings may have been told since.
+    A trial repeated after a resume sees the same context, though siblings may have been told since.
     """
 
     node_id: int
-    place: Place
+    context: ExpansionContext
 
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What the work of one trial brought."""
+    """The proposals of one trial, with their cost and failures."""
 
     proposals: tuple[Proposal[NodeState], ...]
     num_tokens: int
-    """Generated."""
+    """Tokens generated."""
     failures: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A trajectory written to its end."""
+    """A completed trajectory, with its cost and failures."""
 
     trajectory: Trajectory
     num_tokens: int
-    """Generated."""
+    """Tokens generated."""
     failures: tuple[Failure, ...] = ()
 
 
 class TrialRunner:
-    """Does the work of one problem's trials. A model's failure becomes a count and an unknown value, never an error."""
+    """Runs the trials of one problem.
+
+    A model's failure is recorded and leaves a value unknown; it never raises.
+    """
 
     def __init__(
         self, problem: Problem, config: EngineConfig, *, expanders: Sequence[Expander], evaluator: Evaluator
     ) -> None:
-        """Take the problem, the knobs, an expander for each arm of the strategy, and the evaluator."""
+        """Take the problem, the configuration, one expander for each arm of the strategy, and the evaluator."""
         self._problem = problem
         self._config = config
         self._expanders = expanders
@@ -65,18 +77,18 @@ class TrialRunner:
         self._rejected: dict[int, list[RejectedSibling]] = {}
 
     def view_at(self, tree: Tree[NodeState], node: ReasoningNode) -> View:
-        """Return what the work at ``node`` may see."""
+        """Return the current view of ``node``."""
         limit = self._config.expander.max_rejected
         rejected = self._rejected.get(node.node_id, [])
-        place = Place(
+        context = ExpansionContext(
             trajectory=trajectory_of(tree.path(node)),
             critique=node.state.critique,
             rejected=tuple(rejected[-limit:]) if limit else (),
         )
-        return View(node.node_id, place)
+        return View(node.node_id, context)
 
     def learn(self, view: View, proposals: Iterable[Proposal[NodeState]]) -> None:
-        """Remember what was told at a node: what is judged already, and what is rejected there."""
+        """Remember the evaluations and rejected siblings among the proposals told at a node."""
         judged = self._judged.setdefault(view.node_id, {})
         rejected = self._rejected.setdefault(view.node_id, [])
         for proposal in proposals:
@@ -89,13 +101,13 @@ class TrialRunner:
                 rejected.append(RejectedSibling("\n".join(proposal.state.steps), critique))
 
     async def run(self, trial: Trial[NodeState], view: View) -> TrialResult:
-        """Return the trial's proposals, each judged and, where it is weak, revised; none when the reasoner failed.
+        """Return the trial's proposals, evaluated and, if weak, revised; none if the reasoner failed.
 
-        Each distinct continuation is judged once, and one that a sibling said before not at all.
+        Each distinct continuation is evaluated once, and not at all if a sibling with the same words was.
         """
         seeds = tuple(self._seed("reasoner", trial.trial_id, sample) for sample in range(trial.num_proposals))
-        expansion, failures = await self._expand(trial, view.place, seeds)
-        continuations, base = expansion.continuations, view.place.trajectory
+        expansion, failures = await self._expand(trial, view.context, seeds)
+        continuations, base = expansion.continuations, view.context.trajectory
         keys = [continuation_key(continuation, base.prefix) for continuation in continuations]
         known = self._judged.get(view.node_id, {})
         fresh = {key: keys.index(key) for key in keys if key not in known}
@@ -109,7 +121,7 @@ class TrialRunner:
         return TrialResult(proposals, num_tokens, sum((each.failures for each in judged.values()), failures))
 
     async def finish(self, trajectory: Trajectory) -> Ending:
-        """Return ``trajectory`` written to its end by the reasoner, as far as it comes."""
+        """Return ``trajectory`` completed by the first reasoner; unchanged if that fails."""
         try:
             seed = self._seed("reasoner", NO_TRIAL, 0)
             expansion = await self._expanders[0].finish(self._problem, trajectory, seeds=(seed,))
@@ -117,43 +129,42 @@ class TrialRunner:
             return Ending(trajectory, 0, (Failure(NO_TRIAL, "reasoner_error", str(error)),))
         if expansion.continuations:
             trajectory = extend(trajectory, expansion.continuations[0])
-        return Ending(trajectory, expansion.usage.generated_tokens, _troubles(NO_TRIAL, expansion))
+        return Ending(trajectory, expansion.usage.generated_tokens, _failures(NO_TRIAL, expansion))
 
     async def _expand(
-        self, trial: Trial[NodeState], place: Place, seeds: tuple[int, ...]
+        self, trial: Trial[NodeState], context: ExpansionContext, seeds: tuple[int, ...]
     ) -> tuple[Expansion, tuple[Failure, ...]]:
         try:
-            expansion = await self._expanders[trial.arm].expand(self._problem, place, seeds=seeds)
+            expansion = await self._expanders[trial.arm].expand(self._problem, context, seeds=seeds)
         except GenerationError as error:
             return Expansion((), TokenUsage()), (Failure(trial.trial_id, "reasoner_error", str(error)),)
-        return expansion, _troubles(trial.trial_id, expansion)
+        return expansion, _failures(trial.trial_id, expansion)
 
     async def _judge_and_revise(
         self, trial: Trial[NodeState], view: View, index: int, continuation: Continuation
     ) -> Judged:
-        """Return what stands of the trial's continuation number ``index``."""
+        """Return the trial's continuation number ``index``, evaluated and revised."""
 
-        async def rewrite(place: Place, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
-            return await self._expand(trial, place, (self._seed("reasoner", trial.trial_id, index, attempt),))
+        async def rewrite(context: ExpansionContext, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
+            return await self._expand(trial, context, (self._seed("reasoner", trial.trial_id, index, attempt),))
 
         async def judge(rewritten: Continuation, attempt: int) -> Judged:
-            known = self._judged.get(view.node_id, {}).get(continuation_key(rewritten, view.place.trajectory.prefix))
+            known = self._judged.get(view.node_id, {}).get(continuation_key(rewritten, view.context.trajectory.prefix))
             if known is not None:
                 return Judged(rewritten, known)
             seed = self._seed("critic", trial.trial_id, index, attempt)
-            return await self._judge(trial.trial_id, view.place.trajectory, rewritten, seed=seed)
+            return await self._judge(trial.trial_id, view.context.trajectory, rewritten, seed=seed)
 
         seed = self._seed("critic", trial.trial_id, index)
-        judged = await self._judge(trial.trial_id, view.place.trajectory, continuation, seed=seed)
-        return await Reviser(self._config.expander, rewrite=rewrite, judge=judge).revise(judged, view.place)
+        judged = await self._judge(trial.trial_id, view.context.trajectory, continuation, seed=seed)
+        return await Reviser(self._config.expander, rewrite=rewrite, judge=judge).revise(judged, view.context)
 
     async def _judge(self, trial_id: int, base: Trajectory, continuation: Continuation, *, seed: int) -> Judged:
         try:
             evaluation = await self._evaluator.evaluate(self._problem, extend(base, continuation), seed=seed)
         except GenerationError as error:
-            unknown = Evaluation(value=None, critique=None, usage=TokenUsage())
-            return Judged(continuation, unknown, failures=(Failure(trial_id, f"{self._judge_name}_error", str(error)),))
-        reason = "a text that was to judge a place could not be read"
+            return Judged(continuation, UNKNOWN, failures=(Failure(trial_id, f"{self._judge_name}_error", str(error)),))
+        reason = "the text of a critique or verdict could not be read"
         failures = (Failure(trial_id, f"{self._judge_name}_unreadable", reason),) * evaluation.num_unreadable
         failures += tuple(Failure(trial_id, f"{self._judge_name}_error", error) for error in evaluation.errors)
         failures += _retries(trial_id, self._judge_name, evaluation.usage)
@@ -204,11 +215,11 @@ def _state(
     )
 
 
-def _troubles(trial_id: int, expansion: Expansion) -> tuple[Failure, ...]:
+def _failures(trial_id: int, expansion: Expansion) -> tuple[Failure, ...]:
     failure = Failure(trial_id, "reasoner_unreadable", "no step or solution in the reasoner's text")
     return (failure,) * expansion.num_unreadable + _retries(trial_id, "reasoner", expansion.usage)
 
 
 def _retries(trial_id: int, who: str, usage: TokenUsage) -> tuple[Failure, ...]:
-    reason = "a request failed in a way that may pass, and was sent again"
+    reason = "a request failed and was retried"
     return (Failure(trial_id, f"{who}_retried", reason),) * usage.num_retries

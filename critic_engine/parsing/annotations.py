@@ -1,4 +1,4 @@
-"""Reading an annotator's text: which of two paths it holds wrong, from which step, and why; and what it calls them."""
+"""Read an annotator's text: the wrong one of two paths, its first wrong step, and the reason."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ _LABEL_ON_NEXT_LINE = re.compile(
     r"\n[\s*_`\"'#\[(>-]{0,12}(?:wrong path|first wrong step|critique)\b[*_ ]{0,4}:", re.IGNORECASE
 )
 _MARKUP_AT_END = re.compile(r" [*_`\"'#\[(>-]{1,8}\Z")
-_MAX_QUOTED_CHARACTERS = 200
 
 _QUOTES = r"[*_\"'`]{0,3}"
 _ENDS = r"(?![^\W_]| ?[=+*/<>^(-])"
@@ -49,21 +48,21 @@ _PATHS = re.compile("|".join((_LETTERED_PATH, _ORDERED_PATH, _CONTRAST, _STEP_OF
 
 @dataclass(frozen=True, slots=True)
 class ReadAnnotation:
-    """What an annotator's text says."""
+    """An annotator's text as read."""
 
     wrong_side: Side
-    """As it was shown."""
+    """The wrong path, by the letter shown to the model."""
     first_wrong_step: int
-    """As the steps were numbered; whether there is such a step is not looked at."""
+    """Number of the step as shown; it may lie out of range."""
     reason: str
-    """In one line."""
+    """One line."""
 
 
 def parse_annotation(text: str) -> ReadAnnotation:
-    """Return what ``text`` says.
+    """Return the annotation in ``text``.
 
     Raises:
-        ParseError: it names no path, no step, or gives no reason; or it holds half a surrogate pair.
+        ParseError: it names no path or no step, gives no reason, or holds half a surrogate pair.
     """
     check_unicode(text, "annotation")
     side, step, critique = (form.search(text) for form in (_WRONG_PATH, _STEP, _CRITIQUE))
@@ -71,26 +70,26 @@ def parse_annotation(text: str) -> ReadAnnotation:
     reason = "" if critique is None else _reason(text, critique.end(), starts)
     if side is None or step is None or not reason:
         wanted = "'Wrong path: A', 'First wrong step: K' and words after 'Critique:'"
-        raise ParseError(f"annotation lacks one of {wanted}: {text[:_MAX_QUOTED_CHARACTERS]!r}", text=text)
+        raise ParseError.quoting(f"annotation lacks one of {wanted}", text)
     return ReadAnnotation("A" if side[1].upper() == "A" else "B", int(step[1]), reason)
 
 
 def names_paths(reason: str, *, has_choices: bool = False) -> bool:
-    """Return whether ``reason`` speaks of the two paths that its writer saw, of which a reader will see one.
+    """Return whether ``reason`` mentions the two paths shown to the annotator; a later reader sees only one.
 
-    It does by "path B", "the other attempt" and the like, and by a capital A or B alone that stands for someone who
-    solves: before a verb ("B claims", "so A reads"; at the beginning of a sentence also "B is"), before "'s", after a
-    word of contrast ("unlike A") or in "step 2 of B". An A that may be the article does not count, nor does a letter
-    after any other word, which names a thing: "option B", "vitamin B", "point B", "from A to B". Where the problem has
-    choices, a letter alone is one of these.
+    It does by "path B", "the other attempt" and the like, and by a single capital A or B that stands for a solver:
+    before a verb ("B claims", "so A reads"; at the beginning of a sentence also "B is"), before "'s", after a word of
+    contrast ("unlike A") or in "step 2 of B". An A that may be the article does not count, nor does a letter after any
+    other word, which names a thing: "option B", "vitamin B", "point B", "from A to B". If the problem has choices, a
+    single letter names a choice.
     """
     return (_NAMED_PATHS if has_choices else _PATHS).search(reason) is not None
 
 
 def _reason(text: str, start: int, labels: list[int]) -> str:
-    """Return what stands from ``start`` to the next label, in one line.
+    """Return the text from ``start`` to the next label, in one line.
 
-    A label at the beginning of a line ends it, and so do those from which side and step were read, at ``labels``.
+    Any label at the beginning of a line ends it, and so do the labels of side and step, which begin at ``labels``.
     """
     on_next_line = _LABEL_ON_NEXT_LINE.search(text, start)
     ends = [label for label in labels if label >= start]

@@ -1,4 +1,4 @@
-"""Finding the answer in a solution, and telling when two answers are the same."""
+"""Find the answer in a solution, and compare answers."""
 
 import decimal
 import re
@@ -33,9 +33,9 @@ _MAX_WORDS = 6
 
 
 def extract_answer(text: str | Sequence[str]) -> str | None:
-    """Return the answer that a text or its steps give, tidied; None when they give none.
+    """Return the answer in a text or its steps, without markup; None if there is none.
 
-    A stated answer comes first (see ``stated_answer``); without one, the last ``answer is X`` counts.
+    A stated answer has precedence (see ``stated_answer``); without one, the last ``answer is X`` counts.
     """
     whole = _whole(text)
     stated = stated_answer(whole)
@@ -43,9 +43,9 @@ def extract_answer(text: str | Sequence[str]) -> str | None:
 
 
 def stated_answer(text: str | Sequence[str]) -> str | None:
-    r"""Return the last answer in one of the forms that end a solution; None when there is none.
+    r"""Return the last answer in one of the forms that end a solution; None if there is none.
 
-    The forms are ``answer : X``, ``final answer is X`` and ``\boxed{X}``; of two, the one that begins later counts.
+    The forms are ``answer : X``, ``final answer is X`` and ``\boxed{X}``; the one that begins last counts.
     """
     whole = _whole(text)
     lines = [(match.start(), match[1]) for match in _STATED.finditer(whole)]
@@ -54,7 +54,7 @@ def stated_answer(text: str | Sequence[str]) -> str | None:
 
 
 def canonical_answer(answer: str, choices: Sequence[str] = ()) -> str:
-    """Return the key that ``answer`` shares with every answer that means the same; a vote counts these.
+    """Return a key that is equal for answers with the same meaning; votes count these keys.
 
     With choices, a letter ("B", "(b)", "B. two dogs") or a choice's own text becomes ``(B)``; "A dog" names no letter,
     and "(B) or (C)" names two. Numbers are written plainly: "14.0" and "+14" are "14", "1,000" is "1000", "5%" is
@@ -64,28 +64,28 @@ def canonical_answer(answer: str, choices: Sequence[str] = ()) -> str:
 
 
 def choice_index(answer: str, choices: Sequence[str]) -> int | None:
-    """Return the place, from 0, of the choice that ``answer`` names by its text or letter; None when it names none."""
+    """Return the 0-based index of the choice that ``answer`` names by text or letter; None if it names none."""
     return _named(_loosened(answer), choices)
 
 
 def answers_match(given: str | None, reference: str, choices: Sequence[str] = ()) -> bool:
-    """Return whether ``given`` means the same as ``reference``; no answer matches nothing."""
+    """Return whether ``given`` and ``reference`` have the same key; a missing answer matches nothing."""
     return given is not None and canonical_answer(given, choices) == canonical_answer(reference, choices)
 
 
 def is_same_answer(given: str, reference: str, choices: Sequence[str] = ()) -> bool | None:
-    r"""Return whether the two answers mean the same, whichever comes first; None when that is not sure.
+    r"""Return whether two answers mean the same, in either order; None if that is uncertain.
 
-    They do when they share a key, are the same number ("2/4", "\frac{1}{2}" and "0.5" are), or differ in nothing but
-    spaces that separate nothing ("x = 3", "14cm"), an article before them, or brackets and punctuation around one word.
+    They do if they share a key, are the same number ("2/4", "\frac{1}{2}" and "0.5" are), or differ only in spaces
+    without meaning ("x = 3", "14cm"), a leading article, or brackets and punctuation around one word.
 
-    They differ only where that is certain, as labels hang on it:
+    They differ only if that is certain, because labels depend on it:
 
-    - with choices, as the names of two of them whose texts differ;
-    - as numbers, but where one may be the other rounded to some decimals ("0.33" and "1/3"), or only one is in percent;
-    - as plain words, up to 6, of a script with capitals: not where all of one's words are among the other's, plurals
-      and hyphens aside, nor where only one is a letter, which may stand for a choice that the question names. Other
-      words for one thing ("sofa", "couch") are other answers here.
+    - with choices, if they name two choices with different texts;
+    - as numbers, unless one may be the other rounded to some decimals ("0.33" and "1/3"), or only one is in percent;
+    - as plain words, up to 6, of a script with capitals: unless all words of one are among the other's, apart from
+      plurals and hyphens, or only one is a single letter, which may name a choice in the question. Synonyms ("sofa",
+      "couch") are different answers.
     """
     left, right = _loosened(given), _loosened(reference)
     if _key(left, choices) == _key(right, choices):
@@ -136,7 +136,7 @@ def _number(loose: str) -> Fraction | None:
 
 
 def _bare(loose: str) -> str:
-    """Return the text without its article, the marks around a single word, and spaces that separate nothing."""
+    """Return the text without its article, the marks around a single word, and spaces without meaning."""
     text = _ARTICLE.sub("", loose)
     word = _WORD_IN_MARKS.fullmatch(text)
     return word[1] if word else _IDLE_SPACE.sub("", text)
@@ -144,7 +144,7 @@ def _bare(loose: str) -> str:
 
 def _are_other_words(left: str, right: str) -> bool:
     words, others = (_HYPHEN.sub(" ", text).split() for text in (left, right))
-    # Case is folded: what is not lower case now is of a script without capitals, which may not part its words.
+    # Case is folded: a word that is not lower case is of a script without capitals, which may not separate words.
     is_plain = all(word.isalpha() and word.islower() for word in (*words, *others))
     if not is_plain or max(len(words), len(others)) > _MAX_WORDS or (len(left) == 1) != (len(right) == 1):
         return False
@@ -170,7 +170,7 @@ def _tidied(raw: str) -> str:
 
 
 def _last_box(text: str) -> list[tuple[int, int]]:
-    r"""Return the span inside the last ``\boxed{...}`` whose braces balance, as a list of at most one."""
+    r"""Return the span inside the last ``\boxed{...}`` with balanced braces, as a list of at most one."""
     opened: list[int | None] = []
     span: list[tuple[int, int]] = []
     for match in _BOX_OR_BRACE.finditer(text):

@@ -1,4 +1,4 @@
-"""Reading a critic's text: its verdict, the first wrong step it names, and the score it gives."""
+"""Read a critic's text: its verdict, first wrong step and score."""
 
 import re
 from dataclasses import dataclass
@@ -8,25 +8,24 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from critic_engine.errors import ParseError
 from critic_engine.types import Verdict
 
-_MAX_QUOTED_CHARACTERS = 200
 _NUMBER = r"[\s:=*_]{0,12}([0-9]{1,3}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})(?!\.?[0-9e])[ ]?(%|/[ ]?[0-9]{1,4})?"
 
 
 class CritiqueForm(BaseModel):
-    """How the critics of one prompt family write; case, markup and punctuation around the words do not matter."""
+    """The form of one prompt family's critiques; case, markup and punctuation around the words do not matter."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     verdict_label: str
-    """What stands before the verdict word; empty when the text begins with the word itself."""
+    """Text before the verdict word; empty if a critique begins with the word itself."""
     right: str = Field(min_length=1)
-    """The verdict word for a trajectory whose every step is right."""
+    """Verdict word of a trajectory without a wrong step."""
     wrong: str = Field(min_length=1)
-    """The verdict word for any other."""
+    """Verdict word of any other trajectory."""
     step_label: str = Field(min_length=1)
-    """What stands before the number of the first wrong step."""
+    """Text before the number of the first wrong step."""
     score_label: str = ""
-    """What stands before a score, ``0.7``, ``70%`` or ``7/10``; empty when the critic writes none."""
+    """Text before a score, ``0.7``, ``70%`` or ``7/10``; empty if critics write none."""
 
     @model_validator(mode="after")
     def _check_words(self) -> "CritiqueForm":
@@ -37,13 +36,13 @@ class CritiqueForm(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ReadCritique:
-    """What a critic's text says."""
+    """A critic's text as read."""
 
     verdict: Verdict
     first_wrong_step: int | None
-    """1-based; None when the verdict is right, when no step is named, and when the step named does not exist."""
+    """1-based; None if the verdict is right, no step is named, or the step does not exist."""
     score: float | None
-    """The probability in [0, 1] that every step is right; None when none is given or it contradicts the verdict."""
+    """Probability in [0, 1] that every step is right; None if none is given or it contradicts the verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +51,15 @@ class FoundVerdict:
 
     verdict: Verdict
     start: int
-    """Index of the word's first character."""
+    """Index of its first character."""
     end: int
-    """Index behind its last."""
+    """Index after its last character."""
 
 
 def parse_critique(text: str, form: CritiqueForm, *, num_steps: int) -> ReadCritique:
-    """Return what ``text`` says of a trajectory of ``num_steps`` steps.
+    """Return the critique in ``text`` of a trajectory of ``num_steps`` steps.
 
-    A step number out of range leaves the verdict standing and names no step.
+    A step number out of range is ignored; the verdict is kept.
 
     Raises:
         ParseError: the text has no verdict.
@@ -68,8 +67,7 @@ def parse_critique(text: str, form: CritiqueForm, *, num_steps: int) -> ReadCrit
     found = find_verdict(text, form)
     if found is None:
         where = f"behind {form.verdict_label!r}" if form.verdict_label else "at its beginning"
-        quoted = text[:_MAX_QUOTED_CHARACTERS]
-        raise ParseError(f"critique has neither {form.right!r} nor {form.wrong!r} {where}: {quoted!r}", text=text)
+        raise ParseError.quoting(f"critique has neither {form.right!r} nor {form.wrong!r} {where}", text)
     step = _first_wrong_step(text[found.end :], form, num_steps) if found.verdict == "wrong" else None
     score = _score(text, form.score_label)
     contradicts = score is not None and (score < 0.5 if found.verdict == "right" else score > 0.5)
@@ -77,7 +75,7 @@ def parse_critique(text: str, form: CritiqueForm, *, num_steps: int) -> ReadCrit
 
 
 def find_verdict(text: str, form: CritiqueForm) -> FoundVerdict | None:
-    """Return the first verdict in ``text``; None when there is none, or only the two words side by side."""
+    """Return the first verdict in ``text``; None if there is none, or only both words side by side."""
     words = f"{_literally(form.right)}|{_literally(form.wrong)}"
     before = rf"(?<!\w){_literally(form.verdict_label)}[\W_]{{0,12}}" if form.verdict_label else r"\A[\W_]*"
     echo = rf"(?!\s{{0,3}}(?:/|\||or\b)[\W_]{{0,4}}(?:{words})(?!\w))"
@@ -89,7 +87,7 @@ def find_verdict(text: str, form: CritiqueForm) -> FoundVerdict | None:
 
 
 def reason_of(text: str, form: CritiqueForm) -> str:
-    """Return what a critic's text says besides its verdict, the number of a step and its score; in one line."""
+    """Return a critic's text without its verdict, step number and score, in one line."""
     found = find_verdict(text, form)
     rest = text if found is None else text[found.end :]
     rest = re.sub(r"\A[*_]{1,3}", "", rest)
@@ -122,5 +120,5 @@ def _score(text: str, label: str) -> float | None:
 
 
 def _literally(words: str) -> str:
-    """Return a pattern for ``words`` with any little white space between them."""
+    """Return a pattern for ``words`` separated by 1 to 4 white space characters."""
     return r"\s{1,4}".join(re.escape(word) for word in words.rstrip(" :").split())

@@ -1,7 +1,7 @@
-"""Reading what models write of errors: a solution with errors put into it, errors found in one, and a grade for these.
+"""Read model texts of error injection: a solution with injected errors, a list of detected errors, a grade.
 
-All lists of steps and errors have one form, an item a line, whatever the prompt family: the number of a step in
-brackets, then words. What follows on further lines belongs to the item; a blank line ends an error.
+Lists of steps and errors have the same form in every prompt family, one item a line: the number of a step in brackets,
+then words. Further lines belong to the item; a blank line ends an error.
 """
 
 import re
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from critic_engine.errors import ParseError
 
 MAX_INJECTED = 5
-"""The most errors that are put into one solution, as in Critic-V (arXiv 2411.18203); the fewest is 1."""
+"""Most errors injected into one solution, as in Critic-V (arXiv 2411.18203); at least 1 is."""
 MAX_GRADE = 10
-_MAX_QUOTED_CHARACTERS = 200
 _MAX_DESCRIPTION_CHARACTERS = 2000
+_refusal = ParseError.quoting
 
 _ITEM = re.compile(r"[ \t*_#>-]{0,8}\[(?:step )?([0-9]{1,4})\][*_]{0,3}:?[*_]{0,3}[ \t]*(.*)", re.IGNORECASE)
 _SOLUTION = re.compile(r"[\W_]{0,12}solution[\W_]{0,12}", re.IGNORECASE)
@@ -32,46 +32,46 @@ _SCORE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class InjectedError:
-    """One error in a solution: one that was put there, or one that somebody found."""
+    """One injected or detected error in a solution."""
 
     step: int | None
-    """1-based; None when no step is named."""
+    """1-based; None if no step is named."""
     description: str
-    """What is wrong, in one line."""
+    """Description of the error, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadInjection:
-    """A solution with errors put into it."""
+    """A solution with injected errors, as read."""
 
     steps: tuple[str, ...]
     errors: tuple[InjectedError, ...]
-    """One to five of them, for each step that differs from the original at least one."""
+    """One to five errors, at least one for each step that differs from the original."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadGrade:
-    """What a grader makes of the errors that were found."""
+    """A grade of detected errors, as read."""
 
     num_matched: int
-    """How many of those that are there were found, each counted once."""
+    """Number of injected errors that were found, each counted once."""
     grade: int
-    """From 0 to 10."""
+    """In [0, 10]."""
 
 
 def written_errors(errors: Iterable[InjectedError]) -> str:
-    """Return the errors as a prompt lists them, one a line; ``none`` when there are none."""
+    """Return the errors as a prompt lists them, one a line; ``none`` without errors."""
     lines = [f"[{'?' if error.step is None else error.step}] {one_line(error.description)}" for error in errors]
     return "\n".join(lines) or "none"
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` with one space for all white space between words."""
+    """Return ``text`` with single spaces between its words."""
     return " ".join(text.split())
 
 
 def check_unicode(text: str, what: str) -> None:
-    """Refuse text that cannot be written down.
+    """Refuse text that cannot be encoded as UTF-8.
 
     Raises:
         ParseError: it holds half a surrogate pair.
@@ -83,13 +83,13 @@ def check_unicode(text: str, what: str) -> None:
 
 
 def parse_injection(text: str, original: Sequence[str]) -> ReadInjection:
-    """Return the solution that ``text`` makes of the steps ``original``, and the errors that it lists.
+    """Return the changed solution in ``text`` and the errors that it lists.
 
-    A step that differs from the original in spaces, markup around it or its last dot alone is the original one.
+    A step that differs from the original only in spaces, surrounding markup or its last dot counts as unchanged.
 
     Raises:
-        ParseError: the text lacks one of its two parts, or has other steps than the original; nothing was changed; it
-            lists no error or more than five, one of a step that does not exist or did not change, or none of a step
+        ParseError: the text lacks one of its two parts, or has another number of steps than the original; it lists no
+            error or more than five, an error in a step that does not exist or did not change, or no error in a step
             that did change.
     """
     check_unicode(text, "the injection")
@@ -112,10 +112,10 @@ def parse_injection(text: str, original: Sequence[str]) -> ReadInjection:
 
 
 def parse_detection(text: str, *, num_steps: int) -> tuple[InjectedError, ...]:
-    """Return the errors that ``text`` lists of a solution of ``num_steps`` steps; the line ``Errors:`` may be missing.
+    """Return the errors that ``text`` lists for a solution of ``num_steps`` steps; the line ``Errors:`` is optional.
 
     Raises:
-        ParseError: it is no list of errors and does not say that there are none, or names a step that does not exist.
+        ParseError: it is neither a list of errors nor ``none``, or names a step that does not exist.
     """
     check_unicode(text, "the detection")
     lines = text.splitlines()
@@ -134,11 +134,11 @@ def parse_detection(text: str, *, num_steps: int) -> tuple[InjectedError, ...]:
 
 
 def parse_grade(text: str, *, num_errors: int, num_found: int) -> ReadGrade:
-    """Return the number of matches and the grade that ``text`` gives; each may stand in it more than once.
+    """Return the number of matches and the grade in ``text``; each may be repeated.
 
     Raises:
-        ParseError: one of them is missing, contradicts itself or is out of range: more matches than there are errors,
-            or were found, or a grade above 10.
+        ParseError: one of them is missing, contradicts itself or is out of range: more matches than injected or
+            detected errors, or a grade above 10.
     """
     num_matched = _only_number(_MATCHES, "matches: N", text)
     if num_matched > min(num_errors, num_found):
@@ -212,7 +212,3 @@ def _is_fence(line: str) -> bool:
 
 def _bare(step: str) -> str:
     return one_line(step).strip("*_. ")
-
-
-def _refusal(reason: str, text: str) -> ParseError:
-    return ParseError(f"{reason}: {text[:_MAX_QUOTED_CHARACTERS]!r}", text=text)

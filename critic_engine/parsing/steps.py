@@ -1,4 +1,4 @@
-"""Cutting the reasoner's text into steps: where each ends while it is written, and the same of a text that is whole."""
+"""Split the reasoner's text into steps, both while it is written and as a whole."""
 
 import re
 import string
@@ -10,19 +10,19 @@ from critic_engine.config.search import ExpanderConfig, StepSplit
 from critic_engine.types import Sample, TokenLogprob
 
 MAX_BLANK_STOPS = 3
-"""How many stops in a row with nothing before them are skipped while a step is awaited."""
+"""Most stop strings in a row that are skipped before the first word of a step."""
 MAX_INNER_STOPS = 16
-"""How many full stops in one sentence may be other than its end, such as those of abbreviations."""
+"""Most full stops inside one sentence that do not end it, such as those of abbreviations."""
 
 _SENTENCE_STOPS = (". ", "! ", "? ", "\n", "。", "！", "？")
 _SENTENCE_END = re.compile(r"[.!?](?= )|[\n。！？]")
-# Behind these a sentence goes on: initials, abbreviations, and the number in front of a list's item.
+# A sentence continues after these: initials, abbreviations, and the number of a list item.
 _INNER_DOT = re.compile(
     r"(?:(?<![^\W_])(?:[A-Z]|[Ee]\.g|[Ii]\.e|[Cc]f|[Vv]s|viz|ca|[Aa]pprox|resp|et al|"
     r"[Ff]igs?|[Ee]qs?|Sec|Tab|Ch|Vol|pp|Nos?|Drs?|Mrs?|Ms|Prof|St|Mt|Rev|Gen|Gov|Sen|Capt|Lt|Col)"
     r"|(?:\A|\n)[ \t*#>(-]{0,8}(?:[Ss]tep )?[0-9]{1,3})\.\Z"
 )
-# Longer than anything that the pattern matches, so that its \A is the beginning of the text.
+# Longer than any match of the pattern, so that its \A is the beginning of the text.
 _NUM_DOT_CHARACTERS = 40
 
 Ending: TypeAlias = Literal["turn", "stop", "cut"]
@@ -30,18 +30,18 @@ Ending: TypeAlias = Literal["turn", "stop", "cut"]
 
 @dataclass(frozen=True, slots=True)
 class StepSplitter:
-    """Says where a step ends.
+    """Finds the ends of steps in a text.
 
-    A text is all that the model wrote, character by character. A piece is the part of it that one step takes up, with
-    what separates it from the next; a step is what is shown of a piece: stripped, and without the delimiter. A heading
-    that ends a piece is shown in front of the next one.
+    A text is everything that the model wrote. A piece is the part of it that belongs to one step, with its separator;
+    the pieces joined are the text. A step is a piece as shown: stripped, without the delimiter. A heading ends a piece
+    and is shown at the beginning of the next step.
     """
 
     split: StepSplit
-    delimiter: str = "\n"
-    """Used by ``delimiter``."""
-    step_template: str = "Step $number:"
-    """Used by ``template``."""
+    delimiter: str = ExpanderConfig.model_fields["delimiter"].default
+    """Used by split ``delimiter`` only."""
+    step_template: str = ExpanderConfig.model_fields["step_template"].default
+    """Used by split ``template`` only."""
 
     @classmethod
     def from_config(cls, config: ExpanderConfig) -> "StepSplitter":
@@ -49,7 +49,7 @@ class StepSplitter:
         return cls(config.split, config.delimiter, config.step_template)
 
     def stop_strings(self, text: str) -> tuple[str, ...]:
-        """Return the strings at which a step may end that goes on from ``text``."""
+        """Return the stop strings of a step written after ``text``."""
         match self.split:
             case "tokens":
                 return ()
@@ -62,31 +62,31 @@ class StepSplitter:
                 return (self._heading(num_headings + 2),)
 
     def kept(self, stop: str) -> str:
-        """Return what of a stop string is part of the text; the blank behind a sentence begins the next one."""
+        """Return the part of a stop string that the text keeps; the space after a sentence begins the next one."""
         return stop.rstrip(" ") if self.split == "sentence" else stop
 
     def ends_step(self, text: str) -> bool:
-        """Return whether a step ends with ``text``, which ends with what was kept of a stop string."""
+        """Return whether ``text``, which ends with the kept part of a stop string, is the end of a step."""
         return self.split != "sentence" or not _is_inner(text, len(text))
 
     def pieces(self, text: str, behind: str = "") -> tuple[str, ...]:
-        """Return a text, or the rest of one whose beginning is ``behind``, in pieces, which joined are the text.
+        """Return the pieces of ``text``, which continues ``behind``.
 
-        One without any words has none. ``tokens`` says nothing of a whole text: a piece is a line then. A stop with
-        nothing before it is skipped: what it ends is part of the next piece, or of the last one.
+        A text without words has none. With ``tokens``, pieces of a whole text are lines. A stop without words before it
+        is skipped: it becomes part of the next piece, or of the last one.
         """
         return tuple(piece for piece, _ in self._cut(behind + text, len(behind)))
 
     def steps(self, text: str, behind: str = "") -> tuple[str, ...]:
-        """Return the steps of a text, or of the rest of one whose beginning is ``behind``."""
+        """Return the steps of ``text``, which continues ``behind``."""
         return tuple(step for _, step in self._cut(behind + text, len(behind)))
 
     def shown(self, piece: str, behind: str) -> str:
-        """Return the step of one piece that was written behind ``behind``; empty when the piece has no words."""
+        """Return the step of one piece written after ``behind``; empty if the piece has no words."""
         return piece.strip() if self.split == "tokens" else "\n".join(self.steps(piece, behind))
 
     def _cut(self, text: str, start: int) -> list[tuple[str, str]]:
-        """Return each piece from ``start`` on, and its step."""
+        """Return each piece from ``start`` on with its step."""
         cut: list[tuple[str, str]] = []
         place, num_heading = start, 0
         for begin, end in self._stops(text, start):
@@ -104,7 +104,7 @@ class StepSplitter:
         return cut
 
     def _stops(self, text: str, start: int) -> Iterator[tuple[int, int]]:
-        """Yield where each stop behind ``start`` begins and ends; and first the heading that ends there."""
+        """Yield the span of each stop after ``start``, beginning with a heading that ends at ``start``."""
         match self.split:
             case "template":
                 yield from ((begin, end) for begin, end in self._headings(text) if begin >= start or end == start)
@@ -116,7 +116,7 @@ class StepSplitter:
                 yield from _occurrences("\n", text, start)
 
     def _headings(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield where each heading but the first step's begins and ends; without numbers, each heading."""
+        """Yield the span of each heading except that of step 1; if headings have no numbers, of each heading."""
         number, end = 2, 0
         while (begin := text.find(heading := self._heading(number), end)) >= 0:
             number, end = number + 1, begin + len(heading)
@@ -128,32 +128,32 @@ class StepSplitter:
 
 @dataclass(frozen=True, slots=True)
 class StepDraft:
-    """What one seed has written of the next step, in one sample or in several that go on from one another."""
+    """The next step as written so far by one seed, in one sample or in several that continue each other."""
 
     behind: str
-    """What it goes on from."""
+    """Text before the step."""
     num_tokens_left: int
-    """Tokens that the step may still have; blank lines before it take none."""
+    """Tokens left for the step; blank lines before it do not count."""
     num_tokens: int = 0
-    """Tokens that were generated for it, blank lines included."""
+    """Tokens generated for it, including blank lines before it."""
     text: str = ""
-    """Exactly as it was written."""
+    """Exact text of the step so far."""
     tokens: tuple[TokenLogprob, ...] | None = field(default=(), repr=False)
-    """Those of the text; None when a sample had none."""
+    """Tokens of the text; None if a sample had none."""
     ending: Ending | None = None
-    """``turn`` when the model ended it, ``stop`` at the end of a step, ``cut`` anywhere else; None: it goes on."""
+    """``turn`` if the model ended its turn, ``stop`` at the end of a step, ``cut`` elsewhere; None if unfinished."""
     has_words: bool = False
-    """Whether there is anything but skipped stops."""
+    """Whether it holds more than skipped stops."""
     num_skipped: int = 0
-    """Stops in a row that ended nothing."""
+    """Stops in a row that did not end the step."""
 
     @property
     def prefix(self) -> str:
-        """All that the model wrote so far."""
+        """The whole text so far: ``behind`` and the step."""
         return self.behind + self.text
 
     def after(self, sample: Sample, splitter: StepSplitter) -> "StepDraft":
-        """Return the draft with the next sample behind it."""
+        """Return the draft continued by ``sample``."""
         kept = "" if sample.stop is None else splitter.kept(sample.stop)
         has_words = self.has_words or bool(sample.text.strip())
         tokens = _tokens_of_text(sample, kept)
@@ -169,7 +169,7 @@ class StepDraft:
         return replace(grown, ending=grown._ending(sample, splitter))
 
     def cut(self) -> "StepDraft":
-        """Return the draft ended where it stands."""
+        """Return the draft, ended as ``cut``."""
         return replace(self, ending="cut")
 
     def _ending(self, sample: Sample, splitter: StepSplitter) -> Ending | None:
@@ -201,12 +201,12 @@ def _sentence_ends(text: str, start: int) -> Iterator[tuple[int, int]]:
 
 
 def _is_inner(text: str, end: int) -> bool:
-    """Return whether the text up to ``end`` ends in a dot that is no full stop."""
+    """Return whether the text up to ``end`` ends in a dot that does not end a sentence."""
     return _INNER_DOT.search(text[max(0, end - _NUM_DOT_CHARACTERS) : end]) is not None
 
 
 def _tokens_of_text(sample: Sample, kept: str) -> tuple[TokenLogprob, ...] | None:
-    """Return the sample's tokens without a last one that only completed a stop string and is no part of the text."""
+    """Return the sample's tokens, without a last one that only completed a dropped stop string."""
     tokens = sample.tokens
     if not tokens or sample.stop is None or kept == sample.stop or kept in tokens[-1].text:
         return tokens

@@ -1,28 +1,28 @@
-"""A prompt family: a folder of templates, and ``family.yaml``, which says how its texts are written and read.
+"""A prompt family: a folder of templates, and ``family.yaml``, which defines the form of its texts.
 
 ========================  =====================  ======================================================================
 file                      must hold              is
 ========================  =====================  ======================================================================
-``solve.txt``             question               the reasoner's prompt for a solution, from its beginning or continued
-``step.txt``              question, notes        the same, with what the critic said around the place it goes on from
-``rejected.txt``          step, critique         one of the notes: a step that was tried there, and what was said of it
-``concern.txt``           critique               the other note, first: what was said of the steps so far; may be absent
-``rewrite.txt``           question, steps,       the reasoner's prompt for a new solution in the place of another
+``solve.txt``             question               the reasoner's prompt for a solution, new or continued
+``step.txt``              question, notes        the same, with notes of the critic on the steps so far
+``rejected.txt``          step, critique         a note: a rejected next step and its critique
+``concern.txt``           critique               the first note: the critique of the steps so far; may be absent
+``rewrite.txt``           question, steps,       the reasoner's prompt for a solution that replaces another
                           critique
 ``critique.txt``          question, steps        the critic's prompt
-``annotate.txt``          question, shared,      the annotator's prompt: two branches that part behind ``shared``, one
-                          first, second          of which goes wrong; may be absent
+``annotate.txt``          question, shared,      the annotator's prompt: two branches that diverge after ``shared``, one
+                          first, second          of them wrong; may be absent
 ``inject.txt``            question, steps        asks for errors in a right solution, and their list; may be absent
 ``detect.txt``            question, steps        asks to list all errors of a solution; may be absent
-``grade.txt``             question, steps,       asks how well a list of found errors meets the list of those that are
-                          errors, found          there; may be absent
+``grade.txt``             question, steps,       asks for a grade of the found errors against the injected ones; may be
+                          errors, found          absent
 ========================  =====================  ======================================================================
 
-A family that ``extends`` a shipped one has that family's files, and lines of ``family.yaml``, where it has none.
+A family that ``extends`` a shipped one inherits the files and the lines of ``family.yaml`` that it lacks.
 
-A template is a `string.Template`: ``$question`` is a placeholder and ``$$`` a dollar. What fills a placeholder is
-never read as a template again, so questions and steps may hold any characters. The line break that ends a file is no
-part of the template. ``question`` is the question with its choices below it, one a line.
+A template is a `string.Template`: ``$question`` is a placeholder and ``$$`` a dollar. Text that fills a placeholder is
+never read as a template, so questions and steps may hold any characters. The line break that ends a file is no part of
+the template. ``question`` is the question with its choices below it, one a line.
 """
 
 import string
@@ -64,13 +64,13 @@ class FamilyForm(BaseModel):
     choice: str
     """Template of one choice: ``$letter`` (A, B, ...) and ``$choice``."""
     step: str
-    """Template of one step of a quoted solution: ``$step`` and, where it is wanted, ``$number`` (from 1)."""
+    """Template of one step of a quoted solution: ``$step`` and optionally ``$number`` (from 1)."""
     critique: CritiqueForm
-    """How its critics write."""
+    """The form of its critiques."""
     right_critique: str
-    """What its critics write of a trajectory whose every step is right."""
+    """Critique of a trajectory without a wrong step."""
     wrong_critique: str
-    """Template of what they write of any other: ``$step``, the number of the first wrong step, and ``$reason``."""
+    """Template of any other critique: ``$step``, the number of the first wrong step, and ``$reason``."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ class PromptFamily:
     """Turns problems and trajectories into user messages, images first."""
 
     name: str
-    """That of a shipped family, or the path of its folder."""
+    """Name of a shipped family, or path of its folder."""
     form: FamilyForm
     templates: Mapping[str, string.Template] = field(repr=False)
-    """By the name of their file, without its suffix."""
+    """Templates by file name, without the suffix."""
 
     @classmethod
     def load(cls, name_or_folder: str | Path) -> "PromptFamily":
@@ -119,7 +119,7 @@ class PromptFamily:
 
     @property
     def has_concern(self) -> bool:
-        """Whether its step prompt can show what the critic said of the steps so far."""
+        """Whether its step prompt can show the critique of the steps so far."""
         return "concern" in self.templates
 
     def has(self, name: str) -> bool:
@@ -127,7 +127,7 @@ class PromptFamily:
         return name in self.templates
 
     def written_critique(self, *, step: int | None, reason: str = "") -> str:
-        """Return a critique as the family's critics write it.
+        """Return a critique in the form of the family.
 
         Args:
             step: The first wrong step, from 1; None when every step is right.
@@ -151,21 +151,21 @@ class PromptFamily:
         return self._message("solve", problem)
 
     def step(self, problem: Problem, *, rejected: Sequence[RejectedSibling], concern: str | None) -> Message:
-        """Return the prompt that asks to go on in the light of the critic's words.
+        """Return the prompt for a next step, with the critic's words as notes.
 
-        With nothing to show, which includes a ``concern`` in a family that has no place for one, this is ``solve``.
+        Without notes, this is ``solve``. A family without ``concern.txt`` ignores ``concern``.
 
         Args:
             problem: The problem.
-            rejected: Steps that were tried in the place of the next one, oldest first.
-            concern: The critic's words on the steps so far; None when it has none.
+            rejected: Rejected next steps, oldest first.
+            concern: The critic's words on the steps so far; None if there are none.
         """
         notes = [] if concern is None or not self.has_concern else [self._fill("concern", critique=concern)]
         notes += [self._fill("rejected", step=each.step, critique=each.critique.words) for each in rejected]
         return self._message("step", problem, notes="\n".join(notes)) if notes else self.solve(problem)
 
     def rewrite(self, problem: Problem, *, steps: Sequence[str], critique: str) -> Message:
-        """Return the prompt for a new whole solution, given a former one and the critic's words on it."""
+        """Return the prompt for a whole solution that replaces ``steps``, given the critic's words on them."""
         return self._message("rewrite", problem, steps=self._quoted(steps), critique=critique)
 
     def critique(self, problem: Problem, *, steps: Sequence[str]) -> Message:
@@ -175,7 +175,7 @@ class PromptFamily:
     def annotate(
         self, problem: Problem, *, shared: Sequence[str], first: Sequence[str], second: Sequence[str]
     ) -> Message:
-        """Return the prompt that shows two branches, the steps of both numbered on from those they share."""
+        """Return the prompt that shows two branches; their steps are numbered after the shared ones."""
         num_shared = len(shared)
         return self._message(
             "annotate",
@@ -186,7 +186,7 @@ class PromptFamily:
         )
 
     def inject(self, problem: Problem, *, steps: Sequence[str]) -> Message:
-        """Return the prompt that asks for errors in a right solution."""
+        """Return the prompt that asks to inject errors into a right solution."""
         return self._message("inject", problem, steps=self._quoted(steps))
 
     def detect(self, problem: Problem, *, steps: Sequence[str]) -> Message:
@@ -194,7 +194,7 @@ class PromptFamily:
         return self._message("detect", problem, steps=self._quoted(steps))
 
     def grade(self, problem: Problem, *, steps: Sequence[str], errors: str, found: str) -> Message:
-        """Return the prompt that asks how well ``found`` meets ``errors``, both one a line."""
+        """Return the prompt that asks to grade ``found`` against ``errors``, both one a line."""
         return self._message("grade", problem, steps=self._quoted(steps), errors=errors, found=found)
 
     def _message(self, name: str, problem: Problem, **texts: str) -> Message:

@@ -1,21 +1,20 @@
-"""The annotator's role: of two branches that part, one right and one wrong, it says what went wrong and where."""
+"""The annotator: finds the error in the wrong one of two branches, and writes a critique of it."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, TypeAlias
 
 from critic_engine.concurrency import gather_or_cancel
+from critic_engine.config.collect import AnnotatorConfig
 from critic_engine.errors import GenerationError, ParseError
 from critic_engine.parsing.annotations import ReadAnnotation, names_paths, parse_annotation
 from critic_engine.parsing.critiques import reason_of
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
 from critic_engine.roles.critic import Critic
+from critic_engine.roles.readable import ask_until_readable
 from critic_engine.seeds import derive_seed
-from critic_engine.types import Generation, GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
-
-_logger = logging.getLogger(__name__)
+from critic_engine.types import GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
 
 Fault: TypeAlias = Literal[
     "error",
@@ -27,112 +26,100 @@ Fault: TypeAlias = Literal[
     "names_paths",
     "not_pocket",
 ]
-"""Why an annotation cannot be a critique of the wrong branch: the model failed; its text could not be read; it blames
-another branch or step when the branches change places; it blames the right branch; it blames steps that the right path
-shares; it holds all of the wrong path right; its words speak of the two paths, of which a reader will see one; or rules
-are asked of a problem they do not know."""
+"""Why an annotation is not used as a critique of the wrong branch.
+
+``error``: the model failed. ``unreadable``: its text could not be read. ``orders_disagree``: it blames another branch
+or step when the branches are shown in the other order. ``blames_right_path``: it blames the right branch.
+``blames_shared_steps``: it blames a step of both paths. ``misses_error``: it calls the wrong path right.
+``names_paths``: its words mention the two paths, of which a reader sees only one. ``not_pocket``: the rules do not know
+the problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parting:
-    """Two paths of one problem that part behind the steps they share."""
+    """A right and a wrong path of one problem, which diverge after the steps they share."""
 
     shared: tuple[str, ...]
     right: tuple[str, ...]
-    """The other steps of the path whose answer is right; at least one."""
+    """The other steps of the path with the right answer; at least one."""
     wrong: tuple[str, ...]
-    """The other steps of the path whose answer is wrong; at least one."""
+    """The other steps of the path with the wrong answer; at least one."""
 
     @property
     def wrong_path(self) -> Trajectory:
-        """The whole path that ends wrong."""
+        """The whole wrong path."""
         return Trajectory(self.shared + self.wrong)
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What an annotator says of the wrong path."""
+    """One annotator's critique of the wrong path, or the reason that there is none."""
 
     first_wrong_step: int | None
-    """1-based, in the whole path; None where it finds none."""
+    """1-based, in the whole path; None if none is found."""
     reason: str
-    """In one line; empty where it finds nothing wrong."""
+    """One line; empty if no error is found."""
     fault: Fault | None = None
-    """Why it is no critique of the wrong branch; None when it is one."""
+    """Why it is not used as a critique; None if it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """What one call of an annotator brought."""
+    """The annotations of one pair, and their cost."""
 
     annotations: tuple[Annotation, ...]
     usage: TokenUsage = field(default_factory=TokenUsage)
 
 
 class Annotator(Protocol):
-    """Says what went wrong in one of two branches."""
+    """Finds and describes the error in one of two branches."""
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Name for reports."""
         ...
 
     async def annotate(
         self, problem: Problem, parting: Parting, *, seed: int, extras: Mapping[str, object]
     ) -> Annotated:
-        """Return its annotations, faulty ones too; a model's failure is a fault and never raises.
+        """Return its annotations, faulty ones included; a model's failure is a fault and never raises.
 
         Args:
             problem: The problem, without its reference answer.
             parting: The two branches.
-            seed: For what is drawn.
+            seed: Seed of the samples.
             extras: The other columns of the problem's row.
 
         Raises:
-            ReplicaLostError: nothing is left that could answer.
+            ReplicaLostError: no replica is left that could answer.
         """
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Draws:
-    """How many annotations of one pair, and how they are drawn."""
-
-    num_critiques: int
-    temperature: float
-    """Of all but the first, which is drawn at 0."""
-    max_tokens: int
-    max_attempts: int
-    """How often a request is sent that fails in a way that may pass."""
-
-    def sampling(self, number: int) -> SamplingOptions:
-        """Return how annotation ``number``, from 0, is drawn."""
-        return SamplingOptions(temperature=self.temperature if number else 0.0, max_tokens=self.max_tokens)
-
-
 class ModelAnnotator:
-    """Shows a model both branches and asks which goes wrong, where and why: MMC, arXiv 2504.11009, stage 2.
+    """Shows a model both branches and asks for the wrong one, its first wrong step and the reason.
 
-    The model is not told which branch is right, and is asked twice, with the branches in either order: an annotation
-    stands only if both times the wrong branch is blamed for the same step. Its words are those of the first time.
+    MMC, arXiv 2504.11009, stage 2. The model does not know the right branch. It is asked twice, with the branches in
+    either order: an annotation stands only if both texts blame the same step of the wrong branch. The words of the
+    first text are kept.
     """
 
-    def __init__(self, generator: Generator, family: PromptFamily, draws: Draws) -> None:
-        """Take the model, a family with the template ``annotate``, and how annotations are drawn."""
+    def __init__(self, generator: Generator, family: PromptFamily, options: AnnotatorConfig) -> None:
+        """Take the model, a family with the template ``annotate``, and the options of sampling."""
         self._generator = generator
         self._family = family
-        self._draws = draws
+        self._options = options
 
     @property
     def name(self) -> str:
-        """The model's own."""
+        """Name of the model."""
         return self._generator.name
 
     async def annotate(
         self, problem: Problem, parting: Parting, *, seed: int, extras: Mapping[str, object]
     ) -> Annotated:
-        """Return one annotation a draw."""
-        numbers = range(self._draws.num_critiques)
+        """Return one annotation for each of ``options.num_critiques``; the first is drawn at temperature 0."""
+        numbers = range(self._options.num_critiques)
         found = await gather_or_cancel(
             self._annotate(problem, parting, number, derive_seed(seed, number)) for number in numbers
         )
@@ -153,54 +140,48 @@ class ModelAnnotator:
     async def _ask(
         self, problem: Problem, parting: Parting, number: int, seed: int, *, is_swapped: bool
     ) -> tuple[ReadAnnotation | Annotation, TokenUsage]:
-        """Return what the model says, its sides as in the order that is not swapped; or the fault of its text."""
+        """Return the annotation with its side as in the unswapped order, or the fault of the text."""
         branches = (parting.wrong, parting.right) if is_swapped else (parting.right, parting.wrong)
         message = self._family.annotate(problem, shared=parting.shared, first=branches[0], second=branches[1])
-        request = GenerationRequest((message,), sampling=self._draws.sampling(number), seeds=(seed,))
-        generation, usage = await self._generate(request)
-        if generation is None:
-            return Annotation(None, "", "error"), usage
+        sampling = SamplingOptions(
+            temperature=self._options.temperature if number else 0.0, max_tokens=self._options.max_tokens
+        )
+        request = GenerationRequest((message,), sampling=sampling, seeds=(seed,))
         try:
-            read = _read(generation.samples[0])
-        except ParseError:
-            return Annotation(None, "", "unreadable"), usage
+            reading = await ask_until_readable(
+                self._generator,
+                request,
+                lambda generation: _read(generation.samples[0]),
+                max_attempts=self._options.max_attempts,
+            )
+        except GenerationError as error:
+            return Annotation(None, "", "error"), TokenUsage(num_retries=error.num_retries)
+        read = reading.content
+        if read is None:
+            return Annotation(None, "", "unreadable"), reading.usage
         if is_swapped:
             read = replace(read, wrong_side="A" if read.wrong_side == "B" else "B")
-        return read, usage
-
-    async def _generate(self, request: GenerationRequest) -> tuple[Generation | None, TokenUsage]:
-        """Return the model's answer, None when it fails for good, and the cost of all attempts."""
-        usage = TokenUsage()
-        for attempt in range(1, self._draws.max_attempts + 1):
-            try:
-                generation = await self._generator.generate(request)
-                return generation, usage + generation.usage
-            except GenerationError as error:
-                _logger.warning("%s: attempt %d failed: %s", self._generator.name, attempt, error)
-                if not error.is_retryable or attempt == self._draws.max_attempts:
-                    break
-                usage += TokenUsage(num_retries=1)
-        return None, usage
+        return read, reading.usage
 
 
 class CriticAnnotator:
-    """Shows a critic the whole wrong path alone, as a search does."""
+    """Shows a critic the wrong path alone, as a search does."""
 
     def __init__(self, critics: Sequence[Critic], family: PromptFamily, *, name: str) -> None:
-        """Take a critic for each annotation of a pair, alike but for their temperature, and the family of all."""
+        """Take one critic for each annotation of a pair, differing in temperature only, and the family of all."""
         self._critics = critics
         self._family = family
         self._name = name
 
     @property
     def name(self) -> str:
-        """What it was called."""
+        """The name given to it."""
         return self._name
 
     async def annotate(
         self, problem: Problem, parting: Parting, *, seed: int, extras: Mapping[str, object]
     ) -> Annotated:
-        """Return one annotation a critic."""
+        """Return one annotation for each critic."""
         numbered = enumerate(self._critics)
         return _joined(
             await gather_or_cancel(
@@ -210,9 +191,9 @@ class CriticAnnotator:
 
     async def _judge(self, critic: Critic, problem: Problem, parting: Parting, seed: int) -> Annotated:
         try:
-            evaluation = await critic.judge(problem, parting.wrong_path, seed=seed)
-        except GenerationError:
-            return Annotated((Annotation(None, "", "error"),))
+            evaluation = await critic.evaluate(problem, parting.wrong_path, seed=seed)
+        except GenerationError as error:
+            return Annotated((Annotation(None, "", "error"),), TokenUsage(num_retries=error.num_retries))
         critique = evaluation.critique
         if critique is None:
             return Annotated((Annotation(None, "", "unreadable"),), evaluation.usage)
@@ -224,14 +205,17 @@ class CriticAnnotator:
         return Annotated((Annotation(step, reason, fault),), evaluation.usage)
 
 
-def _read(sample: Sample) -> ReadAnnotation:
+def _read(sample: Sample) -> ReadAnnotation | None:
     if sample.finish_reason == "length":
-        raise ParseError("the annotation was cut; raise max_tokens", text=sample.text)
-    return parse_annotation(sample.text)
+        return None
+    try:
+        return parse_annotation(sample.text)
+    except ParseError:
+        return None
 
 
 def _agreed(first: ReadAnnotation, second: ReadAnnotation, parting: Parting, *, has_choices: bool) -> Annotation:
-    """Return the annotation that both orders give; the wrong branch is B."""
+    """Return the annotation on which both orders agree, or its fault; the wrong branch is B."""
     annotation = Annotation(first.first_wrong_step, first.reason)
     if (first.wrong_side, first.first_wrong_step) != (second.wrong_side, second.first_wrong_step):
         return replace(annotation, fault="orders_disagree")

@@ -1,4 +1,4 @@
-"""The checker: it alone holds reference answers, and says of an answer whether it is right."""
+"""The checker: the only holder of reference answers. It tells right answers from wrong ones."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from critic_engine.types import FailedRow, Problem, ProblemRow, RowFault
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why a problem cannot be checked."""
+    """The reason that a problem cannot be checked."""
 
     fault: RowFault
     reason: str
@@ -17,34 +17,34 @@ class Objection:
 
 
 class Checker:
-    """Says whether an answer is right. Only evaluators and reports are given one, and only in labelling mode.
+    """Compares answers with reference answers. Only evaluators and reports get one, and only in labelling mode.
 
-    Rows that hold the same problem may each bring a reference answer. Where these do not mean the same, none of them is
-    believed, and the problem cannot be checked; nor can one with choices whose reference answer is none of them.
+    Several rows of one problem may each bring a reference answer. A problem with conflicting reference answers cannot
+    be checked; nor can a multiple-choice problem with a reference answer that is none of its choices.
     """
 
     def __init__(self, rows: Iterable[ProblemRow | FailedRow] = ()) -> None:
-        """Take up the reference answers of ``rows``, of which some may have none."""
+        """Add the reference answers of ``rows``; rows without one are skipped."""
         self._references: dict[str, tuple[str, ...]] = {}
         for row in rows:
             if isinstance(row, ProblemRow) and row.reference_answer is not None:
                 self.add(row.problem.problem_id, row.reference_answer)
 
     def add(self, problem_id: str, reference_answer: str) -> None:
-        """Take up a reference answer beside those the problem has; one it has already changes nothing."""
+        """Add a reference answer to a problem; adding the same one again changes nothing."""
         known = self._references.get(problem_id, ())
         if reference_answer not in known:
             self._references[problem_id] = (*known, reference_answer)
 
     def references(self, problem: Problem) -> tuple[str, ...]:
-        """Return the problem's reference answers, for a checker elsewhere to take up."""
+        """Return the problem's distinct reference answers, in the order of their rows."""
         return self._references.get(problem.problem_id, ())
 
     def is_right(self, problem: Problem, answer: str | None) -> bool | None:
-        """Return whether ``answer`` means the same as the reference answer; None when that cannot be told.
+        """Return whether ``answer`` means the same as the reference answer; None if that is unknown.
 
-        It cannot where the problem cannot be checked, and where the two can neither be read as the same nor as
-        different; no answer at all is not right.
+        It is unknown if the problem cannot be checked, or if the answers are neither surely equal nor surely different.
+        A missing answer is wrong.
         """
         if self.objection(problem) is not None:
             return None
@@ -52,7 +52,7 @@ class Checker:
         return False if answer is None else is_same_answer(answer, reference, problem.choices)
 
     def objection(self, problem: Problem) -> Objection | None:
-        """Return why ``problem`` cannot be checked; None when it can be."""
+        """Return the reason that ``problem`` cannot be checked; None if it can."""
         references = self.references(problem)
         if not references:
             reason = "it has no reference answer; write one in its column 'answer', or leave the row out"

@@ -1,16 +1,14 @@
-"""The critic's role: a trajectory into a request, and what a model writes into a critique and a value."""
+"""The critic: asks a model for a critique of a trajectory, and reads its verdict and value."""
 
-import logging
 import math
 import re
-from dataclasses import replace
 
 from critic_engine.config.search import CriticConfig
-from critic_engine.errors import GenerationError, ParseError
+from critic_engine.errors import ParseError
 from critic_engine.parsing.critiques import CritiqueForm, FoundVerdict, find_verdict, parse_critique
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Evaluation, Generator
-from critic_engine.seeds import derive_seed
+from critic_engine.protocols import UNKNOWN, Evaluation, Generator
+from critic_engine.roles.readable import ask_until_readable
 from critic_engine.types import (
     Critique,
     GenerationRequest,
@@ -18,27 +16,25 @@ from critic_engine.types import (
     Sample,
     SamplingOptions,
     TokenLogprob,
-    TokenUsage,
     Trajectory,
 )
 
-_logger = logging.getLogger(__name__)
 NUM_TOP_LOGPROBS = 10
-"""So many of the likeliest tokens are asked for where a verdict is read."""
-_RETRY_TEMPERATURE = 0.7
+"""Number of likeliest tokens requested at each position to read a verdict."""
 _MAX_VALUE_ERROR = 0.05
 _AROUND_WORDS = " \t\r\n*_`#\"'.,:;!()[]"
 
 
 class Critic:
-    """Asks a model what is wrong with a trajectory.
+    """Asks a model for a critique of a trajectory. It is an evaluator.
 
-    The value is the model's probability of saying "right" over that of saying either verdict, read from the
-    log-probabilities where the verdict word begins; without those, the score in the text; without that, unknown.
+    The value is the model's probability of the verdict "right" over that of either verdict, read from the
+    log-probabilities at the first token of the verdict word; without those, the score in the text; without that,
+    unknown.
     """
 
     def __init__(self, generator: Generator, family: PromptFamily, config: CriticConfig) -> None:
-        """Take the model, how it is prompted, and how it is sampled."""
+        """Take the model, its prompts and its sampling options."""
         self._generator = generator
         self._family = family
         self._config = config
@@ -52,49 +48,36 @@ class Critic:
         """
         return cls(generator, PromptFamily.for_model(config), config)
 
-    async def judge(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
-        """Return the critique of ``trajectory``; all tokens count, those of texts that could not be read too.
+    async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+        """Return the critique and value of ``trajectory``; the usage includes unreadable texts.
 
-        A text without a verdict is drawn again with another seed, at a temperature of at least 0.7; after
-        ``config.max_attempts`` texts or failures there is neither critique nor value. A trajectory without steps is
-        not judged.
+        After ``config.max_attempts`` unreadable texts or failures there is neither critique nor value. A trajectory
+        without steps is not judged.
 
         Raises:
             GenerationError: the generator failed for good before it wrote anything.
         """
-        usage = TokenUsage()
-        num_unreadable = 0
-        attempts = range(self._config.max_attempts) if trajectory.steps else range(0)
-        for attempt in attempts:
-            try:
-                generation = await self._generator.generate(self._request(problem, trajectory, seed, num_unreadable))
-                usage += generation.usage
-                critique = self._read(generation.samples[0], num_steps=len(trajectory.steps))
-                return Evaluation(critique.value, critique, usage, num_unreadable)
-            except ParseError as error:
-                num_unreadable += 1
-                _logger.info("%s: attempt %d: %s", self._generator.name, attempt + 1, error)
-            except GenerationError as error:
-                is_last = not error.is_retryable or attempt == attempts[-1]
-                if is_last and not num_unreadable:
-                    raise
-                _logger.warning("%s: attempt %d failed: %s", self._generator.name, attempt + 1, error)
-                if is_last:
-                    break
-                usage += TokenUsage(num_retries=1)
-        return Evaluation(None, None, usage, num_unreadable)
-
-    def _request(self, problem: Problem, trajectory: Trajectory, seed: int, num_unreadable: int) -> GenerationRequest:
-        sampling = SamplingOptions(
-            temperature=self._config.temperature,
-            max_tokens=self._config.max_tokens,
-            num_top_logprobs=NUM_TOP_LOGPROBS,
+        if not trajectory.steps:
+            return UNKNOWN
+        request = GenerationRequest(
+            messages=(self._family.critique(problem, steps=trajectory.steps),),
+            sampling=SamplingOptions(
+                temperature=self._config.temperature,
+                max_tokens=self._config.max_tokens,
+                num_top_logprobs=NUM_TOP_LOGPROBS,
+            ),
+            seeds=(seed,),
         )
-        if num_unreadable:
-            sampling = replace(sampling, temperature=max(_RETRY_TEMPERATURE, self._config.temperature))
-            seed = derive_seed(seed, num_unreadable)
-        message = self._family.critique(problem, steps=trajectory.steps)
-        return GenerationRequest(messages=(message,), sampling=sampling, seeds=(seed,))
+        try:
+            reading = await ask_until_readable(
+                self._generator,
+                request,
+                lambda generation: self._read(generation.samples[0], num_steps=len(trajectory.steps)),
+                max_attempts=self._config.max_attempts,
+            )
+        except ParseError as error:
+            return Evaluation(None, None, error.usage, error.num_unreadable)
+        return Evaluation(reading.content.value, reading.content, reading.usage, reading.num_unreadable)
 
     def _read(self, sample: Sample, *, num_steps: int) -> Critique:
         form = self._family.form.critique
@@ -109,9 +92,9 @@ class Critic:
 
 
 def verdict_probability(text: str, tokens: tuple[TokenLogprob, ...], form: CritiqueForm) -> float | None:
-    """Return ``P(right) / (P(right) + P(wrong))`` at the token where the verdict word begins.
+    """Return ``P(right) / (P(right) + P(wrong))`` at the first token of the verdict word.
 
-    The value is None without a verdict, and where ``right_share`` is.
+    The value is None without a verdict, and if ``right_share`` is.
     """
     found = find_verdict(text, form)
     token = None if found is None else _token_at(tokens, text, found)
@@ -119,11 +102,11 @@ def verdict_probability(text: str, tokens: tuple[TokenLogprob, ...], form: Criti
 
 
 def right_share(token: TokenLogprob, form: CritiqueForm) -> float | None:
-    """Return ``P(right) / (P(right) + P(wrong))`` among the tokens that were likely in the place of ``token``.
+    """Return ``P(right) / (P(right) + P(wrong))`` among the likeliest tokens at the position of ``token``.
 
-    A token counts for a word when it is the word or begins that word alone, whatever its case and the space or markup
-    around it. A word that is not among the likeliest tokens counts as 0; when it could still be likely enough to move
-    the value by more than 0.05, the value is None, as it is without alternatives to the token.
+    A token counts for a verdict word if it is the word, or a prefix of that word only, ignoring case, spaces and
+    markup. A word that is not among the likeliest tokens counts as 0. The value is None if the missing probability
+    could move it by more than 0.05, and if no likeliest tokens are known.
     """
     if not token.top:
         return None
@@ -140,16 +123,16 @@ def right_share(token: TokenLogprob, form: CritiqueForm) -> float | None:
 
 
 def begins_verdict(token: TokenLogprob, form: CritiqueForm) -> bool:
-    """Return whether ``token`` is one of the verdict words, or begins one of them alone."""
+    """Return whether ``token`` is one of the verdict words, or a prefix of one of them only."""
     return _begins(token.text, form.right, form.wrong) or _begins(token.text, form.wrong, form.right)
 
 
 def _token_at(tokens: tuple[TokenLogprob, ...], text: str, found: FoundVerdict) -> TokenLogprob | None:
-    """Return the token that begins the verdict word found in ``text``; None when none surely does.
+    """Return the token that begins the verdict word found in ``text``; None if no token surely does.
 
-    The tokens' texts are not ``text`` in pieces: those of whole words put in spaces only when they are joined, the
-    bytes of one character decode to a sign each, and special tokens are not in ``text``. So the word is looked for
-    among both, without spaces, and it is the one of the same rank.
+    The tokens' texts do not simply join to ``text``: some tokenizers add spaces only on joining, the bytes of one
+    character decode to one sign each, and special tokens are not in ``text``. So the word is searched in both, without
+    spaces, and its first, second or later occurrence in one is the same occurrence in the other.
     """
     word = _written(text[found.start : found.end])
     places = _places(word, _written(text))

@@ -1,60 +1,60 @@
-"""The expanders: what one continuation is."""
+"""Expanders: extend a trajectory by one step, or by a whole solution."""
 
 from dataclasses import replace
 
 from critic_engine.config.search import ExpanderConfig
-from critic_engine.protocols import Expander, Expansion, Place
+from critic_engine.protocols import Expander, Expansion, ExpansionContext
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 
 class StepExpander:
-    """Goes on by one step, shown what the critic said around the place when ``is_critic_guided``.
+    """Extends a trajectory by one step. If ``is_critic_guided``, the reasoner sees the critiques in the context.
 
-    A trajectory that is finished or has ``max_steps`` steps is not continued: there are no continuations.
+    A trajectory that is finished or has ``max_steps`` steps gets no continuations.
     """
 
     def __init__(self, reasoner: Reasoner, options: ExpanderConfig) -> None:
-        """Take who reasons and what a step is."""
+        """Take the reasoner and the options of a step."""
         self._reasoner = reasoner
         self._options = options
 
-    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
-        """Return at most one next step a seed."""
-        if place.trajectory.is_finished or len(place.trajectory.steps) >= self._options.max_steps:
+    async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+        """Return at most one next step for each seed."""
+        if context.trajectory.is_finished or len(context.trajectory.steps) >= self._options.max_steps:
             return Expansion((), TokenUsage())
-        return await self._reasoner.next_steps(problem, place, seeds=seeds, options=self._options)
+        return await self._reasoner.next_steps(problem, context, seeds=seeds, options=self._options)
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
-        """Return the remaining steps, those of each seed in one continuation."""
+        """Return the remaining steps, at most one continuation for each seed."""
         return await self._reasoner.finish(problem, trajectory, seeds=seeds, options=self._options)
 
 
 class SolutionExpander:
-    """Writes whole solutions: fresh ones at the root, and rewrites in the light of the critique below it.
+    """Writes whole solutions: fresh ones at the root, and below it rewrites guided by the critique.
 
     Below the root, a solution without a critique is replaced by fresh ones.
     """
 
     def __init__(self, reasoner: Reasoner, options: ExpanderConfig) -> None:
-        """Take who reasons and how a solution is split into steps."""
+        """Take the reasoner and the options that split a solution into steps."""
         self._reasoner = reasoner
         self._options = options
 
-    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
-        """Return at most one solution a seed."""
-        if place.trajectory.steps and place.critique is not None:
+    async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+        """Return at most one solution for each seed."""
+        if context.trajectory.steps and context.critique is not None:
             return await self._reasoner.rewrite(
-                problem, place.trajectory, place.critique, seeds=seeds, options=self._options
+                problem, context.trajectory, context.critique, seeds=seeds, options=self._options
             )
         expansion = await self._reasoner.solve(problem, seeds=seeds, options=self._options)
-        is_rewrite = bool(place.trajectory.steps)
+        is_rewrite = bool(context.trajectory.steps)
         continuations = tuple(replace(continuation, is_rewrite=is_rewrite) for continuation in expansion.continuations)
         return replace(expansion, continuations=continuations)
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
-        """Return a fresh solution a seed: what was cut by the token limit is not gone on with."""
-        return await self.expand(problem, Place(trajectory), seeds=seeds)
+        """Return at most one fresh solution for each seed; a solution cut by the token limit is not continued."""
+        return await self.expand(problem, ExpansionContext(trajectory), seeds=seeds)
 
 
 def make_expander(options: ExpanderConfig, reasoner: Reasoner) -> Expander:

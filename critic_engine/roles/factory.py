@@ -1,24 +1,26 @@
-"""From the configuration to who expands and who evaluates, over models that roles share."""
+"""Build the expanders and the evaluator of a search from the configuration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from critic_engine.config.engine import EngineConfig
 from critic_engine.models.registry import Models
+from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Evaluator, Expander, Generator
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
-from critic_engine.roles.evaluators import Roles, ScorerEvaluator, VerdictTokenEvaluator, make_evaluator
+from critic_engine.roles.evaluators.factory import Roles, make_evaluator
+from critic_engine.roles.evaluators.reward_model import ScorerEvaluator, VerdictTokenEvaluator
 from critic_engine.roles.expanders import make_expander
 from critic_engine.roles.reasoner import Reasoner
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRoles:
-    """Whom a search asks."""
+    """The roles that a search uses."""
 
     expanders: Sequence[Expander]
-    """One for each arm of the strategy."""
+    """One for each arm of the strategy, in order."""
     evaluator: Evaluator
 
 
@@ -33,15 +35,15 @@ def make_roles(
     """Return the roles that ``config`` describes.
 
     Args:
-        config: The knobs.
-        models: Where their models come from.
-        reasoner: The generator to reason with instead of the one that ``config`` names.
-        critic: The same for the critic.
-        checker: Holds reference answers, for evaluators that ask these.
+        config: The configuration.
+        models: Loads each model once.
+        reasoner: Replaces the reasoner's generator that ``config`` names.
+        critic: Replaces the critic's generator that ``config`` names.
+        checker: Holds reference answers, for evaluators that need them.
 
     Raises:
-        ConfigError: the configuration asks someone who is not there, or its prompts cannot be loaded.
-        ModelLoadError: a model's folder is plainly not one.
+        ConfigError: the evaluator needs a role that is missing, or prompts cannot be loaded.
+        ModelLoadError: a model's folder is plainly not a model.
     """
     generators = [models.adopt(reasoner) if reasoner else models.generator(config.reasoner, "reasoner")]
     generators += [models.generator(each, "reasoner") for each in config.other_reasoners]
@@ -64,7 +66,7 @@ def _make_critic(config: EngineConfig, models: Models, critic: Generator | None)
 
 
 def _make_reward_model(config: EngineConfig, models: Models) -> Evaluator:
+    family = PromptFamily.for_model(config.reward_model)
     if config.reward_model.head == "verdict_token":
-        generator = models.generator(config.reward_model, "critic")
-        return VerdictTokenEvaluator.from_config(generator, config.reward_model)
-    return ScorerEvaluator.from_config(models.scorer(config.reward_model), config.reward_model)
+        return VerdictTokenEvaluator(models.generator(config.reward_model, "critic"), family)
+    return ScorerEvaluator(models.scorer(config.reward_model), family)

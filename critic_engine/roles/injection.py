@@ -1,4 +1,4 @@
-"""Injectors, detectors and graders: who puts errors into right solutions, finds them, and grades what was found."""
+"""Interfaces of error injection: injectors, detectors and graders, and their results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from critic_engine.types import Problem, TokenUsage, Trajectory
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """A solution with errors in it."""
+    """A solution with injected errors."""
 
     steps: tuple[str, ...]
     errors: tuple[InjectedError, ...]
-    """One to five; all of them."""
+    """All injected errors, one to five."""
     usage: TokenUsage
 
     def __post_init__(self) -> None:
-        """Refuse too few or too many errors, and one of a step that does not exist."""
+        """Refuse too few or too many errors, and an error in a step that does not exist."""
         if not 1 <= len(self.errors) <= MAX_INJECTED:
             raise ValueError(f"errors holds {len(self.errors)}; there must be 1 to {MAX_INJECTED}")
         for error in self.errors:
@@ -28,30 +28,30 @@ class Injected:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What one detector finds wrong with a solution."""
+    """The errors that one detector finds in a solution."""
 
     words: str
-    """As a critic of the same prompt family says it."""
+    """The critique, in the form of the prompt family's critics."""
     errors: tuple[InjectedError, ...]
-    """None of them: it holds every step to be right."""
+    """Errors found; empty if the detector calls every step right."""
     usage: TokenUsage
 
 
 @dataclass(frozen=True, slots=True)
 class Grading:
-    """What a grader makes of one detection."""
+    """The grade of one detection, and its cost."""
 
     read: ReadGrade
     usage: TokenUsage
 
 
 class Injector(Protocol):
-    """Puts errors into right solutions."""
+    """Injects errors into right solutions."""
 
     async def inject(
         self, problem: Problem, trajectory: Trajectory, *, seed: int, extras: Mapping[str, object]
     ) -> Injected:
-        """Return ``trajectory`` with one to five errors in it.
+        """Return ``trajectory`` with one to five injected errors.
 
         Args:
             problem: The problem.
@@ -60,9 +60,9 @@ class Injector(Protocol):
             extras: The further columns of the problem's row.
 
         Raises:
-            ParseError: no errors can be put into this trajectory, or a model's text is no such solution.
-            ProblemError: the row lacks what the injector needs.
-            GenerationError: a model could not be asked.
+            ParseError: no error can be injected here, or a model's text cannot be read.
+            ProblemError: the row lacks a column that the injector needs.
+            GenerationError: the generator failed for good.
         """
         ...
 
@@ -72,21 +72,21 @@ class Detector(Protocol):
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Name for reports."""
         ...
 
     async def detect(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Detection:
         """Return the errors of ``trajectory``.
 
         Raises:
-            ParseError: what a model wrote cannot be read.
-            GenerationError: a model could not be asked.
+            ParseError: a model's text cannot be read.
+            GenerationError: the generator failed for good.
         """
         ...
 
 
 class Grader(Protocol):
-    """Says how well found errors meet those that are there."""
+    """Grades detected errors against the injected ones."""
 
     async def grade(
         self,
@@ -100,7 +100,7 @@ class Grader(Protocol):
         """Return how many of ``errors`` are among ``found``, and the grade of ``found``.
 
         Raises:
-            ParseError: what a model wrote cannot be read.
-            GenerationError: a model could not be asked.
+            ParseError: a model's text cannot be read.
+            GenerationError: the generator failed for good.
         """
         ...

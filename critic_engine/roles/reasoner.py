@@ -1,4 +1,4 @@
-"""The reasoner's role: problems into requests, and what a model writes into continuations."""
+"""The reasoner: asks a model for steps and solutions, and reads its text as continuations."""
 
 import logging
 import math
@@ -12,10 +12,10 @@ from critic_engine.errors import GenerationError
 from critic_engine.parsing.answers import extract_answer, stated_answer
 from critic_engine.parsing.steps import StepDraft, StepSplitter
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Continuation, Expansion, Generator, Place
+from critic_engine.protocols import Continuation, Expansion, ExpansionContext, Generator
+from critic_engine.roles.readable import Reading, ask_until_readable
 from critic_engine.types import (
     Critique,
-    Generation,
     GenerationRequest,
     Message,
     Problem,
@@ -34,12 +34,12 @@ _Written = TypeVar("_Written", Sample, StepDraft)
 class Reasoner:
     """Asks a model for solutions, next steps and rewrites.
 
-    A sample without any text is unreadable: it is counted and not returned. Every method lets a ``GenerationError``
-    through, one that is retryable after ``config.max_attempts`` attempts at the same request.
+    A sample without any text is unreadable: it is counted and not returned. Every method raises ``GenerationError``; a
+    retryable one is raised after ``config.max_attempts`` attempts at the same request.
     """
 
     def __init__(self, generator: Generator, family: PromptFamily, config: ReasonerConfig) -> None:
-        """Take the model, how it is prompted, and how it is sampled."""
+        """Take the model, its prompts and its sampling options."""
         self._generator = generator
         self._family = family
         self._config = config
@@ -54,20 +54,14 @@ class Reasoner:
         return cls(generator, PromptFamily.for_model(config), config)
 
     async def solve(self, problem: Problem, *, seeds: tuple[int, ...], options: ExpanderConfig) -> Expansion:
-        """Return a whole solution a seed; one cut by ``config.max_tokens`` is unfinished and has no answer."""
-        return await self._solutions(self._from_start(self._family.solve(problem), seeds), options)
+        """Return one whole solution for each seed; one cut at ``config.max_tokens`` is unfinished and has no answer."""
+        return await self._solutions(self._family.solve(problem), seeds, options)
 
     async def finish(
         self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...], options: ExpanderConfig
     ) -> Expansion:
-        """Return the rest of the solution that ``trajectory`` begins, in one piece a seed."""
-        request = GenerationRequest(
-            messages=(self._family.solve(problem),),
-            prefix=trajectory.prefix,
-            sampling=self._sampling(max_tokens=self._config.max_tokens, stop=()),
-            seeds=seeds,
-        )
-        return await self._solutions(request, options)
+        """Return the rest of the solution that ``trajectory`` begins, one continuation for each seed."""
+        return await self._solutions(self._family.solve(problem), seeds, options, prefix=trajectory.prefix)
 
     async def rewrite(
         self,
@@ -78,9 +72,9 @@ class Reasoner:
         seeds: tuple[int, ...],
         options: ExpanderConfig,
     ) -> Expansion:
-        """Return whole solutions, as ``solve`` does, to replace ``trajectory`` in the light of the critic's words."""
+        """Return whole solutions, as ``solve`` does, that replace ``trajectory``, guided by the critique."""
         message = self._family.rewrite(problem, steps=trajectory.steps, critique=critique.words)
-        expansion = await self._solutions(self._from_start(message, seeds), options)
+        expansion = await self._solutions(message, seeds, options)
         return replace(
             expansion, continuations=tuple(replace(each, is_rewrite=True) for each in expansion.continuations)
         )
@@ -95,76 +89,76 @@ class Reasoner:
         seeds: tuple[int, ...],
         options: ExpanderConfig,
     ) -> Expansion:
-        """Return what is missing from ``base`` to its end, written in the light of ``former`` and the words on it."""
+        """Return the rest of the solution that ``base`` begins, guided by the critique of ``former``."""
         message = self._family.rewrite(problem, steps=former.steps, critique=critique.words)
-        return await self._solutions(replace(self._from_start(message, seeds), prefix=base.prefix), options)
+        return await self._solutions(message, seeds, options, prefix=base.prefix)
 
     async def next_steps(
-        self, problem: Problem, place: Place, *, seeds: tuple[int, ...], options: ExpanderConfig
+        self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...], options: ExpanderConfig
     ) -> Expansion:
-        """Return one next step a seed, which goes on exactly where the trajectory ends.
+        """Return one next step for each seed, written exactly from where the trajectory ends.
 
-        A step finishes the trajectory when the model ended its turn with it or when it states an answer. One cut at
-        ``options.max_step_tokens`` is a step, but never a finishing one: its answer could be cut too. A turn that ends
-        with no more words finishes the trajectory without a further step.
+        A step finishes the trajectory if the model ends its turn with it, or if it states an answer. A step cut at
+        ``options.max_step_tokens`` never finishes it: its answer could be cut too. A turn that ends with no more words
+        finishes the trajectory without a further step.
         """
-        behind, splitter = place.trajectory.prefix, StepSplitter.from_config(options)
+        behind, splitter = context.trajectory.prefix, StepSplitter.from_config(options)
         num_tokens = min(options.max_step_tokens, self._config.max_tokens)
         request = GenerationRequest(
-            messages=(self._step_message(problem, place, options),),
+            messages=(self._step_message(problem, context, options),),
             prefix=behind,
             sampling=self._sampling(max_tokens=num_tokens, stop=splitter.stop_strings(behind)),
             seeds=seeds,
         )
         drafts, usage = await self._write_steps(request, StepDraft(behind, num_tokens), splitter)
-        return _read_all(drafts, usage, lambda draft: _step_candidate(draft, splitter))
+        return _read_all(drafts, usage, lambda draft: _step_continuation(draft, splitter))
 
     async def _write_steps(
         self, request: GenerationRequest, draft: StepDraft, splitter: StepSplitter
     ) -> tuple[list[StepDraft], TokenUsage]:
-        """Return a draft a seed, gone on with behind each stop that does not end a step."""
-        generation = await self._generate(request)
-        drafts, usage = [draft.after(sample, splitter) for sample in generation.samples], generation.usage
+        """Return one draft for each seed, continued after each stop that does not end a step."""
+        first = await self._generate(request)
+        drafts, usage = [draft.after(sample, splitter) for sample in first.content], first.usage
         while groups := _groups_to_go_on(drafts):
-            generations = await gather_or_cancel(
+            readings = await gather_or_cancel(
                 self._go_on(request, drafts[group[0]], splitter, group) for group in groups
             )
-            for group, rest in zip(groups, generations, strict=True):
+            for group, rest in zip(groups, readings, strict=True):
                 usage += rest.usage
-                for index, sample in zip(group, rest.samples or [None] * len(group), strict=True):
+                for index, sample in zip(group, rest.content or [None] * len(group), strict=True):
                     drafts[index] = drafts[index].cut() if sample is None else drafts[index].after(sample, splitter)
         return drafts, usage
 
     async def _go_on(
         self, request: GenerationRequest, draft: StepDraft, splitter: StepSplitter, group: Sequence[int]
-    ) -> Generation:
-        """Return what comes behind ``draft`` for the seeds at the indices in ``group``; no samples when that fails."""
+    ) -> Reading[tuple[Sample, ...]]:
+        """Return the text after ``draft`` for the seeds at the indices in ``group``; no samples on failure."""
         sampling = replace(request.sampling, max_tokens=draft.num_tokens_left, stop=splitter.stop_strings(draft.prefix))
         seeds = tuple(request.seeds[index] for index in group)
         try:
             return await self._generate(replace(request, prefix=draft.prefix, sampling=sampling, seeds=seeds))
         except GenerationError as error:
-            # What was written is paid for: it stays as it is.
+            # The text so far is paid for, so it is kept.
             _logger.warning("%s failed in the middle of a step: %s", self._generator.name, error)
-            return Generation((), TokenUsage())
+            return Reading((), TokenUsage(num_retries=error.num_retries))
 
-    def _step_message(self, problem: Problem, place: Place, options: ExpanderConfig) -> Message:
+    def _step_message(self, problem: Problem, context: ExpansionContext, options: ExpanderConfig) -> Message:
         if not options.is_critic_guided:
             return self._family.solve(problem)
-        critique = place.critique
+        critique = context.critique
         concern = critique.words if critique is not None and critique.verdict == "wrong" else None
-        return self._family.step(problem, rejected=place.rejected, concern=concern)
+        return self._family.step(problem, rejected=context.rejected, concern=concern)
 
-    def _from_start(self, message: Message, seeds: tuple[int, ...]) -> GenerationRequest:
+    async def _solutions(
+        self, message: Message, seeds: tuple[int, ...], options: ExpanderConfig, *, prefix: str = ""
+    ) -> Expansion:
+        """Return one continuation a seed: all that the model writes after ``prefix``."""
         sampling = self._sampling(max_tokens=self._config.max_tokens, stop=())
-        return GenerationRequest(messages=(message,), sampling=sampling, seeds=seeds)
-
-    async def _solutions(self, request: GenerationRequest, options: ExpanderConfig) -> Expansion:
-        """Return all that the model writes behind the request's prefix, as one continuation a seed."""
+        request = GenerationRequest(messages=(message,), prefix=prefix, sampling=sampling, seeds=seeds)
         splitter = StepSplitter.from_config(options)
-        generation = await self._generate(request)
+        written = await self._generate(request)
         return _read_all(
-            generation.samples, generation.usage, lambda sample: _solution_candidate(sample, splitter, request.prefix)
+            written.content, written.usage, lambda sample: _solution_continuation(sample, splitter, prefix)
         )
 
     def _sampling(self, *, max_tokens: int, stop: tuple[str, ...]) -> SamplingOptions:
@@ -176,21 +170,14 @@ class Reasoner:
             num_top_logprobs=0,
         )
 
-    async def _generate(self, request: GenerationRequest) -> Generation:
-        num_retries = 0
-        while True:
-            try:
-                generation = await self._generator.generate(request)
-                return replace(generation, usage=generation.usage + TokenUsage(num_retries=num_retries))
-            except GenerationError as error:
-                num_retries += 1
-                if not error.is_retryable or num_retries >= self._config.max_attempts:
-                    raise
-                _logger.warning("%s: attempt %d failed, trying again: %s", self._generator.name, num_retries, error)
+    async def _generate(self, request: GenerationRequest) -> Reading[tuple[Sample, ...]]:
+        return await ask_until_readable(
+            self._generator, request, lambda generation: generation.samples, max_attempts=self._config.max_attempts
+        )
 
 
 def _groups_to_go_on(drafts: Sequence[StepDraft]) -> list[list[int]]:
-    """Return the indices of the drafts that have not ended, in groups of those that can share a request."""
+    """Return the indices of unfinished drafts, grouped by the request that they can share."""
     groups: dict[tuple[str, int], list[int]] = {}
     for index, draft in enumerate(drafts):
         if draft.ending is None:
@@ -206,7 +193,7 @@ def _read_all(
     return Expansion(continuations, usage, num_unreadable=len(found) - len(continuations))
 
 
-def _solution_candidate(sample: Sample, splitter: StepSplitter, behind: str) -> Continuation | None:
+def _solution_continuation(sample: Sample, splitter: StepSplitter, behind: str) -> Continuation | None:
     steps, pieces = splitter.steps(sample.text, behind), splitter.pieces(sample.text, behind)
     is_finished = sample.finish_reason == "stop"
     if not steps and not (is_finished and behind.strip()):
@@ -223,7 +210,7 @@ def _solution_candidate(sample: Sample, splitter: StepSplitter, behind: str) -> 
     )
 
 
-def _step_candidate(draft: StepDraft, splitter: StepSplitter) -> Continuation | None:
+def _step_continuation(draft: StepDraft, splitter: StepSplitter) -> Continuation | None:
     has_ended_turn = draft.ending == "turn"
     step = splitter.shown(draft.text, draft.behind)
     if not step and not (has_ended_turn and draft.behind.strip()):
@@ -232,7 +219,7 @@ def _step_candidate(draft: StepDraft, splitter: StepSplitter) -> Continuation | 
     if has_ended_turn:
         answer = extract_answer(splitter.steps(draft.prefix))
     elif draft.ending == "stop":
-        # The step may have begun before the draft, where the token limit cut it.
+        # The step may have begun before the draft, if the token limit cut it.
         answer = stated_answer(splitter.steps(draft.prefix)[-1:])
     return Continuation(
         (step,) if step else (),
@@ -246,14 +233,14 @@ def _step_candidate(draft: StepDraft, splitter: StepSplitter) -> Continuation | 
 
 
 def _exact_texts(steps: tuple[str, ...], pieces: tuple[str, ...], *, is_finished: bool) -> tuple[str, ...] | None:
-    """Return ``pieces`` where they tell more than the steps do."""
+    """Return ``pieces`` if they differ from the default texts of the steps; None otherwise."""
     plain = tuple(map(default_text, steps))
     is_plain = pieces == plain or (is_finished and pieces == (*plain[:-1], *steps[-1:]))
     return None if is_plain else pieces
 
 
 def _probability(tokens: tuple[TokenLogprob, ...] | None) -> float | None:
-    """Return the model's own probability of the sample, ``exp(sum of log-probabilities)``; None when it has none."""
+    """Return the model's own probability of the sample, ``exp(sum of log-probabilities)``; None without these."""
     if tokens is None:
         return None
     total = math.fsum(token.logprob for token in tokens)

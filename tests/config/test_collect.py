@@ -34,17 +34,17 @@ def parsed(collect: dict[str, Any]) -> CollectConfig:
         (
             {"annotators": [{}, {"kind": "pocket_rules", "num_critiques": 2}]},
             "collect.annotators.1",
-            "num_critiques is 2, and rules always say the same; leave it out",
+            "num_critiques is 2 and has no effect; let a model annotate or leave num_critiques out",
         ),
         (
             {"annotators": [{"kind": "pocket_rules", "temperature": 0.1}]},
             "collect.annotators.0",
-            "temperature is 0.1, and rules always say the same; leave it out",
+            "temperature is 0.1 and has no effect; let a model annotate or leave temperature out",
         ),
         (
             {"annotators": [{"kind": "pocket_rules", "max_tokens": 7}]},
             "collect.annotators.0",
-            "max_tokens is 7, and rules always say the same; leave it out",
+            "max_tokens is 7 and has no effect; let a model annotate or leave max_tokens out",
         ),
         (
             {"annotators": [{"kind": "critic", "max_attempts": 7}]},

@@ -244,7 +244,7 @@ class TestEvaluator:
     @pytest.mark.parametrize("section", [{"num_rollouts": 3}, {"kind": "judge"}, {"kind": 3}])
     def test_a_kind_that_is_none_is_told_the_kinds(self, section: dict[str, Any]) -> None:
         error = refused({"evaluator": section, **BUDGET})
-        assert "evaluator.kind must be one of critic, reward_model, rollout, checker, none, blend" in str(error)
+        assert "evaluator.kind must be one of critic, reward_model, checker, none, rollout, blend" in str(error)
 
     def test_one_rollout_cannot_agree(self) -> None:
         assert "always agrees with itself" in str(refused({"evaluator": {"kind": "rollout", "num_rollouts": 1}}))

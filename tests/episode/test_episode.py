@@ -11,7 +11,7 @@ from critic_engine.config.engine import EngineConfig, parse_config
 from critic_engine.episode.episode import Commit, Episode, SearchEvent
 from critic_engine.episode.node_state import NodeState
 from critic_engine.errors import GenerationError
-from critic_engine.protocols import Continuation, Evaluation, Expansion, Place, Rollout
+from critic_engine.protocols import Continuation, Evaluation, Expansion, ExpansionContext, Rollout
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Answer, Critique, Problem, TokenUsage, Trajectory
 
@@ -33,14 +33,14 @@ class Stairs:
 
     def __init__(self, failing: frozenset[int] = frozenset(), num_steps: int = 3) -> None:
         self._num_steps = num_steps
-        self.places: list[Place] = []
+        self.contexts: list[ExpansionContext] = []
         self._failing = failing
 
-    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
-        self.places.append(place)
-        if len(self.places) in self._failing:
+    async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+        self.contexts.append(context)
+        if len(self.contexts) in self._failing:
             raise GenerationError("no answer")
-        depth = len(place.trajectory.steps)
+        depth = len(context.trajectory.steps)
         answer = str(seeds[0] % 2) if depth == self._num_steps else None
         step = f"answer : {answer}" if answer else f"step {depth} {seeds[0] % 2}"
         continuation = Continuation(
@@ -117,7 +117,7 @@ def test_all_generated_tokens_are_counted_and_merged_proposals_are_not_judged_ag
 def test_rejected_siblings_reach_the_expander_with_the_critics_words() -> None:
     expander = Stairs()
     run(STEP_MCTS, expander=expander)
-    shown = [sibling for place in expander.places for sibling in place.rejected]
+    shown = [sibling for context in expander.contexts for sibling in context.rejected]
     assert shown
     assert all(sibling.critique.words.startswith("wrong step") for sibling in shown)
 
@@ -173,10 +173,10 @@ def test_events_tell_every_proposal_with_its_parent() -> None:
 
 def test_chain_rewrites_until_the_critic_is_satisfied() -> None:
     class Drafts:
-        async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
-            number = 1 if not place.trajectory.steps else 0
+        async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+            number = 1 if not context.trajectory.steps else 0
             steps = ("think", f"answer : {number}")
-            return Expansion((Continuation(steps, bool(place.critique), True, str(number), None),), TokenUsage(0, 4))
+            return Expansion((Continuation(steps, bool(context.critique), True, str(number), None),), TokenUsage(0, 4))
 
     answer, episode = run(CHAIN, expander=Drafts())
     assert answer.answer == "0"
@@ -227,7 +227,7 @@ def test_work_done_again_sees_the_tree_as_it_was_when_it_was_asked() -> None:
     episode.restore(events_of(log[:2]))
     num_settled, num_asked = 2, sum(event["event"] == "asked" for event in events_of(log[:2]))
     asyncio.run(episode.run())
-    assert again.places[: num_asked - num_settled] == first.places[num_settled:num_asked]
+    assert again.contexts[: num_asked - num_settled] == first.contexts[num_settled:num_asked]
 
 
 class Slow(Stairs):
@@ -237,9 +237,9 @@ class Slow(Stairs):
         super().__init__(num_steps=num_steps)
         self._hanging = hanging
 
-    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
-        expansion = await super().expand(problem, place, seeds=seeds)
-        await asyncio.sleep(3600 if len(self.places) in self._hanging else 0)
+    async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+        expansion = await super().expand(problem, context, seeds=seeds)
+        await asyncio.sleep(3600 if len(self.contexts) in self._hanging else 0)
         return expansion
 
 
@@ -276,11 +276,11 @@ class Overtaken(Stairs):
         super().__init__()
         self._is_overtaken = asyncio.Event()
 
-    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
-        expansion = await super().expand(problem, place, seeds=seeds)
-        if len(self.places) == 2:
+    async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+        expansion = await super().expand(problem, context, seeds=seeds)
+        if len(self.contexts) == 2:
             await self._is_overtaken.wait()
-        elif len(self.places) == 40:
+        elif len(self.contexts) == 40:
             self._is_overtaken.set()
         return expansion
 

@@ -55,7 +55,7 @@ def test_before_the_last_step_there_is_the_text_it_went_on_from() -> None:
     assert Trajectory(("a",)).before_last_step.texts is None
 
 
-def test_trajectory_of_a_path_is_what_its_candidates_made() -> None:
+def test_trajectory_of_a_path_is_what_its_continuations_made() -> None:
     path = [
         offered("a"),
         offered("b", texts=(" b ",)),
@@ -76,12 +76,12 @@ def test_trajectory_of_a_path_is_what_its_candidates_made() -> None:
     assert trajectory == Trajectory(("x", "y", "z"), True, "7", ("x\n", "y\n", "z."))
 
 
-def test_candidates_of_the_same_words_are_the_same() -> None:
+def test_continuations_of_the_same_words_are_the_same() -> None:
     keys = {continuation_key(offered("a  b", texts=texts), behind="x\n") for texts in (None, ("a b",), ("\n a  b\n",))}
     assert len(keys) == 1
 
 
-def test_candidates_that_go_on_in_a_word_or_behind_it_are_different() -> None:
+def test_continuations_that_go_on_in_a_word_or_behind_it_are_different() -> None:
     assert continuation_key(offered("4", texts=("4",)), "answer : 1") != continuation_key(
         offered("4", texts=(" 4",)), "answer : 1"
     )
@@ -90,5 +90,5 @@ def test_candidates_that_go_on_in_a_word_or_behind_it_are_different() -> None:
     )
 
 
-def test_candidates_that_finish_and_that_do_not_are_different() -> None:
+def test_continuations_that_finish_and_that_do_not_are_different() -> None:
     assert continuation_key(offered("a"), "") != continuation_key(offered("a", is_finished=True), "")

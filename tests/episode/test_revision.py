@@ -7,7 +7,7 @@ import pytest
 
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.episode.revision import Judged, Reviser
-from critic_engine.protocols import Continuation, Evaluation, Expansion, Place
+from critic_engine.protocols import Continuation, Evaluation, Expansion, ExpansionContext
 from critic_engine.types import Critique, Failure, RejectedSibling, TokenUsage, Trajectory
 
 BASE = Trajectory(("row 1 : a1 none",))
@@ -33,12 +33,12 @@ class Desk:
 
     def __init__(self, rewrites: Sequence[tuple[str, float | None] | None]) -> None:
         self._rewrites = rewrites
-        self.places: list[Place] = []
+        self.contexts: list[ExpansionContext] = []
         self.num_judged = 0
 
-    async def rewrite(self, place: Place, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
-        self.places.append(place)
-        assert attempt == len(self.places)
+    async def rewrite(self, context: ExpansionContext, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
+        self.contexts.append(context)
+        assert attempt == len(self.contexts)
         rewrite = self._rewrites[attempt - 1]
         if rewrite is None:
             return Expansion((), TokenUsage()), (DOWN,)
@@ -51,10 +51,10 @@ class Desk:
         return judged(*rewrite)
 
 
-def revise(desk: Desk, first: Judged, place: Place | None = None, **options: object) -> Judged:
+def revise(desk: Desk, first: Judged, context: ExpansionContext | None = None, **options: object) -> Judged:
     config = ExpanderConfig.model_validate({"max_revisions": 3, "revise_below": 0.5, **options})
     reviser = Reviser(config, rewrite=desk.rewrite, judge=desk.judge)
-    return asyncio.run(reviser.revise(first, place or Place(BASE)))
+    return asyncio.run(reviser.revise(first, context or ExpansionContext(BASE)))
 
 
 def test_a_rewrite_of_higher_value_stands_and_remembers_what_it_replaced() -> None:
@@ -70,7 +70,7 @@ def test_tries_end_when_the_step_is_weak_no_longer() -> None:
     result = revise(desk, judged("a", 0.1))
     assert result.continuation == continuation("c")
     assert result.revised_from == (sibling("a", 0.1), sibling("b", 0.3))
-    assert len(desk.places) == 2
+    assert len(desk.contexts) == 2
 
 
 def test_the_value_never_falls_and_every_try_is_paid_for() -> None:
@@ -105,28 +105,28 @@ def test_a_rewrite_of_the_same_words_is_not_judged() -> None:
 def test_what_is_not_known_to_be_weak_or_why_is_not_revised(first: Judged) -> None:
     desk = Desk([])
     assert revise(desk, first) == first
-    assert desk.places == []
+    assert desk.contexts == []
 
 
 def test_without_revisions_nothing_is_tried() -> None:
     desk = Desk([])
     assert revise(desk, judged("a", 0.0), max_revisions=0) == judged("a", 0.0)
-    assert desk.places == []
+    assert desk.contexts == []
 
 
 def test_the_weak_step_is_shown_as_the_latest_rejected_one() -> None:
     desk = Desk([("b", 0.3), ("c", 0.2), ("d", 0.9)])
     concern = Critique("wrong step 1", "wrong", 0.4, 1)
-    revise(desk, judged("a", 0.1), Place(BASE, critique=concern, rejected=(OLD,)), max_rejected=3)
-    assert [place.rejected for place in desk.places] == [
+    revise(desk, judged("a", 0.1), ExpansionContext(BASE, critique=concern, rejected=(OLD,)), max_rejected=3)
+    assert [context.rejected for context in desk.contexts] == [
         (OLD, sibling("a", 0.1)),
         (OLD, sibling("a", 0.1), sibling("b", 0.3)),
         (OLD, sibling("a", 0.1), sibling("b", 0.3)),
     ]
-    assert {(place.trajectory, place.critique) for place in desk.places} == {(BASE, concern)}
+    assert {(context.trajectory, context.critique) for context in desk.contexts} == {(BASE, concern)}
 
 
 def test_the_weak_step_is_shown_even_where_no_siblings_are() -> None:
     desk = Desk([("b", 0.9)])
-    revise(desk, judged("a", 0.1), Place(BASE, rejected=(OLD,)), max_rejected=0)
-    assert desk.places[0].rejected == (sibling("a", 0.1),)
+    revise(desk, judged("a", 0.1), ExpansionContext(BASE, rejected=(OLD,)), max_rejected=0)
+    assert desk.contexts[0].rejected == (sibling("a", 0.1),)

@@ -12,7 +12,7 @@ from critic_engine.config.engine import parse_config
 from critic_engine.episode.episode import Commit, Episode
 from critic_engine.episode.node_state import trajectory_of
 from critic_engine.errors import GenerationError
-from critic_engine.protocols import Continuation, Evaluation, Expansion, Place
+from critic_engine.protocols import Continuation, Evaluation, Expansion, ExpansionContext
 from critic_engine.types import Answer, Critique, Problem, TokenUsage, Trajectory
 
 PROBLEM = Problem("how many ?")
@@ -24,21 +24,21 @@ class Wanderer:
 
     def __init__(self, share_failing: float = 0.0) -> None:
         self._share_failing = share_failing
-        self.calls: list[tuple[Place, tuple[int, ...]]] = []
+        self.calls: list[tuple[ExpansionContext, tuple[int, ...]]] = []
 
-    async def expand(self, problem: Problem, place: Place, *, seeds: tuple[int, ...]) -> Expansion:
-        self.calls.append((place, seeds))
+    async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+        self.calls.append((context, seeds))
         await asyncio.sleep(0.002 * unit_hash("pause", seeds))
         if len(seeds) == 1 and unit_hash("fails", seeds) < self._share_failing:
             raise GenerationError("no answer")
-        shown = [sibling.step for sibling in place.rejected]
-        continuations = tuple(self._candidate(place.trajectory, unit_hash("step", seed, shown)) for seed in seeds)
+        shown = [sibling.step for sibling in context.rejected]
+        continuations = tuple(self._continuation(context.trajectory, unit_hash("step", seed, shown)) for seed in seeds)
         return Expansion(continuations, TokenUsage(10, 5 * len(seeds)))
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
         return Expansion((), TokenUsage())
 
-    def _candidate(self, base: Trajectory, draw: float) -> Continuation:
+    def _continuation(self, base: Trajectory, draw: float) -> Continuation:
         is_finished = len(base.steps) + 1 == MAX_STEPS
         step = f"{'answer :' if is_finished else 'see'} {int(12 * draw)}"
         answer = step.split()[-1] if is_finished else None
@@ -91,7 +91,7 @@ class Run:
         return [proposal for event in self.events if event["event"] == "told" for proposal in event["proposals"]]
 
 
-def seeds_of(call: tuple[Place, tuple[int, ...]]) -> tuple[int, ...]:
+def seeds_of(call: tuple[ExpansionContext, tuple[int, ...]]) -> tuple[int, ...]:
     return call[1]
 
 
@@ -119,7 +119,7 @@ def run(
 
 def test_the_reasoner_goes_on_from_the_exact_text() -> None:
     done = run(config())
-    prefixes = {place.trajectory.prefix for place, _ in done.expander.calls}
+    prefixes = {context.trajectory.prefix for context, _ in done.expander.calls}
     assert "" in prefixes
     assert len(prefixes) > 3
     for prefix in prefixes - {""}:
@@ -135,10 +135,10 @@ def test_every_sibling_shown_was_told_before_at_the_same_place() -> None:
     for event in done.events:
         if event["event"] == "asked":
             asked[event["trial"]] = event["node"]
-            place, _ = next(calls)
-            assert place.trajectory == trajectory_of(done.episode.tree.path(done.episode.tree.nodes[event["node"]]))
-            assert [sibling.step for sibling in place.rejected] == rejected.get(event["node"], [])[-2:]
-            shown += len(place.rejected)
+            context, _ = next(calls)
+            assert context.trajectory == trajectory_of(done.episode.tree.path(done.episode.tree.nodes[event["node"]]))
+            assert [sibling.step for sibling in context.rejected] == rejected.get(event["node"], [])[-2:]
+            shown += len(context.rejected)
         elif event["event"] == "told":
             steps = rejected.setdefault(asked[event["trial"]], [])
             for proposal in event["proposals"]:
@@ -146,6 +146,16 @@ def test_every_sibling_shown_was_told_before_at_the_same_place() -> None:
                 if proposal["value"] < 0.5 and step not in steps:
                     steps.append(step)
     assert shown > 5
+
+
+@pytest.mark.parametrize(("value", "is_rejected"), [(0.5, False), (0.49, True)])
+def test_a_step_is_rejected_only_if_its_value_is_below_the_threshold(value: float, is_rejected: bool) -> None:
+    class Even(Taste):
+        async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+            return Evaluation(value, Critique("so so", "wrong", value), TokenUsage(20, 2))
+
+    done = run(config(reject_below=0.5), evaluator=Even())
+    assert any(context.rejected for context, _ in done.expander.calls) is is_rejected
 
 
 def test_revised_steps_are_worth_more_than_what_they_replaced() -> None:
@@ -200,10 +210,10 @@ def test_a_rewrite_that_cannot_be_written_or_judged_leaves_the_step_and_is_count
 def test_a_replaced_step_is_remembered_as_rejected_at_its_place() -> None:
     done = run(config(max_revisions=2, max_rejected=16))
     replaced = {each["step"] for proposal in done.told for each in proposal["state"].get("revised_from", [])}
-    shown = {sibling.step for place, seeds in done.expander.calls if len(seeds) == 2 for sibling in place.rejected}
+    shown = {sibling.step for context, seeds in done.expander.calls if len(seeds) == 2 for sibling in context.rejected}
     assert replaced & shown
-    for place, _ in done.expander.calls:
-        assert len({(each.step, each.critique) for each in place.rejected}) == len(place.rejected)
+    for context, _ in done.expander.calls:
+        assert len({(each.step, each.critique) for each in context.rejected}) == len(context.rejected)
 
 
 @pytest.mark.parametrize("max_revisions", [0, 2])

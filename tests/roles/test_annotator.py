@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.config.collect import AnnotatorConfig
 from critic_engine.config.search import CriticConfig
 from critic_engine.errors import GenerationError, ReplicaLostError
 from critic_engine.prompts import PromptFamily
@@ -14,7 +15,6 @@ from critic_engine.roles.annotator import (
     Annotation,
     Annotator,
     CriticAnnotator,
-    Draws,
     ModelAnnotator,
     Parting,
 )
@@ -23,7 +23,15 @@ from critic_engine.types import Generation, GenerationRequest, Problem, Sample, 
 
 PLAIN = PromptFamily.load("plain")
 PARTING = Parting(("row 1 has 2",), ("row 2 has 1", "answer: 3"), ("row 2 has 2", "answer: 4"))
-ONE_CRITIQUE = Draws(1, 0.7, 200, 1)
+
+
+def drawn(num_critiques: int, temperature: float, max_tokens: int, max_attempts: int) -> AnnotatorConfig:
+    return AnnotatorConfig(
+        num_critiques=num_critiques, temperature=temperature, max_tokens=max_tokens, max_attempts=max_attempts
+    )
+
+
+ONE_CRITIQUE = drawn(1, 0.7, 200, 1)
 
 
 def blames(side: str, step: int = 2, reason: str = "row 2 has 1") -> str:
@@ -41,9 +49,9 @@ def annotate(annotator: Annotator, problem: Problem, *, seed: int = 1, parting: 
     return asyncio.run(annotator.annotate(problem, parting, seed=seed, extras=extras))
 
 
-def model(script: object, draws: Draws = ONE_CRITIQUE) -> tuple[ModelAnnotator, ScriptedGenerator]:
+def model(script: object, options: AnnotatorConfig = ONE_CRITIQUE) -> tuple[ModelAnnotator, ScriptedGenerator]:
     generator = ScriptedGenerator(script, name="a model", is_recording=True)  # type: ignore[arg-type]
-    return ModelAnnotator(generator, PLAIN, draws), generator
+    return ModelAnnotator(generator, PLAIN, options), generator
 
 
 def by_order(straight: str, swapped: str) -> Callable[[GenerationRequest, int], str]:
@@ -119,14 +127,14 @@ def test_the_model_sees_both_branches_and_pictures_and_never_which_is_right(prob
 
 
 def test_the_first_annotation_is_greedy_and_the_others_are_drawn_with_other_seeds(problem: Problem) -> None:
-    annotator, generator = model(by_order(blames("B"), blames("A")), Draws(3, 0.9, 77, 1))
+    annotator, generator = model(by_order(blames("B"), blames("A")), drawn(3, 0.9, 77, 1))
     found = annotate(annotator, problem)
     assert len(found.annotations) == 3
     assert [request.sampling.temperature for request in generator.requests] == [0, 0, 0.9, 0.9, 0.9, 0.9]
     assert {request.sampling.max_tokens for request in generator.requests} == {77}
     seeds = [request.seeds for request in generator.requests]
     assert len(set(seeds)) == 6
-    again, other = (model(by_order("", ""), Draws(3, 0.9, 77, 1)) for _ in range(2))
+    again, other = (model(by_order("", ""), drawn(3, 0.9, 77, 1)) for _ in range(2))
     annotate(again[0], problem)
     annotate(other[0], problem, seed=2)
     assert [request.seeds for request in again[1].requests] == seeds
@@ -141,7 +149,7 @@ def test_an_annotation_that_was_cut_is_unreadable(problem: Problem) -> None:
 
 
 def test_usage_is_that_of_all_texts_unreadable_ones_too(problem: Problem) -> None:
-    annotator, generator = model(by_order("not a word", blames("A")), Draws(2, 0.7, 200, 1))
+    annotator, generator = model(by_order("not a word", blames("A")), drawn(2, 0.7, 200, 1))
     found = annotate(annotator, problem)
     requests, generator.requests = generator.requests, []
     spent = [asyncio.run(generator.generate(request)).usage for request in requests]
@@ -153,14 +161,14 @@ def test_a_models_failure_is_a_fault_of_that_annotation_alone(is_retryable: bool
     generator = ScriptedGenerator(
         by_order(blames("B"), blames("A")), faults={0: GenerationError("down", is_retryable=is_retryable)}
     )
-    found = annotate(ModelAnnotator(generator, PLAIN, Draws(2, 0.7, 200, 1)), problem)
+    found = annotate(ModelAnnotator(generator, PLAIN, drawn(2, 0.7, 200, 1)), problem)
     assert found.annotations == (Annotation(None, "", "error"), Annotation(2, "row 2 has 1"))
 
 
 def test_a_request_that_is_sent_again_counts_as_a_retry(problem: Problem) -> None:
     busy = GenerationError("busy", is_retryable=True)
     generator = ScriptedGenerator(by_order(blames("B"), blames("A")), faults={0: busy})
-    found = annotate(ModelAnnotator(generator, PLAIN, Draws(1, 0.7, 200, 2)), problem)
+    found = annotate(ModelAnnotator(generator, PLAIN, drawn(1, 0.7, 200, 2)), problem)
     assert found.annotations == (Annotation(2, "row 2 has 1"),)
     assert found.usage.num_retries == 1
 
@@ -169,7 +177,7 @@ def test_retries_of_a_request_that_failed_for_good_count_too_and_its_last_failur
     def fail(request: GenerationRequest, seed: int) -> str:
         raise GenerationError("busy", is_retryable=True)
 
-    annotator, _ = model(fail, Draws(1, 0.7, 200, 3))
+    annotator, _ = model(fail, drawn(1, 0.7, 200, 3))
     found = annotate(annotator, problem)
     assert found.annotations == (Annotation(None, "", "error"),)
     assert found.usage == TokenUsage(num_retries=4)
@@ -219,6 +227,20 @@ def test_a_critic_sees_the_wrong_path_alone(
     annotator = critics(text)
     assert annotator.name == "the critic"
     assert annotate(annotator, problem).annotations == (annotation,)
+
+
+def test_a_critics_unreadable_texts_and_retries_are_counted(problem: Problem) -> None:
+    busy = GenerationError("busy", is_retryable=True)
+
+    def annotated(*faults: int) -> Annotated:
+        generator = ScriptedGenerator(lambda request, seed: "no verdict", faults=dict.fromkeys(faults, busy))
+        critic = Critic(generator, PLAIN, CriticConfig(max_attempts=3))
+        return annotate(CriticAnnotator([critic], PLAIN, name="critic"), problem)
+
+    unreadable, failed = annotated(1), annotated(0, 1, 2)
+    assert unreadable.annotations == (Annotation(None, "", "unreadable"),)
+    assert (unreadable.usage.generated_tokens, unreadable.usage.num_retries) == (6, 1)
+    assert failed == Annotated((Annotation(None, "", "error"),), TokenUsage(num_retries=2))
 
 
 def test_each_critic_gives_an_annotation_in_their_order(problem: Problem) -> None:

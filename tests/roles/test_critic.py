@@ -39,7 +39,7 @@ def make(listed: Callable[..., Any]) -> Make:
 
 
 def judge(critic: Critic, problem: Problem, trajectory: Trajectory = STEPS) -> Evaluation:
-    return asyncio.run(critic.judge(problem, trajectory, seed=11))
+    return asyncio.run(critic.evaluate(problem, trajectory, seed=11))
 
 
 def test_critique_has_words_verdict_step_and_the_value_of_its_first_token(make: Make, problem: Problem) -> None:

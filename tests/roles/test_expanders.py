@@ -7,13 +7,13 @@ import pytest
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.config.search import CriticConfig, ExpanderConfig, ReasonerConfig
-from critic_engine.protocols import Expansion, Place
+from critic_engine.protocols import Expansion, ExpansionContext
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.expanders import SolutionExpander, StepExpander, make_expander
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import Critique, Problem, Sample, TokenUsage, Trajectory
 
-ROOT = Place(Trajectory())
+ROOT = ExpansionContext(Trajectory())
 FINISHED = Trajectory(("row 1 : a1 none", "answer : 0"), is_finished=True, answer="0")
 WRONG = Critique("wrong step 1 : a1 is red circle", "wrong", 0.2, 1)
 Make = Callable[..., tuple[Reasoner, Any]]
@@ -45,7 +45,9 @@ def test_step_expander_does_not_continue_what_is_at_its_end(
 ) -> None:
     reasoner, generator = make()
     expander = StepExpander(reasoner, ExpanderConfig(max_steps=3))
-    assert asyncio.run(expander.expand(problem, Place(trajectory), seeds=(0,))) == Expansion((), TokenUsage())
+    assert asyncio.run(expander.expand(problem, ExpansionContext(trajectory), seeds=(0,))) == Expansion(
+        (), TokenUsage()
+    )
     assert generator.requests == []
 
 
@@ -60,7 +62,9 @@ def test_solution_expander_solves_at_the_root(make: Make, problem: Problem) -> N
 def test_solution_expander_rewrites_below_the_root(make: Make, problem: Problem) -> None:
     reasoner, generator = make(solution())
     expander = SolutionExpander(reasoner, ExpanderConfig(kind="solution"))
-    (continuation,) = asyncio.run(expander.expand(problem, Place(FINISHED, critique=WRONG), seeds=(0,))).continuations
+    (continuation,) = asyncio.run(
+        expander.expand(problem, ExpansionContext(FINISHED, critique=WRONG), seeds=(0,))
+    ).continuations
     assert (continuation.is_rewrite, continuation.answer) == (True, "1")
     assert generator.requests[0].messages[0].text.endswith("critique :\nwrong step 1 : a1 is red circle")
 
@@ -68,7 +72,7 @@ def test_solution_expander_rewrites_below_the_root(make: Make, problem: Problem)
 def test_solution_without_a_critique_is_replaced_by_a_fresh_one(make: Make, problem: Problem) -> None:
     reasoner, generator = make(solution())
     expander = SolutionExpander(reasoner, ExpanderConfig(kind="solution"))
-    (continuation,) = asyncio.run(expander.expand(problem, Place(FINISHED), seeds=(0,))).continuations
+    (continuation,) = asyncio.run(expander.expand(problem, ExpansionContext(FINISHED), seeds=(0,))).continuations
     assert (continuation.is_rewrite, continuation.answer) == (True, "1")
     assert generator.requests[0].messages[0].text == "how many red circles ?"
 
@@ -85,9 +89,9 @@ def test_scripted_models_speak_the_pocket_forms_to_the_end(problem: Problem) -> 
     expander = StepExpander(reasoner, ExpanderConfig())
     trajectory = Trajectory()
     while not trajectory.is_finished:
-        (continuation,) = asyncio.run(expander.expand(problem, Place(trajectory), seeds=(5,))).continuations
+        (continuation,) = asyncio.run(expander.expand(problem, ExpansionContext(trajectory), seeds=(5,))).continuations
         trajectory = Trajectory(trajectory.steps + continuation.steps, continuation.is_finished, continuation.answer)
-        evaluation = asyncio.run(critic.judge(problem, trajectory, seed=0))
+        evaluation = asyncio.run(critic.evaluate(problem, trajectory, seed=0))
         assert evaluation.value is not None
         assert evaluation.critique is not None
         assert (evaluation.critique.verdict == "right") is (evaluation.value > 0.5)

@@ -12,7 +12,7 @@ from critic_engine.episode.node_state import extend
 from critic_engine.errors import ContextOverflowError, GenerationError
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Continuation, Expansion, Place
+from critic_engine.protocols import Continuation, Expansion, ExpansionContext
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import (
     Critique,
@@ -56,8 +56,10 @@ def make(listed: Callable[..., Any]) -> Callable[..., tuple[Reasoner, Any]]:
 Make = Callable[..., tuple[Reasoner, Any]]
 
 
-def steps(reasoner: Reasoner, problem: Problem, place: Place, *, seeds: int = 1, **options: Any) -> Expansion:
-    work = reasoner.next_steps(problem, place, seeds=tuple(range(seeds)), options=ExpanderConfig(**options))
+def steps(
+    reasoner: Reasoner, problem: Problem, context: ExpansionContext, *, seeds: int = 1, **options: Any
+) -> Expansion:
+    work = reasoner.next_steps(problem, context, seeds=tuple(range(seeds)), options=ExpanderConfig(**options))
     return asyncio.run(work)
 
 
@@ -98,13 +100,13 @@ def test_samples_without_text_are_counted_and_left_out(make: Make, problem: Prob
     reasoner, _ = make([ended(" \n\n"), ended("answer : 2"), ended("")], [ended(""), stopped("a"), ended(" ")])
     whole = solutions(reasoner, problem, seeds=3)
     assert (len(whole.continuations), whole.num_unreadable, whole.usage) == (1, 2, TokenUsage(6, 15))
-    step = steps(reasoner, problem, Place(Trajectory()), seeds=3)
+    step = steps(reasoner, problem, ExpansionContext(Trajectory()), seeds=3)
     assert (len(step.continuations), step.num_unreadable, step.usage) == (1, 2, TokenUsage(6, 15))
 
 
 def test_next_step_goes_on_from_the_steps_so_far(make: Make, problem: Problem) -> None:
     reasoner, generator = make([stopped("row 3 : a3 none"), stopped("row 3 : a3 red circle")])
-    expansion = steps(reasoner, problem, Place(STEPS), seeds=2)
+    expansion = steps(reasoner, problem, ExpansionContext(STEPS), seeds=2)
     assert expansion.continuations == (
         Continuation(("row 3 : a3 none",), False, False, None, None, num_tokens=5),
         Continuation(("row 3 : a3 red circle",), False, False, None, None, num_tokens=5),
@@ -119,7 +121,9 @@ def test_next_step_goes_on_from_the_steps_so_far(make: Make, problem: Problem) -
 def test_steps_are_stopped_by_the_delimiter_that_is_set(make: Make, problem: Problem) -> None:
     reasoner, generator = make([stopped("c", "\n\n")], max_tokens=20)
     trajectory = Trajectory(("a", "b"), texts=("a\n\n", " b\n\n"))
-    (continuation,) = steps(reasoner, problem, Place(trajectory), delimiter="\n\n", max_step_tokens=30).continuations
+    (continuation,) = steps(
+        reasoner, problem, ExpansionContext(trajectory), delimiter="\n\n", max_step_tokens=30
+    ).continuations
     assert (continuation.steps, continuation.texts) == (("c",), ("c\n\n",))
     assert generator.requests[0].prefix == "a\n\n b\n\n"
     assert generator.requests[0].sampling.stop == ("\n\n",)
@@ -128,16 +132,18 @@ def test_steps_are_stopped_by_the_delimiter_that_is_set(make: Make, problem: Pro
 
 def test_a_step_cut_by_the_token_limit_is_gone_on_with_where_it_was_cut(make: Make, problem: Problem) -> None:
     reasoner, generator = make([cut(" red : 1 + 0 =")], [stopped(" 1")])
-    (first,) = steps(reasoner, problem, Place(STEPS)).continuations
+    (first,) = steps(reasoner, problem, ExpansionContext(STEPS)).continuations
     assert (first.steps, first.texts) == (("red : 1 + 0 =",), (" red : 1 + 0 =",))
-    (rest,) = steps(reasoner, problem, Place(extend(STEPS, first))).continuations
+    (rest,) = steps(reasoner, problem, ExpansionContext(extend(STEPS, first))).continuations
     assert (rest.steps, rest.texts) == (("1",), (" 1\n",))
     assert generator.requests[1].prefix == "row 1 : a1 none\nrow 2 : a2 none\n red : 1 + 0 ="
 
 
 def test_without_stop_strings_a_step_is_what_the_token_limit_gives(make: Make, problem: Problem) -> None:
     reasoner, generator = make([cut("red : 1\n so the"), ended(" answer : 1")])
-    first, last = steps(reasoner, problem, Place(STEPS), seeds=2, split="tokens", max_step_tokens=30).continuations
+    first, last = steps(
+        reasoner, problem, ExpansionContext(STEPS), seeds=2, split="tokens", max_step_tokens=30
+    ).continuations
     assert (first.steps, first.texts, first.is_finished) == (("red : 1\n so the",), ("red : 1\n so the",), False)
     assert (last.steps, last.texts, last.is_finished, last.answer) == (("answer : 1",), (" answer : 1",), True, "1")
     assert generator.requests[0].sampling.stop == ()
@@ -158,16 +164,16 @@ def test_an_answer_cut_between_two_steps_is_read_from_the_joined_text(
     begun: str, rest: Sample, answer: str | None, make: Make, problem: Problem
 ) -> None:
     reasoner, _ = make([cut(begun)], [rest])
-    (first,) = steps(reasoner, problem, Place(STEPS), split="tokens").continuations
+    (first,) = steps(reasoner, problem, ExpansionContext(STEPS), split="tokens").continuations
     assert (first.is_finished, first.answer) == (False, None)
-    (last,) = steps(reasoner, problem, Place(extend(STEPS, first)), split="tokens").continuations
+    (last,) = steps(reasoner, problem, ExpansionContext(extend(STEPS, first)), split="tokens").continuations
     assert (last.is_finished, last.answer) == (answer is not None, answer)
 
 
 def test_an_answer_cut_in_a_line_is_read_when_the_line_ends(make: Make, problem: Problem) -> None:
     reasoner, _ = make([cut("answer : 1")], [stopped("4")])
-    (first,) = steps(reasoner, problem, Place(STEPS)).continuations
-    (last,) = steps(reasoner, problem, Place(extend(STEPS, first))).continuations
+    (first,) = steps(reasoner, problem, ExpansionContext(STEPS)).continuations
+    (last,) = steps(reasoner, problem, ExpansionContext(extend(STEPS, first))).continuations
     assert (last.steps, last.is_finished, last.answer) == (("4",), True, "14")
 
 
@@ -177,7 +183,7 @@ def test_a_heading_is_shown_with_its_step_and_stops_the_one_before(make: Make, p
     )
     trajectory, shown = Trajectory(), []
     for _ in range(4):
-        (continuation,) = steps(reasoner, problem, Place(trajectory), split="template").continuations
+        (continuation,) = steps(reasoner, problem, ExpansionContext(trajectory), split="template").continuations
         trajectory = extend(trajectory, continuation)
         shown += continuation.steps
     assert shown == ["Step 1: look", "Step 2: red", ": 3", "Step 3: answer : 3"]
@@ -197,7 +203,9 @@ def test_samples_that_begin_with_the_same_heading_share_the_request_behind_it(ma
         [stopped("", "### "), stopped("first\n", "### "), stopped("", "### ")],
         [stopped("a\n", "### "), stopped("b\n", "### ")],
     )
-    expansion = steps(reasoner, problem, Place(Trajectory()), seeds=3, split="template", step_template="### ")
+    expansion = steps(
+        reasoner, problem, ExpansionContext(Trajectory()), seeds=3, split="template", step_template="### "
+    )
     assert [continuation.steps for continuation in expansion.continuations] == [("### a",), ("first",), ("### b",)]
     assert [request.seeds for request in generator.requests] == [(0, 1, 2), (0, 2)]
     assert generator.requests[1].prefix == "### "
@@ -205,7 +213,7 @@ def test_samples_that_begin_with_the_same_heading_share_the_request_behind_it(ma
 
 def test_a_sentence_goes_on_behind_an_abbreviation_within_its_limit(make: Make, problem: Problem) -> None:
     reasoner, generator = make([stopped("See Fig", ". ")], [stopped(" 2 for it", ". ")])
-    expansion = steps(reasoner, problem, Place(STEPS), split="sentence", max_step_tokens=30)
+    expansion = steps(reasoner, problem, ExpansionContext(STEPS), split="sentence", max_step_tokens=30)
     (continuation,) = expansion.continuations
     assert (continuation.steps, continuation.texts) == (("See Fig. 2 for it.",), ("See Fig. 2 for it.",))
     assert expansion.usage.generated_tokens == 10
@@ -216,24 +224,31 @@ def test_a_sentence_goes_on_behind_an_abbreviation_within_its_limit(make: Make, 
 def test_a_delimiter_that_comes_about_only_where_texts_join_is_survived(make: Make, problem: Problem) -> None:
     reasoner, _ = make([stopped("-", "--")])
     begun = Trajectory(("-",), texts=("-",))
-    (continuation,) = steps(reasoner, problem, Place(begun), delimiter="--").continuations
+    (continuation,) = steps(reasoner, problem, ExpansionContext(begun), delimiter="--").continuations
     assert (continuation.texts, continuation.is_finished) == (("---",), False)
 
 
 def test_a_failure_in_the_middle_of_a_step_leaves_what_was_written(make: Make, problem: Problem) -> None:
     down = GenerationError("down")
     reasoner, _ = make([stopped("See Fig", ". "), stopped("", "\n")], down, down)
-    expansion = steps(reasoner, problem, Place(STEPS), seeds=2, split="sentence")
+    expansion = steps(reasoner, problem, ExpansionContext(STEPS), seeds=2, split="sentence")
     (continuation,) = expansion.continuations
     assert (continuation.steps, continuation.is_finished, continuation.texts) == (("See Fig.",), False, ("See Fig.",))
     assert expansion.num_unreadable == 1
+
+
+def test_retries_of_a_step_are_counted_though_it_fails_in_the_middle(make: Make, problem: Problem) -> None:
+    busy = GenerationError("busy", is_retryable=True)
+    reasoner, _ = make(busy, [stopped("See Fig", ". ")], busy, busy, busy, max_attempts=3)
+    expansion = steps(reasoner, problem, ExpansionContext(STEPS), split="sentence")
+    assert (expansion.usage.num_retries, len(expansion.continuations)) == (3, 1)
 
 
 def test_a_turn_that_ends_without_more_words_finishes_without_a_step(make: Make, problem: Problem) -> None:
     reasoner, _ = make([ended("")], [ended(" ")])
     base = Trajectory(("so the answer is 14",))
     for _ in range(2):
-        (continuation,) = steps(reasoner, problem, Place(base)).continuations
+        (continuation,) = steps(reasoner, problem, ExpansionContext(base)).continuations
         assert continuation == Continuation((), False, True, "14", None, num_tokens=5)
     assert extend(base, continuation) == Trajectory(base.steps, True, "14")
 
@@ -255,13 +270,13 @@ def test_step_finishes_when_the_turn_ends_or_it_states_an_answer(
     sample: Sample, is_finished: bool, answer: str | None, make: Make, problem: Problem
 ) -> None:
     reasoner, _ = make([sample])
-    (continuation,) = steps(reasoner, problem, Place(STEPS)).continuations
+    (continuation,) = steps(reasoner, problem, ExpansionContext(STEPS)).continuations
     assert (continuation.is_finished, continuation.answer) == (is_finished, answer)
 
 
 def test_turn_that_ends_after_an_answer_was_cut_off_finds_it_in_the_steps_before(make: Make, problem: Problem) -> None:
     reasoner, _ = make([ended("that is all")])
-    (continuation,) = steps(reasoner, problem, Place(Trajectory(("answer : 14",)))).continuations
+    (continuation,) = steps(reasoner, problem, ExpansionContext(Trajectory(("answer : 14",)))).continuations
     assert (continuation.is_finished, continuation.answer) == (True, "14")
 
 
@@ -278,8 +293,8 @@ def test_rejected_siblings_are_shown_in_the_order_of_the_place(make: Make, probl
     old, new = Critique("wrong step 3 : old", "wrong", 0.1, 3), Critique("wrong step 3 : new", "wrong", 0.1, 3)
     rejected = (RejectedSibling("two", old), RejectedSibling("one", new))
     reasoner, generator = make([stopped("three")], [stopped("three")])
-    steps(reasoner, problem, Place(STEPS, rejected=rejected))
-    steps(reasoner, problem, Place(STEPS))
+    steps(reasoner, problem, ExpansionContext(STEPS, rejected=rejected))
+    steps(reasoner, problem, ExpansionContext(STEPS))
     assert generator.requests[0].messages[0].text == (
         "how many red circles ?\nrejected :\ntwo\ncritique :\nwrong step 3 : old"
         "\nrejected :\none\ncritique :\nwrong step 3 : new"
@@ -293,7 +308,7 @@ def test_own_critique_is_shown_only_when_it_holds_a_step_wrong(
     critique: Critique | None, is_shown: bool, make: Make, problem: Problem
 ) -> None:
     reasoner, generator = make([stopped("x")], family="plain")
-    steps(reasoner, problem, Place(STEPS, critique=critique))
+    steps(reasoner, problem, ExpansionContext(STEPS, critique=critique))
     text = generator.requests[0].messages[0].text
     assert (text != PromptFamily.load("plain").solve(problem).text) is is_shown
     assert (WRONG.words in text) is is_shown
@@ -301,8 +316,8 @@ def test_own_critique_is_shown_only_when_it_holds_a_step_wrong(
 
 def test_nothing_of_the_critic_is_shown_unless_guided(make: Make, problem: Problem) -> None:
     reasoner, generator = make([stopped("x")], family="plain")
-    place = Place(STEPS, critique=WRONG, rejected=(RejectedSibling("one", WRONG),))
-    steps(reasoner, problem, place, is_critic_guided=False)
+    context = ExpansionContext(STEPS, critique=WRONG, rejected=(RejectedSibling("one", WRONG),))
+    steps(reasoner, problem, context, is_critic_guided=False)
     assert generator.requests[0].messages == (PromptFamily.load("plain").solve(problem),)
 
 
@@ -342,14 +357,14 @@ def test_failure_that_is_not_retryable_passes_through_at_once(make: Make, proble
 def test_hostile_text_becomes_a_step_or_is_counted(make: Make, problem: Problem) -> None:
     texts = ["\x00", "{question} $steps", "\\boxed{" * 1000, "answer :" * 1000, "\u202e\u200b"]
     reasoner, _ = make([stopped(text) for text in texts])
-    expansion = steps(reasoner, problem, Place(STEPS), seeds=len(texts))
+    expansion = steps(reasoner, problem, ExpansionContext(STEPS), seeds=len(texts))
     assert len(expansion.continuations) + expansion.num_unreadable == len(texts)
     assert all(not continuation.is_finished for continuation in expansion.continuations[:3])
 
 
 def test_blank_lines_before_a_step_are_skipped_and_their_tokens_counted(make: Make, problem: Problem) -> None:
     reasoner, generator = make([stopped("red : 1"), stopped(" ")], [cut("")], [stopped("red : 2")])
-    expansion = steps(reasoner, problem, Place(STEPS), seeds=2)
+    expansion = steps(reasoner, problem, ExpansionContext(STEPS), seeds=2)
     assert [continuation.steps for continuation in expansion.continuations] == [("red : 1",), ("red : 2",)]
     assert expansion.num_unreadable == 0
     assert expansion.usage.generated_tokens == 20
@@ -361,7 +376,7 @@ def test_blank_lines_before_a_step_are_skipped_and_their_tokens_counted(make: Ma
 
 def test_a_model_that_writes_nothing_but_blank_lines_is_unreadable(make: Make, problem: Problem) -> None:
     reasoner, generator = make(*[[stopped("")]] * 4)
-    expansion = steps(reasoner, problem, Place(STEPS))
+    expansion = steps(reasoner, problem, ExpansionContext(STEPS))
     assert (expansion.continuations, expansion.num_unreadable) == ((), 1)
     assert len(generator.requests) == 4
 
@@ -460,7 +475,7 @@ async def write(text: str, problem: Problem, options: ExpanderConfig) -> Traject
     reasoner = Reasoner.from_config(ScriptedGenerator(rest), ReasonerConfig())
     trajectory = Trajectory()
     while not trajectory.is_finished:
-        expansion = await reasoner.next_steps(problem, Place(trajectory), seeds=(0,), options=options)
+        expansion = await reasoner.next_steps(problem, ExpansionContext(trajectory), seeds=(0,), options=options)
         if not expansion.continuations:
             return None
         trajectory = extend(trajectory, expansion.continuations[0])

@@ -16,7 +16,7 @@ from critic_engine.pocket.annotating import PocketAnnotator
 from critic_engine.pocket.injecting import FactGrader, SlipInjector
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
-from critic_engine.roles.annotator import Annotator, CriticAnnotator, Draws, ModelAnnotator
+from critic_engine.roles.annotator import Annotator, CriticAnnotator, ModelAnnotator
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.error_injection import (
@@ -24,7 +24,7 @@ from critic_engine.roles.error_injection import (
     ModelDetector,
     ModelGrader,
     ModelInjector,
-    Writer,
+    SampledModel,
 )
 from critic_engine.roles.expanders import make_expander
 from critic_engine.roles.injection import Detector, Grader
@@ -92,7 +92,7 @@ class _Makers:
         self._given_critic = critic
         self.reasoner = models.adopt(reasoner) if reasoner else models.generator(config.reasoner, "reasoner")
         self.family = PromptFamily.for_model(config.reasoner)
-        self.critic_family = PromptFamily.for_model(config.critiquing)
+        self.critic_family = PromptFamily.for_model(config.critique_model)
 
     def critic(self, *, temperature: float, field: str, max_tokens: int | None = None) -> Critic:
         if not self._config.critic_matches and self._config.critic.model == "pocket":
@@ -133,8 +133,7 @@ class _Makers:
 
     def _model_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
         asked = self._asked(options.model, "annotate", field)
-        draws = Draws(options.num_critiques, options.temperature, options.max_tokens, options.max_attempts)
-        return ModelAnnotator(asked.generator, asked.family, draws)
+        return ModelAnnotator(asked.generator, asked.family, options)
 
     def injection(self, options: InjectionConfig) -> InjectionRoles:
         is_pocket = self._config.reasoner.model == "pocket"
@@ -150,14 +149,14 @@ class _Makers:
 
     def _injector(self, model: ModelConfig | None) -> ModelInjector:
         asked = self._asked(model, "inject", "collect.injection.kind")
-        return ModelInjector(self._writer(asked, _INJECTION_TEMPERATURE), asked.family)
+        return ModelInjector(self._sampled(asked, _INJECTION_TEMPERATURE), asked.family)
 
     def _grader(self, options: InjectionConfig) -> Grader | None:
         model = options.model if options.grader is None else options.grader
         if options.grader is None and not self._family(model).has("grade"):
             return None
         asked = self._asked(model, "grade", "collect.injection.grader")
-        return ModelGrader(self._writer(asked, 0.0), asked.family)
+        return ModelGrader(self._sampled(asked, 0.0), asked.family)
 
     def _detectors(self, number: int, options: DetectorConfig) -> Sequence[Detector]:
         field = f"collect.injection.detectors.{number}.kind"
@@ -167,7 +166,7 @@ class _Makers:
             return self._critic_detectors(temperatures, field)
         asked = self._asked(options.model, "detect", field)
         return [
-            ModelDetector(self._writer(asked, temperature), asked.family, critic_family=self.critic_family)
+            ModelDetector(self._sampled(asked, temperature), asked.family, critic_family=self.critic_family)
             for temperature in temperatures
         ]
 
@@ -184,10 +183,10 @@ class _Makers:
             for number, temperature in enumerate(temperatures, 1)
         ]
 
-    def _writer(self, asked: _Asked, temperature: float) -> Writer:
+    def _sampled(self, asked: _Asked, temperature: float) -> SampledModel:
         reasoner = self._config.reasoner
         sampling = SamplingOptions(temperature=temperature, max_tokens=reasoner.max_tokens)
-        return Writer(asked.generator, sampling, reasoner.max_attempts)
+        return SampledModel(asked.generator, sampling, reasoner.max_attempts)
 
     def _asked(self, model: ModelConfig | None, template: str, field: str) -> _Asked:
         """Return a model that is to be asked by a template of its prompts; the reasoner's where ``model`` is None."""

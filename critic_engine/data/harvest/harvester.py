@@ -160,7 +160,7 @@ class Harvester:
         async def work() -> Finding:
             seed = self._seed(task.problem, name)
             try:
-                evaluation = await critic.judge(task.problem, Trajectory(steps), seed=seed)
+                evaluation = await critic.evaluate(task.problem, Trajectory(steps), seed=seed)
             except GenerationError:
                 return Finding(None)
             return Finding(evaluation.value, evaluation.usage.generated_tokens)

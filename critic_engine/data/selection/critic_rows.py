@@ -21,7 +21,7 @@ class CriticRows:
     def __init__(self, selection: Selection) -> None:
         """Take the pass whose problems are given."""
         self._selection = selection
-        self._family = PromptFamily.for_model(selection.config.critiquing)
+        self._family = PromptFamily.for_model(selection.config.critique_model)
 
     def preferences(self, harvested: Harvested) -> Iterator[TrainingRow]:
         """Yield, of two critiques of one error and of two detections of injected errors, the better one first."""

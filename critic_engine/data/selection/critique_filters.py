@@ -48,7 +48,7 @@ class Screen:
         self._lift = (config.collect or CollectConfig()).lift
         self._filters = filters
         self._checker = checker
-        self._form = PromptFamily.for_model(config.critiquing).form.critique
+        self._form = PromptFamily.for_model(config.critique_model).form.critique
 
     def critiques(
         self, pairs: Sequence[Pair], findings: Mapping[str, Finding], problem: Problem, *, is_repeat: bool

@@ -1,20 +1,4 @@
-"""The evaluators: who says how good a trajectory is."""
+"""Evaluators: each gives a trajectory a value by one method.
 
-from critic_engine.roles.evaluators.blend import BlendEvaluator
-from critic_engine.roles.evaluators.direct import CheckerEvaluator, CriticEvaluator, NoEvaluator
-from critic_engine.roles.evaluators.factory import Roles, make_evaluator
-from critic_engine.roles.evaluators.reward_model import ScorerEvaluator, VerdictTokenEvaluator
-from critic_engine.roles.evaluators.rollouts import AgreementEvaluator, ReferenceEvaluator
-
-__all__ = [
-    "AgreementEvaluator",
-    "BlendEvaluator",
-    "CheckerEvaluator",
-    "CriticEvaluator",
-    "NoEvaluator",
-    "ReferenceEvaluator",
-    "Roles",
-    "ScorerEvaluator",
-    "VerdictTokenEvaluator",
-    "make_evaluator",
-]
+Import ``make_evaluator`` from ``factory``, or one evaluator from the module named for it.
+"""

@@ -1,4 +1,4 @@
-"""The evaluator that blends the values of others."""
+"""The evaluator that averages the values of others."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,19 +13,19 @@ from critic_engine.types import Problem, TokenUsage, Trajectory
 class BlendEvaluator:
     """Gives the weighted mean of its parts' values, and the words of the first part that has any.
 
-    A part whose value is unknown is left out of the mean; so is one that fails, whose error is kept. Completions that a
-    part drew take part as paths without a value.
+    A part with an unknown value is left out of the mean; so is a part that fails, but its error is kept. Rollouts that
+    a part drew are kept as paths without a value.
     """
 
     def __init__(self, parts: Sequence[tuple[float, Evaluator]]) -> None:
-        """Take each part with its weight, which is positive."""
+        """Take each part with its positive weight."""
         self._parts = tuple(parts)
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
-        """Return the blend of what the parts say, who work side by side; unknown when none has a value.
+        """Return the blend of the parts, evaluated concurrently; unknown if no part has a value.
 
         Raises:
-            GenerationError: every part failed; the first one's.
+            GenerationError: every part failed; it is the first part's error.
         """
         outcomes = await gather_or_cancel(
             _outcome(part, problem, trajectory, seed=derive_seed(seed, "part", index))
@@ -60,14 +60,14 @@ def _blend(parts: Sequence[tuple[float, Evaluation]], *, errors: tuple[str, ...]
         critique=next(critiques, None),
         usage=sum((evaluation.usage for evaluation in evaluations), TokenUsage()),
         num_unreadable=sum(evaluation.num_unreadable for evaluation in evaluations),
-        # What one part says of a completion is no blend, and does not compare with the values of places.
+        # One part's value of a rollout is no blend, so it does not compare with the values of nodes.
         rollouts=tuple(replace(rollout, value=None) for evaluation in evaluations for rollout in evaluation.rollouts),
         errors=errors,
     )
 
 
 def _mean(values: Sequence[tuple[float, float]]) -> float | None:
-    """Return ``sum(w * v) / sum(w)``, within the range of the values though rounding may leave it; None of none."""
+    """Return ``sum(w * v) / sum(w)``, clipped to the range of the values against rounding; None without values."""
     if not values:
         return None
     mean = sum(weight * value for weight, value in values) / sum(weight for weight, _ in values)

@@ -1,4 +1,4 @@
-"""From the configuration to the evaluator."""
+"""Build the evaluator from the configuration."""
 
 from dataclasses import dataclass
 
@@ -13,27 +13,27 @@ from critic_engine.protocols import Evaluator, Expander
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.evaluators.blend import BlendEvaluator
-from critic_engine.roles.evaluators.direct import CheckerEvaluator, CriticEvaluator, NoEvaluator
+from critic_engine.roles.evaluators.direct import CheckerEvaluator, NoEvaluator
 from critic_engine.roles.evaluators.rollouts import AgreementEvaluator, ReferenceEvaluator
 
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Whom evaluators may ask. A configuration needs some of them only."""
+    """Models and checkers available to evaluators. A configuration needs only some of them."""
 
     expander: Expander
-    """Who completes a trajectory."""
+    """Draws completions."""
     critic: Critic | None = None
     reward_model: Evaluator | None = None
     checker: Checker | None = None
-    """In labelling mode only."""
+    """Set in labelling mode only."""
 
 
 def make_evaluator(config: EvaluatorConfig, roles: Roles) -> Evaluator:
     """Return the evaluator that ``config`` describes.
 
     Raises:
-        ConfigError: it asks someone whom ``roles`` lacks; the error names the field.
+        ConfigError: ``roles`` lacks a role that it needs; the error names the field.
     """
     if not isinstance(config, BlendEvaluatorConfig):
         return _make_single(config, roles, field="evaluator")
@@ -52,13 +52,14 @@ def _make_single(config: SingleEvaluatorConfig, roles: Roles, *, field: str) -> 
         return NoEvaluator()
     if config.kind == "checker":
         return CheckerEvaluator(_checker(roles, field=f"{field}.kind", value=config.kind))
-    if config.kind == "critic":
-        if roles.critic is None:
-            raise _missing("critic", field=f"{field}.kind")
-        return CriticEvaluator(roles.critic)
-    if roles.reward_model is None:
-        raise _missing("reward_model", field=f"{field}.kind")
-    return roles.reward_model
+    evaluator = roles.critic if config.kind == "critic" else roles.reward_model
+    if evaluator is None:
+        raise ConfigError(
+            f"{field}.kind is {config.kind!r} and there is no {config.kind.replace('_', ' ')}; name one or choose "
+            "another evaluator",
+            field=f"{field}.kind",
+        )
+    return evaluator
 
 
 def _make_rollouts(config: RolloutEvaluatorConfig, roles: Roles, *, field: str) -> Evaluator:
@@ -76,8 +77,3 @@ def _checker(roles: Roles, *, field: str, value: str) -> Checker:
             field=field,
         )
     return roles.checker
-
-
-def _missing(role: str, *, field: str) -> ConfigError:
-    name = role.replace("_", " ")
-    return ConfigError(f"{field} is {role!r} and there is no {name}; name one or choose another evaluator", field=field)

@@ -1,8 +1,7 @@
-"""The evaluators that ask a reward model, which gives a value and no words."""
+"""Evaluators that ask a reward model, which gives a value and no words."""
 
 import logging
 
-from critic_engine.config.search import RewardModelConfig
 from critic_engine.errors import GenerationError
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import UNKNOWN, Evaluation, Generator, Scorer
@@ -21,28 +20,19 @@ _logger = logging.getLogger(__name__)
 
 
 class VerdictTokenEvaluator:
-    """Asks a chat model for a critique and reads the value off the one token where its verdict begins.
+    """Asks a chat model for the verdict token of a critique, and reads the value from its log-probabilities.
 
-    What stands before the verdict in a critique stands there already. A trajectory without steps is not judged. When
-    the likeliest token begins no verdict word, the value is unknown and the token counts as unreadable.
+    The request's prefix is the critique up to the verdict. A trajectory without steps is not judged. If the token drawn
+    begins no verdict word, the value is unknown and the token counts as unreadable.
     """
 
     def __init__(self, generator: Generator, family: PromptFamily) -> None:
-        """Take the model and how it is prompted."""
+        """Take the model and its prompts."""
         self._generator = generator
         self._family = family
 
-    @classmethod
-    def from_config(cls, generator: Generator, config: RewardModelConfig) -> "VerdictTokenEvaluator":
-        """Return an evaluator with the prompts that ``config`` names.
-
-        Raises:
-            ConfigError: the prompts cannot be loaded.
-        """
-        return cls(generator, PromptFamily.for_model(config))
-
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
-        """Return the probability of the word for right over that of either word.
+        """Return the probability of the verdict "right" over that of either verdict.
 
         Raises:
             GenerationError: the model failed.
@@ -68,21 +58,12 @@ class VerdictTokenEvaluator:
 
 
 class ScorerEvaluator:
-    """Asks a scorer how good the solution is as an answer to the question. It reads text only."""
+    """Asks a scorer to score the solution as an answer to the question. It reads text only."""
 
     def __init__(self, scorer: Scorer, family: PromptFamily) -> None:
-        """Take the model and how a question is written with its choices."""
+        """Take the model, and the family that writes a question with its choices."""
         self._scorer = scorer
         self._family = family
-
-    @classmethod
-    def from_config(cls, scorer: Scorer, config: RewardModelConfig) -> "ScorerEvaluator":
-        """Return an evaluator that writes questions as the prompts do that ``config`` names.
-
-        Raises:
-            ConfigError: the prompts cannot be loaded.
-        """
-        return cls(scorer, PromptFamily.for_model(config))
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return the scorer's value; a trajectory without steps is not judged.

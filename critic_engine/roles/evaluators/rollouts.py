@@ -1,4 +1,4 @@
-"""The evaluators by rollouts: a trajectory is completed several times, and its value is what comes of that."""
+"""Evaluators by rollouts: they complete a trajectory several times and value it by the answers."""
 
 from collections import Counter
 from dataclasses import replace
@@ -11,20 +11,20 @@ from critic_engine.types import Problem, TokenUsage, Trajectory
 
 
 class ReferenceEvaluator:
-    """Values a trajectory by the share of its completions whose answer is right: MMC, arXiv 2504.11009, figure 2.
+    """Values a trajectory by the share of its completions with a right answer: MMC, arXiv 2504.11009, figure 2.
 
-    A completion that gives no answer is not right, and counts as unreadable too; one whose answer the checker cannot
-    tell has no value and is left out of the share. A finished trajectory is 1 or 0 by its own answer.
+    A completion without an answer is wrong, and counts as unreadable too. A completion that cannot be checked has no
+    value and is left out of the share. A finished trajectory is 1 or 0 by its own answer.
     """
 
     def __init__(self, expander: Expander, checker: Checker, *, num_rollouts: int) -> None:
-        """Take who completes, who holds the reference answers, and how many completions are drawn."""
+        """Take the expander, the holder of the reference answers, and the number of completions."""
         self._expander = expander
         self._checker = checker
         self._num_rollouts = num_rollouts
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
-        """Return the share; unknown when the problem, or what the completions answer, cannot be checked.
+        """Return the share; unknown if the problem, or every answer of the completions, cannot be checked.
 
         Raises:
             GenerationError: the completions could not be drawn.
@@ -49,19 +49,18 @@ class ReferenceEvaluator:
 class AgreementEvaluator:
     """Values a trajectory by the share of its completions that agree on the commonest answer.
 
-    The value of a finished trajectory is the share that give its own answer among completions from where its last step
-    began: the reward of rStar (arXiv 2408.06195), read at the place where the path could have ended otherwise. Answers
-    that mean the same are one. A completion that was drawn and gives no answer agrees with none, and counts as
-    unreadable too.
+    The value of a finished trajectory is the share of its own answer among completions from before its last step: the
+    reward of rStar (arXiv 2408.06195), read at the last node where the path could have ended otherwise. Answers that
+    mean the same are one. A completion without an answer agrees with none, and counts as unreadable too.
     """
 
     def __init__(self, expander: Expander, *, num_rollouts: int) -> None:
-        """Take who completes and how many completions are drawn, at least 2."""
+        """Take the expander and the number of completions, at least 2."""
         self._expander = expander
         self._num_rollouts = num_rollouts
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
-        """Return the share; unknown when fewer than 2 completions answer, or a finished trajectory itself does not.
+        """Return the share; unknown if fewer than 2 completions answer, or a finished trajectory has no answer.
 
         Raises:
             GenerationError: the completions could not be drawn.
@@ -75,7 +74,7 @@ class AgreementEvaluator:
         if trajectory.answer is None:
             return _evaluation(max(shares.values(), default=None), expansion, rollouts)
         value = shares.get(canonical_answer(trajectory.answer, problem.choices), 0.0) if shares else None
-        # They leave the path before its end, so that they are no completions of it.
+        # These completions begin before the end of the path, so they are not rollouts of it.
         return replace(_evaluation(value, expansion, rollouts), rollouts=())
 
 
@@ -87,7 +86,7 @@ async def _complete(
 
 
 def _shares(expansion: Expansion, problem: Problem) -> dict[str, float]:
-    """Return each answer's share of all that was drawn, by what equal answers share; none with fewer than 2 answers."""
+    """Return each canonical answer's share of all completions drawn; empty with fewer than 2 answers."""
     answers = [continuation.answer for continuation in expansion.continuations if continuation.answer is not None]
     counts = Counter(canonical_answer(answer, problem.choices) for answer in answers)
     num_drawn = len(expansion.continuations) + expansion.num_unreadable

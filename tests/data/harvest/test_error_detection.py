@@ -1,7 +1,7 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from critic_engine.backends.scripts import scripted_critic
 from critic_engine.config.search import CriticConfig
 from critic_engine.data.harvest.error_detection import Injection, InjectionRoles, inject_and_detect
 from critic_engine.data.harvest.injection_scores import DetectionScore
-from critic_engine.errors import ConfigError, GenerationError, ParseError, ReplicaLostError
+from critic_engine.errors import GenerationError, ParseError, ReplicaLostError
 from critic_engine.parsing.critiques import parse_critique
 from critic_engine.parsing.injections import InjectedError
 from critic_engine.pocket.injecting import SlipInjector
@@ -23,7 +23,7 @@ from critic_engine.roles.error_injection import (
     ModelDetector,
     ModelGrader,
     ModelInjector,
-    Writer,
+    SampledModel,
 )
 from critic_engine.roles.injection import Detection, Detector, Injected
 from critic_engine.types import (
@@ -62,8 +62,8 @@ def model(script: Any, **options: Any) -> ScriptedGenerator:
     return ScriptedGenerator(sample_of(script) if isinstance(script, str) else script, is_recording=True, **options)
 
 
-def writer(generator: ScriptedGenerator, max_attempts: int = 1) -> Writer:
-    return Writer(generator, SamplingOptions(max_tokens=500), max_attempts)
+def sampled(generator: ScriptedGenerator, max_attempts: int = 1) -> SampledModel:
+    return SampledModel(generator, SamplingOptions(max_tokens=500), max_attempts)
 
 
 def critic(generator: ScriptedGenerator, name: str = "a critic") -> CriticDetector:
@@ -71,7 +71,7 @@ def critic(generator: ScriptedGenerator, name: str = "a critic") -> CriticDetect
 
 
 def detector(script: Any) -> ModelDetector:
-    return ModelDetector(writer(model(script, name="a detector")), PLAIN)
+    return ModelDetector(sampled(model(script, name="a detector")), PLAIN)
 
 
 def run(
@@ -81,7 +81,7 @@ def run(
 
 
 def injector(script: Any = INJECTED) -> ModelInjector:
-    return ModelInjector(writer(model(script, name="an injector")), PLAIN)
+    return ModelInjector(sampled(model(script, name="an injector")), PLAIN)
 
 
 def error(step: int | None, words: str = "wrong") -> InjectedError:
@@ -93,7 +93,7 @@ def test_an_injection_is_detected_graded_and_ranked() -> None:
     roles = InjectionRoles(
         injector(),
         (detector(FOUND), critic(model("Verdict: right\nScore: 1"))),
-        ModelGrader(writer(model(grades, name="a grader")), PLAIN),
+        ModelGrader(sampled(model(grades, name="a grader")), PLAIN),
     )
     injection = run(roles)
     assert injection.steps == ("row 1 has 2", "row 2 has 2", "2 + 1 = 4", "answer: 4")
@@ -133,7 +133,7 @@ def test_a_detectors_words_are_a_critique_of_its_family() -> None:
 
 def test_words_are_like_those_of_the_critic_that_is_to_learn_from_them_whoever_says_them() -> None:
     pocket = PromptFamily.load("pocket")
-    listing = ModelDetector(writer(model(FOUND, name="a detector")), PLAIN, critic_family=pocket)
+    listing = ModelDetector(sampled(model(FOUND, name="a detector")), PLAIN, critic_family=pocket)
     saying = "Verdict: wrong\nFirst wrong step: 2\nit is 1\nScore: 0.2"
     detectors: list[Detector] = [listing]
     for text in (saying, "Verdict: right\nAll is well.\nScore: 0.8", "Verdict: wrong\nSome step is.\nScore: 0"):
@@ -153,9 +153,9 @@ def test_words_are_like_those_of_the_critic_that_is_to_learn_from_them_whoever_s
 def test_usage_is_that_of_all_that_was_asked() -> None:
     models = [model(INJECTED), model(FOUND), model("Verdict: right\nScore: 1"), model("no grade")]
     roles = InjectionRoles(
-        ModelInjector(writer(models[0]), PLAIN),
-        (ModelDetector(writer(models[1]), PLAIN), critic(models[2])),
-        ModelGrader(writer(models[3], max_attempts=2), PLAIN),
+        ModelInjector(sampled(models[0]), PLAIN),
+        (ModelDetector(sampled(models[1]), PLAIN), critic(models[2])),
+        ModelGrader(sampled(models[3], max_attempts=2), PLAIN),
     )
     injection = run(roles)
     spent = TokenUsage()
@@ -179,7 +179,7 @@ def test_usage_is_that_of_all_that_was_asked() -> None:
 )
 def test_a_bad_injection_is_a_reason_that_quotes_and_nobody_detects(script: Any, reason: str) -> None:
     unasked = model("Verdict: right")
-    bad = ModelInjector(writer(model(lambda request, seed: script, name="an injector")), PLAIN)
+    bad = ModelInjector(sampled(model(lambda request, seed: script, name="an injector")), PLAIN)
     injection = run(InjectionRoles(bad, (critic(unasked),)))
     assert injection.failure is not None
     assert injection.failure.startswith("an injector: ")
@@ -192,13 +192,13 @@ def test_a_bad_injection_is_a_reason_that_quotes_and_nobody_detects(script: Any,
 
 
 def test_bad_detections_and_grades_are_reasons_beside_the_good_ones() -> None:
-    grader = ModelGrader(writer(model({"[2] there is 1": GRADE, "none": "### score: [0-10]"})), PLAIN)
+    grader = ModelGrader(sampled(model({"[2] there is 1": GRADE, "none": "### score: [0-10]"})), PLAIN)
     lost = model("", faults={0: GenerationError("the server said no\nand no")}, name="a detector")
     detectors = (
         detector(FOUND),
         detector("Errors:\n[99] no"),
         detector("Errors: none"),
-        ModelDetector(writer(lost), PLAIN),
+        ModelDetector(sampled(lost), PLAIN),
         critic(model("I cannot tell.")),
         critic(model("Verdict: right \ud800")),
     )
@@ -218,7 +218,7 @@ def test_bad_detections_and_grades_are_reasons_beside_the_good_ones() -> None:
 def test_an_unreadable_text_is_asked_for_again_with_another_seed_and_both_are_paid_for() -> None:
     texts = iter(["no", INJECTED])
     generator = model(lambda request, seed: next(texts))
-    again = ModelInjector(writer(generator, max_attempts=2), PLAIN)
+    again = ModelInjector(sampled(generator, max_attempts=2), PLAIN)
     injected = asyncio.run(again.inject(PROBLEM, RIGHT, seed=5, extras={}))
     first, second = generator.requests
     assert first.seeds == (5,)
@@ -231,24 +231,35 @@ def test_an_unreadable_text_is_asked_for_again_with_another_seed_and_both_are_pa
 
 def test_a_failure_that_may_pass_is_retried_and_counted_and_one_for_good_is_not() -> None:
     faults = {0: GenerationError("busy", is_retryable=True)}
-    good = ModelDetector(writer(model(FOUND, faults=faults), max_attempts=2), PLAIN)
+    good = ModelDetector(sampled(model(FOUND, faults=faults), max_attempts=2), PLAIN)
     assert asyncio.run(good.detect(PROBLEM, RIGHT, seed=0)).usage.num_retries == 1
     broken = model(FOUND, faults={0: GenerationError("broken")})
     with pytest.raises(GenerationError, match="broken"):
-        asyncio.run(ModelDetector(writer(broken, max_attempts=2), PLAIN).detect(PROBLEM, RIGHT, seed=0))
+        asyncio.run(ModelDetector(sampled(broken, max_attempts=2), PLAIN).detect(PROBLEM, RIGHT, seed=0))
     assert len(broken.requests) == 1
 
 
 def test_a_failure_behind_an_unreadable_text_keeps_what_the_text_cost() -> None:
     generator = model("no list", faults={1: GenerationError("gone", is_retryable=True)})
     with pytest.raises(ParseError, match="no list") as caught:
-        asyncio.run(ModelDetector(writer(generator, max_attempts=2), PLAIN).detect(PROBLEM, RIGHT, seed=0))
+        asyncio.run(ModelDetector(sampled(generator, max_attempts=2), PLAIN).detect(PROBLEM, RIGHT, seed=0))
     assert caught.value.usage.generated_tokens == 3
 
 
-def test_a_writer_that_may_not_ask_is_refused() -> None:
-    with pytest.raises(ValueError, match="max_attempts is 0"):
-        writer(model(FOUND), max_attempts=0)
+@pytest.mark.parametrize("who", ["injector", "detector", "grader"])
+def test_all_unreadable_texts_are_paid_for_in_the_error(who: str) -> None:
+    asked = sampled(model("no list"), max_attempts=3)
+    calls: dict[str, Coroutine[Any, Any, object]] = {
+        "injector": ModelInjector(asked, PLAIN).inject(PROBLEM, RIGHT, seed=0, extras={}),
+        "detector": ModelDetector(asked, PLAIN).detect(PROBLEM, RIGHT, seed=0),
+        "grader": ModelGrader(asked, PLAIN).grade(PROBLEM, RIGHT, errors=(), found=(), seed=0),
+    }
+    call = calls.pop(who)
+    for unused in calls.values():
+        unused.close()
+    with pytest.raises(ParseError) as caught:
+        asyncio.run(call)
+    assert (caught.value.usage.generated_tokens, caught.value.num_unreadable) == (9, 3)
 
 
 class Lost(ScriptedGenerator):
@@ -258,8 +269,8 @@ class Lost(ScriptedGenerator):
 
 @pytest.mark.parametrize("who", ["injector", "detector", "grader"])
 def test_a_lost_replica_passes_through(who: str) -> None:
-    def made(role: str, text: str) -> Writer:
-        return writer(Lost([text]) if role == who else model(text))
+    def made(role: str, text: str) -> SampledModel:
+        return sampled(Lost([text]) if role == who else model(text))
 
     roles = InjectionRoles(
         ModelInjector(made("injector", INJECTED), PLAIN),
@@ -271,7 +282,7 @@ def test_a_lost_replica_passes_through(who: str) -> None:
 
 
 def test_an_injection_survives_json() -> None:
-    grader = ModelGrader(writer(model({"[2] there is 1": GRADE, "none": "?"})), PLAIN)
+    grader = ModelGrader(sampled(model({"[2] there is 1": GRADE, "none": "?"})), PLAIN)
     detectors = (detector(FOUND), detector("Errors: none"), detector("?"), critic(model("Verdict: wrong")))
     for injection in (
         run(InjectionRoles(injector(), detectors, grader)),
@@ -286,9 +297,9 @@ def test_detectors_see_only_the_solution_with_errors_and_no_model_sees_further_c
     models = [model(INJECTED), model(FOUND), model("Verdict: right"), model(GRADE)]
     trajectory = dataclasses.replace(RIGHT, answer=SENTINEL, texts=(SENTINEL,) * 4)
     roles = InjectionRoles(
-        ModelInjector(writer(models[0]), PLAIN),
-        (ModelDetector(writer(models[1]), PLAIN), critic(models[2])),
-        ModelGrader(writer(models[3]), PLAIN),
+        ModelInjector(sampled(models[0]), PLAIN),
+        (ModelDetector(sampled(models[1]), PLAIN), critic(models[2])),
+        ModelGrader(sampled(models[3]), PLAIN),
     )
     run(roles, trajectory=trajectory, extras={"answer": SENTINEL, "board": SENTINEL})
     requests = [request for each in models for request in each.requests]
@@ -319,12 +330,6 @@ def test_detectors_are_asked_side_by_side_each_with_its_own_seed() -> None:
 
     assert len(asyncio.run(asyncio.wait_for(injected(), 300)).detections) == 2
     assert len(set(seeds)) == 2
-
-
-@pytest.mark.parametrize("role", [ModelInjector, ModelDetector, ModelGrader])
-def test_a_family_without_the_prompt_is_refused_by_its_file(role: Any) -> None:
-    with pytest.raises(ConfigError, match=r"(inject|detect|grade)\.txt"):
-        role(writer(model("")), PromptFamily.load("pocket"))
 
 
 @pytest.mark.parametrize("errors", [(), (error(1),) * 6, (error(3),), (error(0),)])

@@ -9,14 +9,11 @@ import pytest
 from critic_engine.config.search import (
     BlendEvaluatorConfig,
     BlendPart,
-    CheckerEvaluatorConfig,
     CriticConfig,
-    CriticEvaluatorConfig,
+    DirectEvaluatorConfig,
     ExpanderConfig,
-    NoEvaluatorConfig,
     ReasonerConfig,
     RewardModelConfig,
-    RewardModelEvaluatorConfig,
     RolloutEvaluatorConfig,
 )
 from critic_engine.errors import ConfigError, GenerationError
@@ -24,18 +21,11 @@ from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import UNKNOWN, Continuation, Evaluation, Evaluator, Rollout, Score
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
-from critic_engine.roles.evaluators import (
-    AgreementEvaluator,
-    BlendEvaluator,
-    CheckerEvaluator,
-    CriticEvaluator,
-    NoEvaluator,
-    ReferenceEvaluator,
-    Roles,
-    ScorerEvaluator,
-    VerdictTokenEvaluator,
-    make_evaluator,
-)
+from critic_engine.roles.evaluators.blend import BlendEvaluator
+from critic_engine.roles.evaluators.direct import CheckerEvaluator, NoEvaluator
+from critic_engine.roles.evaluators.factory import Roles, make_evaluator
+from critic_engine.roles.evaluators.reward_model import ScorerEvaluator, VerdictTokenEvaluator
+from critic_engine.roles.evaluators.rollouts import AgreementEvaluator, ReferenceEvaluator
 from critic_engine.roles.expanders import SolutionExpander, StepExpander
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import (
@@ -104,11 +94,9 @@ def valued(value: float | None, critique: Critique | None = None) -> Fixed:
 
 
 class TestDirect:
-    def test_critic_evaluator_gives_the_judgement_of_the_critic(
-        self, listed: Callable[..., Any], problem: Problem
-    ) -> None:
+    def test_a_critic_is_an_evaluator(self, listed: Callable[..., Any], problem: Problem) -> None:
         critic = Critic.from_config(listed([Sample("right", num_tokens=9, finish_reason="stop")]), CriticConfig())
-        evaluation = judge(CriticEvaluator(critic), problem, FINISHED)
+        evaluation = judge(critic, problem, FINISHED)
         assert evaluation.critique == Critique("right", "right", None)
         assert evaluation.usage.generated_tokens == 9
 
@@ -117,7 +105,7 @@ class TestDirect:
     ) -> None:
         weather = [Sample("Lovely weather.", num_tokens=3, finish_reason="stop")]
         critic = Critic.from_config(listed(weather, weather), CriticConfig(max_attempts=2))
-        evaluation = judge(CriticEvaluator(critic), problem, FINISHED)
+        evaluation = judge(critic, problem, FINISHED)
         assert (evaluation.value, evaluation.critique, evaluation.num_unreadable) == (None, None, 2)
 
     def test_no_evaluator_gives_an_unknown_value_for_nothing(self, problem: Problem) -> None:
@@ -310,7 +298,7 @@ class TestVerdictToken:
         assert evaluation.usage.generated_tokens == 1
 
     def test_trajectory_without_steps_is_not_judged(self, listed: Callable[..., Any], problem: Problem) -> None:
-        evaluator = VerdictTokenEvaluator.from_config(listed(), RewardModelConfig())
+        evaluator = VerdictTokenEvaluator(listed(), PromptFamily.for_model(RewardModelConfig()))
         assert judge(evaluator, problem, Trajectory()) == UNKNOWN
 
 
@@ -333,7 +321,7 @@ class ListedScorer:
 class TestScorer:
     def test_question_and_solution_are_a_conversation(self) -> None:
         scorer = ListedScorer()
-        evaluator = ScorerEvaluator.from_config(scorer, RewardModelConfig(model="./rm"))
+        evaluator = ScorerEvaluator(scorer, PromptFamily.for_model(RewardModelConfig(model="./rm")))
         problem = Problem("Which is larger?", choices=("9.8", "9.11"))
         trajectory = Trajectory(("9.8 is 9.80", "answer: A"), texts=("9.8 is ", "9.80\nanswer: A\n"))
         assert judge(evaluator, problem, trajectory) == Evaluation(0.7, None, TokenUsage(prompt_tokens=12))
@@ -346,7 +334,7 @@ class TestScorer:
         assert judge(evaluator, problem, Trajectory()) == UNKNOWN
 
     def test_problem_with_images_is_refused(self, problem: Problem) -> None:
-        evaluator = ScorerEvaluator.from_config(ListedScorer(), RewardModelConfig(model="./rm"))
+        evaluator = ScorerEvaluator(ListedScorer(), PromptFamily.for_model(RewardModelConfig(model="./rm")))
         with pytest.raises(GenerationError, match="listed reads text only"):
             judge(evaluator, problem)
 
@@ -403,26 +391,32 @@ class TestBlend:
         assert asyncio.run(both()) == UNKNOWN
 
 
+CRITIC_PART = BlendPart(evaluator=DirectEvaluatorConfig(kind="critic"))
+
+
 class TestMaking:
     @pytest.fixture
     def roles(self, step_expander: Make, listed: Callable[..., Any], checker: Checker) -> Roles:
         return Roles(
             expander=step_expander()[0],
             critic=Critic.from_config(listed(), CriticConfig()),
-            reward_model=VerdictTokenEvaluator.from_config(listed(), RewardModelConfig()),
+            reward_model=VerdictTokenEvaluator(listed(), PromptFamily.for_model(RewardModelConfig())),
             checker=checker,
         )
 
     @pytest.mark.parametrize(
         ("config", "kind"),
         [
-            (CriticEvaluatorConfig(), CriticEvaluator),
-            (RewardModelEvaluatorConfig(kind="reward_model"), VerdictTokenEvaluator),
+            (DirectEvaluatorConfig(kind="critic"), Critic),
+            (DirectEvaluatorConfig(kind="reward_model"), VerdictTokenEvaluator),
             (RolloutEvaluatorConfig(kind="rollout"), AgreementEvaluator),
             (RolloutEvaluatorConfig(kind="rollout", against="reference"), ReferenceEvaluator),
-            (CheckerEvaluatorConfig(kind="checker"), CheckerEvaluator),
-            (NoEvaluatorConfig(kind="none"), NoEvaluator),
-            (BlendEvaluatorConfig(kind="blend", parts=(BlendPart(evaluator=CriticEvaluatorConfig()),)), BlendEvaluator),
+            (DirectEvaluatorConfig(kind="checker"), CheckerEvaluator),
+            (DirectEvaluatorConfig(kind="none"), NoEvaluator),
+            (
+                BlendEvaluatorConfig(kind="blend", parts=(BlendPart(evaluator=DirectEvaluatorConfig(kind="critic")),)),
+                BlendEvaluator,
+            ),
         ],
     )
     def test_evaluator_is_the_one_configured(self, config: Any, kind: type, roles: Roles) -> None:
@@ -431,9 +425,9 @@ class TestMaking:
     @pytest.mark.parametrize(
         ("config", "field", "message"),
         [
-            (CriticEvaluatorConfig(), "kind", "there is no critic"),
-            (RewardModelEvaluatorConfig(kind="reward_model"), "kind", "there is no reward model"),
-            (CheckerEvaluatorConfig(kind="checker"), "kind", "`critic-engine collect`"),
+            (DirectEvaluatorConfig(kind="critic"), "kind", "there is no critic"),
+            (DirectEvaluatorConfig(kind="reward_model"), "kind", "there is no reward model"),
+            (DirectEvaluatorConfig(kind="checker"), "kind", "`critic-engine collect`"),
             (RolloutEvaluatorConfig(kind="rollout", against="reference"), "against", "`critic-engine collect`"),
         ],
     )
