@@ -11,14 +11,8 @@ from search.beam import Beam, BeamOptions
 from search.best_of_n import BestOfN, BestOfNOptions
 from search.budget import NO_LIMIT, Budget, StopReason, Usage
 from search.chain import Chain, ChainOptions
-from search.decision import Aggregation, Decision, DecisionRule, decide, path_log_prior, path_value
-from search.divergence import (
-    DivergentPair,
-    reference_order,
-    reference_pairs,
-    sibling_pairs,
-    worst_order,
-)
+from search.decision import Aggregation, Decision, DecisionRule, decide, path_log_prior
+from search.divergence import DivergentPair, reference_order, sibling_pairs, worst_order
 from search.dvts import Dvts, DvtsOptions
 from search.errors import ReplayError, SearchError, UnknownTrialError
 from search.events import Abandoned, Asked, Event, Stopped, Told
@@ -75,9 +69,7 @@ __all__ = [
     "event_from_dict",
     "event_to_dict",
     "path_log_prior",
-    "path_value",
     "reference_order",
-    "reference_pairs",
     "replay",
     "sibling_pairs",
     "worst_order",
