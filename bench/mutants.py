@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from bench.provenance import print_report, write_report
+from bench.provenance import commit, print_report, write_report
 
 Fate: TypeAlias = Literal["killed", "timeout", "survived"]
 
@@ -211,7 +211,7 @@ class Workshop:
         self._limits_s: dict[str, float] = {}
 
     def try_out(self, mutant: Mutant) -> Fate:
-        """Return what the tests make of ``mutant``.
+        """Run the tests of ``mutant`` and return its fate.
 
         Raises:
             RuntimeError: its tests fail without the fault, or cannot run.
@@ -311,6 +311,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Try the mutants, and print tables and the JSON line."""
     args = parse_args()
+    commit()  # asked first, and remembered: the tree may change while the tests run
     root, rng = Path.cwd(), random.Random(args.seed)
     possible = {room: room_mutants(root, room) for room in args.rooms}
     drawn = [mutant for room in possible.values() for mutant in rng.sample(room, min(args.num, len(room)))]

@@ -40,7 +40,7 @@ class Decision(Generic[S]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Path(Generic[S]):
+class _WeighedPath(Generic[S]):
     node: Node[S]
     value: float | None
     likelihood: float
@@ -91,11 +91,11 @@ def decide(
     is_by_value = rule in ("best_value", "weighted_majority")
     likelihoods = _likelihoods(tree, nodes, prior_exponent if is_by_value else 0.0)
     paths = [
-        _Path(node, path_value(tree, node, aggregation), likelihood)
+        _WeighedPath(node, path_value(tree, node, aggregation), likelihood)
         for node, likelihood in zip(nodes, likelihoods, strict=True)
     ]
     is_weighted = rule == "weighted_majority" and any(path.value is not None for path in paths)
-    groups: dict[Hashable, list[_Path[S]]] = {}
+    groups: dict[Hashable, list[_WeighedPath[S]]] = {}
     for path in paths:
         groups.setdefault(path.node.outcome, []).append(path)
     if rule in ("majority", "weighted_majority"):
@@ -139,7 +139,7 @@ def _likelihoods(tree: Tree[S], nodes: Sequence[Node[S]], prior_exponent: float)
     return [math.exp(prior_exponent * (log - highest)) for log in logs]
 
 
-def _vote(groups: dict[Hashable, list[_Path[S]]], *, is_weighted: bool) -> _Path[S]:
+def _vote(groups: dict[Hashable, list[_WeighedPath[S]]], *, is_weighted: bool) -> _WeighedPath[S]:
     """Return the best path of the answer with the most votes."""
 
     def order(outcome: Hashable) -> tuple[float, int, tuple[bool, float], str]:
@@ -152,8 +152,8 @@ def _vote(groups: dict[Hashable, list[_Path[S]]], *, is_weighted: bool) -> _Path
 
 
 def _best_path(
-    tree: Tree[S], rule: DecisionRule, paths: Sequence[_Path[S]], groups: dict[Hashable, list[_Path[S]]]
-) -> _Path[S]:
+    tree: Tree[S], rule: DecisionRule, paths: Sequence[_WeighedPath[S]], groups: dict[Hashable, list[_WeighedPath[S]]]
+) -> _WeighedPath[S]:
     """Return the best single path by ``rule``."""
     if rule == "last":
         by_id = {path.node.node_id: path for path in paths}
@@ -166,7 +166,7 @@ def _best_path(
         highest = min(_value_order(path) for path in paths)
         paths = [path for path in paths if _value_order(path) == highest]
 
-    def order(path: _Path[S]) -> tuple[int, tuple[bool, float], str]:
+    def order(path: _WeighedPath[S]) -> tuple[int, tuple[bool, float], str]:
         outcome = path.node.outcome
         return (-len(groups[outcome]), _value_order(path), repr(outcome))
 
@@ -174,7 +174,7 @@ def _best_path(
     return _first([path for path in paths if order(path) == first])
 
 
-def _gated(paths: Sequence[_Path[S]]) -> list[_Path[S]]:
+def _gated(paths: Sequence[_WeighedPath[S]]) -> list[_WeighedPath[S]]:
     """Return the paths that may stand when the paths come one by one, the shortest first."""
     highest = min(_value_order(path) for path in paths)
     best = [path for path in paths if _value_order(path) == highest]
@@ -182,28 +182,28 @@ def _gated(paths: Sequence[_Path[S]]) -> list[_Path[S]]:
     return [path for path in best if path.node.depth == shortest]
 
 
-def _most_visited(tree: Tree[S], paths: Sequence[_Path[S]]) -> list[_Path[S]]:
+def _most_visited(tree: Tree[S], paths: Sequence[_WeighedPath[S]]) -> list[_WeighedPath[S]]:
     """Return the paths whose visit counts, compared from the root down, are the largest."""
     visits = [[-node.visit_count for node in tree.path(path.node)] for path in paths]
     most = min(visits)
     return [path for path, counts in zip(paths, visits, strict=True) if counts == most]
 
 
-def _support(groups: dict[Hashable, list[_Path[S]]], outcome: Hashable, *, is_weighted: bool) -> float:
+def _support(groups: dict[Hashable, list[_WeighedPath[S]]], outcome: Hashable, *, is_weighted: bool) -> float:
     total = math.fsum(_votes(paths, is_weighted) for paths in groups.values())
     return _votes(groups[outcome], is_weighted) / total if total else 0.0
 
 
-def _votes(paths: Sequence[_Path[S]], is_weighted: bool) -> float:
+def _votes(paths: Sequence[_WeighedPath[S]], is_weighted: bool) -> float:
     return math.fsum(path.weight for path in paths) if is_weighted else float(len(paths))
 
 
-def _value_order(path: _Path[S]) -> tuple[bool, float]:
+def _value_order(path: _WeighedPath[S]) -> tuple[bool, float]:
     """Order by value, highest first and unknown last."""
     return (path.value is None, -path.weight)
 
 
-def _first(paths: Sequence[_Path[S]]) -> _Path[S]:
+def _first(paths: Sequence[_WeighedPath[S]]) -> _WeighedPath[S]:
     return min(paths, key=lambda path: place_order(path.node)) if len(paths) > 1 else paths[0]
 
 

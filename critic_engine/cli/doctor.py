@@ -53,7 +53,7 @@ Examples:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class _ModelCheck:
     """How the models did with one pocket problem."""
 
     reasoner: str
@@ -251,11 +251,11 @@ def _name(model: "ModelConfig") -> str:
     return model.backend if model.backend == "scripted" else model.model
 
 
-def _try_models(config: "EngineConfig") -> _Trial:
+def _try_models(config: "EngineConfig") -> _ModelCheck:
     from critic_engine.engine import Engine
     from critic_engine.errors import CriticEngineError
 
-    trial = _Trial(_name(config.reasoner), _name(config.critic) if config.needs_critic else None)
+    trial = _ModelCheck(_name(config.reasoner), _name(config.critic) if config.needs_critic else None)
     problem, reference_answer = _pocket_problem()
     try:
         start_s = time.perf_counter()

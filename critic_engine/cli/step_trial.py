@@ -116,10 +116,10 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
         GenerationError: the generator failed.
         ReplicaLostError: it is gone.
     """
-    listener = _Listener(generator)
-    reasoner = Reasoner.from_config(listener, config.reasoner)
-    whole = await _solve_in_one_piece(problem, reasoner, listener, config)
-    stepwise = await _solve_step_by_step(problem, reasoner, listener, config)
+    recorder = _RecordingGenerator(generator)
+    reasoner = Reasoner.from_config(recorder, config.reasoner)
+    whole = await _solve_in_one_piece(problem, reasoner, recorder, config)
+    stepwise = await _solve_step_by_step(problem, reasoner, recorder, config)
     splitter = StepSplitter.from_config(config.expander)
     is_alike = splitter.steps(stepwise.text) == tuple(step.text for step in stepwise.steps)
     return StepTrial(
@@ -132,7 +132,7 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
     )
 
 
-class _Listener:
+class _RecordingGenerator:
     """A generator that hands on what another one says and remembers it."""
 
     def __init__(self, generator: Generator) -> None:
@@ -155,9 +155,11 @@ class _Listener:
         await self._generator.aclose()
 
 
-async def _solve_in_one_piece(problem: Problem, reasoner: Reasoner, listener: _Listener, config: EngineConfig) -> Way:
+async def _solve_in_one_piece(
+    problem: Problem, reasoner: Reasoner, recorder: _RecordingGenerator, config: EngineConfig
+) -> Way:
     expansion = await reasoner.solve(problem, seeds=(config.run.seed,), options=config.expander)
-    sample = listener.samples[-1]
+    sample = recorder.samples[-1]
     splitter = StepSplitter.from_config(config.expander)
     counts = _token_counts(sample, splitter.pieces(sample.text))
     steps = tuple(map(TriedStep, splitter.steps(sample.text), counts))
@@ -166,7 +168,9 @@ async def _solve_in_one_piece(problem: Problem, reasoner: Reasoner, listener: _L
     return Way(steps, expansion.usage.generated_tokens, answer, is_finished, sample.text)
 
 
-async def _solve_step_by_step(problem: Problem, reasoner: Reasoner, listener: _Listener, config: EngineConfig) -> Way:
+async def _solve_step_by_step(
+    problem: Problem, reasoner: Reasoner, recorder: _RecordingGenerator, config: EngineConfig
+) -> Way:
     expander = StepExpander(reasoner, config.expander)
     trajectory, steps, num_tokens = Trajectory(), list[TriedStep](), 0
     while not trajectory.is_finished:
@@ -175,7 +179,7 @@ async def _solve_step_by_step(problem: Problem, reasoner: Reasoner, listener: _L
         if not expansion.continuations:
             break
         trajectory = extend(trajectory, expansion.continuations[0])
-        is_cut = listener.samples[-1].finish_reason == "length"
+        is_cut = recorder.samples[-1].finish_reason == "length"
         steps += [
             TriedStep(text, expansion.usage.generated_tokens, is_cut) for text in expansion.continuations[0].steps
         ]

@@ -1,4 +1,4 @@
-"""Many replies of a pocket model at once, straight from word ids: for sampling training data and for measuring."""
+"""Batched generation with a pocket model, from word ids: for sampling training data and for measuring."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from critic_engine.pocket.vocabulary import EOS, PAD, SPECIALS, WORD_IDS, WORDS,
 
 
 def pixel_values(boards: Sequence[Board], rng: random.Random) -> Any:
-    """Return pictures as the processor would, shape (len(boards), 3, 48, 48)."""
+    """Return pictures as the processor makes them, shape (len(boards), 3, 48, 48)."""
     import torch
 
     pictures = np.stack([picture(board, rng) for board in boards])
@@ -22,8 +22,8 @@ def pixel_values(boards: Sequence[Board], rng: random.Random) -> Any:
 
 
 @dataclass(frozen=True)
-class Request:
-    """One thing to write on: a board, a user turn and the beginning of the reply."""
+class PocketRequest:
+    """A board, a user turn and the beginning of the reply."""
 
     board: Board
     user: str
@@ -31,7 +31,13 @@ class Request:
 
 
 def generate_texts(
-    model: Any, requests: Sequence[Request], *, temperature: float, seed: int, batch_size: int = 128, most: int = 80
+    model: Any,
+    requests: Sequence[PocketRequest],
+    *,
+    temperature: float,
+    seed: int,
+    batch_size: int = 128,
+    max_words: int = 80,
 ) -> list[str]:
     """Return the model's reply to each request; greedy at temperature 0."""
     import torch
@@ -44,7 +50,7 @@ def generate_texts(
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
         with torch.inference_mode():
             inputs = _left_padded(group, random.Random(f"{seed}:{start}"))
-            written = model.generate(**inputs, **sampling, max_new_tokens=most, pad_token_id=WORD_IDS[PAD])
+            written = model.generate(**inputs, **sampling, max_new_tokens=max_words, pad_token_id=WORD_IDS[PAD])
         replies += [_text(row) for row in written[:, inputs["input_ids"].shape[1] :].tolist()]
     return replies
 
@@ -55,7 +61,7 @@ def _text(ids: Sequence[int]) -> str:
     return " ".join(word for word in words if word not in SPECIALS).replace(" \n ", "\n").replace("\n ", "\n")
 
 
-def _left_padded(group: Sequence[Request], rng: random.Random) -> dict[str, Any]:
+def _left_padded(group: Sequence[PocketRequest], rng: random.Random) -> dict[str, Any]:
     import torch
 
     rows = [[*turn_ids(request.user), *encode(request.said)] for request in group]
@@ -66,7 +72,7 @@ def _left_padded(group: Sequence[Request], rng: random.Random) -> dict[str, Any]
     return {"input_ids": ids, "attention_mask": mask, "pixel_values": pictures}
 
 
-def next_word_log_probs(model: Any, requests: Sequence[Request], *, seed: int = 0, batch_size: int = 128) -> Any:
+def next_word_log_probs(model: Any, requests: Sequence[PocketRequest], *, seed: int = 0, batch_size: int = 128) -> Any:
     """Return the log-probabilities of the reply's first word, shape (len(requests), number of words)."""
     import torch
 
