@@ -1,4 +1,4 @@
-"""Tree search with a critic: the pure core, which asks what to think about next and is told what came of it.
+"""Tree search with a critic: the pure core, which asks for proposals at a node and is told the results.
 
 It knows no text, image, model, clock, file, process or event loop: states are opaque, and cost is in the caller's
 unit. The strategies, which share ``ask`` / ``tell`` / ``abandon``, are ``Mcts``, ``AbMcts``, ``Beam``, ``Dvts``,

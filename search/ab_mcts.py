@@ -1,4 +1,4 @@
-"""AB-MCTS-A: at each node, go wider or deeper, whichever a draw from what is known promises more."""
+"""AB-MCTS-A: at each node, go wider or deeper, by Thompson sampling."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AbMctsOptions:
     """Options of ``AbMcts``."""
 
     prior: PriorRule = "gaussian"
-    """What is believed of values before any is known; ``beta`` suits those near 0 and 1."""
+    """Prior over values before any is known; ``beta`` suits values near 0 and 1."""
     num_arms: int = 1
     """Proposers to choose between when going wider."""
     max_depth: int | None = None
@@ -43,12 +43,12 @@ class AbMctsOptions:
 
 @dataclass(frozen=True, slots=True)
 class _ToldNode(Generic[S]):
-    """What is known of a node that was told."""
+    """Evidence at a node where at least one trial was told."""
 
     wider: Evidence
-    """The values that asking at the node has brought."""
+    """Values of the proposals told at the node."""
     children: ArmTable
-    """The values at and below each child."""
+    """Values at and below each child."""
     by_key: dict[Hashable, Node[S]]
     """The children that have a key."""
 

@@ -26,7 +26,7 @@ AGGREGATIONS: tuple[Aggregation, ...] = ("last", "min", "mean", "product")
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[S]):
-    """The path that was decided on."""
+    """The decided path and its support."""
 
     node: Node[S]
     """Where the path ends; ``node.outcome`` is the answer."""
@@ -44,11 +44,11 @@ class _WeighedPath(Generic[S]):
     node: Node[S]
     value: float | None
     likelihood: float
-    """The proposer's probability of the path over that of the likeliest path, to the power asked for."""
+    """``(P(path) / the highest P) ** prior_exponent``, in [0, 1]."""
 
     @property
     def weight(self) -> float:
-        """What the path weighs by value: nothing while its value is unknown."""
+        """The weight of the path in a vote by value: 0 while its value is unknown."""
         return 0.0 if self.value is None else self.value * self.likelihood
 
 
@@ -67,11 +67,11 @@ def decide(
     - ``weighted_majority``: the highest sum of values (Li et al., 2022, arXiv 2206.02336); an unknown value adds
       nothing, and where no value is known each path counts 1, as in ``majority``.
     - ``last``: ``tree.last``, or the newest path with an answer when that one has none.
-    - ``gated``: what stands after all paths came by, the shortest first, and each took the place of the one before if
-      its value is known and higher, or known where the other is not: no rewrite of a chain is taken that is worth less.
+    - ``gated``: the last path accepted when all come one by one, the shortest first. A path is accepted if its value is
+      known and higher than that of the last one, or known where that is not: a chain's worse rewrites are refused.
 
-    A tree holds each path once, however likely the proposer was to say it, so how often an answer comes up in it says
-    less than among samples. With a ``prior_exponent`` a, values weigh ``value * P(path) ** a`` in ``best_value`` and
+    A tree holds each path once, however likely the proposer was to sample it, so the count of an answer says less than
+    among samples. With a ``prior_exponent`` a, values weigh ``value * P(path) ** a`` in ``best_value`` and
     ``weighted_majority``, P(path) being the product of the priors on it; 1 weighs as sampling would, 0 not at all.
     Where a prior is unknown, no path is weighed by it.
 
@@ -175,7 +175,7 @@ def _best_path(
 
 
 def _gated(paths: Sequence[_WeighedPath[S]]) -> list[_WeighedPath[S]]:
-    """Return the paths that may stand when the paths come one by one, the shortest first."""
+    """Return the paths that may be the last accepted when all come one by one, the shortest first."""
     highest = min(_value_order(path) for path in paths)
     best = [path for path in paths if _value_order(path) == highest]
     shortest = min(path.node.depth for path in best)
@@ -183,7 +183,7 @@ def _gated(paths: Sequence[_WeighedPath[S]]) -> list[_WeighedPath[S]]:
 
 
 def _most_visited(tree: Tree[S], paths: Sequence[_WeighedPath[S]]) -> list[_WeighedPath[S]]:
-    """Return the paths whose visit counts, compared from the root down, are the largest."""
+    """Return the paths with the largest visit counts, compared from the root down."""
     visits = [[-node.visit_count for node in tree.path(path.node)] for path in paths]
     most = min(visits)
     return [path for path, counts in zip(paths, visits, strict=True) if counts == most]
@@ -208,7 +208,7 @@ def _first(paths: Sequence[_WeighedPath[S]]) -> _WeighedPath[S]:
 
 
 def place_order(node: Node[S]) -> tuple[int, list[str]]:
-    """Order by length, then by the keys along the path: by what does not depend on the order of tells."""
+    """Order by length, then by the keys along the path; neither depends on the order of tells."""
     keys: list[str] = []
     place: Node[S] | None = node
     while place is not None:

@@ -1,4 +1,4 @@
-"""A trial of how a model's text splits into steps: one question solved in one piece and step by step, side by side."""
+"""Compare how a model's text splits into steps when one question is solved in one piece and step by step."""
 
 import asyncio
 import itertools
@@ -19,32 +19,32 @@ from critic_engine.types import Generation, GenerationRequest, Problem, Sample, 
 
 @dataclass(frozen=True, slots=True)
 class TriedStep:
-    """One step that was found."""
+    """One step of a solution."""
 
     text: str
     num_tokens: int | None
-    """Generated; in one piece about so many, and None when the backend gives no tokens."""
+    """Generated tokens: approximate in one piece, and None when the backend gives no tokens."""
     is_cut: bool = False
     """Whether the token limit ended it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What came of one of the two ways."""
+    """One solution of the question, in one piece or step by step."""
 
     steps: tuple[TriedStep, ...]
     num_tokens: int
-    """All that were generated, also those of no step."""
+    """All generated tokens, those of no step included."""
     answer: str | None
     is_finished: bool
-    """Whether it came to an end of its own."""
+    """Whether the model ended the solution itself."""
     text: str
-    """Exactly what was written."""
+    """The exact text."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepTrial:
-    """How one question was cut both ways."""
+    """Both solutions of one question and the comparison of their steps."""
 
     question: str
     split: str
@@ -57,7 +57,7 @@ class StepTrial:
 
     @property
     def is_same_text(self) -> bool:
-        """Whether the model wrote the same both ways."""
+        """Whether both solutions have the same text."""
         return self.in_one_piece.text.strip() == self.step_by_step.text.strip()
 
     @property
@@ -68,11 +68,11 @@ class StepTrial:
 
 
 def run_step_trial(problem: Problem, config: EngineConfig) -> StepTrial:
-    """Return the trial of the config's reasoner, of which its expander wants steps.
+    """Try the config's reasoner with the steps of the config's expander.
 
     Raises:
         GenerationError: the model cannot be loaded, or failed.
-        ReplicaLostError: it is gone.
+        ReplicaLostError: the replica is lost.
     """
     generator = make_generator(config.reasoner, "reasoner")
 
@@ -87,7 +87,7 @@ def run_step_trial(problem: Problem, config: EngineConfig) -> StepTrial:
 
 
 def trial_lines(trial: StepTrial) -> Iterator[str]:
-    """Yield lines for a person: both ways, what sets them apart, and what is wrong."""
+    """Yield lines for a person: both solutions, their comparison, and warnings."""
     yield labelled("question", trial.question)
     for name, way in (("in one piece", trial.in_one_piece), ("step by step", trial.step_by_step)):
         answer = "no answer" if way.answer is None else f"answer {way.answer!r}"
@@ -114,7 +114,7 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
 
     Raises:
         GenerationError: the generator failed.
-        ReplicaLostError: it is gone.
+        ReplicaLostError: the replica is lost.
     """
     recorder = _RecordingGenerator(generator)
     reasoner = Reasoner.from_config(recorder, config.reasoner)
@@ -133,7 +133,7 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
 
 
 class _RecordingGenerator:
-    """A generator that hands on what another one says and remembers it."""
+    """A generator that passes requests to another one and records the samples."""
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
@@ -207,7 +207,7 @@ def _num_written(text: str) -> int:
 
 
 def _warnings(whole: Way, stepwise: Way, config: EngineConfig) -> list[str]:
-    """Return what is wrong with the steps, each in a sentence that says what to do."""
+    """Return a warning for each problem with the steps, with the remedy."""
     expander, warnings = config.expander, []
     num_steps = len(stepwise.steps)
     if not num_steps:
