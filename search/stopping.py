@@ -101,7 +101,7 @@ class StopRecord:
     def observe(self, places: Iterable[Node[S]], rollouts: Iterable[Node[S]], *, first_new_id: int) -> None:
         """Count one told trial: the nodes of its proposals, merged ones included, and its new rollouts.
 
-        Nodes with a ``node_id`` below ``first_new_id`` were counted when they were new; their value may be known only now.
+        Nodes with a ``node_id`` below ``first_new_id`` were counted when new; their value may be known only now.
         """
         best_before = self._best_value
         if best_before is not None:
