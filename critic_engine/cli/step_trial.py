@@ -116,7 +116,7 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
         GenerationError: the generator failed.
         ReplicaLostError: the replica is lost.
     """
-    recorder = _RecordingGenerator(generator)
+    recorder = _Recorder(generator)
     reasoner = Reasoner.from_config(recorder, config.reasoner)
     whole = await _solve_in_one_piece(problem, reasoner, recorder, config)
     stepwise = await _solve_step_by_step(problem, reasoner, recorder, config)
@@ -132,7 +132,7 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
     )
 
 
-class _RecordingGenerator:
+class _Recorder:
     """A generator that passes requests to another one and records the samples."""
 
     def __init__(self, generator: Generator) -> None:
@@ -155,9 +155,7 @@ class _RecordingGenerator:
         await self._generator.aclose()
 
 
-async def _solve_in_one_piece(
-    problem: Problem, reasoner: Reasoner, recorder: _RecordingGenerator, config: EngineConfig
-) -> Way:
+async def _solve_in_one_piece(problem: Problem, reasoner: Reasoner, recorder: _Recorder, config: EngineConfig) -> Way:
     expansion = await reasoner.solve(problem, seeds=(config.run.seed,), options=config.expander)
     sample = recorder.samples[-1]
     splitter = StepSplitter.from_config(config.expander)
@@ -168,9 +166,7 @@ async def _solve_in_one_piece(
     return Way(steps, expansion.usage.generated_tokens, answer, is_finished, sample.text)
 
 
-async def _solve_step_by_step(
-    problem: Problem, reasoner: Reasoner, recorder: _RecordingGenerator, config: EngineConfig
-) -> Way:
+async def _solve_step_by_step(problem: Problem, reasoner: Reasoner, recorder: _Recorder, config: EngineConfig) -> Way:
     expander = StepExpander(reasoner, config.expander)
     trajectory, steps, num_tokens = Trajectory(), list[TriedStep](), 0
     while not trajectory.is_finished:
