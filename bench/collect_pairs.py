@@ -51,7 +51,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the oracle says of where one pair parts."""
+    """The oracle's verdict on the divergence point of one pair."""
 
     is_rejected_wrong: bool
     is_chosen_right: bool
@@ -75,7 +75,7 @@ class Sample:
             self.verdicts[place] = verdict
 
     def shares(self) -> dict[str, Interval]:
-        """Return the shares of pairs that part where the rejected branch goes wrong, by what is asked of them."""
+        """Return the shares of pairs whose first own steps the oracle calls wrong, right, or both."""
         num = len(self.verdicts)
         counts = {
             "rejected wrong and chosen right": sum(v.is_rejected_wrong and v.is_chosen_right for v in self.verdicts),
@@ -87,7 +87,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was counted in the run."""
+    """Counts of one run."""
 
     funnel: Funnel
     num_pairs: Mapping[str, int]
@@ -130,7 +130,7 @@ def export(run: Path, folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def look(run: Path, args: argparse.Namespace) -> Findings:
-    """Return what is in the run, each problem looked at once."""
+    """Return the counts of the run, read problem by problem."""
     samples = {name: Sample(args.max_judged, random.Random(f"{args.seed}:{name}")) for name in GROUPS}
     kinds: Counter[str] = Counter()
     num_kept = num_believed = num_scored = 0
@@ -169,7 +169,7 @@ def _judge(harvested: Harvested, store: RunStore, config: CollectConfig, samples
 
 
 def judge(problem: PocketProblem, pair: Pair) -> Verdict:
-    """Return what the oracle says of the first own step of either side."""
+    """Return the oracle's verdict on the first own step of each side."""
     chosen, rejected = (
         problem.check(pair.shared + side.steps[:1]).verdicts[-1].is_right for side in (pair.chosen, pair.rejected)
     )
@@ -203,7 +203,7 @@ def lift_lines(lifts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def oracle_lines(samples: Mapping[str, Sample]) -> list[str]:
-    """Return what the oracle says as a Markdown table."""
+    """Return the oracle's verdicts as a Markdown table."""
     lines = ["| pairs | there are | judged | | share, % | 95 % interval |", "|---|---|---|---|---|---|"]
     for name, sample in samples.items():
         lines += [

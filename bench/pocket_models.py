@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def measure_reasoner(reasoner: Any, critic: Any, problems: Sequence[PocketProblem]) -> dict[str, Any]:
-    """Return the reasoner's figures: alone, in eight tries, and rewriting what it got wrong."""
+    """Return the reasoner's figures: greedy, in eight tries, and after a rewrite of its wrong solutions."""
     greedy = solve_all(reasoner, problems, temperature=0.0, seed=0)
     scores = reasoner_scores(problems, greedy)
     tries = [
@@ -99,7 +99,7 @@ def measure_critic(reasoner: Any, critic: Any, problems: Sequence[PocketProblem]
 def _measure_rewrites(
     reasoner: Any, critic: Any, problems: Sequence[PocketProblem], greedy: Solutions
 ) -> dict[str, float]:
-    """Return the share of solutions that are right after one rewrite, by whose critique it was shown."""
+    """Return the share of solutions that are right after one rewrite, by the source of the critique."""
     judgements = judge_all(problems, greedy)
 
     def share_after(places: Sequence[int], critiques: Sequence[str]) -> float:

@@ -1,4 +1,4 @@
-"""The closing line of every bench: what was measured, of which commit, with which versions, on what."""
+"""The last line of every bench: its results with commit, versions, hardware and config."""
 
 import functools
 import importlib.metadata
@@ -33,7 +33,7 @@ def print_report(bench: str, *, config: Mapping[str, Any], results: Mapping[str,
 
 
 def write_report(path: Path, title: str, lines: Sequence[str]) -> None:
-    """Write ``lines`` to a Markdown file under what is needed to trust them; the bench is the program that runs."""
+    """Write ``lines`` to a Markdown file below the command, commit, hardware and versions of the running bench."""
     facts = ", ".join(f"{name} {fact}" for name, fact in {**hardware(), **versions()}.items())
     command = f"python -m bench.{Path(sys.argv[0]).stem} {shlex.join(sys.argv[1:])}".strip()
     head = [f"# {title}", "", f"Command: `{command}`", "", f"Commit {commit()}; {facts}.", ""]
@@ -54,7 +54,7 @@ def commit() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what the figures depend on."""
+    """Return the versions of Python and of the packages that figures depend on."""
     return {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
 
 
@@ -66,7 +66,7 @@ def _version(package: str) -> str:
 
 
 def hardware() -> dict[str, str | int | None]:
-    """Return what the figures were taken on."""
+    """Return processor, number of cores and machine type."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

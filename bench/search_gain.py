@@ -26,7 +26,7 @@ from critic_engine.statistics import Interval, paired_difference, share
 from critic_engine.types import ProblemRow
 
 SAMPLE_ON = ("strategy.num_samples=1000",)
-"""What makes a method sample until its budget is spent."""
+"""Override that lets a method sample until its budget is spent."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Method:
 
     preset: str
     changes: tuple[str, ...] = ()
-    """What differs from the preset."""
+    """Overrides of the preset."""
     is_budgeted: bool = True
     """Whether it spends any budget it is given; if not, it spends what it spends."""
     budget_factor: int = 1
-    """Its budget is this many times the others': what values nodes by completions needs more to get anywhere."""
+    """Factor on the budget: methods that value nodes by completions need more tokens."""
 
 
 METHODS = {
@@ -157,7 +157,7 @@ def load_rows(args: argparse.Namespace) -> list[ProblemRow]:
 
 
 def table(outcomes: Sequence[Outcome], seed: int) -> list[str]:
-    """Return a Markdown table; what has a budget stands beside the tree search of the same budget."""
+    """Return a Markdown table; each budgeted method is compared with the tree search of its budget."""
     lines = [
         "| method | accuracy | 95 % interval | tokens a problem | failed | wall s | MCTS minus it, same budget |",
         "|---|---|---|---|---|---|---|",
@@ -180,7 +180,7 @@ def _gain(ours: Outcome, theirs: Outcome, seed: int) -> str:
 
 
 def verdict(outcomes: Sequence[Outcome], seed: int) -> list[str]:
-    """Say in words whether the tree search beat the others, and at whose cost."""
+    """Return sentences on whether the tree search beat the others, with the tokens of both."""
     lines = []
     for ours in (outcome for outcome in outcomes if outcome.method == "mcts"):
         for theirs in outcomes:

@@ -62,7 +62,7 @@ def grow(strategy: Mcts[int], results: list[list[Proposal[int]]]) -> int:
 
 
 def new_strategy(rule: SelectionRule, seed: int, args: argparse.Namespace) -> Mcts[int]:
-    """Return a search with no limit, whose nodes are expanded up to ``args.max_proposals``."""
+    """Return a search without limits, with up to ``args.max_proposals`` children a node."""
     options = MctsOptions(selection=rule, num_proposals=args.num_proposals, max_proposals=args.max_proposals)
     return Mcts(options, rng=numpy.random.default_rng(seed), root=0)
 
@@ -123,7 +123,7 @@ class Pairing:
 
 
 def pairings() -> list[Pairing]:
-    """Return what is compared."""
+    """Return the pairs of methods to compare."""
     uct = MctsOptions(selection="uct", exploration=2**0.5, num_proposals=1, max_proposals=2)
 
     def ab_mcts(prior: PriorRule) -> Callable[[int], Strategy[int]]:

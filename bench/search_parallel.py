@@ -28,11 +28,11 @@ class Timing:
 
     trials_in_flight: int
     wall_s: list[float]
-    """Of each tree."""
+    """Seconds of each tree."""
 
 
 def overrides(args: argparse.Namespace, trials_in_flight: int) -> list[str]:
-    """Return what is changed in the preset."""
+    """Return the overrides of the preset."""
     return [
         "budget.max_tokens=null",
         f"budget.max_simulations={args.simulations}",
@@ -42,7 +42,7 @@ def overrides(args: argparse.Namespace, trials_in_flight: int) -> list[str]:
 
 
 def timing(args: argparse.Namespace, trials_in_flight: int) -> Timing:
-    """Return how long trees take whose every model call takes ``args.latency_s``."""
+    """Return the seconds of trees in which each model call takes ``args.latency_s``."""
     reasoner = ScriptedGenerator(scripted_reasoner(), latency_s=args.latency_s)
     critic = ScriptedGenerator(scripted_critic(), latency_s=args.latency_s)
     with Engine(args.preset, overrides=overrides(args, trials_in_flight), reasoner=reasoner, critic=critic) as engine:

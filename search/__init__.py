@@ -1,4 +1,4 @@
-"""Tree search with a critic: the pure core, which asks what to think about next and is told what came of it.
+"""Tree search with a critic: the pure core, which asks for proposals at a node and is told the results.
 
 It knows no text, image, model, clock, file, process or event loop: states are opaque, and cost is in the caller's
 unit. The strategies, which share ``ask`` / ``tell`` / ``abandon``, are ``Mcts``, ``AbMcts``, ``Beam``, ``Dvts``,
@@ -11,14 +11,8 @@ from search.beam import Beam, BeamOptions
 from search.best_of_n import BestOfN, BestOfNOptions
 from search.budget import NO_LIMIT, Budget, StopReason, Usage
 from search.chain import Chain, ChainOptions
-from search.decision import Aggregation, Decision, DecisionRule, decide, path_log_prior, path_value
-from search.divergence import (
-    DivergentPair,
-    reference_order,
-    reference_pairs,
-    sibling_pairs,
-    worst_order,
-)
+from search.decision import Aggregation, Decision, DecisionRule, decide, path_log_prior
+from search.divergence import DivergentPair, reference_order, sibling_pairs, worst_order
 from search.dvts import Dvts, DvtsOptions
 from search.errors import ReplayError, SearchError, UnknownTrialError
 from search.events import Abandoned, Asked, Event, Stopped, Told
@@ -75,9 +69,7 @@ __all__ = [
     "event_from_dict",
     "event_to_dict",
     "path_log_prior",
-    "path_value",
     "reference_order",
-    "reference_pairs",
     "replay",
     "sibling_pairs",
     "worst_order",

@@ -1,4 +1,4 @@
-"""AB-MCTS-A: at each node, go wider or deeper, whichever a draw from what is known promises more."""
+"""AB-MCTS-A: at each node, go wider or deeper, by Thompson sampling."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AbMctsOptions:
     """Options of ``AbMcts``."""
 
     prior: PriorRule = "gaussian"
-    """What is believed of values before any is known; ``beta`` suits those near 0 and 1."""
+    """Prior over values before any is known; ``beta`` suits values near 0 and 1."""
     num_arms: int = 1
     """Proposers to choose between when going wider."""
     max_depth: int | None = None
@@ -42,13 +42,13 @@ class AbMctsOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place(Generic[S]):
-    """What is known of a node that was told."""
+class _ToldNode(Generic[S]):
+    """Evidence at a node where at least one trial was told."""
 
     wider: Evidence
-    """The values that asking at the node has brought."""
+    """Values of the proposals told at the node."""
     children: ArmTable
-    """The values at and below each child."""
+    """Values at and below each child."""
     by_key: dict[Hashable, Node[S]]
     """The children that have a key."""
 
@@ -72,7 +72,7 @@ class AbMcts(Strategy[S]):
         self._squares = [0.0]  # by node_id, of the observations that Node.value_sum sums
         self._indices = [0]  # by node_id, the place among the parent's children
         self._unvalued: set[int] = set()  # node ids whose own value is not among the observations
-        self._places: dict[int, _Place[S]] = {}  # by node_id, of nodes that were told
+        self._told: dict[int, _ToldNode[S]] = {}  # by node_id, of nodes that were told
         self._refresh(self._tree.root)
 
     def _is_open(self) -> bool:
@@ -94,10 +94,10 @@ class AbMcts(Strategy[S]):
         """Return the child to go on to, or None to widen here."""
         if not node.num_open_children or (node.is_expandable and self._widens(node)):
             return None
-        return node.children[self._places[node.node_id].children.best(self._rng)]
+        return node.children[self._told[node.node_id].children.best(self._rng)]
 
     def _widens(self, node: Node[S]) -> bool:
-        wider, prior = self._places[node.node_id].wider, self._options.prior
+        wider, prior = self._told[node.node_id].wider, self._options.prior
         to_widen = draw(wider, prior, self._rng)
         return to_widen >= draw(self._deeper(node, wider), prior, self._rng)
 
@@ -115,9 +115,9 @@ class AbMcts(Strategy[S]):
         )
 
     def _receive(self, trial: Trial[S], proposals: Sequence[Proposal[S]]) -> list[Node[S]]:
-        known = self._places.get(trial.node.node_id)
+        known = self._told.get(trial.node.node_id)
         if known is None:
-            known = self._places[trial.node.node_id] = _Place(Evidence(), ArmTable(self._options.prior), {})
+            known = self._told[trial.node.node_id] = _ToldNode(Evidence(), ArmTable(self._options.prior), {})
         places = expand(self._tree, trial.node, proposals, growth=self._growth, by_key=known.by_key)
         self._add_arms(trial.node, known.children)
         for place in places:
@@ -140,7 +140,7 @@ class AbMcts(Strategy[S]):
 
     def _observe(self, trial: Trial[S], value: float) -> None:
         self._arms[trial.arm].add(value)
-        self._places[trial.node.node_id].wider.add(value)
+        self._told[trial.node.node_id].wider.add(value)
         back_up(self._tree, trial.node, value, "mean")
         node: Node[S] | None = trial.node
         while node is not None:
@@ -150,7 +150,7 @@ class AbMcts(Strategy[S]):
 
     def _renew_arm(self, node: Node[S]) -> None:
         if node.parent is not None:
-            self._places[node.parent.node_id].children.set(self._indices[node.node_id], self._evidence(node))
+            self._told[node.parent.node_id].children.set(self._indices[node.node_id], self._evidence(node))
 
     def _refresh(self, node: Node[S]) -> None:
         is_inner = self._options.max_depth is None or node.depth < self._options.max_depth
@@ -158,5 +158,5 @@ class AbMcts(Strategy[S]):
         self._tree.set_expandable(node, is_inner and not is_ended and not self._has_failed(node))
         renew_open(self._tree, node)
         while node.parent is not None:
-            self._places[node.parent.node_id].children.set_open(self._indices[node.node_id], node.is_open)
+            self._told[node.parent.node_id].children.set_open(self._indices[node.node_id], node.is_open)
             node = node.parent

@@ -1,4 +1,4 @@
-"""Back up: what a told trial says about the nodes above it."""
+"""Back up: update the values of the nodes above a told trial."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def back_up(tree: Tree[S], node: Node[S], value: float | None, rule: BackupRule,
     Q becomes, from ``node`` upwards,
 
     - ``mean``: the mean of a node's observations (Kocsis and Szepesvari, 2006).
-    - ``max``: the largest of them, which is what a search for one good path wants.
+    - ``max``: the largest of them, for a search for one good path.
     - ``halfway``: ``(Q + max_j Q_j) / 2`` over the children j with a Q (MCTSr, Zhang et al., 2024, arXiv 2406.07394).
     - ``decayed``: ``(1 - rate) * Q + rate * V``, V being ``value`` at ``node`` and the new Q of the node below at those
       above it (LLaMA-Berry, Zhang et al., 2024, arXiv 2410.02884).

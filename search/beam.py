@@ -1,4 +1,4 @@
-"""Beam: all places of a depth are continued at once, and the best of what comes of them go on."""
+"""Beam: all kept nodes of a depth are continued at once, and the best of their children are kept."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BeamOptions:
     branching: int = 4
     """Proposals asked for at each of them; at the root, ``width`` times as many."""
     aggregation: Aggregation = "last"
-    """How the values along a path make the value it competes by."""
+    """How the values along a path are joined into the value that ranks it."""
     max_depth: int | None = None
     """Steps from the root at which a path is not continued; None is no limit."""
     max_abandons: int = MAX_ABANDONS
@@ -44,7 +44,7 @@ class BeamOptions:
 
 @dataclass(eq=False, slots=True)
 class _Round(Generic[S]):
-    """What one beam has of its present depth."""
+    """The present depth of one beam."""
 
     num_open: int
     """Trials not yet told and not given up."""

@@ -1,4 +1,4 @@
-"""The budget of a search, what is spent of it, and why a search stops."""
+"""The budget of a search, its usage, and the reasons to stop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search.checks import check_at_least
 
 
 class StopReason(StrEnum):
-    """Why a strategy asks no more."""
+    """The reason why a strategy asks no more."""
 
     SIMULATIONS = "simulations"
     """``Budget.max_simulations`` trials were told."""
@@ -41,10 +41,10 @@ class StopReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a search has spent."""
+    """The usage of a search so far."""
 
     num_simulations: int
-    """Trials told."""
+    """Number of trials told."""
     cost: int
     """Sum of the costs told and abandoned, in the caller's unit."""
 
@@ -54,9 +54,9 @@ class Budget:
     """The limits of a search; None is no limit."""
 
     max_simulations: int | None = None
-    """Trials that may be told."""
+    """Number of trials that may be told."""
     max_cost: int | None = None
-    """Cost, in the caller's unit, at which no more is asked; what is pending then may exceed it."""
+    """Cost, in the caller's unit, at which no more is asked; trials pending then may exceed it."""
 
     def __post_init__(self) -> None:
         """Refuse a budget that allows nothing."""

@@ -50,7 +50,7 @@ class Chain(Strategy[S]):
 
     @property
     def current(self) -> Node[S]:
-        """The solution that stands, and that the next rewrite starts from; the root before there is one."""
+        """The current solution, from which the next rewrite starts; the root before there is one."""
         return self._current
 
     def _is_open(self) -> bool:

@@ -26,7 +26,7 @@ AGGREGATIONS: tuple[Aggregation, ...] = ("last", "min", "mean", "product")
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[S]):
-    """The path that was decided on."""
+    """The decided path and its support."""
 
     node: Node[S]
     """Where the path ends; ``node.outcome`` is the answer."""
@@ -40,15 +40,15 @@ class Decision(Generic[S]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Path(Generic[S]):
+class _WeighedPath(Generic[S]):
     node: Node[S]
     value: float | None
     likelihood: float
-    """The proposer's probability of the path over that of the likeliest path, to the power asked for."""
+    """``(P(path) / the highest P) ** prior_exponent``, in [0, 1]."""
 
     @property
     def weight(self) -> float:
-        """What the path weighs by value: nothing while its value is unknown."""
+        """The weight of the path in a vote by value: 0 while its value is unknown."""
         return 0.0 if self.value is None else self.value * self.likelihood
 
 
@@ -67,11 +67,11 @@ def decide(
     - ``weighted_majority``: the highest sum of values (Li et al., 2022, arXiv 2206.02336); an unknown value adds
       nothing, and where no value is known each path counts 1, as in ``majority``.
     - ``last``: ``tree.last``, or the newest path with an answer when that one has none.
-    - ``gated``: what stands after all paths came by, the shortest first, and each took the place of the one before if
-      its value is known and higher, or known where the other is not: no rewrite of a chain is taken that is worth less.
+    - ``gated``: the last path accepted when all come one by one, the shortest first. A path is accepted if its value is
+      known and higher than that of the last one, or known where that is not: a chain's worse rewrites are refused.
 
-    A tree holds each path once, however likely the proposer was to say it, so how often an answer comes up in it says
-    less than among samples. With a ``prior_exponent`` a, values weigh ``value * P(path) ** a`` in ``best_value`` and
+    A tree holds each path once, however likely the proposer was to sample it, so the count of an answer says less than
+    among samples. With a ``prior_exponent`` a, values weigh ``value * P(path) ** a`` in ``best_value`` and
     ``weighted_majority``, P(path) being the product of the priors on it; 1 weighs as sampling would, 0 not at all.
     Where a prior is unknown, no path is weighed by it.
 
@@ -91,11 +91,11 @@ def decide(
     is_by_value = rule in ("best_value", "weighted_majority")
     likelihoods = _likelihoods(tree, nodes, prior_exponent if is_by_value else 0.0)
     paths = [
-        _Path(node, path_value(tree, node, aggregation), likelihood)
+        _WeighedPath(node, path_value(tree, node, aggregation), likelihood)
         for node, likelihood in zip(nodes, likelihoods, strict=True)
     ]
     is_weighted = rule == "weighted_majority" and any(path.value is not None for path in paths)
-    groups: dict[Hashable, list[_Path[S]]] = {}
+    groups: dict[Hashable, list[_WeighedPath[S]]] = {}
     for path in paths:
         groups.setdefault(path.node.outcome, []).append(path)
     if rule in ("majority", "weighted_majority"):
@@ -139,7 +139,7 @@ def _likelihoods(tree: Tree[S], nodes: Sequence[Node[S]], prior_exponent: float)
     return [math.exp(prior_exponent * (log - highest)) for log in logs]
 
 
-def _vote(groups: dict[Hashable, list[_Path[S]]], *, is_weighted: bool) -> _Path[S]:
+def _vote(groups: dict[Hashable, list[_WeighedPath[S]]], *, is_weighted: bool) -> _WeighedPath[S]:
     """Return the best path of the answer with the most votes."""
 
     def order(outcome: Hashable) -> tuple[float, int, tuple[bool, float], str]:
@@ -152,8 +152,8 @@ def _vote(groups: dict[Hashable, list[_Path[S]]], *, is_weighted: bool) -> _Path
 
 
 def _best_path(
-    tree: Tree[S], rule: DecisionRule, paths: Sequence[_Path[S]], groups: dict[Hashable, list[_Path[S]]]
-) -> _Path[S]:
+    tree: Tree[S], rule: DecisionRule, paths: Sequence[_WeighedPath[S]], groups: dict[Hashable, list[_WeighedPath[S]]]
+) -> _WeighedPath[S]:
     """Return the best single path by ``rule``."""
     if rule == "last":
         by_id = {path.node.node_id: path for path in paths}
@@ -166,7 +166,7 @@ def _best_path(
         highest = min(_value_order(path) for path in paths)
         paths = [path for path in paths if _value_order(path) == highest]
 
-    def order(path: _Path[S]) -> tuple[int, tuple[bool, float], str]:
+    def order(path: _WeighedPath[S]) -> tuple[int, tuple[bool, float], str]:
         outcome = path.node.outcome
         return (-len(groups[outcome]), _value_order(path), repr(outcome))
 
@@ -174,41 +174,41 @@ def _best_path(
     return _first([path for path in paths if order(path) == first])
 
 
-def _gated(paths: Sequence[_Path[S]]) -> list[_Path[S]]:
-    """Return the paths that may stand when the paths come one by one, the shortest first."""
+def _gated(paths: Sequence[_WeighedPath[S]]) -> list[_WeighedPath[S]]:
+    """Return the paths that may be the last accepted when all come one by one, the shortest first."""
     highest = min(_value_order(path) for path in paths)
     best = [path for path in paths if _value_order(path) == highest]
     shortest = min(path.node.depth for path in best)
     return [path for path in best if path.node.depth == shortest]
 
 
-def _most_visited(tree: Tree[S], paths: Sequence[_Path[S]]) -> list[_Path[S]]:
-    """Return the paths whose visit counts, compared from the root down, are the largest."""
+def _most_visited(tree: Tree[S], paths: Sequence[_WeighedPath[S]]) -> list[_WeighedPath[S]]:
+    """Return the paths with the largest visit counts, compared from the root down."""
     visits = [[-node.visit_count for node in tree.path(path.node)] for path in paths]
     most = min(visits)
     return [path for path, counts in zip(paths, visits, strict=True) if counts == most]
 
 
-def _support(groups: dict[Hashable, list[_Path[S]]], outcome: Hashable, *, is_weighted: bool) -> float:
+def _support(groups: dict[Hashable, list[_WeighedPath[S]]], outcome: Hashable, *, is_weighted: bool) -> float:
     total = math.fsum(_votes(paths, is_weighted) for paths in groups.values())
     return _votes(groups[outcome], is_weighted) / total if total else 0.0
 
 
-def _votes(paths: Sequence[_Path[S]], is_weighted: bool) -> float:
+def _votes(paths: Sequence[_WeighedPath[S]], is_weighted: bool) -> float:
     return math.fsum(path.weight for path in paths) if is_weighted else float(len(paths))
 
 
-def _value_order(path: _Path[S]) -> tuple[bool, float]:
+def _value_order(path: _WeighedPath[S]) -> tuple[bool, float]:
     """Order by value, highest first and unknown last."""
     return (path.value is None, -path.weight)
 
 
-def _first(paths: Sequence[_Path[S]]) -> _Path[S]:
+def _first(paths: Sequence[_WeighedPath[S]]) -> _WeighedPath[S]:
     return min(paths, key=lambda path: place_order(path.node)) if len(paths) > 1 else paths[0]
 
 
 def place_order(node: Node[S]) -> tuple[int, list[str]]:
-    """Order by length, then by the keys along the path: by what does not depend on the order of tells."""
+    """Order by length, then by the keys along the path; neither depends on the order of tells."""
     keys: list[str] = []
     place: Node[S] | None = node
     while place is not None:

@@ -22,7 +22,7 @@ class DvtsOptions:
     branching: int = 4
     """Proposals asked for at each place."""
     aggregation: Aggregation = "last"
-    """How the values along a path make the value it competes by."""
+    """How the values along a path are joined into the value that ranks it."""
     max_depth: int | None = None
     """Steps from the root at which a path is not continued; None is no limit."""
     max_abandons: int = MAX_ABANDONS

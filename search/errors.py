@@ -13,7 +13,7 @@ class SearchError(Exception):
 
 
 class UnknownTrialError(SearchError):
-    """A trial was told or abandoned that is not pending."""
+    """A trial was told or abandoned while not pending."""
 
     def __init__(self, message: str, *, trial_id: int | None = None) -> None:
         """Keep the number of the refused ticket as ``trial_id``."""
@@ -22,7 +22,7 @@ class UnknownTrialError(SearchError):
 
 
 class ReplayError(SearchError):
-    """An event log cannot be read, or the strategy does not do what the log says it did."""
+    """An event log cannot be read, or the strategy does not follow it."""
 
     def __init__(self, message: str, *, event_index: int | None = None) -> None:
         """Keep the place of the first event that does not fit as ``event_index``, counted from 0."""

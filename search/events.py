@@ -1,4 +1,4 @@
-"""The events of a search: what was asked, told, abandoned and stopped, in order, is the whole search."""
+"""The events of a search: trials asked, told and abandoned, and its stop; in order, they are the whole search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Asked:
     num_proposals: int
     """Proposals wanted."""
     arm: int = 0
-    """Which proposer was to propose."""
+    """Index of the proposer, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Told(Generic[S]):
     trial_id: int
     """The ticket's number."""
     proposals: tuple[Proposal[S], ...]
-    """As they were told, merged ones included."""
+    """The proposals as they were told, merged ones included."""
     cost: int = 0
-    """What the trial cost."""
+    """Cost of the trial, in the caller's unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Abandoned:
     trial_id: int
     """The ticket's number."""
     cost: int = 0
-    """What the failed work cost."""
+    """Cost of the failed work, in the caller's unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Stopped:
     """The caller ended the search."""
 
     reason: StopReason
-    """Why."""
+    """The caller's reason."""
 
 
 Event: TypeAlias = Asked | Told[S] | Abandoned | Stopped

@@ -11,16 +11,16 @@ from search.tree import Node, Proposal, S, Tree
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What becomes of a child that is added or met again."""
+    """Rules for a child that is added or proposed again."""
 
     max_depth: int | None
     """Steps from the root at which a path is not continued; None is no limit."""
     is_refining: bool
     """Whether a finished path may be continued, as a solution is by a rewrite."""
     backup: BackupRule
-    """How a value is observed that becomes known later."""
+    """Rule by which a value that becomes known later is observed."""
     rate: float = DECAY_RATE
-    """That of ``decayed`` backup."""
+    """Rate of ``decayed`` backup."""
 
 
 def expand(

@@ -20,7 +20,7 @@ class MctsOptions:
     """Options of ``Mcts``."""
 
     selection: SelectionRule = "puct"
-    """How a child is chosen on the way down."""
+    """Rule that chooses a child on the way down."""
     exploration: float = 1.25
     """c of PUCT and UCT, not negative; ``greedy_value`` has none."""
     num_proposals: int = 4
@@ -28,17 +28,17 @@ class MctsOptions:
     max_proposals: int = 4
     """Proposals that one node may receive in all, merged and missing ones included."""
     max_pending: int = 1
-    """Trials that may be in flight at one node, which is not chosen again before one of them is settled. What they
-    propose is drawn alike, and where the proposer is sure of itself all but one are spent on duplicates. Without effect
-    with ``greedy_value``, which asks at no node while a trial is in flight at it or below it."""
+    """Trials that may be in flight at one node, which is not chosen again before one of them is settled. Their
+    proposals come from one distribution; where the proposer is sure of itself, all but one are duplicates. Without
+    effect with ``greedy_value``, which asks at no node while a trial is in flight at it or below it."""
     min_prior_left: float = 0.0
     """A node receives no more proposals when its children's priors leave less than this; unknown priors leave all."""
     max_depth: int | None = None
     """Steps from the root at which a path is not continued; None is no limit."""
     backup: BackupRule = "mean"
-    """What Q is, of the values below a node."""
+    """Rule that makes Q from the values below a node."""
     backup_rate: float = DECAY_RATE
-    """How much a new value counts against the former Q, with ``decayed`` backup."""
+    """Weight of a new value against the former Q, in [0, 1], with ``decayed`` backup."""
     is_refining: bool = False
     """Whether a finished path may be continued, as a whole solution is by a rewrite."""
     max_abandons: int = MAX_ABANDONS

@@ -1,4 +1,4 @@
-"""Posteriors of AB-MCTS: what is believed of the next value of an arm, drawn from for Thompson sampling.
+"""Posteriors of AB-MCTS over the mean value of an arm, for Thompson sampling.
 
 Both priors and their constants are those of AB-MCTS-A (Inoue et al., 2025, arXiv 2503.04412) as in treequest.
 """
@@ -23,9 +23,9 @@ class Evidence:
 
     count: int = 0
     total: float = 0.0
-    """Their sum."""
+    """Sum of the values."""
     squares: float = 0.0
-    """The sum of their squares."""
+    """Sum of their squares."""
 
     def add(self, value: float) -> None:
         """Observe one more value."""
@@ -56,7 +56,7 @@ def beta_posterior(evidence: Evidence) -> tuple[float, float]:
 
 
 def draw(evidence: Evidence, prior: PriorRule, rng: numpy.random.Generator) -> float:
-    """Return one draw from what is believed of an arm's mean."""
+    """Return one draw from the posterior of an arm's mean."""
     if prior == "beta":
         return float(rng.beta(*beta_posterior(evidence)))
     location, scale, degrees = gaussian_posterior(evidence)
@@ -74,7 +74,7 @@ class ArmTable:
         # One column an arm: its posterior's parameters, and below them 1 if it is open, else 0.
         self._parameters = numpy.empty((3 if prior == "beta" else 4, 4))
         self.num_arms = 0
-        """Arms there are."""
+        """Number of arms."""
 
     def add(self, evidence: Evidence, *, is_open: bool) -> None:
         """Append an arm."""
@@ -85,12 +85,12 @@ class ArmTable:
         self.set_open(self.num_arms - 1, is_open)
 
     def set(self, index: int, evidence: Evidence) -> None:
-        """Renew what is known of one arm."""
+        """Replace the evidence of one arm."""
         for row, parameter in enumerate(self._posterior(evidence)):
             self._parameters[row, index] = parameter
 
     def set_open(self, index: int, is_open: bool) -> None:
-        """Say whether one arm takes part."""
+        """Set whether one arm takes part."""
         self._parameters[-1, index] = is_open
 
     def best(self, rng: numpy.random.Generator) -> int:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def replay(strategy: Strategy[S], events: Iterable[Event[S]]) -> None:
-    """Bring a fresh ``strategy`` to where the one that recorded ``events`` was.
+    """Bring a fresh ``strategy`` to the state of the one that recorded ``events``.
 
     It must have the options, seed, root and budget of the recorded one. Trials that were in flight are left in
     ``strategy.pending``, in the order asked, to be run again. Raises ``ReplayError`` at the first event that does not

@@ -1,4 +1,4 @@
-"""Select: descend from the root to the node where the next trial is worth most."""
+"""Select: descend from the root to the node to ask at next."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SelectionTerms:
     exploration: float
     """c, not negative."""
     max_proposals: int
-    """Proposals that one node may receive."""
+    """Number of proposals that one node may receive."""
 
 
 def select(root: Node[S], rule: SelectionRule, terms: SelectionTerms, rng: numpy.random.Generator) -> Node[S]:
@@ -36,7 +36,7 @@ def select(root: Node[S], rule: SelectionRule, terms: SelectionTerms, rng: numpy
 
 
 def renew_open(tree: Tree[S], node: Node[S], rule: SelectionRule | None = None) -> None:
-    """Renew ``is_open`` of ``node``, whose own or children's flags have changed, and of the nodes above it.
+    """Renew ``is_open`` of ``node`` after a change of its flags or its children's, and of the nodes above it.
 
     ``greedy_value`` alone keeps a node shut while a trial is pending at it or below it, save for its open children.
     """

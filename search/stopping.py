@@ -1,4 +1,4 @@
-"""Stop early: what finished paths say about whether more of them would change the answer."""
+"""Stop early, when more finished paths are unlikely to change the answer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from search.tree import Node, S
 
 @dataclass(frozen=True, slots=True)
 class StopOptions:
-    """Reasons to stop before the budget is spent; None is never. A path counts once it is told, rollouts included."""
+    """Reasons to stop before the budget is spent; None never stops. A path counts once told, rollouts included."""
 
     value_threshold: float | None = None
     """The value of a finished path, rollouts apart, that is good enough."""
     num_finished: int | None = None
-    """Finished paths, rollouts apart, that are enough."""
+    """Number of finished paths, rollouts apart, that is enough."""
     agreement: float | None = None
     """Probability, above 0.5 and below 1, that the commonest answer would stay ahead of the next, at which it is
     settled: Adaptive-Consistency (Aggarwal et al., 2023, arXiv 2305.11860), who use 0.95."""
@@ -28,8 +28,8 @@ class StopOptions:
     patience: int | None = None
     """Simulations in a row, after the first finished path with a value, that brought no better one, rollouts apart."""
     one_sided: int | None = None
-    """Paths with a known value, at least 2, after which a search ends in which each of them is 1, or each 0: for trees
-    that are searched for right and wrong paths that part."""
+    """Number of paths with a known value, at least 2, after which the search ends if each value is 1, or each 0: for
+    trees that are searched for right and wrong paths that diverge."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -43,11 +43,11 @@ class StopOptions:
 
 
 NEVER = StopOptions()
-"""For a search that goes on to its end."""
+"""Options of a search that goes on to its end."""
 
 
 class Lead:
-    """How sure it is that the commonest answer is truly commoner than the next, kept up to date as the two counts grow.
+    """Probability that the commonest answer is truly commoner than the next, kept up to date as the counts grow.
 
     ``P(p > 1/2)`` for ``p ~ Beta(num_first + 1, num_second + 1)``, the posterior of the share of the first among the
     two under a uniform prior (Adaptive-Consistency, arXiv 2305.11860, section 3), which equals
@@ -55,7 +55,7 @@ class Lead:
     """
 
     def __init__(self) -> None:
-        """Start with no answer: one toss."""
+        """Start with no answer and one toss."""
         self._num_tosses = 1
         self._num_second = 0
         self._ways = 1  # of the 2 ** num_tosses, those with num_second heads
@@ -79,7 +79,7 @@ class Lead:
 
 
 class StopRecord:
-    """What the reasons to stop need to know of the paths told so far; taking in one more looks at no earlier one."""
+    """Running counts of the paths told so far, for the reasons to stop; a new path looks at no earlier one."""
 
     def __init__(self, options: StopOptions) -> None:
         """Start with no path."""
@@ -99,9 +99,9 @@ class StopRecord:
         self._num_zero = 0
 
     def observe(self, places: Iterable[Node[S]], rollouts: Iterable[Node[S]], *, first_new_id: int) -> None:
-        """Take in one told trial: the places its proposals came to, merged ones included, and its new rollouts.
+        """Count one told trial: the nodes of its proposals, merged ones included, and its new rollouts.
 
-        Places with a ``node_id`` below ``first_new_id`` were counted when they were new; their value may be news.
+        Nodes with a ``node_id`` below ``first_new_id`` were counted when new; their value may be known only now.
         """
         best_before = self._best_value
         if best_before is not None:

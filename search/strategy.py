@@ -1,4 +1,4 @@
-"""What every strategy shares: tickets, the budget, and the ``ask`` / ``tell`` / ``abandon`` bookkeeping."""
+"""The base of all strategies: tickets, the budget, and the ``ask`` / ``tell`` / ``abandon`` bookkeeping."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ class Trial(Generic[S]):
     num_proposals: int
     """Proposals wanted, at least 1; the most that may be told."""
     arm: int = 0
-    """Which of several proposers is to propose, from 0."""
+    """Index of the proposer, from 0, where there are several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a strategy stops, apart from its own end."""
+    """The limits of a strategy, apart from its own end."""
 
     budget: Budget = NO_LIMIT
-    """What may be spent."""
+    """Limit on trials and cost."""
     stop: StopOptions = NEVER
-    """Reasons to stop before."""
+    """Reasons to stop before the budget is spent."""
 
 
 MAX_ABANDONS = 3
 """Abandons in a row after which a node is not asked again, where a strategy's options do not say."""
 
 NO_LIMITS = Limits()
-"""For a strategy that ends on its own."""
+"""Limits of a strategy that ends on its own."""
 
 
 class Strategy(ABC, Generic[S]):
-    """Decides where to think next, one trial at a time.
+    """Decides at which node to ask next, one trial at a time.
 
     Trials are told or abandoned in any order. The same options, seed and order of calls give the same tree, bit for
     bit, and ``ask(limit=k)`` is the same as ``k`` times ``ask()``.
@@ -84,7 +84,7 @@ class Strategy(ABC, Generic[S]):
 
     @property
     def usage(self) -> Usage:
-        """What is spent so far."""
+        """The usage so far."""
         return Usage(self._num_told, self._cost)
 
     @property
@@ -94,7 +94,7 @@ class Strategy(ABC, Generic[S]):
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """Why nothing more will be asked; None while more may be. Pending trials may still be told."""
+        """The reason why nothing more will be asked; None while more may be. Pending trials may still be told."""
         return self._stop_reason
 
     @property
@@ -127,7 +127,7 @@ class Strategy(ABC, Generic[S]):
         Args:
             trial: A ticket from ``ask``; ``UnknownTrialError`` if it is not pending.
             proposals: At most ``trial.num_proposals``.
-            cost: What the trial cost, not negative, in the unit of the budget.
+            cost: Cost of the trial, not negative, in the unit of the budget.
         """
         if len(proposals) > trial.num_proposals:
             raise ValueError(f"proposals must be at most {trial.num_proposals} for this trial, got {len(proposals)}")
@@ -200,11 +200,11 @@ class Strategy(ABC, Generic[S]):
         """Add ``proposals``, back their values up, and return each one's node."""
 
     def _lose(self, trial: Trial[S]) -> None:
-        """Take note that ``trial`` was abandoned, its reservation being undone."""
+        """Handle an abandoned ``trial``, after its reservation is undone."""
 
     def _goal(self) -> StopReason | None:
         """Return the strategy's own reason to stop, if it is reached."""
         return None
 
     def _refresh(self, node: Node[S]) -> None:
-        """Renew what is known of where trials can start, after a change at ``node``."""
+        """Renew the record of nodes where trials can start, after a change at ``node``."""

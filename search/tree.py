@@ -1,4 +1,4 @@
-"""The tree: nodes, the proposals they are made of, and every mutation that a search makes to them."""
+"""The tree: nodes, the proposals that make them, and every change that a search makes to them."""
 
 from __future__ import annotations
 
@@ -63,25 +63,25 @@ class Node(Generic[S]):
     is_terminal: bool = False
     """Whether a finished path ends here."""
     key: Hashable | None = None
-    """What siblings are merged by."""
+    """Key by which siblings are merged; None equals nothing."""
     outcome: Hashable | None = None
     """Canonical answer of the path that ends here; None is no answer."""
     children: Sequence[Node[S]] = ()
     """In order of creation; a shared empty tuple until the first child, as most nodes are leaves."""
     visit_count: int = 0
-    """N, told trials at this node or below it."""
+    """N, number of told trials at this node or below it."""
     pending_count: int = 0
-    """O, trials at this node or below it that are asked and neither told nor abandoned."""
+    """O, number of trials at this node or below it that are asked and neither told nor abandoned."""
     value_sum: float = 0.0
     """Sum of the observations: the own value, if known, and each value backed up through this node."""
     value_count: int = 0
     """Number of the observations in ``value_sum``."""
     search_value: float | None = None
-    """Q, what the backup rule makes of the observations; None while there is none."""
+    """Q, made of the observations by the backup rule; None while there is none."""
     num_asked: int = 0
     """Proposals asked for here, pending ones included."""
     num_told: int = 0
-    """Proposals asked for here whose trial was told; one that did not come back counts."""
+    """Proposals asked for here whose trial was told; missing ones count."""
     prior_mass: float | None = 0.0
     """Sum of the children's priors; None when one of them is unknown."""
     is_expandable: bool = False
@@ -101,7 +101,7 @@ class Tree(Generic[S]):
     """All nodes of one search."""
 
     def __init__(self, root: S) -> None:
-        """Plant the root, whose value is unknown."""
+        """Start with the root alone, its value unknown."""
         self.root: Node[S] = Node(root)
         self._nodes: list[Node[S]] = [self.root]
         self._finished: list[Node[S]] = []
@@ -132,7 +132,7 @@ class Tree(Generic[S]):
 
     @property
     def last(self) -> Node[S] | None:
-        """The finished path that stands last: the one a strategy kept, else the newest."""
+        """The last finished path: the one a strategy kept, else the newest."""
         if self._kept is not None:
             return self._kept
         return self._finished[-1] if self._finished else None
@@ -190,7 +190,7 @@ class Tree(Generic[S]):
         node.value = value
 
     def keep(self, node: Node[S]) -> None:
-        """Make ``node`` the finished path that stands last, whatever is added after it."""
+        """Make ``node`` the ``last`` finished path, regardless of later ones."""
         self._kept = node
 
     def reserve(self, node: Node[S], num_proposals: int) -> None:
@@ -235,17 +235,17 @@ class Tree(Generic[S]):
                 node.search_value = value
 
     def observe_as(self, node: Node[S], value: float, search_value: float) -> None:
-        """Add one observation to ``node``, whose Q becomes ``search_value``."""
+        """Add one observation to ``node`` and set its Q to ``search_value``."""
         node.value_sum += value
         node.value_count += 1
         node.search_value = search_value
 
     def set_expandable(self, node: Node[S], is_expandable: bool) -> None:
-        """Say whether more proposals may be asked for at ``node`` now."""
+        """Set whether more proposals may be asked for at ``node`` now."""
         node.is_expandable = is_expandable
 
     def set_open(self, node: Node[S], is_open: bool) -> None:
-        """Say whether a trial can be started at ``node`` or below it now, and let its parent count it."""
+        """Set whether a trial can be started at ``node`` or below it now, and update the parent's count."""
         if node.is_open != is_open:
             node.is_open = is_open
             if node.parent is not None:

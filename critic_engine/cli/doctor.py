@@ -1,4 +1,4 @@
-"""``critic-engine doctor``: what this machine can run."""
+"""``critic-engine doctor``: report installed packages, devices, and whether models run."""
 
 import contextlib
 import dataclasses
@@ -53,12 +53,12 @@ Examples:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
-    """How the models did with one pocket problem."""
+class _ModelCheck:
+    """Result of loading the models and solving one pocket problem."""
 
     reasoner: str
     critic: str | None
-    """None when nobody asks one."""
+    """None when the config needs no critic."""
     load_s: float | None = None
     solve_s: float | None = None
     question: str | None = None
@@ -81,7 +81,7 @@ class _Trial:
 
 @dataclass(frozen=True, slots=True)
 class _StepRequest:
-    """What ``--step-split`` and the options that go with it ask for."""
+    """``--step-split`` and the options that go with it."""
 
     split: str | None
     delimiter: str | None
@@ -111,7 +111,7 @@ class _StepRequest:
             raise click.UsageError("--question is empty text; write something, or leave it out.")
 
     def overrides(self) -> list[str]:
-        """Return the changes to the config; greedily for steps, as both ways can then be expected to say the same."""
+        """Return the changes to the config; greedy for steps, so that both solutions should have the same text."""
         delimiter = None if self.delimiter is None else self.delimiter.replace("\\n", "\n").replace("\\t", "\t")
         given: dict[str, str | int | None] = {
             "reasoner.temperature": None if self.split is None else 0,
@@ -124,9 +124,9 @@ class _StepRequest:
         return [override(field, value) for field, value in given.items() if value is not None]
 
 
-@click.command("doctor", cls=EngineCommand, epilog=_EPILOG, short_help="Say what this machine can run.")
-@click.option("--reasoner", default="pocket", metavar="MODEL", help="A model to try; the shipped one by default.")
-@click.option("--critic", metavar="MODEL", help="The same for the critic; there is none with --step-split.")
+@click.command("doctor", cls=EngineCommand, epilog=_EPILOG, short_help="Check what this machine can run.")
+@click.option("--reasoner", default="pocket", metavar="MODEL", help="The reasoner to try; the shipped one by default.")
+@click.option("--critic", metavar="MODEL", help="The critic to try; none with --step-split.")
 @click.option(
     "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Change one field of the config 'mcts'."
 )
@@ -135,20 +135,20 @@ class _StepRequest:
     "--step-split",
     "split",
     type=click.Choice(["delimiter", "tokens", "template", "sentence"]),
-    help="Try how the reasoner's text splits into steps by expander.split, instead of a search; template asks by the "
+    help="Instead of a search, try how the reasoner's text splits into steps by this expander.split; template uses the "
     "prompts 'headed'.",
 )
-@click.option("--step-delimiter", "delimiter", metavar="TEXT", help="What ends a step; \\n stands for a line break.")
-@click.option("--step-template", "template", metavar="TEXT", help="What begins a step, such as 'Step $number:'.")
-@click.option("--max-step-tokens", "max_tokens", type=click.IntRange(min=1), metavar="N", help="What cuts a step.")
-@click.option("--question", metavar="TEXT", help="What to solve with --step-split; a pocket problem by default.")
+@click.option("--step-delimiter", "delimiter", metavar="TEXT", help="Text that ends a step; \\n is a line break.")
+@click.option("--step-template", "template", metavar="TEXT", help="Text that begins a step, such as 'Step $number:'.")
+@click.option("--max-step-tokens", "max_tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens in a step.")
+@click.option("--question", metavar="TEXT", help="Question to solve with --step-split; a pocket problem by default.")
 @click.option("--image", "images", multiple=True, metavar="PATH", help="An image of the question; may be repeated.")
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object on stdout.")
 def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_json: bool, **options: Any) -> int:
-    """Say what is installed, what this machine has, and whether the models load and answer one pocket problem.
+    """Report installed packages and devices, and whether the models load and answer one pocket problem.
 
-    With --step-split, say into which steps the reasoner's solution falls, in one piece and step by step. Exit code: 0
-    when it falls into steps, 1 when not.
+    With --step-split, report the steps of the reasoner's solution, in one piece and step by step. Exit code: 0 when it
+    has steps, 1 when not.
     """
     placement = Placement(**{field.name: options.pop(field.name) for field in dataclasses.fields(Placement)})
     request = _StepRequest(**options)
@@ -194,7 +194,7 @@ def _load_config(overrides: list[str], *, is_of_steps: bool) -> "EngineConfig":
 
 
 def _check_config(config: "EngineConfig") -> None:
-    """Refuse, before anything is printed, what only an engine finds wrong; a model that does not load is a finding."""
+    """Raise, before anything is printed, for errors that only an engine detects; failed loads are reported later."""
     from critic_engine.engine import Engine
     from critic_engine.errors import ModelLoadError
 
@@ -215,7 +215,7 @@ def _facts() -> dict[str, Any]:
 
 
 def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) -> tuple[dict[str, Any], int]:
-    """Return what was found, and the exit code; print it too, unless ``is_json``."""
+    """Return the result and the exit code; print the result too, unless ``is_json``."""
     from critic_engine.cli.step_trial import run_step_trial, trial_lines
     from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
     from critic_engine.images.loading import load_image
@@ -238,7 +238,7 @@ def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) 
 
 
 def _pocket_problem() -> tuple["Problem", str]:
-    """Return the problem that models are tried on, and its reference answer."""
+    """Return the pocket problem for trying models, and its reference answer."""
     from critic_engine.images.loading import load_image
     from critic_engine.pocket.problems import make_problems
     from critic_engine.types import Problem
@@ -251,11 +251,11 @@ def _name(model: "ModelConfig") -> str:
     return model.backend if model.backend == "scripted" else model.model
 
 
-def _try_models(config: "EngineConfig") -> _Trial:
+def _try_models(config: "EngineConfig") -> _ModelCheck:
     from critic_engine.engine import Engine
     from critic_engine.errors import CriticEngineError
 
-    trial = _Trial(_name(config.reasoner), _name(config.critic) if config.needs_critic else None)
+    trial = _ModelCheck(_name(config.reasoner), _name(config.critic) if config.needs_critic else None)
     problem, reference_answer = _pocket_problem()
     try:
         start_s = time.perf_counter()
@@ -291,7 +291,7 @@ def _memory_gib() -> float | None:
 
 
 def _devices() -> list[str]:
-    """Return what torch can compute on, or in one entry why it can not."""
+    """Return the devices of torch, or one entry with the reason why there are none."""
     try:
         probe = subprocess.run(
             [sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=True

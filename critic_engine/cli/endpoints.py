@@ -1,4 +1,4 @@
-"""What the endpoints of a config can do, and what is done instead of what they cannot."""
+"""Capabilities of the endpoints in a config, and the replacement for each missing one."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """One thing that some endpoints can do."""
+    """One capability of an endpoint."""
 
     what: str
     is_there: bool
     instead: str
-    """What is done where it is not there."""
+    """The replacement where it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint as it was found."""
+    """One endpoint and its capabilities."""
 
     name: str
     capabilities: tuple[Capability, ...] = ()
     error: str | None = None
-    """Why it could not be asked; None when it could."""
+    """Why the endpoint could not be asked; None when it could."""
 
     def lines(self) -> Iterator[str]:
         """Yield lines for a person."""
@@ -38,12 +38,12 @@ class Endpoint:
             yield labelled("", f"{each.what}: {'yes' if each.is_there else f'no; {each.instead}'}")
 
     def fields(self) -> dict[str, Any]:
-        """Return what a program reads."""
+        """Return the fields of the JSON output."""
         return asdict(self)
 
 
 def find_endpoints(config: "EngineConfig") -> list[Endpoint]:
-    """Return what each endpoint that the config's searches ask can do, each asked once."""
+    """Return the capabilities of each endpoint that the config's searches use; each is asked once."""
     models: dict[str, ModelConfig] = {
         model.hosting: model for model in _asked(config) if model.backend == "openai_api" and model.model != "pocket"
     }

@@ -24,10 +24,10 @@ def command() -> None:
     type=click.Choice(["train", "dev", "test"]),
     default="test",
     show_default=True,
-    help="Splits share no board.",
+    help="Part of the boards to draw from; splits share none.",
 )
 @click.option(
-    "--num", type=click.IntRange(min=1), metavar="N", default=100, show_default=True, help="How many problems."
+    "--num", type=click.IntRange(min=1), metavar="N", default=100, show_default=True, help="Number of problems."
 )
 @click.option(
     "--seed",
@@ -35,13 +35,13 @@ def command() -> None:
     metavar="N",
     default=0,
     show_default=True,
-    help="The same seed, the same problems.",
+    help="Seed of the draw; equal seeds give equal problems.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
-    help="The .jsonl file to write; one that exists is replaced when the new one is whole.",
+    help="The .jsonl file to write; an existing one is replaced once the new one is complete.",
 )
 def make(split: str, num: int, seed: int, out: Path) -> None:
     """Write problems with their images and reference answers as JSON lines."""

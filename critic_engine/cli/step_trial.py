@@ -1,4 +1,4 @@
-"""A trial of how a model's text splits into steps: one question solved in one piece and step by step, side by side."""
+"""Compare how a model's text splits into steps when one question is solved in one piece and step by step."""
 
 import asyncio
 import itertools
@@ -19,32 +19,32 @@ from critic_engine.types import Generation, GenerationRequest, Problem, Sample, 
 
 @dataclass(frozen=True, slots=True)
 class TriedStep:
-    """One step that was found."""
+    """One step of a solution."""
 
     text: str
     num_tokens: int | None
-    """Generated; in one piece about so many, and None when the backend gives no tokens."""
+    """Generated tokens: approximate in one piece, and None when the backend gives no tokens."""
     is_cut: bool = False
     """Whether the token limit ended it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What came of one of the two ways."""
+    """One solution of the question, in one piece or step by step."""
 
     steps: tuple[TriedStep, ...]
     num_tokens: int
-    """All that were generated, also those of no step."""
+    """All generated tokens, those of no step included."""
     answer: str | None
     is_finished: bool
-    """Whether it came to an end of its own."""
+    """Whether the model ended the solution itself."""
     text: str
-    """Exactly what was written."""
+    """The exact text."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepTrial:
-    """How one question was cut both ways."""
+    """Both solutions of one question and the comparison of their steps."""
 
     question: str
     split: str
@@ -57,7 +57,7 @@ class StepTrial:
 
     @property
     def is_same_text(self) -> bool:
-        """Whether the model wrote the same both ways."""
+        """Whether both solutions have the same text."""
         return self.in_one_piece.text.strip() == self.step_by_step.text.strip()
 
     @property
@@ -68,11 +68,11 @@ class StepTrial:
 
 
 def run_step_trial(problem: Problem, config: EngineConfig) -> StepTrial:
-    """Return the trial of the config's reasoner, of which its expander wants steps.
+    """Try the config's reasoner with the steps of the config's expander.
 
     Raises:
         GenerationError: the model cannot be loaded, or failed.
-        ReplicaLostError: it is gone.
+        ReplicaLostError: the replica is lost.
     """
     generator = make_generator(config.reasoner, "reasoner")
 
@@ -87,7 +87,7 @@ def run_step_trial(problem: Problem, config: EngineConfig) -> StepTrial:
 
 
 def trial_lines(trial: StepTrial) -> Iterator[str]:
-    """Yield lines for a person: both ways, what sets them apart, and what is wrong."""
+    """Yield lines for a person: both solutions, their comparison, and warnings."""
     yield labelled("question", trial.question)
     for name, way in (("in one piece", trial.in_one_piece), ("step by step", trial.step_by_step)):
         answer = "no answer" if way.answer is None else f"answer {way.answer!r}"
@@ -114,12 +114,12 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
 
     Raises:
         GenerationError: the generator failed.
-        ReplicaLostError: it is gone.
+        ReplicaLostError: the replica is lost.
     """
-    listener = _Listener(generator)
-    reasoner = Reasoner.from_config(listener, config.reasoner)
-    whole = await _solve_in_one_piece(problem, reasoner, listener, config)
-    stepwise = await _solve_step_by_step(problem, reasoner, listener, config)
+    recorder = _Recorder(generator)
+    reasoner = Reasoner.from_config(recorder, config.reasoner)
+    whole = await _solve_in_one_piece(problem, reasoner, recorder, config)
+    stepwise = await _solve_step_by_step(problem, reasoner, recorder, config)
     splitter = StepSplitter.from_config(config.expander)
     is_alike = splitter.steps(stepwise.text) == tuple(step.text for step in stepwise.steps)
     return StepTrial(
@@ -132,8 +132,8 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
     )
 
 
-class _Listener:
-    """A generator that hands on what another one says and remembers it."""
+class _Recorder:
+    """A generator that passes requests to another one and records the samples."""
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
@@ -155,9 +155,9 @@ class _Listener:
         await self._generator.aclose()
 
 
-async def _solve_in_one_piece(problem: Problem, reasoner: Reasoner, listener: _Listener, config: EngineConfig) -> Way:
+async def _solve_in_one_piece(problem: Problem, reasoner: Reasoner, recorder: _Recorder, config: EngineConfig) -> Way:
     expansion = await reasoner.solve(problem, seeds=(config.run.seed,), options=config.expander)
-    sample = listener.samples[-1]
+    sample = recorder.samples[-1]
     splitter = StepSplitter.from_config(config.expander)
     counts = _token_counts(sample, splitter.pieces(sample.text))
     steps = tuple(map(TriedStep, splitter.steps(sample.text), counts))
@@ -166,7 +166,7 @@ async def _solve_in_one_piece(problem: Problem, reasoner: Reasoner, listener: _L
     return Way(steps, expansion.usage.generated_tokens, answer, is_finished, sample.text)
 
 
-async def _solve_step_by_step(problem: Problem, reasoner: Reasoner, listener: _Listener, config: EngineConfig) -> Way:
+async def _solve_step_by_step(problem: Problem, reasoner: Reasoner, recorder: _Recorder, config: EngineConfig) -> Way:
     expander = StepExpander(reasoner, config.expander)
     trajectory, steps, num_tokens = Trajectory(), list[TriedStep](), 0
     while not trajectory.is_finished:
@@ -175,7 +175,7 @@ async def _solve_step_by_step(problem: Problem, reasoner: Reasoner, listener: _L
         if not expansion.continuations:
             break
         trajectory = extend(trajectory, expansion.continuations[0])
-        is_cut = listener.samples[-1].finish_reason == "length"
+        is_cut = recorder.samples[-1].finish_reason == "length"
         steps += [
             TriedStep(text, expansion.usage.generated_tokens, is_cut) for text in expansion.continuations[0].steps
         ]
@@ -203,7 +203,7 @@ def _num_written(text: str) -> int:
 
 
 def _warnings(whole: Way, stepwise: Way, config: EngineConfig) -> list[str]:
-    """Return what is wrong with the steps, each in a sentence that says what to do."""
+    """Return a warning for each problem with the steps, with the remedy."""
     expander, warnings = config.expander, []
     num_steps = len(stepwise.steps)
     if not num_steps:

@@ -1,4 +1,4 @@
-"""The little world: a 3 x 3 board of coloured shapes, its picture and its split."""
+"""A 3 x 3 board of coloured shapes, its picture and its split."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Board:
     """Nine cells in reading order: a1, b1, c1, a2, ..., c3."""
 
     contents: tuple[str, ...]
-    """One of `CONTENTS` a cell."""
+    """The content of each cell, one of `CONTENTS`."""
 
     def __post_init__(self) -> None:
         """Refuse anything but nine known contents."""
@@ -44,7 +44,7 @@ class Board:
             raise ValueError(f"contents: expected {len(CELLS)} of {CONTENTS}, got {self.contents!r}")
 
     def __getitem__(self, cell: str) -> str:
-        """Return what lies on ``cell``."""
+        """Return the content of ``cell``."""
         return self.contents[CELLS.index(cell)]
 
     @property
@@ -61,7 +61,7 @@ class Board:
 
     @classmethod
     def from_code(cls, code: str) -> Board:
-        """Return the board that `code` wrote."""
+        """Return the board of a text that `code` wrote."""
         letters = code.replace("/", "")
         try:
             return cls(tuple(_CONTENT_OF[letters[start : start + 2]] for start in range(0, len(letters), 2)))

@@ -1,8 +1,8 @@
-"""Judging steps: which are right, which is the first wrong one, and the fact that puts it right.
+"""The oracle: judges each step, finds the first wrong one, and gives the fact that corrects it.
 
 Each step is read as a subject and a claim about it: ``red : 1 + 0 + 2 = 3`` is about ``red``, ``b2 is none`` about
-``b2``. The right solution says which subjects matter and what is true of them; order, spacing and repetition do not
-count. A step about a subject that the right solution never needs is wrong, for it leads elsewhere.
+``b2``. The right solution holds the subjects that matter and the true claims about them; order, spacing and repetition
+do not count. A step about a subject that the right solution never needs is wrong, for it leads elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from critic_engine.pocket.board import Board
 from critic_engine.pocket.questions import read_question
-from critic_engine.pocket.solving import answer_of, solve
+from critic_engine.pocket.solver import answer_of, solve
 
 KINDS = ("perception", "counting", "arithmetic", "lookup", "moving", "answer")
 UNCLEAR = "the step is not clear"
@@ -31,22 +31,22 @@ _FORMS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the oracle says of one step."""
+    """The oracle's verdict on one step."""
 
     is_right: bool
     kind: str
     """One of `KINDS`: the ability that the step needs."""
     reason: str = ""
-    """The fact that puts a wrong step right; empty for a right one."""
+    """The fact that corrects a wrong step; empty for a right one."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the oracle says of a trajectory, whole or partial."""
+    """The oracle's judgement of a trajectory, whole or partial."""
 
     verdicts: tuple[Verdict, ...]
     first_wrong: int | None
-    """1-based; None when every step is right."""
+    """Number of the first wrong step, 1-based; None when every step is right."""
     answer: str | None
     """The answer that the trajectory gives, None when it gives none."""
     is_answer_right: bool
@@ -58,7 +58,7 @@ class Judgement:
 
     @property
     def words(self) -> str:
-        """The judgement in the critic's words: ``right``, or ``wrong step K : REASON``."""
+        """The judgement as the critic words it: ``right``, or ``wrong step K : REASON``."""
         if self.first_wrong is None:
             return "right"
         return f"wrong step {self.first_wrong} : {self.verdicts[self.first_wrong - 1].reason}"

@@ -1,4 +1,4 @@
-"""Pocket problems as rows of a problem file, and back."""
+"""Pocket problems: drawn at random, written as rows of a problem file, and read back."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from PIL import Image
 from critic_engine.pocket.board import Board, draw_board, picture
 from critic_engine.pocket.oracle import Judgement, check
 from critic_engine.pocket.questions import draw_question, read_question
-from critic_engine.pocket.solving import answer_of, solve
+from critic_engine.pocket.solver import answer_of, solve
 
 
-class ProblemRow(TypedDict):
+class PocketRow(TypedDict):
     """One line of a problem file; ``family``, ``board`` and ``split`` are carried along."""
 
     id: str
@@ -65,17 +65,17 @@ class PocketProblem:
         Image.fromarray(picture(self.board, random.Random(self.problem_id))).save(buffer, format="PNG")
         return buffer.getvalue()
 
-    def row(self) -> ProblemRow:
+    def row(self) -> PocketRow:
         """Return the problem as a line of a problem file."""
         image = "data:image/png;base64," + base64.b64encode(self.png()).decode()
-        return ProblemRow(
+        return PocketRow(
             id=self.problem_id, question=self.question, images=[image], answer=self.answer,
             family=self.family, board=self.board.code, split=self.board.split,
         )  # fmt: skip
 
 
 def make_problems(split: str, num: int, seed: int) -> list[PocketProblem]:
-    """Return ``num`` problems of a split; the same arguments give the same ones, a smaller ``num`` their beginning."""
+    """Return ``num`` problems of a split; equal arguments give equal ones, a smaller ``num`` the first of them."""
     return [_make_problem(split, seed, number) for number in range(num)]
 
 

@@ -1,6 +1,6 @@
-"""The questions one can ask about a board, their wording, and drawing one at random.
+"""Questions about a board: their wording, reading them back, and drawing one at random.
 
-A question's wording says everything, so `read_question` turns the text back into a `Question`.
+The text of a question is complete, so `read_question` turns it back into a `Question`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ WORDINGS = {
     "same": "how many other shapes have the {aspect} of {cell} ?",
     "hop": "how many shapes have the {aspect} of the shape {moves} from {cell} wrapping around ?",
 }
-"""Family -> wording. Slots hold words from the vocabulary of the board; `moves` holds one to three moves."""
+"""The wording of each family. Slots hold words from the vocabulary of the board; `moves` holds one to three moves."""
 
 FAMILIES = tuple(WORDINGS)
 _SHARES = {"count": 1, "total": 2, "difference": 3, "navigate": 1, "beside": 4, "same": 1, "hop": 1}
-"""How often each family is asked; the hard ones more often, so that there is something to win."""
+"""Weight of each family in random draws; hard families are drawn more often, to leave room for improvement."""
 
 ASKS = {"what is there ?": "object", "which colour is there ?": "colour", "which shape is there ?": "shape"}
 TRAITS = (*COLOURS, *SHAPES, *OBJECTS)
-"""What can be counted: a colour, a shape, or both."""
+"""Traits that can be counted: a colour, a shape, or both."""
 
 _PLURALS = {trait: f"{trait} shapes" if trait in COLOURS else f"{trait}s" for trait in TRAITS}
 _SINGULARS = {plural: trait for trait, plural in _PLURALS.items()}
@@ -45,7 +45,7 @@ _SLOTS = {
 
 @dataclass(frozen=True)
 class Question:
-    """One question; the fields that its family's wording does not name stay empty."""
+    """One question; fields that the wording of its family does not use stay empty."""
 
     family: str
     first: str = ""
@@ -55,9 +55,9 @@ class Question:
     cell: str = ""
     moves: tuple[str, ...] = ()
     object: str = ""
-    """A thing that is on the board exactly once."""
+    """A coloured shape that is on the board exactly once."""
     aspect: str = ""
-    """``colour``, ``shape`` or ``object``: what is asked for, or what others must share."""
+    """``colour``, ``shape`` or ``object``: the aspect asked for, or the one that others must share."""
 
     @property
     def text(self) -> str:
@@ -117,7 +117,7 @@ def _draw(rng: random.Random, family: str, board: Board) -> Question:
 
 
 def _trait(rng: random.Random, board: Board) -> str:
-    """Return a trait to count; one with both colour and shape is taken from the board, or nearly all counts were 0."""
+    """Return a trait to count; one with colour and shape is taken from the board, as most counts would be 0."""
     shown = [content for content in board.contents if content != NOTHING]
     return rng.choice((rng.choice(COLOURS), rng.choice(SHAPES), rng.choice(shown)))
 
@@ -127,7 +127,7 @@ def _moves(rng: random.Random, fewest: int, most: int) -> tuple[str, ...]:
 
 
 def _makes_sense(question: Question, board: Board) -> bool:
-    """Hold that differences are not negative, that "the only" is unique and that paths end on a shape."""
+    """Return whether differences are not negative, "the only" is unique, and moves end on a shape."""
     if question.family == "count":
         return True
     if question.family in ("total", "difference"):

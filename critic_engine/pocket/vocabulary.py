@@ -1,4 +1,4 @@
-"""The words that the pocket models know, and text to word ids without a tokenizer library."""
+"""The vocabulary of the pocket models, and text to word ids without a tokenizer library."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WORDS = (
     *MOVES,
     *(word for word in dict.fromkeys(_SENTENCES.split()) if word not in MOVES),
 )
-"""Word id -> word."""
+"""Words by word id."""
 
 NUM_IMAGE_TOKENS = len(CELLS)
 _PIECE = re.compile(r"\n|[" + re.escape(PUNCTUATION) + r"]|[^\s" + re.escape(PUNCTUATION) + r"]+")
@@ -43,6 +43,6 @@ def encode(text: str) -> list[int]:
 
 
 def turn_ids(user: str) -> list[int]:
-    """Return the ids of one user turn with its image, up to where the assistant begins."""
+    """Return the ids of one user turn with its image, up to and including the assistant's mark."""
     image = [WORD_IDS[IMAGE]] * NUM_IMAGE_TOKENS
     return [WORD_IDS[BOS], WORD_IDS[USER], *image, *encode(user), WORD_IDS[ASSISTANT]]

@@ -50,6 +50,8 @@ HEAVY = {
     "openai": ("critic_engine.backends",),
 }
 
+TRAINING = "critic_engine.pocket.training"  # not in the wheel: see pyproject.toml
+
 
 def module_name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
@@ -164,3 +166,8 @@ def test_cold_import_pulls_in_no_heavy_package(program: str) -> None:
     check = f"{program}\nimport sys\nprint([name for name in {sorted(HEAVY)!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if not name.startswith(TRAINING)))
+def test_no_module_that_is_installed_imports_the_training_code_of_the_pocket_models(name: str) -> None:
+    assert not {imported for imported, _, _ in imports(MODULES[name]) if imported.startswith(TRAINING)}

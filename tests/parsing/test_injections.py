@@ -100,6 +100,7 @@ def test_an_injection_that_does_not_hold_is_refused_with_its_text(text: str, rea
         ("Errors:\n[2] it is 1", [InjectedError(2, "it is 1")]),
         ("[2] it is 1\n[1] it is 2", [InjectedError(2, "it is 1"), InjectedError(1, "it is 2")]),
         ("Let me see.\n**Errors:**\n\n- **[2]** it is 1\n  and not 2\n", [InjectedError(2, "it is 1 and not 2")]),
+        ("[2] it is 1\n[3] it is 2\n  and not 1", [InjectedError(2, "it is 1"), InjectedError(3, "it is 2 and not 1")]),
         ("Errors: none", []),
         ("errors:\nnone.", []),
         ("None", []),

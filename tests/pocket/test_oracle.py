@@ -7,7 +7,7 @@ import pytest
 from critic_engine.pocket.board import Board, draw_board
 from critic_engine.pocket.oracle import KINDS, UNCLEAR, check
 from critic_engine.pocket.questions import draw_question, read_question
-from critic_engine.pocket.solving import solve, solve_with_slips
+from critic_engine.pocket.solver import solve, solve_with_slips
 
 BOARD = Board.from_code("rc--bs/rs----/--rcgt")
 SAME = "how many other shapes have the colour of a1 ?"

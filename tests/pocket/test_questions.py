@@ -6,7 +6,7 @@ import pytest
 
 from critic_engine.pocket.board import CELLS, COLOURS, SHAPES, Board, draw_board, step_from
 from critic_engine.pocket.questions import FAMILIES, Question, draw_question, read_question
-from critic_engine.pocket.solving import MOST, answer_of, solve
+from critic_engine.pocket.solver import MOST, answer_of, solve
 
 
 def _recount(board: Board, trait: str) -> int:

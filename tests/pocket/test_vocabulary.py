@@ -6,17 +6,17 @@ import pytest
 
 from critic_engine.pocket.oracle import check
 from critic_engine.pocket.problems import make_problems
-from critic_engine.pocket.training import lessons
+from critic_engine.pocket.prompts import critic_prompt, next_step_prompt, prefix_text, rewrite_prompt
+from critic_engine.pocket.training import training_rows
 from critic_engine.pocket.training.model import build_processor, build_tokenizer
 from critic_engine.pocket.vocabulary import UNKNOWN, WORD_IDS, WORDS, encode, turn_ids
-from critic_engine.pocket.wording import critic_prompt, next_step_prompt, prefix_text, rewrite_prompt
 
 
 def _texts() -> list[str]:
     rng = random.Random(0)
     texts = []
     for _ in range(60):
-        attempt = lessons.slip_attempt(rng)
+        attempt = training_rows.slip_attempt(rng)
         question, steps = attempt.question.text, attempt.steps
         words = check(question, attempt.board, steps).words
         texts += [

@@ -8,7 +8,7 @@ import critic_engine.prompts
 from critic_engine.config.search import ReasonerConfig
 from critic_engine.errors import ConfigError
 from critic_engine.parsing.critiques import parse_critique
-from critic_engine.pocket import wording
+from critic_engine.pocket import prompts
 from critic_engine.prompts import PromptFamily
 from critic_engine.types import Critique, Image, Message, Problem, RejectedSibling
 
@@ -43,13 +43,13 @@ def test_pocket_prompts_are_the_ones_the_pocket_models_were_trained_on(pocket: P
     rejected = [("red circle : 0", "wrong step 2 : a"), ("red circle : 9", "wrong step 2 : b")]
     siblings = [sibling(step, words) for step, words in rejected]
     assert pocket.solve(problem).text == question
-    assert pocket.rewrite(problem, steps=STEPS, critique=WORDS).text == wording.rewrite_prompt(
+    assert pocket.rewrite(problem, steps=STEPS, critique=WORDS).text == prompts.rewrite_prompt(
         question, steps=STEPS, critique=WORDS
     )
-    assert pocket.step(problem, rejected=siblings, concern=None).text == wording.next_step_prompt(
+    assert pocket.step(problem, rejected=siblings, concern=None).text == prompts.next_step_prompt(
         question, rejected=rejected
     )
-    assert pocket.critique(problem, steps=STEPS).text == wording.critic_prompt(question, steps=STEPS)
+    assert pocket.critique(problem, steps=STEPS).text == prompts.critic_prompt(question, steps=STEPS)
 
 
 def test_pocket_prompts_read_exactly_so(pocket: PromptFamily, problem: Problem) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from search import Proposal, Tree, decide, path_value
+from search import Proposal, Tree, decide
+from search.decision import path_value
 
 
 def finished(*paths: tuple[object, float | None]) -> Tree[int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy
 import pytest
 
-from search import BackupRule, BestOfN, BestOfNOptions, Limits, Proposal, StopOptions, Tree, decide, path_value
+from search import BackupRule, BestOfN, BestOfNOptions, Limits, Proposal, StopOptions, Tree, decide
 from search.backup import back_up, trial_value
+from search.decision import path_value
 from search.expansion import Growth, expand
 from search.posterior import Evidence, beta_posterior, gaussian_posterior
 from search.scores import puct_scale, puct_score, uct_scale, uct_score

@@ -12,8 +12,8 @@ from critic_engine.data.harvest.error_detection import InjectionRoles
 from critic_engine.data.harvest.harvester import Harvester, HarvestRoles
 from critic_engine.errors import ConfigError
 from critic_engine.models.registry import Models
-from critic_engine.pocket.annotating import PocketAnnotator
-from critic_engine.pocket.injecting import FactGrader, SlipInjector
+from critic_engine.pocket.rule_annotator import PocketAnnotator
+from critic_engine.pocket.rule_injector import FactGrader, SlipInjector
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
 from critic_engine.roles.annotator import Annotator, CriticAnnotator, ModelAnnotator

@@ -1,9 +1,9 @@
-"""Many replies of a pocket model at once, straight from word ids: for sampling training data and for measuring."""
+"""Batched generation with a pocket model, from word ids: for sampling training data and for measuring."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,11 @@ import numpy as np
 from critic_engine.pocket.board import Board, picture
 from critic_engine.pocket.vocabulary import EOS, PAD, SPECIALS, WORD_IDS, WORDS, encode, turn_ids
 
+_BATCH_SIZE = 128
+
 
 def pixel_values(boards: Sequence[Board], rng: random.Random) -> Any:
-    """Return pictures as the processor would, shape (len(boards), 3, 48, 48)."""
+    """Return pictures as the processor makes them, shape (len(boards), 3, 48, 48)."""
     import torch
 
     pictures = np.stack([picture(board, rng) for board in boards])
@@ -22,8 +24,8 @@ def pixel_values(boards: Sequence[Board], rng: random.Random) -> Any:
 
 
 @dataclass(frozen=True)
-class Request:
-    """One thing to write on: a board, a user turn and the beginning of the reply."""
+class PocketRequest:
+    """A board, a user turn and the beginning of the reply."""
 
     board: Board
     user: str
@@ -31,22 +33,35 @@ class Request:
 
 
 def generate_texts(
-    model: Any, requests: Sequence[Request], *, temperature: float, seed: int, batch_size: int = 128, most: int = 80
+    model: Any, requests: Sequence[PocketRequest], *, temperature: float, seed: int, max_words: int = 80
 ) -> list[str]:
     """Return the model's reply to each request; greedy at temperature 0."""
     import torch
 
     torch.manual_seed(seed)
-    model.eval()
+    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
     replies: list[str] = []
-    for start in range(0, len(requests), batch_size):
-        group = requests[start : start + batch_size]
-        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
-        with torch.inference_mode():
-            inputs = _left_padded(group, random.Random(f"{seed}:{start}"))
-            written = model.generate(**inputs, **sampling, max_new_tokens=most, pad_token_id=WORD_IDS[PAD])
-        replies += [_text(row) for row in written[:, inputs["input_ids"].shape[1] :].tolist()]
+    with torch.inference_mode():
+        for inputs in _batches(model, requests, seed):
+            written = model.generate(**inputs, **sampling, max_new_tokens=max_words, pad_token_id=WORD_IDS[PAD])
+            replies += [_text(row) for row in written[:, inputs["input_ids"].shape[1] :].tolist()]
     return replies
+
+
+def next_word_log_probs(model: Any, requests: Sequence[PocketRequest]) -> Any:
+    """Return the log-probabilities of the reply's first word, shape (len(requests), number of words)."""
+    import torch
+
+    with torch.inference_mode():
+        logits = [model(**inputs, logits_to_keep=1).logits[:, -1] for inputs in _batches(model, requests, seed=0)]
+        return torch.cat(logits).log_softmax(-1).numpy()
+
+
+def _batches(model: Any, requests: Sequence[PocketRequest], seed: int) -> Iterator[dict[str, Any]]:
+    """Yield the inputs of ``model``, which is put into evaluation mode, for 128 requests at a time."""
+    model.eval()
+    for start in range(0, len(requests), _BATCH_SIZE):
+        yield _left_padded(requests[start : start + _BATCH_SIZE], random.Random(f"{seed}:{start}"))
 
 
 def _text(ids: Sequence[int]) -> str:
@@ -55,7 +70,7 @@ def _text(ids: Sequence[int]) -> str:
     return " ".join(word for word in words if word not in SPECIALS).replace(" \n ", "\n").replace("\n ", "\n")
 
 
-def _left_padded(group: Sequence[Request], rng: random.Random) -> dict[str, Any]:
+def _left_padded(group: Sequence[PocketRequest], rng: random.Random) -> dict[str, Any]:
     import torch
 
     rows = [[*turn_ids(request.user), *encode(request.said)] for request in group]
@@ -64,16 +79,3 @@ def _left_padded(group: Sequence[Request], rng: random.Random) -> dict[str, Any]
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
     pictures = pixel_values([request.board for request in group], rng)
     return {"input_ids": ids, "attention_mask": mask, "pixel_values": pictures}
-
-
-def next_word_log_probs(model: Any, requests: Sequence[Request], *, seed: int = 0, batch_size: int = 128) -> Any:
-    """Return the log-probabilities of the reply's first word, shape (len(requests), number of words)."""
-    import torch
-
-    model.eval()
-    rows = []
-    for start in range(0, len(requests), batch_size):
-        with torch.inference_mode():
-            inputs = _left_padded(requests[start : start + batch_size], random.Random(f"{seed}:{start}"))
-            rows.append(model(**inputs, logits_to_keep=1).logits[:, -1].log_softmax(-1).numpy())
-    return np.concatenate(rows)

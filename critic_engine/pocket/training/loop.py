@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from critic_engine.pocket.training.generation import pixel_values
-from critic_engine.pocket.training.lessons import IGNORED, Lesson
+from critic_engine.pocket.training.training_rows import IGNORED, DrawRow, TrainingRow
 from critic_engine.pocket.vocabulary import PAD, WORD_IDS, WORDS
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ _VERDICTS = (WORD_IDS["right"], WORD_IDS["wrong"])
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train."""
+    """Length and learning rates of one training phase."""
 
     num_steps: int
     batch_size: int = 32
@@ -30,7 +30,7 @@ class Schedule:
     matrix_rate: float = 5e-3
     """Muon's, for the matrices of all layers."""
     final_share: float = 0.05
-    """The last learning rates as a share of the first, reached along a cosine."""
+    """Final learning rates as a share of the first ones, reached along a cosine."""
     warm_up_steps: int = 100
     verdict_weight: float = 1.0
     """The weight of ``right`` and ``wrong`` targets; other words weigh 1."""
@@ -44,7 +44,12 @@ def scaled(schedule: Schedule, *, num_steps: int, rate: float) -> Schedule:
 
 
 def train(
-    model: Any, draw: Callable[[random.Random], Lesson], schedule: Schedule, *, seed: int, on_log: Callable[[int], None]
+    model: Any,
+    draw: DrawRow,
+    schedule: Schedule,
+    *,
+    seed: int,
+    on_log: Callable[[int], None],
 ) -> None:
     """Train ``model`` in place; ``on_log`` is called with the step after each log line."""
     import torch
@@ -73,11 +78,10 @@ def train(
 
 
 def _optimizers(model: Any, schedule: Schedule) -> list[tuple[Any, float]]:
-    """Return Muon (Jordan et al., 2024) for the layers' matrices and AdamW for the rest, each with its first rate.
+    """Return Muon (Jordan et al., 2024) for the layers' matrices and AdamW for the rest, each with its learning rate.
 
-    Frozen weights are left out.
-
-    Counting is learnt in about half the steps that AdamW alone needs. Muon is in torch from 2.9 on.
+    Frozen weights are left out. Counting is learnt in about half the steps that AdamW alone needs. Muon is in torch
+    from 2.9 on.
     """
     import torch
 
@@ -99,25 +103,25 @@ def _rate_share(step: int, schedule: Schedule) -> float:
     return schedule.final_share + (1 - schedule.final_share) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _batches(draw: Callable[[random.Random], Lesson], size: int, rng: random.Random) -> Iterator[list[Lesson]]:
-    """Yield batches of lessons of like length, in random order."""
+def _batches(draw: DrawRow, size: int, rng: random.Random) -> Iterator[list[TrainingRow]]:
+    """Yield batches of rows of similar length, in random order."""
     while True:
-        lessons = sorted((draw(rng) for _ in range(8 * size)), key=lambda lesson: len(lesson.ids))
-        groups = [lessons[start : start + size] for start in range(0, len(lessons), size)]
+        rows = sorted((draw(rng) for _ in range(8 * size)), key=lambda row: len(row.ids))
+        groups = [rows[start : start + size] for start in range(0, len(rows), size)]
         rng.shuffle(groups)
         yield from groups
 
 
-def _loss(model: Any, batch: Sequence[Lesson], verdict_weight: float) -> Any:
+def _loss(model: Any, batch: Sequence[TrainingRow], verdict_weight: float) -> Any:
     import torch
 
-    longest = max(len(lesson.ids) for lesson in batch)
+    longest = max(len(row.ids) for row in batch)
     ids = torch.full((len(batch), longest), WORD_IDS[PAD])
     targets = torch.full((len(batch), longest), IGNORED)
-    for row, lesson in enumerate(batch):
-        ids[row, : len(lesson.ids)] = torch.tensor(lesson.ids)
-        targets[row, : len(lesson.targets)] = torch.tensor(lesson.targets)
-    pictures = pixel_values([lesson.board for lesson in batch], random.Random(hash(batch[0].ids)))
+    for index, row in enumerate(batch):
+        ids[index, : len(row.ids)] = torch.tensor(row.ids)
+        targets[index, : len(row.targets)] = torch.tensor(row.targets)
+    pictures = pixel_values([row.board for row in batch], random.Random(hash(batch[0].ids)))
     hidden = model.model(input_ids=ids, pixel_values=pictures, use_cache=False).last_hidden_state
     taught = targets != IGNORED
     logits, words = model.lm_head(hidden[taught]), targets[taught]

@@ -1,4 +1,4 @@
-"""What the pocket models can do, in figures: the reasoner's answers, the critic's value and words."""
+"""Figures of the pocket models: accuracy of the reasoner, quality of the critic's values and words."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 
 from critic_engine.pocket.oracle import Judgement
 from critic_engine.pocket.problems import PocketProblem
-from critic_engine.pocket.training.generation import Request, generate_texts, next_word_log_probs
+from critic_engine.pocket.prompts import critic_prompt, rewrite_prompt
+from critic_engine.pocket.training.generation import PocketRequest, generate_texts, next_word_log_probs
 from critic_engine.pocket.vocabulary import WORD_IDS
-from critic_engine.pocket.wording import critic_prompt, rewrite_prompt
 from critic_engine.statistics import auroc
 
 Solutions = Sequence[tuple[str, ...]]
@@ -22,26 +22,26 @@ Solutions = Sequence[tuple[str, ...]]
 
 @dataclass(frozen=True)
 class ReasonerScores:
-    """Shares in [0, 1]."""
+    """Scores of a reasoner; each is a share in [0, 1]."""
 
     answers: float
-    """Right answers."""
+    """Share of right answers."""
     solutions: float
-    """Right answers with every step right."""
+    """Share of right answers with every step right."""
     first_wrong: dict[str, float]
-    """Kind of step -> share of all problems whose first wrong step is of that kind."""
+    """Share of all problems whose first wrong step is of each kind."""
     by_family: dict[str, float]
-    """Question family -> right answers."""
+    """Share of right answers in each question family."""
 
 
 @dataclass(frozen=True)
 class CriticScores:
-    """How well values and words agree with the oracle."""
+    """Agreement of the critic's values and words with the oracle."""
 
     auroc_steps: float
-    """Value against "every step is right"; 0.5 is chance, NaN when all are alike."""
+    """AUROC of the value for "every step is right"; 0.5 is chance, NaN when all are alike."""
     auroc_answer: float
-    """Value against "the answer is right"; NaN when all are alike."""
+    """AUROC of the value for "the answer is right"; NaN when all are alike."""
     named: float
     """Share of the wrong trajectories whose first wrong step the words name."""
     explained: float
@@ -54,7 +54,7 @@ class CriticScores:
 
 def solve_all(model: Any, problems: Sequence[PocketProblem], *, temperature: float, seed: int) -> list[tuple[str, ...]]:
     """Return one solution a problem; greedy at temperature 0."""
-    requests = [Request(problem.board, problem.question) for problem in problems]
+    requests = [PocketRequest(problem.board, problem.question) for problem in problems]
     return [tuple(reply.split("\n")) for reply in generate_texts(model, requests, temperature=temperature, seed=seed)]
 
 
@@ -86,7 +86,7 @@ def rewrite_all(
 ) -> list[tuple[str, ...]]:
     """Return the reasoner's greedy rewrites of ``solutions``, given one critique each."""
     requests = [
-        Request(problem.board, rewrite_prompt(problem.question, steps=steps, critique=critique))
+        PocketRequest(problem.board, rewrite_prompt(problem.question, steps=steps, critique=critique))
         for problem, steps, critique in zip(problems, solutions, critiques, strict=True)
     ]
     return [tuple(reply.split("\n")) for reply in generate_texts(model, requests, temperature=0.0, seed=0)]
@@ -101,11 +101,11 @@ def critic_values(model: Any, problems: Sequence[PocketProblem], solutions: Solu
 
 def critic_words(model: Any, problems: Sequence[PocketProblem], solutions: Solutions) -> list[str]:
     """Return the critic's greedy replies."""
-    return generate_texts(model, _critic_requests(problems, solutions), temperature=0.0, seed=0, most=24)
+    return generate_texts(model, _critic_requests(problems, solutions), temperature=0.0, seed=0, max_words=24)
 
 
 def critic_scores(model: Any, problems: Sequence[PocketProblem], solutions: Solutions) -> CriticScores:
-    """Return how the critic does on one trajectory a problem, whole or partial."""
+    """Return the critic's scores on one trajectory a problem, whole or partial."""
     judgements = judge_all(problems, solutions)
     values, words = critic_values(model, problems, solutions), critic_words(model, problems, solutions)
     wrong = [(judgement, said) for judgement, said in zip(judgements, words, strict=True) if not judgement.is_right]
@@ -135,9 +135,9 @@ def calibration_error(values: Sequence[float], are_right: Sequence[bool]) -> flo
     return float(sum(gaps) / len(scores))
 
 
-def _critic_requests(problems: Sequence[PocketProblem], solutions: Solutions) -> list[Request]:
+def _critic_requests(problems: Sequence[PocketProblem], solutions: Solutions) -> list[PocketRequest]:
     return [
-        Request(problem.board, critic_prompt(problem.question, steps=steps))
+        PocketRequest(problem.board, critic_prompt(problem.question, steps=steps))
         for problem, steps in zip(problems, solutions, strict=True)
     ]
 

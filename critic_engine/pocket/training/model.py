@@ -40,7 +40,7 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True)
 class ModelSize:
-    """The few numbers that set how much a pocket model can do."""
+    """Sizes of a pocket model."""
 
     text_width: int = 128
     text_layers: int = 4
@@ -77,10 +77,10 @@ def build_model(size: ModelSize) -> Any:
 
 
 def deepened(model: Any, num_layers: int) -> Any:
-    """Return a model with ``num_layers`` decoder layers that at first does just what ``model`` does.
+    """Return a model with ``num_layers`` decoder layers that at first computes the same as ``model``.
 
-    The layers on top begin by adding nothing. A critic needs them: what ought to stand somewhere is known only at
-    the top of the layers that predict it, and comparing it with what does stand there comes after.
+    The new layers on top begin by adding nothing. A critic needs them: the predicted word is known only at the top of
+    the layers that predict it, and comparing it with the written word comes after that.
     """
     import torch
     from transformers import LlavaForConditionalGeneration

@@ -1,7 +1,7 @@
-"""Train the pocket critic, from a reasoner's weights, on the reasoner's own solutions and on made slips.
+"""Train the pocket critic, from a reasoner's weights, on the reasoner's own solutions and on generated slips.
 
-Two phases: the layers of the reasoner learn to foresee each next word while they read a solution; then they are frozen,
-and new layers on top learn to compare what they foresee with what stands there. Training all layers in the second phase
+Two phases: the reasoner's layers learn to predict each next word while they read a solution; then they are frozen, and
+new layers on top learn to compare the predicted words with the written ones. Training all layers in the second phase
 makes a worse critic. Run it as
 ``python -m critic_engine.pocket.training.train_critic --start runs/strong --reasoner runs/reasoner --attempts
 runs/attempts.jsonl --out runs/critic``.
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from critic_engine.pocket.problems import make_problems
-from critic_engine.pocket.training import lessons
-from critic_engine.pocket.training.attempts import read_attempts
+from critic_engine.pocket.training import training_rows
 from critic_engine.pocket.training.loop import Schedule, train
 from critic_engine.pocket.training.metrics import critic_scores, partial, solve_all
 from critic_engine.pocket.training.model import deepened, save_checkpoint
+from critic_engine.pocket.training.sample_attempts import read_attempts
 
 logger = logging.getLogger("critic_engine.pocket.training.train_critic")
 
@@ -31,23 +31,24 @@ _NUM_LAYERS = 7
 _DEV_SEED = 12
 _SAVE_EVERY = 250
 
-DrawLesson = Callable[[random.Random, lessons.DrawAttempt], lessons.Lesson]
 
+def draw_from(
+    own: list[training_rows.Attempt],
+    make_row: Callable[[random.Random, training_rows.DrawAttempt], training_rows.TrainingRow],
+) -> training_rows.DrawRow:
+    """Return a function that draws rows: 60 % on ``own`` solutions, 30 % on slips, 10 % on right solutions."""
 
-def draw_from(own: list[lessons.Attempt], lesson: DrawLesson) -> Callable[[random.Random], lessons.Lesson]:
-    """Return what draws a lesson: mostly on the reasoner's ``own`` solutions, the others on slips, a few right."""
-
-    def draw_attempt(rng: random.Random) -> lessons.Attempt:
+    def draw_attempt(rng: random.Random) -> training_rows.Attempt:
         kind = rng.choices(("own", "slip", "right"), (60, 30, 10))[0]
         if kind == "own":
             return rng.choice(own)
-        return (lessons.slip_attempt if kind == "slip" else lessons.right_attempt)(rng)
+        return (training_rows.slip_attempt if kind == "slip" else training_rows.right_attempt)(rng)
 
-    return lambda rng: lesson(rng, draw_attempt)
+    return lambda rng: make_row(rng, draw_attempt)
 
 
 def freeze_below(model: Any, num_layers: int) -> None:
-    """Let only the layers from ``num_layers`` on, the last norm and the head be trained."""
+    """Freeze all weights but those of the layers from ``num_layers`` on, the last norm and the head."""
     for weight in model.parameters():
         weight.requires_grad_(False)
     language = model.model.language_model
@@ -56,14 +57,14 @@ def freeze_below(model: Any, num_layers: int) -> None:
 
 
 def main() -> None:
-    """Train, log and save; every 250 steps a checkpoint goes to a folder of its own."""
+    """Train, log and save, with a checkpoint in a folder of its own every 250 steps."""
     import torch
     from transformers import AutoModelForImageTextToText
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--start", type=Path, required=True, help="a reasoner that solves well; its weights are used")
-    parser.add_argument("--reasoner", type=Path, required=True, help="whose solutions the critic is measured on")
-    parser.add_argument("--attempts", type=Path, required=True, help="that reasoner's own solutions, see `attempts`")
+    parser.add_argument("--start", type=Path, required=True, help="reasoner checkpoint to start from")
+    parser.add_argument("--reasoner", type=Path, required=True, help="checkpoint that writes the solutions for scoring")
+    parser.add_argument("--attempts", type=Path, required=True, help="solutions by that reasoner, from sample_attempts")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -84,7 +85,9 @@ def main() -> None:
             logger.info("step %d dev partial %s", step, critic_scores(model, problems, partial(solutions, seed=0)))
             save_checkpoint(model, options.out / f"step_{step}")
 
-    foreseeing, judging = (draw_from(own, lesson) for lesson in (lessons.foreseeing_lesson, lessons.judging_lesson))
+    foreseeing, judging = (
+        draw_from(own, lesson) for lesson in (training_rows.foreseeing_row, training_rows.judging_row)
+    )
     train(model, foreseeing, _FORESEEING, seed=options.seed, on_log=lambda step: None)
     model = deepened(model, _NUM_LAYERS)
     freeze_below(model, num_layers)

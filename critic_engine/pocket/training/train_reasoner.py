@@ -1,4 +1,4 @@
-"""Train the pocket reasoner: first to see, then to reason and to use a critique, last on its own mistakes too.
+"""Train the pocket reasoner in three phases: seeing, reasoning with and without critiques, its own mistakes.
 
 Run it as ``python -m critic_engine.pocket.training.train_reasoner --out runs/first``, and for the last phase with
 ``--start runs/first --attempts runs/attempts.jsonl``.
@@ -9,15 +9,15 @@ from __future__ import annotations
 import argparse
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from critic_engine.pocket.problems import make_problems
-from critic_engine.pocket.training import lessons
-from critic_engine.pocket.training.attempts import flawed, read_attempts
+from critic_engine.pocket.training import training_rows
 from critic_engine.pocket.training.loop import Schedule, scaled, train
 from critic_engine.pocket.training.metrics import reasoner_scores, solve_all
 from critic_engine.pocket.training.model import ModelSize, build_model, save_checkpoint
+from critic_engine.pocket.training.sample_attempts import flawed, read_attempts
 
 logger = logging.getLogger("critic_engine.pocket.training.train_reasoner")
 
@@ -27,51 +27,53 @@ _DEV_SEED = 11
 _SAVE_EVERY = 250
 
 
-def draw_seeing(rng: random.Random) -> lessons.Lesson:
-    """Return a lesson of the first phase."""
-    return lessons.naming_lesson(rng)
+def draw_seeing(rng: random.Random) -> training_rows.TrainingRow:
+    """Return a row of the first phase."""
+    return training_rows.naming_row(rng)
 
 
-def draw_reasoning(rng: random.Random) -> lessons.Lesson:
-    """Return a lesson of the second phase: practice and solving."""
-    draw = rng.choices((lessons.practice_lesson, lessons.solving_lesson, lessons.naming_lesson), (50, 47, 3))[0]
+def draw_reasoning(rng: random.Random) -> training_rows.TrainingRow:
+    """Return a row of the second phase: practice and solving."""
+    draw = rng.choices((training_rows.practice_row, training_rows.solving_row, training_rows.naming_row), (50, 47, 3))[
+        0
+    ]
     return draw(rng)
 
 
-def draw_heeding(own: Sequence[lessons.Attempt]) -> Callable[[random.Random], lessons.Lesson]:
-    """Return what draws a lesson of the last phase: to heed critiques, and to solve no better without one.
+def draw_heeding(own: Sequence[training_rows.Attempt]) -> training_rows.DrawRow:
+    """Return a function that draws rows of the last phase: heed critiques, and solve no better without one.
 
-    The critiques are of the reasoner's ``own`` flawed solutions: through made slips it sees without a critique, and
-    would not learn to heed it. A third of the lessons repeat its own solutions, right and wrong, which holds it where
-    it is when there is no critique.
+    The critiques are of the reasoner's ``own`` flawed solutions: it sees through generated slips without a critique,
+    and would not learn to heed one. A third of the rows repeat its own solutions, right and wrong, which keeps its
+    accuracy without a critique as it is.
     """
     flaws = flawed(own)
 
-    def draw_attempt(rng: random.Random) -> lessons.Attempt:
-        return (
-            rng.choice(flaws) if rng.random() < 0.9 else rng.choice((lessons.slip_attempt, lessons.right_attempt))(rng)
-        )
+    def draw_attempt(rng: random.Random) -> training_rows.Attempt:
+        if rng.random() < 0.9:
+            return rng.choice(flaws)
+        return rng.choice((training_rows.slip_attempt, training_rows.right_attempt))(rng)
 
-    def draw(rng: random.Random) -> lessons.Lesson:
+    def draw(rng: random.Random) -> training_rows.TrainingRow:
         kind = rng.choices(("repeat", "rewrite", "next"), (34, 36, 30))[0]
         if kind == "repeat":
-            return lessons.repeating_lesson(rng.choice(own))
-        return (lessons.rewriting_lesson if kind == "rewrite" else lessons.next_step_lesson)(rng, draw_attempt)
+            return training_rows.repeating_row(rng.choice(own))
+        return (training_rows.rewriting_row if kind == "rewrite" else training_rows.next_step_row)(rng, draw_attempt)
 
     return draw
 
 
 def main() -> None:
-    """Train, log and save; the newest checkpoint is always in ``--out``."""
+    """Train, log and save, with a checkpoint in a folder of its own every 250 steps."""
     import torch
     from transformers import AutoModelForImageTextToText
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="a checkpoint to go on from; a new model learns to see first")
-    parser.add_argument("--attempts", type=Path, help="the reasoner's own solutions, see `attempts`")
+    parser.add_argument("--start", type=Path, help="checkpoint to continue from; a new model learns to see first")
+    parser.add_argument("--attempts", type=Path, help="solutions by the reasoner, from sample_attempts")
     parser.add_argument("--steps", type=int, default=_REASONING.num_steps)
-    parser.add_argument("--rate", type=float, default=1.0, help="a factor on the learning rates")
+    parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()

@@ -14,8 +14,8 @@ from critic_engine.data.harvest.injection_scores import DetectionScore
 from critic_engine.errors import GenerationError, ParseError, ReplicaLostError
 from critic_engine.parsing.critiques import parse_critique
 from critic_engine.parsing.injections import InjectedError
-from critic_engine.pocket.injecting import SlipInjector
 from critic_engine.pocket.problems import make_problems
+from critic_engine.pocket.rule_injector import SlipInjector
 from critic_engine.prompts import PromptFamily
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.error_injection import (

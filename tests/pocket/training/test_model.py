@@ -15,9 +15,9 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.pocket.problems import PocketProblem, make_problems
 from critic_engine.pocket.questions import read_question
-from critic_engine.pocket.solving import solve_with_slips
-from critic_engine.pocket.training import lessons
-from critic_engine.pocket.training.generation import Request, generate_texts, next_word_log_probs
+from critic_engine.pocket.solver import solve_with_slips
+from critic_engine.pocket.training import training_rows
+from critic_engine.pocket.training.generation import PocketRequest, generate_texts, next_word_log_probs
 from critic_engine.pocket.training.loop import Schedule, train
 from critic_engine.pocket.training.metrics import auroc, calibration_error, critic_values
 from critic_engine.pocket.training.model import ModelSize, build_model, deepened, save_checkpoint
@@ -78,13 +78,13 @@ def test_a_deepened_model_begins_as_it_was_and_trains_only_above() -> None:
     torch.manual_seed(0)
     model = build_model(SMALL)
     deeper = deepened(model, 3)
-    requests = [Request(problem.board, problem.question) for problem in PROBLEMS]
+    requests = [PocketRequest(problem.board, problem.question) for problem in PROBLEMS]
     expected = next_word_log_probs(model, requests)
     assert np.abs(next_word_log_probs(deeper, requests) - expected).max() < 1e-5
     freeze_below(deeper, 1)
     trained = {name for name, weight in deeper.named_parameters() if weight.requires_grad}
     before = {name: weight.clone() for name, weight in deeper.named_parameters()}
-    train(deeper, lessons.solving_lesson, Schedule(num_steps=2, batch_size=2), seed=0, on_log=lambda step: None)
+    train(deeper, training_rows.solving_row, Schedule(num_steps=2, batch_size=2), seed=0, on_log=lambda step: None)
     changed = {name for name, weight in deeper.named_parameters() if not torch.equal(weight, before[name])}
     assert changed == trained
     assert {name.split(".layers.")[1][0] for name in changed if "language_model.layers." in name} == {"1", "2"}
@@ -92,16 +92,16 @@ def test_a_deepened_model_begins_as_it_was_and_trains_only_above() -> None:
 
 def test_training_is_deterministic_and_learns_what_it_is_shown() -> None:
     schedule = Schedule(num_steps=40, batch_size=4, warm_up_steps=5, log_every=20)
-    question, board = lessons.draw_task(random.Random(0))
-    lesson = lessons.repeating_lesson(lessons.Attempt(question, board, ("answer : red circle",)))
+    question, board = training_rows.draw_problem(random.Random(0))
+    row = training_rows.repeating_row(training_rows.Attempt(question, board, ("answer : red circle",)))
     models = []
     for _ in range(2):
         torch.manual_seed(0)
         models.append(build_model(SMALL))
-        train(models[-1], lambda rng: lesson, schedule, seed=0, on_log=lambda step: None)
+        train(models[-1], lambda rng: row, schedule, seed=0, on_log=lambda step: None)
     first, again = (list(model.parameters()) for model in models)
     assert all(torch.equal(weight, other) for weight, other in zip(first, again, strict=True))
-    replies = generate_texts(models[0], [Request(board, question.text)], temperature=0.0, seed=0)
+    replies = generate_texts(models[0], [PocketRequest(board, question.text)], temperature=0.0, seed=0)
     assert replies == ["answer : red circle"]
 
 
@@ -136,7 +136,7 @@ def test_the_processor_sees_what_training_saw() -> None:
 def test_the_reasoner_solves_some_problems_and_not_all() -> None:
     model = AutoModelForImageTextToText.from_pretrained(pocket_folder("reasoner"))
     problems = make_problems("dev", num=64, seed=6)
-    replies = generate_texts(model, [Request(p.board, p.question) for p in problems], temperature=0.0, seed=0)
+    replies = generate_texts(model, [PocketRequest(p.board, p.question) for p in problems], temperature=0.0, seed=0)
     num_right = sum(p.check(reply.split("\n")).is_answer_right for p, reply in zip(problems, replies, strict=True))
     assert 20 <= num_right <= 58
 

@@ -1,4 +1,4 @@
-"""Solving a question in steps: the right way, or with slips that carry through to the answer.
+"""Solve a question in steps, correctly or with slips that carry through to the answer.
 
 One line a step. The board is described first, a row a step, then the reasoning, then the answer:
 
@@ -33,7 +33,7 @@ def solve_with_slips(
 ) -> tuple[str, ...]:
     """Return steps in which those numbered in ``slips`` (1-based) hold a wrong value; later steps build on it.
 
-    A slip may still leave a step true, for example when it counts the second trait twice; ask the oracle.
+    A slip may leave a step true, for example when it counts the second trait twice; the oracle tells.
     """
     return _Solver(board, slips=slips, rng=rng).run(question)
 
@@ -45,7 +45,7 @@ def answer_of(step: str) -> str | None:
 
 
 class _Solver:
-    """Works through one question and keeps what it believes of the board, so that a misread cell misleads it later."""
+    """Solves one question from its own reading of the board, so that a misread cell misleads later steps."""
 
     def __init__(self, board: Board, *, slips: Collection[int] = (), rng: random.Random | None = None) -> None:
         self._believed = list(board.contents)
@@ -60,7 +60,7 @@ class _Solver:
         return tuple(self._steps)
 
     def _reason(self, question: Question) -> tuple[str, Sequence[str]]:
-        """Return the answer and the answers that a slip could give."""
+        """Return the answer, and the answers among which a slip chooses."""
         numbers = [str(number) for number in range(10)]
         if question.family == "count":
             return str(self._count(question.first)), numbers
@@ -132,7 +132,7 @@ class _Solver:
 
     @property
     def _is_slip(self) -> bool:
-        """Whether the step now being written is one to get wrong."""
+        """Whether the step being written is to be wrong."""
         return len(self._steps) + 1 in self._slips
 
     def _slip(self, right: str, choices: Sequence[str]) -> str:
@@ -146,7 +146,7 @@ class _Solver:
         return int(self._other(str(number), [str(other) for other in near if 0 <= other <= MOST]))
 
     def _misread(self, content: str) -> str:
-        """Return another content, more often one that shares the colour or the shape."""
+        """Return another content, most often one that shares the colour or the shape."""
         alike = [other for other in CONTENTS if set(other.split()) & set(content.split())]
         return self._other(content, [*CONTENTS, *alike * 3])
 

@@ -1,34 +1,35 @@
-"""What the models are taught: rows of word ids with targets, drawn without end from the training split."""
+"""Training rows: word ids with targets, drawn without end from the training split."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from critic_engine.pocket.board import CELLS, COLOURS, MOVES, SHAPES, Board, draw_board
 from critic_engine.pocket.oracle import UNCLEAR, check
+from critic_engine.pocket.prompts import critic_prompt, next_step_prompt, prefix_text, rewrite_prompt
 from critic_engine.pocket.questions import TRAITS, Question, draw_question
-from critic_engine.pocket.solving import solve, solve_with_slips
+from critic_engine.pocket.solver import solve, solve_with_slips
 from critic_engine.pocket.vocabulary import EOS, WORD_IDS, WORDS, encode, turn_ids
-from critic_engine.pocket.wording import critic_prompt, next_step_prompt, prefix_text, rewrite_prompt
 
 IGNORED = -100
 _END = WORD_IDS[EOS]
 _NUMBERS = tuple(map(str, range(10)))
 _WRONG_CRITIQUES = 0.18
 _FROM_THE_FLAW = 0.7
-"""The share of rewrites that are taught only from the flaw on, where the critique is of use."""
+"""Share of rewrites whose targets begin at the flaw, where the critique is of use."""
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingRow:
     """One training row."""
 
     board: Board
     ids: tuple[int, ...]
     targets: tuple[int, ...]
-    """As long as ``ids``: the word to say *after* each place, or `IGNORED`."""
+    """As long as ``ids``: the word that comes after each one, or `IGNORED`."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ class Attempt:
     steps: tuple[str, ...]
 
 
-DrawAttempt = Callable[[random.Random], Attempt]
+DrawAttempt: TypeAlias = Callable[[random.Random], Attempt]
+DrawRow: TypeAlias = Callable[[random.Random], TrainingRow]
 
 
-def draw_task(rng: random.Random) -> tuple[Question, Board]:
+def draw_problem(rng: random.Random) -> tuple[Question, Board]:
     """Return a question and its board from the training split."""
     board = draw_board(rng, "train")
     return draw_question(rng, board), board
@@ -51,7 +53,7 @@ def draw_task(rng: random.Random) -> tuple[Question, Board]:
 
 def slip_attempt(rng: random.Random) -> Attempt:
     """Return a solution with one or two slips in it."""
-    question, board = draw_task(rng)
+    question, board = draw_problem(rng)
     num_steps = len(solve(question, board))
     slips = {_slip_place(rng, num_steps) for _ in range(rng.choice((1, 1, 2)))}
     return Attempt(question, board, solve_with_slips(question, board, slips=slips, rng=rng))
@@ -59,33 +61,33 @@ def slip_attempt(rng: random.Random) -> Attempt:
 
 def right_attempt(rng: random.Random) -> Attempt:
     """Return a right solution."""
-    question, board = draw_task(rng)
+    question, board = draw_problem(rng)
     return Attempt(question, board, solve(question, board))
 
 
-def naming_lesson(rng: random.Random) -> Lesson:
-    """Name all cells in random order: this teaches to see, and to look a cell up."""
+def naming_row(rng: random.Random) -> TrainingRow:
+    """Return a row that names all cells in random order; it teaches seeing, and looking a cell up."""
     board = draw_board(rng, "train")
     cells = rng.sample(CELLS, len(CELLS))
-    return _lesson(board, "name cells", said="", target=" ".join(f"{cell} {board[cell]}" for cell in cells))
+    return _row(board, "name cells", said="", target=" ".join(f"{cell} {board[cell]}" for cell in cells))
 
 
-def practice_lesson(rng: random.Random) -> Lesson:
-    """Make twelve steps one after another, now and then after describing the board: much practice in little text.
+def practice_row(rng: random.Random) -> TrainingRow:
+    """Return a row of twelve unrelated steps, sometimes after a description of the board: much practice in little text.
 
-    What a step is about cannot be foreseen and is not taught, only what is true of it.
+    The subject of a step cannot be predicted and is no target; only the claim about it is.
     """
     board = draw_board(rng, "train")
     described = prefix_text(solve(Question("count", first="red"), board)[:3]) if rng.random() < 0.3 else ""
-    lesson = _lesson(board, "count cells", said="", target=described)
-    ids, targets = list(lesson.ids), list(lesson.targets[:-1])
+    row = _row(board, "count cells", said="", target=described)
+    ids, targets = list(row.ids), list(row.targets[:-1])
     for _ in range(12):
         step = _practice_step(rng, board)
         words = [*encode(step), WORD_IDS["\n"]]
         num_given = 1 + next(place for place, word in enumerate(words) if WORDS[word] in (":", "is"))
         ids += words
         targets += [*[IGNORED] * num_given, *words[num_given:]]
-    return Lesson(board, tuple(ids), (*targets, _END))
+    return TrainingRow(board, tuple(ids), (*targets, _END))
 
 
 def _practice_step(rng: random.Random, board: Board) -> str:
@@ -95,30 +97,30 @@ def _practice_step(rng: random.Random, board: Board) -> str:
     return rng.choice(solve(question, board)[3:5])
 
 
-def solving_lesson(rng: random.Random) -> Lesson:
-    """Solve a problem from the start."""
-    question, board = draw_task(rng)
-    return _lesson(board, question.text, said="", target="\n".join(solve(question, board)))
+def solving_row(rng: random.Random) -> TrainingRow:
+    """Return a row that solves a problem from the start."""
+    question, board = draw_problem(rng)
+    return _row(board, question.text, said="", target="\n".join(solve(question, board)))
 
 
-def repeating_lesson(attempt: Attempt) -> Lesson:
-    """Solve a problem just as it was solved, right or wrong."""
-    return _lesson(attempt.board, attempt.question.text, said="", target="\n".join(attempt.steps))
+def repeating_row(attempt: Attempt) -> TrainingRow:
+    """Return a row that repeats ``attempt``, right or wrong."""
+    return _row(attempt.board, attempt.question.text, said="", target="\n".join(attempt.steps))
 
 
-def rewriting_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
-    """Put a solution right, given a critique that is itself wrong now and then; a right solution stays as it is."""
+def rewriting_row(rng: random.Random, draw_attempt: DrawAttempt) -> TrainingRow:
+    """Return a row that corrects a solution by a critique, itself sometimes wrong; a right solution is kept."""
     attempt = draw_attempt(rng)
     judgement = check(attempt.question.text, attempt.board, attempt.steps)
     critique = _perhaps_blurred(rng, judgement.words)
     prompt = rewrite_prompt(attempt.question.text, steps=attempt.steps, critique=critique)
     plan = solve(attempt.question, attempt.board)
     said = plan[: min(judgement.first_wrong or 1, len(plan)) - 1] if rng.random() < _FROM_THE_FLAW else ()
-    return _lesson(attempt.board, prompt, said=prefix_text(said), target="\n".join(plan[len(said) :]))
+    return _row(attempt.board, prompt, said=prefix_text(said), target="\n".join(plan[len(said) :]))
 
 
-def next_step_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
-    """Go on after a right beginning, shown one to three rejected steps for this place."""
+def next_step_row(rng: random.Random, draw_attempt: DrawAttempt) -> TrainingRow:
+    """Return a row that continues a right beginning, given one to three rejected next steps."""
     attempt = draw_attempt(rng)
     question, board, plan = attempt.question, attempt.board, solve(attempt.question, attempt.board)
     place = check(question.text, board, attempt.steps).first_wrong or _slip_place(rng, len(plan))
@@ -131,26 +133,26 @@ def next_step_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
     rejected = [(steps[-1], _perhaps_blurred(rng, check(question.text, board, steps).words)) for steps in tried]
     prompt = next_step_prompt(question.text, rejected=rejected)
     said = plan[: min(place, len(plan)) - 1]
-    return _lesson(board, prompt, said=prefix_text(said), target="\n".join(plan[len(said) :]))
+    return _row(board, prompt, said=prefix_text(said), target="\n".join(plan[len(said) :]))
 
 
-def foreseeing_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
-    """Say, while reading a solution to judge, each next word as it ought to be, up to the word where it goes wrong."""
+def foreseeing_row(rng: random.Random, draw_attempt: DrawAttempt) -> TrainingRow:
+    """Return a row that predicts, in a solution to judge, each next word as it should be, up to the first wrong one."""
     attempt, steps, first_wrong = _read_attempt(rng, draw_attempt)
     ids, targets = _read(attempt, steps, first_wrong or len(steps) + 1, _next_word_targets)
-    return Lesson(attempt.board, tuple(ids), tuple(targets))
+    return TrainingRow(attempt.board, tuple(ids), tuple(targets))
 
 
-def judging_lesson(rng: random.Random, draw_attempt: DrawAttempt) -> Lesson:
-    """Judge a solution or its beginning; while reading it, say after each word whether all is right so far."""
+def judging_row(rng: random.Random, draw_attempt: DrawAttempt) -> TrainingRow:
+    """Return a row that judges a solution or its beginning, with the verdict so far as the target after each word."""
     attempt, steps, first_wrong = _read_attempt(rng, draw_attempt)
     ids, targets = _read(attempt, steps, first_wrong or len(steps) + 1, _verdict_targets)
     words = [*encode(check(attempt.question.text, attempt.board, steps).words), _END]
-    return Lesson(attempt.board, (*ids, turn_ids("")[-1], *words[:-1]), (*targets, *words))
+    return TrainingRow(attempt.board, (*ids, turn_ids("")[-1], *words[:-1]), (*targets, *words))
 
 
 def _read_attempt(rng: random.Random, draw_attempt: DrawAttempt) -> tuple[Attempt, tuple[str, ...], int | None]:
-    """Return an attempt, all or a beginning of its steps, and the first wrong one of these."""
+    """Return an attempt, all or the first of its steps, and the first wrong one among them."""
     attempt = draw_attempt(rng)
     steps = attempt.steps[: rng.randint(1, len(attempt.steps))] if rng.random() < 0.5 else attempt.steps
     return attempt, steps, check(attempt.question.text, attempt.board, steps).first_wrong
@@ -172,7 +174,7 @@ def _read(
 
 
 def _next_word_targets(step_ids: Sequence[int], planned: Sequence[int], steps_to_flaw: int) -> list[int]:
-    """Return the planned words up to the one that was said otherwise; nothing after the first wrong step."""
+    """Return the planned words up to the first that differs; no targets after the first wrong step."""
     targets = [IGNORED] * len(step_ids)
     if steps_to_flaw >= 0:
         for at, (right, said) in enumerate(zip(planned, step_ids[1:], strict=False)):
@@ -195,20 +197,20 @@ def _verdict(is_right: bool) -> int:
     return WORD_IDS["right" if is_right else "wrong"]
 
 
-def _lesson(board: Board, prompt: str, *, said: str, target: str) -> Lesson:
-    """Return a lesson whose targets are ``target`` and the end; ``said`` begins the assistant's turn untaught."""
+def _row(board: Board, prompt: str, *, said: str, target: str) -> TrainingRow:
+    """Return a row whose targets are ``target`` and the end; ``said`` begins the assistant's turn without targets."""
     given = [*turn_ids(prompt), *encode(said)]
     words = encode(target)
-    return Lesson(board, (*given, *words), (*[IGNORED] * (len(given) - 1), *words, _END))
+    return TrainingRow(board, (*given, *words), (*[IGNORED] * (len(given) - 1), *words, _END))
 
 
 def _slip_place(rng: random.Random, num_steps: int) -> int:
-    """Return a step, 1-based; the reasoning after the three rows is where most goes wrong."""
+    """Return the number of a step to get wrong, 1-based; mostly one after the three rows, as in real errors."""
     return rng.randint(1, 3) if rng.random() < 0.2 else rng.randint(4, num_steps)
 
 
 def _perhaps_blurred(rng: random.Random, words: str) -> str:
-    """Return the critic's words, or in some cases words with a wrong or an empty reason."""
+    """Return the critic's words, in some cases with a wrong or an unclear reason."""
     if rng.random() >= _WRONG_CRITIQUES or ":" not in words:
         return words
     verdict, reason = words.split(" : ", 1)

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from critic_engine.pocket.annotating import PocketAnnotator
 from critic_engine.pocket.problems import make_problems
+from critic_engine.pocket.rule_annotator import PocketAnnotator
 from critic_engine.roles.annotator import Annotation, Parting
 from critic_engine.types import Problem, TokenUsage
 

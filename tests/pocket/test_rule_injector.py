@@ -9,8 +9,8 @@ from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.search import CriticConfig
 from critic_engine.errors import CriticEngineError, ParseError, ProblemError
 from critic_engine.parsing.injections import InjectedError, ReadGrade
-from critic_engine.pocket.injecting import FactGrader, SlipInjector
 from critic_engine.pocket.problems import PocketProblem, make_problems
+from critic_engine.pocket.rule_injector import FactGrader, SlipInjector
 from critic_engine.prompts import PromptFamily
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.error_injection import CriticDetector

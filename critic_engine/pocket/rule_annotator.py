@@ -1,4 +1,4 @@
-"""The rule-based annotator of the pocket world: its oracle looks at both branches."""
+"""The rule-based annotator of the pocket world: its oracle judges both branches."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _NOT_POCKET = Annotated((Annotation(None, "", "not_pocket"),))
 
 
 class PocketAnnotator:
-    """Says of a wrong path what the oracle says; it needs the row's column ``board``.
+    """Annotates a wrong path with the oracle's verdict; it needs the row's column ``board``.
 
-    Where the right path is wrong at its own first step, or the two share a wrong one, nothing can be said of their
-    difference.
+    An annotation that cannot explain the difference is marked: the right path is wrong at its own first step, or the
+    two share a wrong step.
     """
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """The name of this annotator in reports."""
         return "pocket_rules"
 
     async def annotate(

@@ -1,6 +1,6 @@
-"""Solutions that a reasoner wrote itself, as JSON lines, for training on its own mistakes.
+"""Sample solutions from a reasoner and write them as JSON lines, for training on its own mistakes.
 
-Run it as ``python -m critic_engine.pocket.training.attempts --model runs/reasoner --out runs/attempts.jsonl``.
+Run it as ``python -m critic_engine.pocket.training.sample_attempts --model runs/reasoner --out runs/attempts.jsonl``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 from critic_engine.pocket.board import Board
 from critic_engine.pocket.oracle import check
 from critic_engine.pocket.questions import read_question
-from critic_engine.pocket.training.generation import Request, generate_texts
-from critic_engine.pocket.training.lessons import Attempt, draw_task
+from critic_engine.pocket.training.generation import PocketRequest, generate_texts
+from critic_engine.pocket.training.training_rows import Attempt, draw_problem
 
-logger = logging.getLogger("critic_engine.pocket.training.attempts")
+logger = logging.getLogger("critic_engine.pocket.training.sample_attempts")
 
 
 def write_attempts(path: Path, attempts: Iterable[Attempt]) -> None:
@@ -47,17 +47,17 @@ def flawed(attempts: Sequence[Attempt]) -> list[Attempt]:
 def sample_attempts(model: Any, *, num: int, temperature: float, seed: int) -> list[Attempt]:
     """Return ``num`` solutions of new training problems."""
     rng = random.Random(f"attempts:{seed}")
-    tasks = [draw_task(rng) for _ in range(num)]
-    requests = [Request(board, question.text) for question, board in tasks]
+    problems = [draw_problem(rng) for _ in range(num)]
+    requests = [PocketRequest(board, question.text) for question, board in problems]
     replies = generate_texts(model, requests, temperature=temperature, seed=seed)
     return [
         Attempt(question, board, tuple(reply.split("\n")))
-        for (question, board), reply in zip(tasks, replies, strict=True)
+        for (question, board), reply in zip(problems, replies, strict=True)
     ]
 
 
 def main() -> None:
-    """Sample in chunks at several temperatures, so that a stop loses little."""
+    """Sample in chunks of 1,000 at several temperatures; each is written at once, so that a stop loses little."""
     import torch
     from transformers import AutoModelForImageTextToText
 

@@ -25,7 +25,7 @@ def rewrite_prompt(question: str, *, steps: Sequence[str], critique: str) -> str
 
 
 def next_step_prompt(question: str, *, rejected: Sequence[tuple[str, str]]) -> str:
-    """Return the text that asks to go on; ``rejected`` holds (step, critique) for what was tried in its place."""
+    """Return the text that asks for the next step; ``rejected`` holds (step, critique) of earlier tries at it."""
     lines = [question]
     for step, critique in rejected:
         lines += ["rejected :", step, "critique :", critique]

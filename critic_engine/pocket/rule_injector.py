@@ -1,4 +1,4 @@
-"""Errors put into solutions of pocket problems by rule: slips, each held to be wrong by the oracle."""
+"""The rule-based error injector and grader of the pocket world; the oracle confirms that each error is wrong."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from critic_engine.parsing.injections import MAX_GRADE, MAX_INJECTED, InjectedEr
 from critic_engine.pocket.board import Board
 from critic_engine.pocket.oracle import Judgement, check
 from critic_engine.pocket.questions import Question, read_question
-from critic_engine.pocket.solving import solve, solve_with_slips
+from critic_engine.pocket.solver import solve, solve_with_slips
 from critic_engine.roles.injection import Grading, Injected
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 _MAX_DRAWS = 100
-"""Some slips leave a step true, or carry on into more than five steps; about four of five draws are of use."""
+"""Limit on draws: some slips leave a step true or spoil more than five steps; about four of five draws are usable."""
 
 
 class SlipInjector:
-    """Lets a solver slip in one to five steps; what follows from a slip is wrong too, and listed."""
+    """Puts one to five slips into a solution; later steps that build on a slip are wrong too, and are listed."""
 
     async def inject(
         self, problem: Problem, trajectory: Trajectory, *, seed: int, extras: Mapping[str, object]
     ) -> Injected:
-        """Return ``trajectory`` with slips in it; the errors are all steps that the oracle holds wrong.
+        """Return ``trajectory`` with slips in it; the errors are all steps that the oracle calls wrong.
 
         Args:
             problem: A pocket problem.
@@ -33,7 +33,7 @@ class SlipInjector:
             extras: ``board`` is the board, as `Board.code` writes it.
 
         Raises:
-            ProblemError: there is no such board, or the question is none of the pocket world's.
+            ProblemError: there is no such board, or the question is not one of the pocket world.
             ParseError: a step is wrong already, or no slips were found that leave one to five steps wrong.
         """
         question, board = _read(problem, extras)
@@ -55,7 +55,7 @@ class SlipInjector:
 
 
 class FactGrader:
-    """Grades by rule: an error is found where its step is named, and found well where what is true is said too."""
+    """Grades by rule: an error is found if its step is named, and found well if the correct fact is given too."""
 
     async def grade(
         self,
@@ -66,7 +66,7 @@ class FactGrader:
         found: tuple[InjectedError, ...],
         seed: int,
     ) -> Grading:
-        """Return how many steps were named, and ten times the share of ``found`` that gives the right fact, rounded."""
+        """Return the number of steps named, and ten times the share of ``found`` with the correct fact, rounded."""
         facts = {error.step: error.description for error in errors}
         by_step = {each.step: each.description for each in found if each.step in facts}
         num_facts = sum(one_line(description) == facts[step] for step, description in by_step.items())
@@ -85,7 +85,7 @@ def _read(problem: Problem, extras: Mapping[str, object]) -> tuple[Question, Boa
 
 
 def _slipped(question: Question, board: Board, steps: Sequence[str], rng: random.Random) -> tuple[str, ...]:
-    """Return ``steps``, in their own order, with what a slipping solver says in their place."""
+    """Return ``steps``, in their own order, each replaced by the step of a solver that slips."""
     plan = solve(question, board)
     slips = rng.sample(range(1, len(plan) + 1), rng.randint(1, min(MAX_INJECTED, len(plan))))
     slipped = solve_with_slips(question, board, slips=slips, rng=rng)
@@ -99,7 +99,7 @@ def _errors(judgement: Judgement) -> tuple[InjectedError, ...]:
 
 
 def _with_errors(steps: Sequence[str], slipped: Sequence[str], errors: Sequence[InjectedError]) -> tuple[str, ...]:
-    """Return ``steps`` with the wrong ones of ``slipped``: a slip can also lead to a step that is true elsewhere."""
+    """Return ``steps`` with the wrong steps of ``slipped`` alone; a slip can also turn a step into a true one."""
     wrong = {error.step for error in errors}
     pairs = enumerate(zip(steps, slipped, strict=True), 1)
     return tuple(new if number in wrong else old for number, (old, new) in pairs)
