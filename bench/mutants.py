@@ -271,10 +271,14 @@ class Workshop:
                 process.wait()
 
 
-def try_all(workshop: Workshop, mutants: Sequence[Mutant]) -> dict[Mutant, Fate]:
-    """Return the fate of each mutant, with one line of progress a mutant on stderr."""
+def try_all(workshop: Workshop, mutants: Sequence[Mutant], *, max_s: float | None = None) -> dict[Mutant, Fate]:
+    """Return the fate of each mutant, with a line of progress on stderr; no mutant is begun after ``max_s`` seconds."""
     fates: dict[Mutant, Fate] = {}
+    start_s = time.monotonic()
     for number, mutant in enumerate(mutants, 1):
+        if max_s is not None and time.monotonic() - start_s >= max_s:
+            print(f"stopped after {max_s} s", file=sys.stderr)
+            break
         fates[mutant] = workshop.try_out(mutant)
         print(f"[{number}/{len(mutants)}] {fates[mutant]}: {mutant}", file=sys.stderr, flush=True)
     return fates
@@ -304,6 +308,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--limit-s", type=float, help="time limit of a mutant; by default 5 times its tests, at least 30"
     )
+    parser.add_argument("--max-s", type=float, help="begin no mutant after so many seconds; the rest stay untried")
     parser.add_argument("--report", type=Path, help="write the tables to this Markdown file")
     return parser.parse_args(arguments)
 
@@ -315,8 +320,9 @@ def main() -> None:
     root, rng = Path.cwd(), random.Random(args.seed)
     possible = {room: room_mutants(root, room) for room in args.rooms}
     drawn = [mutant for room in possible.values() for mutant in rng.sample(room, min(args.num, len(room)))]
+    rng.shuffle(drawn)  # a run that is stopped early has tried all rooms
     with tempfile.TemporaryDirectory() as folder:
-        fates = try_all(Workshop(root, Path(folder, "tree"), limit_s=args.limit_s), drawn)
+        fates = try_all(Workshop(root, Path(folder, "tree"), limit_s=args.limit_s), drawn, max_s=args.max_s)
     num_possible = {room: len(mutants) for room, mutants in possible.items()}
     lines = table(fates, args.rooms, num_possible)
     print("\n".join(lines))

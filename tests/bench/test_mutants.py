@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.mutants import Mutant, Workshop, mirrored_tests, mutated, mutations, room_mutants, table
+from bench.mutants import Mutant, Workshop, mirrored_tests, mutated, mutations, room_mutants, table, try_all
 
 MODULE = "def is_full(number):\n    return number >= 3\n"
 STRONG = "from room.full import is_full\n\n\ndef test_edge():\n    assert is_full(3) is True and is_full(2) is False\n"
@@ -85,6 +85,11 @@ def test_a_fault_that_runs_on_is_stopped_at_the_time_limit(tmp_path: Path) -> No
     (root / "room/full.py").write_text(text)
     (mutant,) = (each for each in room_mutants(root, "room") if each.mutation.after == "number + 1")
     assert Workshop(root, tmp_path / "copy", limit_s=5.0).try_out(mutant) == "timeout"
+
+
+def test_no_mutant_is_begun_after_the_time_of_the_run(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", WEAK)
+    assert try_all(Workshop(root, tmp_path / "copy"), room_mutants(root, "room"), max_s=0.0) == {}
 
 
 def test_tests_that_fail_without_a_fault_are_refused(tmp_path: Path) -> None:
