@@ -18,7 +18,7 @@ from critic_engine.episode.episode import SearchEvent
 from critic_engine.errors import GenerationError, ParseError, ReplicaLostError, RunError
 from critic_engine.run.runner import Progress
 from critic_engine.types import Answer, FailedRow, Generation, GenerationRequest, Problem, ProblemRow
-from tests.chained import Chain, ChainedGenerator
+from tests.rounds import Rounds, RoundsGenerator
 
 SCRIPTED = ["reasoner.backend=scripted", "critic.backend=scripted", "budget.max_tokens=1000"]
 PROBLEMS = [Problem(f"how many of kind {number} ?", name=f"p{number}") for number in range(12)]
@@ -241,12 +241,12 @@ def test_an_unreadable_critic_leaves_answers_without_a_value() -> None:
 
 def test_problems_are_searched_side_by_side() -> None:
     overrides = [*SCRIPTED, "budget.max_tokens=60"]
-    chain = Chain()
-    reasoner, critic = ChainedGenerator(scripted_reasoner(), chain), ChainedGenerator(scripted_critic(), chain)
+    rounds = Rounds()
+    reasoner, critic = RoundsGenerator(scripted_reasoner(), rounds), RoundsGenerator(scripted_critic(), rounds)
     with Engine("best_of_n", overrides=overrides, reasoner=reasoner, critic=critic) as engine:
         answers = list(engine.solve_many(PROBLEMS))
-    assert chain.num_calls >= 2 * sum(answer.num_simulations for answer in answers)
-    assert chain.length < chain.num_calls / 2
+    assert rounds.num_calls >= 2 * sum(answer.num_simulations for answer in answers)
+    assert rounds.num_rounds < rounds.num_calls / 2
 
 
 def test_closing_leaves_no_thread_behind() -> None:

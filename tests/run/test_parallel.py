@@ -11,21 +11,21 @@ from critic_engine.engine import Engine
 from critic_engine.parsing.answers import answers_match
 from critic_engine.pocket.problems import write_problems
 from critic_engine.types import Problem, ProblemRow
-from tests.chained import Chain, ChainedGenerator
+from tests.rounds import Rounds, RoundsGenerator
 
 pytestmark = pytest.mark.slow
 SIMULATIONS = ["budget.max_tokens=null", "budget.max_simulations=64"]
 
 
-def num_waits(trials_in_flight: int) -> int:
-    """Return how many calls of the models one search waits for, one after the other."""
-    chain = Chain()
-    reasoner, critic = ChainedGenerator(scripted_reasoner(), chain), ChainedGenerator(scripted_critic(), chain)
+def num_rounds(trials_in_flight: int) -> int:
+    """Return how often one search waits for calls of the models."""
+    rounds = Rounds()
+    reasoner, critic = RoundsGenerator(scripted_reasoner(), rounds), RoundsGenerator(scripted_critic(), rounds)
     overrides = [*SIMULATIONS, f"run.trials_in_flight={trials_in_flight}"]
     with Engine("mcts", overrides=overrides, reasoner=reasoner, critic=critic) as engine:
         answer = engine.solve(Problem("how many stars are there ?"))
     assert answer.num_simulations == 64
-    return chain.length
+    return rounds.num_rounds
 
 
 def num_right(rows: Sequence[ProblemRow], trials_in_flight: int) -> int:
@@ -36,8 +36,8 @@ def num_right(rows: Sequence[ProblemRow], trials_in_flight: int) -> int:
     )
 
 
-def test_eight_trials_in_flight_wait_a_fifth_as_long_as_one() -> None:
-    assert num_waits(1) >= 5 * num_waits(8)
+def test_eight_trials_in_flight_wait_a_fifth_as_often_as_one() -> None:
+    assert num_rounds(1) >= 5 * num_rounds(8)
 
 
 def test_eight_trials_in_flight_answer_as_well_as_one(tmp_path: Path) -> None:
