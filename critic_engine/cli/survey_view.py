@@ -128,7 +128,7 @@ def _failure_lines(facts: Survey) -> Iterator[str]:
     failed = [failed_line(each.id, each.reason) for each in facts.failed]
     yield from failed_lines(failed, num=len(failed), where="--json")
     if failed:
-        yield f"of {len(failed):,} trees nothing could be made; `critic-engine resume` tries that again"
+        yield f"the harvest of {len(failed):,} trees failed; `critic-engine resume` tries it again"
 
 
 def _forecast_lines(facts: Survey, session: Session | None) -> Iterator[str]:

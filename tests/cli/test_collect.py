@@ -327,7 +327,7 @@ def test_trees_of_which_nothing_can_be_made_are_listed_and_tried_again(cli, labe
         assert [each["id"] for each in summary["collect"]["failed"]] == ["p2", "p5"]
     shown = cli("inspect", "runs/a")
     assert (shown.code, "failed: p2: RunError: the finding 'pairs' cannot be read" in shown.out) == (0, True)
-    assert "of 2 trees nothing could be made; `critic-engine resume` tries that again" in shown.out
+    assert "the harvest of 2 trees failed; `critic-engine resume` tries it again" in shown.out
     assert "not complete: 6 of 8 problems are done" in shown.out
     (facts,) = cli("inspect", "runs/a", "--json").rows
     assert (facts["is_complete"], facts["num_done"], facts["num_left"]) == (False, 6, 0)

@@ -68,13 +68,14 @@ def test_work_is_done_once_however_often_it_is_asked_for(store: RunStore) -> Non
 
 def test_names_and_problems_are_apart(store: RunStore) -> None:
     work = Work()
-    for position, key in ((0, A), (0, A.at("b")), (1, A)):
+    for position, key in ((0, A), (0, A.at("b")), (1, A), (1, FindingKey("ab", Any))):
         asyncio.run(ledger(store, position).once(key, work))
-    assert work.num_done == 3
+    assert work.num_done == 4
     assert list(store.findings.of(0).stored) == ["a", "a/b"]
+    assert store.findings.of(1).of_kind(A) == ["found"]
     assert store.findings.of(0).of_kind(A) == ["found", "found"]
     assert store.findings.of(0).num_tokens() == {"a": 10}
-    assert store.findings.num_tokens() == 15
+    assert store.findings.num_tokens() == 20
 
 
 def test_a_finding_that_is_none_is_found(store: RunStore) -> None:

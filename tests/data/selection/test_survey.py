@@ -127,6 +127,15 @@ def test_problems_that_are_quickly_done_do_not_speak_for_the_others(whole: Path,
     assert facts.num_tokens == facts_of(whole).num_tokens
 
 
+def test_one_problem_in_twenty_may_be_left_where_the_others_are_forecast_from(tmp_path: Path) -> None:
+    collected(tmp_path / "run", num=20)
+    for num_left, size in ((1, 19), (2, 0)):
+        with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as connection, connection:
+            connection.execute("DELETE FROM findings WHERE position = ? AND name = 'done'", (num_left - 1,))
+        facts = facts_of(tmp_path / "run")
+        assert (facts.num_left, len(facts.sample)) == (num_left, size)
+
+
 def test_rows_without_a_problem_are_neither_done_nor_to_come(tmp_path: Path) -> None:
     generator = model()
     given = [FailedRow(1, "bad", "question is missing; write it as text"), *rows(2)]
