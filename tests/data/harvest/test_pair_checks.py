@@ -57,6 +57,7 @@ def test_the_best_path_by_value_and_probability_is_the_reference(
         (Support(6, 10, 6), "little_support"),
         # One that came out right among many that did not may be a slip.
         (Support(1, 1, 5), "little_support"),
+        (Support(1, 2, 2), "little_support"),
         # In free text no two draws say the same, and that says nothing.
         (Support(1, 8, 1), None),
     ],
