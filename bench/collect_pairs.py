@@ -24,11 +24,11 @@ from typing import Any
 
 from bench.provenance import print_report, write_report
 from critic_engine.config.collect import CollectConfig
-from critic_engine.data.harvest.error_detection import Injection
-from critic_engine.data.harvest.pair_checks import doubt_of_support
+from critic_engine.data.harvest.finding_kinds import INJECTION
+from critic_engine.data.harvest.pair_checks import support_fault
 from critic_engine.data.harvest.pairs import Pair
 from critic_engine.data.selection.funnel import Funnel
-from critic_engine.data.selection.selected_findings import Harvested, Selection
+from critic_engine.data.selection.selected_findings import SelectedProblem, Selection
 from critic_engine.pocket.problems import PocketProblem, problem_of
 from critic_engine.run.store import RunStore
 from critic_engine.statistics import Interval, share
@@ -140,7 +140,7 @@ def look(run: Path, args: argparse.Namespace) -> Findings:
             kinds.update(pair.kind for pair in harvested.pairs)
             num_kept += sum(critique.is_kept for critique in harvested.critiques)
             num_believed += len(harvested.believed_of("divergent"))
-            injections = map(Injection.from_dict, harvested.named("injection"))
+            injections = harvested.findings.of_kind(INJECTION)
             num_scored += sum(each.score is not None for injection in injections for each in injection.detections)
         collect_config = selection.config.collect or CollectConfig()
         # Near duplicates have pairs too, and whether these part where they should is no less of a question.
@@ -153,8 +153,8 @@ def look(run: Path, args: argparse.Namespace) -> Findings:
     return Findings(selection.funnel, kinds, samples)
 
 
-def _judge(harvested: Harvested, store: RunStore, config: CollectConfig, samples: Mapping[str, Sample]) -> None:
-    board = store.label(harvested.position).extras["board"]
+def _judge(harvested: SelectedProblem, store: RunStore, config: CollectConfig, samples: Mapping[str, Sample]) -> None:
+    board = store.extras(harvested.position)["board"]
     problem = problem_of({"id": harvested.row_id, "question": harvested.problem.question, "board": board})
     for number, pair in enumerate(harvested.pairs):
         kind = pair.kind.replace("_", " ")
@@ -162,7 +162,7 @@ def _judge(harvested: Harvested, store: RunStore, config: CollectConfig, samples
             continue
         verdict = judge(problem, pair)
         samples[kind].add(verdict)
-        if pair.kind == "divergent" and doubt_of_support(pair, config.pairs) is None:
+        if pair.kind == "divergent" and support_fault(pair, config.pairs) is None:
             samples[f"{kind}, supported"].add(verdict)
         if number in harvested.believed:
             samples[f"{kind}, believed"].add(verdict)

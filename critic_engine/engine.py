@@ -16,20 +16,23 @@ from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.config.search import RunConfig
 from critic_engine.data.filters.contamination import Guard, guarded
 from critic_engine.data.harvest.factory import make_harvester
+from critic_engine.data.harvest.finding_kinds import PATHS
 from critic_engine.data.harvest.harvester import Harvester
+from critic_engine.data.harvest.paths import TreePaths, count_outcomes, read_paths
 from critic_engine.data.selection.selected_findings import summarise
 from critic_engine.episode.episode import Episode, SearchEvent
 from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import ConfigError, ProblemError, RunError
 from critic_engine.models.metering import ModelFigures, merged
 from critic_engine.models.registry import ModelMakers, Models
+from critic_engine.parsing.steps import StepSplitter
 from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import make_roles
-from critic_engine.run.database import beginning, check_free
+from critic_engine.run.database import check_free, explain_write_errors
 from critic_engine.run.limits import check_size
 from critic_engine.run.problem_search import LocalSearch, ProblemSearch, Search
-from critic_engine.run.report import PathCounts, count_paths
+from critic_engine.run.report import RunOutputs
 from critic_engine.run.runner import Progress, Runner
 from critic_engine.run.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
@@ -152,7 +155,7 @@ class Engine:
         self.load()
         checker = self._checker
         with contextlib.ExitStack() as on_error:
-            on_error.enter_context(beginning(None if run is None else Path(run)))
+            on_error.enter_context(explain_write_errors(None if run is None else Path(run)))
             store = (
                 RunStore.temporary(checker=checker)
                 if run is None
@@ -274,7 +277,8 @@ class Engine:
                     if self._harvest is not None and store.folder is not None:
                         outputs.set_collection(summarise(store.folder))
                     return
-                outputs.write(answer, self._paths(store, position))
+                self._count_tree(outputs, store, position)
+                outputs.write(answer)
                 yield answer
 
     @contextlib.contextmanager
@@ -289,22 +293,32 @@ class Engine:
             if not self._is_closed:
                 self._loop.call(stream.close())
 
-    def _paths(self, store: RunStore, position: int) -> PathCounts | None:
-        """Return what the tree of a problem holds, by the checker; None without a checker or a tree."""
+    def _count_tree(self, outputs: RunOutputs, store: RunStore, position: int) -> None:
+        """Count the tree of a problem in a labelled run's report: by its findings, else by a replay of its log."""
         if self._checker is None:
-            return None
-        row, events = self._loop.call(_log_of(store, position))
+            return
+        row, events, paths = self._loop.call(_tree_of(store, position))
         if isinstance(row, FailedRow):
-            return None
-        try:
-            return count_paths(logged_tree(self.config, row.problem, events), row.problem, self._checker)
-        except ReplayError as error:
-            raise RunError(f"the log of row {position + 1} is not of this version: {error}") from error
+            return
+        if paths is None:
+            splitter = StepSplitter.from_config(self.config.expander)
+            try:
+                tree = logged_tree(self.config, row.problem, events)
+            except ReplayError as error:
+                raise RunError(f"the log of row {position + 1} is not of this version: {error}") from error
+            paths = count_outcomes(read_paths(tree, row.problem, checker=self._checker, splitter=splitter))
+        has_right, has_wrong = paths.num_right > 0, paths.num_wrong > 0
+        outputs.count_tree(has_right=has_right, has_wrong=has_wrong, num_rollouts=paths.num_rollouts or 0)
 
 
-async def _log_of(store: RunStore, position: int) -> tuple[ProblemRow | FailedRow, list[dict[str, Any]]]:
+async def _tree_of(
+    store: RunStore, position: int
+) -> tuple[ProblemRow | FailedRow, list[dict[str, Any]], TreePaths | None]:
     """Read on the loop's thread, which alone uses the store while a run goes on."""
-    return store.row(position), store.events(position)
+    found = store.findings.get(position, PATHS)
+    if found is None or found.content.num_rollouts is None:
+        return store.row(position), store.events(position), None
+    return store.row(position), [], found.content
 
 
 def _ignore(event: SearchEvent) -> None:

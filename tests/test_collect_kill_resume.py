@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import pytest
 
-from critic_engine.data.harvest.pairs import pair_from_dict
+from critic_engine.data.harvest.finding_kinds import PAIRS
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.rows import Role, open_rows
 from tests.killing import run_killed
@@ -277,6 +277,6 @@ def check_is_whole(rows: Mapping[tuple[str, str | int], str]) -> None:
     findings = {str(name) for table, name in rows if table == "findings"}
     assert {"paths", "pairs", "labels", "done"} <= findings
     assert "error" not in findings
-    pairs = json.loads(rows["findings", "pairs"].partition(" ")[2])["pairs"]
-    divergent = {number for number, pair in enumerate(map(pair_from_dict, pairs)) if pair.kind == "divergent"}
+    pairs = PAIRS.decode(rows["findings", "pairs"].partition(" ")[2]).pairs
+    divergent = {number for number, pair in enumerate(pairs) if pair.kind == "divergent"}
     assert {int(name.split("/")[1]) for name in findings if name.startswith("critique/")} <= divergent

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,20 @@ from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_reasoner
 from critic_engine.config.engine import load_config, parse_config
 from critic_engine.config.search import CriticConfig, RewardModelConfig
+from critic_engine.data.harvest.paths import TreePaths, count_outcomes, read_paths
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
 from critic_engine.episode.node_state import NodeState
 from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import ConfigError, RunError
 from critic_engine.models.registry import ModelMakers, Models
+from critic_engine.parsing.steps import StepSplitter
 from critic_engine.pocket.problems import write_problems
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Evaluation
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.evaluators.reward_model import VerdictTokenEvaluator
-from critic_engine.run.report import PathCounts, count_paths
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow, Trajectory
 from search import Asked, Proposal, Told, event_to_dict
 
@@ -96,6 +99,34 @@ def test_report_counts_the_problems_whose_paths_can_be_told_apart(rows: Sequence
         "num_with_both": 4,
         "num_rollouts": 4 * len(completions),
     }
+
+
+def test_finished_run_is_counted_by_its_findings_without_its_logs(rows: Sequence[ProblemRow], tmp_path: Path) -> None:
+    with Engine(parse_config({**COLLECT, "collect": {"annotators": []}}), checker=Checker()) as engine:
+        list(engine.solve_many(rows, run=tmp_path / "run"))
+        found = labelling(tmp_path / "run")
+        with closing(sqlite3.connect(tmp_path / "run/run.sqlite")) as connection, connection:
+            connection.execute("UPDATE events SET event = '{}'")
+        assert len(list(engine.resume(tmp_path / "run"))) == 6
+    assert labelling(tmp_path / "run") == found
+    with Engine(parse_config(COLLECT), checker=Checker()) as engine:
+        list(engine.solve_many(rows, run=tmp_path / "plain"))
+    assert labelling(tmp_path / "plain") == found
+
+
+def test_runs_that_did_not_store_the_number_of_rollouts_are_counted_by_their_logs(
+    rows: Sequence[ProblemRow], tmp_path: Path
+) -> None:
+    with Engine(parse_config({**COLLECT, "collect": {"annotators": []}}), checker=Checker()) as engine:
+        list(engine.solve_many(rows, run=tmp_path / "run"))
+        found = labelling(tmp_path / "run")
+        with closing(sqlite3.connect(tmp_path / "run/run.sqlite")) as connection, connection:
+            connection.execute(
+                "UPDATE findings SET finding = json_remove(finding, '$.num_rollouts') WHERE name = 'paths'"
+            )
+        list(engine.resume(tmp_path / "run"))
+    assert labelling(tmp_path / "run") == found
+    assert found["num_rollouts"] > 0
 
 
 def test_stopped_run_goes_on_to_what_it_would_have_been(
@@ -177,8 +208,13 @@ def test_paths_without_an_answer_are_neither_right_nor_wrong() -> None:
     ]
     tree = logged_tree(config, problem, log)
     checker = Checker([ProblemRow(1, "a", problem, "1")])
-    assert count_paths(tree, problem, checker) == PathCounts(num_right=3, num_wrong=2, num_rollouts=4)
-    assert count_paths(tree, problem, Checker()) == PathCounts(0, 0, 4)
+    counts = {"num_unanswered": 2, "num_rollouts": 4}
+    for known, expected in (
+        (checker, TreePaths(num_right=3, num_wrong=2, **counts)),
+        (Checker(), TreePaths(num_unsure=5, **counts)),
+    ):
+        paths = read_paths(tree, problem, checker=known, splitter=StepSplitter("delimiter"))
+        assert count_outcomes(paths) == expected
 
 
 def test_reward_model_values_without_words() -> None:

@@ -17,6 +17,7 @@ from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.cli.main import main
 from critic_engine.config.engine import load_config
 from critic_engine.config.files import presets
+from critic_engine.data.harvest.finding_kinds import INJECTION
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
 from critic_engine.data.selection.rows import RunRows
 from critic_engine.data.selection.selected_findings import Selection
@@ -218,13 +219,13 @@ def collected(tmp_path: Path) -> list[GenerationRequest]:
     assert [answer.status for answer in answers] == ["answered"] * 5
     with contextlib.closing(RunStore.view(tmp_path / "run")) as store:
         harvested = list(Selection(store))
-    kinds = {name.split("/")[0] for each in harvested for name in each.findings}
+    kinds = {name.split("/")[0] for each in harvested for name in each.findings.stored}
     assert kinds >= {"value", "critique", "baseline", "refined", "fresh", "labels", "search", "injection"}
     assert {each.record.annotator for one in harvested for each in one.critiques if each.is_kept} == {
         "scripted",
         "critic",
     }
-    assert any(content["detections"] for each in harvested for content in each.named("injection"))
+    assert any(found.detections for each in harvested for found in each.findings.of_kind(INJECTION))
     return [*reasoner.requests, *critic.requests]
 
 

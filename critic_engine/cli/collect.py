@@ -1,4 +1,4 @@
-"""``critic-engine collect``: a search that asks the reference answers, and what is made of its trees."""
+"""``critic-engine collect``: searches with reference answers, and training data from their trees."""
 
 from __future__ import annotations
 
@@ -61,10 +61,12 @@ class _Request(EngineRequest):
     type=click.Path(path_type=Path),
     metavar="FILE",
     multiple=True,
-    help="Refuse the problems of this problems file, and what is much like them; may be repeated.",
+    help="Refuse the problems of this problems file and near duplicates of them; may be repeated.",
 )
 @limit_options
-@click.option("--estimate", "is_estimate", is_flag=True, help="Run a small sample, say what all would cost, and stop.")
+@click.option(
+    "--estimate", "is_estimate", is_flag=True, help="Run a small sample, forecast the cost of all rows, and stop."
+)
 @click.option(
     "--sample",
     type=click.IntRange(min=2),
@@ -73,12 +75,12 @@ class _Request(EngineRequest):
 )
 @click.option("--json", "is_json", is_flag=True, help="Print the summary as JSON on stdout.")
 def command(**options: Any) -> int:
-    """Search each problem of a .jsonl, .csv or .parquet file with its reference answer at hand, and learn from it.
+    """Search each problem of a .jsonl, .csv or .parquet file with its reference answer, and collect training data.
 
-    The rows have a column `answer` beside those that `solve` reads; one without fails. Of each tree, right and wrong
-    paths are set against each other where they part, annotators say what went wrong there, and it is measured how much
-    their words help the reasoner. All of it is kept in the run, which can be stopped at any moment and resumed;
-    `inspect` shows what was kept and why, and `export` writes it for trainers.
+    The rows have a column `answer` beside those that `solve` reads; a row without one fails. In each tree, right and
+    wrong paths are paired where they part, annotators write critiques of the error there, and the lift of each critique
+    is measured: how much it helps the reasoner. All findings are kept in the run, which can be stopped at any moment
+    and resumed. `inspect` shows them, and `export` writes them for trainers.
     """
     return _collect(_Request(**options))
 
@@ -133,7 +135,7 @@ def _check_same(run: Path, config: EngineConfig) -> None:
 
 
 def _load_config(request: _Request) -> EngineConfig:
-    """Return the config with what the options say of the run as a whole."""
+    """Return the config with the options for the whole run applied."""
     from critic_engine.config.collect import CollectConfig
     from critic_engine.errors import ProblemError
 

@@ -1,4 +1,4 @@
-"""What ``critic-engine collect --estimate`` does: run a few problems, keep nothing, and say what all would take."""
+"""``critic-engine collect --estimate``: a forecast of a run from a small sample, of which nothing is kept."""
 
 import tempfile
 import time
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from critic_engine.data.problems import ProblemsFile
     from critic_engine.types import FailedRow, ProblemRow
 
-# What a run's limit cut did not fail.
+# A problem that a limit of the run cut has not failed.
 _CUTS = (StopReason.RUN_TOKENS, StopReason.RUN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A sample that was run, and what went wrong in it."""
+    """A sample that was run, with its failures."""
 
     run: SampleRun
     num_unsearchable: int
-    """Sampled rows without a problem to search; they cost nothing, and count as they are."""
+    """Sampled rows without a problem to search; they count, with no cost."""
     num_left: int
-    """Sampled problems that do not count: unfinished, or quickly done behind many that are unfinished."""
+    """Sampled problems that do not count: unfinished ones, and those that were done before too many unfinished ones."""
     failed: tuple[str, ...]
     """Sampled rows that failed, each with its reason, in one line."""
     limit: str | None
-    """What cut the sample, as the configuration names it; None for a whole one."""
+    """The limit that cut the sample, such as ``run.max_tokens=1000``; None for a whole one."""
 
     def fields(self) -> dict[str, object]:
-        """Return it as what JSON can hold."""
+        """Return it as values that JSON can hold."""
         run, outlook = self.run, self.run.outlook()
         return {
             "num_rows": run.num_rows,
@@ -63,9 +63,9 @@ class Estimate:
 
 
 def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | None, size: int) -> Estimate:
-    """Return what the first ``limit`` rows would take, by ``size`` of them that are run in a folder that is gone then.
+    """Return the forecast of the first ``limit`` rows from ``size`` of them, which are run in a temporary folder.
 
-    The sample keeps to the limits of the run; where one cuts it, what is done by then speaks for all.
+    The sample keeps to the limits of the run. If one cuts it, the problems that are done by then stand for all.
 
     Raises:
         ModelLoadError: a model cannot be loaded.

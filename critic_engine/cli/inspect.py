@@ -1,8 +1,8 @@
-"""``critic-engine inspect``: what a labelled run found, what of it is kept and why, and what it cost."""
+"""``critic-engine inspect``: the findings of a labelled run, the reasons for those left out, and their cost."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +57,11 @@ class _Request:
 @filter_option
 @click.option("--json", "is_json", is_flag=True, help="Print all of it as one JSON object on stdout.")
 def command(**options: Any) -> None:
-    """Show what the labelled run in the folder RUN found, also while another process goes on with it.
+    """Show the findings of the labelled run in the folder RUN; another process may go on with it meanwhile.
 
-    The funnel says how many rows, trees, paths, pairs and critiques there are, and why which are left out. The lift is
-    how much oftener the reasoner comes out right with a critique than without, after each filter. What it cost so far
-    follows, and for a run that is not complete what is to come.
+    The funnel counts rows, trees, paths, pairs and critiques, and those left out by reason. The lift is the share of
+    right solutions with a critique less that without, after each filter. The cost so far follows, and for an unfinished
+    run a forecast of the rest.
     """
     _inspect(_Request(**options))
 
@@ -87,15 +87,9 @@ def _inspect(request: _Request) -> None:
         )
     session = last_session(request.run)
     if request.is_json:
-        click.echo(json_line({"run": str(request.run), **facts.fields(), "last_session": _session_fields(session)}))
+        click.echo(json_line({"run": str(request.run), **facts.fields(), "last_session": session and asdict(session)}))
     else:
         _print(facts, session, is_pair_alone=request.pair is not None)
-
-
-def _session_fields(session: Session | None) -> dict[str, float | None] | None:
-    if session is None:
-        return None
-    return {"wall_s": session.wall_s, "num_tokens": session.num_tokens, "usd": session.usd}
 
 
 def _print(facts: Survey, session: Session | None, *, is_pair_alone: bool) -> None:

@@ -21,7 +21,7 @@ _MAX_NAME_CHARS = 80
 
 
 def print_example(console: Console, example: Example) -> None:
-    """Print one pair; what a problem or a model says is made safe, and cut where it is very long."""
+    """Print one pair; texts of problems and models are escaped, and cut if they are very long."""
     pair = example.pair
     kind = pair.kind.replace("_", " ")
     console.print(
@@ -34,7 +34,7 @@ def print_example(console: Console, example: Example) -> None:
             console.print(line)
     console.print(_branches(example))
     if not example.is_believed:
-        console.print(Text("no critiques: it is not borne out that the two paths part at an error"))
+        console.print(Text("no critiques: the checks do not confirm that the two paths part at an error"))
     for judged in example.critiques:
         console.print(_critique(judged))
     console.print()

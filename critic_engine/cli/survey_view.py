@@ -1,4 +1,4 @@
-"""The facts of a labelled run as tables: its funnel, what it cost, and what is to come."""
+"""The survey of a labelled run as tables: its funnel, its cost so far, and a forecast."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,12 +17,12 @@ from critic_engine.data.selection.survey import Session, Survey
 
 
 def new_console() -> Console:
-    """Return a console on stdout that reads no markup, no emoji and no numbers in what it prints."""
+    """Return a console on stdout that prints text as it is, without markup, emoji or highlighting."""
     return Console(markup=False, emoji=False, highlight=False)
 
 
 def new_table(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
-    """Return a table for text that wraps where the terminal ends; the columns ``numbers`` stay whole."""
+    """Return a table that wraps its text at the width of the terminal; the columns ``numbers`` do not wrap."""
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for name in columns:
         is_number = name in numbers
@@ -31,7 +31,7 @@ def new_table(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
 
 
 def print_survey(console: Console, facts: Survey, session: Session | None) -> None:
-    """Print all facts of a run but its examples."""
+    """Print the survey of a run without its examples."""
     console.print(funnel_table(facts.funnel))
     if facts.funnel.lifts:
         console.print(lift_table(facts.funnel))
@@ -44,7 +44,7 @@ def print_survey(console: Console, facts: Survey, session: Session | None) -> No
 
 
 def funnel_table(funnel: Funnel) -> Table:
-    """Return what came in at each stage, what was left out and why, and what is kept: the first less the second."""
+    """Return the table of the funnel: the numbers in, left out by reason, and kept at each stage."""
     table = new_table("funnel", "", "in", "left out", "those that", "kept", numbers=("in", "left out", "kept"))
     for stage in funnel.stages():
         reasons = [(reason, num) for reason, num in stage.left_out.most_common() if num]
@@ -56,7 +56,7 @@ def funnel_table(funnel: Funnel) -> Table:
 
 
 def lift_table(funnel: Funnel) -> Table:
-    """Return the mean lift of the critiques that are left after each filter."""
+    """Return the table of the mean lift of the critiques that pass each filter."""
     numbers = ("critiques", "mean lift", "95 % interval")
     table = new_table(
         "lift: right solutions with a critique less those without", "left out so far", *numbers, numbers=numbers
@@ -67,12 +67,12 @@ def lift_table(funnel: Funnel) -> Table:
 
 
 def range_words(found: Range | None) -> str:
-    """Return a number to come with its interval; None is of what there is none so far."""
+    """Return a forecast number with its interval; None is ``none so far``."""
     return "none so far" if found is None else f"{found.estimate:,.0f} ({found.low:,.0f} to {found.high:,.0f})"
 
 
 def duration_words(found: Range) -> str:
-    """Return seconds to come with their interval, as times."""
+    """Return forecast seconds with their interval, as times."""
     return f"{duration(found.estimate)} ({duration(found.low)} to {duration(found.high)})"
 
 
@@ -117,7 +117,7 @@ def _cost_table(facts: Survey) -> Table:
 
 def _session_lines(session: Session | None) -> Iterator[str]:
     if session is None:
-        yield "seconds: not known while a session goes on, or where it was cut off"
+        yield "seconds: unknown while a session is running, or after it was killed"
         return
     pace = "" if session.tokens_per_s is None else f", {session.tokens_per_s:,.0f} tokens/s"
     usd = "no model has a price" if session.usd is None else f"{session.usd:,.4f} USD"
@@ -128,7 +128,7 @@ def _failure_lines(facts: Survey) -> Iterator[str]:
     failed = [failed_line(each.id, each.reason) for each in facts.failed]
     yield from failed_lines(failed, num=len(failed), where="--json")
     if failed:
-        yield f"of {len(failed):,} trees nothing could be made; `critic-engine resume` tries that again"
+        yield f"the harvest of {len(failed):,} trees failed; `critic-engine resume` tries it again"
 
 
 def _forecast_lines(facts: Survey, session: Session | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A run's folder on disk: its lock, its database, and what else may lie in it."""
+"""The folder of a run: its lock, its database, and the checks of its other files."""
 
 import contextlib
 import fcntl
@@ -12,7 +12,7 @@ from typing import IO, Any
 from critic_engine.errors import RunError
 
 FORMAT = "3"
-"""Of the database; a run of another format cannot be read."""
+"""Format of the database; a run of another format cannot be read."""
 _OWN_FILES = {"run.sqlite", "run.sqlite-wal", "run.sqlite-shm", "run.lock", "config.yaml"}
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -36,7 +36,7 @@ CREATE TABLE failures (
     position INTEGER NOT NULL, trial_id INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL
 );
 """
-# Runs without labels have no place for any.
+# Only labelled runs have these tables.
 _LABELS_SCHEMA = """
 CREATE TABLE labels (position INTEGER PRIMARY KEY, reference_answer TEXT, extras TEXT NOT NULL);
 CREATE TABLE findings (
@@ -51,7 +51,7 @@ def check_free(folder: Path) -> None:
     """Refuse a folder that a new run may not use.
 
     Raises:
-        RunError: it holds another run, or anything else; a run cut before its problems were read in does not count.
+        RunError: it holds another run or other files. A run that was cut before its problems were read in is no run.
     """
     if holds_run(folder):
         raise RunError(
@@ -72,7 +72,7 @@ def check_there(folder: Path) -> None:
 
 
 def holds_run(folder: Path) -> bool:
-    """Return whether the folder holds a run whose problems were read in; one cut before that has done no work yet."""
+    """Return whether the folder holds a run with all its problems; one that was cut before that does not count."""
     if not (folder / "run.sqlite").is_file():
         return False
     connection = sqlite3.connect(folder / "run.sqlite")
@@ -102,7 +102,7 @@ def lock_folder(folder: Path) -> IO[str]:
 
 
 def new_database(path: str, *, is_labelled: bool) -> sqlite3.Connection:
-    """Return a new database with its tables; an empty path keeps it in a file that is gone when it is closed."""
+    """Return a new database with its tables; with an empty path it is deleted when it is closed."""
     connection = connect(path)
     tune(connection)
     version = importlib.metadata.version("critic-engine")
@@ -113,23 +113,23 @@ def new_database(path: str, *, is_labelled: bool) -> sqlite3.Connection:
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Return a connection; runs are driven by one thread at a time, though not always by the one that opened them."""
+    """Return a connection for one thread at a time, which need not be the one that opened it."""
     return sqlite3.connect(path, check_same_thread=False)
 
 
 def connect_reading(path: Path) -> sqlite3.Connection:
-    """Return a connection that only reads, holds nobody up, and sees the run as it is when it first looks."""
+    """Return a read-only connection that blocks no writer and sees the run as it is at the first query."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
     connection.execute("BEGIN")
     return connection
 
 
 @contextlib.contextmanager
-def beginning(folder: Path | None) -> Iterator[None]:
-    """Say of a database that cannot be written while a run is begun how to begin it again.
+def explain_write_errors(folder: Path | None) -> Iterator[None]:
+    """Turn an error of the database while a run is begun into one that says how to begin it again.
 
     Raises:
-        RunError: the disk is full, or the like.
+        RunError: the database cannot be written, as on a full disk.
     """
     try:
         yield
@@ -139,10 +139,10 @@ def beginning(folder: Path | None) -> Iterator[None]:
 
 
 def from_json(text: str) -> Any:
-    """Return what a column holds.
+    """Return the JSON of a column.
 
     Raises:
-        sqlite3.DataError: no JSON, for the database is damaged.
+        sqlite3.DataError: it is not JSON, for the database is damaged.
     """
     try:
         return json.loads(text)
@@ -151,7 +151,7 @@ def from_json(text: str) -> Any:
 
 
 def tune(connection: sqlite3.Connection) -> None:
-    """Have commits survive the process, in a file that others may read meanwhile."""
+    """Set WAL mode, so that commits survive a killed process and others can read meanwhile."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
 

@@ -1,132 +1,212 @@
-"""What a labelled run finds in each problem's tree, piece by piece, each done once however often the run is stopped."""
+"""The findings of a labelled run: results of one problem's tree, each stored once however often the run is stopped."""
 
 import asyncio
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
+from critic_engine.errors import RunError
 from critic_engine.run.database import from_json
 from critic_engine.types import Problem
 
-HARVEST_DONE = "done"
-"""The finding that says that nothing more is to be found of a problem."""
-HARVEST_ERROR = "error"
-"""The finding that says which unexpected error kept a problem's other findings from being made; a resume tries anew."""
+_T = TypeVar("_T")
+_adapter = lru_cache(maxsize=None)(TypeAdapter)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One piece of what a labelled run makes of a problem's tree."""
+class Finding(Generic[_T]):
+    """One result of a problem's tree, with its cost."""
 
-    content: Any
-    """What JSON can hold."""
+    content: _T
+    """A number, a text, a dataclass, or a tuple of these."""
     num_tokens: int = 0
     """Generated for it."""
 
 
 @dataclass(frozen=True, slots=True)
+class FindingKey(Generic[_T]):
+    """The name of a finding and the type of its content.
+
+    A name is a kind such as ``critique``, or a kind with parts such as ``critique/0001/00``. Names say how the findings
+    of a problem are sorted.
+    """
+
+    name: str
+    content_type: Any
+    """The ``_T`` of this key: a dataclass, or any other type that pydantic can validate."""
+
+    def at(self, *parts: str) -> "FindingKey[_T]":
+        """Return the key of one finding of this kind."""
+        return FindingKey("/".join((self.name, *parts)), self.content_type)
+
+    def encode(self, content: _T) -> str:
+        """Return the content as JSON, dataclasses as objects."""
+        return json.dumps(content, separators=(",", ":"), default=asdict)
+
+    def decode(self, text: str) -> _T:
+        """Return the content that ``encode`` wrote.
+
+        Raises:
+            sqlite3.DataError: the text is not JSON, for the database is damaged.
+            RunError: the JSON does not have the shape of the content's type.
+        """
+        data = from_json(text)
+        try:
+            content: _T = _adapter(self.content_type).validate_python(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "content"
+            raise RunError(f"the finding {self.name!r} cannot be read: {place}: {first['msg']}") from error
+        return content
+
+
+HARVEST_DONE: FindingKey[bool] = FindingKey("done", bool)
+"""Marks a problem whose findings are complete."""
+HARVEST_ERROR: FindingKey[str] = FindingKey("error", str)
+"""The unexpected error that stopped the harvest of a problem; a resume tries again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemFindings:
+    """The findings of one problem. A content is decoded when it is asked for."""
+
+    stored: Mapping[str, Finding[str]]
+    """The findings by name, in the order of names, with their contents as JSON."""
+
+    def __contains__(self, key: FindingKey[Any]) -> bool:
+        """Return whether there is a finding of this key."""
+        return key.name in self.stored
+
+    def __getitem__(self, key: FindingKey[_T]) -> _T:
+        """Return the content of one finding.
+
+        Raises:
+            KeyError: there is no such finding.
+            RunError: it does not have the shape of its type.
+        """
+        return key.decode(self.stored[key.name].content)
+
+    def get(self, key: FindingKey[_T]) -> _T | None:
+        """Return the content of one finding; None when there is none."""
+        stored = self.stored.get(key.name)
+        return None if stored is None else key.decode(stored.content)
+
+    def of_kind(self, kind: FindingKey[_T]) -> list[_T]:
+        """Return the contents of all findings of a kind, in the order of their names."""
+        return [self[FindingKey(name, kind.content_type)] for name in self.stored if _kind(name) == kind.name]
+
+    def num_tokens(self) -> Counter[str]:
+        """Return the tokens generated for the findings, by kind; kinds that took none are left out."""
+        tokens: Counter[str] = Counter()
+        for name, finding in self.stored.items():
+            tokens[_kind(name)] += finding.num_tokens
+        return +tokens
+
+
+def _kind(name: str) -> str:
+    return name.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class FailedHarvest:
-    """A problem of whose tree nothing could be made."""
+    """An unexpected error in the harvest of one problem."""
 
     position: int
     id: str
-    """Of its row."""
+    """The id of its row."""
     reason: str
 
 
 class Findings:
-    """The findings of a run, in its database; what one call writes is committed before it returns."""
+    """The findings table of a run's database; each call commits before it returns."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        """Take an open database; only that of a labelled run has a table for them."""
+        """Take an open database; only that of a labelled run has the table."""
         self._connection = connection
 
-    def add(self, position: int, name: str, finding: Finding) -> None:
-        """Commit what was found in one problem's tree under ``name``, which must be new."""
-        content = json.dumps(finding.content, separators=(",", ":"))
+    def add(self, position: int, key: FindingKey[_T], finding: Finding[_T]) -> None:
+        """Commit one finding of a problem; its key must be new."""
         with self._connection:
-            values = (position, name, content, finding.num_tokens)
+            values = (position, key.name, key.encode(finding.content), finding.num_tokens)
             self._connection.execute("INSERT INTO findings VALUES (?, ?, ?, ?)", values)
 
-    def get(self, position: int, name: str) -> Finding | None:
+    def get(self, position: int, key: FindingKey[_T]) -> Finding[_T] | None:
         """Return one finding; None when there is none."""
         query = "SELECT finding, num_tokens FROM findings WHERE position = ? AND name = ?"
-        found = self._connection.execute(query, (position, name)).fetchone()
-        return None if found is None else Finding(from_json(found[0]), found[1])
+        found = self._connection.execute(query, (position, key.name)).fetchone()
+        return None if found is None else Finding(key.decode(found[0]), found[1])
 
-    def of(self, position: int) -> dict[str, Finding]:
-        """Return all findings of one problem by their names, in the order of these."""
+    def of(self, position: int) -> ProblemFindings:
+        """Return all findings of one problem."""
         query = "SELECT name, finding, num_tokens FROM findings WHERE position = ? ORDER BY name"
         rows = self._connection.execute(query, (position,))
-        return {name: Finding(from_json(content), num_tokens) for name, content, num_tokens in rows}
+        return ProblemFindings({name: Finding(text, num_tokens) for name, text, num_tokens in rows})
 
     def is_done(self, position: int) -> bool:
-        """Return whether there is nothing more to find of one problem."""
-        query = "SELECT 1 FROM findings WHERE position = ? AND name = ?"
-        return self._connection.execute(query, (position, HARVEST_DONE)).fetchone() is not None
+        """Return whether the findings of one problem are complete."""
+        return self.get(position, HARVEST_DONE) is not None
 
     def drop_error(self, position: int) -> None:
-        """Forget why the findings of one problem could not be made; they are about to be made again."""
+        """Delete the error of one problem's harvest, which is about to be tried again."""
         with self._connection:
-            self._connection.execute("DELETE FROM findings WHERE position = ? AND name = ?", (position, HARVEST_ERROR))
+            values = (position, HARVEST_ERROR.name)
+            self._connection.execute("DELETE FROM findings WHERE position = ? AND name = ?", values)
 
     def failed(self) -> list[FailedHarvest]:
-        """Return the problems of whose trees nothing could be made, in the order of their rows."""
+        """Return the failed harvests in the order of their rows."""
         query = "SELECT position, id, finding FROM findings JOIN problems USING (position) WHERE name = ? ORDER BY 1"
-        rows = self._connection.execute(query, (HARVEST_ERROR,))
-        return [FailedHarvest(position, row_id, from_json(reason)) for position, row_id, reason in rows]
+        rows = self._connection.execute(query, (HARVEST_ERROR.name,))
+        return [FailedHarvest(position, row_id, HARVEST_ERROR.decode(reason)) for position, row_id, reason in rows]
 
     def num_tokens(self) -> int:
-        """Return the tokens generated for all of them."""
+        """Return the tokens generated for all findings."""
         return int(self._connection.execute("SELECT COALESCE(SUM(num_tokens), 0) FROM findings").fetchone()[0])
 
 
 class Ledger:
-    """The findings of one problem. Work that is committed is not done again."""
+    """The findings of one problem while they are made. Work that is committed is not done again."""
 
     def __init__(self, findings: Findings, position: int, *, on_tokens: Callable[[int], None]) -> None:
-        """Take those of the run, which problem, and who is told of the tokens of each piece once it is committed."""
+        """Take the run's findings, the problem's position, and a callback for the tokens of each committed finding."""
         self._findings = findings
         self._position = position
         self._on_tokens = on_tokens
         self._in_flight: dict[str, asyncio.Lock] = {}
 
-    async def once(self, name: str, work: Callable[[], Awaitable[Finding]]) -> Any:
-        """Return the content of the finding ``name``, from the store if it is there, else by ``work``.
+    async def once(self, key: FindingKey[_T], work: Callable[[], Awaitable[Finding[_T]]]) -> _T:
+        """Return the content of one finding: from the store if it is there, else by ``work``, which is then stored.
 
-        Calls for one name wait for each other. A name says where it sorts among the problem's.
+        Calls for one key wait for each other.
         """
-        async with self._in_flight.setdefault(name, asyncio.Lock()):
-            found = self._findings.get(self._position, name)
+        async with self._in_flight.setdefault(key.name, asyncio.Lock()):
+            found = self._findings.get(self._position, key)
             if found is None:
                 found = await work()
-                self._findings.add(self._position, name, found)
+                self._findings.add(self._position, key, found)
                 self._on_tokens(found.num_tokens)
             return found.content
 
 
 @dataclass(frozen=True, slots=True)
 class SearchedProblem:
-    """One problem whose search has ended."""
+    """One problem with its finished search."""
 
     problem: Problem
     extras: Mapping[str, object]
     """The other columns of its row."""
     events: Sequence[Mapping[str, Any]]
-    """The log of its search."""
+    """The log of its search, as JSON holds it."""
     ledger: Ledger
 
 
-class Harvest(Protocol):
-    """Makes something of a tree."""
+Harvest: TypeAlias = Callable[[SearchedProblem], Coroutine[Any, Any, None]]
+"""Puts all findings of a problem into its ledger; a model's failure is recorded in one.
 
-    async def __call__(self, task: SearchedProblem) -> None:
-        """Put into the ledger all that is to be found; a model's failure is a finding too.
-
-        Raises:
-            ReplicaLostError: a model is gone, and does not come back.
-            ReplayError: the log is of another search.
-        """
-        ...
+It raises ``ReplicaLostError`` if a model is lost for good, and ``ReplayError`` if the log is of another search.
+"""

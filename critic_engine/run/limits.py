@@ -1,4 +1,4 @@
-"""How large a problem may be. What is larger is refused before any model sees it."""
+"""Limits on the size of a problem, checked before any model sees it."""
 
 from critic_engine.config.search import RunConfig
 from critic_engine.errors import ProblemError
@@ -6,7 +6,7 @@ from critic_engine.types import Problem
 
 
 def check_size(problem: Problem, limits: RunConfig) -> None:
-    """Refuse a problem that is larger than the run allows.
+    """Refuse a problem larger than the limits of the run.
 
     Raises:
         ProblemError: it has too many images, an image of too many pixels, or too many characters.
@@ -27,7 +27,7 @@ def check_size(problem: Problem, limits: RunConfig) -> None:
 
 
 def check_num_images(num_images: int, max_images: int) -> None:
-    """Refuse a problem of too many images, before the first of them is read.
+    """Refuse a problem with too many images, before the first is read.
 
     Raises:
         ProblemError: there are more than ``max_images``.

@@ -1,4 +1,4 @@
-"""What a runner is given to search problems with: in this process, or wherever else an episode runs."""
+"""The search of one problem as a runner sees it: in this process, or in another one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from search import StopReason
 
 @dataclass(frozen=True, slots=True)
 class SearchLog:
-    """What was committed of one search so far."""
+    """The committed log of one search."""
 
     events: Sequence[Mapping[str, Any]]
     """Search events as plain dicts, in order."""
@@ -22,24 +22,24 @@ class SearchLog:
 
 @dataclass(frozen=True, slots=True)
 class ProblemSearch:
-    """One problem to search, from wherever its log ends."""
+    """One problem to search, from the end of its log on."""
 
     row_id: str
     problem: Problem
     read_log: Callable[[], SearchLog]
-    """Returns the log as it is now; read again when the search has to be begun again."""
+    """Returns the present log; called again when the search has to start again."""
     on_commit: Callable[[Commit], None]
-    """Takes what happened since the last commit; when it returns, that is safe."""
+    """Stores the events since the last commit; they are safe when it returns."""
 
 
 class Search(Protocol):
-    """One search that was begun."""
+    """One search that has begun."""
 
     async def run(self) -> Answer:
         """Search to the end and return the answer.
 
         Raises:
-            ReplicaLostError: a model, or whoever was to search it, is lost for good.
+            ReplicaLostError: a model or the search worker is lost for good.
             ReplayError: the log is of another search.
         """
         ...

@@ -1,6 +1,4 @@
-"""What a run directory holds for people and scripts: ``answers.jsonl`` and ``report.json``."""
-
-from __future__ import annotations
+"""The files of a run directory for people and scripts: ``answers.jsonl`` and ``report.json``."""
 
 import contextlib
 import json
@@ -8,50 +6,24 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, Any, Self
 
 from critic_engine.errors import RunError
 from critic_engine.models.metering import ModelFigures
-from critic_engine.types import Answer, Problem
+from critic_engine.types import Answer
 
-if TYPE_CHECKING:
-    from critic_engine.episode.node_state import NodeState
-    from critic_engine.roles.checker import Checker
-    from search import Tree
-
-# Of a labelled run: problems for which a right path was found, a wrong one, and both; and the rollouts of all trees.
+# In a labelled run: problems with a right path, with a wrong one, and with both; and the rollouts of all trees.
 _LABELLING = ("num_with_right", "num_with_wrong", "num_with_both", "num_rollouts")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def json_line(fields: Mapping[str, object]) -> str:
-    """Return one line of JSON, in UTF-8 if need be, that no terminal can take for a command."""
+    """Return one line of JSON in UTF-8, with all control characters escaped, so that it is safe to print."""
     text = json.dumps(fields, ensure_ascii=False)
     return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-@dataclass(frozen=True, slots=True)
-class PathCounts:
-    """The finished paths of one tree, rollouts included. One without an answer is neither right nor wrong."""
-
-    num_right: int = 0
-    num_wrong: int = 0
-    num_rollouts: int = 0
-    """Those that are rollouts, whatever they answer."""
-
-
-def count_paths(tree: Tree[NodeState], problem: Problem, checker: Checker) -> PathCounts:
-    """Return how many paths of the tree are right and wrong by ``checker``."""
-    answers = [node.state.answer for node in (*tree.finished, *tree.rollouts)]
-    verdicts = [checker.is_right(problem, answer) for answer in answers if answer is not None]
-    return PathCounts(
-        num_right=sum(verdict is True for verdict in verdicts),
-        num_wrong=sum(verdict is False for verdict in verdicts),
-        num_rollouts=len(tree.rollouts),
-    )
 
 
 class RunOutputs:
@@ -67,11 +39,11 @@ class RunOutputs:
         self._failures: Counter[str] = Counter()
         self._labelling: Counter[str] | None = Counter() if is_labelled else None
         self._models: dict[str, ModelFigures] = {}
-        self._collection: dict[str, Any] | None = None
+        self._collection: Mapping[str, object] | None = None
         self._cut_by: str | None = None
 
     def __enter__(self) -> Self:
-        """Open ``answers.jsonl`` anew, without a report until the end; the run's log holds all that was answered.
+        """Open an empty ``answers.jsonl`` and delete the report, which is written at the end.
 
         Raises:
             RunError: it cannot be written.
@@ -103,20 +75,22 @@ class RunOutputs:
             if error is None:
                 raise
 
-    def write(self, answer: Answer, paths: PathCounts | None = None) -> None:
-        """Add the next answer, and in a labelled run what its tree holds; None is a problem without a tree.
+    def count_tree(self, *, has_right: bool, has_wrong: bool, num_rollouts: int) -> None:
+        """Count the tree of one problem of a labelled run by the finished paths that it has."""
+        if self._labelling is not None:
+            self._labelling.update(
+                num_with_right=has_right,
+                num_with_wrong=has_wrong,
+                num_with_both=has_right and has_wrong,
+                num_rollouts=num_rollouts,
+            )
+
+    def write(self, answer: Answer) -> None:
+        """Add the next answer.
 
         Raises:
             RunError: it cannot be written.
         """
-        if self._labelling is not None and paths is not None:
-            has_right, has_wrong = paths.num_right > 0, paths.num_wrong > 0
-            self._labelling.update(
-                num_with_right=int(has_right),
-                num_with_wrong=int(has_wrong),
-                num_with_both=int(has_right and has_wrong),
-                num_rollouts=paths.num_rollouts,
-            )
         self._counts.update(
             {answer.status: 1, "num_tokens": answer.num_tokens, "num_simulations": answer.num_simulations}
         )
@@ -128,15 +102,15 @@ class RunOutputs:
                 self._file.flush()
 
     def set_models(self, figures: dict[str, ModelFigures]) -> None:
-        """Take what each model was asked for, by its name, for the report."""
+        """Set the figures of each model, by its name."""
         self._models = figures
 
     def set_cut(self, reason: str | None) -> None:
-        """Take which limit of the run was reached, for the report; None is none."""
+        """Set the limit of the run that was reached; None is none."""
         self._cut_by = reason
 
-    def set_collection(self, fields: dict[str, Any]) -> None:
-        """Take what was made of the trees of a labelled run, for the report."""
+    def set_collection(self, fields: Mapping[str, object]) -> None:
+        """Set the summary of a labelled run's findings."""
         self._collection = fields
 
     def _report(self, *, is_complete: bool) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from critic_engine.types import Answer, FailedRow, ProblemRow
 from search import ReplayError, StopReason
 
 _logger = logging.getLogger(__name__)
-# Finished answers wait for a slow one before them; past this many a place in flight no new problem is started.
+# Finished answers wait for a slow one before them. With this many per place in flight no new problem is started.
 _WINDOW_PER_PLACE = 16
 _LIMITS = {StopReason.RUN_TOKENS: "max_tokens", StopReason.RUN_SECONDS: "max_wall_s"}
 
@@ -29,14 +29,14 @@ class Progress:
     """How far a run is."""
 
     num_done: int
-    """Problems with an outcome, those of earlier sessions included."""
+    """Problems with an outcome, earlier sessions included."""
     num_failed: int
-    """Those of them that failed."""
+    """Problems of ``num_done`` that failed."""
     num_total: int
     num_tokens: int
-    """Generated in this session."""
+    """Tokens generated in this session."""
     elapsed_s: float
-    """Of this session."""
+    """Seconds since this session began."""
 
 
 class Runner:
@@ -51,7 +51,7 @@ class Runner:
         harvest: Harvest | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        """Take the store, whose rows are read in already, what begins the search of one, and what harvests its tree."""
+        """Take a store with all its rows, the function that begins a search, and the harvest of a searched problem."""
         self._store = store
         self._config = config
         self._begin = begin
@@ -66,7 +66,7 @@ class Runner:
 
     @property
     def cut_reason(self) -> StopReason | None:
-        """Which limit of the run was reached; None while none is."""
+        """The limit of the run that was reached; None while none is."""
         return self._cut_reason
 
     async def answers(self) -> AsyncGenerator[Answer, None]:
@@ -119,7 +119,7 @@ class Runner:
         return answer
 
     async def _turn(self, row: ProblemRow | FailedRow, position: int) -> tuple[Answer, bool]:
-        """Return the outcome of a row, and whether it is final: what the run's limit cut or put off can be resumed."""
+        """Return the outcome of a row, and whether it is final; one that a limit of the run cut can be resumed."""
         if isinstance(row, FailedRow):
             return _failed(row.id, "", stop_reason="unreadable_row", error=row.reason), True
         if self._cut_reason is not None and not self._store.events(position):
@@ -129,12 +129,12 @@ class Runner:
             answer = await self._solve(position, row)
         except ReplicaLostError as error:
             way_on = "solve it again" if self._store.folder is None else "resume the run"
-            reason = f"a model, or whoever searched it, was lost; {way_on}: {error}"
+            reason = f"a model or the search worker was lost; {way_on}: {error}"
             return self._with_what_was_spent(position, _broken(row, reason)), False
         return answer, answer.stop_reason not in _LIMITS
 
     async def _reap(self, position: int, harvest: Harvest) -> None:
-        """Make the findings of a problem's tree, unless the run's limit is reached or a model is lost: then later."""
+        """Make the findings of a searched problem; a resume does it if a limit is reached or a model is lost."""
         is_due = self._store.answer(position) is not None and not self._store.findings.is_done(position)
         if not is_due or self._cut_reason is not None:
             return
@@ -143,8 +143,8 @@ class Runner:
             return
         self._store.findings.drop_error(position)
         ledger = Ledger(self._store.findings, position, on_tokens=self._spend)
-        extras = self._store.label(position).extras
-        task = asyncio.create_task(_run(harvest, SearchedProblem(row.problem, extras, events, ledger)))
+        extras = self._store.extras(position)
+        task = asyncio.create_task(harvest(SearchedProblem(row.problem, extras, events, ledger)))
         self._harvests.add(task)
         try:
             await asyncio.wait([task])
@@ -185,7 +185,7 @@ class Runner:
             return self._with_what_was_spent(position, _broken(row, f"{type(error).__name__}: {error}"))
 
     async def _search(self, position: int, row: ProblemRow) -> Answer:
-        # What was done after the search, and not acknowledged by an answer, is done again.
+        # Work after the search that no answer confirms is done again.
         self._store.drop_failures(position, trial_id=NO_TRIAL)
         search = self._begin(self._task(position, row))
         if self._cut_reason is not None:
@@ -226,7 +226,7 @@ class Runner:
             self._cut(StopReason.RUN_TOKENS)
 
     def _cut(self, reason: StopReason) -> None:
-        """End all searches and harvests and begin no other."""
+        """End all searches and harvests, and begin no more."""
         self._cut_reason = self._cut_reason or reason
         for search in tuple(self._searches):
             search.cut(reason)
@@ -254,12 +254,8 @@ class Runner:
         try:
             self._on_progress(self._progress)
         except Exception:
-            # Whoever watches must not be able to end what is watched.
+            # An error of the callback must not end the run.
             _logger.exception("the progress callback failed")
-
-
-async def _run(harvest: Harvest, task: SearchedProblem) -> None:
-    await harvest(task)
 
 
 def _broken(row: ProblemRow, error: str) -> Answer:

@@ -8,8 +8,8 @@ import base64
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -36,21 +36,10 @@ from critic_engine.run.report import RunOutputs
 from critic_engine.types import Answer, FailedRow, Failure, Image, Problem, ProblemRow
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What a labelled run keeps of one row beside its problem."""
-
-    position: int
-    problem_id: str
-    reference_answer: str | None
-    extras: Mapping[str, object] = field(default_factory=dict)
-    """The row's other columns as JSON holds them: bytes in base64, and what has no form there as text."""
-
-
 class RunStore:
     """The log of one run. Positions count the rows of the input from 0, unreadable ones included.
 
-    A labelled run keeps the reference answers of its rows too, and has a checker; no other run has a place for them.
+    A labelled run stores the reference answers of its rows too, and has a checker. Other runs have no table for them.
     """
 
     def __init__(
@@ -66,9 +55,9 @@ class RunStore:
         self._lock = lock
         self.folder = folder
         self.checker = checker
-        """Holds the reference answers of a labelled run; None in any other."""
+        """The checker with the reference answers of a labelled run; None in any other."""
         self.findings = Findings(connection)
-        """What was made of the trees of a labelled run; no other has any."""
+        """The findings of a labelled run; no other run has any."""
 
     @classmethod
     def create(cls, folder: Path, config: EngineConfig, *, checker: Checker | None = None) -> "RunStore":
@@ -119,7 +108,7 @@ class RunStore:
 
     @classmethod
     def view(cls, folder: Path) -> "RunStore":
-        """Return the store of a run that exists to read from, also while another process goes on with it.
+        """Return a read-only store of a run that exists; another process may go on with it meanwhile.
 
         Raises:
             RunError: as ``open``, but for a run in use.
@@ -133,18 +122,18 @@ class RunStore:
 
     @classmethod
     def temporary(cls, *, checker: Checker | None = None) -> "RunStore":
-        """Return a store on disk that is gone when it is closed; a ``checker`` makes its run a labelled one."""
+        """Return a store that is deleted when it is closed; a ``checker`` makes its run a labelled one."""
         return cls(new_database("", is_labelled=checker is not None), checker=checker)
 
     def config(self) -> EngineConfig:
-        """Return the configuration the run was started with, whatever ``config.yaml`` says by now."""
+        """Return the configuration that the run was started with, even if ``config.yaml`` has changed."""
         found = self._connection.execute("SELECT value FROM meta WHERE key = 'config'").fetchone()
         if found is None:
             raise RunError("a temporary run keeps no configuration")
         return parse_config(yaml.safe_load(found[0]), origin=str(self.folder))
 
     def add_rows(self, rows: Iterable[ProblemRow | FailedRow]) -> None:
-        """Read in all rows of the input; all of them or, when it is cut, none."""
+        """Store all rows of the input, or none if it is cut."""
         with self._connection:
             for position, row in enumerate(rows):
                 if isinstance(row, FailedRow):
@@ -155,7 +144,7 @@ class RunStore:
 
     @property
     def place(self) -> str:
-        """Where the database is, in words."""
+        """The place of the database, in words."""
         return "a temporary run's database" if self.folder is None else str(self.folder / "run.sqlite")
 
     @property
@@ -188,14 +177,6 @@ class RunStore:
             return ProblemRow(row=row, id=id_, problem=problem)
         return FailedRow(row, id_, objection.reason, objection.fault)
 
-    def labels(self) -> Iterator[Label]:
-        """Yield what a labelled run keeps beside its problems, in the order of its rows; others have no labels."""
-        if self.checker is None:
-            return
-        query = "SELECT position, problem_id, reference_answer, extras FROM labels JOIN problems USING (position)"
-        for position, problem_id, reference, extras in self._connection.execute(f"{query} ORDER BY position"):
-            yield Label(position, problem_id, reference, from_json(extras))
-
     def append(
         self, position: int, first_sequence: int, events: Sequence[Mapping[str, Any]], failures: Sequence[Failure] = ()
     ) -> None:
@@ -217,7 +198,7 @@ class RunStore:
         return [Failure(*found) for found in self._connection.execute(query, (position,))]
 
     def drop_failures(self, position: int, *, trial_id: int) -> None:
-        """Forget the failures of one trial, whose work is about to be done again."""
+        """Delete the failures of one trial that is about to be done again."""
         with self._connection:
             self._connection.execute("DELETE FROM failures WHERE position = ? AND trial_id = ?", (position, trial_id))
 
@@ -234,12 +215,10 @@ class RunStore:
         fields = from_json(found[0])
         return Answer(**{**fields, "steps": tuple(fields["steps"])})
 
-    def label(self, position: int) -> Label:
-        """Return what a labelled run keeps beside one of its problems."""
-        query = "SELECT position, problem_id, reference_answer, extras FROM labels JOIN problems USING (position)"
-        found = self._connection.execute(f"{query} WHERE position = ?", (position,)).fetchone()
-        position, problem_id, reference, extras = found
-        return Label(position, problem_id, reference, from_json(extras))
+    def extras(self, position: int) -> dict[str, object]:
+        """Return the other columns of a row of a labelled run: bytes in base64, values that JSON lacks as text."""
+        (extras,) = self._connection.execute("SELECT extras FROM labels WHERE position = ?", (position,)).fetchone()
+        return dict(from_json(extras))
 
     def num_tokens(self) -> int:
         """Return the tokens generated so far: of the answers, of the searches without one, and of the findings."""
@@ -281,12 +260,14 @@ class RunStore:
             ) from error
 
     def _begin(self, checker: Checker | None, *, is_written: bool) -> None:
-        """Check the database, and take up the reference answers of a labelled run."""
+        """Check the database, and give the checker the reference answers of a labelled run."""
         if is_written:
             tune(self._connection)
         if self._checked_meta().get("is_labelled"):
             self.checker = checker if checker is not None else Checker()
-            self._take_up(self.labels())
+            query = "SELECT problem_id, reference_answer FROM labels JOIN problems USING (position)"
+            for label in self._connection.execute(f"{query} WHERE reference_answer IS NOT NULL ORDER BY position"):
+                self.checker.add(*label)
 
     def _add_problem(self, position: int, row: ProblemRow) -> None:
         problem = row.problem
@@ -301,14 +282,10 @@ class RunStore:
             (position, row.row, row.id, problem.problem_id, problem.question, json.dumps(problem.choices), digests),
         )
         if self.checker is not None:
-            label = Label(position, problem.problem_id, row.reference_answer, row.extras)
-            self._insert("labels", (position, label.reference_answer, json.dumps(dict(label.extras), default=_plain)))
-            self._take_up([label])
-
-    def _take_up(self, labels: Iterable[Label]) -> None:
-        for label in labels:
-            if self.checker is not None and label.reference_answer is not None:
-                self.checker.add(label.problem_id, label.reference_answer)
+            extras = json.dumps(dict(row.extras), default=_plain)
+            self._insert("labels", (position, row.reference_answer, extras))
+            if row.reference_answer is not None:
+                self.checker.add(problem.problem_id, row.reference_answer)
 
     def _image(self, digest: str) -> Image:
         query = "SELECT data, media_type, width, height FROM images WHERE digest = ?"
@@ -318,7 +295,7 @@ class RunStore:
         self._connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
 
     def _checked_meta(self) -> dict[str, str]:
-        """Return what the run says of itself, if this version can go on with it."""
+        """Return the metadata of the run, if this version can read it."""
         try:
             meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
         except sqlite3.OperationalError as error:

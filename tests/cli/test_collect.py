@@ -203,9 +203,17 @@ def damage(run: Path, table: str) -> None:
         file.write(b"\xa5" * size)
 
 
+def drop_findings(run: Path) -> None:
+    """Delete all findings, so that a resume has to read the logs of the searches again."""
+    with closing(sqlite3.connect(run / "run.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM findings")
+
+
 @pytest.mark.parametrize("table", ["problems", "events", "answers", "findings"])
 def test_a_database_that_is_damaged_in_its_middle_is_named(cli, labelled: Path, tmp_path: Path, table: str) -> None:
     assert cli("collect", labelled, "--run", "runs/a", *SCRIPTED).code == 0
+    if table == "events":
+        drop_findings(tmp_path / "runs/a")
     damage(tmp_path / "runs/a", table)
     commands = [["inspect", "runs/a"], ["resume", "runs/a"]]
     commands += [["export", "runs/a", "--format", "trl-dpo", "--role", "reasoner", "--out", "out"]]
@@ -221,6 +229,8 @@ def test_a_database_that_is_damaged_in_its_middle_is_named(cli, labelled: Path, 
 @pytest.mark.parametrize(("table", "column"), [("findings", "finding"), ("answers", "answer"), ("events", "event")])
 def test_a_row_that_is_damaged_is_told_as_such(cli, labelled: Path, tmp_path: Path, table: str, column: str) -> None:
     assert cli("collect", labelled, "--run", "runs/a", *SCRIPTED).code == 0
+    if table == "events":
+        drop_findings(tmp_path / "runs/a")
     with closing(sqlite3.connect(tmp_path / "runs/a/run.sqlite")) as connection, connection:
         connection.execute(f"UPDATE {table} SET {column} = substr({column}, 1, 4) || char(0, 0, 0)")
     result = cli("resume" if table == "events" else "inspect", "runs/a")
@@ -308,16 +318,16 @@ def test_trees_of_which_nothing_can_be_made_are_listed_and_tried_again(cli, labe
         result = cli("resume", "runs/a", "--json")
         assert result.code == 1
         assert [line for line in result.err.splitlines() if line.startswith("failed: ")] == [
-            "failed: p2: KeyError: 'pairs'",
-            "failed: p5: KeyError: 'pairs'",
+            "failed: p2: RunError: the finding 'pairs' cannot be read: pairs: Field required",
+            "failed: p5: RunError: the finding 'pairs' cannot be read: pairs: Field required",
         ]
         assert "answered 8 of 8, 0 failed" in result.err
         assert "2 problems have a tree of which nothing could be made; `critic-engine resume runs/a`" in result.err
         (summary,) = result.rows
         assert [each["id"] for each in summary["collect"]["failed"]] == ["p2", "p5"]
     shown = cli("inspect", "runs/a")
-    assert (shown.code, "failed: p2: KeyError: 'pairs'" in shown.out) == (0, True)
-    assert "of 2 trees nothing could be made; `critic-engine resume` tries that again" in shown.out
+    assert (shown.code, "failed: p2: RunError: the finding 'pairs' cannot be read" in shown.out) == (0, True)
+    assert "the harvest of 2 trees failed; `critic-engine resume` tries it again" in shown.out
     assert "not complete: 6 of 8 problems are done" in shown.out
     (facts,) = cli("inspect", "runs/a", "--json").rows
     assert (facts["is_complete"], facts["num_done"], facts["num_left"]) == (False, 6, 0)

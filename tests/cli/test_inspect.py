@@ -13,6 +13,7 @@ from critic_engine.backends.scripted import ScriptedGenerator, ScriptedText
 from critic_engine.cli.display_names import filter_words, finding_words, reason_words
 from critic_engine.cli.estimate import estimate, print_estimate
 from critic_engine.config.engine import EngineConfig, load_config
+from critic_engine.data.harvest.finding_kinds import INJECTION
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
 from critic_engine.roles.checker import Checker
@@ -179,7 +180,7 @@ def test_run_is_shown_while_another_process_holds_it(cli, run: str, tmp_path: Pa
 
 def test_report_that_is_not_there_leaves_the_time_unknown(cli, run: str, tmp_path: Path) -> None:
     (tmp_path / run / "report.json").unlink()
-    assert "seconds: not known" in cli("inspect", run).out
+    assert "seconds: unknown" in cli("inspect", run).out
     assert inspected(cli, run)["last_session"] is None
 
 
@@ -213,11 +214,11 @@ def test_detections_are_shown_with_the_reason_why_they_have_no_score(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     said = [(words_of("it is 3"), 7), (words_of("it is not 2"), 7), (words_of("so"), 1), (None, None), ("hm", None)]
-    made_run(tmp_path / "run", {**tree_findings(), "injection/0000": detected(*said)})
+    made_run(tmp_path / "run", {**tree_findings(), INJECTION.at("0000"): detected(*said)})
     out = cli("inspect", "run").out
     for line in (
         r"injections +1 +1",
-        r"detections +5 +1 +cannot be read, or come of a request that failed +3",
+        r"detections +5 +1 +cannot be read, or come from a failed request +3",
         r" +1 +could not be graded",
     ):
         assert re.search(rf"^ *{line} *$", out, re.MULTILINE)

@@ -11,30 +11,32 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from critic_engine.backends.scripted import Script, ScriptedGenerator, unit_hash
 from critic_engine.backends.scripts import scripted_reasoner
 from critic_engine.config.collect import PairKind
 from critic_engine.config.engine import EngineConfig, parse_config
-from critic_engine.data.harvest.critique_lift import CritiqueRecord, Measured, Tally, critique_to_dict
-from critic_engine.data.harvest.error_detection import Injection
+from critic_engine.data.harvest.critique_lift import CritiqueRecord, DrawCounts, DrawResult
+from critic_engine.data.harvest.error_detection import InjectionResult
 from critic_engine.data.harvest.factory import make_harvester
-from critic_engine.data.harvest.harvester import Harvester, baseline_name, refined_name, value_name
+from critic_engine.data.harvest.finding_kinds import CRITIQUES, PAIRS, PATHS, baseline_key, refined_key, value_key
+from critic_engine.data.harvest.harvester import Harvester
 from critic_engine.data.harvest.injection_scores import DetectionScore, ScoredDetection
 from critic_engine.data.harvest.pair_checks import parting_steps
-from critic_engine.data.harvest.pairs import Branch, Pair, pair_to_dict
-from critic_engine.data.harvest.paths import Support
+from critic_engine.data.harvest.pairs import Branch, Pair, TreePairs
+from critic_engine.data.harvest.paths import ReferencePath, Support, TreePaths
 from critic_engine.engine import Engine
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.injections import InjectedError
 from critic_engine.prompts import PromptFamily
 from critic_engine.roles.annotator import Annotation, Fault
 from critic_engine.roles.checker import Checker
-from critic_engine.run.findings import Finding, Ledger, SearchedProblem
+from critic_engine.run.findings import HARVEST_DONE, Finding, FindingKey, Ledger, ProblemFindings, SearchedProblem
 from critic_engine.run.store import RunStore
-from critic_engine.types import FailedRow, GenerationRequest, Message, Problem, ProblemRow, TokenUsage
+from critic_engine.types import FailedRow, GenerationRequest, Message, Problem, ProblemRow
 
+Contents: TypeAlias = dict[FindingKey[Any], Any]
 NUM_ROWS = 6
 SENTINEL = "zq-reference-7731"
 ROLES = {
@@ -153,8 +155,8 @@ def collected(
     return generator
 
 
-def findings(run: Path) -> dict[int, dict[str, Finding]]:
-    """Return all findings of a run by position and name."""
+def findings(run: Path) -> dict[int, ProblemFindings]:
+    """Return all findings of a run by position."""
     with closing(RunStore.view(run)) as store:
         return {position: store.findings.of(position) for position in range(store.num_rows)}
 
@@ -193,10 +195,10 @@ def harvest(
     with closing(RunStore.open(run)) as store:
         made = harvester(settings or store.config(), store, generator, others)
         for position in range(store.num_rows):
-            row, label = store.row(position), store.label(position)
+            row = store.row(position)
             assert isinstance(row, ProblemRow)
             ledger = Ledger(store.findings, position, on_tokens=on_tokens)
-            asyncio.run(made(SearchedProblem(row.problem, label.extras, store.events(position), ledger)))
+            asyncio.run(made(SearchedProblem(row.problem, store.extras(position), store.events(position), ledger)))
 
 
 def branch(*steps: str, answer: str | None = None, value: float | None = None) -> Branch:
@@ -212,17 +214,18 @@ def pair(wrong: str = "2", *, kind: PairKind = "divergent", num_paths: int = 1, 
     return Pair(kind, (shared,), f"{shared}\n", chosen, rejected, support, num_paths)
 
 
-def tree_findings(*pairs: Pair, num_right: int = 1, num_wrong: int | None = None, num_over: int = 0) -> dict[str, Any]:
-    """Return what is always found of a tree."""
+def tree_findings(
+    *pairs: Pair, num_right: int = 1, num_wrong: int | None = None, num_over: int = 0, reference_value: float = 0.9
+) -> Contents:
+    """Return the findings that every tree has."""
     if num_wrong is None:
         num_wrong = num_over + sum(each.num_paths for each in pairs if each.kind == "divergent")
-    reference = {"steps": ["look", "answer : 1"], "text": "look\nanswer : 1", "value": 0.9} if num_right else None
-    counts = {"num_right": num_right, "num_wrong": num_wrong, "num_unsure": 0, "num_unanswered": 0}
-    found = {"pairs": [pair_to_dict(each) for each in pairs], "num_over_limit": num_over, "num_others_over_limit": 0}
+    reference = ReferencePath(("look", "answer : 1"), "look\nanswer : 1", reference_value) if num_right else None
+    paths = TreePaths(num_right=num_right, num_wrong=num_wrong, num_rollouts=0, reference=reference)
     values = {
-        value_name(steps): value for each in pairs for steps, value in zip(parting_steps(each), (0.9, 0.1), strict=True)
+        value_key(steps): value for each in pairs for steps, value in zip(parting_steps(each), (0.9, 0.1), strict=True)
     }
-    return {**values, "paths": {**counts, "reference": reference}, "pairs": found, "done": True}
+    return {**values, PATHS: paths, PAIRS: TreePairs(pairs, num_over, 0), HARVEST_DONE: True}
 
 
 def critique(
@@ -237,14 +240,13 @@ def words_of(reason: str) -> str:
     return PromptFamily.load("plain").written_critique(step=2, reason=reason)
 
 
-def drawn(right: int, wrong: int, unsure: int = 0) -> dict[str, Any]:
-    """Return what came of draws."""
-    corrected = "look\nanswer : 1" if right else None
-    return Measured(Tally(right, wrong, unsure), corrected, TokenUsage()).to_dict()
+def drawn(right: int, wrong: int, unsure: int = 0) -> DrawResult:
+    """Return the result of so many draws."""
+    return DrawResult(DrawCounts(right, wrong, unsure), "look\nanswer : 1" if right else None)
 
 
 def made_run(
-    folder: Path, *found: Mapping[str, Any], problems: Sequence[ProblemRow | FailedRow] | None = None, **collect: Any
+    folder: Path, *found: Contents, problems: Sequence[ProblemRow | FailedRow] | None = None, **collect: Any
 ) -> Path:
     """Return a run whose rows have these findings; no two of its problems are alike."""
     if problems is None:
@@ -258,13 +260,13 @@ def made_run(
     ) as store:
         store.add_rows(problems)
         for position, each in enumerate(found):
-            for name, content in each.items():
-                store.findings.add(position, name, Finding(content))
+            for key, content in each.items():
+                store.findings.add(position, key, Finding(content))
     return folder
 
 
-def detected(*said: tuple[str | None, int | None]) -> dict[str, Any]:
-    """Return the finding of a solution with one error, and the words and grade of each who looked for it."""
+def detected(*said: tuple[str | None, int | None]) -> InjectionResult:
+    """Return a solution with one injected error, with the words and grade of each detection."""
     detections = [
         ScoredDetection(
             detector="d",
@@ -274,14 +276,15 @@ def detected(*said: tuple[str | None, int | None]) -> dict[str, Any]:
         for words, grade in said
     ]
     errors = (InjectedError(2, "it is not 2"),)
-    return Injection(steps=("look", "answer : 2"), errors=errors, detections=tuple(detections)).to_dict()
+    return InjectionResult(steps=("look", "answer : 2"), errors=errors, detections=tuple(detections))
 
 
-def measured(*records: CritiqueRecord, right: int = 8, baseline: int = 2, who: int = 0) -> dict[str, Any]:
-    """Return the findings of critiques of which so many of 10 draws came out right, and of their baselines."""
-    found: dict[str, Any] = {}
+def measured(*records: CritiqueRecord, right: int = 8, baseline: int = 2, who: int = 0) -> Contents:
+    """Return the findings of critiques with so many right ones of 10 draws each, and of their baselines."""
+    found: Contents = {}
     for record in records:
-        found.setdefault(f"critique/{record.pair:04}/{who:02}", []).append(critique_to_dict(record))
-        found[refined_name(record.pair, record.words)] = drawn(right, 10 - right)
-    found[baseline_name(pair().trajectory())] = drawn(baseline, 10 - baseline)
+        key = CRITIQUES.at(f"{record.pair:04}", f"{who:02}")
+        found[key] = (*found.get(key, ()), record)
+        found[refined_key(record.pair, record.words)] = drawn(right, 10 - right)
+    found[baseline_key(pair().trajectory())] = drawn(baseline, 10 - baseline)
     return found

@@ -1,1 +1,1 @@
-"""From labelled trees to findings: whatever asks models, and what is found."""
+"""Makes the findings of labelled trees: pairs, critiques, step labels and injected errors."""

@@ -1,12 +1,11 @@
 """Error injection for critique data, as in Critic-V's VEST (arXiv 2411.18203).
 
-Errors are put into a right solution, so what is wrong with it is known. Several detectors say what they find; each is
-scored by what is there, and of two with unequal scores the better one's words are to be preferred.
+Errors are put into a right solution, so its errors are known. Several detectors list the errors that they find and are
+scored against those. Of two detections with unequal scores the words of the better one are preferred.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.data.harvest.injection_scores import (
@@ -27,7 +26,7 @@ from critic_engine.types import Problem, TokenUsage, Trajectory
 
 @dataclass(frozen=True, slots=True)
 class InjectionRoles:
-    """Who puts errors in, who looks for them, and who grades."""
+    """The roles of error injection: an injector, detectors and a grader."""
 
     injector: Injector
     detectors: tuple[Detector, ...]
@@ -36,64 +35,49 @@ class InjectionRoles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Injection:
-    """What came of one right solution. One into which no errors could be put has a reason, and nothing else."""
+class InjectionResult:
+    """One right solution with injected errors and their detections. If nothing could be injected, only a failure."""
 
     steps: tuple[str, ...] = ()
-    """With the errors in them."""
+    """The steps of the solution, errors included."""
     errors: tuple[InjectedError, ...] = ()
     detections: tuple[ScoredDetection, ...] = ()
     """One for each detector, in their order."""
     usage: TokenUsage = field(default_factory=TokenUsage)
-    """Of all that was asked, what failed included."""
+    """Tokens of all requests, failed ones included."""
     failure: str | None = None
-    """Why there are no errors, in one line."""
+    """Why no errors could be injected, in one line."""
 
     @property
     def pairs(self) -> tuple[RankedPair, ...]:
-        """The preferences that it makes."""
+        """The preferences between its detections."""
         return ranked_pairs(self.detections)
 
     @property
     def num_unranked(self) -> Mapping[str, int]:
-        """The pairs of its detections that make none, by reason."""
+        """The pairs of its detections that are no preference, by reason."""
         return num_unranked(self.detections)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as values that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "Injection":
-        """Return the injection that ``to_dict`` made ``fields`` of, through JSON or not."""
-        return cls(
-            steps=tuple(fields["steps"]),
-            errors=tuple(InjectedError(**error) for error in fields["errors"]),
-            detections=tuple(ScoredDetection.from_dict(each) for each in fields["detections"]),
-            usage=TokenUsage(**fields["usage"]),
-            failure=fields["failure"],
-        )
 
 
 async def inject_and_detect(
     problem: Problem, trajectory: Trajectory, *, roles: InjectionRoles, seed: int, extras: Mapping[str, object]
-) -> Injection:
-    """Put errors into one right solution, ask all detectors for them side by side, and score what they say.
+) -> InjectionResult:
+    """Inject errors into one right solution, run all detectors side by side, and score their detections.
 
-    Only the injector is given ``extras``. What a model wrote badly, or could not be asked, is a reason in the result.
+    Only the injector is given ``extras``. Unreadable texts and failed requests are failures in the result.
 
     Raises:
-        ReplicaLostError: nothing is left that could answer.
+        ReplicaLostError: a model is lost for good.
     """
     try:
         seed_of_errors = derive_seed(seed, "inject")
         injected = await roles.injector.inject(problem, trajectory, seed=seed_of_errors, extras=extras)
     except (ParseError, GenerationError, ProblemError) as error:
-        return Injection(failure=one_line(str(error)), usage=_usage(error))
+        return InjectionResult(failure=one_line(str(error)), usage=_usage(error))
     shown = Trajectory(injected.steps, trajectory.is_finished, extract_answer(injected.steps))
-    task = _Task(problem, shown, injected.errors, roles.grader, seed)
-    found = await gather_or_cancel(task.detect(number, detector) for number, detector in enumerate(roles.detectors))
-    return Injection(
+    solution = _InjectedSolution(problem, shown, injected.errors, roles.grader, seed)
+    found = await gather_or_cancel(solution.detect(number, detector) for number, detector in enumerate(roles.detectors))
+    return InjectionResult(
         steps=injected.steps,
         errors=injected.errors,
         detections=tuple(detection for detection, _ in found),
@@ -102,8 +86,8 @@ async def inject_and_detect(
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
-    """One solution with errors, as all its detectors are given it."""
+class _InjectedSolution:
+    """One solution with injected errors, as all its detectors see it."""
 
     problem: Problem
     trajectory: Trajectory
@@ -112,7 +96,7 @@ class _Task:
     seed: int
 
     async def detect(self, number: int, detector: Detector) -> tuple[ScoredDetection, TokenUsage]:
-        """Return what the detector of that number says, scored, and what both cost."""
+        """Return the scored detection by the detector of that number, and the tokens of both."""
         seed = derive_seed(self.seed, "detect", number)
         try:
             detection = await detector.detect(self.problem, self.trajectory, seed=seed)
@@ -130,7 +114,7 @@ class _Task:
         return scored, detection.usage + usage
 
     async def _score(self, detection: Detection) -> tuple[DetectionScore, TokenUsage]:
-        """Return the score; the grader has the same seed for all, so that equal detections are graded alike."""
+        """Return the score and its tokens. All gradings share one seed, so that equal detections get equal grades."""
         num_matched, grade, usage = num_equal_steps(self.errors, detection.errors), None, TokenUsage()
         if self.grader is not None:
             seed = derive_seed(self.seed, "grade")

@@ -1,7 +1,6 @@
-"""From the configuration to whom a harvest asks."""
+"""The harvester of a configuration, with the models and checkers that it uses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from critic_engine.config.collect import AnnotatorConfig, CollectConfig, DetectorConfig, InjectionConfig
 from critic_engine.config.engine import EngineConfig
@@ -43,17 +42,17 @@ def make_harvester(
     reasoner: Generator | None = None,
     critic: Generator | None = None,
 ) -> Harvester:
-    """Return what makes the findings that the section ``collect``, or its defaults, describe.
+    """Return the harvester that the section ``collect``, or its defaults, describe.
 
     Args:
         config: The run's configuration.
-        models: Where its models come from.
+        models: The models of the engine.
         checker: Holds the reference answers.
-        reasoner: The generator to reason with instead of the one that ``config`` names.
+        reasoner: A generator to use instead of the reasoner that ``config`` names.
         critic: The same for the critic.
 
     Raises:
-        ConfigError: someone is asked for who is not there.
+        ConfigError: a model is named that cannot do what it is to be asked.
         ModelLoadError: a model's folder is plainly not one.
     """
     collect = config.collect or CollectConfig()
@@ -66,23 +65,15 @@ def make_harvester(
         annotators=[
             each for number, options in enumerate(collect.annotators) for each in makers.annotators(number, options)
         ],
-        meter=LiftMeter(role, checker, options=collect.lift, expander=config.expander),
+        meter=LiftMeter(role, checker, collect.lift, config.expander),
         critic=makers.critic(temperature=0.0, field="collect.pairs.check") if config.checks_pairs else None,
         injection=None if collect.injection is None else makers.injection(collect.injection),
     )
     return Harvester(config, collect, roles)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A model, and how it is prompted."""
-
-    generator: Generator
-    family: PromptFamily
-
-
 class _Makers:
-    """Makes roles over models that are made when the first of them asks."""
+    """Makes roles over models, which are made when a role first needs them."""
 
     def __init__(
         self, config: EngineConfig, models: Models, *, reasoner: Generator | None, critic: Generator | None
@@ -132,8 +123,8 @@ class _Makers:
         return CriticAnnotator(critics, PromptFamily.for_model(self._config.critic), name="critic")
 
     def _model_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
-        asked = self._asked(options.model, "annotate", field)
-        return ModelAnnotator(asked.generator, asked.family, options)
+        generator, family = self._prompted(options.model, "annotate", field)
+        return ModelAnnotator(generator, family, options)
 
     def injection(self, options: InjectionConfig) -> InjectionRoles:
         is_pocket = self._config.reasoner.model == "pocket"
@@ -148,15 +139,15 @@ class _Makers:
         )
 
     def _injector(self, model: ModelConfig | None) -> ModelInjector:
-        asked = self._asked(model, "inject", "collect.injection.kind")
-        return ModelInjector(self._sampled(asked, _INJECTION_TEMPERATURE), asked.family)
+        generator, family = self._prompted(model, "inject", "collect.injection.kind")
+        return ModelInjector(self._sampled(generator, _INJECTION_TEMPERATURE), family)
 
     def _grader(self, options: InjectionConfig) -> Grader | None:
         model = options.model if options.grader is None else options.grader
         if options.grader is None and not self._family(model).has("grade"):
             return None
-        asked = self._asked(model, "grade", "collect.injection.grader")
-        return ModelGrader(self._sampled(asked, 0.0), asked.family)
+        generator, family = self._prompted(model, "grade", "collect.injection.grader")
+        return ModelGrader(self._sampled(generator, 0.0), family)
 
     def _detectors(self, number: int, options: DetectorConfig) -> Sequence[Detector]:
         field = f"collect.injection.detectors.{number}.kind"
@@ -164,9 +155,9 @@ class _Makers:
         is_for_critic = self._config.critic_matches and not self.family.has("detect")
         if options.kind == "critic" or (options.kind == "auto" and is_for_critic):
             return self._critic_detectors(temperatures, field)
-        asked = self._asked(options.model, "detect", field)
+        generator, family = self._prompted(options.model, "detect", field)
         return [
-            ModelDetector(self._sampled(asked, temperature), asked.family, critic_family=self.critic_family)
+            ModelDetector(self._sampled(generator, temperature), family, critic_family=self.critic_family)
             for temperature in temperatures
         ]
 
@@ -183,13 +174,13 @@ class _Makers:
             for number, temperature in enumerate(temperatures, 1)
         ]
 
-    def _sampled(self, asked: _Asked, temperature: float) -> SampledModel:
+    def _sampled(self, generator: Generator, temperature: float) -> SampledModel:
         reasoner = self._config.reasoner
         sampling = SamplingOptions(temperature=temperature, max_tokens=reasoner.max_tokens)
-        return SampledModel(asked.generator, sampling, reasoner.max_attempts)
+        return SampledModel(generator, sampling, reasoner.max_attempts)
 
-    def _asked(self, model: ModelConfig | None, template: str, field: str) -> _Asked:
-        """Return a model that is to be asked by a template of its prompts; the reasoner's where ``model`` is None."""
+    def _prompted(self, model: ModelConfig | None, template: str, field: str) -> tuple[Generator, PromptFamily]:
+        """Return a model, the reasoner's if it is None, and its prompts, which must have the template."""
         family = self._family(model)
         if not family.has(template):
             raise ConfigError(
@@ -197,12 +188,12 @@ class _Makers:
                 "prompts that have, or ask another",
                 field=field,
             )
-        return _Asked(self.reasoner if model is None else self._models.generator(model, "reasoner"), family)
+        return self.reasoner if model is None else self._models.generator(model, "reasoner"), family
 
     def _family(self, model: ModelConfig | None) -> PromptFamily:
         return self.family if model is None else PromptFamily.for_model(model)
 
 
 def _temperatures(num: int, temperature: float) -> list[float]:
-    """Return those of ``num`` draws: the first is at 0, the others at ``temperature``."""
+    """Return the temperatures of ``num`` draws: 0 for the first, ``temperature`` for the others."""
     return [0.0, *[temperature] * (num - 1)]

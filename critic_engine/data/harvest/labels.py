@@ -16,13 +16,13 @@ from critic_engine.parsing.steps import StepSplitter
 
 @dataclass(frozen=True, slots=True)
 class StepLabel:
-    """What is known of the reasoning up to the end of one step."""
+    """The Monte-Carlo label of the reasoning up to the end of one step."""
 
     value: float
-    """The share of right completions, in [0, 1]; 1 or 0 where none were drawn."""
+    """Share of right completions, in [0, 1]; 1 or 0 where none were drawn."""
     num_right: int = 0
     num_rollouts: int = 0
-    """How many completions were drawn; 0 where the step is right or wrong by something else than a draw."""
+    """Completions that were drawn; 0 where the step is known to be right or wrong without a draw."""
 
     def __post_init__(self) -> None:
         """Check that the numbers agree."""
@@ -58,17 +58,17 @@ class LabelledPath:
     node_id: int
     """Where the path ends in its tree; below 0 for a rollout."""
     steps: tuple[str, ...]
-    """As they are shown. Several are one, a line break between them, where there is no label before the last."""
+    """Steps as they are shown; steps without a label are joined by line breaks to the next one that has one."""
     labels: tuple[StepLabel, ...]
-    """For each of ``steps``; the last is right or wrong by the answer, without any draw."""
+    """The label of each of ``steps``; the last is hard, by the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreeLabels:
-    """The labelled paths of one tree, and those left out."""
+    """The labelled paths of one tree, and the numbers of those left out."""
 
     paths: tuple[LabelledPath, ...]
-    """Those with most labels first, right and wrong ones by turns."""
+    """Right and wrong paths by turns, those with most labels first."""
     num_alike: int = 0
     """Finished paths that read like another one."""
     num_coarse: int = 0
@@ -81,7 +81,7 @@ class TreeLabels:
 
 @dataclass(frozen=True, slots=True)
 class FirstError:
-    """What a search for the first wrong step found."""
+    """The result of a search for the first wrong step."""
 
     first_wrong_step: int | None
     """1-based; None when the whole of the steps can still come out right, and when the problem is unsolvable."""
@@ -90,18 +90,18 @@ class FirstError:
 
     @property
     def is_unsolvable(self) -> bool:
-        """Whether nothing came out right even from no steps at all, so that no step can be blamed."""
+        """Whether no completion is right even from the start, so that no step can be blamed."""
         return 0 in self.labels and not self.labels[0].is_hard_right
 
 
 def tree_labels(paths: Sequence[FinishedPath], options: LabelsConfig, *, splitter: StepSplitter) -> TreeLabels:
     """Return finished paths with a label for each step: the share right of the completions drawn from its end.
 
-    A completion counts at each step that was written when it was drawn, or that it wrote itself as others did; see
-    ``Places.completions``. One without an answer is not right; one that cannot be checked does not count. A step behind
-    which fewer than ``min_completions`` were drawn has no label, and is one with those behind it. Where that leaves
-    none but the last, as where a token limit ends the nodes within steps and no two completions say the same, the
-    nodes' texts are the steps: there all completions of a node were drawn.
+    A completion counts at each step that was given when it was drawn, and at each step of its own that equals a step of
+    others; see ``Places.completions``. A completion without an answer is not right, and one that cannot be checked does
+    not count. A step with fewer than ``min_completions`` completions has no label and is joined to the next. Where only
+    the last step would have a label, as where a token limit ends nodes within steps and no two completions are equal,
+    the nodes' texts serve as steps, for all completions of a node were drawn at its end.
 
     Args:
         paths: All finished paths of a labelled tree.
@@ -122,23 +122,46 @@ def tree_labels(paths: Sequence[FinishedPath], options: LabelsConfig, *, splitte
     )
 
 
-async def first_error(num_steps: int, count_right: Callable[[int], Awaitable[StepLabel]]) -> FirstError:
-    """Search for the first step from whose end nothing comes out right: OmegaPRM, arXiv 2406.06592.
+@dataclass(frozen=True, slots=True)
+class SearchedPath:
+    """A wrong path with the result of a search for its first wrong step."""
 
-    It takes for granted that steps which can no longer come out right never can again, however they go on. A right
-    completion is proof that no step before it is the first wrong one; by chance, or with too few of them, all may be
-    wrong where one could be right: then the step found is too early, never too late. Asks at most
-    ``ceil(log2(num_steps + 2))`` times, and for no steps at all only when the first step comes out wrong.
+    steps: tuple[str, ...]
+    first_wrong_step: int | None
+    """1-based; None as in ``FirstError``."""
+    labels: tuple[StepLabel | None, ...]
+    """The label of each step; all are None when the problem is unsolvable."""
+
+    @property
+    def known_labels(self) -> tuple[StepLabel, ...]:
+        """The label of each step; empty when the problem is unsolvable."""
+        return tuple(label for label in self.labels if label is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedSearch:
+    """A search that failed because no completions could be drawn or checked."""
+
+    error: str
+
+
+async def first_error(num_steps: int, count_right: Callable[[int], Awaitable[StepLabel]]) -> FirstError:
+    """Search for the first wrong step, after which no completion is right: OmegaPRM, arXiv 2406.06592.
+
+    It assumes that wrong steps stay wrong, however they are continued. A right completion proves that no step before
+    it is the first wrong one. If by chance all completions of right steps are wrong, the step found is too early, never
+    too late. Asks for at most ``ceil(log2(num_steps + 2))`` labels, and for that of no steps only if the first step is
+    wrong.
 
     Args:
         num_steps: At least 1.
-        count_right: Draws completions from the end of the first n steps and returns their label. Of a finished
-            solution, the end needs none: ``StepLabel.hard`` by its answer.
+        count_right: Draws completions from the end of the first n steps and returns their label. The end of a
+            finished solution needs no draw: ``StepLabel.hard`` by its answer.
     """
     if num_steps < 1:
         raise ValueError(f"num_steps must be at least 1, got {num_steps}")
     labels: dict[int, StepLabel] = {}
-    # The most steps that are known to come out right, and the fewest that are known not to; beyond the ends, neither.
+    # The most steps with a right completion, and the fewest without one; both start beyond the ends.
     right, wrong = -1, num_steps + 1
     while wrong - right > 1:
         middle = (right + wrong + 1) // 2
@@ -151,11 +174,10 @@ async def first_error(num_steps: int, count_right: Callable[[int], Awaitable[Ste
 
 
 def labels_from_search(found: FirstError, num_steps: int) -> tuple[StepLabel | None, ...]:
-    """Return what the search says of each of the ``num_steps`` steps it was made over.
+    """Return the label that a search gives each of the ``num_steps`` steps of its path.
 
-    A step that was asked for has the label that was drawn. Every other one is 1 before the first wrong step and 0 from
-    there on, by what the search takes for granted: a hard label, which is no share and was drawn from no completions.
-    Of an unsolvable problem nothing is known: None for all steps.
+    A step that was asked for has its drawn label. All others have a hard label, 1 before the first wrong step and 0
+    from there on, by the assumption of the search. For an unsolvable problem all labels are None.
     """
     most_asked = max(found.labels, default=0)
     if most_asked > num_steps:
@@ -177,7 +199,7 @@ def _by_steps(path: FinishedPath, places: Places, options: LabelsConfig) -> Labe
 def _by_nodes(
     path: FinishedPath, labels: Mapping[int, StepLabel], options: LabelsConfig, splitter: StepSplitter
 ) -> LabelledPath | None:
-    """Return the path with what its nodes wrote for steps; None when there is a label for none but the last."""
+    """Return the path with its nodes' texts as steps; None when there is a label for none but the last."""
     nodes, behind = [], ""
     for node in path.nodes:
         text = trajectory_of([node]).prefix
@@ -188,7 +210,7 @@ def _by_nodes(
 
 
 def _joined(path: FinishedPath, steps: Sequence[str], labels: Sequence[StepLabel | None]) -> LabelledPath | None:
-    """Return the path, steps without a label joined to those behind them; ``labels`` are those of all but the last."""
+    """Return the path with each step without a label joined to the next; ``labels`` has all but the last."""
     found: list[tuple[str, StepLabel]] = []
     waiting: list[str] = []
     for step, label in zip(steps, (*labels, StepLabel.hard(is_right=bool(path.is_right))), strict=True):

@@ -1,7 +1,7 @@
-"""What speaks against a right path that wrong ones are set against, and against the place where a pair parts.
+"""Checks that reject unreliable reference paths and divergence points.
 
-Right answers come of wrong steps too. A wrong path that is set against such a right one parts from it where nothing is
-wrong with it, and whoever learns from the two learns to blame that.
+A right answer may follow from wrong steps. A wrong path that is paired with such a path parts from it at a step that is
+not wrong, and a model trained on the pair learns to blame that step.
 """
 
 import math
@@ -14,25 +14,25 @@ from critic_engine.data.harvest.paths import FinishedPath
 from critic_engine.episode.node_state import NodeState
 from search import Tree, path_log_prior
 
-Doubt: TypeAlias = Literal[
+PairFault: TypeAlias = Literal[
     "little_support", "critic_unreadable", "reference_doubted", "chosen_doubted", "rejected_believed"
 ]
-"""Why it is not believed of a pair that it parts where the wrong path goes wrong."""
+"""Why a pair is not believed to part at an error of the wrong path."""
 
 
 def best_first(
     tree: Tree[NodeState], paths: Sequence[FinishedPath], values: Sequence[float | None], options: PairsConfig
 ) -> list[tuple[FinishedPath, float | None]]:
-    """Return right paths with the critic's value of each, the highest product of value and mean probability first.
+    """Return right paths with their values, the highest product of value and mean probability first.
 
-    The mean is the geometric one over the steps of a path, so that values count in long ones too. Doubted paths come
-    last; where one's probability is unknown, or too small to tell, values alone count.
+    The mean is geometric over the steps of a path, so that values count in long paths too. Doubted paths come last.
+    Where the probability of one path is unknown, or rounds to 0, all are sorted by value alone.
     """
 
     def order(number: int) -> tuple[bool, float]:
         value = values[number]
         log_value = math.log(value) if value else -math.inf
-        return (doubt_of_reference(value, options) is not None, -(log_value + log_means[number]))
+        return (reference_fault(value, options) is not None, -(log_value + log_means[number]))
 
     found = [path_log_prior(tree, path.node) for path in paths]
     log_priors = [log for log in found if log is not None and log > -math.inf]
@@ -42,17 +42,17 @@ def best_first(
     return [(paths[number], values[number]) for number in sorted(range(len(paths)), key=order)]
 
 
-def doubt_of_reference(value: float | None, options: PairsConfig) -> Doubt | None:
-    """Return what the critic's value of a whole right path says against it."""
+def reference_fault(value: float | None, options: PairsConfig) -> PairFault | None:
+    """Return the fault of a reference path by the critic's value of it; None when it has none."""
     if value is None:
         return "critic_unreadable"
     return "reference_doubted" if value < options.min_reference_value else None
 
 
-def doubt_of_support(pair: Pair, options: PairsConfig) -> Doubt | None:
-    """Return ``little_support`` where the reasoner seldom comes out right by the chosen side's first own step.
+def support_fault(pair: Pair, options: PairsConfig) -> PairFault | None:
+    """Return ``little_support`` where too few right draws begin with the chosen side's first own step.
 
-    Where no two draws say the same there, as in free text, how often a step is drawn says nothing.
+    Where no two draws are equal, as in free text, their number says nothing, and the result is None.
     """
     support = pair.support
     if support is None or support.most_alike < 2:
@@ -62,12 +62,12 @@ def doubt_of_support(pair: Pair, options: PairsConfig) -> Doubt | None:
 
 
 def parting_steps(pair: Pair) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what a critic looks at of a pair: the chosen and the rejected side up to their first own steps."""
+    """Return the steps of either side that a critic checks: up to the first own step, the chosen side first."""
     return pair.shared + pair.chosen.steps[:1], pair.shared + pair.rejected.steps[:1]
 
 
-def doubt_of_parting(chosen: float | None, rejected: float | None, options: PairsConfig) -> Doubt | None:
-    """Return what the critic's values of the ``parting_steps`` say against a pair."""
+def divergence_fault(chosen: float | None, rejected: float | None, options: PairsConfig) -> PairFault | None:
+    """Return the fault of a pair by the critic's values of its ``parting_steps``; None when it has none."""
     if chosen is None or rejected is None:
         return "critic_unreadable"
     if chosen < options.min_chosen_value:

@@ -1,14 +1,13 @@
-"""Pairs of paths of one labelled tree, the one better than the other, from where what they say parts.
+"""Pairs of a better and a worse path of one labelled tree.
 
-Nodes part where the search drew anew; two draws may still say the same for a while. So the place where a pair parts is
-found in the text: behind the last step that both paths share.
+Nodes part where the search drew anew, and two draws may still begin with equal steps. So the place where a pair parts
+is found in the text: after the last step that both paths share.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
-from typing import Any
 
 from critic_engine.config.collect import PairKind, PairsConfig
 from critic_engine.data.harvest.paths import FinishedPath, Places, Support, num_tokens_of, written
@@ -26,9 +25,9 @@ class Branch:
     steps: tuple[str, ...]
     """At least one."""
     text: str
-    """Exactly what the reasoner wrote of it."""
+    """Exactly what the reasoner wrote."""
     answer: str | None
-    """What the path answers; None where the branch ends before an answer."""
+    """The answer of the path; None where the branch ends before one."""
     value: float | None
     """For ``sibling`` the node's Q; else the share, in [0, 1], of right ones among the tree's completions that begin
     with the shared steps and the branch's first; one without an answer is not right."""
@@ -37,7 +36,7 @@ class Branch:
     num_tokens: int | None
     """Tokens generated for the whole path to its end; None is unknown."""
     node_id: int
-    """Where it ends in the tree; below 0 for a rollout."""
+    """The node where it ends; below 0 for a rollout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +47,23 @@ class Pair:
     shared: tuple[str, ...]
     """The steps before they part."""
     shared_text: str
-    """Exactly what the reasoner wrote of these on the chosen side; the other may have spaced them otherwise."""
+    """Exactly what the reasoner wrote of them on the chosen side; white space may differ on the other."""
     chosen: Branch
     rejected: Branch
     support: Support | None = None
     """How often the reasoner drew the chosen side's first own step where the two part; None for ``sibling``."""
     num_paths: int = 1
-    """Wrong paths of the tree that read just so."""
+    """Wrong paths of the tree with this very text."""
 
     @property
     def depth(self) -> int:
         """Steps that both share."""
         return len(self.shared)
+
+    @property
+    def rejected_path(self) -> tuple[str, ...]:
+        """The steps of the whole path along the rejected side."""
+        return self.shared + self.rejected.steps
 
     @property
     def margin(self) -> float | None:
@@ -78,28 +82,13 @@ class Pair:
         steps, text = self.shared, self.shared_text
         if branch is not None:
             steps, text = steps + branch.steps, text + branch.text
-        # One text in the place of all: what is gone on from is their sum.
+        # One text in place of all: a continuation starts from their sum.
         texts = (text, *("",) * (len(steps) - 1)) if steps else None
         return Trajectory(steps, texts=texts)
 
 
-def pair_to_dict(pair: Pair) -> dict[str, Any]:
-    """Return the pair as what JSON can hold."""
-    return asdict(pair)
-
-
-def pair_from_dict(data: Mapping[str, Any]) -> Pair:
-    """Return the pair that ``pair_to_dict`` made ``data`` of."""
-    chosen, rejected = (
-        Branch(**{**data[side], "steps": tuple(data[side]["steps"])}) for side in ("chosen", "rejected")
-    )
-    support = None if data["support"] is None else Support(**data["support"])
-    fields = {"shared": tuple(data["shared"]), "chosen": chosen, "rejected": rejected, "support": support}
-    return Pair(**{**data, **fields})
-
-
 def errors(pairs: Sequence[Pair], believed: Iterable[int]) -> list[int]:
-    """Return the number of the first divergent pair of each error, the error that most completions make first.
+    """Return the number of each error's first divergent pair, the most frequent error first.
 
     Pairs that part at one place by one wrong step are one error.
 
@@ -114,14 +103,14 @@ def errors(pairs: Sequence[Pair], believed: Iterable[int]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundPairs:
+class TreePairs:
     """The pairs of one tree."""
 
     pairs: tuple[Pair, ...]
     num_over_limit: int
     """Wrong paths whose divergent pairs are past ``max_pairs``."""
     num_others_over_limit: int
-    """Pairs of the other kinds that are."""
+    """Pairs of the other kinds past ``max_pairs``."""
 
 
 def make_pairs(
@@ -131,15 +120,15 @@ def make_pairs(
     *,
     options: PairsConfig,
     splitter: StepSplitter,
-) -> FoundPairs:
-    """Return the pairs of every kind that ``options`` names, in their order; none reads like another of its kind.
+) -> TreePairs:
+    """Return the distinct pairs of each kind that ``options`` names, in their order.
 
     Args:
         tree: A labelled tree.
         paths: Its paths, as ``read_paths`` returns them.
-        right: Those right ones that wrong ones are set against, the best first: that is the reference path.
-        options: Which pairs, and how many.
-        splitter: What a step is.
+        right: Right paths to pair with wrong ones, the reference path first.
+        options: Kinds of pairs, and limits.
+        splitter: Cuts texts into steps.
     """
     maker = _Maker(tree, paths, right, splitter)
     makers = {
@@ -152,7 +141,7 @@ def make_pairs(
     pairs = tuple(pair for each in found.values() for pair in each[: options.max_pairs])
     cut = {kind: each[options.max_pairs :] for kind, each in found.items()}
     num_cut = sum(pair.num_paths for pair in cut.get("divergent", []))
-    return FoundPairs(pairs, num_cut, sum(len(each) for kind, each in cut.items() if kind != "divergent"))
+    return TreePairs(pairs, num_cut, sum(len(each) for kind, each in cut.items() if kind != "divergent"))
 
 
 class _Maker:
@@ -224,7 +213,7 @@ class _Maker:
         return (path for path in self._paths if path.is_right is False)
 
     def _pair(self, kind: PairKind, right: FinishedPath, wrong: FinishedPath) -> Iterator[Pair]:
-        """Yield the pair of two paths; none where the one goes on from all of the other."""
+        """Yield the pair of two paths; none where one is a prefix of the other."""
         num_shared = _num_shared(right.steps, wrong.steps)
         if num_shared < min(len(right.steps), len(wrong.steps)):
             place, behind = self._places.along(right.steps[: num_shared + 1])[-2:]
@@ -262,7 +251,7 @@ def _first_step(branch: Branch, path: FinishedPath) -> Branch:
 
 
 def _distinct(pairs: Iterable[Pair]) -> list[Pair]:
-    """Return what reads alike once, with its number; the pairs that part last first, then the first found."""
+    """Return each distinct pair once with its count, the deepest first, then the first found."""
     found: dict[tuple[tuple[str, ...], ...], Pair] = {}
     for pair in pairs:
         key = (pair.shared, pair.chosen.steps, pair.rejected.steps)

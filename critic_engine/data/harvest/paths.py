@@ -1,4 +1,4 @@
-"""The finished paths of one labelled tree as text, and what its reasoner drew wherever they begin alike."""
+"""The finished paths of one labelled tree as text, and how often the reasoner drew each step."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,43 +17,43 @@ class FinishedPath:
     """One finished path of a tree, a rollout or not, as text."""
 
     node: ReasoningNode
-    """Where it ends."""
+    """The last node."""
     steps: tuple[str, ...]
     pieces: tuple[str, ...]
-    """Exactly what was written, a piece a step."""
+    """Exactly what was written of each step."""
     is_right: bool | None
-    """None when the checker cannot tell, or it has no answer."""
+    """None when the path has no answer, or one that the checker cannot tell."""
     num_tokens: int | None
-    """None is unknown."""
+    """Tokens of its text; None is unknown."""
     nodes: tuple[ReasoningNode, ...]
-    """Those whose texts it is made of: none before its last rewrite."""
+    """The nodes whose texts make up the path: its last rewrite and those after it."""
     writers: tuple[int, ...]
     """For each step, the id of the node in whose text it begins."""
     num_given: int
-    """Characters that stood already when the end was drawn; all of them where the end is a rewrite, which completes
+    """Characters that were given when the last text was drawn; all of them where that is a rewrite, which completes
     nothing."""
 
     @property
     def is_known(self) -> bool:
-        """Whether it came out right or wrong; without an answer it is not right."""
+        """Whether it is right or wrong; a path without an answer is not right."""
         return self.is_right is not None or self.node.state.answer is None
 
 
 def read_paths(
     tree: Tree[NodeState], problem: Problem, *, checker: Checker, splitter: StepSplitter
 ) -> list[FinishedPath]:
-    """Return every finished path of the tree, rollouts last, in the order of their making."""
+    """Return every finished path of the tree in order of creation, rollouts last."""
     return [_read_path(tree, node, problem, checker, splitter) for node in (*tree.finished, *tree.rollouts)]
 
 
 def right_paths(tree: Tree[NodeState], paths: Sequence[FinishedPath]) -> list[FinishedPath]:
-    """Return the right paths, no two alike, as references are chosen: see ``search.reference_order``."""
+    """Return the distinct right paths in the order of ``search.reference_order``."""
     right = (path for path in paths if path.is_right)
     return distinct(sorted(right, key=lambda path: reference_order(tree, path.node)))
 
 
 def distinct(paths: Iterable[FinishedPath]) -> list[FinishedPath]:
-    """Return the first of those that read alike, in their order."""
+    """Return the first path of each text, in their order."""
     found: dict[tuple[str, ...], FinishedPath] = {}
     for path in paths:
         found.setdefault(path.steps, path)
@@ -62,29 +62,62 @@ def distinct(paths: Iterable[FinishedPath]) -> list[FinishedPath]:
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """How often the reasoner drew a step where others were drawn too."""
+    """How often the reasoner drew one step at a place, among all its draws there."""
 
     num_alike: int
-    """Draws that begin with the step and came out right."""
+    """Right draws that begin with the step."""
     num_drawn: int
-    """Draws at its place that came out right."""
+    """Right draws at its place."""
     most_alike: int
     """The most draws at its place, right or wrong, that begin with one step; 1 where no two do."""
 
     @property
     def share(self) -> float:
-        """The share of those that begin with the step, in [0, 1]."""
+        """The share of right draws that begin with the step, in [0, 1]."""
         return self.num_alike / self.num_drawn if self.num_drawn else 0.0
 
 
-class Places:
-    """What a tree's paths say from each of their beginnings on.
+@dataclass(frozen=True, slots=True)
+class ReferencePath:
+    """The right path that wrong paths are paired with."""
 
-    A place is a number: 0 where nothing is written yet, another behind each beginning; equal beginnings have one place.
-    """
+    steps: tuple[str, ...]
+    text: str
+    """Exactly what the reasoner wrote."""
+    value: float | None
+    """The critic's value, in [0, 1]; None without a critic, or where it was unreadable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreePaths:
+    """The finished paths of one tree by outcome, rollouts included."""
+
+    num_right: int = 0
+    num_wrong: int = 0
+    num_unsure: int = 0
+    """Paths whose answer the checker cannot tell."""
+    num_unanswered: int = 0
+    num_rollouts: int | None = None
+    """Rollouts among them; None in runs that did not store it."""
+    reference: ReferencePath | None = None
+    """None when there is no right path."""
+
+
+def count_outcomes(paths: Iterable[FinishedPath], reference: ReferencePath | None = None) -> TreePaths:
+    """Return the finished paths of a tree by outcome, with its reference path."""
+    counts: Counter[str] = Counter()
+    for path in paths:
+        outcome = {True: "num_right", False: "num_wrong", None: "num_unsure"}[path.is_right]
+        counts["num_unanswered" if path.node.state.answer is None else outcome] += 1
+        counts["num_rollouts"] += path.node.node_id < 0
+    return TreePaths(reference=reference, **{"num_rollouts": 0, **counts})
+
+
+class Places:
+    """Counts of a tree's paths at each place: 0 is the start, and each distinct prefix has a number of its own."""
 
     def __init__(self, paths: Iterable[FinishedPath]) -> None:
-        """Count the paths that came out right or wrong."""
+        """Count the paths that are right or wrong."""
         self._numbers: dict[tuple[int, str], int] = {}
         self._num_known: Counter[int] = Counter()
         self._num_right: Counter[int] = Counter()
@@ -104,29 +137,28 @@ class Places:
             self._most_alike[place] = max(self._most_alike.get(place, 0), num)
 
     def along(self, steps: Sequence[str]) -> list[int]:
-        """Return the place before the first step, behind it, behind the second and so on."""
+        """Return the place before the first step, after the first, after the second and so on."""
         places = [0]
         for step in steps:
             places.append(self._numbers.setdefault((places[-1], step), len(self._numbers) + 1))
         return places
 
     def known(self, place: int) -> tuple[int, int]:
-        """Return how many paths through a place came out right, and how many came out at all."""
+        """Return how many paths through a place are right, and how many are right or wrong."""
         return self._num_right[place], self._num_known[place]
 
     def completions(self, place: int) -> tuple[int, int]:
-        """Return the same of those paths whose end was drawn from the place or from before it.
+        """Return the same counts of paths with an end that was drawn from the place or before it.
 
-        They are a fair sample of what the reasoner makes of the place. What was drawn from behind it is not, for a
-        search goes on where it finds things good.
+        They are a fair sample of the reasoner's completions of the place. Paths that were drawn from later places are
+        not, for a search expands the good ones.
         """
         return self._num_right_completions[place], self._num_completions[place]
 
     def support(self, place: int, behind: int) -> Support:
         """Return how often the step from ``place`` to ``behind`` was drawn there.
 
-        A node's text, or a rollout's, is one draw, however many paths go on from it: those were given the step. It came
-        out right if any of them did.
+        The text of a node or rollout is one draw, however many paths continue it. The draw is right if any of them is.
         """
         return Support(self._num_right_alike[behind], self._num_right_drawn[place], self._most_alike.get(place, 0))
 
@@ -161,7 +193,7 @@ def _read_path(
 
 
 def written(path: Iterable[ReasoningNode]) -> list[ReasoningNode]:
-    """Return the nodes whose texts are in the solution at the end of a path from the root."""
+    """Return the nodes that wrote the solution at the end of a path from the root."""
     nodes: list[ReasoningNode] = []
     for node in path:
         if node.state.is_rewrite:
@@ -171,7 +203,7 @@ def written(path: Iterable[ReasoningNode]) -> list[ReasoningNode]:
 
 
 def _writers(pieces: Sequence[str], texts: Sequence[str], nodes: Sequence[ReasoningNode]) -> Iterator[int]:
-    """Yield for each piece the id of the node in whose text it begins."""
+    """Yield the id of the node that wrote the beginning of each piece."""
     ends = accumulate(map(len, texts))
     bounds = iter(zip(ends, nodes, strict=True))
     end, writer = next(bounds)

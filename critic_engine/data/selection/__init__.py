@@ -1,1 +1,1 @@
-"""From findings to what is fit for training: filtered, counted, made into rows, and looked at."""
+"""Filters findings for training, counts them, and makes training rows and surveys of them."""

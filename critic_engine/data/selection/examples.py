@@ -1,4 +1,4 @@
-"""Pairs of a labelled run to look at: chosen by a hash, or named."""
+"""Example pairs of a labelled run, chosen by a hash or by name."""
 
 import heapq
 import re
@@ -6,24 +6,24 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from critic_engine.data.harvest.pairs import Branch, Pair
+from critic_engine.data.harvest.pairs import Pair
 from critic_engine.data.selection.critique_filters import ScreenedCritique
-from critic_engine.data.selection.selected_findings import Harvested
+from critic_engine.data.selection.selected_findings import SelectedProblem
 from critic_engine.seeds import derive_seed
-from critic_engine.statistics import Interval
 from critic_engine.types import Problem
 
+_BRANCH_FIELDS = ("steps", "answer", "value", "num_rollouts")
 _EXPORT_ROW = re.compile(r"(?P<position>\d{6,})-(?P<kind>[a-z_]+)(?:-(?P<number>\d{3,}))?(?:-\d{3,})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which pairs to show."""
+    """The pairs to show."""
 
     num_examples: int = 0
-    """One pair each of so many problems, chosen by a hash; of problems with critiques where there are so many."""
+    """Number of problems to show one pair of, chosen by a hash; problems with critiques come first."""
     name: str | None = None
-    """Instead: all pairs of the problems with this id or problem id, or what an export's row of this id was made of."""
+    """Set instead to show all pairs of the problems with this id or problem id, or the pair of an exported row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,11 @@ class Example:
     problem: Problem
     pair: Pair
     is_believed: bool
-    """Whether it passed the check of where it parts; ``sibling`` pairs are not checked."""
+    """Whether it has no fault; ``sibling`` pairs are not checked."""
     critiques: tuple[ScreenedCritique, ...]
 
     def fields(self) -> dict[str, Any]:
-        """Return it as what JSON can hold, images by their digests."""
+        """Return it as values that JSON can hold, images by their digests."""
         return {
             "pair_id": self.pair_id,
             "row_id": self.row_id,
@@ -51,88 +51,75 @@ class Example:
             "kind": self.pair.kind,
             "is_believed": self.is_believed,
             "shared": list(self.pair.shared),
-            "chosen": _branch_fields(self.pair.chosen),
-            "rejected": _branch_fields(self.pair.rejected),
+            "chosen": {name: getattr(self.pair.chosen, name) for name in _BRANCH_FIELDS},
+            "rejected": {name: getattr(self.pair.rejected, name) for name in _BRANCH_FIELDS},
             "critiques": [_critique_fields(each) for each in self.critiques],
         }
 
 
 class Chooser:
-    """Looks at every problem and keeps the pairs that are wanted."""
+    """Keeps the wanted pairs of all problems that it is shown."""
 
     def __init__(self, wanted: Wanted, *, seed: int) -> None:
-        """Choose by ``seed``."""
+        """Take the wanted pairs, and the seed of the hash."""
         self._wanted = wanted
         self._seed = seed
         self._named: list[Example] = []
-        # A heap. What goes first is on top: pairs without critiques, then by hash; the position parts equals.
+        # A heap with the next pair to drop on top: pairs without critiques first, then by hash, then by position.
         self._chosen: list[tuple[bool, int, int, Example]] = []
 
-    def look_at(self, harvested: Harvested) -> None:
-        """Keep of one problem what is wanted."""
+    def look_at(self, selected: SelectedProblem) -> None:
+        """Keep the wanted pairs of one problem."""
         if self._wanted.name is not None:
-            self._named += [_example(harvested, number) for number in _numbers_of(self._wanted.name, harvested)]
-        elif self._wanted.num_examples and harvested.pairs:
-            numbers = [each.record.pair for each in harvested.critiques]
-            example = _example(harvested, min(numbers, default=0))
-            rank = derive_seed(self._seed, "example", harvested.problem.problem_id)
-            heapq.heappush(self._chosen, (bool(numbers), rank, harvested.position, example))
+            self._named += [_example(selected, number) for number in _numbers_of(self._wanted.name, selected)]
+        elif self._wanted.num_examples and selected.pairs:
+            numbers = [each.record.pair for each in selected.critiques]
+            example = _example(selected, min(numbers, default=0))
+            rank = derive_seed(self._seed, "example", selected.problem.problem_id)
+            heapq.heappush(self._chosen, (bool(numbers), rank, selected.position, example))
             if len(self._chosen) > self._wanted.num_examples:
                 heapq.heappop(self._chosen)
 
     def examples(self) -> list[Example]:
-        """Return what was kept, in the order of the rows."""
+        """Return the kept pairs in the order of their rows."""
         return self._named or [example for *_, example in sorted(self._chosen, key=lambda entry: entry[2])]
 
 
-def _numbers_of(name: str, harvested: Harvested) -> Iterator[int]:
-    """Yield the numbers of the pairs that ``name`` means."""
-    if name in (harvested.row_id, harvested.problem.problem_id):
-        yield from range(len(harvested.pairs))
+def _numbers_of(name: str, selected: SelectedProblem) -> Iterator[int]:
+    """Yield the numbers of the pairs that ``name`` refers to."""
+    if name in (selected.row_id, selected.problem.problem_id):
+        yield from range(len(selected.pairs))
         return
     row = _EXPORT_ROW.fullmatch(name)
-    if row is None or int(row["position"]) != harvested.position or row["number"] is None:
+    if row is None or int(row["position"]) != selected.position or row["number"] is None:
         return
     number = int(row["number"])
-    if row["kind"] in ("critique", "corrected") and number < len(harvested.critiques):
-        number = harvested.critiques[number].record.pair
+    if row["kind"] in ("critique", "corrected") and number < len(selected.critiques):
+        number = selected.critiques[number].record.pair
     elif row["kind"] != "pair":
         return
-    if number < len(harvested.pairs):
+    if number < len(selected.pairs):
         yield number
 
 
-def _example(harvested: Harvested, number: int) -> Example:
-    pair = harvested.pairs[number]
+def _example(selected: SelectedProblem, number: int) -> Example:
+    pair = selected.pairs[number]
     return Example(
-        pair_id=f"{harvested.position:06}-pair-{number:03}",
-        row_id=harvested.row_id,
-        problem=harvested.problem,
+        pair_id=f"{selected.position:06}-pair-{number:03}",
+        row_id=selected.row_id,
+        problem=selected.problem,
         pair=pair,
-        is_believed=number in harvested.believed,
-        critiques=tuple(each for each in harvested.critiques if each.record.pair == number),
+        is_believed=number in selected.believed,
+        critiques=tuple(each for each in selected.critiques if each.record.pair == number),
     )
 
 
-def _branch_fields(branch: Branch) -> dict[str, Any]:
-    return {
-        "steps": list(branch.steps),
-        "answer": branch.answer,
-        "value": branch.value,
-        "num_rollouts": branch.num_rollouts,
-    }
-
-
 def _critique_fields(judged: ScreenedCritique) -> dict[str, Any]:
-    record = judged.record
+    lift = None if judged.lift is None else asdict(judged.lift)
     return {
-        "annotator": record.annotator,
-        "words": record.words,
-        "first_wrong_step": record.annotation.first_wrong_step,
-        "lift": _interval_fields(judged.lift),
+        "annotator": judged.record.annotator,
+        "words": judged.record.words,
+        "first_wrong_step": judged.record.annotation.first_wrong_step,
+        "lift": lift and {bound: round(number, 4) for bound, number in lift.items()},
         "reason_left_out": judged.reason,
     }
-
-
-def _interval_fields(found: Interval | None) -> dict[str, float] | None:
-    return None if found is None else {bound: round(number, 4) for bound, number in asdict(found).items()}

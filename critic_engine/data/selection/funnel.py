@@ -1,4 +1,4 @@
-"""The funnel: what became of every row, tree, path, pair and critique of a labelled run, and why."""
+"""The funnel of a labelled run: how many rows, trees, paths, pairs and critiques are left out, and why."""
 
 import math
 from collections import Counter
@@ -12,21 +12,21 @@ from critic_engine.statistics import Interval, clustered_mean
 
 @dataclass(slots=True)
 class Stage:
-    """One stage: what came in either is left out for a reason or goes on."""
+    """One stage of the funnel, which leaves some out for a reason and keeps the others."""
 
     name: str
-    """What is counted, in the plural."""
+    """Plural of the counted noun, such as ``critiques``."""
     num_in: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
-    """By reason."""
+    """Numbers by reason."""
 
     @property
     def num_out(self) -> int:
-        """What goes on."""
+        """The number that is kept."""
         return self.num_in - self.left_out.total()
 
     def count(self, reason: str | None = None, *, num: int = 1) -> None:
-        """Count ``num`` that came in, and are left out for ``reason`` if there is one."""
+        """Count ``num`` in, and leave them out if there is a ``reason``."""
         self.num_in += num
         if reason is not None and num:
             self.left_out[reason] += num
@@ -34,21 +34,21 @@ class Stage:
 
 @dataclass(slots=True)
 class LiftColumn:
-    """The lifts of the critiques that one filter let through, by problem."""
+    """The lifts of the critiques that passed one filter, grouped by problem."""
 
     name: str
     groups: list[list[float]] = field(default_factory=list)
 
     def interval(self) -> Interval:
-        """Return the mean lift with its 95 % interval; problems are drawn whole."""
+        """Return the mean lift with its 95 % bootstrap interval over whole problems."""
         return clustered_mean(self.groups, seed=0)
 
 
 class Funnel:
-    """The stages in order, and what each filter did to the measured lift. Only a ``Selection`` counts here."""
+    """The stages in order, and the lift after each filter. Only a ``Selection`` and its rows count here."""
 
     def __init__(self) -> None:
-        """Start with nothing counted."""
+        """Start with all counts at 0."""
         self.rows = Stage("rows")
         self.trees = Stage("trees")
         self.paths = Stage("finished paths")
@@ -61,14 +61,14 @@ class Funnel:
         self.searched = Stage("binary searches")
         self.injected = Stage("injections")
         self.detections = Stage("detections")
-        """Of the injected errors, whether they were kept or not."""
+        """Detections of injected errors, whether those are kept or not."""
         self.training = Stage("training rows")
-        """Of one kind, for one role; nothing where no rows were asked for."""
+        """Rows of one kind for one role; empty where no rows were made."""
         self.lifts: dict[str, LiftColumn] = {}
-        """By filter, in their order; the first is before any."""
+        """Lifts by filter, in the order of the filters; the first is before any."""
 
     def stages(self) -> Iterator[Stage]:
-        """Yield the stages from rows to critiques, then those beside them that anything came to."""
+        """Yield the stages from rows to critiques, then the other stages that are not empty."""
         yield from (self.rows, self.trees, self.paths, self.wrong_paths, self.pairs, self.errors, self.critiques)
         beside = (self.other_pairs, self.labelled, self.searched, self.injected, self.detections, self.training)
         yield from (stage for stage in beside if stage.num_in)
@@ -80,13 +80,13 @@ class Funnel:
         )
 
     def add_lift(self, filter_name: str, lifts: list[float]) -> None:
-        """Take the lifts of one problem's critiques that passed a filter."""
+        """Add the lifts of one problem's critiques that passed a filter."""
         column = self.lifts.setdefault(filter_name, LiftColumn(filter_name))
         if lifts:
             column.groups.append(lifts)
 
     def fields(self) -> dict[str, Any]:
-        """Return all of it as what JSON can hold."""
+        """Return it as values that JSON can hold."""
         stages = {
             counts.name: {"in": counts.num_in, "left_out": dict(counts.left_out), "kept": counts.num_kept}
             for counts in self.counts()

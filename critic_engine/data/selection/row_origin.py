@@ -1,14 +1,14 @@
-"""The further columns of training rows: what is known of where they come from."""
+"""Further columns of training rows that describe their origin."""
 
 from typing import TypeAlias
 
 from critic_engine.data.harvest.pairs import Pair
 from critic_engine.data.selection.critique_filters import ScreenedCritique
 
-Facts: TypeAlias = dict[str, int | float | str | None]
+_Columns: TypeAlias = dict[str, int | float | str | None]
 
 
-def pair_facts(pair: Pair) -> Facts:
+def pair_columns(pair: Pair) -> _Columns:
     """Return the columns of a preference between paths."""
     return {
         "depth": pair.depth,
@@ -20,8 +20,8 @@ def pair_facts(pair: Pair) -> Facts:
     }
 
 
-def critique_facts(depth: int | None, judged: ScreenedCritique | None) -> Facts:
-    """Return the columns of a critique; None where there is nothing to tell of, as of a right path."""
+def critique_columns(depth: int | None, judged: ScreenedCritique | None) -> _Columns:
+    """Return the columns of a critique; all None without one, as for a right path."""
     found = None if judged is None else judged.lift
     refined = None if judged is None else judged.record.refined
     return {
@@ -35,8 +35,10 @@ def critique_facts(depth: int | None, judged: ScreenedCritique | None) -> Facts:
     }
 
 
-def preference_facts(depth: int | None, chosen: ScreenedCritique | None, rejected: ScreenedCritique | None) -> Facts:
-    """Return the columns of a preference between critiques; None where no lift was measured, as of injected errors."""
+def preference_columns(
+    depth: int | None, chosen: ScreenedCritique | None, rejected: ScreenedCritique | None
+) -> _Columns:
+    """Return the columns of a preference between critiques; None where no lift was measured, as for injected errors."""
     lifts = [None if each is None or each.lift is None else round(each.lift.estimate, 6) for each in (chosen, rejected)]
     names = [None if each is None else each.record.annotator for each in (chosen, rejected)]
     return {

@@ -1,4 +1,4 @@
-"""From a labelled run to training rows: for the critic or the reasoner, of one kind."""
+"""Training rows of one kind for the critic or the reasoner, from a labelled run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +23,17 @@ Role: TypeAlias = Literal["critic", "reasoner"]
 class RunRows:
     """The training rows of one run; each iteration yields the same ones in the same order.
 
-    ``Preference``: for the critic, of two critiques of one error the one that lifts more, and of two detections of
-    injected errors the better one; for the reasoner, of two paths the better one. ``Demonstration``: for the critic, a
-    kept critique, or that nothing is to be corrected; for the reasoner, a right solution after a wrong one and its
-    critique. ``Rated``: a critique, good when it is kept, or a path, good when it is right. ``StepLabelled``: a
-    solution with its steps' labels, the same for both.
+    ``Preference``: for the critic, between two critiques of one error by their lift, and between two detections of
+    injected errors by their scores; for the reasoner, between two paths. ``Demonstration``: for the critic, a kept
+    critique, or one that accepts a right path; for the reasoner, a right solution after a wrong one and its critique.
+    ``Rated``: a critique, good when it is kept, or a path, good when it is right. ``StepLabelled``: a solution with
+    labelled steps, the same for both roles.
     """
 
     def __init__(
         self, store: RunStore, *, kind: type[TrainingRow], role: Role, filters: FiltersConfig | None = None
     ) -> None:
-        """Take an open labelled run, which rows, and other filters than those of its configuration.
+        """Take an open labelled run, the kind of rows and their role; ``filters`` replaces those of its configuration.
 
         Raises:
             RunError: the run is not labelled.
@@ -48,12 +48,12 @@ class RunRows:
 
     @property
     def funnel(self) -> Funnel:
-        """What was left out, and why; valid after an iteration."""
+        """The counts of rows that are left out, by reason; valid after an iteration."""
         return self._selection.funnel
 
     @property
     def stages(self) -> tuple[StageCounts, ...]:
-        """The counts of what was left out, stage by stage; valid after an iteration."""
+        """The counts of each stage of the funnel; valid after an iteration."""
         return self.funnel.counts()
 
     @property
@@ -124,12 +124,12 @@ class RunRows:
             (StepLabelled, "reasoner"): reasoner.labelled,
         }
         make = makers[self._kind, self._role]
-        for harvested in self._selection:
-            yield from make(harvested)
+        for selected in self._selection:
+            yield from make(selected)
 
 
 def open_rows(run: Path, *, kind: type[TrainingRow], role: Role, filters: FiltersConfig | None = None) -> RunRows:
-    """Return the rows of the run in a folder, to be closed; see ``RunRows``.
+    """Return the rows of the run in a folder; the caller closes them. See ``RunRows``.
 
     Raises:
         RunError: there is no labelled run.

@@ -1,7 +1,7 @@
-"""What of a labelled run's findings is fit for training: read from the run, filtered in a fixed order, and counted."""
+"""A labelled run's findings, filtered for training in a fixed order, with counts of all that is left out."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,62 +10,60 @@ from critic_engine.config.collect import CollectConfig, FiltersConfig, PairKind
 from critic_engine.config.engine import EngineConfig
 from critic_engine.data.filters.contamination import Guard
 from critic_engine.data.filters.duplicates import NearDuplicates
-from critic_engine.data.harvest.harvester import value_name
+from critic_engine.data.harvest.error_detection import InjectionResult
+from critic_engine.data.harvest.finding_kinds import INJECTION, LABELS, PAIRS, PATHS, SEARCH, value_key
+from critic_engine.data.harvest.injection_scores import ScoredDetection
+from critic_engine.data.harvest.labels import FailedSearch, SearchedPath
 from critic_engine.data.harvest.pair_checks import (
-    Doubt,
-    doubt_of_parting,
-    doubt_of_reference,
-    doubt_of_support,
+    PairFault,
+    divergence_fault,
     parting_steps,
+    reference_fault,
+    support_fault,
 )
-from critic_engine.data.harvest.pairs import Pair, errors, pair_from_dict
+from critic_engine.data.harvest.pairs import Pair, TreePairs, errors
+from critic_engine.data.harvest.paths import ReferencePath, TreePaths
 from critic_engine.data.records import NOT_DONE
 from critic_engine.data.selection.critique_filters import Screen, ScreenedCritique, count_critiques
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.errors import ImageError
-from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, Finding
+from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, ProblemFindings
 from critic_engine.run.store import RunStore
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
 
-# Why paths have no labels, by the names under which they are counted.
-_NOT_LABELLED = {
-    "num_alike": "says_the_same",
-    "num_coarse": "coarse",
-    "num_unchecked": "unchecked",
-    "num_over_limit": "over_max_paths",
-}
-
 
 @dataclass(frozen=True, slots=True)
-class Harvested:
-    """One problem's findings, filtered."""
+class SelectedProblem:
+    """One problem with its filtered findings."""
 
     position: int
     row_id: str
     problem: Problem
     pairs: tuple[Pair, ...]
     believed: frozenset[int]
-    """The numbers of the pairs that passed the check of where they part; ``sibling`` ones go by their values alone."""
+    """Numbers of the pairs without a fault; ``sibling`` pairs are not checked."""
     critiques: tuple[ScreenedCritique, ...]
-    reference: tuple[str, ...] | None
-    """The steps of the reference path; None without a right path."""
-    reference_text: str
-    """Exactly what was written of it."""
-    reference_doubt: Doubt | None
-    """What the critic has against it, where it looked."""
-    findings: Mapping[str, Finding]
+    reference: ReferencePath | None
+    """None without a right path."""
+    reference_fault: PairFault | None
+    """The fault of the reference path by the critic's value of it."""
+    findings: ProblemFindings
+
+    def row_fields(self, name: str) -> dict[str, Any]:
+        """Return the fields that all training rows of the problem have; ``name`` is unique among its rows."""
+        return {
+            "row_id": f"{self.position:06}-{name}",
+            "problem_id": self.problem.problem_id,
+            "images": self.problem.images,
+        }
 
     def believed_of(self, kind: PairKind) -> tuple[Pair, ...]:
-        """Return the pairs of one kind that passed the check."""
+        """Return the believed pairs of one kind."""
         return tuple(self.pairs[number] for number in sorted(self.believed) if self.pairs[number].kind == kind)
-
-    def named(self, kind: str) -> Iterator[Any]:
-        """Yield the contents of the findings whose name begins with ``kind``, in order."""
-        return (finding.content for name, finding in self.findings.items() if name.split("/")[0] == kind)
 
 
 class Selection:
-    """A pass over a run's problems. Each pass counts anew what is left out and why."""
+    """A pass over a run's problems. Each pass starts a new funnel."""
 
     def __init__(self, store: RunStore, filters: FiltersConfig | None = None) -> None:
         """Take an open labelled run; ``filters`` None takes those of its configuration.
@@ -77,19 +75,15 @@ class Selection:
         self.config: EngineConfig = store.config()
         self._collect = self.config.collect or CollectConfig()
         self.filters = self._collect.filters if filters is None else filters
-        # Those of the run's own configuration were guarded against when its rows were read in.
+        # The rows were checked against the evaluation sets of the run's own configuration when they were read in.
         guarded = self._collect.filters.evaluation_sets
         paths = [Path(path) for path in self.filters.evaluation_sets if path not in guarded]
         self._guard = Guard.from_files(paths, limits=self.config.run) if paths else None
-        self._screen = Screen(self.config, self.filters, store.checker)
+        self.screen = Screen(self.config, self.filters, store.checker)
         self.funnel = Funnel()
 
-    def fault_of_text(self, words: str, problem: Problem) -> str | None:
-        """Return why a critique, as a critic wrote it, is unfit by its text alone; None when it is not."""
-        return self._screen.fault_of_text(words, problem)
-
-    def __iter__(self) -> Iterator[Harvested]:
-        """Yield the problems whose findings are complete, in the order of their rows."""
+    def __iter__(self) -> Iterator[SelectedProblem]:
+        """Yield the problems with complete findings, in the order of their rows."""
         self.funnel = Funnel()
         duplicates = None if self.filters.is_near_duplicate_allowed else NearDuplicates()
         for position in range(self._store.num_rows):
@@ -97,12 +91,10 @@ class Selection:
             reason = self._objection(row, self._store.answer(position), findings)
             self.funnel.rows.count(reason)
             if reason is None and isinstance(row, ProblemRow):
-                yield self._harvested(position, row, findings, duplicates)
+                yield self._selected(position, row, findings, duplicates)
 
-    def _objection(
-        self, row: ProblemRow | FailedRow, answer: Answer | None, findings: Mapping[str, Finding]
-    ) -> str | None:
-        """Return why a row has nothing to give."""
+    def _objection(self, row: ProblemRow | FailedRow, answer: Answer | None, findings: ProblemFindings) -> str | None:
+        """Return the reason to leave a row out; None when there is none."""
         if isinstance(row, FailedRow):
             return row.fault
         if HARVEST_ERROR in findings:
@@ -112,112 +104,108 @@ class Selection:
             return "search_failed" if is_failed else NOT_DONE
         return "evaluation_set" if self._guard is not None and _repeats(self._guard, row.problem) else None
 
-    def _harvested(
-        self, position: int, row: ProblemRow, findings: Mapping[str, Finding], duplicates: NearDuplicates | None
-    ) -> Harvested:
-        paths = findings["paths"].content
-        pairs = tuple(map(pair_from_dict, findings["pairs"].content["pairs"]))
-        self._count_paths(paths, findings["pairs"].content, pairs)
+    def _selected(
+        self, position: int, row: ProblemRow, findings: ProblemFindings, duplicates: NearDuplicates | None
+    ) -> SelectedProblem:
+        paths, found = findings[PATHS], findings[PAIRS]
+        self._count_paths(paths, found)
         is_repeat = duplicates is not None and _is_repeat(duplicates, position, row.problem)
-        reference = paths["reference"]
-        doubts = [self._doubt(pair, reference, findings) for pair in pairs]
-        self._count_pairs(pairs, doubts, findings, is_repeat=is_repeat)
-        critiques = self._screen.critiques(pairs, findings, row.problem, is_repeat=is_repeat)
+        fault = self._reference_fault(paths.reference)
+        pair_faults = [self._pair_fault(pair, fault, findings) for pair in found.pairs]
+        self._count_pairs(found, pair_faults, is_repeat=is_repeat)
+        critiques = self.screen.critiques(found.pairs, findings, row.problem, is_repeat=is_repeat)
         count_critiques(critiques, self.funnel)
-        self._count_beside(findings, is_repeat=is_repeat)
-        if self._collect.injection is not None and (doubt := self._doubt_of_reference(reference)):
-            self.funnel.injected.count(doubt)
-        return Harvested(
+        self._count_labels(findings, is_repeat=is_repeat)
+        self._count_injections(findings.of_kind(INJECTION), is_repeat=is_repeat)
+        if self._collect.injection is not None and fault:
+            self.funnel.injected.count(fault)
+        return SelectedProblem(
             position=position,
             row_id=row.id,
             problem=row.problem,
-            pairs=() if is_repeat else pairs,
-            believed=frozenset(n for n, doubt in enumerate(doubts) if doubt is None and not is_repeat),
+            pairs=() if is_repeat else found.pairs,
+            believed=frozenset(n for n, each in enumerate(pair_faults) if each is None and not is_repeat),
             critiques=() if is_repeat else critiques,
-            reference=None if reference is None or is_repeat else tuple(reference["steps"]),
-            reference_text="" if reference is None else reference["text"],
-            reference_doubt=self._doubt_of_reference(reference),
-            findings={} if is_repeat else findings,
+            reference=None if is_repeat else paths.reference,
+            reference_fault=fault,
+            findings=ProblemFindings({}) if is_repeat else findings,
         )
 
-    def _count_paths(self, paths: Mapping[str, Any], found: Mapping[str, Any], pairs: tuple[Pair, ...]) -> None:
-        num_right, num_wrong = paths["num_right"], paths["num_wrong"]
-        for name in ("right", "wrong", "unsure", "unanswered"):
-            reason = None if name in ("right", "wrong") else name
-            self.funnel.paths.count(reason, num=paths[f"num_{name}"])
+    def _count_paths(self, paths: TreePaths, found: TreePairs) -> None:
+        stage = self.funnel.paths
+        stage.count(num=paths.num_right + paths.num_wrong)
+        stage.count("unsure", num=paths.num_unsure)
+        stage.count("unanswered", num=paths.num_unanswered)
         sides = {(False, False): "no_known_path", (True, False): "all_right", (False, True): "all_wrong"}
-        self.funnel.trees.count(sides.get((num_right > 0, num_wrong > 0)))
-        divergent = [pair.num_paths for pair in pairs if pair.kind == "divergent"]
+        self.funnel.trees.count(sides.get((paths.num_right > 0, paths.num_wrong > 0)))
+        divergent = [pair.num_paths for pair in found.pairs if pair.kind == "divergent"]
         stage = self.funnel.wrong_paths
         stage.count(num=len(divergent))
         stage.count("says_the_same", num=sum(divergent) - len(divergent))
-        stage.count("over_max_pairs", num=found["num_over_limit"])
-        rest = num_wrong - sum(divergent) - found["num_over_limit"]
+        stage.count("over_max_pairs", num=found.num_over_limit)
+        rest = paths.num_wrong - sum(divergent) - found.num_over_limit
         is_paired = "divergent" in self._collect.pairs.kinds
-        stage.count(("never_parts" if is_paired else "not_paired") if num_right else "no_right_path", num=rest)
+        reason = "never_parts" if is_paired else "not_paired"
+        stage.count(reason if paths.num_right else "no_right_path", num=rest)
 
-    def _count_beside(self, findings: Mapping[str, Finding], *, is_repeat: bool) -> None:
-        """Count what is made beside critiques."""
+    def _count_labels(self, findings: ProblemFindings, *, is_repeat: bool) -> None:
         repeat = "near_duplicate" if is_repeat else None
-        for kind, finding in findings.items():
-            content = finding.content
-            if kind == "labels":
-                self.funnel.labelled.count(repeat, num=len(content["paths"]))
-                for name, reason in _NOT_LABELLED.items():
-                    self.funnel.labelled.count(reason, num=content[name])
-            elif kind.startswith("search/"):
-                self.funnel.searched.count(_search_fault(content) or repeat)
-            elif kind.startswith("injection/"):
-                self.funnel.injected.count("not_injected" if content["failure"] else repeat)
-                for each in content["detections"]:
-                    self.funnel.detections.count(_detection_fault(each) or repeat)
+        for labels in findings.of_kind(LABELS):
+            stage = self.funnel.labelled
+            stage.count(repeat, num=len(labels.paths))
+            stage.count("says_the_same", num=labels.num_alike)
+            stage.count("coarse", num=labels.num_coarse)
+            stage.count("unchecked", num=labels.num_unchecked)
+            stage.count("over_max_paths", num=labels.num_over_limit)
+        for search in findings.of_kind(SEARCH):
+            self.funnel.searched.count(_search_fault(search) or repeat)
 
-    def _count_pairs(
-        self,
-        pairs: tuple[Pair, ...],
-        doubts: Sequence[Doubt | None],
-        findings: Mapping[str, Finding],
-        *,
-        is_repeat: bool,
-    ) -> None:
-        for pair, doubt in zip(pairs, doubts, strict=True):
+    def _count_injections(self, injections: Sequence[InjectionResult], *, is_repeat: bool) -> None:
+        repeat = "near_duplicate" if is_repeat else None
+        for injection in injections:
+            self.funnel.injected.count("not_injected" if injection.failure else repeat)
+            for detection in injection.detections:
+                self.funnel.detections.count(_detection_fault(detection) or repeat)
+
+    def _count_pairs(self, found: TreePairs, faults: Sequence[PairFault | None], *, is_repeat: bool) -> None:
+        for pair, fault in zip(found.pairs, faults, strict=True):
             stage = self.funnel.pairs if pair.kind == "divergent" else self.funnel.other_pairs
-            stage.count(doubt or ("near_duplicate" if is_repeat else None))
-        believed = [number for number, doubt in enumerate(doubts) if doubt is None]
-        num_believed = sum(pairs[number].kind == "divergent" for number in believed)
-        num_errors = len(errors(pairs, believed))
+            stage.count(fault or ("near_duplicate" if is_repeat else None))
+        believed = [number for number, fault in enumerate(faults) if fault is None]
+        num_believed = sum(found.pairs[number].kind == "divergent" for number in believed)
+        num_errors = len(errors(found.pairs, believed))
         num_annotated = min(num_errors, self._collect.pairs.max_annotated)
         if not is_repeat:
             self.funnel.errors.count(None if self._collect.annotators else "not_annotated", num=num_annotated)
             self.funnel.errors.count("same_error", num=num_believed - num_errors)
             self.funnel.errors.count("over_max_annotated", num=num_errors - num_annotated)
-        self.funnel.other_pairs.count("over_max_pairs", num=findings["pairs"].content["num_others_over_limit"])
+        self.funnel.other_pairs.count("over_max_pairs", num=found.num_others_over_limit)
 
-    def _doubt(self, pair: Pair, reference: Mapping[str, Any] | None, findings: Mapping[str, Finding]) -> Doubt | None:
-        """Return why a pair is not believed, the reference path's own fault first."""
+    def _pair_fault(self, pair: Pair, reference_fault: PairFault | None, findings: ProblemFindings) -> PairFault | None:
+        """Return why a pair is not believed, the fault of its reference path first."""
         options = self._collect.pairs
         if pair.kind == "sibling":
             return None
-        if doubt := self._doubt_of_reference(reference) or doubt_of_support(pair, options):
-            return doubt
+        if fault := reference_fault or support_fault(pair, options):
+            return fault
         if not self.config.checks_pairs:
             return None
-        chosen, rejected = (findings[value_name(steps)].content for steps in parting_steps(pair))
-        return doubt_of_parting(chosen, rejected, options)
+        chosen, rejected = (findings[value_key(steps)] for steps in parting_steps(pair))
+        return divergence_fault(chosen, rejected, options)
 
-    def _doubt_of_reference(self, reference: Mapping[str, Any] | None) -> Doubt | None:
+    def _reference_fault(self, reference: ReferencePath | None) -> PairFault | None:
         if reference is None or not self.config.checks_pairs:
             return None
-        return doubt_of_reference(reference["value"], self._collect.pairs)
+        return reference_fault(reference.value, self._collect.pairs)
 
 
 def summarise(folder: Path) -> dict[str, Any]:
-    """Return what the findings of the run in ``folder`` come to, as its report holds it."""
+    """Return the summary of a run's findings for its report."""
     with RunStore.view(folder) as store:
         selection = Selection(store)
         kinds: Counter[str] = Counter()
-        for harvested in selection:
-            kinds.update(pair.kind for pair in harvested.pairs)
+        for selected in selection:
+            kinds.update(pair.kind for pair in selected.pairs)
         return {
             "num_tokens": store.findings.num_tokens(),
             "num_pairs": dict(sorted(kinds.items())),
@@ -226,23 +214,23 @@ def summarise(folder: Path) -> dict[str, Any]:
         }
 
 
-def _search_fault(content: Mapping[str, Any]) -> str | None:
-    if "error" in content:
+def _search_fault(search: SearchedPath | FailedSearch) -> str | None:
+    if isinstance(search, FailedSearch):
         return "search_failed"
-    return None if all(content["labels"]) else "unsolvable"
+    return None if search.known_labels else "unsolvable"
 
 
-def _detection_fault(content: Mapping[str, Any]) -> str | None:
-    if content["words"] is None:
+def _detection_fault(detection: ScoredDetection) -> str | None:
+    if detection.words is None:
         return "not_detected"
-    return "not_graded" if content["score"] is None else None
+    return "not_graded" if detection.score is None else None
 
 
 def _repeats(guard: Guard, problem: Problem) -> bool:
     try:
         return guard.objection(problem) is not None
     except ImageError:
-        # It was decoded when the run was begun; what cannot be compared now is not let through.
+        # The image could be decoded when the run began. What cannot be compared now is refused.
         return True
 
 
@@ -251,5 +239,5 @@ def _is_repeat(duplicates: NearDuplicates, position: int, problem: Problem) -> b
     try:
         return duplicates.repeated(str(position), text, problem.images) is not None
     except ImageError:
-        # It was decoded when the run was begun; what cannot be compared now is not known to repeat anything.
+        # The image could be decoded when the run began. What cannot be compared now counts as no repeat.
         return False

@@ -1,30 +1,31 @@
-"""The facts of a labelled run, complete or not: what was kept and why not the rest, what it cost, what is to come."""
+"""A survey of a labelled run, complete or not: its funnel, its cost so far, and a forecast."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from critic_engine.config.collect import FiltersConfig
-from critic_engine.data.harvest.error_detection import Injection
+from critic_engine.data.harvest.error_detection import InjectionResult
+from critic_engine.data.harvest.finding_kinds import INJECTION, LABELS, SEARCH
+from critic_engine.data.harvest.labels import SearchedPath
 from critic_engine.data.selection.examples import Chooser, Example, Wanted
-from critic_engine.data.selection.forecast import Forecast, ProblemFigures, Sample
+from critic_engine.data.selection.forecast import Forecast, ProblemFigures, SampledProblems
 from critic_engine.data.selection.funnel import Funnel
-from critic_engine.data.selection.selected_findings import Harvested, Selection
+from critic_engine.data.selection.selected_findings import SelectedProblem, Selection
 from critic_engine.errors import RunError
-from critic_engine.run.findings import HARVEST_DONE, FailedHarvest, Finding
+from critic_engine.run.findings import HARVEST_DONE, FailedHarvest, ProblemFindings
 from critic_engine.run.store import RunStore
 from critic_engine.types import FailedRow
 
-# Of the problems that a forecast rests on, those that are not done.
+# Largest share of problems that may be missing before the last one that a forecast rests on.
 _MAX_SHARE_LEFT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What ``report.json`` says of the last session of a run."""
+    """The last session of a run, by its ``report.json``."""
 
     wall_s: float
     num_tokens: int
@@ -34,40 +35,42 @@ class Session:
 
     @property
     def tokens_per_s(self) -> float | None:
-        """Its pace; None where nothing was generated."""
+        """Tokens per second; None where nothing was generated."""
         return self.num_tokens / self.wall_s if self.num_tokens and self.wall_s else None
 
 
 @dataclass(slots=True)
 class Survey:
-    """What ``survey`` counts."""
+    """The counts of a labelled run."""
 
     num_rows: int = 0
     num_unsearchable: int = 0
-    """Rows that have no problem to search, of ``num_rows``."""
+    """Rows without a problem to search, among ``num_rows``."""
     num_done: int = 0
-    """The other rows of which nothing more is to be found."""
+    """Other rows with complete findings."""
     failed: list[FailedHarvest] = field(default_factory=list)
-    """Those of the others of whose trees nothing could be made."""
+    """Other rows whose harvest failed."""
     funnel: Funnel = field(default_factory=Funnel)
     num_pairs: Counter[str] = field(default_factory=Counter)
-    """By kind, of the problems that do not nearly repeat another."""
+    """Pairs by kind, without those of near duplicates."""
     injections: Counter[str] = field(default_factory=Counter)
-    """``num_injected`` solutions that were given errors, ``num_failed`` that could not be, ``num_detections`` of those
-    and ``num_scored`` among them, ``num_preferences``, and ``num_unranked`` pairs of scored ones that make none."""
+    """Solutions with injected errors (``num_injected``) and without (``num_failed``), detections of the errors
+    (``num_detections``) and those with a score (``num_scored``), preferences between these (``num_preferences``), and
+    pairs of them that are none (``num_unranked``)."""
     labels: Counter[str] = field(default_factory=Counter)
-    """``num_paths`` labelled from trees; ``num_searched`` and ``num_first_errors`` by binary search."""
+    """Paths labelled from trees (``num_paths``), binary searches (``num_searched``), and first wrong steps that these
+    found (``num_first_errors``)."""
     search_tokens: int = 0
     finding_tokens: Counter[str] = field(default_factory=Counter)
-    """By the kind of finding."""
-    sample: Sample = field(default_factory=Sample)
-    """The figures of the first problems, done or failed but for one in twenty: those that are quickly done, whatever
-    their place, cost less than the others."""
+    """Tokens by the kind of finding."""
+    sample: SampledProblems = field(default_factory=SampledProblems)
+    """Figures of the first problems, of which at most one in twenty is not done. Later ones do not count: those that
+    are done before their turn cost less than the others."""
     examples: list[Example] = field(default_factory=list)
 
     @property
     def num_problems(self) -> int:
-        """Rows that have a problem to search."""
+        """Rows with a problem to search."""
         return self.num_rows - self.num_unsearchable
 
     @property
@@ -77,7 +80,7 @@ class Survey:
 
     @property
     def is_complete(self) -> bool:
-        """Whether a resume would find nothing to do."""
+        """Whether a resume has nothing left to do."""
         return self.num_done == self.num_problems
 
     @property
@@ -86,11 +89,11 @@ class Survey:
         return self.search_tokens + self.finding_tokens.total()
 
     def forecast(self) -> Forecast | None:
-        """Return what the whole run comes to if the others are like the first problems; None before these are done."""
+        """Return the totals of the whole run if all problems are like the first ones; None before these are done."""
         return self.sample.forecast(num_others=self.num_problems - len(self.sample), seed=0)
 
     def fields(self) -> dict[str, Any]:
-        """Return all of it as what JSON can hold."""
+        """Return it as values that JSON can hold."""
         forecast = None if self.num_left == 0 else self.forecast()
         return {
             "is_complete": self.is_complete,
@@ -114,12 +117,12 @@ class Survey:
 
 
 def survey(store: RunStore, *, filters: FiltersConfig | None = None, wanted: Wanted | None = None) -> Survey:
-    """Return the facts of a labelled run; it may go on in another process meanwhile.
+    """Return the survey of a labelled run; another process may go on with the run meanwhile.
 
     Args:
-        store: The run's, open.
-        filters: Others than those of its configuration.
-        wanted: Which pairs to show; None shows none.
+        store: The open run.
+        filters: Filters to use instead of those of its configuration.
+        wanted: Pairs to show; None shows none.
 
     Raises:
         RunError: the run is not labelled.
@@ -130,17 +133,17 @@ def survey(store: RunStore, *, filters: FiltersConfig | None = None, wanted: Wan
     selection = Selection(store, filters)
     counter = _Counter(store, is_harvesting=selection.config.collect is not None)
     chooser = Chooser(wanted or Wanted(), seed=selection.config.run.seed)
-    for position, harvested in _by_position(selection, store.num_rows):
-        counter.count(position, harvested)
-        if harvested is not None:
-            chooser.look_at(harvested)
+    for selected in selection:
+        counter.count_up_to(selected.position, selected)
+        chooser.look_at(selected)
+    counter.count_up_to(store.num_rows - 1, None)
     facts = counter.end()
     facts.funnel, facts.examples = selection.funnel, chooser.examples()
     return facts
 
 
 def last_session(folder: Path) -> Session | None:
-    """Return what the run's report says of its last session; None while there is no whole report."""
+    """Return the last session of a run; None while there is no whole report."""
     try:
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         models = report["models"].values()
@@ -148,12 +151,12 @@ def last_session(folder: Path) -> Session | None:
         num_tokens = int(sum(model["generated_tokens"] for model in models))
         return Session(float(report["wall_s"]), num_tokens, usd or None)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-        # A run that goes on has none, and one that just ends may have half of it.
+        # A running session has no report, and one that is ending may have half of it.
         return None
 
 
 class _Counter:
-    """Counts the problems of a run, one after another."""
+    """Counts the problems of a run, row by row."""
 
     def __init__(self, store: RunStore, *, is_harvesting: bool) -> None:
         self._store = store
@@ -162,14 +165,18 @@ class _Counter:
         self.survey = Survey()
         self._num_even = 0
 
-    def count(self, position: int, harvested: Harvested | None) -> None:
-        """Count one row."""
+    def count_up_to(self, last: int, selected: SelectedProblem | None) -> None:
+        """Count the next rows up to position ``last``, of which only the last may be a selected problem."""
+        for position in range(self.survey.num_rows, last + 1):
+            self._count(position, selected if position == last else None)
+
+    def _count(self, position: int, selected: SelectedProblem | None) -> None:
         self.survey.num_rows += 1
-        if harvested is None and isinstance(self._store.row(position), FailedRow):
+        if selected is None and isinstance(self._store.row(position), FailedRow):
             self.survey.num_unsearchable += 1
             return
         findings = self._store.findings.of(position)
-        search_tokens, finding_tokens = self._search_tokens(position), _tokens_by_kind(findings)
+        search_tokens, finding_tokens = self._search_tokens(position), findings.num_tokens()
         self.survey.search_tokens += search_tokens
         self.survey.finding_tokens.update(finding_tokens)
         failed, is_done = self._failed.get(position), self._is_done(position, findings)
@@ -177,14 +184,23 @@ class _Counter:
             self.survey.failed.append(failed)
         self.survey.num_done += is_done
         if is_done or failed is not None:
-            self.survey.sample.add(_figures(search_tokens, finding_tokens.total(), harvested))
+            num_pairs = 0 if selected is None else len(selected.believed_of("divergent"))
+            num_critiques = 0 if selected is None else sum(each.is_kept for each in selected.critiques)
+            self.survey.sample.add(
+                ProblemFigures(
+                    search_tokens=search_tokens,
+                    finding_tokens=finding_tokens.total(),
+                    num_pairs=num_pairs,
+                    num_critiques=num_critiques,
+                )
+            )
         if self.survey.num_left <= _MAX_SHARE_LEFT * self.survey.num_problems:
             self._num_even = len(self.survey.sample)
-        if harvested is not None:
-            self._count_findings(harvested)
+        if selected is not None:
+            self._count_findings(selected)
 
     def end(self) -> Survey:
-        """Return what was counted."""
+        """Return the survey."""
         self.survey.sample.cut(self._num_even)
         return self.survey
 
@@ -194,25 +210,25 @@ class _Counter:
             return answer.num_tokens
         return sum(event.get("cost", 0) for event in self._store.events(position))
 
-    def _is_done(self, position: int, findings: Mapping[str, Finding]) -> bool:
+    def _is_done(self, position: int, findings: ProblemFindings) -> bool:
         if self._store.answer(position) is None:
             return False
         if not self._is_harvesting or HARVEST_DONE in findings:
             return True
-        # Of a search that failed before its first step there is no tree to harvest.
+        # A search that failed before its first step has no tree to harvest.
         return not self._store.events(position)
 
-    def _count_findings(self, harvested: Harvested) -> None:
-        self.survey.num_pairs.update(pair.kind for pair in harvested.pairs)
-        for content in harvested.named("injection"):
-            self._count_injection(content)
-        for content in harvested.named("labels"):
-            self.survey.labels.update(num_paths=len(content["paths"]))
-        for content in harvested.named("search"):
-            self.survey.labels.update(num_searched=1, num_first_errors=content.get("first_wrong_step") is not None)
+    def _count_findings(self, selected: SelectedProblem) -> None:
+        self.survey.num_pairs.update(pair.kind for pair in selected.pairs)
+        for injection in selected.findings.of_kind(INJECTION):
+            self._count_injection(injection)
+        for labels in selected.findings.of_kind(LABELS):
+            self.survey.labels.update(num_paths=len(labels.paths))
+        for search in selected.findings.of_kind(SEARCH):
+            is_found = isinstance(search, SearchedPath) and search.first_wrong_step is not None
+            self.survey.labels.update(num_searched=1, num_first_errors=is_found)
 
-    def _count_injection(self, content: Mapping[str, Any]) -> None:
-        injection = Injection.from_dict(content)
+    def _count_injection(self, injection: InjectionResult) -> None:
         is_failed = injection.failure is not None
         self.survey.injections.update(
             num_injected=not is_failed,
@@ -222,32 +238,3 @@ class _Counter:
             num_preferences=len(injection.pairs),
             num_unranked=sum(injection.num_unranked.values()),
         )
-
-
-def _by_position(selection: Selection, num_rows: int) -> Iterator[tuple[int, Harvested | None]]:
-    """Yield every row's position with what the selection has of it."""
-    found = iter(selection)
-    upcoming = next(found, None)
-    for position in range(num_rows):
-        if upcoming is None or upcoming.position != position:
-            yield position, None
-            continue
-        yield position, upcoming
-        upcoming = next(found, None)
-
-
-def _tokens_by_kind(findings: Mapping[str, Finding]) -> Counter[str]:
-    tokens: Counter[str] = Counter()
-    for name, finding in findings.items():
-        if finding.num_tokens:
-            tokens[name.split("/")[0]] += finding.num_tokens
-    return tokens
-
-
-def _figures(search_tokens: int, finding_tokens: int, harvested: Harvested | None) -> ProblemFigures:
-    return ProblemFigures(
-        search_tokens=search_tokens,
-        finding_tokens=finding_tokens,
-        num_pairs=0 if harvested is None else len(harvested.believed_of("divergent")),
-        num_critiques=0 if harvested is None else sum(each.is_kept for each in harvested.critiques),
-    )

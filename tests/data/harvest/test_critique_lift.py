@@ -1,7 +1,6 @@
 """How much a critique helps: what is drawn, from where, and how it is counted."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 
 import pytest
@@ -11,21 +10,20 @@ from critic_engine.config.collect import LiftConfig
 from critic_engine.config.search import ExpanderConfig, ReasonerConfig
 from critic_engine.data.harvest.critique_lift import (
     CritiqueRecord,
+    DrawCounts,
+    DrawResult,
     LiftMeter,
-    Measured,
-    Tally,
-    critique_from_dict,
-    critique_to_dict,
     lift,
-    tally_of,
 )
+from critic_engine.data.harvest.finding_kinds import CRITIQUES
 from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.errors import GenerationError, ReplicaLostError
 from critic_engine.prompts import PromptFamily
 from critic_engine.roles.annotator import Annotation
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.reasoner import Reasoner
-from critic_engine.types import Generation, GenerationRequest, Image, Problem, ProblemRow, Sample, TokenUsage
+from critic_engine.run.findings import Finding
+from critic_engine.types import Generation, GenerationRequest, Image, Problem, ProblemRow, Sample
 
 PLAIN = PromptFamily.load("plain")
 PROBLEM = Problem("how many ?", images=(Image(b"board", "image/png", 1, 1),))
@@ -53,21 +51,22 @@ def model(texts: Sequence[str | Sample], **more: object) -> ScriptedGenerator:
     return ScriptedGenerator(lambda request, seed: next(rest), is_recording=True, **more)  # type: ignore[arg-type]
 
 
-def refine(generator: ScriptedGenerator, *, seed: int = 1, **options: object) -> Measured:
-    return asyncio.run(meter(generator, **options).refine(PROBLEM, PAIR, WORDS, seed=seed))
+def refine(generator: ScriptedGenerator, *, seed: int = 1, **options: object) -> DrawResult:
+    return asyncio.run(meter(generator, **options).refine(PROBLEM, PAIR, WORDS, seed=seed)).content
 
 
 def test_draws_are_right_wrong_or_cannot_be_told() -> None:
     found = refine(model(["it is 1\nanswer: 3", "answer: 5", "answer: three or so", "hm"]))
-    assert found.tally == Tally(num_right=1, num_wrong=2, num_unsure=1)
+    assert found.tally is not None
+    assert found.tally == DrawCounts(num_right=1, num_wrong=2, num_unsure=1)
     assert found.tally.rate == pytest.approx(1 / 3)
     assert found.error is None
 
 
 def test_an_empty_text_and_one_that_was_cut_are_wrong() -> None:
     cut = Sample("it is 1 and so the answer: 3", num_tokens=50, finish_reason="length")
-    assert refine(model(["answer: 3", "", cut, "answer: 3.0"])).tally == Tally(2, 2)
-    assert refine(model(["answer: 3", "", cut, " \n"]), refine_from="start").tally == Tally(1, 3)
+    assert refine(model(["answer: 3", "", cut, "answer: 3.0"])).tally == DrawCounts(2, 2)
+    assert refine(model(["answer: 3", "", cut, " \n"]), refine_from="start").tally == DrawCounts(1, 3)
 
 
 def test_the_first_right_draw_is_the_correction_from_its_beginning() -> None:
@@ -94,9 +93,8 @@ def test_refinements_see_the_wrong_path_and_the_words_and_go_on_from_where_the_p
 def test_a_baseline_sees_neither_the_wrong_path_nor_words() -> None:
     generator = model(["answer: 3"] * 8)
     for options in ({}, {"refine_from": "start"}):
-        lifts = meter(generator, **options)
-        found = asyncio.run(lifts.baseline(PROBLEM, lifts.base(PAIR), seed=1))
-        assert found.tally == Tally(4, 0)
+        found = asyncio.run(meter(generator, **options).baseline(PROBLEM, PAIR, seed=1))
+        assert found.content.tally == DrawCounts(4, 0)
     assert [request.prefix for request in generator.requests] == ["look \n", ""]
     assert {request.messages for request in generator.requests} == {(PLAIN.solve(PROBLEM),)}
 
@@ -104,7 +102,7 @@ def test_a_baseline_sees_neither_the_wrong_path_nor_words() -> None:
 def test_no_prompt_holds_the_reference_answer() -> None:
     generator = model(["answer: 3"] * 8)
     refine(generator)
-    asyncio.run(meter(generator).baseline(PROBLEM, PAIR.trajectory(), seed=1))
+    asyncio.run(meter(generator).baseline(PROBLEM, PAIR, seed=1))
     for request in generator.requests:
         assert REFERENCE not in request.prefix + "".join(message.text for message in request.messages)
 
@@ -114,7 +112,7 @@ def test_fresh_draws_are_as_many_as_asked_for_and_have_seeds_of_their_own() -> N
     lifts = meter(generator, num_fresh=7)
     asyncio.run(lifts.refine(PROBLEM, PAIR, WORDS, seed=1))
     fresh = asyncio.run(lifts.refine(PROBLEM, PAIR, WORDS, seed=2, is_fresh=True))
-    assert fresh.tally == Tally(7, 0)
+    assert fresh.content.tally == DrawCounts(7, 0)
     seeds = [set(request.seeds) for request in generator.requests]
     assert [len(each) for each in seeds] == [4, 7]
     assert not seeds[0] & seeds[1]
@@ -123,16 +121,15 @@ def test_fresh_draws_are_as_many_as_asked_for_and_have_seeds_of_their_own() -> N
 def test_a_failure_is_an_error_and_no_number() -> None:
     broken = model([], faults={0: GenerationError("down")})
     found = refine(broken)
-    assert found == Measured(None, None, TokenUsage(), "down")
-    assert json.loads(json.dumps(found.to_dict())) == {"tally": None, "corrected": None, "error": "down"}
+    assert found == DrawResult(None, None, "down")
     broken = model([], faults={0: GenerationError("down")})
-    assert asyncio.run(meter(broken).baseline(PROBLEM, PAIR.trajectory(), seed=1)) == found
+    assert asyncio.run(meter(broken).baseline(PROBLEM, PAIR, seed=1)) == Finding(found)
 
 
 def test_a_failure_that_may_pass_is_tried_again() -> None:
-    found = refine(model(["answer: 3"] * 4, faults={0: GenerationError("busy", is_retryable=True)}))
-    assert found.tally == Tally(4, 0)
-    assert found.usage.num_retries == 1
+    generator = model(["answer: 3"] * 4, faults={0: GenerationError("busy", is_retryable=True)})
+    assert refine(generator).tally == DrawCounts(4, 0)
+    assert len(generator.requests) == 2
 
 
 class LostGenerator(ScriptedGenerator):
@@ -147,25 +144,24 @@ def test_a_lost_model_is_not_an_error_of_the_critique() -> None:
 
 def test_a_problem_without_a_reference_answer_has_no_rate() -> None:
     other = Problem("another ?")
-    found = asyncio.run(meter(model(["answer: 3"] * 4)).refine(other, PAIR, WORDS, seed=1))
-    assert found.tally == Tally(0, 0, 4)
+    found = asyncio.run(meter(model(["answer: 3"] * 4)).refine(other, PAIR, WORDS, seed=1)).content
+    assert found.tally is not None
+    assert found.tally == DrawCounts(0, 0, 4)
     assert found.tally.rate is None
     assert found.corrected is None
 
 
 def test_lift_is_the_difference_of_what_can_be_told() -> None:
-    found = lift(Tally(56, 14, 9), Tally(48, 32))
+    found = lift(DrawCounts(56, 14, 9), DrawCounts(48, 32))
     assert found is not None
     assert (found.estimate, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
-    assert lift(Tally(0, 0, 4), Tally(1, 1)) is None
-    assert lift(Tally(1, 1), Tally(0, 0, 4)) is None
+    assert lift(DrawCounts(0, 0, 4), DrawCounts(1, 1)) is None
+    assert lift(DrawCounts(1, 1), DrawCounts(0, 0, 4)) is None
 
 
-@pytest.mark.parametrize("tally", [None, Tally(1, 2, 3)])
+@pytest.mark.parametrize("tally", [None, DrawCounts(1, 2, 3)])
 @pytest.mark.parametrize("fault", [None, "orders_disagree"])
-def test_a_record_survives_json(tally: Tally | None, fault: str | None) -> None:
+def test_a_record_survives_json(tally: DrawCounts | None, fault: str | None) -> None:
     annotation = Annotation(None if fault else 2, "it is \ud800 1", fault)  # type: ignore[arg-type]
     record = CritiqueRecord(3, "a model", annotation, WORDS, tally, "answer: 3")
-    assert critique_from_dict(json.loads(json.dumps(critique_to_dict(record)))) == record
-    assert critique_from_dict(critique_to_dict(record)) == record
-    assert tally_of(None) is None
+    assert CRITIQUES.decode(CRITIQUES.encode((record, record))) == (record, record)

@@ -1,6 +1,5 @@
 import asyncio
 import dataclasses
-import json
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
@@ -9,7 +8,8 @@ import pytest
 from critic_engine.backends.scripted import Script, ScriptedGenerator, ScriptedText
 from critic_engine.backends.scripts import scripted_critic
 from critic_engine.config.search import CriticConfig
-from critic_engine.data.harvest.error_detection import Injection, InjectionRoles, inject_and_detect
+from critic_engine.data.harvest.error_detection import InjectionResult, InjectionRoles, inject_and_detect
+from critic_engine.data.harvest.finding_kinds import INJECTION
 from critic_engine.data.harvest.injection_scores import DetectionScore
 from critic_engine.errors import GenerationError, ParseError, ReplicaLostError
 from critic_engine.parsing.critiques import parse_critique
@@ -76,7 +76,7 @@ def detector(script: Any) -> ModelDetector:
 
 def run(
     roles: InjectionRoles, *, trajectory: Trajectory = RIGHT, extras: Mapping[str, object] | None = None
-) -> Injection:
+) -> InjectionResult:
     return asyncio.run(inject_and_detect(PROBLEM, trajectory, roles=roles, seed=1, extras=extras or {}))
 
 
@@ -289,8 +289,7 @@ def test_an_injection_survives_json() -> None:
         run(InjectionRoles(injector(), detectors)),
         run(InjectionRoles(injector("?"), detectors)),
     ):
-        assert Injection.from_dict(json.loads(json.dumps(injection.to_dict()))) == injection
-        assert Injection.from_dict(injection.to_dict()) == injection
+        assert INJECTION.decode(INJECTION.encode(injection)) == injection
 
 
 def test_detectors_see_only_the_solution_with_errors_and_no_model_sees_further_columns() -> None:
@@ -324,7 +323,7 @@ def test_detectors_are_asked_side_by_side_each_with_its_own_seed() -> None:
             await both_asked.wait()
             return Detection("right", (), TokenUsage())
 
-    async def injected() -> Injection:
+    async def injected() -> InjectionResult:
         roles = InjectionRoles(injector(), (Waiting(), Waiting()))
         return await inject_and_detect(PROBLEM, RIGHT, roles=roles, seed=1, extras={})
 

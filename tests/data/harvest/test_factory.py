@@ -10,7 +10,8 @@ import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.engine import EngineConfig, parse_config
-from critic_engine.data.harvest.error_detection import Injection
+from critic_engine.data.harvest.error_detection import InjectionResult
+from critic_engine.data.harvest.finding_kinds import INJECTION
 from critic_engine.errors import ConfigError
 from critic_engine.prompts import PromptFamily, family
 from critic_engine.run.store import RunStore
@@ -41,12 +42,11 @@ def settings(injection: Mapping[str, Any], **sections: Any) -> EngineConfig:
 
 def injected(
     run: Path, found_in: EngineConfig, **others: ScriptedGenerator
-) -> tuple[list[Injection], ScriptedGenerator]:
+) -> tuple[list[InjectionResult], ScriptedGenerator]:
     """Return the injections that come of the run's trees, and the model in all roles that no other is named for."""
     generator = model(name="the reasoner")
     harvest(run, generator, settings=found_in, others=others)
-    every = [each for names in findings(run).values() for each in names.items()]
-    found = [Injection.from_dict(each.content) for name, each in every if name.startswith("injection/")]
+    found = [injection for each in findings(run).values() for injection in each.of_kind(INJECTION)]
     assert found
     assert all(injection.failure is None for injection in found)
     return found, generator

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from critic_engine.config.collect import PairsConfig
-from critic_engine.data.harvest.pair_checks import best_first, doubt_of_parting, doubt_of_reference, doubt_of_support
+from critic_engine.data.harvest.pair_checks import best_first, divergence_fault, reference_fault, support_fault
 from critic_engine.data.harvest.paths import FinishedPath, Support, read_paths
 from critic_engine.episode.node_state import NodeState
 from search import Tree
@@ -57,6 +57,7 @@ def test_the_best_path_by_value_and_probability_is_the_reference(
         (Support(6, 10, 6), "little_support"),
         # One that came out right among many that did not may be a slip.
         (Support(1, 1, 5), "little_support"),
+        (Support(1, 2, 2), "little_support"),
         # In free text no two draws say the same, and that says nothing.
         (Support(1, 8, 1), None),
     ],
@@ -64,17 +65,17 @@ def test_the_best_path_by_value_and_probability_is_the_reference(
 def test_support_is_draws_that_come_out_right_where_any_two_say_the_same(
     support: Support | None, reason: str | None
 ) -> None:
-    assert doubt_of_support(replace(pair(), support=support), OPTIONS) == reason
+    assert support_fault(replace(pair(), support=support), OPTIONS) == reason
 
 
 def test_a_value_that_could_not_be_read_is_a_doubt_of_its_own() -> None:
-    assert [doubt_of_reference(value, OPTIONS) for value in (None, 0.49, 0.5)] == [
+    assert [reference_fault(value, OPTIONS) for value in (None, 0.49, 0.5)] == [
         "critic_unreadable",
         "reference_doubted",
         None,
     ]
     values = [(None, 0.1), (0.9, None), (0.69, 0.1), (0.7, 0.51), (0.7, 0.5)]
-    assert [doubt_of_parting(*each, OPTIONS) for each in values] == [
+    assert [divergence_fault(*each, OPTIONS) for each in values] == [
         *("critic_unreadable", "critic_unreadable", "chosen_doubted", "rejected_believed"),
         None,
     ]

@@ -1,6 +1,5 @@
 """Pairs of paths: where they part in what was written, what stands on either side, and how many there are."""
 
-import json
 import random
 from collections.abc import Sequence
 from itertools import takewhile
@@ -9,13 +8,12 @@ from typing import Any
 import pytest
 
 from critic_engine.config.collect import PairsConfig
+from critic_engine.data.harvest.finding_kinds import PAIRS
 from critic_engine.data.harvest.pairs import (
-    FoundPairs,
     Pair,
+    TreePairs,
     errors,
     make_pairs,
-    pair_from_dict,
-    pair_to_dict,
 )
 from critic_engine.data.harvest.paths import FinishedPath, Places, Support, read_paths, right_paths
 from critic_engine.episode.node_state import NodeState, ReasoningNode, trajectory_of
@@ -61,7 +59,7 @@ def paths_of(tree: Tree[NodeState], splitter: StepSplitter = LINES) -> list[Fini
     return read_paths(tree, PROBLEM, checker=CHECKER, splitter=splitter)
 
 
-def found_in(tree: Tree[NodeState], *kinds: str, splitter: StepSplitter = LINES, **options: Any) -> FoundPairs:
+def found_in(tree: Tree[NodeState], *kinds: str, splitter: StepSplitter = LINES, **options: Any) -> TreePairs:
     config = PairsConfig(**({"kinds": kinds} if kinds else {}), **options)
     paths = paths_of(tree, splitter)
     return make_pairs(tree, paths, right_paths(tree, paths), options=config, splitter=splitter)
@@ -167,12 +165,12 @@ def test_a_path_that_goes_on_from_all_of_the_other_gives_no_pair() -> None:
     first = add(tree, tree.root, "look\n", rollouts=[("answer : 1\n", "1")])
     end(tree, first, "answer : 1\nno, answer : 2", "2")
     found = found_in(tree)
-    assert found == FoundPairs((), 0, 0)
+    assert found == TreePairs((), 0, 0)
 
 
 def test_a_tree_with_one_side_alone_has_siblings_at_most(tree: Tree[NodeState]) -> None:
     all_wrong = read_paths(tree, PROBLEM, checker=Checker([ProblemRow(1, "p", PROBLEM, "7")]), splitter=LINES)
-    assert make_pairs(tree, all_wrong, [], options=PairsConfig(), splitter=LINES) == FoundPairs((), 0, 0)
+    assert make_pairs(tree, all_wrong, [], options=PairsConfig(), splitter=LINES) == TreePairs((), 0, 0)
     tree.nodes[2].search_value = 0.9
     unknown = read_paths(tree, PROBLEM, checker=Checker(), splitter=LINES)
     found = make_pairs(tree, unknown, [], options=PairsConfig(), splitter=LINES)
@@ -184,7 +182,7 @@ def test_a_path_without_an_answer_is_on_neither_side() -> None:
     tree = Tree(NodeState())
     add(tree, tree.root, "look\n", rollouts=[("answer : 1", "1"), ("hm", None), ("answer : one or so", "one or so")])
     assert [path.is_right for path in paths_of(tree)] == [True, None, None]
-    assert found_in(tree) == FoundPairs((), 0, 0)
+    assert found_in(tree) == TreePairs((), 0, 0)
 
 
 def test_a_first_error_is_set_against_the_right_path_that_goes_along_for_longest() -> None:
@@ -305,9 +303,9 @@ def test_pairs_that_part_by_one_wrong_step_are_one_error_and_the_commonest_goes_
 
 
 def test_a_pair_survives_json(tree: Tree[NodeState]) -> None:
-    for pair in found_in(tree).pairs:
-        assert pair_from_dict(json.loads(json.dumps(pair_to_dict(pair)))) == pair
-        assert pair_from_dict(pair_to_dict(pair)) == pair
+    found = found_in(tree)
+    assert len(found.pairs) > 1
+    assert PAIRS.decode(PAIRS.encode(found)) == found
 
 
 def test_what_is_gone_on_from_is_what_was_written(tree: Tree[NodeState]) -> None:

@@ -1,5 +1,6 @@
-"""What a run will come to, from a part of its problems: worked by hand, and held against worlds that are known."""
+"""Forecasts from a part of a run's problems: worked by hand, and checked against simulated problems."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,28 +10,34 @@ from critic_engine.data.selection.forecast import (
     Forecast,
     ProblemFigures,
     Range,
-    Sample,
+    SampledProblems,
     SampleRun,
-    range_of_counts,
     sample_rows,
 )
 
 
-def sample_of(*tokens: int) -> Sample:
-    return Sample(ProblemFigures(search_tokens=num) for num in tokens)
+def sample_of(*tokens: int) -> SampledProblems:
+    return SampledProblems(ProblemFigures(search_tokens=num) for num in tokens)
 
 
-def forecast_of(sample: Sample, *, num_others: int, seed: int = 0) -> Forecast:
+def forecast_of(sample: SampledProblems, *, num_others: int, seed: int = 0) -> Forecast:
     forecast = sample.forecast(num_others=num_others, seed=seed)
     assert forecast is not None
     return forecast
 
 
 def test_two_problems_speak_for_two_others() -> None:
-    # The mean is 20, the deviation 10, the unit sqrt(2 * 2 / 2 + 2) = 2. Of the samples of a world half are 10 and 30,
-    # and their others come to 20, 40 or 60: errors of -1, 0 and 1 times 10 * 2, an eighth of all at either end. The
-    # other samples have no spread. So the others come to 40 - 20 to 40 + 20, beside the 40 that are known.
+    # A quarter of the resamples holds 10 alone, a quarter 30 alone, and half of them both: two others drawn from these
+    # come to 20 in a quarter and an eighth of all cases, to 60 in as many, else to 40. 40 are known.
     assert forecast_of(sample_of(10, 30), num_others=2).search_tokens == Range(80.0, 60.0, 100.0)
+
+
+def test_bounds_are_the_quantiles_of_a_normal_sum_where_the_sample_is_large_and_even() -> None:
+    # The others are 400 draws of 0 or 2: of mean 400, and of variance 400 + 400 * 400 / 400 by the error of the sample.
+    found = forecast_of(sample_of(*[0, 2] * 200), num_others=400).search_tokens
+    assert found.estimate == 800
+    assert found.low == pytest.approx(800 - 1.645 * math.sqrt(800), abs=4)
+    assert found.high == pytest.approx(800 + 1.645 * math.sqrt(800), abs=4)
 
 
 def test_what_is_whole_is_known() -> None:
@@ -43,7 +50,7 @@ def test_problems_that_are_all_alike_leave_nothing_open() -> None:
 
 def test_every_figure_is_foreseen_on_its_own_and_tokens_together() -> None:
     figures = ProblemFigures(search_tokens=5, finding_tokens=7, num_pairs=2, num_critiques=1)
-    found = forecast_of(Sample([figures, figures]), num_others=8)
+    found = forecast_of(SampledProblems([figures, figures]), num_others=8)
     estimates = {name: bounds and bounds["estimate"] for name, bounds in found.fields().items()}
     assert estimates == {
         "num_tokens": 120,
@@ -80,14 +87,15 @@ def test_seed_decides() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("num_others", [20, 1000])
-def test_interval_holds_about_nine_of_ten_sums_of_uneven_problems(num_others: int) -> None:
+def test_interval_holds_most_sums_of_uneven_problems(num_others: int) -> None:
+    """With 16 problems of exponential cost the 90 % interval holds about 85 % of the sums."""
     rng = np.random.default_rng(5)
     num_held = 0
-    for trial in range(100):
+    for trial in range(300):
         tokens = [int(each) for each in rng.exponential(500, size=16 + num_others)]
         found = forecast_of(sample_of(*tokens[:16]), num_others=num_others, seed=trial).num_tokens
         num_held += found.low <= sum(tokens) <= found.high
-    assert 0.83 <= num_held / 100 <= 0.97
+    assert 0.80 <= num_held / 300 <= 0.91
 
 
 def clumps(rng: np.random.Generator, size: int, *, share: float, mean: float) -> np.ndarray:
@@ -106,28 +114,32 @@ def poisson_of_gamma(rng: np.random.Generator, size: int, *, share: float, mean:
     ("world", "share", "mean"),
     [(clumps, 0.13, 1.5), (clumps, 0.12, 3.0), (clumps, 0.3, 4.0), (poisson_of_gamma, 0.4, 3.0)],
 )
-def test_interval_of_counts_holds_about_nine_of_ten_sums_where_most_problems_have_none(
+def test_interval_of_counts_holds_most_sums_where_most_problems_have_none(
     world: Callable[..., np.ndarray], share: float, mean: float, num_others: int
 ) -> None:
+    """With 16 problems of rare and clumped counts the 90 % interval holds 79 % to 89 % of the sums."""
     rng = np.random.default_rng(7)
     held = []
     for trial in range(300):
         counts = world(rng, 16 + num_others, share=share, mean=mean)
-        found = range_of_counts(counts[:16], num_others=num_others, seed=trial)
+        sample = SampledProblems(ProblemFigures(num_pairs=int(num)) for num in counts[:16])
+        found = forecast_of(sample, num_others=num_others, seed=trial).num_pairs
         if found is not None:
-            assert found.low <= found.estimate <= found.high
+            assert found.low <= found.high
             held.append(found.low <= counts.sum() <= found.high)
-    assert 0.84 <= np.mean(held) <= 0.99
+    assert 0.75 <= np.mean(held) <= 0.93
 
 
 def test_counts_that_are_few_leave_much_open_and_many_little() -> None:
-    few = range_of_counts(np.array([0.0] * 15 + [1.0]), num_others=1000, seed=0)
-    many = range_of_counts(np.array(([0.0] * 15 + [1.0]) * 100), num_others=1000, seed=0)
+    few, many = (
+        forecast_of(SampledProblems([ProblemFigures(num_pairs=num) for num in counts]), num_others=1000).num_pairs
+        for counts in ([0] * 15 + [1], ([0] * 15 + [1]) * 100)
+    )
     assert few is not None
     assert many is not None
     assert few.estimate == pytest.approx(1 + 1000 / 16)
-    assert few.low < 10
-    assert few.high > 200
+    assert few.low == 1
+    assert few.high > 150
     assert many.low > 100 + 40
     assert many.high < 100 + 85
 

@@ -10,7 +10,8 @@ import pytest
 
 from critic_engine.config.collect import FiltersConfig
 from critic_engine.config.engine import parse_config
-from critic_engine.data.harvest.harvester import baseline_name, refined_name
+from critic_engine.data.harvest.finding_kinds import CRITIQUES, INJECTION, LABELS, SEARCH, baseline_key, refined_key
+from critic_engine.data.harvest.labels import FailedSearch, LabelledPath, SearchedPath, StepLabel, TreeLabels
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.rows import Role, RunRows, open_rows
 from critic_engine.data.selection.selected_findings import Selection
@@ -126,8 +127,8 @@ def test_a_critique_is_preferred_if_further_draws_bear_it_out_and_its_margin_is_
     found = {**tree_findings(pair()), **measured(GOOD, right=9), **measured(BAD, right=3, who=1)}
     for record, right in zip((GOOD, BAD), fresh, strict=True):
         if right is not None:
-            found[refined_name(0, record.words, is_fresh=True)] = drawn(right, 10 - right)
-    found[baseline_name(pair().trajectory(), is_fresh=True)] = drawn(2, 8)
+            found[refined_key(0, record.words, is_fresh=True)] = drawn(right, 10 - right)
+    found[baseline_key(pair().trajectory(), is_fresh=True)] = drawn(2, 8)
     run = made_run(tmp_path / "run", found, lift={"num_refinements": 10, "num_fresh": 10})
     with closing(RunStore.view(run)) as store:
         rows = RunRows(store, kind=Preference, role="critic", filters=FiltersConfig(min_right=4))
@@ -145,8 +146,7 @@ def test_of_two_kept_critiques_the_comparison_is_made_once(one: Path) -> None:
 
 
 def test_a_path_that_the_critic_doubts_is_taught_as_right_to_nobody(tmp_path: Path) -> None:
-    found = tree_findings(pair())
-    found["paths"]["reference"]["value"] = 0.1
+    found = tree_findings(pair(), reference_value=0.1)
     run = made_run(tmp_path / "run", found, pairs={"min_reference_value": 0.5})
     for kind, role in ((Demonstration, "critic"), (Rated, "reasoner")):
         with closing(RunStore.view(run)) as store:
@@ -160,18 +160,11 @@ def test_a_path_that_the_critic_doubts_is_taught_as_right_to_nobody(tmp_path: Pa
 
 
 def test_a_path_that_a_search_labels_is_no_second_row(tmp_path: Path) -> None:
-    def label(value: float, num: int) -> dict[str, Any]:
-        return {"value": value, "num_right": round(value * num), "num_rollouts": num}
-
-    steps = ["look", "answer : 2"]
-    labels = [label(0.5, 2), label(0.0, 0)]
+    steps, labels = ("look", "answer : 2"), (StepLabel.soft(1, 2), StepLabel.hard(is_right=False))
     found = {
         **tree_findings(pair()),
-        "labels": {
-            "paths": [{"node_id": 3, "steps": ["\n".join(steps)], "labels": labels[1:]}],
-            **dict.fromkeys(("num_alike", "num_coarse", "num_unchecked", "num_over_limit"), 0),
-        },
-        "search/0000": {"steps": steps, "first_wrong_step": 2, "labels": labels},
+        LABELS: TreeLabels((LabelledPath(3, ("\n".join(steps),), labels[1:]),)),
+        SEARCH.at("0000"): SearchedPath(steps, 2, labels),
     }
     (row,) = rows_of(made_run(tmp_path / "run", found), StepLabelled, "reasoner")
     assert row.source == "binary_search"
@@ -179,7 +172,8 @@ def test_a_path_that_a_search_labels_is_no_second_row(tmp_path: Path) -> None:
 
 def test_of_two_detections_the_better_is_chosen_and_pairs_that_are_equal_are_counted(tmp_path: Path) -> None:
     best, other, worst = words_of("it is not 2"), words_of("it is 3"), words_of("the look is off")
-    found = {**tree_findings(), "injection/0000": detected((best, 9), (other, 9), (worst, 1), (worst, 1), (None, None))}
+    injection = detected((best, 9), (other, 9), (worst, 1), (worst, 1), (None, None))
+    found = {**tree_findings(), INJECTION.at("0000"): injection}
     with closing(RunStore.view(made_run(tmp_path / "run", found))) as store:
         rows = RunRows(store, kind=Preference, role="critic")
         found_rows = [(row.chosen, row.rejected, row.source) for row in rows if isinstance(row, Preference)]
@@ -217,7 +211,7 @@ def test_a_faulty_text_that_two_said_is_bad_once(tmp_path: Path) -> None:
 
 
 def test_a_critique_that_was_not_measured_is_neither_good_nor_bad(tmp_path: Path) -> None:
-    found = {name: each for name, each in measured(GOOD).items() if not name.startswith("refined/")}
+    found = {key: each for key, each in measured(GOOD).items() if not key.name.startswith("refined/")}
     assert rows_of(made_run(tmp_path / "run", {**tree_findings(pair()), **found}), Rated, "critic") == []
 
 
@@ -262,16 +256,13 @@ def test_paths_are_right_or_wrong(one: Path) -> None:
 
 
 def test_labels_of_trees_and_of_searches_are_rows_and_failed_or_unsolvable_searches_none(tmp_path: Path) -> None:
-    def label(value: float, num: int) -> dict[str, Any]:
-        return {"value": value, "num_right": round(value * num), "num_rollouts": num}
-
-    path = {"node_id": 3, "steps": ["look", "answer : 1"], "labels": [label(0.75, 4), label(1.0, 0)]}
+    path = LabelledPath(3, ("look", "answer : 1"), (StepLabel.soft(3, 4), StepLabel.hard(is_right=True)))
     found = {
         **tree_findings(pair()),
-        "labels": {"paths": [path], **dict.fromkeys(("num_alike", "num_coarse", "num_unchecked", "num_over_limit"), 0)},
-        "search/0000": {"steps": ["a", "b"], "first_wrong_step": 2, "labels": [label(0.5, 2), label(0.0, 0)]},
-        "search/0001": {"error": "the model is down"},
-        "search/0002": {"steps": ["a"], "first_wrong_step": None, "labels": [None]},
+        LABELS: TreeLabels((path,)),
+        SEARCH.at("0000"): SearchedPath(("a", "b"), 2, (StepLabel.soft(1, 2), StepLabel.hard(is_right=False))),
+        SEARCH.at("0001"): FailedSearch("the model is down"),
+        SEARCH.at("0002"): SearchedPath(("a",), None, (None,)),
     }
     tree, search = rows_of(made_run(tmp_path / "run", found), StepLabelled, "reasoner")
     assert (tree.source, tree.steps, tree.values, tree.num_rollouts) == (
@@ -324,7 +315,7 @@ def many(folder: Path, num: int, **collect: Any) -> Path:
     deep = pair("4", shared="look\nand look")
     deep = replace(deep, shared=("look", "and look"))
     both = {**tree_findings(pair(), deep), **measured(early), **measured(late)}
-    both["critique/0001/00"] = measured(late)["critique/0001/00"]
+    both[CRITIQUES.at("0001", "00")] = (late,)
     alone = {**tree_findings(pair()), **measured(early)}
     return made_run(folder, *(both if n % 2 else alone for n in range(num)), problems=problems, **collect)
 
@@ -382,6 +373,6 @@ def test_a_labelled_run_without_findings_has_no_rows(tmp_path: Path) -> None:
 def test_hostile_words_come_through_as_they_are(tmp_path: Path) -> None:
     nasty = critique("\x1b[2J <image> $steps {{0}} \ud800")
     found = {**tree_findings(pair()), **measured(nasty, right=9)}
-    found["fresh/unknown"] = drawn(1, 1)
+    found[refined_key(9, "unknown", is_fresh=True)] = drawn(1, 1)
     (row,) = rows_of(made_run(tmp_path / "run", found), Rated, "critic")
     assert row.completion == nasty.words

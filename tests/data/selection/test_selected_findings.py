@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from critic_engine.config.collect import FiltersConfig
-from critic_engine.data.harvest.critique_lift import CritiqueRecord
-from critic_engine.data.harvest.error_detection import Injection
-from critic_engine.data.harvest.harvester import baseline_name, value_name
+from critic_engine.data.harvest.critique_lift import CritiqueRecord, DrawResult
+from critic_engine.data.harvest.error_detection import InjectionResult
+from critic_engine.data.harvest.finding_kinds import CRITIQUES, INJECTION, PATHS, baseline_key, refined_key, value_key
 from critic_engine.data.selection.funnel import Funnel, Stage
-from critic_engine.data.selection.selected_findings import Harvested, Selection
+from critic_engine.data.selection.selected_findings import SelectedProblem, Selection
 from critic_engine.errors import ProblemError
+from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, ProblemFindings
 from critic_engine.run.store import RunStore
 from critic_engine.types import FailedRow, GenerationRequest, Problem, ProblemRow
 from tests.data.harvesting import (
@@ -33,14 +34,14 @@ from tests.data.harvesting import (
 )
 
 
-def selected(run: Path, **filters: Any) -> tuple[list[Harvested], Funnel]:
+def selected(run: Path, **filters: Any) -> tuple[list[SelectedProblem], Funnel]:
     """Return what passes, and the funnel."""
     with closing(RunStore.view(run)) as store:
         selection = Selection(store, FiltersConfig(**filters) if filters else None)
         return list(selection), selection.funnel
 
 
-def reasons(harvested: list[Harvested]) -> list[str | None]:
+def reasons(harvested: list[SelectedProblem]) -> list[str | None]:
     return [each.reason for one in harvested for each in one.critiques]
 
 
@@ -82,20 +83,20 @@ def test_the_first_filter_that_applies_is_named(
     assert harvested[0].critiques[0].lift.estimate == pytest.approx((right - 2) / 10)
 
 
-@pytest.mark.parametrize("refined", [None, {"tally": None, "corrected": None, "error": "down"}, drawn(0, 0, 10)])
-def test_a_critique_that_could_not_be_measured_is_not_kept(refined: dict[str, Any] | None, tmp_path: Path) -> None:
-    found = {name: refined if name.startswith("refined/") else each for name, each in measured(critique()).items()}
-    found = {name: each for name, each in found.items() if each is not None}
+@pytest.mark.parametrize("refined", [None, DrawResult(None, None, "down"), drawn(0, 0, 10)])
+def test_a_critique_that_could_not_be_measured_is_not_kept(refined: DrawResult | None, tmp_path: Path) -> None:
+    found = {key: refined if key.name.startswith("refined/") else each for key, each in measured(critique()).items()}
+    found = {key: each for key, each in found.items() if each is not None}
     harvested, _ = selected(made_run(tmp_path / "run", {**tree_findings(pair()), **found}))
     assert reasons(harvested) == ["unmeasured"]
     assert harvested[0].critiques[0].lift is None
 
 
-@pytest.mark.parametrize("baseline", [None, {"tally": None, "corrected": None, "error": "down"}, drawn(0, 0, 10)])
-def test_without_a_baseline_a_lift_is_unknown_and_no_low_one(baseline: dict[str, Any] | None, tmp_path: Path) -> None:
-    found = {name: each for name, each in measured(critique()).items() if not name.startswith("baseline/")}
+@pytest.mark.parametrize("baseline", [None, DrawResult(None, None, "down"), drawn(0, 0, 10)])
+def test_without_a_baseline_a_lift_is_unknown_and_no_low_one(baseline: DrawResult | None, tmp_path: Path) -> None:
+    found = {key: each for key, each in measured(critique()).items() if not key.name.startswith("baseline/")}
     if baseline is not None:
-        found[baseline_name(pair().trajectory())] = baseline
+        found[baseline_key(pair().trajectory())] = baseline
     run = made_run(tmp_path / "run", {**tree_findings(pair()), **found})
     harvested, _ = selected(run, min_lift=0.1)
     assert reasons(harvested) == ["unmeasured"]
@@ -104,7 +105,7 @@ def test_without_a_baseline_a_lift_is_unknown_and_no_low_one(baseline: dict[str,
 
 
 def test_where_nothing_is_measured_critiques_are_kept_unmeasured(tmp_path: Path) -> None:
-    found = {name: each for name, each in measured(critique()).items() if name.startswith("critique/")}
+    found = {key: each for key, each in measured(critique()).items() if key.name.startswith("critique/")}
     run = made_run(tmp_path / "run", {**tree_findings(pair()), **found}, lift={"num_refinements": 0})
     assert reasons(selected(run)[0]) == [None]
 
@@ -125,10 +126,8 @@ def test_the_same_words_on_another_pair_are_another_critique(tmp_path: Path) -> 
 
 def test_the_lift_rests_on_fresh_draws_alone_and_no_filter_sees_them(tmp_path: Path) -> None:
     found = measured(critique(), right=4)
-    (name,) = [name for name in found if name.startswith("refined/")]
-    found[name.replace("refined/", "fresh/")] = drawn(10, 0)
-    (name,) = [name for name in found if name.startswith("baseline/")]
-    found[name.replace("baseline/", "fresh_baseline/")] = drawn(3, 7)
+    found[refined_key(0, critique().words, is_fresh=True)] = drawn(10, 0)
+    found[baseline_key(pair().trajectory(), is_fresh=True)] = drawn(3, 7)
     draws = {"num_refinements": 10, "num_fresh": 10}
     run = made_run(tmp_path / "run", {**tree_findings(pair()), **found}, lift=draws)
     harvested, funnel = selected(run, min_right=5)
@@ -176,7 +175,7 @@ def test_wrong_paths_that_nobody_asked_to_pair_are_not_said_to_never_part(tmp_pa
 def test_a_pair_that_the_critic_does_not_believe_is_left_out(
     chosen: float | None, rejected: float | None, reason: str | None, tmp_path: Path
 ) -> None:
-    values = {value_name(("look", "answer : 1")): chosen, value_name(("look", "answer : 2")): rejected}
+    values = {value_key(("look", "answer : 1")): chosen, value_key(("look", "answer : 2")): rejected}
     harvested, funnel = selected(made_run(tmp_path / "run", {**tree_findings(pair()), **values}))
     assert stage(funnel.pairs) == (1, {reason: 1} if reason else {}, 0 if reason else 1)
     assert harvested[0].believed == (frozenset() if reason else {0})
@@ -214,7 +213,7 @@ def test_a_problem_like_an_earlier_one_gives_nothing_and_is_counted(tmp_path: Pa
     assert reasons(harvested) == [None, "few_right"]
     repeat = harvested[1]
     assert (repeat.pairs, repeat.believed, repeat.critiques, repeat.reference) == ((), frozenset(), (), None)
-    assert list(repeat.named("labels")) == []
+    assert repeat.findings == ProblemFindings({})
     assert stage(funnel.pairs) == (2, {"near_duplicate": 1}, 1)
     assert stage(funnel.critiques) == (4, {"few_right": 2, "near_duplicate": 1}, 1)
     both, _ = selected(run, is_near_duplicate_allowed=True)
@@ -229,8 +228,9 @@ def test_rows_without_findings_are_left_out_for_their_reason(tmp_path: Path) -> 
         ProblemRow(4, "4", Problem("where do red kites fly today ?"), "1"),
         ProblemRow(5, "5", Problem("who sails the old ships in winter ?"), "1"),
     ]
-    part = {name: each for name, each in tree_findings(pair()).items() if name != "done"}
-    run = made_run(tmp_path / "run", {}, {}, part, {**part, "error": "it broke"}, tree_findings(), problems=problems)
+    part = {key: each for key, each in tree_findings(pair()).items() if key != HARVEST_DONE}
+    failed = {**part, HARVEST_ERROR: "it broke"}
+    run = made_run(tmp_path / "run", {}, {}, part, failed, tree_findings(), problems=problems)
     harvested, funnel = selected(run)
     assert [each.row_id for each in harvested] == ["5"]
     left_out = {"unreadable": 1, "no_reference_answer": 1, "not_done_yet": 1, "harvest_failed": 1}
@@ -266,8 +266,10 @@ def test_each_filter_has_the_lifts_of_what_it_lets_through(tmp_path: Path) -> No
 def test_what_detectors_said_is_counted_with_the_reason_why_it_is_not_scored(tmp_path: Path) -> None:
     found = {
         **tree_findings(),
-        "injection/0000": detected((words_of("it is"), 7), (None, None), (words_of("so"), None), (words_of("no"), 3)),
-        "injection/0001": Injection(failure="no line 'Solution:'").to_dict(),
+        INJECTION.at("0000"): detected(
+            (words_of("it is"), 7), (None, None), (words_of("so"), None), (words_of("no"), 3)
+        ),
+        INJECTION.at("0001"): InjectionResult(failure="no line 'Solution:'"),
     }
     problems = [
         ProblemRow(n, str(n), Problem(f"how many red shapes are there {mark}"), "1") for n, mark in ((1, "?"), (2, "!"))
@@ -297,14 +299,7 @@ def test_the_funnel_adds_up(seed: int, tmp_path: Path) -> None:
     run = tmp_path / "run"
     collected(run, settings)
     found = findings(run)
-    paths = [each["paths"].content for each in found.values()]
-    records = [
-        record
-        for names in found.values()
-        for name in names
-        if name.startswith("critique/")
-        for record in names[name].content
-    ]
+    records = [record for each in found.values() for critiques in each.of_kind(CRITIQUES) for record in critiques]
     with closing(RunStore.view(run)) as store:
         selection = Selection(store)
         harvested = list(selection)
@@ -314,22 +309,24 @@ def test_the_funnel_adds_up(seed: int, tmp_path: Path) -> None:
     assert all(each.num_out >= 0 and min(each.left_out.values(), default=1) > 0 for each in funnel.stages())
     assert funnel.rows.num_in == len(found)
     assert funnel.trees.num_in == funnel.rows.num_out == len(harvested)
-    assert funnel.wrong_paths.num_in == sum(each["num_wrong"] for each in paths)
+    assert funnel.wrong_paths.num_in == sum(each[PATHS].num_wrong for each in found.values())
     assert funnel.pairs.num_in == funnel.wrong_paths.num_out
     assert funnel.pairs.num_out == sum(len(each.believed_of("divergent")) for each in harvested)
     assert funnel.errors.num_in == funnel.pairs.num_out
-    annotated = {(at, name.split("/")[1]) for at, names in found.items() for name in names if name[:8] == "critique"}
+    annotated = {
+        (at, name.split("/")[1]) for at, each in found.items() for name in each.stored if name[:8] == "critique"
+    }
     assert funnel.errors.num_out == len(annotated)
     assert funnel.critiques.num_in == len(records) == sum(len(each.critiques) for each in harvested)
     assert funnel.critiques.num_out == sum(each.is_kept for one in harvested for each in one.critiques)
-    injections = [each.content for names in found.values() for name, each in names.items() if name[:9] == "injection"]
+    injections = [injection for each in found.values() for injection in each.of_kind(INJECTION)]
     assert funnel.injected.num_in == len(injections) > 0
-    assert funnel.detections.num_in == sum(len(each["detections"]) for each in injections) > 0
+    assert funnel.detections.num_in == sum(len(each.detections) for each in injections) > 0
     assert funnel.detections.num_out == sum(
-        each["score"] is not None
+        each.score is not None
         for one in harvested
-        for found in one.named("injection")
-        for each in found["detections"]
+        for injection in one.findings.of_kind(INJECTION)
+        for each in injection.detections
     )
     assert json.loads(json.dumps(fields)) == fields
     for each, counts in zip(funnel.stages(), funnel.counts(), strict=True):

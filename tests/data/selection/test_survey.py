@@ -10,6 +10,7 @@ import pytest
 
 from critic_engine.config.collect import FiltersConfig
 from critic_engine.config.engine import EngineConfig
+from critic_engine.data.harvest.finding_kinds import INJECTION, LABELS, SEARCH
 from critic_engine.data.records import Preference
 from critic_engine.data.selection.examples import Wanted
 from critic_engine.data.selection.rows import open_rows
@@ -80,19 +81,17 @@ def test_funnel_is_that_of_the_selection_and_adds_up(whole: Path) -> None:
 
 def test_labels_and_injections_are_counted(whole: Path) -> None:
     facts = facts_of(whole)
-    found = [finding for each in findings(whole).values() for finding in each.items()]
-    injected = [finding.content for name, finding in found if name.startswith("injection/")]
+    found = findings(whole).values()
+    injected = [injection for each in found for injection in each.of_kind(INJECTION)]
     assert facts.injections["num_injected"] + facts.injections["num_failed"] == len(injected) > 0
-    said = [each for content in injected for each in content["detections"]]
+    said = [each for injection in injected for each in injection.detections]
     assert facts.injections["num_detections"] == len(said) == facts.funnel.detections.num_in
-    assert facts.injections["num_scored"] == sum(each["score"] is not None for each in said) > 0
+    assert facts.injections["num_scored"] == sum(each.score is not None for each in said) > 0
     # Each solution is looked at twice, so that there is one pair of each whose two looks were scored.
     num_pairs = facts.injections["num_preferences"] + facts.injections["num_unranked"]
-    assert num_pairs == sum(all(each["score"] for each in content["detections"]) for content in injected) > 0
-    assert facts.labels["num_paths"] == sum(
-        len(finding.content["paths"]) for name, finding in found if name == "labels"
-    )
-    assert facts.labels["num_searched"] == sum(name.startswith("search/") for name, _ in found) > 0
+    assert num_pairs == sum(all(each.score for each in injection.detections) for injection in injected) > 0
+    assert facts.labels["num_paths"] == sum(len(each[LABELS].paths) for each in found)
+    assert facts.labels["num_searched"] == sum(len(each.of_kind(SEARCH)) for each in found) > 0
 
 
 def test_other_filters_need_no_other_run(whole: Path) -> None:
@@ -126,6 +125,15 @@ def test_problems_that_are_quickly_done_do_not_speak_for_the_others(whole: Path,
     assert (facts.num_done, facts.num_left, len(facts.sample)) == (NUM - 1, 1, 0)
     assert facts.forecast() is None
     assert facts.num_tokens == facts_of(whole).num_tokens
+
+
+def test_one_problem_in_twenty_may_be_left_where_the_others_are_forecast_from(tmp_path: Path) -> None:
+    collected(tmp_path / "run", num=20)
+    for num_left, size in ((1, 19), (2, 0)):
+        with closing(sqlite3.connect(tmp_path / "run" / "run.sqlite")) as connection, connection:
+            connection.execute("DELETE FROM findings WHERE position = ? AND name = 'done'", (num_left - 1,))
+        facts = facts_of(tmp_path / "run")
+        assert (facts.num_left, len(facts.sample)) == (num_left, size)
 
 
 def test_rows_without_a_problem_are_neither_done_nor_to_come(tmp_path: Path) -> None:
