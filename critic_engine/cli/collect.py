@@ -34,7 +34,7 @@ _SAMPLE_SIZE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request(EngineRequest):
+class _CollectRequest(EngineRequest):
     """The command line of one call."""
 
     problems: Path
@@ -82,10 +82,10 @@ def command(**options: Any) -> int:
     is measured: how much it helps the reasoner. All findings are kept in the run, which can be stopped at any moment
     and resumed. `inspect` shows them, and `export` writes them for trainers.
     """
-    return _collect(_Request(**options))
+    return _collect(_CollectRequest(**options))
 
 
-def _collect(request: _Request) -> int:
+def _collect(request: _CollectRequest) -> int:
     from critic_engine.cli.estimate import estimate, print_estimate
     from critic_engine.cli.follow_run import keep_run
     from critic_engine.cli.progress import load_models
@@ -134,7 +134,7 @@ def _check_same(run: Path, config: EngineConfig) -> None:
         )
 
 
-def _load_config(request: _Request) -> EngineConfig:
+def _load_config(request: _CollectRequest) -> EngineConfig:
     """Return the config with the options for the whole run applied."""
     from critic_engine.config.collect import CollectConfig
     from critic_engine.errors import ProblemError

@@ -32,7 +32,7 @@ Examples:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class _ExportRequest:
     """The command line of one call."""
 
     run: Path
@@ -101,10 +101,10 @@ def command(**options: Any) -> None:
     The files are read back before the folder appears: values and images are unchanged, each image has a placeholder,
     roles alternate, and answers differ. Rows that the trainer could not load are left out and counted by reason.
     """
-    _export(_Request(**options))
+    _export(_ExportRequest(**options))
 
 
-def _export(request: _Request) -> None:
+def _export(request: _ExportRequest) -> None:
     _check_usage(request)
     from critic_engine.data.exports import export_rows, format_named
     from critic_engine.data.exports.hub_upload import push_folder
@@ -126,7 +126,7 @@ def _export(request: _Request) -> None:
         click.echo(f"pushed to {request.repo_id}", err=True)
 
 
-def _check_usage(request: _Request) -> None:
+def _check_usage(request: _ExportRequest) -> None:
     if request.max_length is not None and request.tokenizer is None:
         raise click.UsageError("--max-length needs --tokenizer, which says whose tokens are counted.")
     if request.tokenizer is not None and request.max_length is None:
@@ -137,7 +137,7 @@ def _check_usage(request: _Request) -> None:
         raise click.UsageError("--license is empty; name one, such as cc-by-4.0, or leave it out.")
 
 
-def _options(request: _Request) -> ExportOptions:
+def _options(request: _ExportRequest) -> ExportOptions:
     from critic_engine.data.exports import ExportOptions
 
     return ExportOptions(
@@ -152,7 +152,7 @@ def _options(request: _Request) -> ExportOptions:
     )
 
 
-def _limit(request: _Request) -> LengthLimit | None:
+def _limit(request: _ExportRequest) -> LengthLimit | None:
     if request.max_length is None or request.tokenizer is None:
         return None
     from critic_engine.backends.huggingface.token_counter import TokenCounter
@@ -161,7 +161,7 @@ def _limit(request: _Request) -> LengthLimit | None:
     return LengthLimit(request.max_length, request.tokenizer, TokenCounter(request.tokenizer))
 
 
-def _print_report(report: ExportReport, request: _Request) -> None:
+def _print_report(report: ExportReport, request: _ExportRequest) -> None:
     from critic_engine.data.exports.exclusions import MEANINGS
     from critic_engine.run.report import json_line
 

@@ -29,7 +29,7 @@ _NUM_EXAMPLES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class _InspectRequest:
     """The command line of one call."""
 
     run: Path
@@ -63,10 +63,10 @@ def command(**options: Any) -> None:
     right solutions with a critique less that without, after each filter. The cost so far follows, and for an unfinished
     run a forecast of the rest.
     """
-    _inspect(_Request(**options))
+    _inspect(_InspectRequest(**options))
 
 
-def _inspect(request: _Request) -> None:
+def _inspect(request: _InspectRequest) -> None:
     from critic_engine.data.selection.examples import Wanted
     from critic_engine.data.selection.survey import last_session, survey
     from critic_engine.errors import RunError

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,41 @@ def test_modules_and_functions_stay_small(path: Path) -> None:
             docstring = len((ast.get_docstring(node) or "").splitlines())
             length = (node.end_lineno or 0) - node.lineno + 1 - docstring
             assert length <= 60, f"{node.name} at line {node.lineno} has {length} lines; past 40 it is two functions"
+
+
+# Base names that stand in several packages on purpose: each is that package's part of one kind, or another subject.
+REPEATED_NAMES = {
+    "collect": "the section of the configuration, and the command",
+    "engine": "the façade, the configuration of the engine, and the engine of vLLM",
+    "errors": "the errors of each top-level package",
+    "export": "the function that exports, and the command",
+    "factory": "makes the objects of its package from the configuration",
+    "generator": "the generator of its backend",
+    "problems": "problems are read from files, and made in the pocket world",
+    "prompts": "prompts in the form vLLM takes, and the wording that the pocket models know",
+    "samples": "reads what its backend sampled",
+    "scorer": "the scorer of its backend",
+}
+
+
+def test_no_base_name_stands_twice_without_a_reason() -> None:
+    count = Counter(path.stem for path in SOURCES if not path.stem.startswith("__"))
+    assert {name for name, number in count.items() if number > 1} == set(REPEATED_NAMES)
+
+
+def test_no_class_name_stands_twice() -> None:
+    classes = [
+        node.name.lstrip("_")
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert {name for name, number in Counter(classes).items() if number > 1} == set()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_docstrings_begin_with_a_noun_or_a_verb(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = (ast.get_docstring(node) or "").partition(" ")[0]
+            assert first not in {"What", "Who", "Whom", "Whose"}, getattr(node, "name", path.stem)
