@@ -12,13 +12,15 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
 def run_killed(pattern: str, num: int, arguments: Sequence[str]) -> None:
     """Run a command that must be killed so, in a process of its own."""
     command = [sys.executable, "-m", "tests.killing", pattern, str(num), *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    root = Path(__file__).parents[1]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert result.returncode == -signal.SIGKILL, f"{pattern} did not come {num} times: {result.stderr}"
 
 

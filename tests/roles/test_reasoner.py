@@ -424,7 +424,7 @@ FRAGMENTS = [
 def test_step_by_step_a_text_is_cut_as_it_is_cut_when_whole(options: dict[str, Any], problem: Problem) -> None:
     rng = random.Random(7)
     num_compared = num_steps = 0
-    for _ in range(400):
+    for _ in range(150):
         text = "".join(rng.choices(FRAGMENTS, k=rng.randrange(1, 20)))
         trajectory = asyncio.run(write(text, problem, ExpanderConfig(max_step_tokens=1000, **options)))
         if trajectory is None:
@@ -435,8 +435,8 @@ def test_step_by_step_a_text_is_cut_as_it_is_cut_when_whole(options: dict[str, A
         assert trajectory.steps == splitter.steps(text)
         assert text.startswith(trajectory.prefix)
         assert not text[len(trajectory.prefix) :].strip("- \n#.。!?")
-    assert num_compared > 300
-    assert num_steps > num_compared + 50
+    assert num_compared > 110
+    assert num_steps > num_compared + 15
 
 
 @pytest.mark.parametrize(
@@ -454,7 +454,7 @@ def test_step_by_step_a_text_is_cut_as_it_is_cut_when_whole(options: dict[str, A
 def test_cut_anywhere_the_texts_joined_are_what_the_model_wrote(expander: dict[str, Any], problem: Problem) -> None:
     rng = random.Random(8)
     num_cut = 0
-    for _ in range(200):
+    for _ in range(100):
         text = " ".join("".join(rng.choices(FRAGMENTS, k=rng.randrange(1, 20))).split()) + " the end is 7"
         options = ExpanderConfig(max_step_tokens=rng.randrange(1, 4), **expander)
         trajectory = asyncio.run(write(text, problem, options))
@@ -462,7 +462,7 @@ def test_cut_anywhere_the_texts_joined_are_what_the_model_wrote(expander: dict[s
             num_cut += len(trajectory.steps) > 1
             assert trajectory.is_finished
             assert trajectory.prefix == text
-    assert num_cut > 150
+    assert num_cut > 75
 
 
 async def write(text: str, problem: Problem, options: ExpanderConfig) -> Trajectory | None:
