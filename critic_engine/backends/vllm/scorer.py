@@ -18,10 +18,8 @@ from critic_engine.types import Message
 class VllmScorerReplica(VllmEngine):
     """One engine that scores conversations. All use is from one event loop."""
 
-    def __init__(self, config: ModelConfig, *, section: str, model: str | None = None) -> None:
-        """Build without starting anything, with the arguments and errors of ``VllmEngine``."""
-        super().__init__(config, section=section, model=model, runner="pooling")
-        self._encoder: BatchScorer | None = None
+    runner = "pooling"
+    _encoder: BatchScorer | None = None
 
     async def start(self) -> None:
         """Return when the engine is ready.
