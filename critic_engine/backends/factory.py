@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
-from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, check_folder, pocket_folder
-from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
-from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
+from critic_engine.backends.huggingface.checkpoint import (
+    CheckpointOptions,
+    check_folder,
+    load_checkpoint,
+    pocket_folder,
+)
+from critic_engine.backends.huggingface.generator import BatchGenerator, HuggingFaceGenerator
+from critic_engine.backends.huggingface.scorer import HuggingFaceScorer, load_scorer
 from critic_engine.backends.openai_api.generator import OpenAiGenerator
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
@@ -38,13 +44,21 @@ def make_generator(config: ModelConfig, role: ModelRole) -> Generator:
         script = scripted_reasoner() if role == "reasoner" else scripted_critic()
         return ScriptedGenerator(script, name=f"scripted:{role}")
     if config.backend == "openai_api":
-        return _endpoint(config, role)
+        if config.model == "pocket":
+            raise ConfigError(
+                f"{role}.model is 'pocket', which is no endpoint's name for a model; name one, such as openai:NAME",
+                field=f"{role}.model",
+            )
+        return OpenAiGenerator(config.model, config.openai_api)
     options = _checkpoint_options(config, role)
     check_folder(options)
-    name = f"{config.backend}:pocket-{role}" if config.model == "pocket" else None
+    short_name = f"pocket-{role}" if config.model == "pocket" else Path(config.model).name
+    name = f"{config.backend}:{short_name}"
     if config.backend == "vllm":
         return VllmGenerator(config, section=role, model=options.model, name=name)
-    return HuggingFaceGenerator.from_pretrained(options, name=name, max_batch_size=config.max_batch_size)
+    return HuggingFaceGenerator(
+        lambda: BatchGenerator(load_checkpoint(options)), name=name, max_batch_size=config.max_batch_size
+    )
 
 
 def make_scorer(config: RewardModelConfig) -> Scorer:
@@ -59,7 +73,8 @@ def make_scorer(config: RewardModelConfig) -> Scorer:
     check_folder(options)
     if config.backend == "vllm":
         return VllmScorer(config, section="reward_model")
-    return HuggingFaceScorer.from_pretrained(options, max_batch_size=config.max_batch_size)
+    name = f"huggingface:{Path(options.model).name}"
+    return HuggingFaceScorer(functools.partial(load_scorer, options), name=name, max_batch_size=config.max_batch_size)
 
 
 def make_generator_replica(config: ModelConfig, role: ModelRole) -> Replica[GenerationRequest, Generation]:
@@ -95,15 +110,6 @@ def _check_head(config: RewardModelConfig) -> None:
                 "has, or set reward_model.head to 'verdict_token'",
                 field=f"reward_model.{field}",
             )
-
-
-def _endpoint(config: ModelConfig, role: ModelRole) -> Generator:
-    if config.model == "pocket":
-        raise ConfigError(
-            f"{role}.model is 'pocket', which is no endpoint's name for a model; name one, such as openai:NAME",
-            field=f"{role}.model",
-        )
-    return OpenAiGenerator(config.model, config.openai_api)
 
 
 def _checkpoint_options(config: ModelConfig, role: ModelRole) -> CheckpointOptions:

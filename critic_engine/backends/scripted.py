@@ -62,18 +62,14 @@ class ScriptedGenerator:
             is_recording: Whether ``requests`` keeps every request.
         """
         self._script = _as_script(script)
-        self._name = name
+        self.name = name
+        """The name it was given."""
         self._latency_s = latency_s
         self._faults = dict(faults or {})
         self._is_recording = is_recording
         self._call_numbers = itertools.count()
         self.requests: list[GenerationRequest] = []
         """Every request so far, in order of arrival, when recording."""
-
-    @property
-    def name(self) -> str:
-        """The name it was given."""
-        return self._name
 
     async def load(self) -> None:
         """Do nothing: there is nothing to load."""

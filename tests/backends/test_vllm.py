@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, pocket_folder
-from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
+from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, load_checkpoint, pocket_folder
+from critic_engine.backends.huggingface.generator import BatchGenerator, HuggingFaceGenerator
 from critic_engine.backends.vllm.generator import VllmGenerator
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
@@ -33,7 +33,8 @@ def vllm_generator(folder: Path, **engine_args: object) -> VllmGenerator:
 
 
 def huggingface_generator(folder: Path) -> HuggingFaceGenerator:
-    return HuggingFaceGenerator.from_pretrained(CheckpointOptions(str(folder), device="cpu"), max_batch_size=64)
+    options = CheckpointOptions(str(folder), device="cpu")
+    return HuggingFaceGenerator(lambda: BatchGenerator(load_checkpoint(options)), name="local", max_batch_size=64)
 
 
 def processes() -> list[int]:

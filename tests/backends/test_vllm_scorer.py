@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions
-from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
+from critic_engine.backends.huggingface.scorer import HuggingFaceScorer, load_scorer
 from critic_engine.backends.vllm.scorer import VllmScorer
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
@@ -65,7 +65,7 @@ def scores(scorer: Scorer, conversations: list[tuple[Message, ...]]) -> list[Any
 def test_values_are_those_of_the_transformers_backend(reward_folder: Path, make_image: Callable[[int], Image]) -> None:
     found = scores(vllm_scorer(reward_folder), [*CONVERSATIONS, *REFUSED])
     options = CheckpointOptions(str(reward_folder), device="cpu")
-    wanted = scores(HuggingFaceScorer.from_pretrained(options, max_batch_size=8), CONVERSATIONS)
+    wanted = scores(HuggingFaceScorer(lambda: load_scorer(options), name="tiny", max_batch_size=8), CONVERSATIONS)
     assert [score.num_prompt_tokens for score in found[:-2]] == [score.num_prompt_tokens for score in wanted]
     assert [score.value for score in found[:-2]] == pytest.approx([score.value for score in wanted], abs=1e-4)
     assert len({round(score.value, 4) for score in wanted}) == len(wanted)

@@ -5,24 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from critic_engine.errors import GenerationError
 
 _logger = logging.getLogger(__name__)
-_R = TypeVar("_R")
-_T = TypeVar("_T")
 
 
 def run_splitting_on_failure(
-    rows: Sequence[_R], run: Callable[[Sequence[_R]], Sequence[_T]], *, is_closing: threading.Event
-) -> list[_T | GenerationError]:
-    """Return the outcome of ``run`` for each row, or an error.
+    rows: Sequence[Any], run: Callable[..., Sequence[Any]], *, is_closing: threading.Event
+) -> list[Any]:
+    """Return the outcome of ``run(rows, is_closing=…)`` for each row, or a ``GenerationError``.
 
     A batch that fails is split in half and run again, down to single rows, unless ``is_closing`` is set.
     """
     try:
-        return list(run(rows))
+        return list(run(rows, is_closing=is_closing))
     except Exception as error:
         failure = _failure(error)
     # Outside the handler the traceback is gone, and with it the tensors of the batch that failed.

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from typing import Any, Generic, Protocol, TypeVar
 
 from critic_engine.backends.huggingface.arithmetic import arithmetic_threads
+from critic_engine.backends.huggingface.batch_splitting import run_splitting_on_failure
 from critic_engine.errors import GenerationError
 
 _NUM_DRAIN_ROUNDS = 8
@@ -20,17 +21,16 @@ _RequestIn = TypeVar("_RequestIn", contravariant=True)
 _ResultOut = TypeVar("_ResultOut", covariant=True)
 _Request = TypeVar("_Request")
 _Result = TypeVar("_Result")
-_Model = TypeVar("_Model", bound="BatchModel[Any, Any]")
 
 
 class BatchModel(Protocol[_RequestIn, _ResultOut]):
     """A loaded model that works on batches of rows; a request takes one row or several. Used from one thread only.
 
-    Rows and outcomes are of the model's own types; the worker hands them on and looks at errors only.
+    Rows and outcomes are of the model's own types, which the worker hands on.
     """
 
     @property
-    def module(self) -> Any:
+    def model(self) -> Any:
         """The torch module."""
         ...
 
@@ -43,7 +43,10 @@ class BatchModel(Protocol[_RequestIn, _ResultOut]):
         ...
 
     def run(self, rows: Sequence[Any], *, is_closing: threading.Event) -> Sequence[Any]:
-        """Return an outcome or a ``GenerationError`` for each row; ends early once ``is_closing`` is set."""
+        """Return an outcome for each row, or raise; ``is_closing`` asks to end early.
+
+        A batch that fails is split in half again and again, so that only its bad rows fail.
+        """
         ...
 
     def combine(self, rows: Sequence[Any], outcomes: Sequence[Any]) -> _ResultOut:
@@ -89,13 +92,15 @@ class _Call:
             self.future.set_result(result)
 
 
-class BatchWorker(Generic[_Request, _Result, _Model]):
+class BatchWorker(Generic[_Request, _Result]):
     """Answers requests with one model in one thread, so that no event loop waits for arithmetic.
 
     Rows of requests that wait at the same time run together. Calls may come from any event loop and any thread.
     """
 
-    def __init__(self, open_model: Callable[[], _Model], *, name: str, max_batch_size: int) -> None:
+    def __init__(
+        self, open_model: Callable[[], BatchModel[_Request, _Result]], *, name: str, max_batch_size: int
+    ) -> None:
         """Build without loading: ``open_model`` is called by ``load`` or by the first request.
 
         Args:
@@ -105,21 +110,15 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         """
         if max_batch_size < 1:
             raise ValueError(f"max_batch_size is {max_batch_size}; it must be at least 1")
-        self._name = name
+        self.name = name
+        """The name it was given."""
         self._open_model = open_model
         self._max_batch_size = max_batch_size
-        self._model: _Model | None = None
-        self._loading = threading.Lock()
         self._calls: deque[_Call] = deque()
         self._changed = threading.Condition()
         self._is_woken = False
         self._is_closing = threading.Event()
         self._thread: threading.Thread | None = None
-
-    @property
-    def name(self) -> str:
-        """The name it was given."""
-        return self._name
 
     async def load(self) -> None:
         """Load the model in the thread; a second time it does nothing.
@@ -128,13 +127,6 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
             ModelLoadError: it cannot be loaded.
         """
         await self._answer(_Call())
-
-    def loaded(self) -> _Model:
-        """Return the model; loads it in the calling thread if need be."""
-        with self._loading:
-            if self._model is None:
-                self._model = self._open_model()
-            return self._model
 
     async def answer(self, request: _Request) -> _Result:
         """Return the model's answer.
@@ -152,7 +144,6 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         A second time it does nothing.
         """
         await asyncio.to_thread(self._stop)
-        self._model = None
         atexit.unregister(self._stop)
 
     async def _answer(self, call: _Call) -> Any:
@@ -181,9 +172,9 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         """Add ``call`` and return whether it is the only one that waits."""
         with self._changed:
             if self._is_closing.is_set():
-                raise GenerationError(f"{self._name} is closed")
+                raise GenerationError(f"{self.name} is closed")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
+                self._thread = threading.Thread(target=self._serve, name=self.name, daemon=True)
                 self._thread.start()
                 # An interpreter that exits under a thread inside torch aborts; a load that hangs must not hold it up.
                 atexit.register(self._stop, _MAX_EXIT_S)
@@ -210,15 +201,15 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         while not self._is_closing.is_set():
             calls = self._take()
             try:
-                model = self.loaded()
+                model = self._open_model()
             except Exception as error:
                 _finish_all(calls, error)
             else:
-                with arithmetic_threads(model.module):
+                with arithmetic_threads(model.model):
                     self._run_until_closed(model, calls)
         _finish_all(self._calls, self._closed())
 
-    def _run_until_closed(self, model: _Model, calls: list[_Call]) -> None:
+    def _run_until_closed(self, model: BatchModel[Any, Any], calls: list[_Call]) -> None:
         waiting: list[tuple[_Call, int]] = []
         try:
             while not self._is_closing.is_set():
@@ -231,17 +222,18 @@ class BatchWorker(Generic[_Request, _Result, _Model]):
         finally:
             _finish_all([*calls, *(call for call, _ in waiting)], self._closed())
 
-    def _run_next(self, waiting: list[tuple[_Call, int]], model: _Model) -> list[tuple[_Call, int]]:
+    def _run_next(self, waiting: list[tuple[_Call, int]], model: BatchModel[Any, Any]) -> list[tuple[_Call, int]]:
         """Run one batch of the rows at ``waiting`` and return the places of rows that still wait."""
         owners = {id(call.rows[place]): (call, place) for call, place in waiting}
         batch = model.next_batch([call.rows[place] for call, place in waiting], self._max_batch_size)
-        for row, outcome in zip(batch, model.run(batch, is_closing=self._is_closing), strict=True):
+        outcomes = run_splitting_on_failure(batch, model.run, is_closing=self._is_closing)
+        for row, outcome in zip(batch, outcomes, strict=True):
             call, place = owners.pop(id(row))
             call.settle(place, outcome, model)
         return list(owners.values())
 
     def _closed(self) -> GenerationError:
-        return GenerationError(f"{self._name} was closed")
+        return GenerationError(f"{self.name} was closed")
 
 
 def _finish_all(calls: Iterable[_Call], error: Exception) -> None:

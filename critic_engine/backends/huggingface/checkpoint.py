@@ -52,17 +52,6 @@ class Checkpoint:
         return hasattr(self.processor, "image_processor")
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointSummary:
-    """Device, size and abilities of a loaded model, for a person to read."""
-
-    device: str
-    dtype: str
-    num_parameters: int
-    max_context_tokens: int | None
-    has_vision: bool
-
-
 def pocket_folder(role: Literal["reasoner", "critic"]) -> Path:
     """Return the folder of the shipped checkpoint of ``role``.
 
@@ -83,20 +72,13 @@ def load_checkpoint(options: CheckpointOptions) -> Checkpoint:
             configuration, code that may not run, no chat template, or any other failure to load.
     """
     with opening(options) as source:
-        checkpoint = _open(options, source)
+        from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+        processor, config, takes_images = open_processor(source)
+        auto_class = AutoModelForImageTextToText if takes_images else AutoModelForCausalLM
+        checkpoint = _checkpoint_of(open_model(options, source, auto_class=auto_class, config=config), processor)
     require_chat_template(options.model, checkpoint.processor, checkpoint.tokenizer)
     return checkpoint
-
-
-def summarise(checkpoint: Checkpoint) -> CheckpointSummary:
-    """Return where and how the model is held."""
-    return CheckpointSummary(
-        device=str(checkpoint.model.device),
-        dtype=str(checkpoint.model.dtype).removeprefix("torch."),
-        num_parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
-        max_context_tokens=checkpoint.max_context_tokens,
-        has_vision=checkpoint.has_vision,
-    )
 
 
 def check_folder(options: CheckpointOptions) -> None:
@@ -156,11 +138,13 @@ def open_model(options: CheckpointOptions, source: Mapping[str, Any], *, auto_cl
     """
     import torch
 
-    device = torch.device(_choose_device(torch) if options.device == "auto" else options.device)
+    best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(best if options.device == "auto" else options.device)
+    dtype = "float32" if options.dtype == "auto" and device.type == "cpu" else options.dtype
     model, report = auto_class.from_pretrained(
         **source,
         config=config,
-        dtype=_choose_dtype(torch, options.dtype, device),
+        dtype=dtype,
         use_safetensors=None if options.is_pickle_allowed else True,
         output_loading_info=True,
     )
@@ -171,14 +155,6 @@ def open_model(options: CheckpointOptions, source: Mapping[str, Any], *, auto_cl
             "the checkpoint is incomplete or of another architecture"
         )
     return model.to(device).eval()
-
-
-def _open(options: CheckpointOptions, source: Mapping[str, Any]) -> Checkpoint:
-    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
-
-    processor, config, takes_images = open_processor(source)
-    auto_class = AutoModelForImageTextToText if takes_images else AutoModelForCausalLM
-    return checkpoint_of(open_model(options, source, auto_class=auto_class, config=config), processor)
 
 
 def open_processor(source: Mapping[str, Any]) -> tuple[Any, Any, bool]:
@@ -202,7 +178,7 @@ def require_chat_template(model: str, processor: Any, tokenizer: Any) -> None:
         raise ModelLoadError(f"model {model} has no chat template; choose an instruction-tuned model")
 
 
-def checkpoint_of(model: Any, processor: Any) -> Checkpoint:
+def _checkpoint_of(model: Any, processor: Any) -> Checkpoint:
     """Return a checkpoint around a loaded model and its processor or tokenizer.
 
     The model's own sampling defaults are dropped, so that a request alone decides how it is sampled.
@@ -228,18 +204,6 @@ def end_token_ids(*sources: int | list[int] | None) -> frozenset[int]:
     """Return the tokens that end a turn, from the places where a checkpoint names one, several or none."""
     lists = [source if isinstance(source, list) else [source] for source in sources]
     return frozenset(token for tokens in lists for token in tokens if token is not None)
-
-
-def _choose_device(torch: Any) -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _choose_dtype(torch: Any, dtype: str, device: Any) -> Any:
-    if dtype == "auto":
-        return torch.float32 if device.type == "cpu" else "auto"
-    return getattr(torch, dtype)
 
 
 @contextlib.contextmanager

@@ -40,6 +40,15 @@ class Prompt:
         return (tuple(sorted(self.token_tensors)), tuple(sorted(shapes)))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One sample to be generated: a row of a batch."""
+
+    prompt: Prompt
+    sampling: SamplingOptions
+    seed: int
+
+
 class ChatWriter:
     """Writes requests as the text that a model reads, in which one token stands for each image."""
 

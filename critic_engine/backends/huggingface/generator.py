@@ -3,56 +3,164 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from pathlib import Path
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from critic_engine.backends.huggingface.batch_generation import BatchGenerator
+from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.backends.huggingface.batch_worker import BatchWorker
-from critic_engine.backends.huggingface.checkpoint import (
-    Checkpoint,
-    CheckpointOptions,
-    CheckpointSummary,
-    load_checkpoint,
-    summarise,
-)
-from critic_engine.types import Generation, GenerationRequest, TokenUsage
+from critic_engine.backends.huggingface.checkpoint import Checkpoint
+from critic_engine.backends.huggingface.encoding import PromptEncoder, Row
+from critic_engine.backends.huggingface.sampling import RowRecord, RowSampler
+from critic_engine.backends.huggingface.stop_strings import RowStopper, decode_after
+from critic_engine.errors import GenerationError
+from critic_engine.types import Generation, GenerationRequest, Sample, TokenLogprob, TokenUsage
+
+if TYPE_CHECKING:
+    import torch
+
+_MAX_TOKENS_RATIO = 4
 
 
-class HuggingFaceGenerator(BatchWorker[GenerationRequest, Generation, BatchGenerator]):
+class BatchGenerator:
+    """Generates samples in batches with one checkpoint. Use it from one thread only."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Generate with ``checkpoint``."""
+        self.model = checkpoint.model
+        """The torch module."""
+        self._checkpoint = checkpoint
+        self._encoder = PromptEncoder(checkpoint)
+        self._token_text = functools.cache(lambda token: str(checkpoint.tokenizer.decode([token])))
+
+    def encode(self, request: GenerationRequest) -> list[Row]:
+        """Return one row a seed, cut where the model's context ends.
+
+        Raises:
+            ContextOverflowError: the prompt leaves no room for a token in the model's context.
+            GenerationError: the prompt cannot be encoded.
+        """
+        prompt = self._encoder.encode(request)
+        sampling = self._encoder.fit(request.sampling, prompt)
+        return [Row(prompt, sampling, seed) for seed in request.seeds]
+
+    @staticmethod
+    def next_batch(waiting: Sequence[Row], max_batch_size: int) -> list[Row]:
+        """Return the rows to run next, shortest prompt first; the row that has waited longest is always among them.
+
+        Its companions can share a batch with it (equal tensors), may run about as long (``max_tokens`` within a factor
+        of four, so that two tokens of a verdict do not wait for a whole solution), and are the nearest to it in prompt
+        length.
+
+        Args:
+            waiting: At least one row, in the order of arrival.
+            max_batch_size: The most rows that are returned.
+        """
+        oldest = waiting[0]
+        by_distance = sorted(
+            (row for row in waiting if _can_share(oldest, row)),
+            key=lambda row: abs(_num_tokens(row) - _num_tokens(oldest)),
+        )
+        return sorted(by_distance[:max_batch_size], key=_num_tokens)
+
+    def run(self, rows: Sequence[Row], *, is_closing: threading.Event) -> list[Sample]:
+        """Return a sample for each row; once ``is_closing`` is set, the batch fails within one token."""
+        import torch
+
+        sampler = RowSampler(rows, self.model.device)
+        stopper = RowStopper(
+            rows, self._checkpoint.tokenizer, end_token_ids=self._checkpoint.end_token_ids, is_closing=is_closing
+        )
+        with torch.inference_mode():
+            output = self.model.generate(
+                **self._collate(rows),
+                max_new_tokens=max(row.sampling.max_tokens for row in rows),
+                do_sample=False,
+                use_cache=True,
+                logits_processor=[sampler],
+                stopping_criteria=[stopper],
+            )
+        if is_closing.is_set():
+            raise GenerationError("the generator was closed while it answered", is_retryable=True)
+        return self._read_samples(rows, output, sampler, stopper)
+
+    def combine(self, rows: Sequence[Row], outcomes: Sequence[Sample]) -> Generation:
+        """Return the generation of a request's samples; the usage counts the prompt once."""
+        num_generated = sum(sample.num_tokens for sample in outcomes)
+        return Generation(tuple(outcomes), TokenUsage(len(rows[0].prompt.token_ids), num_generated))
+
+    def _collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+        """Return the model's inputs, shape (rows, tokens), padded on the left."""
+        import torch
+
+        width = max(len(row.prompt.token_ids) for row in rows)
+        pads = [width - len(row.prompt.token_ids) for row in rows]
+        pad_id = self._checkpoint.pad_token_id
+        ids = [[pad_id] * pad + row.prompt.token_ids for pad, row in zip(pads, rows, strict=True)]
+        inputs = {
+            "input_ids": torch.tensor(ids),
+            "attention_mask": torch.tensor([[0] * pad + [1] * (width - pad) for pad in pads]),
+        }
+        for name in rows[0].prompt.token_tensors:
+            tensors = [row.prompt.token_tensors[name] for row in rows]
+            padded = [torch.nn.functional.pad(t, (pad, 0)) for t, pad in zip(tensors, pads, strict=True)]
+            inputs[name] = torch.cat(padded)
+        for name in rows[0].prompt.image_tensors:
+            inputs[name] = torch.cat([row.prompt.image_tensors[name] for row in rows])
+        return {
+            name: tensor.to(self.model.device, self.model.dtype if tensor.is_floating_point() else None)
+            for name, tensor in inputs.items()
+        }
+
+    def _read_samples(
+        self, rows: Sequence[Row], output: torch.Tensor, sampler: RowSampler, stopper: RowStopper
+    ) -> list[Sample]:
+        num_prompt_tokens = max(len(row.prompt.token_ids) for row in rows)
+        generated = output[:, num_prompt_tokens:].tolist()
+        records = sampler.records()
+        samples = []
+        for index, row in enumerate(rows):
+            ids = generated[index][: stopper.lengths[index]]
+            is_ended = ids[-1] in self._checkpoint.end_token_ids
+            text = decode_after(self._checkpoint.tokenizer, row.prompt.context_ids, ids[:-1] if is_ended else ids)
+            text, stop = cut_at_stop(text, row.sampling.stop)
+            num_top = row.sampling.num_top_logprobs
+            samples.append(
+                Sample(
+                    text=text,
+                    num_tokens=len(ids),
+                    finish_reason="stop" if is_ended or stop is not None else "length",
+                    stop=stop,
+                    tokens=None if num_top is None else self._token_logprobs(records[index], ids, num_top),
+                )
+            )
+        return samples
+
+    def _token_logprobs(self, record: RowRecord, ids: list[int], num_top: int) -> tuple[TokenLogprob, ...]:
+        rows = []
+        # The record goes on while other rows of the batch do.
+        for token, logprob, tokens, logprobs in zip(ids, *record, strict=False):
+            likeliest = map(self._token_text, tokens[:num_top])
+            top = tuple(zip(likeliest, logprobs[:num_top], strict=True))
+            rows.append(TokenLogprob(self._token_text(token), logprob, top))
+        return tuple(rows)
+
+
+def _can_share(one: Row, other: Row) -> bool:
+    shorter, longer = sorted((one.sampling.max_tokens, other.sampling.max_tokens))
+    return longer <= _MAX_TOKENS_RATIO * shorter and one.prompt.signature == other.prompt.signature
+
+
+def _num_tokens(row: Row) -> int:
+    return len(row.prompt.token_ids)
+
+
+class HuggingFaceGenerator(BatchWorker[GenerationRequest, Generation]):
     """Answers requests with one model, in one worker thread; closing ends its running batch within one token.
 
     Requests that wait at the same time share batches. A request's samples depend on its own seeds and not on its
     companions (up to the rounding of batched arithmetic). Calls may come from any event loop and any thread.
     """
-
-    def __init__(self, open_checkpoint: Callable[[], Checkpoint], *, name: str, max_batch_size: int) -> None:
-        """Build without loading: ``open_checkpoint`` is called by ``load`` or by the first request.
-
-        Args:
-            open_checkpoint: Returns the model; called once, and again only when it raised.
-            name: The generator's name in reports and errors.
-            max_batch_size: At most this many samples are generated side by side; at least 1.
-        """
-        super().__init__(lambda: BatchGenerator(open_checkpoint()), name=name, max_batch_size=max_batch_size)
-
-    @classmethod
-    def from_pretrained(
-        cls, options: CheckpointOptions, *, name: str | None = None, max_batch_size: int
-    ) -> HuggingFaceGenerator:
-        """Return a generator over the checkpoint of ``options``, not loaded yet.
-
-        Its name is ``huggingface:`` and the last part of the model's name unless given.
-        """
-        name = name or f"huggingface:{Path(options.model).name}"
-        return cls(functools.partial(load_checkpoint, options), name=name, max_batch_size=max_batch_size)
-
-    def describe(self) -> CheckpointSummary:
-        """Return where and how the model is held; loads it if need be.
-
-        Raises:
-            ModelLoadError: it cannot be loaded.
-        """
-        return summarise(self.loaded().checkpoint)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Return one sample a seed, cut where the model's context ends.

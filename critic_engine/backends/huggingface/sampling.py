@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy
 
-from critic_engine.backends.huggingface.batching import Row
+from critic_engine.backends.huggingface.encoding import Row
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _NUM_UNIFORMS = 64
 # Scores divided by a smaller number overflow; SamplingOptions promises that this is greedy.
 _MIN_TEMPERATURE = 1e-4
+
+
+RowRecord: TypeAlias = tuple[list[float], list[list[int]], list[list[float]]]
+"""By step: the sampled token's log-probability, the k likeliest tokens, and their log-probabilities."""
 
 
 class RowSampler:
@@ -64,6 +68,14 @@ class RowSampler:
             self._record(scores, tokens)
         self._num_steps += 1
         return self._torch.full_like(scores, -self._torch.inf).scatter_(1, tokens, 0.0) if self._is_sampled else scores
+
+    def records(self) -> list[RowRecord]:
+        """Return what was recorded of each row; nothing when no row asked for log-probabilities."""
+        if not self.logprobs:
+            return []
+        sampled = self._torch.cat(self.logprobs, dim=1).tolist()
+        tops = (self._torch.stack(steps, dim=1).tolist() for steps in (self.top_tokens, self.top_logprobs))
+        return list(zip(sampled, *tops, strict=True))
 
     def _sample(self, scores: torch.Tensor) -> torch.Tensor:
         heat = self._temperature.where(self._temperature > 0, 1.0)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from critic_engine.backends.huggingface.batching import Row
+from critic_engine.backends.huggingface.encoding import Row
 
 if TYPE_CHECKING:
     import torch

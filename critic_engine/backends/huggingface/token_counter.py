@@ -40,14 +40,7 @@ class TokenCounter:
             processor, _, _ = open_processor(source)
         tokenizer = getattr(processor, "tokenizer", processor)
         require_chat_template(model, processor, tokenizer)
-        checkpoint = Checkpoint(
-            model=None,
-            processor=processor,
-            tokenizer=tokenizer,
-            end_token_ids=frozenset(),
-            pad_token_id=0,
-            max_context_tokens=None,
-        )
+        checkpoint = Checkpoint(None, processor, tokenizer, frozenset(), pad_token_id=0, max_context_tokens=None)
         self._tokenizer = tokenizer
         self._encoder = PromptEncoder(checkpoint)
         self._num_closing = _num_closing_tokens(checkpoint)

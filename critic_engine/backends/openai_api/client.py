@@ -109,11 +109,18 @@ class EndpointClient:
             read: Raises ``ValueError`` when the answer is malformed, and ``GenerationError`` when it is a refusal.
             limits: Of time and retries.
         """
+        rest = {name: value for name, value in body.items() if name != "messages"}
         async with self._slots:
             num_retries = 0
             while True:
                 left = replace(limits, max_retries=limits.max_retries - num_retries)
-                outcome = await self._send(body, read, left)
+                outcome = await self._attempt(
+                    lambda client: client.chat.completions.with_raw_response.create(
+                        model=self._model, messages=body["messages"], extra_body=rest
+                    ),
+                    read,
+                    left,
+                )
                 outcome = replace(outcome, num_retries=num_retries + outcome.num_retries)
                 if isinstance(outcome, EndpointAnswer) or not outcome.is_unreadable:
                     return outcome
@@ -126,29 +133,15 @@ class EndpointClient:
 
     async def list_models(self, *, limits: RetryLimits) -> ModelList | EndpointFailure:
         """Return the models that the endpoint lists."""
-
-        async def fetch(client: Any) -> Any:
-            return await client.models.with_raw_response.list()
-
         async with self._slots:
-            outcome = await self._attempt(fetch, lambda body: read_reply(body, ModelList), limits)
+            outcome = await self._attempt(
+                lambda client: client.models.with_raw_response.list(), lambda body: read_reply(body, ModelList), limits
+            )
         return outcome.value if isinstance(outcome, EndpointAnswer) else outcome
 
     async def aclose(self) -> None:
         """Close its connections."""
         await self._client.close()
-
-    async def _send(
-        self, body: Mapping[str, object], read: Callable[[bytes], _T], limits: RetryLimits
-    ) -> EndpointAnswer[_T] | EndpointFailure:
-        rest = {name: value for name, value in body.items() if name != "messages"}
-
-        async def create(client: Any) -> Any:
-            return await client.chat.completions.with_raw_response.create(
-                model=self._model, messages=body["messages"], extra_body=rest
-            )
-
-        return await self._attempt(create, read, limits)
 
     async def _attempt(
         self, send: Callable[[Any], Any], read: Callable[[bytes], _T], limits: RetryLimits
@@ -207,19 +200,10 @@ def is_overflow(failure: EndpointFailure) -> bool:
     return failure.status in (400, 413, 422) and any(words in text for words in _OVERFLOW_WORDS)
 
 
-def load_error(failure: EndpointFailure, client: EndpointClient) -> ModelLoadError:
-    """Return the error for an endpoint that cannot be used at all."""
-    return ModelLoadError(f"{client.place} cannot be used: {failure}{_advice(failure, client)}")
-
-
-def generation_error(failure: EndpointFailure, client: EndpointClient) -> GenerationError:
-    """Return the error for one request that failed; not retryable, for it has been retried already."""
-    return GenerationError(f"{client.place} did not answer: {failure}{_advice(failure, client)}")
-
-
-def _advice(failure: EndpointFailure, client: EndpointClient) -> str:
+def advised(failure: EndpointFailure, client: EndpointClient) -> str:
+    """Return the failure and what may help against it."""
     if failure.status in (401, 403):
-        return f"; set the environment variable {client.key.variable} to a key that may use it"
+        return f"{failure}; set the environment variable {client.key.variable} to a key that may use it"
     if failure.status is None:
-        return "; check openai_api.base_url, and that the endpoint is up"
-    return ""
+        return f"{failure}; check openai_api.base_url, and that the endpoint is up"
+    return str(failure)

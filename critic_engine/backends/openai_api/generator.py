@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 
-from critic_engine.backends.openai_api.client import (
-    EndpointAnswer,
-    EndpointClient,
-    EndpointFailure,
-    RetryLimits,
-    generation_error,
-    is_overflow,
-)
+from critic_engine.backends.openai_api.client import EndpointAnswer, EndpointClient, RetryLimits, advised, is_overflow
 from critic_engine.backends.openai_api.key import endpoint_url
-from critic_engine.backends.openai_api.probe import probe_endpoint
+from critic_engine.backends.openai_api.probe import EndpointProbe
 from critic_engine.backends.openai_api.replies import ChatReply, read_reply
-from critic_engine.backends.openai_api.requests import Draft, EndpointCapabilities, ImageUrls, JsonObject, draft_request
+from critic_engine.backends.openai_api.requests import (
+    Draft,
+    EndpointCapabilities,
+    JsonObject,
+    draft_request,
+    image_urls,
+)
 from critic_engine.backends.openai_api.samples import read_samples
+from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ContextOverflowError, GenerationError
+from critic_engine.images.byte_cache import ByteCache
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
 
 
@@ -35,7 +36,7 @@ class OpenAiGenerator:
         Args:
             model: The endpoint's name of the model.
             options: The endpoint's address and limits.
-            name: The generator's name in reports; ``openai_api:`` and the model unless given.
+            name: The generator's name in reports; ``openai_api:`` and the model's name unless given.
 
         Raises:
             ModelLoadError: the address is none, or holds a password.
@@ -43,16 +44,12 @@ class OpenAiGenerator:
         endpoint_url(options)
         self._model = model
         self._options = options
-        self._name = name or f"openai_api:{model}"
+        self.name = name or f"openai_api:{model}"
+        """The generator's name in reports."""
         self._client: EndpointClient | None = None
         self._probing: asyncio.Task[EndpointCapabilities] | None = None
-        self._urls = ImageUrls()
+        self._urls: ByteCache[str] = ByteCache()
         self._is_closed = False
-
-    @property
-    def name(self) -> str:
-        """``openai_api:`` and the model's name, unless another was given."""
-        return self._name
 
     async def load(self) -> None:
         """Find out the endpoint's capabilities, once, by about fifteen small requests.
@@ -87,15 +84,9 @@ class OpenAiGenerator:
         client, capabilities = await self._ready()
         if not capabilities.has_images and any(message.images for message in request.messages):
             raise GenerationError(f"{client.place} takes no images; name a model that does")
-        await self._urls.prepare(image for message in request.messages for image in message.images)
-        draft = draft_request(request, capabilities, self._urls)
+        draft = draft_request(request, capabilities, await image_urls(request.messages, self._urls))
         bodies = draft.bodies(request.seeds, capabilities)
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._ask(body, draft, client, capabilities)) for body in bodies]
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        answers = [task.result() for task in tasks]
+        answers = await gather_or_cancel(self._ask(body, draft, client, capabilities) for body in bodies)
         samples = tuple(sample for answered, _ in answers for sample in answered)
         return Generation(samples, sum((usage for _, usage in answers), TokenUsage()))
 
@@ -125,29 +116,24 @@ class OpenAiGenerator:
             samples, usage = outcome.value
             return samples, usage + TokenUsage(num_retries=outcome.num_retries)
         if is_overflow(outcome):
-            raise _overflow_error(outcome, client, capabilities)
-        raise generation_error(outcome, client)
+            raise ContextOverflowError(
+                f"the prompt and max_tokens do not fit the context of {client.place}: {outcome}; shorten or lower them",
+                max_context_tokens=capabilities.max_context_tokens or 0,
+            )
+        # Not retryable, for it has been retried already.
+        raise GenerationError(f"{client.place} did not answer: {advised(outcome, client)}")
 
     async def _ready(self) -> tuple[EndpointClient, EndpointCapabilities]:
         """Return the client and the capabilities; concurrent callers wait for one probe."""
         if self._is_closed:
-            raise GenerationError(f"{self._name} is closed")
+            raise GenerationError(f"{self.name} is closed")
         if self._client is None:
             self._client = EndpointClient(self._model, self._options)
         if self._probing is None or _has_failed(self._probing):
-            self._probing = asyncio.create_task(probe_endpoint(self._client, self._options, self._model))
+            self._probing = asyncio.create_task(EndpointProbe(self._client, self._options, self._model).run())
         # A caller that is cancelled must not cancel the probe for the others.
         return self._client, await asyncio.shield(self._probing)
 
 
 def _has_failed(task: asyncio.Task[EndpointCapabilities]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
-
-
-def _overflow_error(
-    failure: EndpointFailure, client: EndpointClient, capabilities: EndpointCapabilities
-) -> ContextOverflowError:
-    return ContextOverflowError(
-        f"the prompt and max_tokens do not fit the context of {client.place}: {failure}; shorten or lower them",
-        max_context_tokens=capabilities.max_context_tokens or 0,
-    )

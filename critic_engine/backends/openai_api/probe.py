@@ -12,15 +12,15 @@ from critic_engine.backends.openai_api.client import (
     EndpointClient,
     EndpointFailure,
     RetryLimits,
-    load_error,
+    advised,
 )
 from critic_engine.backends.openai_api.replies import ChatReply, ListedModel, read_reply
 from critic_engine.backends.openai_api.requests import (
     CONTINUATION_FLAGS,
     EndpointCapabilities,
-    ImageUrls,
     JsonObject,
     chat_message,
+    image_url,
 )
 from critic_engine.backends.openai_api.samples import count_tokens
 from critic_engine.config.models import EndpointConfig
@@ -30,6 +30,7 @@ from critic_engine.types import Image, Message
 _logger = logging.getLogger(__name__)
 
 _QUESTION = "Count from 1 to 20, one number a line."
+_MESSAGE: JsonObject = {"role": "user", "content": _QUESTION}
 _BEGINNING = "1\n2\n3"
 _NUM_TOKENS = 16
 _MAX_TIMEOUT_S = 60.0
@@ -44,29 +45,27 @@ _NUM_STOPS = (16, 4, 1)
 _NUM_LISTED = 10
 
 
-async def probe_endpoint(client: EndpointClient, options: EndpointConfig, model: str) -> EndpointCapabilities:
-    """Return the endpoint's capabilities for ``model``.
+class EndpointProbe:
+    """The small requests that show an endpoint's capabilities for one model."""
 
-    Raises:
-        ModelLoadError: it does not answer, has no such model, refuses the key, or reports no usage.
-    """
-    probe = _Probe(client, options, model)
-    return await probe.run()
-
-
-class _Probe:
     def __init__(self, client: EndpointClient, options: EndpointConfig, model: str) -> None:
+        """Send nothing yet."""
         self._client = client
         self._model = model
         self._limits = RetryLimits(min(options.timeout_s, _MAX_TIMEOUT_S), options.max_retries)
         self._limit_name = "max_tokens"
 
     async def run(self) -> EndpointCapabilities:
+        """Return the endpoint's capabilities.
+
+        Raises:
+            ModelLoadError: it does not answer, has no such model, refuses the key, or reports no usage.
+        """
         num_prompt_tokens = await self._first_answer()
-        has_images, logprobs, has_seed, stops, continuation, max_context_tokens = await asyncio.gather(
+        has_images, logprobs, seeded, stops, continuation, max_context_tokens = await asyncio.gather(
             self._has_images(num_prompt_tokens),
             self._logprobs(),
-            self._has("seeds", seed=_LARGEST_SEED),
+            self._try("seeds", seed=_LARGEST_SEED),
             self._stops(),
             self._continuation(),
             self._max_context_tokens(),
@@ -77,7 +76,7 @@ class _Probe:
             has_logprobs=has_logprobs,
             max_top_logprobs=max_top_logprobs,
             has_n=has_logprobs and await self._has_n(),
-            has_seed=has_seed,
+            has_seed=seeded is not None,
             max_stop_strings=stops[0],
             has_stop_reason=stops[1],
             has_continuation=continuation[0],
@@ -94,7 +93,7 @@ class _Probe:
             second = await self._send()
             outcome = outcome if isinstance(second, EndpointFailure) else second
         if isinstance(outcome, EndpointFailure):
-            raise await self._no_model() if outcome.status == 404 else load_error(outcome, self._client)
+            raise await self._no_model() if outcome.status == 404 else self._unusable(outcome)
         try:
             return outcome.value.reported.prompt_tokens
         except ValueError as error:
@@ -102,6 +101,9 @@ class _Probe:
                 f"{self._client.place} does not say what it spends ({error}), without which no budget of tokens can be "
                 "held; use an endpoint that does"
             ) from error
+
+    def _unusable(self, failure: EndpointFailure) -> ModelLoadError:
+        return ModelLoadError(f"{self._client.place} cannot be used: {advised(failure, self._client)}")
 
     async def _no_model(self) -> ModelLoadError:
         listed = await self._listed()
@@ -116,11 +118,9 @@ class _Probe:
     async def _max_context_tokens(self) -> int | None:
         return next((model.max_model_len for model in await self._listed() if model.id == self._model), None)
 
-    async def _has(self, what: str, **fields: object) -> bool:
-        return await self._try(what, **fields) is not None
-
     async def _has_images(self, num_prompt_tokens: int) -> bool:
-        message = chat_message(Message("user", _QUESTION, (_test_image(),)), ImageUrls())
+        image = _test_image()
+        message = chat_message(Message("user", _QUESTION, (image,)), {image.digest: image_url(image)})
         reply = await self._try("images", messages=[message])
         return reply is not None and _num_prompt_tokens(reply) > num_prompt_tokens
 
@@ -181,25 +181,19 @@ class _Probe:
         if isinstance(outcome, EndpointAnswer):
             return outcome.value
         if outcome.status in _BUSY:
-            raise load_error(outcome, self._client)
+            raise self._unusable(outcome)
         is_refused = outcome.status is not None and 400 <= outcome.status < 500
         level = logging.DEBUG if is_refused else logging.WARNING
         _logger.log(level, "%s: %s taken as absent: %s", self._client.place, what, outcome)
         return None
 
     async def _send(self, **fields: object) -> EndpointAnswer[ChatReply] | EndpointFailure:
-        body: JsonObject = {
-            "messages": [chat_message(Message("user", _QUESTION), ImageUrls())],
-            self._limit_name: _NUM_TOKENS,
-        }
-        return await self._client.ask({**body, **fields}, lambda body: read_reply(body, ChatReply), limits=self._limits)
+        body = {"messages": [_MESSAGE], self._limit_name: _NUM_TOKENS, **fields}
+        return await self._client.ask(body, lambda body: read_reply(body, ChatReply), limits=self._limits)
 
 
 def _unfinished(text: str) -> list[JsonObject]:
-    return [
-        chat_message(Message("user", _QUESTION), ImageUrls()),
-        chat_message(Message("assistant", text), ImageUrls()),
-    ]
+    return [_MESSAGE, {"role": "assistant", "content": text}]
 
 
 def _num_prompt_tokens(reply: ChatReply) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from critic_engine.types import TokenUsage
 
@@ -36,12 +36,6 @@ class ChosenToken(TopToken):
     """The likeliest tokens at its position, in no reliable order."""
 
 
-class ChoiceLogprobs(_Part):
-    """The tokens of one choice."""
-
-    content: list[ChosenToken] | None = None
-
-
 class ChoiceMessage(_Part):
     """The text of one choice."""
 
@@ -56,18 +50,10 @@ class Choice(_Part):
     finish_reason: str | None = None
     stop_reason: int | str | None = None
     """The stop string, or the id of the token, that ended it; vLLM reports it, OpenAI does not."""
-    logprobs: ChoiceLogprobs | None = None
-
-    @property
-    def tokens(self) -> list[ChosenToken]:
-        """The tokens with their log-probabilities; none where the endpoint sent none."""
-        return (self.logprobs.content if self.logprobs else None) or []
-
-
-class PromptTokensDetails(_Part):
-    """Details of the prompt tokens."""
-
-    cached_tokens: _Count | None = None
+    tokens: Annotated[list[ChosenToken], BeforeValidator(lambda tokens: [] if tokens is None else tokens)] = Field(
+        default=[], validation_alias=AliasPath("logprobs", "content")
+    )
+    """The tokens with their log-probabilities; none where the endpoint sent none."""
 
 
 class ReplyUsage(_Part):
@@ -75,7 +61,7 @@ class ReplyUsage(_Part):
 
     prompt_tokens: _Count
     completion_tokens: _Count
-    prompt_tokens_details: PromptTokensDetails | None = None
+    cached_tokens: _Count | None = Field(None, validation_alias=AliasPath("prompt_tokens_details", "cached_tokens"))
 
 
 class ChatReply(_Part):
@@ -105,9 +91,8 @@ class ChatReply(_Part):
         Raises:
             ValueError: the reply reports none.
         """
-        details = self.reported.prompt_tokens_details
-        cached = (details.cached_tokens if details else None) or 0
-        return TokenUsage(self.reported.prompt_tokens, self.reported.completion_tokens, cached)
+        reported = self.reported
+        return TokenUsage(reported.prompt_tokens, reported.completion_tokens, reported.cached_tokens or 0)
 
 
 class ListedModel(_Part):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -101,27 +101,21 @@ class Draft:
         return [self.body for _ in seeds]
 
 
-class ImageUrls:
-    """Writes each image as a ``data:`` URL once while its cache keeps it."""
-
-    def __init__(self) -> None:
-        """Begin with an empty cache."""
-        self._urls: ByteCache[str] = ByteCache()
-
-    async def prepare(self, images: Iterable[Image]) -> None:
-        """Write the URLs that the cache lacks, in a thread: turning and packing a large image takes seconds."""
-        for image in images:
-            if self._urls.get(image.digest) is None:
-                url = await asyncio.to_thread(image_url, image)
-                self._urls.put(image.digest, url, len(url))
-
-    def url(self, image: Image) -> str:
-        """Return the image's URL."""
-        return self._urls.get(image.digest) or image_url(image)
+async def image_urls(messages: Sequence[Message], cache: ByteCache[str]) -> dict[str, str]:
+    """Return the ``data:`` URL of each image by its digest; each is written once while ``cache`` keeps it."""
+    urls: dict[str, str] = {}
+    for image in (image for message in messages for image in message.images):
+        url = cache.get(image.digest)
+        if url is None:
+            # Turning and packing a large image takes seconds.
+            url = await asyncio.to_thread(image_url, image)
+            cache.put(image.digest, url, len(url))
+        urls[image.digest] = url
+    return urls
 
 
-def draft_request(request: GenerationRequest, capabilities: EndpointCapabilities, urls: ImageUrls) -> Draft:
-    """Return ``request`` as it is sent to an endpoint of these capabilities.
+def draft_request(request: GenerationRequest, capabilities: EndpointCapabilities, urls: Mapping[str, str]) -> Draft:
+    """Return ``request`` as it is sent to an endpoint of these capabilities, with its images' ``urls`` by digest.
 
     Text is sent as it is: which texts are control tokens of the model, only the endpoint knows.
     """
@@ -142,20 +136,16 @@ def draft_request(request: GenerationRequest, capabilities: EndpointCapabilities
         body["stop"] = list(sent_stops)
     if is_continued:
         body |= CONTINUATION_FLAGS
-    return Draft(
-        body,
-        request.sampling,
-        sent_stops,
-        shown_prefix=prefix if is_shown else "",
-        is_white_space_lost=is_white_space_lost,
-    )
+    return Draft(body, request.sampling, sent_stops, prefix if is_shown else "", is_white_space_lost)
 
 
-def chat_message(message: Message, urls: ImageUrls) -> JsonObject:
+def chat_message(message: Message, urls: Mapping[str, str]) -> JsonObject:
     """Return a message as it is sent, its images before its text."""
     if not message.images:
         return {"role": message.role, "content": message.text}
-    parts: list[JsonObject] = [{"type": "image_url", "image_url": {"url": urls.url(image)}} for image in message.images]
+    parts: list[JsonObject] = [
+        {"type": "image_url", "image_url": {"url": urls[image.digest]}} for image in message.images
+    ]
     return {"role": message.role, "content": [*parts, {"type": "text", "text": message.text}]}
 
 

@@ -28,14 +28,16 @@ _Result = TypeVar("_Result")
 class VllmEngine:
     """vLLM's asynchronous engine, which works in processes of its own. All use is from one event loop."""
 
-    def __init__(self, config: ModelConfig, *, section: str, model: str | None, runner: Runner) -> None:
+    runner: Runner = "generate"
+    """Whether the model generates text or gives a number."""
+
+    def __init__(self, config: ModelConfig, *, section: str, model: str | None = None) -> None:
         """Build without starting anything.
 
         Args:
             config: The model's configuration.
             section: The configuration's section, such as ``reasoner``.
             model: A local folder or a hub id that replaces the configuration's ``model``.
-            runner: Whether the model generates text or gives a number.
 
         Raises:
             ConfigError: an engine argument is refused.
@@ -45,7 +47,6 @@ class VllmEngine:
         self.model = model or config.model
         """The model's folder or hub id."""
         self._config = config
-        self._runner: Runner = runner
         self._starting: asyncio.Task[None] | None = None
         self._llm: Any = None
         self._has_started = False
@@ -87,7 +88,7 @@ class VllmEngine:
         with engine_errors(self.model):
             await self.llm.reset_mm_cache()
         self.can_seed = _can_seed(self.llm.vllm_config)
-        if not self.can_seed and self._runner == "generate":
+        if not self.can_seed and self.runner == "generate":
             _logger.warning(
                 "%s: draws do not repeat, because vLLM's CPU engine does not survive seeds where prompts are read in "
                 "parts; leave enable_chunked_prefill and max_num_batched_tokens out of engine_args to have seeds",
@@ -106,7 +107,7 @@ class VllmEngine:
             GenerationError: vLLM refuses the request, or fails at it.
         """
         llm = self.llm
-        ask = llm.generate if self._runner == "generate" else llm.encode
+        ask = llm.generate if self.runner == "generate" else llm.encode
         with engine_errors(self.model):
             # To the very end, though one output is all there is: vLLM takes leaving before that for an abort.
             (answer,) = [output async for output in ask(prompt, params, str(next(self._numbers)))]
@@ -133,7 +134,7 @@ class VllmEngine:
         )
         with opening(options) as source:
             arguments = make_engine_args(
-                self._config, model=source["pretrained_model_name_or_path"], runner=self._runner
+                self._config, model=source["pretrained_model_name_or_path"], runner=self.runner
             )
             from vllm.v1.engine.async_llm import AsyncLLM
 

@@ -20,11 +20,8 @@ _Generated: TypeAlias = tuple[Sample, int]  # And how many of its prompt's token
 class VllmReplica(VllmEngine):
     """One engine that answers generation requests. All use is from one event loop."""
 
-    def __init__(self, config: ModelConfig, *, section: str, model: str | None = None) -> None:
-        """Build without starting anything, with the arguments and errors of ``VllmEngine``."""
-        super().__init__(config, section=section, model=model, runner="generate")
-        self._prompts: VllmPrompts | None = None
-        self._samples: VllmSamples | None = None
+    _prompts: VllmPrompts | None = None
+    _samples: VllmSamples | None = None
 
     async def start(self) -> None:
         """Return when the engine is ready.

@@ -46,8 +46,10 @@ class VllmPrompts:
         self._llm = llm
         # Tokenizers are not to be used from two threads, and the engine uses its own.
         self.tokenizer = copy.deepcopy(llm.get_tokenizer())
-        self._max_images = _max_images(llm)
-        processor = llm.renderer.get_mm_processor().info.get_hf_processor() if self._max_images else self.tokenizer
+        media = llm.renderer.mm_processor and llm.renderer.mm_processor.info
+        # 0 for a model that reads text only.
+        self._max_images = int(media.allowed_mm_limits.get("image", 0)) if media else 0
+        processor = media.get_hf_processor() if self._max_images else self.tokenizer
         require_chat_template(model, processor, self.tokenizer)
         self._writer = ChatWriter(processor, self.tokenizer, has_vision=self._max_images > 0)
         self._pictures: ByteCache[PIL.Image.Image] = ByteCache()
@@ -86,6 +88,10 @@ class VllmPrompts:
 
     def _render(self, request: GenerationRequest, images: Sequence[Image]) -> tuple[list[int], Any]:
         """Return the tokens of a prompt, each image one of them, and the output of vLLM's renderer."""
+        from vllm.renderers import TokenizeParams
+
+        # vLLM would refuse a prompt that is too long without saying how long it is with its images.
+        unlimited = TokenizeParams(max_total_tokens=None)
         text = self._writer.write(request)
         with encoding_errors():
             encoded = self.tokenizer(text, add_special_tokens=not self._writer.is_begun(text))
@@ -94,7 +100,7 @@ class VllmPrompts:
                 prompt["multi_modal_data"] = {"image": [self._picture(image) for image in images]}
                 # The engine's caches of prepared images and of prompts know an image by this name.
                 prompt["multi_modal_uuids"] = {"image": [image.digest for image in images]}
-            (engine_input,) = self._llm.renderer.render_cmpl([prompt], _unlimited())
+            (engine_input,) = self._llm.renderer.render_cmpl([prompt], unlimited)
         return encoded["input_ids"], engine_input
 
     def _picture(self, image: Image) -> PIL.Image.Image:
@@ -104,17 +110,3 @@ class VllmPrompts:
             picture = upright_rgb(open_picture(image.data))
             self._pictures.put(image.digest, picture, picture.width * picture.height * len(picture.getbands()))
         return picture
-
-
-def _max_images(llm: Any) -> int:
-    """Return how many images one prompt may hold; 0 for a model that reads text only."""
-    if llm.renderer.mm_processor is None:
-        return 0
-    return int(llm.renderer.mm_processor.info.allowed_mm_limits.get("image", 0))
-
-
-def _unlimited() -> Any:
-    # vLLM would refuse a prompt that is too long without saying how long it is with its images.
-    from vllm.renderers import TokenizeParams
-
-    return TokenizeParams(max_total_tokens=None)

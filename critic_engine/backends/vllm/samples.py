@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from critic_engine.backends.cutting import cut_at_stop
@@ -19,7 +19,12 @@ class VllmSamples:
     def __init__(self, tokenizer: Any, model_config: Any) -> None:
         """Read samples with ``tokenizer``; ``model_config`` is vLLM's."""
         self._tokenizer = tokenizer
-        self._end_token_ids = _end_token_ids(tokenizer, model_config)
+        # All three places that a checkpoint names them in.
+        self._end_token_ids = end_token_ids(
+            model_config.try_get_generation_config().get("eos_token_id"),
+            getattr(model_config.hf_text_config, "eos_token_id", None),
+            tokenizer.eos_token_id,
+        )
         self._token_text = functools.cache(lambda token: str(tokenizer.decode([token])))
 
     def params(self, sampling: SamplingOptions, prompt: VllmPrompt, seed: int | None) -> Any:
@@ -53,30 +58,16 @@ class VllmSamples:
             num_tokens=len(ids),
             finish_reason="stop" if is_ended or stop is not None else "length",
             stop=stop,
-            tokens=None if completion.logprobs is None else self._read_logprobs(completion, sampling),
+            tokens=None if completion.logprobs is None else self._read_logprobs(ids, completion.logprobs, sampling),
         )
 
-    def _read_logprobs(self, completion: Any, sampling: SamplingOptions) -> tuple[TokenLogprob, ...]:
-        num_top = sampling.num_top_logprobs or 0
-        return tuple(
-            self._read_logprob(token, place, num_top)
-            for token, place in zip(completion.token_ids, completion.logprobs, strict=True)
-        )
-
-    def _read_logprob(self, token: int, place: Mapping[int, Any], num_top: int) -> TokenLogprob:
-        # The drawn token is among them, likely or not.
-        likeliest = sorted(place.items(), key=lambda item: -item[1].logprob)[:num_top]
-        return TokenLogprob(
-            text=self._token_text(token),
-            logprob=place[token].logprob,
-            top=tuple((self._token_text(other), logprob.logprob) for other, logprob in likeliest),
-        )
-
-
-def _end_token_ids(tokenizer: Any, model_config: Any) -> frozenset[int]:
-    """Return the tokens that end a turn, from all three places that a checkpoint names them in."""
-    return end_token_ids(
-        model_config.try_get_generation_config().get("eos_token_id"),
-        getattr(model_config.hf_text_config, "eos_token_id", None),
-        tokenizer.eos_token_id,
-    )
+    def _read_logprobs(
+        self, ids: list[int], places: Sequence[Mapping[int, Any]], sampling: SamplingOptions
+    ) -> tuple[TokenLogprob, ...]:
+        rows = []
+        for token, place in zip(ids, places, strict=True):
+            # The drawn token is among them, likely or not.
+            likeliest = sorted(place.items(), key=lambda item: -item[1].logprob)[: sampling.num_top_logprobs or 0]
+            top = tuple((self._token_text(other), logprob.logprob) for other, logprob in likeliest)
+            rows.append(TokenLogprob(self._token_text(token), place[token].logprob, top))
+        return tuple(rows)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from critic_engine.backends.huggingface.classifier import BatchScorer, Classifier, value_of
 from critic_engine.backends.huggingface.encoding import encoding_errors
+from critic_engine.backends.huggingface.scorer import BatchScorer, value_of
 from critic_engine.backends.vllm.engine import VllmEngine, engine_name, pool_of_one
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ModelLoadError, ReplicaLostError
@@ -18,10 +18,8 @@ from critic_engine.types import Message
 class VllmScorerReplica(VllmEngine):
     """One engine that scores conversations. All use is from one event loop."""
 
-    def __init__(self, config: ModelConfig, *, section: str, model: str | None = None) -> None:
-        """Build without starting anything, with the arguments and errors of ``VllmEngine``."""
-        super().__init__(config, section=section, model=model, runner="pooling")
-        self._encoder: BatchScorer | None = None
+    runner = "pooling"
+    _encoder: BatchScorer | None = None
 
     async def start(self) -> None:
         """Return when the engine is ready.
@@ -39,9 +37,7 @@ class VllmScorerReplica(VllmEngine):
             )
         tokenizer = copy.deepcopy(self.llm.get_tokenizer())
         limit = min(model_config.max_model_len, tokenizer.model_max_length)
-        self._encoder = BatchScorer(
-            Classifier(model=None, tokenizer=tokenizer, pad_token_id=None, max_context_tokens=limit)
-        )
+        self._encoder = BatchScorer(None, tokenizer, pad_token_id=None, max_context_tokens=limit)
 
     async def call(self, messages: tuple[Message, ...]) -> Score:
         """Return the sigmoid of the model's logit for a conversation, of which it reads the texts.

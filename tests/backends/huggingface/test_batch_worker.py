@@ -16,7 +16,7 @@ from critic_engine.errors import GenerationError, ModelLoadError
 class Doubler:
     """Doubles each number of a request, up to a batch at a time; refuses and fails as the numbers say."""
 
-    module = SimpleNamespace(parameters=list, device=torch.device("cpu"))
+    model = SimpleNamespace(parameters=list, device=torch.device("cpu"))
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -32,17 +32,19 @@ class Doubler:
     def next_batch(self, waiting: Sequence[list[int]], max_batch_size: int) -> list[list[int]]:
         return list(waiting[:max_batch_size])
 
-    def run(self, rows: Sequence[list[int]], *, is_closing: threading.Event) -> list[int | GenerationError]:
+    def run(self, rows: Sequence[list[int]], *, is_closing: threading.Event) -> list[int]:
         self.is_running.set()
         self.may_run.wait(30)
         self.batches.append([number for (number,) in rows])
-        return [GenerationError("0 fails") if number == 0 else 2 * number for (number,) in rows]
+        if [0] in rows:
+            raise GenerationError("0 fails")
+        return [2 * number for (number,) in rows]
 
     def combine(self, rows: Sequence[list[int]], outcomes: Sequence[int]) -> list[int]:
         return list(outcomes)
 
 
-Worker = BatchWorker[tuple[int, ...], list[int], Doubler]
+Worker = BatchWorker[tuple[int, ...], list[int]]
 Scenario = Callable[[Worker, Doubler], Coroutine[Any, Any, None]]
 
 

@@ -1,8 +1,10 @@
 import torch
 
-from critic_engine.backends.huggingface.batching import Row, next_batch
-from critic_engine.backends.huggingface.encoding import Prompt
+from critic_engine.backends.huggingface.encoding import Prompt, Row
+from critic_engine.backends.huggingface.generator import BatchGenerator
 from critic_engine.types import SamplingOptions
+
+next_batch = BatchGenerator.next_batch
 
 
 def row(num_tokens: int, *, max_tokens: int = 10, image_px: int | None = None) -> Row:

@@ -8,7 +8,7 @@ import torch
 
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.encoding import PromptEncoder
-from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
+from critic_engine.backends.huggingface.generator import BatchGenerator, HuggingFaceGenerator
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
 from critic_engine.types import Generation, GenerationRequest, Image, Sample
 
@@ -19,7 +19,9 @@ def answer(checkpoint: Checkpoint, requests: Sequence[GenerationRequest], **opti
     """Send all requests at once; errors come back in their places."""
 
     async def run() -> list[Any]:
-        generator = HuggingFaceGenerator(lambda: checkpoint, name="tiny", **{"max_batch_size": 64, **options})
+        generator = HuggingFaceGenerator(
+            lambda: BatchGenerator(checkpoint), name="tiny", **{"max_batch_size": 64, **options}
+        )
         try:
             return await asyncio.gather(*map(generator.generate, requests), return_exceptions=True)
         finally:
@@ -230,7 +232,7 @@ def test_sample_ends_where_the_context_does(text_checkpoint: Checkpoint, ask: As
 
 def test_more_bad_requests_than_are_looked_at_once_all_fail(text_checkpoint: Checkpoint, ask: Ask) -> None:
     async def work() -> None:
-        generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny", max_batch_size=1)
+        generator = HuggingFaceGenerator(lambda: BatchGenerator(text_checkpoint), name="tiny", max_batch_size=1)
         calls = [generator.generate(ask("a" * 200)) for _ in range(30)]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {ContextOverflowError}
@@ -304,7 +306,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 def test_event_loop_runs_on_while_the_model_works(text_checkpoint: Checkpoint, ask: Ask) -> None:
     async def work() -> None:
-        generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny", max_batch_size=64)
+        generator = HuggingFaceGenerator(lambda: BatchGenerator(text_checkpoint), name="tiny", max_batch_size=64)
         call = asyncio.ensure_future(generator.generate(ask(max_tokens=100, temperature=1.0)))
         num_turns = 0
         while not call.done():
@@ -317,14 +319,14 @@ def test_event_loop_runs_on_while_the_model_works(text_checkpoint: Checkpoint, a
 
 
 def test_generator_serves_one_event_loop_after_another(text_checkpoint: Checkpoint, ask: Ask) -> None:
-    generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny", max_batch_size=64)
+    generator = HuggingFaceGenerator(lambda: BatchGenerator(text_checkpoint), name="tiny", max_batch_size=64)
     assert asyncio.run(generator.generate(ask())) == asyncio.run(generator.generate(ask()))
     asyncio.run(generator.aclose())
 
 
 def test_cancelled_call_leaves_the_generator_usable(text_checkpoint: Checkpoint, ask: Ask) -> None:
     async def work() -> None:
-        generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny", max_batch_size=64)
+        generator = HuggingFaceGenerator(lambda: BatchGenerator(text_checkpoint), name="tiny", max_batch_size=64)
         for delay_s in (0, 0.02):
             call = asyncio.ensure_future(generator.generate(ask(max_tokens=100)))
             await asyncio.sleep(delay_s)
@@ -339,7 +341,7 @@ def test_cancelled_call_leaves_the_generator_usable(text_checkpoint: Checkpoint,
 
 def test_closing_fails_what_is_in_flight_and_what_comes_after(text_checkpoint: Checkpoint, ask: Ask) -> None:
     async def work() -> None:
-        generator = HuggingFaceGenerator(lambda: text_checkpoint, name="tiny", max_batch_size=1)
+        generator = HuggingFaceGenerator(lambda: BatchGenerator(text_checkpoint), name="tiny", max_batch_size=1)
         calls = [asyncio.ensure_future(generator.generate(ask(max_tokens=140))) for _ in range(50)]
         await asyncio.sleep(0.05)
         await generator.aclose()
@@ -353,7 +355,7 @@ def test_closing_fails_what_is_in_flight_and_what_comes_after(text_checkpoint: C
 
 
 def test_model_that_cannot_be_loaded_fails_every_call(ask: Ask) -> None:
-    def fail() -> Checkpoint:
+    def fail() -> BatchGenerator:
         raise ModelLoadError("model nowhere: there is no such folder")
 
     async def work() -> None:
@@ -370,10 +372,3 @@ def test_model_that_cannot_be_loaded_fails_every_call(ask: Ask) -> None:
 def test_request_without_seeds_is_answered_with_nothing(text_checkpoint: Checkpoint, ask: Ask) -> None:
     (generation,) = answer(text_checkpoint, [ask(seeds=())])
     assert generation.samples == ()
-
-
-def test_description_tells_where_the_model_is(vision_checkpoint: Checkpoint) -> None:
-    summary = HuggingFaceGenerator(lambda: vision_checkpoint, name="tiny", max_batch_size=64).describe()
-    assert (summary.device, summary.dtype, summary.max_context_tokens) == ("cpu", "float32", 160)
-    assert summary.has_vision
-    assert summary.num_parameters > 1000

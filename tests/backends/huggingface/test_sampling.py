@@ -3,8 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from critic_engine.backends.huggingface.batching import Row
-from critic_engine.backends.huggingface.encoding import Prompt
+from critic_engine.backends.huggingface.encoding import Prompt, Row
 from critic_engine.backends.huggingface.sampling import RowSampler
 from critic_engine.types import SamplingOptions
 

@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from critic_engine.backends.huggingface.checkpoint import Checkpoint, CheckpointOptions
-from critic_engine.backends.huggingface.classifier import BatchScorer, Classifier, load_classifier
-from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
+from critic_engine.backends.huggingface.scorer import BatchScorer, HuggingFaceScorer, load_scorer
 from critic_engine.engine import Engine
 from critic_engine.episode.episode import SearchEvent
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
@@ -50,16 +49,20 @@ def copy(reward_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(reward_folder, tmp_path / "model"))
 
 
+def open_scorer(folder: Path, max_batch_size: int = 2) -> HuggingFaceScorer:
+    options = CheckpointOptions(str(folder), device="cpu")
+    return HuggingFaceScorer(lambda: load_scorer(options), name=folder.name, max_batch_size=max_batch_size)
+
+
 @pytest.fixture
 def score() -> Callable[..., list[Any]]:
     """Score conversations side by side by a folder or a loaded model; return scores and errors."""
 
     def score(
-        source: Path | Classifier, conversations: list[tuple[Message, ...]], max_batch_size: int = 64
+        source: Path | BatchScorer, conversations: list[tuple[Message, ...]], max_batch_size: int = 64
     ) -> list[Any]:
         if isinstance(source, Path):
-            options = CheckpointOptions(str(source), device="cpu")
-            scorer = HuggingFaceScorer.from_pretrained(options, max_batch_size=max_batch_size)
+            scorer = open_scorer(source, max_batch_size=max_batch_size)
         else:
             scorer = HuggingFaceScorer(lambda: source, name="loaded", max_batch_size=max_batch_size)
 
@@ -104,7 +107,7 @@ def test_values_are_the_sigmoid_of_the_models_own_logits(reward_folder: Path, sc
 
 
 def test_conversations_in_flight_share_batches_and_keep_their_values(reward_folder: Path, score: Any) -> None:
-    classifier = load_classifier(CheckpointOptions(str(reward_folder), device="cpu"))
+    classifier = load_scorer(CheckpointOptions(str(reward_folder), device="cpu"))
     shapes: list[tuple[int, ...]] = []
     classifier.model.register_forward_pre_hook(
         lambda model, args, inputs: shapes.append(tuple(inputs["input_ids"].shape)), with_kwargs=True
@@ -143,7 +146,7 @@ def test_conversation_that_fills_the_context_is_scored(reward_folder: Path, scor
 
 
 def test_oldest_conversation_is_always_in_the_next_batch(text_checkpoint: Checkpoint) -> None:
-    scorer = BatchScorer(Classifier(None, text_checkpoint.tokenizer, pad_token_id=0, max_context_tokens=160))
+    scorer = BatchScorer(None, text_checkpoint.tokenizer, pad_token_id=0, max_context_tokens=160)
     rows = [[1] * length for length in (9, 1, 2, 7)]
     assert scorer.next_batch(rows, 2) == [rows[3], rows[0]]
     assert scorer.next_batch(rows, 1) == [rows[0]]
@@ -151,7 +154,7 @@ def test_oldest_conversation_is_always_in_the_next_batch(text_checkpoint: Checkp
 
 @pytest.mark.parametrize("logit", [math.nan, math.inf, -math.inf])
 def test_logit_that_is_not_finite_is_an_error_for_its_own_row(reward_folder: Path, score: Any, logit: float) -> None:
-    classifier = load_classifier(CheckpointOptions(str(reward_folder), device="cpu"))
+    classifier = load_scorer(CheckpointOptions(str(reward_folder), device="cpu"))
     (hash_id,) = classifier.tokenizer("#", add_special_tokens=False)["input_ids"]
 
     def spoil(model: Any, args: Any, inputs: dict[str, Any], output: Any) -> None:
@@ -167,7 +170,7 @@ def test_logit_that_is_not_finite_is_an_error_for_its_own_row(reward_folder: Pat
 
 def refusal(folder: Path, **options: bool) -> str:
     with pytest.raises(ModelLoadError) as caught:
-        load_classifier(CheckpointOptions(str(folder), device="cpu", **options))
+        load_scorer(CheckpointOptions(str(folder), device="cpu", **options))
     assert str(folder) in str(caught.value)
     return str(caught.value)
 
@@ -184,11 +187,11 @@ def test_chat_model_without_the_head_is_refused(text_folder: Path, tmp_path: Pat
 
 
 def test_pickled_weights_load_only_when_allowed(copy: Path, reward_folder: Path, score: Any) -> None:
-    weights = load_classifier(CheckpointOptions(str(reward_folder), device="cpu")).model.state_dict()
+    weights = load_scorer(CheckpointOptions(str(reward_folder), device="cpu")).model.state_dict()
     (copy / "model.safetensors").unlink()
     torch.save(weights, copy / "pytorch_model.bin")
     assert "is_pickle_allowed" in refusal(copy)
-    loaded = load_classifier(CheckpointOptions(str(copy), device="cpu", is_pickle_allowed=True))
+    loaded = load_scorer(CheckpointOptions(str(copy), device="cpu", is_pickle_allowed=True))
     assert_equal(score(loaded, CONVERSATIONS), expected(reward_folder))
 
 
@@ -205,9 +208,8 @@ def test_model_that_does_not_load_fails_each_request(score: Any, tmp_path: Path)
 
 def test_closed_scorer_refuses_and_can_be_closed_again(reward_folder: Path) -> None:
     async def work() -> None:
-        options = CheckpointOptions(str(reward_folder), device="cpu")
-        scorer = HuggingFaceScorer.from_pretrained(options, max_batch_size=2)
-        assert scorer.name == "huggingface:tiny-reward"
+        scorer = open_scorer(reward_folder)
+        assert scorer.name == "tiny-reward"
         await scorer.load()
         await scorer.aclose()
         await scorer.aclose()
@@ -219,9 +221,7 @@ def test_closed_scorer_refuses_and_can_be_closed_again(reward_folder: Path) -> N
 
 def test_what_waits_when_the_scorer_is_closed_fails(reward_folder: Path) -> None:
     async def work() -> list[Any]:
-        scorer = HuggingFaceScorer.from_pretrained(
-            CheckpointOptions(str(reward_folder), device="cpu"), max_batch_size=2
-        )
+        scorer = open_scorer(reward_folder)
         tasks = [asyncio.create_task(scorer.score(each)) for each in CONVERSATIONS]
         await asyncio.sleep(0)
         await scorer.aclose()
@@ -233,9 +233,7 @@ def test_what_waits_when_the_scorer_is_closed_fails(reward_folder: Path) -> None
 
 def test_cancelled_request_leaves_the_others_their_scores(reward_folder: Path) -> None:
     async def work() -> list[Any]:
-        scorer = HuggingFaceScorer.from_pretrained(
-            CheckpointOptions(str(reward_folder), device="cpu"), max_batch_size=2
-        )
+        scorer = open_scorer(reward_folder)
         tasks = [asyncio.create_task(scorer.score(each)) for each in CONVERSATIONS]
         await asyncio.sleep(0)
         tasks[0].cancel()

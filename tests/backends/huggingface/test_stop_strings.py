@@ -3,9 +3,8 @@ import threading
 import pytest
 import torch
 
-from critic_engine.backends.huggingface.batching import Row
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
-from critic_engine.backends.huggingface.encoding import Prompt
+from critic_engine.backends.huggingface.encoding import Prompt, Row
 from critic_engine.backends.huggingface.stop_strings import RowStopper, decode_after
 from critic_engine.types import SamplingOptions
 
