@@ -55,11 +55,11 @@ class ReplicaPool(Generic[_Request, _Result]):
 
         Args:
             replicas: Not started.
-            name: The name of their model in messages.
+            name: The name of their model in messages and reports.
             options: Limits and waits.
             rng: Spreads restarts; None seeds one by ``name``.
         """
-        self._name = name
+        self.name = name
         self._options = options
         rng = random.Random(name) if rng is None else rng
         self._supervisors = [Supervisor(replica, name=name, options=options, rng=rng) for replica in replicas]
@@ -123,7 +123,7 @@ class ReplicaPool(Generic[_Request, _Result]):
                 self._num_lost_calls += 1
                 if num_lost >= self._options.max_attempts:
                     raise GenerationError(
-                        f"the request is given up: each of {num_lost} replicas of {self._name} was lost while it "
+                        f"the request is given up: each of {num_lost} replicas of {self.name} was lost while it "
                         f"worked on it, at last: {error}"
                     ) from error
             finally:
@@ -139,7 +139,7 @@ class ReplicaPool(Generic[_Request, _Result]):
         """Start the replicas, if they have not been started."""
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
-            raise RuntimeError(f"the pool of {self._name} is used from two event loops; use it from the first one")
+            raise RuntimeError(f"the pool of {self.name} is used from two event loops; use it from the first one")
         if self._closing is not None:
             raise self._absence()
         if self._loop is None:
@@ -168,11 +168,11 @@ class ReplicaPool(Generic[_Request, _Result]):
 
     def _absence(self) -> CriticEngineError:
         if self._closing is not None:
-            return GenerationError(f"{self._name} is closed; no request may follow")
+            return GenerationError(f"{self.name} is closed; no request may follow")
         # A model that worked before is lost, whatever its last error; one that never worked cannot be loaded.
         is_loadable = self._was_ready or not isinstance(self._error, ModelLoadError)
         kind = ReplicaLostError if is_loadable else ModelLoadError
-        return kind(f"no replica of {self._name} is left: {self._error}")
+        return kind(f"no replica of {self.name} is left: {self._error}")
 
     def _refuse_waiting(self) -> None:
         for queue in (self._waiting_alone, self._waiting):
