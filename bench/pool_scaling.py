@@ -21,7 +21,7 @@ from bench.provenance import print_report, write_report
 from critic_engine.actors.actor_pool import ActorPool, image_sender
 from critic_engine.actors.cluster import Cluster, connect
 from critic_engine.actors.model_pools import open_hosted
-from critic_engine.actors.search_pool import WorkerPool
+from critic_engine.actors.search_pool import RemoteSearch, WorkerPool
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.config.engine import EngineConfig, load_config
@@ -106,14 +106,14 @@ async def search(
     hosted = {keys[role]: pool.hosted for role, pool in pools.items()}
     await asyncio.gather(*(pool.load() for pool in pools.values()))
     workers = WorkerPool(config, functools.partial(open_hosted, hosted))
-    await workers.pool.load()
-    while workers.pool.figures.num_ready < config.ray.num_search_workers:
+    await workers.load()
+    while workers.figures.num_ready < config.ray.num_search_workers:
         await asyncio.sleep(0.1)
     store = RunStore.temporary()
     problems = (Problem(f"how many stars are there in sky {number} ?") for number in range(num_problems))
     store.add_rows(ProblemRow(number, str(number), problem) for number, problem in enumerate(problems, start=1))
     started_s = time.perf_counter()
-    async with aclosing(Runner(store, config, begin=workers.begin).answers()) as answers:
+    async with aclosing(Runner(store, config, begin=lambda task: RemoteSearch(task, workers)).answers()) as answers:
         number = 0
         async for answer in answers:
             assert answer.status == "answered", answer.error
@@ -121,7 +121,7 @@ async def search(
             on_answer(number)
     seconds = time.perf_counter() - started_s
     store.close()
-    await workers.pool.aclose()
+    await workers.aclose()
     await asyncio.gather(*(pool.aclose() for pool in pools.values()))
     return seconds
 

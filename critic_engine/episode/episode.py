@@ -77,6 +77,7 @@ class Episode:
         *,
         expanders: Sequence[Expander],
         evaluator: Evaluator,
+        row_id: str = "",
         on_commit: Callable[[Commit], None] = lambda commit: None,
         on_event: Callable[[SearchEvent], None] = lambda event: None,
     ) -> None:
@@ -87,10 +88,12 @@ class Episode:
             config: The configuration.
             expanders: One for each arm of the strategy, in order.
             evaluator: Values trajectories.
+            row_id: The id in the answer; the problem's name unless given.
             on_commit: Called after each trial, before the search continues; must store the commit.
             on_event: Called for each proposal told to the tree.
         """
         self.problem = problem
+        self._row_id = row_id or problem.name
         self._config = config
         self._trials = TrialRunner(problem, config, expanders=expanders, evaluator=evaluator)
         self._on_commit = on_commit
@@ -123,7 +126,7 @@ class Episode:
         self._events.clear()
         self._failures = list(failures)
 
-    async def run(self, row_id: str = "") -> Answer:
+    async def run(self) -> Answer:
         """Search until the strategy is done or the search is cut, and decide.
 
         Bad model output never raises; it is recorded.
@@ -151,7 +154,7 @@ class Episode:
         if self._cut_reason is StopReason.SECONDS:
             self._give_up(tasks.values())
         value, ending = await self._decide()
-        return self._answer(row_id, value, ending)
+        return self._answer(value, ending)
 
     def cut(self, reason: StopReason) -> None:
         """End the search now without its trials in flight; ``run`` returns the best answer found so far.
@@ -252,10 +255,10 @@ class Episode:
         self._commit(ending.failures, num_tokens=ending.num_tokens)
         return None, ending
 
-    def _answer(self, row_id: str, value: float | None, ending: Ending) -> Answer:
+    def _answer(self, value: float | None, ending: Ending) -> Answer:
         answer = ending.trajectory.answer
         return Answer(
-            id=row_id or self.problem.name,
+            id=self._row_id,
             problem_id=self.problem.problem_id,
             answer=answer,
             value=None if answer is None else value,
