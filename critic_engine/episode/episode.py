@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.node_state import NodeState, ReasoningNode, decode_state, encode_state, trajectory_of
 from critic_engine.episode.strategy_factory import make_strategy
-from critic_engine.episode.trial import Ending, TrialResult, TrialRunner, View
-from critic_engine.protocols import Evaluator, Expander
+from critic_engine.episode.trial import Ending, TrialResult, TrialRunner
+from critic_engine.protocols import Evaluator, Expander, ExpansionContext
 from critic_engine.types import Answer, Critique, Failure, Problem, Trajectory
 from search import (
     Asked,
@@ -100,7 +100,8 @@ class Episode:
         self._on_event = on_event
         self._events: list[Event[NodeState]] = []
         self._failures: list[Failure] = []
-        self._views: dict[int, View] = {}
+        # The node of each pending trial, and its context at the time of the ask.
+        self._asked: dict[int, tuple[int, ExpansionContext]] = {}
         self._strategy = make_strategy(config, problem.problem_id)
         self._strategy.record_to(self._record)
         self._wake: asyncio.Future[None] | None = None
@@ -192,18 +193,20 @@ class Episode:
             tasks.update((self._start(trial), trial) for trial in self._strategy.ask(num_free))
 
     def _start(self, trial: ReasoningTrial) -> "asyncio.Task[TrialResult]":
-        return asyncio.create_task(self._trials.run(trial, self._views[trial.trial_id]))
+        _, context = self._asked[trial.trial_id]
+        return asyncio.create_task(self._trials.run(trial, context))
 
     def _record(self, event: Event[NodeState]) -> None:
         self._events.append(event)
         if isinstance(event, Stopped):
             return
         if isinstance(event, Asked):
-            self._views[event.trial_id] = self._trials.view_at(self.tree, self.tree.nodes[event.node_id])
+            context = self._trials.context_at(self.tree, self.tree.nodes[event.node_id])
+            self._asked[event.trial_id] = event.node_id, context
             return
-        view = self._views.pop(event.trial_id)
+        node_id, _ = self._asked.pop(event.trial_id)
         if isinstance(event, Told):
-            self._trials.learn(view, event.proposals)
+            self._trials.learn(node_id, event.proposals)
 
     def _tell(self, trial: ReasoningTrial, result: TrialResult) -> None:
         first_node_id = len(self._strategy.tree)

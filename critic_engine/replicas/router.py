@@ -60,7 +60,17 @@ class Router(Generic[_Key]):
             is_alone: Whether the request needs a replica to itself. While none is idle, the least loaded one is set
                 aside: nothing new goes there until a request that must be alone does, or ``open_aside`` is called.
         """
-        return self._acquire_alone() if is_alone else self._acquire_shared()
+        if is_alone:
+            return self._acquire_alone()
+        while self._lowest < len(self._rows) and not self._rows[self._lowest]:
+            self._lowest += 1
+        if self._lowest == len(self._rows):
+            return None
+        key = next(iter(self._rows[self._lowest]))
+        self._shut(key)
+        self._loads[key].num += 1
+        self._open(key)
+        return key
 
     def release(self, key: _Key) -> None:
         """Note that a request at ``key`` has ended; nothing happens where ``key`` was removed meanwhile."""
@@ -77,17 +87,6 @@ class Router(Generic[_Key]):
         key, self._aside = self._aside, None
         if key is not None:
             self._open(key)
-
-    def _acquire_shared(self) -> _Key | None:
-        while self._lowest < len(self._rows) and not self._rows[self._lowest]:
-            self._lowest += 1
-        if self._lowest == len(self._rows):
-            return None
-        key = next(iter(self._rows[self._lowest]))
-        self._shut(key)
-        self._loads[key].num += 1
-        self._open(key)
-        return key
 
     def _acquire_alone(self) -> _Key | None:
         key = self._idle()
