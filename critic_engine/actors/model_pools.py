@@ -84,7 +84,7 @@ class RayHost:
         """Return the GPUs of one replica, also where the configuration leaves the number open."""
         if config.actor.num_gpus is not None:
             return config.actor.num_gpus
-        if config.backend == "scripted" or config.device == "cpu" or not self._cluster.num_gpus():
+        if config.backend == "scripted" or config.device == "cpu" or not self._cluster.resources().get("GPU"):
             return 0.0
         sizes = (config.vllm.engine_args.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline"))
         return float(math.prod(size for size in sizes if isinstance(size, int)))

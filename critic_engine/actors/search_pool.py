@@ -12,7 +12,7 @@ from typing import Any
 
 from critic_engine.actors.channel import first_line
 from critic_engine.actors.placement import MAX_CONCURRENCY, PATIENCE_S
-from critic_engine.actors.search_worker import Reports, SearchWorker, WorkItem
+from critic_engine.actors.search_worker import Report, SearchWorker, WorkItem
 from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.episode import Commit
 from critic_engine.episode.trial import NO_TRIAL
@@ -170,7 +170,8 @@ class WorkerReplica:
     async def _listen(self) -> None:
         try:
             while True:
-                self._take(await _reply(self._handle.reports.remote()))
+                reports, self._figures = await _reply(self._handle.reports.remote())
+                self._take(reports)
         except Exception as error:
             for _, answered in self._searches.values():
                 if not answered.done():
@@ -180,9 +181,8 @@ class WorkerReplica:
         if self._listening is None or self._listening.done():
             raise ReplicaLostError("the search worker is gone")
 
-    def _take(self, reports: Reports) -> None:
-        self._figures = reports.figures
-        for search_id, what in reports.reports:
+    def _take(self, reports: list[Report]) -> None:
+        for search_id, what in reports:
             search, answered = self._searches.get(search_id, (None, None))
             if search is None or answered is None or answered.done():
                 continue

@@ -38,16 +38,6 @@ Report: TypeAlias = tuple[int, Commit | Answer | Exception]
 """A search's number, and a commit, its answer or the error that ended it. The last two end the search."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reports:
-    """The reports of a worker since the last call."""
-
-    reports: tuple[Report, ...]
-    """In order."""
-    figures: dict[str, ModelFigures]
-    """The counts of each model's requests since the worker began."""
-
-
 class SearchWorker:
     """Runs episodes side by side. It stores nothing: its reports are all of its work."""
 
@@ -92,12 +82,12 @@ class SearchWorker:
         if search_id in self._searches:
             self._searches.pop(search_id)[1].cancel()
 
-    async def reports(self) -> Reports:
-        """Return the reports since the last call, as soon as there is one."""
+    async def reports(self) -> tuple[list[Report], dict[str, ModelFigures]]:
+        """Return the reports since the last call, as soon as there is one, and each model's counts since the start."""
         await self._has_reports.wait()
         self._has_reports.clear()
-        reports, self._reports = tuple(self._reports), []
-        return Reports(reports, {} if self._models is None else self._models.figures())
+        reports, self._reports = self._reports, []
+        return reports, {} if self._models is None else self._models.figures()
 
     async def check(self) -> None:
         """Do nothing, which shows that the worker answers."""
