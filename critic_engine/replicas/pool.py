@@ -62,7 +62,7 @@ class ReplicaPool(Generic[_Request, _Result]):
         self.name = name
         self._options = options
         rng = random.Random(name) if rng is None else rng
-        self._supervisors = [Supervisor(replica, name=name, options=options, rng=rng) for replica in replicas]
+        self._supervisors = [Supervisor(replica, name, options, rng) for replica in replicas]
         self._working = list(self._supervisors)
         self._tasks: list[asyncio.Task[None]] = []
         self._router: Router[Life[_Request, _Result]] = Router()

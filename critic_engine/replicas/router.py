@@ -91,7 +91,10 @@ class Router(Generic[_Key]):
     def _acquire_alone(self) -> _Key | None:
         key = self._idle()
         if key is None:
-            self._set_aside()
+            shared = [key for key, load in self._loads.items() if not load.is_alone]
+            if self._aside is None and shared:
+                self._aside = min(shared, key=lambda key: self._loads[key].num)
+                self._shut(self._aside)
             return None
         self.open_aside()
         self._shut(key)
@@ -103,12 +106,6 @@ class Router(Generic[_Key]):
         if self._aside is not None and not self._loads[self._aside].num:
             return self._aside
         return next(iter(self._rows[0]), None) if self._rows else None
-
-    def _set_aside(self) -> None:
-        shared = [key for key, load in self._loads.items() if not load.is_alone]
-        if self._aside is None and shared:
-            self._aside = min(shared, key=lambda key: self._loads[key].num)
-            self._shut(self._aside)
 
     def _open(self, key: _Key) -> None:
         load = self._loads[key]
