@@ -57,7 +57,11 @@ class ModelHost:
                     await self._replica.stop()
                     await self._replica.start()
                     self._is_started = True
-                return await self._listener.open(host or _node_address())
+                if host is None:
+                    import ray
+
+                    host = str(ray.util.get_node_ip_address())
+                return await self._listener.open(host)
         except Exception as error:
             return portable(error)
 
@@ -159,9 +163,3 @@ async def _fetched(ref: Awaitable[Image]) -> Image | None:
     except Exception as error:
         _logger.warning("an image could not be fetched from the object store: %s", " ".join(str(error).split())[:300])
         return None
-
-
-def _node_address() -> str:
-    import ray
-
-    return str(ray.util.get_node_ip_address())

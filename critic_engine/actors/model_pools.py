@@ -39,11 +39,8 @@ class RayHost:
         self._images = image_sender()
         self._hosted: dict[tuple[str, str], HostedModel] = {}
         self._pools: list[ActorPool[Any, Any]] = []
-
-    @property
-    def makers(self) -> ModelMakers:
+        self.makers = ModelMakers(self._generator, self._scorer)
         """The makers of this process's models; the models own their actors."""
-        return ModelMakers(self._generator, self._scorer)
 
     def workers(self, config: EngineConfig, checker: Checker | None) -> WorkerPool | None:
         """Return the search workers, which share the models made so far; None where the configuration has none."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -135,11 +135,11 @@ class Episode:
         self._started_s = time.perf_counter()
         self._wake = asyncio.get_running_loop().create_future()
         tasks: dict[asyncio.Task[TrialResult], ReasoningTrial] = {}
-        if not self._is_cut:
+        if self._stop_reason not in _CUTS:
             tasks.update((self._start(trial), trial) for trial in self._strategy.pending)
             self._fill(tasks)
         try:
-            while tasks and not self._is_cut:
+            while tasks and self._stop_reason not in _CUTS:
                 waited: set[asyncio.Future[Any]] = {*tasks, self._wake}
                 done, _ = await asyncio.wait(waited, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)
                 # One told, then one asked, in the order of the asks: equal timing gives equal trees, resumed or not.
@@ -153,7 +153,11 @@ class Episode:
             for task in tasks:
                 task.cancel()
         if self._cut_reason is StopReason.SECONDS:
-            self._give_up(tasks.values())
+            # The tokens that these trials generated so far are unknown and not counted.
+            for trial in tasks.values():
+                self._strategy.abandon(trial)
+            if self._events:
+                self._commit((), num_tokens=0)
         value, ending = await self._decide()
         return self._answer(value, ending)
 
@@ -172,20 +176,9 @@ class Episode:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    @property
-    def _is_cut(self) -> bool:
-        return self._cut_reason is not None or self._strategy.stop_reason in _CUTS
-
     def _left_s(self) -> float | None:
         limit_s = self._config.budget.max_wall_s
         return None if limit_s is None else max(0.0, self._started_s + limit_s - time.perf_counter())
-
-    def _give_up(self, trials: Iterable[ReasoningTrial]) -> None:
-        """Abandon the trials in flight; the tokens that they generated so far are unknown and not counted."""
-        for trial in list(trials):
-            self._strategy.abandon(trial)
-        if self._events:
-            self._commit((), num_tokens=0)
 
     def _fill(self, tasks: "dict[asyncio.Task[TrialResult], ReasoningTrial]") -> None:
         num_free = self._config.run.trials_in_flight - len(tasks)
@@ -249,7 +242,7 @@ class Episode:
         )
         if decision is not None:
             return decision.value, Ending(trajectory_of(self.tree.path(decision.node)), num_tokens=0)
-        if self._is_cut:
+        if self._stop_reason in _CUTS:
             return None, Ending(Trajectory(), num_tokens=0)
         leaf = max(
             self.tree.nodes, key=lambda node: (-1 if node.value is None else node.value, node.depth, -node.node_id)

@@ -260,8 +260,20 @@ class RunStore:
             ) from error
 
     def _begin(self, checker: Checker | None) -> None:
-        """Check the database, and give the checker the reference answers of a labelled run."""
-        if self._checked_meta().get("is_labelled"):
+        """Check that this version can read the run, and give the checker the reference answers of a labelled one."""
+        try:
+            meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            meta = {}
+        if meta and meta.get("format") != FORMAT:
+            raise RunError(f"{self.folder} is a run of format {meta.get('format')}; this version reads format {FORMAT}")
+        if "is_complete" not in meta:
+            raise RunError(
+                f"{self.folder} was stopped before its problems were read in; start it again by the same command"
+            )
+        if meta.get("is_labelled"):
             self.checker = checker if checker is not None else Checker()
             query = "SELECT problem_id, reference_answer FROM labels JOIN problems USING (position)"
             for label in self._connection.execute(f"{query} WHERE reference_answer IS NOT NULL ORDER BY position"):
@@ -291,22 +303,6 @@ class RunStore:
 
     def _insert(self, table: str, values: Sequence[object]) -> None:
         self._connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
-
-    def _checked_meta(self) -> dict[str, str]:
-        """Return the metadata of the run, if this version can read it."""
-        try:
-            meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
-        except sqlite3.OperationalError as error:
-            if "no such table" not in str(error):
-                raise
-            meta = {}
-        if meta and meta.get("format") != FORMAT:
-            raise RunError(f"{self.folder} is a run of format {meta.get('format')}; this version reads format {FORMAT}")
-        if "is_complete" not in meta:
-            raise RunError(
-                f"{self.folder} was stopped before its problems were read in; start it again by the same command"
-            )
-        return meta
 
 
 def _plain(value: object) -> str:
