@@ -83,14 +83,9 @@ class RemoteSearch:
 
     def work_item(self) -> WorkItem:
         """Return the work that is left."""
-        return WorkItem(
-            self.search_id,
-            self.task.row_id,
-            self.task.problem,
-            self.task.read_log(),
-            self._workers.references(self.task),
-            self.cut_reason,
-        )
+        task, checker = self.task, self._workers.checker
+        references = () if checker is None else checker.references(task.problem)
+        return WorkItem(self.search_id, task.row_id, task.problem, task.read_log(), references, self.cut_reason)
 
 
 class WorkerReplica:
@@ -210,7 +205,7 @@ class WorkerPool(ReplicaPool[RemoteSearch, Answer | Exception]):
             open_models: Opens the models in the process of the worker of that number.
             checker: Holds the reference answers, in labelling mode.
         """
-        self._checker = checker
+        self.checker = checker
         self.ids = itertools.count()
         """Numbers that no search has yet."""
         self._replicas = [
@@ -220,10 +215,6 @@ class WorkerPool(ReplicaPool[RemoteSearch, Answer | Exception]):
         # A search whose worker is lost continues from its log; ``RemoteSearch.run`` limits how often.
         options = PoolOptions(max_in_flight=config.run.problems_in_flight, max_restarts=_MAX_RESTARTS, max_attempts=1)
         super().__init__(self._replicas, name="the search workers", options=options)
-
-    def references(self, task: ProblemSearch) -> tuple[str, ...]:
-        """Return the reference answers of a task's problem; none outside labelling mode."""
-        return () if self._checker is None else self._checker.references(task.problem)
 
     def model_figures(self) -> dict[str, ModelFigures]:
         """Return the counts of each model's requests, from all workers."""
