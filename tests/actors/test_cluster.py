@@ -34,12 +34,13 @@ from critic_engine.actors.cluster import connect
 from critic_engine.actors.actor_pool import ActorPool, image_sender
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ActorConfig, RayConfig
+from critic_engine.replicas.pooled_model import ModelReplica
 from critic_engine.types import GenerationRequest, Message
 
 def make():
     def script(request, seed):
         return str(os.getpid())
-    return ScriptedGenerator(script, latency_s=1.0)
+    return ModelReplica(lambda: ScriptedGenerator(script, latency_s=1.0))
 
 async def main(cluster):
     pool = ActorPool(make, ActorConfig(), num_gpus=0, name="m", cluster=cluster, images=image_sender())
