@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.provenance import print_report, write_report
-from critic_engine.actors.actor_pool import ActorPool, image_sender, start_pool
+from critic_engine.actors.actor_pool import ActorPool, image_sender
 from critic_engine.actors.cluster import Cluster, connect
-from critic_engine.actors.model_pools import HostedModel, SharedModels
-from critic_engine.actors.search_pool import WorkerPool
+from critic_engine.actors.model_pools import open_hosted
+from critic_engine.actors.search_pool import RemoteSearch, WorkerPool
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.config.engine import EngineConfig, load_config
@@ -62,7 +62,7 @@ def make_model(role: ModelRole, latency_s: float) -> Generator:
 def open_pool(cluster: Cluster, role: ModelRole, config: ActorConfig, latency_s: float) -> Pool:
     """Return a pool of actors that hold a scripted model."""
     make = functools.partial(ModelReplica, functools.partial(make_model, role, latency_s))
-    return start_pool(make, config, num_gpus=0, name=role, cluster=cluster, images=image_sender())
+    return ActorPool(make, config, num_gpus=0, name=role, cluster=cluster, images=image_sender())
 
 
 async def requests_per_s(cluster: Cluster, num: int, args: argparse.Namespace) -> Point:
@@ -103,17 +103,17 @@ async def search(
     actors = ActorConfig(num_replicas=args.models, num_cpus=0.01, max_in_flight=4096)
     pools = {role: open_pool(cluster, role, actors, args.latency_s) for role in ("reasoner", "critic")}
     keys = {"reasoner": model_key(config.reasoner, "reasoner"), "critic": model_key(config.critic, "critic")}
-    hosted = {keys[role]: HostedModel(role, pool.handles, actors) for role, pool in pools.items()}
+    hosted = {keys[role]: pool.hosted for role, pool in pools.items()}
     await asyncio.gather(*(pool.load() for pool in pools.values()))
-    workers = WorkerPool(config, SharedModels(hosted).open)
-    await workers.pool.load()
-    while workers.pool.figures.num_ready < config.ray.num_search_workers:
+    workers = WorkerPool(config, functools.partial(open_hosted, hosted))
+    await workers.load()
+    while workers.figures.num_ready < config.ray.num_search_workers:
         await asyncio.sleep(0.1)
     store = RunStore.temporary()
     problems = (Problem(f"how many stars are there in sky {number} ?") for number in range(num_problems))
     store.add_rows(ProblemRow(number, str(number), problem) for number, problem in enumerate(problems, start=1))
     started_s = time.perf_counter()
-    async with aclosing(Runner(store, config, begin=workers.begin).answers()) as answers:
+    async with aclosing(Runner(store, config, begin=lambda task: RemoteSearch(task, workers)).answers()) as answers:
         number = 0
         async for answer in answers:
             assert answer.status == "answered", answer.error
@@ -121,7 +121,7 @@ async def search(
             on_answer(number)
     seconds = time.perf_counter() - started_s
     store.close()
-    await workers.pool.aclose()
+    await workers.aclose()
     await asyncio.gather(*(pool.aclose() for pool in pools.values()))
     return seconds
 

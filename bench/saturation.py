@@ -29,7 +29,7 @@ from critic_engine.models.metering import ModelFigures
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.answers import answers_match
 from critic_engine.roles.factory import make_roles
-from critic_engine.run.problem_search import LocalSearch
+from critic_engine.run.problem_search import local_search
 from critic_engine.run.runner import Runner
 from critic_engine.run.store import RunStore
 from critic_engine.types import Answer, Generation, GenerationRequest, ProblemRow
@@ -116,7 +116,7 @@ async def search(config: EngineConfig, rows: Sequence[ProblemRow], reasoner: Rec
     store = RunStore.temporary()
     store.add_rows(rows)
     started_s = time.perf_counter()
-    runner = Runner(store, config, begin=lambda task: LocalSearch(task, config, roles))
+    runner = Runner(store, config, begin=lambda task: local_search(task, config, roles))
     answers: list[Answer] = [answer async for answer in runner.answers()]
     search_s = time.perf_counter() - started_s
     store.close()

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from critic_engine.actors.model_pools import RayHost
+from critic_engine.actors.search_pool import RemoteSearch
 from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.concurrency import LoopThread, Stream
 from critic_engine.config.compare import first_difference, without_hosting_and_limits
@@ -31,7 +32,7 @@ from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import make_roles
 from critic_engine.run.database import check_free, explain_write_errors
 from critic_engine.run.limits import check_size
-from critic_engine.run.problem_search import LocalSearch, ProblemSearch, Search
+from critic_engine.run.problem_search import ProblemSearch, Search, local_search
 from critic_engine.run.report import RunOutputs
 from critic_engine.run.runner import Progress, Runner
 from critic_engine.run.store import RunStore
@@ -121,14 +122,12 @@ class Engine:
             ReplicaLostError: all replicas of a model are lost and could not be restarted.
         """
         check_size(problem, self.config.run)
-        self.load()
-        return self._loop.call(self._episode(problem, on_event).run())
+        return self._loop.call(self._solve(problem, on_event))
 
     async def asolve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
         """Return the answer to one problem without blocking the caller's event loop; many calls may be in flight."""
         check_size(problem, self.config.run)
-        await asyncio.wrap_future(self._loop.submit(self._load()))
-        return await asyncio.wrap_future(self._loop.submit(self._episode(problem, on_event).run()))
+        return await asyncio.wrap_future(self._loop.submit(self._solve(problem, on_event)))
 
     def solve_many(
         self,
@@ -186,7 +185,7 @@ class Engine:
 
     def figures(self) -> dict[str, ModelFigures]:
         """Return the requests, tokens and failures of each model so far, by model name."""
-        of_workers = {} if self._workers is None else self._workers.figures()
+        of_workers = {} if self._workers is None else self._workers.model_figures()
         return merged([self._models.figures(), of_workers])
 
     def close(self) -> None:
@@ -203,7 +202,7 @@ class Engine:
             in_order.callback(self._loop.close)
             in_order.callback(lambda: self._loop.call(self._models.aclose()))
             if self._workers is not None:
-                in_order.callback(self._loop.call, self._workers.pool.aclose())
+                in_order.callback(self._loop.call, self._workers.aclose())
 
     def __enter__(self) -> Self:
         """Return the engine itself."""
@@ -246,21 +245,23 @@ class Engine:
     async def _load(self) -> None:
         await self._models.load()
         if self._workers is not None:
-            await self._workers.pool.load()
+            await self._workers.load()
 
     def _begin(self, task: ProblemSearch) -> Search:
         if self._workers is not None:
-            return self._workers.begin(task)
-        return LocalSearch(task, self.config, self._roles)
+            return RemoteSearch(task, self._workers)
+        return local_search(task, self.config, self._roles)
 
-    def _episode(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Episode:
-        return Episode(
+    async def _solve(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Answer:
+        await self._load()
+        episode = Episode(
             problem,
             _alone(self.config),
             expanders=self._roles.expanders,
             evaluator=self._roles.evaluator,
-            on_event=on_event or _ignore,
+            on_event=on_event or (lambda event: None),
         )
+        return await episode.run()
 
     def _run(self, store: RunStore, on_progress: Callable[[Progress], None]) -> Generator[Answer, None, None]:
         # Findings are stored in the run's folder; without one there is nobody to read them.
@@ -319,10 +320,6 @@ async def _tree_of(
     if found is None or found.content.num_rollouts is None:
         return store.row(position), store.events(position), None
     return store.row(position), [], found.content
-
-
-def _ignore(event: SearchEvent) -> None:
-    pass
 
 
 def _row(number: int, given: Problem | ProblemRow | FailedRow, limits: RunConfig) -> ProblemRow | FailedRow:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from critic_engine.actors.channel import Channel, first_line
@@ -132,33 +133,61 @@ class ActorReplica(Generic[_Request, _Result]):
         return cast(Address, opened)
 
 
+@dataclass(frozen=True, slots=True)
+class HostedModel:
+    """One model in actors, for any process that sends it requests."""
+
+    name: str
+    handles: tuple[Any, ...]
+    config: ActorConfig
+
+    def pool(self, images: ImageSender, *, turn: int = 0) -> ReplicaPool[Any, Any]:
+        """Return a pool over the actors, which run on when it is closed; ``config.max_in_flight`` holds for each pool.
+
+        Args:
+            images: Sends images to them.
+            turn: Where the first request goes; different in each process, so that they do not all begin with one actor.
+        """
+        first = turn % max(1, len(self.handles))
+        handles = [*self.handles[first:], *self.handles[:first]]
+        replicas = [ActorReplica[Any, Any](handle, images=images) for handle in handles]
+        return ReplicaPool(replicas, name=self.name, options=_options(self.config))
+
+
 class ActorPool(ReplicaPool[_Request, _Result]):
     """A pool that owns its actors."""
 
     def __init__(
         self,
-        placements: Sequence[PlacedActor],
+        make: Callable[[], Replica[_Request, _Result]],
+        config: ActorConfig,
         *,
-        vacancy: Vacancy,
-        images: ImageSender,
+        num_gpus: float,
         name: str,
-        options: PoolOptions,
+        cluster: Cluster,
+        images: ImageSender,
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        """Take over the actors in ``placements``."""
-        self._placements = placements
-        super().__init__(
-            [
-                ActorReplica[_Request, _Result](placement.handle, images=images, placement=placement, vacancy=vacancy)
-                for placement in placements
-            ],
-            name=name,
-            options=options,
-        )
+        """Ask for actors that each hold the replica that ``make`` returns, and wait for none of them.
 
-    @property
-    def handles(self) -> tuple[Any, ...]:
-        """The actors, for ``pool_over`` in other processes; they end with this pool."""
-        return tuple(placement.handle for placement in self._placements)
+        Args:
+            make: Called in each actor's process; it must survive pickling.
+            config: How many, and what each is given.
+            num_gpus: GPUs of each; a share of one, or a whole number.
+            name: The name of the model in messages.
+            cluster: Where they run.
+            images: Sends images to them.
+            patience_s: When no actor has had room for so long, loading fails; one that waits beside others waits on.
+        """
+        self._placements = [PlacedActor(make, config, num_gpus=num_gpus) for _ in range(config.num_replicas)]
+        self.hosted = HostedModel(name, tuple(placement.handle for placement in self._placements), config)
+        """The actors, for other processes; they end with this pool."""
+        vacancy = Vacancy(self._placements, name, cluster.resources, patience_s)
+        replicas = [
+            ActorReplica[_Request, _Result](placement.handle, images=images, placement=placement, vacancy=vacancy)
+            for placement in self._placements
+        ]
+        super().__init__(replicas, name=name, options=_options(config))
 
     async def aclose(self) -> None:
         """Refuse further calls, drain the calls in flight, end all actors and give their room back."""
@@ -189,49 +218,6 @@ def image_sender() -> ImageSender:
     import ray
 
     return ImageSender(ray.put)
-
-
-def start_pool(
-    make: Callable[[], Replica[_Request, _Result]],
-    config: ActorConfig,
-    *,
-    num_gpus: float,
-    name: str,
-    cluster: Cluster,
-    images: ImageSender,
-    patience_s: float = PATIENCE_S,
-) -> ActorPool[_Request, _Result]:
-    """Return a pool of actors that each hold the replica that ``make`` returns, without waiting for any of them.
-
-    Args:
-        make: Called in each actor's process; it must survive pickling.
-        config: How many, and what each is given.
-        num_gpus: GPUs of each; a share of one, or a whole number.
-        name: The name of the model in messages.
-        cluster: Where they run.
-        images: Sends images to them.
-        patience_s: When no actor has had room for so long, loading fails; one that waits beside others waits on.
-    """
-    placements = [PlacedActor(make, config, num_gpus=num_gpus) for _ in range(config.num_replicas)]
-    vacancy = Vacancy(placements, name=name, resources=cluster.resources, patience_s=patience_s)
-    return ActorPool(placements, vacancy=vacancy, images=images, name=name, options=_options(config))
-
-
-def pool_over(
-    handles: Sequence[Any], config: ActorConfig, *, name: str, images: ImageSender, turn: int = 0
-) -> ReplicaPool[Any, Any]:
-    """Return a pool over actors that another process owns; closing it leaves the actors running.
-
-    Args:
-        handles: Of ``ActorPool.handles``.
-        config: As they were started with; ``max_in_flight`` holds for each pool over them.
-        name: The name of the model in messages.
-        images: Sends images to them.
-        turn: Where the first request goes; different in each process, so that they do not all begin with one actor.
-    """
-    first = turn % max(1, len(handles))
-    replicas = [ActorReplica[Any, Any](handle, images=images) for handle in [*handles[first:], *handles[:first]]]
-    return ReplicaPool(replicas, name=name, options=_options(config))
 
 
 def _options(config: ActorConfig) -> PoolOptions:

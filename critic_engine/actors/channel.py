@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import pickle
+from typing import Any
 
-from critic_engine.actors.connection import Connection, dumps, loads
-from critic_engine.actors.image_transfer import MissingImages
-from critic_engine.actors.model_host import AnyRequest, Outcome
+from critic_engine.actors.connection import Connection
+from critic_engine.actors.image_transfer import MissingImages, Packed
+from critic_engine.actors.model_host import Outcome
 from critic_engine.errors import CriticEngineError, GenerationError, ReplicaLostError
 from critic_engine.protocols import Score
 from critic_engine.types import Generation
@@ -25,7 +27,7 @@ class Channel:
         self.loss: ReplicaLostError | None = None
         """The error of a channel that is dead; None before."""
 
-    async def call(self, request: AnyRequest) -> Generation | Score | MissingImages:
+    async def call(self, request: Packed[Any]) -> Generation | Score | MissingImages:
         """Return the host's answer; the work on a call that is cancelled is ended.
 
         Raises:
@@ -36,7 +38,7 @@ class Channel:
         if self.loss is not None:
             raise ReplicaLostError(str(self.loss))
         try:
-            payload = dumps(request)
+            payload = pickle.dumps(request, protocol=pickle.HIGHEST_PROTOCOL)
         except Exception as error:
             raise GenerationError(f"the request cannot be sent to another process: {first_line(error)}") from error
         number = next(self._numbers)
@@ -63,8 +65,13 @@ class Channel:
     async def _listen(self) -> None:
         try:
             async for number, payload in self._connection.records():
-                if number in self._answers:
-                    self._settle(number, _read(payload))
+                if number not in self._answers:
+                    continue
+                try:
+                    self._settle(number, pickle.loads(payload))
+                except Exception as error:
+                    reason = f"the host's answer cannot be read: {first_line(error)}"
+                    self._settle(number, GenerationError(reason))
         finally:
             self._lose("the connection to the actor ended")
 
@@ -89,11 +96,3 @@ class Channel:
 def first_line(error: Exception) -> str:
     """Return the first line of an error's text; Ray's errors go on for pages."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-
-
-def _read(payload: bytes) -> Outcome:
-    try:
-        outcome: Outcome = loads(payload)
-    except Exception as error:
-        return GenerationError(f"the host's answer cannot be read: {first_line(error)}")
-    return outcome

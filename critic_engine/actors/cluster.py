@@ -30,10 +30,6 @@ class Cluster:
 
         return dict(ray.cluster_resources())
 
-    def num_gpus(self) -> float:
-        """Return the number of GPUs of all its nodes."""
-        return self.resources().get("GPU", 0.0)
-
     def close(self) -> None:
         """Disconnect, unless Ray was in use in this process before; a second time does nothing."""
         import ray

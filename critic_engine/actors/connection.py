@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import pickle
 import secrets
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 _HEADER = struct.Struct(">QI")
 _KEY_BYTES = 32
@@ -38,7 +36,7 @@ class Address:
 
 
 class Connection:
-    """One end of a connection."""
+    """One end of a connection. Its records may be unpickled, which can run code: the other end has sent its key."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take over a connection after both ends have shown their keys."""
@@ -127,16 +125,6 @@ async def connect(address: Address) -> Connection:
                 raise OSError("the other end hung up") from error
             raise
     return Connection(reader, writer)
-
-
-def dumps(value: Any) -> bytes:
-    """Return ``value`` as ``loads`` reads it."""
-    return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-
-
-def loads(payload: bytes) -> Any:
-    """Return the value that ``dumps`` was given. Only for an end that sent its key: unpickling can run code."""
-    return pickle.loads(payload)
 
 
 def _tune(writer: asyncio.StreamWriter) -> None:

@@ -77,8 +77,8 @@ class ImageSupply:
         self._sender = sender
         self._keep = keep
         self._due: dict[str, Image] = {}
-        self._giving: asyncio.Task[dict[str, str]] | None = None
         self._next: asyncio.Task[dict[str, str]] | None = None
+        self._lock = asyncio.Lock()
 
     async def give(self, images: Collection[Image]) -> None:
         """Return when the host has ``images``.
@@ -88,29 +88,28 @@ class ImageSupply:
         """
         self._due |= {image.digest: image for image in images}
         if self._next is None:
-            self._next = asyncio.create_task(self._give_due(self._giving))
+            self._next = asyncio.create_task(self._give_due())
         # A caller that is cancelled must not cancel the transfer for others.
         lost = await asyncio.shield(self._next)
         for image in images:
             if image.digest in lost:
                 raise GenerationError(lost[image.digest], is_retryable=True)
 
-    async def _give_due(self, before: asyncio.Task[dict[str, str]] | None) -> dict[str, str]:
+    async def _give_due(self) -> dict[str, str]:
         """Return the reasons of the images that did not arrive, by digest."""
-        if before is not None:
-            await asyncio.wait([before])
-        self._giving, self._next = self._next, None
-        due, self._due = self._due, {}
-        refs, lost = {}, {}
-        for digest, image in due.items():
-            try:
-                refs[digest] = self._sender.ref(image)
-            except Exception as error:
-                lost[digest] = f"an image cannot be stored: {' '.join(str(error).split())[:300]}"
-        for digest in await self._keep(refs) if refs else []:
-            self._sender.forget(digest)
-            lost[digest] = "an image could not be fetched from the object store"
-        return lost
+        async with self._lock:
+            self._next = None
+            due, self._due = self._due, {}
+            refs, lost = {}, {}
+            for digest, image in due.items():
+                try:
+                    refs[digest] = self._sender.ref(image)
+                except Exception as error:
+                    lost[digest] = f"an image cannot be stored: {' '.join(str(error).split())[:300]}"
+            for digest in await self._keep(refs) if refs else []:
+                self._sender.forget(digest)
+                lost[digest] = "an image could not be fetched from the object store"
+            return lost
 
 
 class ImageKeeper:

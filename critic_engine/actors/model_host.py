@@ -8,8 +8,8 @@ import pickle
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
-from critic_engine.actors.connection import Address, Connection, Listener, dumps, loads
-from critic_engine.actors.image_transfer import ImageKeeper, MissingImages, Packed
+from critic_engine.actors.connection import Address, Connection, Listener
+from critic_engine.actors.image_transfer import ImageKeeper, MissingImages
 from critic_engine.errors import CriticEngineError, GenerationError
 from critic_engine.protocols import Score
 from critic_engine.replicas.pool import Replica
@@ -18,7 +18,6 @@ from critic_engine.types import Generation, Image
 _logger = logging.getLogger(__name__)
 _MAX_REASON_CHARACTERS = 300
 
-AnyRequest: TypeAlias = Packed[Any]
 Outcome: TypeAlias = Generation | Score | MissingImages | CriticEngineError
 
 
@@ -58,7 +57,11 @@ class ModelHost:
                     await self._replica.stop()
                     await self._replica.start()
                     self._is_started = True
-                return await self._listener.open(host or _node_address())
+                if host is None:
+                    import ray
+
+                    host = str(ray.util.get_node_ip_address())
+                return await self._listener.open(host)
         except Exception as error:
             return portable(error)
 
@@ -122,24 +125,18 @@ class _SenderSession:
 
     async def _work(self, number: int, payload: bytes) -> None:
         try:
-            outcome = dumps(await self._answer(payload))
+            request = self._images.unpack(pickle.loads(payload))
+            is_complete = not isinstance(request, MissingImages)
+            outcome = pickle.dumps(await self._replica.call(request) if is_complete else request)
         except asyncio.CancelledError:
             if self._tasks.get(number) is not asyncio.current_task():
                 raise
             # Nobody here cancelled it: the sender waits.
-            outcome = dumps(GenerationError("the model dropped the request", is_retryable=True))
+            outcome = pickle.dumps(GenerationError("the model dropped the request", is_retryable=True))
         except Exception as error:
-            outcome = dumps(portable(error))
+            outcome = pickle.dumps(portable(error))
         self._tasks.pop(number, None)
         self._connection.post(number, outcome)
-
-    async def _answer(self, payload: bytes) -> Outcome:
-        packed: AnyRequest = loads(payload)
-        request = self._images.unpack(packed)
-        if isinstance(request, MissingImages):
-            return request
-        answer: Generation | Score = await self._replica.call(request)
-        return answer
 
 
 def portable(error: Exception) -> CriticEngineError:
@@ -166,9 +163,3 @@ async def _fetched(ref: Awaitable[Image]) -> Image | None:
     except Exception as error:
         _logger.warning("an image could not be fetched from the object store: %s", " ".join(str(error).split())[:300])
         return None
-
-
-def _node_address() -> str:
-    import ray
-
-    return str(ray.util.get_node_ip_address())

@@ -5,31 +5,22 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from critic_engine.actors.actor_pool import ActorPool, image_sender, pool_over, start_pool
+from critic_engine.actors.actor_pool import ActorPool, HostedModel, image_sender
 from critic_engine.actors.cluster import connect
 from critic_engine.actors.search_pool import WorkerPool
 from critic_engine.backends.factory import make_generator, make_generator_replica, make_scorer_replica
 from critic_engine.config.engine import EngineConfig
-from critic_engine.config.models import ActorConfig, ModelConfig
+from critic_engine.config.models import ModelConfig
 from critic_engine.config.search import RewardModelConfig
 from critic_engine.errors import ModelLoadError
 from critic_engine.models.registry import ModelMakers, ModelRole, model_key, scorer_key
 from critic_engine.protocols import Generator, Scorer
+from critic_engine.replicas.pool import ReplicaPool
 from critic_engine.replicas.pooled_model import PooledGenerator, PooledScorer
 from critic_engine.roles.checker import Checker
-
-
-@dataclass(frozen=True, slots=True)
-class HostedModel:
-    """One model in actors, for any process that sends it requests."""
-
-    name: str
-    handles: tuple[Any, ...]
-    config: ActorConfig
 
 
 class RayHost:
@@ -48,17 +39,14 @@ class RayHost:
         self._images = image_sender()
         self._hosted: dict[tuple[str, str], HostedModel] = {}
         self._pools: list[ActorPool[Any, Any]] = []
-
-    @property
-    def makers(self) -> ModelMakers:
+        self.makers = ModelMakers(self._generator, self._scorer)
         """The makers of this process's models; the models own their actors."""
-        return ModelMakers(self._generator, self._scorer)
 
     def workers(self, config: EngineConfig, checker: Checker | None) -> WorkerPool | None:
         """Return the search workers, which share the models made so far; None where the configuration has none."""
         if not config.ray.num_search_workers:
             return None
-        return WorkerPool(config, SharedModels(dict(self._hosted)).open, checker=checker)
+        return WorkerPool(config, functools.partial(open_hosted, dict(self._hosted)), checker=checker)
 
     def close(self) -> None:
         """End all actors that were not closed, and disconnect; a second time it does nothing."""
@@ -70,55 +58,55 @@ class RayHost:
         if config.backend == "openai_api":
             return make_generator(config, role)
         make = functools.partial(make_generator_replica, config, role)
-        return PooledGenerator(*self._start(make, model_key(config, role), config, role))
+        return PooledGenerator(self._start(make, model_key(config, role), config, role))
 
     def _scorer(self, config: RewardModelConfig) -> Scorer:
         make = functools.partial(make_scorer_replica, config)
-        return PooledScorer(*self._start(make, scorer_key(config), config, "critic"))
+        return PooledScorer(self._start(make, scorer_key(config), config, "critic"))
 
     def _start(
         self, make: Callable[[], Any], key: tuple[str, str], config: ModelConfig, role: ModelRole
-    ) -> tuple[ActorPool[Any, Any], str]:
-        """Return a pool of actors that each hold a replica from ``make``, and its name; remember it by ``key``."""
+    ) -> ActorPool[Any, Any]:
+        """Return a pool of actors that each hold a replica from ``make``; remember it by ``key``."""
         name = f"{config.backend}:{_short_name(config, role)}"
         num_gpus = self._num_gpus(config)
-        pool = start_pool(make, config.actor, num_gpus=num_gpus, name=name, cluster=self._cluster, images=self._images)
+        pool: ActorPool[Any, Any] = ActorPool(
+            make, config.actor, num_gpus=num_gpus, name=name, cluster=self._cluster, images=self._images
+        )
         self._pools.append(pool)
-        self._hosted[key] = HostedModel(name, pool.handles, config.actor)
-        return pool, name
+        self._hosted[key] = pool.hosted
+        return pool
 
     def _num_gpus(self, config: ModelConfig) -> float:
         """Return the GPUs of one replica, also where the configuration leaves the number open."""
         if config.actor.num_gpus is not None:
             return config.actor.num_gpus
-        if config.backend == "scripted" or config.device == "cpu" or not self._cluster.num_gpus():
+        if config.backend == "scripted" or config.device == "cpu" or not self._cluster.resources().get("GPU"):
             return 0.0
         sizes = (config.vllm.engine_args.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline"))
         return float(math.prod(size for size in sizes if isinstance(size, int)))
 
 
-@dataclass(frozen=True, slots=True)
-class SharedModels:
-    """Models in actors that another process owns. It can be sent to a search worker."""
+def open_hosted(hosted: Mapping[tuple[str, str], HostedModel], turn: int) -> ModelMakers:
+    """Return the makers of models in actors that another process owns.
 
-    hosted: Mapping[tuple[str, str], HostedModel]
+    Args:
+        hosted: The models, by ``model_key`` and ``scorer_key``.
+        turn: This process's number among those that share them.
+    """
+    images = image_sender()
 
-    def open(self, turn: int) -> ModelMakers:
-        """Return the makers of this process's models; ``turn`` is the process's number among those that share."""
-        images = image_sender()
+    def pool(key: tuple[str, str]) -> ReplicaPool[Any, Any]:
+        if key not in hosted:
+            raise ModelLoadError("a search worker needs a model that its engine has not hosted")
+        return hosted[key].pool(images, turn=turn)
 
-        def pool(key: tuple[str, str]) -> tuple[Any, str]:
-            hosted = self.hosted.get(key)
-            if hosted is None:
-                raise ModelLoadError("a search worker needs a model that its engine has not hosted")
-            return pool_over(hosted.handles, hosted.config, name=hosted.name, images=images, turn=turn), hosted.name
+    def generator(config: ModelConfig, role: ModelRole) -> Generator:
+        if config.backend == "openai_api":
+            return make_generator(config, role)
+        return PooledGenerator(pool(model_key(config, role)))
 
-        def generator(config: ModelConfig, role: ModelRole) -> Generator:
-            if config.backend == "openai_api":
-                return make_generator(config, role)
-            return PooledGenerator(*pool(model_key(config, role)))
-
-        return ModelMakers(generator, lambda config: PooledScorer(*pool(scorer_key(config))))
+    return ModelMakers(generator, lambda config: PooledScorer(pool(scorer_key(config))))
 
 
 def _short_name(config: ModelConfig, role: ModelRole) -> str:

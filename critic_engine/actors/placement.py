@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from critic_engine.actors.channel import first_line
@@ -92,31 +94,20 @@ class PlacedActor:
         ray.util.remove_placement_group(self._group)
 
 
+@dataclass(slots=True)
 class Vacancy:
     """Limits the wait for room: fails when none of a pool's replicas has had room for a while."""
 
-    def __init__(
-        self,
-        placements: Sequence[PlacedActor],
-        *,
-        name: str,
-        resources: Callable[[], Mapping[str, float]],
-        patience_s: float,
-    ) -> None:
-        """Watch over ``placements``.
-
-        Args:
-            placements: Of one pool.
-            name: The name of the model in messages.
-            resources: Returns the cluster's resources.
-            patience_s: Seconds that a pool without any room waits.
-        """
-        self._placements = placements
-        self._name = name
-        self._resources = resources
-        self._patience_s = patience_s
-        self._checked_s = -float("inf")
-        self._hopeful_s: float | None = None
+    placements: Sequence[PlacedActor]
+    """Of one pool."""
+    name: str
+    """The name of the model in messages."""
+    resources: Callable[[], Mapping[str, float]]
+    """Returns the cluster's resources."""
+    patience_s: float
+    """Seconds that a pool without any room waits."""
+    _checked_s: float = -math.inf
+    _hopeful_s: float | None = None
 
     def check(self) -> None:
         """Look for room, at most once a second.
@@ -130,13 +121,13 @@ class Vacancy:
         if now_s - self._checked_s < 1.0:
             return
         self._checked_s = now_s
-        if any(placement.is_placed for placement in self._placements):
+        if any(placement.is_placed for placement in self.placements):
             self._hopeful_s = now_s
-        elif now_s - self._hopeful_s > self._patience_s:
+        elif now_s - self._hopeful_s > self.patience_s:
             raise ModelLoadError(
-                f"no node had room for a replica of {self._name} for {self._patience_s:g} s; each asks for "
-                f"{_listed(self._placements[0].demand)} on one node, and the cluster has "
-                f"{_listed(self._resources())} in all; ask for less or add nodes"
+                f"no node had room for a replica of {self.name} for {self.patience_s:g} s; each asks for "
+                f"{_listed(self.placements[0].demand)} on one node, and the cluster has "
+                f"{_listed(self.resources())} in all; ask for less or add nodes"
             )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from critic_engine.actors.channel import first_line
 from critic_engine.actors.placement import MAX_CONCURRENCY, PATIENCE_S
-from critic_engine.actors.search_worker import Failed, Reports, SearchWorker, WorkItem
+from critic_engine.actors.search_worker import Report, SearchWorker, WorkItem
 from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.episode import Commit
 from critic_engine.episode.trial import NO_TRIAL
@@ -38,12 +38,13 @@ class RemoteSearch:
     def __init__(self, task: ProblemSearch, workers: WorkerPool) -> None:
         """Take the search's task, and the workers that may run it."""
         self.task = task
-        self.search_id = workers.next_id()
+        self.search_id = next(workers.ids)
         self.cut_reason: StopReason | None = None
         self.has_committed = False
         """Whether it has committed work since it was last begun."""
+        self.worker: WorkerReplica | None = None
+        """The worker in which it has begun."""
         self._workers = workers
-        self._worker: WorkerReplica | None = None
 
     async def run(self) -> Answer:
         """Search to the end and return the answer.
@@ -57,7 +58,7 @@ class RemoteSearch:
         while True:
             self.has_committed = False
             try:
-                outcome, _ = await self._workers.pool.call(self)
+                outcome, _ = await self._workers.call(self)
                 break
             except GenerationError as error:
                 num_lost += 1
@@ -65,39 +66,26 @@ class RemoteSearch:
                 # Any other error of the pool's own means that there is no worker to wait for.
                 if num_in_row >= _MAX_LOST_IN_ROW or not isinstance(error.__cause__, ReplicaLostError):
                     raise ReplicaLostError(str(error)) from error
-        if isinstance(outcome, Failed):
-            raise outcome.error
-        return self._with_losses(outcome, num_lost)
-
-    def keep(self, commit: Commit) -> None:
-        """Commit the worker's progress."""
-        self.task.on_commit(commit)
-        self.has_committed = True
-
-    def _with_losses(self, answer: Answer, num_lost: int) -> Answer:
+        if isinstance(outcome, Exception):
+            raise outcome
         if not num_lost:
-            return answer
+            return outcome
         reason = "the worker that searched was lost; another went on from the log"
         self.task.on_commit(Commit((), (Failure(NO_TRIAL, _LOST, reason),) * num_lost, 0))
-        return dataclasses.replace(answer, failures={**answer.failures, _LOST: num_lost})
+        return dataclasses.replace(outcome, failures={**outcome.failures, _LOST: num_lost})
 
     def cut(self, reason: StopReason) -> None:
         """End the search now."""
         self.cut_reason = self.cut_reason or reason
-        if self._worker is not None:
-            self._worker.cut(self.search_id, reason)
+        # Ray does not keep the order of calls: one that has not begun yet is cut when it has.
+        if self.worker is not None:
+            self.worker.cut(self.search_id, reason)
 
-    def work_item_for(self, worker: WorkerReplica) -> WorkItem:
-        """Return the work item for the worker, which runs the search from here on."""
-        self._worker = worker
-        return WorkItem(
-            self.search_id,
-            self.task.row_id,
-            self.task.problem,
-            self.task.read_log(),
-            self._workers.references(self.task),
-            self.cut_reason,
-        )
+    def work_item(self) -> WorkItem:
+        """Return the work that is left."""
+        task, checker = self.task, self._workers.checker
+        references = () if checker is None else checker.references(task.problem)
+        return WorkItem(self.search_id, task.row_id, task.problem, task.read_log(), references, self.cut_reason)
 
 
 class WorkerReplica:
@@ -108,8 +96,7 @@ class WorkerReplica:
         self._make = make
         self._handle: Any = None
         self._listening: asyncio.Task[None] | None = None
-        self._searches: dict[int, tuple[RemoteSearch, asyncio.Future[Answer | Failed]]] = {}
-        self._begun: set[int] = set()
+        self._searches: dict[int, tuple[RemoteSearch, asyncio.Future[Answer | Exception]]] = {}
         self._past_figures: dict[str, ModelFigures] = {}
         self._figures: dict[str, ModelFigures] = {}
 
@@ -133,23 +120,23 @@ class WorkerReplica:
             raise error if isinstance(error, GenerationError | ReplicaLostError) else ModelLoadError(str(error))
         self._listening = asyncio.create_task(self._listen())
 
-    async def call(self, search: RemoteSearch) -> Answer | Failed:
-        """Return the search's answer or failure."""
+    async def call(self, search: RemoteSearch) -> Answer | Exception:
+        """Return the search's answer, or the error that ended it."""
         self._check_listening()
         search_id, handle = search.search_id, self._handle
-        answered: asyncio.Future[Answer | Failed] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Answer | Exception] = asyncio.get_running_loop().create_future()
         self._searches[search_id] = (search, answered)
-        item = search.work_item_for(self)
+        item = search.work_item()
         begun = asyncio.ensure_future(_reply(handle.begin.remote(item)))
         try:
             await asyncio.shield(begun)
-            self._begun.add(search_id)
+            search.worker = self
             if search.cut_reason is not None and item.cut_reason is None:
                 self.cut(search_id, search.cut_reason)
             return await answered
         finally:
             self._searches.pop(search_id, None)
-            self._begun.discard(search_id)
+            search.worker = None
             if not answered.done() or answered.cancelled() or answered.exception() is not None:
                 begun.add_done_callback(lambda begun: _cancel(begun, handle, search_id))
 
@@ -169,9 +156,7 @@ class WorkerReplica:
 
     def cut(self, search_id: int, reason: StopReason) -> None:
         """Have the worker end a search with its best answer so far."""
-        # Ray does not keep the order of calls: one that has not begun yet is cut when it has.
-        if search_id in self._begun:
-            self._handle.cut.remote(search_id, reason)
+        self._handle.cut.remote(search_id, reason)
 
     def figures(self) -> dict[str, ModelFigures]:
         """Return the counts of each model's requests, from this actor and its predecessors."""
@@ -180,7 +165,8 @@ class WorkerReplica:
     async def _listen(self) -> None:
         try:
             while True:
-                self._take(await _reply(self._handle.reports.remote()))
+                reports, self._figures = await _reply(self._handle.reports.remote())
+                self._take(reports)
         except Exception as error:
             for _, answered in self._searches.values():
                 if not answered.done():
@@ -190,19 +176,23 @@ class WorkerReplica:
         if self._listening is None or self._listening.done():
             raise ReplicaLostError("the search worker is gone")
 
-    def _take(self, reports: Reports) -> None:
-        self._figures = reports.figures
-        for search_id, what in reports.reports:
+    def _take(self, reports: list[Report]) -> None:
+        for search_id, what in reports:
             search, answered = self._searches.get(search_id, (None, None))
             if search is None or answered is None or answered.done():
                 continue
-            if isinstance(what, Commit):
-                _keep(search, what, answered)
-            else:
+            if not isinstance(what, Commit):
                 answered.set_result(what)
+                continue
+            try:
+                search.task.on_commit(what)
+                search.has_committed = True
+            except Exception as error:
+                # The run's log cannot be written, which the caller that waits for this search has to know.
+                answered.set_exception(error)
 
 
-class WorkerPool:
+class WorkerPool(ReplicaPool[RemoteSearch, Answer | Exception]):
     """The search workers of one engine."""
 
     def __init__(
@@ -215,31 +205,18 @@ class WorkerPool:
             open_models: Opens the models in the process of the worker of that number.
             checker: Holds the reference answers, in labelling mode.
         """
-        self._checker = checker
-        self._ids = itertools.count()
+        self.checker = checker
+        self.ids = itertools.count()
+        """Numbers that no search has yet."""
         self._replicas = [
             WorkerReplica(functools.partial(_start_actor, config, functools.partial(open_models, turn), checker))
             for turn in range(config.ray.num_search_workers)
         ]
         # A search whose worker is lost continues from its log; ``RemoteSearch.run`` limits how often.
         options = PoolOptions(max_in_flight=config.run.problems_in_flight, max_restarts=_MAX_RESTARTS, max_attempts=1)
-        self.pool: ReplicaPool[RemoteSearch, Answer | Failed] = ReplicaPool(
-            self._replicas, name="the search workers", options=options
-        )
+        super().__init__(self._replicas, name="the search workers", options=options)
 
-    def begin(self, task: ProblemSearch) -> RemoteSearch:
-        """Return a search of the task in one of the workers."""
-        return RemoteSearch(task, self)
-
-    def next_id(self) -> int:
-        """Return a number that no search has yet."""
-        return next(self._ids)
-
-    def references(self, task: ProblemSearch) -> tuple[str, ...]:
-        """Return the reference answers of a task's problem; none outside labelling mode."""
-        return () if self._checker is None else self._checker.references(task.problem)
-
-    def figures(self) -> dict[str, ModelFigures]:
+    def model_figures(self) -> dict[str, ModelFigures]:
         """Return the counts of each model's requests, from all workers."""
         return merged([replica.figures() for replica in self._replicas])
 
@@ -275,11 +252,3 @@ async def _reply(ref: Any) -> Any:
         return await ref
     except RayError as error:
         raise ReplicaLostError(first_line(error)) from error
-
-
-def _keep(search: RemoteSearch, commit: Commit, answered: asyncio.Future[Answer | Failed]) -> None:
-    try:
-        search.keep(commit)
-    except Exception as error:
-        # The run's log cannot be written, which the caller that waits for this search has to know.
-        answered.set_exception(error)

@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 from critic_engine.actors.model_host import portable
 from critic_engine.config.engine import EngineConfig
-from critic_engine.episode.episode import Commit
+from critic_engine.episode.episode import Commit, Episode
 from critic_engine.errors import CriticEngineError
 from critic_engine.models.metering import ModelFigures
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import make_roles
-from critic_engine.run.problem_search import LocalSearch, ProblemSearch, SearchLog
+from critic_engine.run.problem_search import ProblemSearch, SearchLog, local_search
 from critic_engine.types import Answer, Problem
 from search import ReplayError, StopReason
 
@@ -34,25 +34,8 @@ class WorkItem:
     """The reason to end at once, if there is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The failure of a search."""
-
-    error: Exception
-
-
-Report: TypeAlias = tuple[int, Commit | Answer | Failed]
-"""A search's number, and a commit, its answer or its failure. The last two end the search."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reports:
-    """The reports of a worker since the last call."""
-
-    reports: tuple[Report, ...]
-    """In order."""
-    figures: dict[str, ModelFigures]
-    """The counts of each model's requests since the worker began."""
+Report: TypeAlias = tuple[int, Commit | Answer | Exception]
+"""A search's number, and a commit, its answer or the error that ended it. The last two end the search."""
 
 
 class SearchWorker:
@@ -64,8 +47,7 @@ class SearchWorker:
         self._open_models = open_models
         self._checker = Checker() if is_labelling else None
         self._models: Models | None = None
-        self._searches: dict[int, LocalSearch] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._searches: dict[int, tuple[Episode, asyncio.Task[None]]] = {}
         self._reports: list[Report] = []
         self._has_reports = asyncio.Event()
 
@@ -83,46 +65,43 @@ class SearchWorker:
     async def begin(self, item: WorkItem) -> None:
         """Begin a search; its progress is reported."""
         try:
-            self._searches[item.search_id] = search = self._open(item)
+            episode = self._open(item)
         except Exception as error:
-            self._report(item.search_id, _failed(error))
+            self._report(item.search_id, _portable(error))
             return
-        self._tasks[item.search_id] = asyncio.create_task(self._search(item.search_id, search))
+        self._searches[item.search_id] = episode, asyncio.create_task(self._search(item.search_id, episode))
 
     async def cut(self, search_id: int, reason: StopReason) -> None:
         """End a search with its best answer so far; one that has ended already stays as it is."""
-        search = self._searches.get(search_id)
-        if search is not None:
-            search.cut(reason)
+        if search_id in self._searches:
+            self._searches[search_id][0].cut(reason)
 
     async def cancel(self, search_id: int) -> None:
         """Drop a search; nothing more of it is reported."""
         # A task that is cancelled before its first step never comes to its own clearing up.
-        self._searches.pop(search_id, None)
-        task = self._tasks.pop(search_id, None)
-        if task is not None:
-            task.cancel()
+        if search_id in self._searches:
+            self._searches.pop(search_id)[1].cancel()
 
-    async def reports(self) -> Reports:
-        """Return the reports since the last call, as soon as there is one."""
+    async def reports(self) -> tuple[list[Report], dict[str, ModelFigures]]:
+        """Return the reports since the last call, as soon as there is one, and each model's counts since the start."""
         await self._has_reports.wait()
         self._has_reports.clear()
-        reports, self._reports = tuple(self._reports), []
-        return Reports(reports, {} if self._models is None else self._models.figures())
+        reports, self._reports = self._reports, []
+        return reports, {} if self._models is None else self._models.figures()
 
     async def check(self) -> None:
         """Do nothing, which shows that the worker answers."""
 
     async def aclose(self) -> None:
         """Drop all searches and close the models."""
-        tasks = list(self._tasks.values())
+        tasks = [task for _, task in self._searches.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._models is not None:
             await self._models.aclose()
 
-    def _open(self, item: WorkItem) -> LocalSearch:
+    def _open(self, item: WorkItem) -> Episode:
         if self._checker is not None:
             for reference in item.references:
                 self._checker.add(item.problem.problem_id, reference)
@@ -132,24 +111,23 @@ class SearchWorker:
             read_log=lambda: item.log,
             on_commit=lambda commit: self._report(item.search_id, commit),
         )
-        search = LocalSearch(task, self._config, self._roles)
+        episode = local_search(task, self._config, self._roles)
         if item.cut_reason is not None:
-            search.cut(item.cut_reason)
-        return search
+            episode.cut(item.cut_reason)
+        return episode
 
-    async def _search(self, search_id: int, search: LocalSearch) -> None:
+    async def _search(self, search_id: int, episode: Episode) -> None:
         try:
-            self._report(search_id, await search.run())
+            self._report(search_id, await episode.run())
         except Exception as error:
-            self._report(search_id, _failed(error))
+            self._report(search_id, _portable(error))
         finally:
             self._searches.pop(search_id, None)
-            self._tasks.pop(search_id, None)
 
-    def _report(self, search_id: int, what: Commit | Answer | Failed) -> None:
+    def _report(self, search_id: int, what: Commit | Answer | Exception) -> None:
         self._reports.append((search_id, what))
         self._has_reports.set()
 
 
-def _failed(error: Exception) -> Failed:
-    return Failed(error if isinstance(error, ReplayError) else portable(error))
+def _portable(error: Exception) -> Exception:
+    return error if isinstance(error, ReplayError) else portable(error)

@@ -3,15 +3,15 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.node_state import NodeState, ReasoningNode, decode_state, encode_state, trajectory_of
 from critic_engine.episode.strategy_factory import make_strategy
-from critic_engine.episode.trial import Ending, TrialResult, TrialRunner, View
-from critic_engine.protocols import Evaluator, Expander
+from critic_engine.episode.trial import Ending, TrialResult, TrialRunner
+from critic_engine.protocols import Evaluator, Expander, ExpansionContext
 from critic_engine.types import Answer, Critique, Failure, Problem, Trajectory
 from search import (
     Asked,
@@ -77,6 +77,7 @@ class Episode:
         *,
         expanders: Sequence[Expander],
         evaluator: Evaluator,
+        row_id: str = "",
         on_commit: Callable[[Commit], None] = lambda commit: None,
         on_event: Callable[[SearchEvent], None] = lambda event: None,
     ) -> None:
@@ -87,17 +88,20 @@ class Episode:
             config: The configuration.
             expanders: One for each arm of the strategy, in order.
             evaluator: Values trajectories.
+            row_id: The id in the answer; the problem's name unless given.
             on_commit: Called after each trial, before the search continues; must store the commit.
             on_event: Called for each proposal told to the tree.
         """
         self.problem = problem
+        self._row_id = row_id or problem.name
         self._config = config
         self._trials = TrialRunner(problem, config, expanders=expanders, evaluator=evaluator)
         self._on_commit = on_commit
         self._on_event = on_event
         self._events: list[Event[NodeState]] = []
         self._failures: list[Failure] = []
-        self._views: dict[int, View] = {}
+        # The node of each pending trial, and its context at the time of the ask.
+        self._asked: dict[int, tuple[int, ExpansionContext]] = {}
         self._strategy = make_strategy(config, problem.problem_id)
         self._strategy.record_to(self._record)
         self._wake: asyncio.Future[None] | None = None
@@ -123,7 +127,7 @@ class Episode:
         self._events.clear()
         self._failures = list(failures)
 
-    async def run(self, row_id: str = "") -> Answer:
+    async def run(self) -> Answer:
         """Search until the strategy is done or the search is cut, and decide.
 
         Bad model output never raises; it is recorded.
@@ -131,11 +135,11 @@ class Episode:
         self._started_s = time.perf_counter()
         self._wake = asyncio.get_running_loop().create_future()
         tasks: dict[asyncio.Task[TrialResult], ReasoningTrial] = {}
-        if not self._is_cut:
+        if self._stop_reason not in _CUTS:
             tasks.update((self._start(trial), trial) for trial in self._strategy.pending)
             self._fill(tasks)
         try:
-            while tasks and not self._is_cut:
+            while tasks and self._stop_reason not in _CUTS:
                 waited: set[asyncio.Future[Any]] = {*tasks, self._wake}
                 done, _ = await asyncio.wait(waited, timeout=self._left_s(), return_when=asyncio.FIRST_COMPLETED)
                 # One told, then one asked, in the order of the asks: equal timing gives equal trees, resumed or not.
@@ -149,9 +153,13 @@ class Episode:
             for task in tasks:
                 task.cancel()
         if self._cut_reason is StopReason.SECONDS:
-            self._give_up(tasks.values())
+            # The tokens that these trials generated so far are unknown and not counted.
+            for trial in tasks.values():
+                self._strategy.abandon(trial)
+            if self._events:
+                self._commit((), num_tokens=0)
         value, ending = await self._decide()
-        return self._answer(row_id, value, ending)
+        return self._answer(value, ending)
 
     def cut(self, reason: StopReason) -> None:
         """End the search now without its trials in flight; ``run`` returns the best answer found so far.
@@ -168,20 +176,9 @@ class Episode:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
-    @property
-    def _is_cut(self) -> bool:
-        return self._cut_reason is not None or self._strategy.stop_reason in _CUTS
-
     def _left_s(self) -> float | None:
         limit_s = self._config.budget.max_wall_s
         return None if limit_s is None else max(0.0, self._started_s + limit_s - time.perf_counter())
-
-    def _give_up(self, trials: Iterable[ReasoningTrial]) -> None:
-        """Abandon the trials in flight; the tokens that they generated so far are unknown and not counted."""
-        for trial in list(trials):
-            self._strategy.abandon(trial)
-        if self._events:
-            self._commit((), num_tokens=0)
 
     def _fill(self, tasks: "dict[asyncio.Task[TrialResult], ReasoningTrial]") -> None:
         num_free = self._config.run.trials_in_flight - len(tasks)
@@ -189,18 +186,20 @@ class Episode:
             tasks.update((self._start(trial), trial) for trial in self._strategy.ask(num_free))
 
     def _start(self, trial: ReasoningTrial) -> "asyncio.Task[TrialResult]":
-        return asyncio.create_task(self._trials.run(trial, self._views[trial.trial_id]))
+        _, context = self._asked[trial.trial_id]
+        return asyncio.create_task(self._trials.run(trial, context))
 
     def _record(self, event: Event[NodeState]) -> None:
         self._events.append(event)
         if isinstance(event, Stopped):
             return
         if isinstance(event, Asked):
-            self._views[event.trial_id] = self._trials.view_at(self.tree, self.tree.nodes[event.node_id])
+            context = self._trials.context_at(self.tree, self.tree.nodes[event.node_id])
+            self._asked[event.trial_id] = event.node_id, context
             return
-        view = self._views.pop(event.trial_id)
+        node_id, _ = self._asked.pop(event.trial_id)
         if isinstance(event, Told):
-            self._trials.learn(view, event.proposals)
+            self._trials.learn(node_id, event.proposals)
 
     def _tell(self, trial: ReasoningTrial, result: TrialResult) -> None:
         first_node_id = len(self._strategy.tree)
@@ -243,7 +242,7 @@ class Episode:
         )
         if decision is not None:
             return decision.value, Ending(trajectory_of(self.tree.path(decision.node)), num_tokens=0)
-        if self._is_cut:
+        if self._stop_reason in _CUTS:
             return None, Ending(Trajectory(), num_tokens=0)
         leaf = max(
             self.tree.nodes, key=lambda node: (-1 if node.value is None else node.value, node.depth, -node.node_id)
@@ -252,10 +251,10 @@ class Episode:
         self._commit(ending.failures, num_tokens=ending.num_tokens)
         return None, ending
 
-    def _answer(self, row_id: str, value: float | None, ending: Ending) -> Answer:
+    def _answer(self, value: float | None, ending: Ending) -> Answer:
         answer = ending.trajectory.answer
         return Answer(
-            id=row_id or self.problem.name,
+            id=self._row_id,
             problem_id=self.problem.problem_id,
             answer=answer,
             value=None if answer is None else value,

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
+
+from pydantic import TypeAdapter
 
 from critic_engine.protocols import Continuation
 from critic_engine.types import Critique, RejectedSibling, Trajectory, default_text
 from search import Node
+
+_adapter = lru_cache(maxsize=None)(TypeAdapter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +78,9 @@ def encode_state(state: NodeState) -> dict[str, Any]:
 
 
 def decode_state(encoded: Any) -> NodeState:
-    """Return the state that ``encode_state`` encoded."""
-    critique, texts = encoded.get("critique"), encoded.get("texts")
-    revised_from = encoded.get("revised_from", ())
-    return NodeState(
-        steps=tuple(encoded["steps"]),
-        is_rewrite=encoded.get("is_rewrite", False),
-        answer=encoded.get("answer"),
-        critique=None if critique is None else Critique(**critique),
-        texts=None if texts is None else tuple(texts),
-        num_tokens=encoded.get("num_tokens"),
-        revised_from=tuple(RejectedSibling(each["step"], Critique(**each["critique"])) for each in revised_from),
-    )
+    """Return the state that ``encode_state`` encoded; ``ValueError`` if it did not."""
+    state: NodeState = _adapter(NodeState).validate_python(encoded)
+    return state
 
 
 def _extended(base: Trajectory, offered: NodeState | Continuation, *, is_finished: bool) -> Trajectory:

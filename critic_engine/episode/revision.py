@@ -26,6 +26,7 @@ class Judged:
     """Weak steps that it replaced, in order."""
 
 
+@dataclass(frozen=True, slots=True)
 class Reviser:
     """Rewrites a weak step at most ``max_revisions`` times, until it is no longer weak.
 
@@ -33,42 +34,36 @@ class Reviser:
     there is nothing to guide the reasoner. The value never falls.
     """
 
-    def __init__(
-        self,
-        options: ExpanderConfig,
-        *,
-        rewrite: Callable[[ExpansionContext, int], Awaitable[tuple[Expansion, tuple[Failure, ...]]]],
-        judge: Callable[[Continuation, int], Awaitable[Judged]],
-    ) -> None:
-        """Take the options, and functions that draft and evaluate a step; both get the attempt's number from 1."""
-        self._options = options
-        self._rewrite = rewrite
-        self._judge = judge
+    options: ExpanderConfig
+    rewrite: Callable[[ExpansionContext, int], Awaitable[tuple[Expansion, tuple[Failure, ...]]]]
+    """Drafts a step; it gets the attempt's number, from 1."""
+    judge: Callable[[Continuation, int], Awaitable[Judged]]
+    """Evaluates a draft; it gets the attempt's number too."""
 
     async def revise(self, judged: Judged, context: ExpansionContext) -> Judged:
         """Return the best revision of a step offered in ``context``, with the cost of all attempts."""
-        for attempt in range(1, self._options.max_revisions + 1):
+        for attempt in range(1, self.options.max_revisions + 1):
             weak = self._weak_step(judged)
             if weak is None:
                 break
-            shown = (*context.rejected, *judged.revised_from, weak)[-max(1, self._options.max_rejected) :]
+            shown = (*context.rejected, *judged.revised_from, weak)[-max(1, self.options.max_rejected) :]
             judged = await self._try(judged, weak, replace(context, rejected=shown), attempt)
         return judged
 
     def _weak_step(self, judged: Judged) -> RejectedSibling | None:
         value, critique = judged.evaluation.value, judged.evaluation.critique
-        if value is None or value >= self._options.revise_below or critique is None or not judged.continuation.steps:
+        if value is None or value >= self.options.revise_below or critique is None or not judged.continuation.steps:
             return None
         return RejectedSibling("\n".join(judged.continuation.steps), critique)
 
     async def _try(self, judged: Judged, weak: RejectedSibling, context: ExpansionContext, attempt: int) -> Judged:
-        expansion, failures = await self._rewrite(context, attempt)
+        expansion, failures = await self.rewrite(context, attempt)
         judged = _with_cost(judged, expansion.usage.generated_tokens, failures)
         for continuation in expansion.continuations:
             behind = context.trajectory.prefix
             if continuation_key(continuation, behind) == continuation_key(judged.continuation, behind):
                 continue
-            revised = await self._judge(continuation, attempt)
+            revised = await self.judge(continuation, attempt)
             judged = _with_cost(judged, revised.num_tokens, revised.failures)
             if _is_higher(revised.evaluation.value, judged.evaluation.value):
                 revised_from = (*judged.revised_from, weak)

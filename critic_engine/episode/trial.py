@@ -28,17 +28,6 @@ NO_TRIAL = -1
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """The context of a trial's node at the time of its ask.
-
-    A trial repeated after a resume sees the same context, though siblings may have been told since.
-    """
-
-    node_id: int
-    context: ExpansionContext
-
-
-@dataclass(frozen=True, slots=True)
 class TrialResult:
     """The proposals of one trial, with their cost and failures."""
 
@@ -76,21 +65,20 @@ class TrialRunner:
         self._judged: dict[int, dict[Hashable, Evaluation]] = {}
         self._rejected: dict[int, list[RejectedSibling]] = {}
 
-    def view_at(self, tree: Tree[NodeState], node: ReasoningNode) -> View:
-        """Return the current view of ``node``."""
+    def context_at(self, tree: Tree[NodeState], node: ReasoningNode) -> ExpansionContext:
+        """Return the present context of ``node``."""
         limit = self._config.expander.max_rejected
         rejected = self._rejected.get(node.node_id, [])
-        context = ExpansionContext(
+        return ExpansionContext(
             trajectory=trajectory_of(tree.path(node)),
             critique=node.state.critique,
             rejected=tuple(rejected[-limit:]) if limit else (),
         )
-        return View(node.node_id, context)
 
-    def learn(self, view: View, proposals: Iterable[Proposal[NodeState]]) -> None:
+    def learn(self, node_id: int, proposals: Iterable[Proposal[NodeState]]) -> None:
         """Remember the evaluations and rejected siblings among the proposals told at a node."""
-        judged = self._judged.setdefault(view.node_id, {})
-        rejected = self._rejected.setdefault(view.node_id, [])
+        judged = self._judged.setdefault(node_id, {})
+        rejected = self._rejected.setdefault(node_id, [])
         for proposal in proposals:
             value, critique = proposal.value, proposal.state.critique
             is_new = proposal.key not in judged
@@ -100,18 +88,21 @@ class TrialRunner:
             if is_new and is_rejected and critique is not None and proposal.state.steps:
                 rejected.append(RejectedSibling("\n".join(proposal.state.steps), critique))
 
-    async def run(self, trial: Trial[NodeState], view: View) -> TrialResult:
+    async def run(self, trial: Trial[NodeState], context: ExpansionContext) -> TrialResult:
         """Return the trial's proposals, evaluated and, if weak, revised; none if the reasoner failed.
+
+        ``context`` is that of the trial's node at the time of its ask: a trial repeated after a resume sees the same,
+        though siblings may have been told since.
 
         Each distinct continuation is evaluated once, and not at all if a sibling with the same words was.
         """
         seeds = tuple(self._seed("reasoner", trial.trial_id, sample) for sample in range(trial.num_proposals))
-        expansion, failures = await self._expand(trial, view.context, seeds)
-        continuations, base = expansion.continuations, view.context.trajectory
+        expansion, failures = await self._expand(trial, context, seeds)
+        continuations, base = expansion.continuations, context.trajectory
         keys = [continuation_key(continuation, base.prefix) for continuation in continuations]
-        known = self._judged.get(view.node_id, {})
+        known = self._judged.get(trial.node.node_id, {})
         fresh = {key: keys.index(key) for key in keys if key not in known}
-        work = (self._judge_and_revise(trial, view, index, continuations[index]) for index in fresh.values())
+        work = (self._judge_and_revise(trial, context, index, continuations[index]) for index in fresh.values())
         judged = dict(zip(fresh, await gather_or_cancel(work), strict=True))
         proposals = tuple(
             self._proposal(base, judged[key] if key in judged else Judged(continuation, known[key]))
@@ -141,23 +132,24 @@ class TrialRunner:
         return expansion, _failures(trial.trial_id, expansion)
 
     async def _judge_and_revise(
-        self, trial: Trial[NodeState], view: View, index: int, continuation: Continuation
+        self, trial: Trial[NodeState], context: ExpansionContext, index: int, continuation: Continuation
     ) -> Judged:
         """Return the trial's continuation number ``index``, evaluated and revised."""
+        base = context.trajectory
 
-        async def rewrite(context: ExpansionContext, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
-            return await self._expand(trial, context, (self._seed("reasoner", trial.trial_id, index, attempt),))
+        async def rewrite(shown: ExpansionContext, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
+            return await self._expand(trial, shown, (self._seed("reasoner", trial.trial_id, index, attempt),))
 
         async def judge(rewritten: Continuation, attempt: int) -> Judged:
-            known = self._judged.get(view.node_id, {}).get(continuation_key(rewritten, view.context.trajectory.prefix))
+            known = self._judged.get(trial.node.node_id, {}).get(continuation_key(rewritten, base.prefix))
             if known is not None:
                 return Judged(rewritten, known)
             seed = self._seed("critic", trial.trial_id, index, attempt)
-            return await self._judge(trial.trial_id, view.context.trajectory, rewritten, seed=seed)
+            return await self._judge(trial.trial_id, base, rewritten, seed=seed)
 
         seed = self._seed("critic", trial.trial_id, index)
-        judged = await self._judge(trial.trial_id, view.context.trajectory, continuation, seed=seed)
-        return await Reviser(self._config.expander, rewrite=rewrite, judge=judge).revise(judged, view.context)
+        judged = await self._judge(trial.trial_id, base, continuation, seed=seed)
+        return await Reviser(self._config.expander, rewrite=rewrite, judge=judge).revise(judged, context)
 
     async def _judge(self, trial_id: int, base: Trajectory, continuation: Continuation, *, seed: int) -> Judged:
         try:

@@ -55,20 +55,20 @@ class ReplicaPool(Generic[_Request, _Result]):
 
         Args:
             replicas: Not started.
-            name: The name of their model in messages.
+            name: The name of their model in messages and reports.
             options: Limits and waits.
             rng: Spreads restarts; None seeds one by ``name``.
         """
-        self._name = name
+        self.name = name
         self._options = options
         rng = random.Random(name) if rng is None else rng
-        self._supervisors = [Supervisor(replica, name=name, options=options, rng=rng) for replica in replicas]
+        self._supervisors = [Supervisor(replica, name, options, rng) for replica in replicas]
         self._working = list(self._supervisors)
         self._tasks: list[asyncio.Task[None]] = []
         self._router: Router[Life[_Request, _Result]] = Router()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: _Queue[_Request, _Result] = OrderedDict()
-        self._waiting_alone: _Queue[_Request, _Result] = OrderedDict()
+        # The calls that need a replica to themselves go first.
+        self._waiting: dict[bool, _Queue[_Request, _Result]] = {True: OrderedDict(), False: OrderedDict()}
         self._is_settled = asyncio.Event()
         self._was_ready = False
         self._error: CriticEngineError = GenerationError("it was given none")
@@ -87,7 +87,7 @@ class ReplicaPool(Generic[_Request, _Result]):
             num_restarts=sum(supervisor.num_restarts for supervisor in self._supervisors),
             num_lost_calls=self._num_lost_calls,
             num_in_flight=self._num_in_flight,
-            num_waiting=len(self._waiting) + len(self._waiting_alone),
+            num_waiting=sum(map(len, self._waiting.values())),
         )
 
     async def load(self) -> None:
@@ -123,7 +123,7 @@ class ReplicaPool(Generic[_Request, _Result]):
                 self._num_lost_calls += 1
                 if num_lost >= self._options.max_attempts:
                     raise GenerationError(
-                        f"the request is given up: each of {num_lost} replicas of {self._name} was lost while it "
+                        f"the request is given up: each of {num_lost} replicas of {self.name} was lost while it "
                         f"worked on it, at last: {error}"
                     ) from error
             finally:
@@ -139,7 +139,7 @@ class ReplicaPool(Generic[_Request, _Result]):
         """Start the replicas, if they have not been started."""
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
-            raise RuntimeError(f"the pool of {self._name} is used from two event loops; use it from the first one")
+            raise RuntimeError(f"the pool of {self.name} is used from two event loops; use it from the first one")
         if self._closing is not None:
             raise self._absence()
         if self._loop is None:
@@ -168,14 +168,14 @@ class ReplicaPool(Generic[_Request, _Result]):
 
     def _absence(self) -> CriticEngineError:
         if self._closing is not None:
-            return GenerationError(f"{self._name} is closed; no request may follow")
+            return GenerationError(f"{self.name} is closed; no request may follow")
         # A model that worked before is lost, whatever its last error; one that never worked cannot be loaded.
         is_loadable = self._was_ready or not isinstance(self._error, ModelLoadError)
         kind = ReplicaLostError if is_loadable else ModelLoadError
-        return kind(f"no replica of {self._name} is left: {self._error}")
+        return kind(f"no replica of {self.name} is left: {self._error}")
 
     def _refuse_waiting(self) -> None:
-        for queue in (self._waiting_alone, self._waiting):
+        for queue in self._waiting.values():
             while (place := _first(queue)) is not None:
                 del queue[place]
                 place.set_exception(self._absence())
@@ -185,14 +185,14 @@ class ReplicaPool(Generic[_Request, _Result]):
             self._begin()
         if not self._working:
             raise self._absence()
-        if self._waiting_alone if is_alone else self._waiting:
+        if self._waiting[is_alone]:
             return None
         life = self._router.acquire(is_alone)
         self._num_in_flight += life is not None
         return life
 
     async def _wait(self, *, is_alone: bool) -> Life[_Request, _Result]:
-        queue = self._waiting_alone if is_alone else self._waiting
+        queue = self._waiting[is_alone]
         place: asyncio.Future[Life[_Request, _Result]] = asyncio.get_running_loop().create_future()
         queue[place] = None
         try:
@@ -201,7 +201,7 @@ class ReplicaPool(Generic[_Request, _Result]):
             queue.pop(place, None)
             if place.done() and not place.cancelled() and place.exception() is None:
                 self._leave(place.result())
-            if not self._waiting_alone:
+            if not self._waiting[True]:
                 self._router.open_aside()
             self._dispatch()
             raise
@@ -214,11 +214,11 @@ class ReplicaPool(Generic[_Request, _Result]):
     def _leave(self, life: Life[_Request, _Result]) -> None:
         self._num_in_flight -= 1
         self._router.release(life)
-        if self._waiting_alone or self._waiting:
+        if self._waiting[True] or self._waiting[False]:
             self._dispatch()
 
     def _dispatch(self) -> None:
-        for queue, is_alone in ((self._waiting_alone, True), (self._waiting, False)):
+        for is_alone, queue in self._waiting.items():
             while (place := _first(queue)) is not None:
                 life = self._router.acquire(is_alone)
                 if life is None:

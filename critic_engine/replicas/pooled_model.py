@@ -17,15 +17,10 @@ _Result = TypeVar("_Result")
 class PooledModel(Generic[_Request, _Result]):
     """A model that answers from a pool of replicas."""
 
-    def __init__(self, pool: ReplicaPool[_Request, _Result], name: str) -> None:
-        """Take over ``pool``; ``name`` is the model's name in reports."""
+    def __init__(self, pool: ReplicaPool[_Request, _Result]) -> None:
+        """Take over ``pool``."""
         self._pool = pool
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        """The name it was given."""
-        return self._name
+        self.name = pool.name
 
     async def load(self) -> None:
         """Return when a replica is ready; raises ``ModelLoadError`` when none ever will be."""

@@ -60,7 +60,17 @@ class Router(Generic[_Key]):
             is_alone: Whether the request needs a replica to itself. While none is idle, the least loaded one is set
                 aside: nothing new goes there until a request that must be alone does, or ``open_aside`` is called.
         """
-        return self._acquire_alone() if is_alone else self._acquire_shared()
+        if is_alone:
+            return self._acquire_alone()
+        while self._lowest < len(self._rows) and not self._rows[self._lowest]:
+            self._lowest += 1
+        if self._lowest == len(self._rows):
+            return None
+        key = next(iter(self._rows[self._lowest]))
+        self._shut(key)
+        self._loads[key].num += 1
+        self._open(key)
+        return key
 
     def release(self, key: _Key) -> None:
         """Note that a request at ``key`` has ended; nothing happens where ``key`` was removed meanwhile."""
@@ -78,21 +88,13 @@ class Router(Generic[_Key]):
         if key is not None:
             self._open(key)
 
-    def _acquire_shared(self) -> _Key | None:
-        while self._lowest < len(self._rows) and not self._rows[self._lowest]:
-            self._lowest += 1
-        if self._lowest == len(self._rows):
-            return None
-        key = next(iter(self._rows[self._lowest]))
-        self._shut(key)
-        self._loads[key].num += 1
-        self._open(key)
-        return key
-
     def _acquire_alone(self) -> _Key | None:
         key = self._idle()
         if key is None:
-            self._set_aside()
+            shared = [key for key, load in self._loads.items() if not load.is_alone]
+            if self._aside is None and shared:
+                self._aside = min(shared, key=lambda key: self._loads[key].num)
+                self._shut(self._aside)
             return None
         self.open_aside()
         self._shut(key)
@@ -104,12 +106,6 @@ class Router(Generic[_Key]):
         if self._aside is not None and not self._loads[self._aside].num:
             return self._aside
         return next(iter(self._rows[0]), None) if self._rows else None
-
-    def _set_aside(self) -> None:
-        shared = [key for key, load in self._loads.items() if not load.is_alone]
-        if self._aside is None and shared:
-            self._aside = min(shared, key=lambda key: self._loads[key].num)
-            self._shut(self._aside)
 
     def _open(self, key: _Key) -> None:
         load = self._loads[key]

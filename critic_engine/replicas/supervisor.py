@@ -142,20 +142,18 @@ class Life(Generic[_Request, _Result]):
             self._is_drained.set_result(None)
 
 
+@dataclass(slots=True, eq=False)
 class Supervisor(Generic[_Request, _Result]):
     """Starts a replica, checks it, and restarts it when it is lost, until it is given up."""
 
-    def __init__(
-        self, replica: Replica[_Request, _Result], *, name: str, options: PoolOptions, rng: random.Random
-    ) -> None:
-        """Take over the replica; ``rng`` spreads the restarts of replicas that were lost together."""
-        self.replica = replica
-        self.life: Life[_Request, _Result] | None = None
-        """The life it is in; None while it is not ready."""
-        self.num_restarts = 0
-        self._name = name
-        self._options = options
-        self._rng = rng
+    replica: Replica[_Request, _Result]
+    name: str
+    options: PoolOptions
+    rng: random.Random
+    """Spreads the restarts of replicas that were lost together."""
+    life: Life[_Request, _Result] | None = None
+    """The life it is in; None while it is not ready."""
+    num_restarts: int = 0
 
     @property
     def is_ready(self) -> bool:
@@ -178,25 +176,25 @@ class Supervisor(Generic[_Request, _Result]):
                 self.life = None
                 num_in_row = 0 if life.num_answers else num_in_row
             await self.stop()
-            if isinstance(error, ModelLoadError) or num_in_row >= self._options.max_restarts:
-                _logger.error("a replica of %s is given up after %d restarts: %s", self._name, num_in_row, error)
+            if isinstance(error, ModelLoadError) or num_in_row >= self.options.max_restarts:
+                _logger.error("a replica of %s is given up after %d restarts: %s", self.name, num_in_row, error)
                 return error
             num_in_row += 1
             backoff_s = self._backoff_s(num_in_row)
-            _logger.warning("a replica of %s starts again in %.1f s: %s", self._name, backoff_s, error)
+            _logger.warning("a replica of %s starts again in %.1f s: %s", self.name, backoff_s, error)
             await asyncio.sleep(backoff_s)
             self.num_restarts += 1
 
     async def stop(self) -> None:
         """End the replica's life and release its resources; a failure to do so is logged."""
         if self.life is not None:
-            self.life.end(f"the replica of {self._name} was stopped")
+            self.life.end(f"the replica of {self.name} was stopped")
             self.life = None
         try:
-            async with asyncio.timeout(self._options.stop_timeout_s):
+            async with asyncio.timeout(self.options.stop_timeout_s):
                 await self.replica.stop()
         except Exception as error:
-            _logger.warning("a replica of %s did not stop: %s", self._name, _reason(error))
+            _logger.warning("a replica of %s did not stop: %s", self.name, _reason(error))
 
     async def _start(self) -> CriticEngineError | None:
         try:
@@ -204,46 +202,39 @@ class Supervisor(Generic[_Request, _Result]):
         except (GenerationError, ReplicaLostError) as error:
             return error
         except Exception as error:
-            return GenerationError(f"a replica of {self._name} did not start: {_reason(error)}")
+            return GenerationError(f"a replica of {self.name} did not start: {_reason(error)}")
         return None
 
     async def _watch(self, life: Life[_Request, _Result]) -> ReplicaLostError:
         num_failed = 0
         while not life.has_ended.done():
-            await asyncio.wait({life.has_ended}, timeout=self._options.check_interval_s)
+            await asyncio.wait({life.has_ended}, timeout=self.options.check_interval_s)
             if life.has_ended.done():
                 break
             failure = await self._check(life)
             num_failed = num_failed + 1 if failure else 0
-            if failure and (num_failed >= self._options.max_failed_checks or isinstance(failure, ReplicaLostError)):
+            if failure and (num_failed >= self.options.max_failed_checks or isinstance(failure, ReplicaLostError)):
                 life.end(_reason(failure))
         return ReplicaLostError(life.has_ended.result())
 
-    async def _check(self, life: Life[_Request, _Result]) -> Exception | None:
+    async def _check(self, life: Life[_Request, _Result]) -> BaseException | None:
         """Return how a check fails, if it does; None as soon as the life has ended anyway."""
-        check = asyncio.get_running_loop().create_task(self._failure())
+        check = asyncio.ensure_future(self.replica.check())
         either: list[asyncio.Future[Any]] = [check, life.has_ended]
+        timeout_s = self.options.check_timeout_s
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            return check.result() if check.done() else None
+            done, _ = await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                return TimeoutError(f"a check did not end within {timeout_s:g} s")
+            return check.exception() if check in done else None
         finally:
             check.cancel()
 
-    async def _failure(self) -> Exception | None:
-        try:
-            async with asyncio.timeout(self._options.check_timeout_s) as limit:
-                await self.replica.check()
-        except Exception as error:
-            if limit.expired():
-                return TimeoutError(f"a check did not end within {self._options.check_timeout_s:g} s")
-            return error
-        return None
-
     def _backoff_s(self, num_in_row: int) -> float:
-        longest = self._options.first_backoff_s * 2 ** min(num_in_row - 1, 60)
-        return float(min(longest, self._options.max_backoff_s)) * self._rng.uniform(0.5, 1.0)
+        longest = self.options.first_backoff_s * 2 ** min(num_in_row - 1, 60)
+        return float(min(longest, self.options.max_backoff_s)) * self.rng.uniform(0.5, 1.0)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split())[:300]
     return text if isinstance(error, CriticEngineError | TimeoutError) and text else f"{type(error).__name__}: {text}"

@@ -102,19 +102,17 @@ def lock_folder(folder: Path) -> IO[str]:
 
 
 def new_database(path: str, *, is_labelled: bool) -> sqlite3.Connection:
-    """Return a new database with its tables; with an empty path it is deleted when it is closed."""
-    connection = connect(path)
+    """Return a new database with its tables; with an empty path it is deleted when it is closed.
+
+    One thread at a time may use it, which need not be the one that opened it.
+    """
+    connection = sqlite3.connect(path, check_same_thread=False)
     tune(connection)
     version = importlib.metadata.version("critic-engine")
     meta = f"INSERT INTO meta VALUES ('format', '{FORMAT}'), ('version', '{version}');"
     labels = _LABELS_SCHEMA if is_labelled else ""
     connection.executescript(f"BEGIN; {_SCHEMA} {meta} {labels} COMMIT;")
     return connection
-
-
-def connect(path: str) -> sqlite3.Connection:
-    """Return a connection for one thread at a time, which need not be the one that opened it."""
-    return sqlite3.connect(path, check_same_thread=False)
 
 
 def connect_reading(path: Path) -> sqlite3.Connection:

@@ -49,26 +49,20 @@ class Search(Protocol):
         ...
 
 
-class LocalSearch:
-    """An episode in this process."""
+def local_search(task: ProblemSearch, config: EngineConfig, roles: SearchRoles) -> Episode:
+    """Return the task's search in this process, after a replay of its log.
 
-    def __init__(self, task: ProblemSearch, config: EngineConfig, roles: SearchRoles) -> None:
-        """Replay the task's log.
-
-        Raises:
-            ReplayError: the log is of another search.
-        """
-        self._row_id = task.row_id
-        self._episode = Episode(
-            task.problem, config, expanders=roles.expanders, evaluator=roles.evaluator, on_commit=task.on_commit
-        )
-        log = task.read_log()
-        self._episode.restore(log.events, log.failures)
-
-    async def run(self) -> Answer:
-        """Search to the end and return the answer."""
-        return await self._episode.run(self._row_id)
-
-    def cut(self, reason: StopReason) -> None:
-        """End the search now."""
-        self._episode.cut(reason)
+    Raises:
+        ReplayError: the log is of another search.
+    """
+    episode = Episode(
+        task.problem,
+        config,
+        expanders=roles.expanders,
+        evaluator=roles.evaluator,
+        row_id=task.row_id,
+        on_commit=task.on_commit,
+    )
+    log = task.read_log()
+    episode.restore(log.events, log.failures)
+    return episode

@@ -62,12 +62,8 @@ class Runner:
         self._started_s = time.perf_counter()
         self._num_tokens_before = 0 if config.run.max_tokens is None else store.num_tokens()
         self._searches: set[Search] = set()
-        self._cut_reason: StopReason | None = None
-
-    @property
-    def cut_reason(self) -> StopReason | None:
+        self.cut_reason: StopReason | None = None
         """The limit of the run that was reached; None while none is."""
-        return self._cut_reason
 
     async def answers(self) -> AsyncGenerator[Answer, None]:
         """Yield the outcome of every row in input order, those of earlier sessions included.
@@ -80,7 +76,8 @@ class Runner:
         window = self._config.run.problems_in_flight * _WINDOW_PER_PLACE
         positions = iter(range(self._progress.num_total))
         next_position = 0
-        alarm = self._set_alarm()
+        limit_s, loop = self._config.run.max_wall_s, asyncio.get_running_loop()
+        alarm = None if limit_s is None else loop.call_later(limit_s, self._cut, StopReason.RUN_SECONDS)
         self._check_tokens()
         try:
             while True:
@@ -102,7 +99,8 @@ class Runner:
             answer = self._store.answer(position)
             if answer is None or self._harvest is not None:
                 async with places:
-                    answer = answer or await self._answer(position)
+                    if answer is None:
+                        answer = await self._answer(position, self._store.row(position))
                     if self._harvest is not None:
                         await self._reap(position, self._harvest)
         except ReplayError as error:
@@ -112,31 +110,34 @@ class Runner:
         self._advance(num_done=1, num_failed=int(answer.status == "failed"))
         return answer
 
-    async def _answer(self, position: int) -> Answer:
-        answer, is_final = await self._turn(self._store.row(position), position)
-        if is_final:
-            self._store.set_answer(position, answer)
-        return answer
-
-    async def _turn(self, row: ProblemRow | FailedRow, position: int) -> tuple[Answer, bool]:
-        """Return the outcome of a row, and whether it is final; one that a limit of the run cut can be resumed."""
+    async def _answer(self, position: int, row: ProblemRow | FailedRow) -> Answer:
+        """Return the outcome of a row; it is stored if it is final: one that a limit of the run cut can be resumed."""
         if isinstance(row, FailedRow):
-            return _failed(row.id, "", stop_reason="unreadable_row", error=row.reason), True
-        if self._cut_reason is not None and not self._store.events(position):
-            error = f"the run's limit was reached before its turn; {self._way_on(self._cut_reason)}"
-            return _failed(row.id, row.problem.problem_id, stop_reason=self._cut_reason, error=error), False
+            answer = _failed(row.id, "", stop_reason="unreadable_row", error=row.reason)
+            self._store.set_answer(position, answer)
+            return answer
+        if self.cut_reason is not None and not self._store.events(position):
+            error = f"the run's limit was reached before its turn; {self._way_on(self.cut_reason)}"
+            return _failed(row.id, row.problem.problem_id, stop_reason=self.cut_reason, error=error)
         try:
-            answer = await self._solve(position, row)
+            answer = await self._search(position, row)
         except ReplicaLostError as error:
             way_on = "solve it again" if self._store.folder is None else "resume the run"
-            reason = f"a model or the search worker was lost; {way_on}: {error}"
-            return self._with_what_was_spent(position, _broken(row, reason)), False
-        return answer, answer.stop_reason not in _LIMITS
+            return self._broken(position, row, f"a model or the search worker was lost; {way_on}: {error}")
+        except (ReplayError, sqlite3.Error):
+            raise
+        except Exception as error:
+            # One problem's failure is recorded and must not stop the others.
+            _logger.exception("problem %s failed", row.id)
+            answer = self._broken(position, row, f"{type(error).__name__}: {error}")
+        if answer.stop_reason not in _LIMITS:
+            self._store.set_answer(position, answer)
+        return answer
 
     async def _reap(self, position: int, harvest: Harvest) -> None:
         """Make the findings of a searched problem; a resume does it if a limit is reached or a model is lost."""
         is_due = self._store.answer(position) is not None and not self._store.findings.is_done(position)
-        if not is_due or self._cut_reason is not None:
+        if not is_due or self.cut_reason is not None:
             return
         row, events = self._store.row(position), self._store.events(position)
         if isinstance(row, FailedRow) or not events:
@@ -174,22 +175,12 @@ class Runner:
             return "resume the run"
         return f"raise run.{_LIMITS[reason]} in {self._store.folder / 'config.yaml'} and resume the run"
 
-    async def _solve(self, position: int, row: ProblemRow) -> Answer:
-        try:
-            return await self._search(position, row)
-        except (ReplayError, ReplicaLostError, sqlite3.Error):
-            raise
-        except Exception as error:
-            # One problem's failure is recorded and must not stop the others.
-            _logger.exception("problem %s failed", row.id)
-            return self._with_what_was_spent(position, _broken(row, f"{type(error).__name__}: {error}"))
-
     async def _search(self, position: int, row: ProblemRow) -> Answer:
         # Work after the search that no answer confirms is done again.
         self._store.drop_failures(position, trial_id=NO_TRIAL)
         search = self._begin(self._task(position, row))
-        if self._cut_reason is not None:
-            search.cut(self._cut_reason)
+        if self.cut_reason is not None:
+            search.cut(self.cut_reason)
         self._searches.add(search)
         try:
             return await search.run()
@@ -209,16 +200,9 @@ class Runner:
             nonlocal num_logged
             self._store.append(position, num_logged, commit.events, commit.failures)
             num_logged += len(commit.events)
-            self._advance(num_tokens=commit.num_tokens)
-            self._check_tokens()
+            self._spend(commit.num_tokens)
 
         return ProblemSearch(row.id, row.problem, read_log, on_commit)
-
-    def _set_alarm(self) -> asyncio.TimerHandle | None:
-        limit_s = self._config.run.max_wall_s
-        if limit_s is None:
-            return None
-        return asyncio.get_running_loop().call_later(limit_s, self._cut, StopReason.RUN_SECONDS)
 
     def _check_tokens(self) -> None:
         limit = self._config.run.max_tokens
@@ -227,16 +211,17 @@ class Runner:
 
     def _cut(self, reason: StopReason) -> None:
         """End all searches and harvests, and begin no more."""
-        self._cut_reason = self._cut_reason or reason
+        self.cut_reason = self.cut_reason or reason
         for search in tuple(self._searches):
             search.cut(reason)
         for task in tuple(self._harvests):
             task.cancel()
 
-    def _with_what_was_spent(self, position: int, answer: Answer) -> Answer:
+    def _broken(self, position: int, row: ProblemRow, error: str) -> Answer:
+        """Return the outcome of a search that an error ended, with what it had spent."""
         events = self._store.events(position)
         return replace(
-            answer,
+            _failed(row.id, row.problem.problem_id, stop_reason="error", error=error),
             num_tokens=sum(event.get("cost", 0) for event in events),
             num_simulations=sum(event["event"] == "told" for event in events),
             failures=dict(Counter(failure.kind for failure in self._store.failures(position))),
@@ -256,10 +241,6 @@ class Runner:
         except Exception:
             # An error of the callback must not end the run.
             _logger.exception("the progress callback failed")
-
-
-def _broken(row: ProblemRow, error: str) -> Answer:
-    return _failed(row.id, row.problem.problem_id, stop_reason="error", error=error)
 
 
 def _failed(row_id: str, problem_id: str, *, stop_reason: str, error: str) -> Answer:

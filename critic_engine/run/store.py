@@ -23,7 +23,6 @@ from critic_engine.run.database import (
     FORMAT,
     check_free,
     check_there,
-    connect,
     connect_reading,
     from_json,
     holds_run,
@@ -101,8 +100,10 @@ class RunStore:
         check_there(folder)
         with contextlib.ExitStack() as on_error:
             lock = on_error.enter_context(lock_folder(folder))
-            store = on_error.enter_context(cls(connect(str(folder / "run.sqlite")), folder=folder, lock=lock))
-            store._begin(checker, is_written=True)
+            connection = sqlite3.connect(folder / "run.sqlite", check_same_thread=False)
+            store = on_error.enter_context(cls(connection, folder=folder, lock=lock))
+            tune(connection)
+            store._begin(checker)
             on_error.pop_all()
         return store
 
@@ -116,7 +117,7 @@ class RunStore:
         check_there(folder)
         with contextlib.ExitStack() as on_error:
             store = on_error.enter_context(cls(connect_reading(folder / "run.sqlite"), folder=folder))
-            store._begin(None, is_written=False)
+            store._begin(None)
             on_error.pop_all()
         return store
 
@@ -150,9 +151,8 @@ class RunStore:
     @property
     def num_rows(self) -> int:
         """Rows of the input, unreadable ones included."""
-        (problems,) = self._connection.execute("SELECT COUNT(*) FROM problems").fetchone()
-        (unreadable,) = self._connection.execute("SELECT COUNT(*) FROM unreadable_rows").fetchone()
-        return int(problems + unreadable)
+        query = "SELECT (SELECT COUNT(*) FROM problems) + (SELECT COUNT(*) FROM unreadable_rows)"
+        return int(self._connection.execute(query).fetchone()[0])
 
     def duplicates(self) -> list[tuple[str, ...]]:
         """Return the ids of each group of rows that hold the same problem."""
@@ -259,11 +259,21 @@ class RunStore:
                 f"{self.place} cannot be used: {error}; make room if the disk is full, put back a copy if it is damaged"
             ) from error
 
-    def _begin(self, checker: Checker | None, *, is_written: bool) -> None:
-        """Check the database, and give the checker the reference answers of a labelled run."""
-        if is_written:
-            tune(self._connection)
-        if self._checked_meta().get("is_labelled"):
+    def _begin(self, checker: Checker | None) -> None:
+        """Check that this version can read the run, and give the checker the reference answers of a labelled one."""
+        try:
+            meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            meta = {}
+        if meta and meta.get("format") != FORMAT:
+            raise RunError(f"{self.folder} is a run of format {meta.get('format')}; this version reads format {FORMAT}")
+        if "is_complete" not in meta:
+            raise RunError(
+                f"{self.folder} was stopped before its problems were read in; start it again by the same command"
+            )
+        if meta.get("is_labelled"):
             self.checker = checker if checker is not None else Checker()
             query = "SELECT problem_id, reference_answer FROM labels JOIN problems USING (position)"
             for label in self._connection.execute(f"{query} WHERE reference_answer IS NOT NULL ORDER BY position"):
@@ -293,22 +303,6 @@ class RunStore:
 
     def _insert(self, table: str, values: Sequence[object]) -> None:
         self._connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
-
-    def _checked_meta(self) -> dict[str, str]:
-        """Return the metadata of the run, if this version can read it."""
-        try:
-            meta = dict(self._connection.execute("SELECT key, value FROM meta").fetchall())
-        except sqlite3.OperationalError as error:
-            if "no such table" not in str(error):
-                raise
-            meta = {}
-        if meta and meta.get("format") != FORMAT:
-            raise RunError(f"{self.folder} is a run of format {meta.get('format')}; this version reads format {FORMAT}")
-        if "is_complete" not in meta:
-            raise RunError(
-                f"{self.folder} was stopped before its problems were read in; start it again by the same command"
-            )
-        return meta
 
 
 def _plain(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.actors.actor_pool import ActorPool, image_sender, pool_over, start_pool
+from critic_engine.actors.actor_pool import ActorPool, ActorReplica, image_sender
 from critic_engine.actors.cluster import Cluster
 from critic_engine.actors.image_transfer import ImageSender
 from critic_engine.actors.placement import PlacedActor, Vacancy
@@ -68,7 +68,7 @@ def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
 @pytest.fixture
 def start(cluster: Cluster) -> Callable[..., Any]:
     def start(make: Any, *, patience_s: float = 60.0, num_gpus: float = 0, **config: Any) -> Any:
-        return start_pool(
+        return ActorPool(
             make,
             ActorConfig(**{"num_cpus": 0.5, **config}),
             num_gpus=num_gpus,
@@ -96,7 +96,7 @@ def num_free_cpus() -> float:
 def test_requests_are_answered_by_all_actors_which_leave_nothing_behind(start: Any) -> None:
     async def scenario() -> None:
         pool = start(maker(latency_s=0.01), num_replicas=2)
-        generator = PooledGenerator(pool, "hosted")
+        generator = PooledGenerator(pool)
         await generator.load()
         await until(lambda: pool.figures.num_ready == 2)
         generations = await asyncio.gather(*(generator.generate(ask()) for _ in range(40)))
@@ -124,7 +124,7 @@ def test_scorer_is_hosted_too(start: Any) -> None:
             pass
 
     async def scenario() -> None:
-        scorer = PooledScorer(start(functools.partial(ModelReplica, Lengths)), "hosted")
+        scorer = PooledScorer(start(functools.partial(ModelReplica, Lengths)))
         assert await scorer.score((Message("user", "a"), Message("assistant", "b"))) == Score(0.5, 2)
         await scorer.aclose()
 
@@ -220,7 +220,7 @@ def test_actor_that_is_lost_too_often_is_given_up_and_nobody_waits(start: Any) -
 
 def test_actor_that_hangs_is_killed_and_its_calls_are_answered(cluster: Cluster) -> None:
     async def scenario() -> None:
-        placements = [PlacedActor(maker(), ActorConfig(num_cpus=0.5), num_gpus=0)]
+        placement = PlacedActor(maker(), ActorConfig(num_cpus=0.5), num_gpus=0)
         options = PoolOptions(
             max_in_flight=8,
             max_restarts=9,
@@ -229,13 +229,9 @@ def test_actor_that_hangs_is_killed_and_its_calls_are_answered(cluster: Cluster)
             check_timeout_s=3,
             max_failed_checks=1,
         )
-        pool: Pool = ActorPool(
-            placements,
-            vacancy=Vacancy(placements, name="m", resources=cluster.resources, patience_s=60),
-            images=image_sender(),
-            name="the model",
-            options=options,
-        )
+        vacancy = Vacancy([placement], "m", cluster.resources, patience_s=60)
+        replica = ActorReplica(placement.handle, images=image_sender(), placement=placement, vacancy=vacancy)
+        pool: Pool = ReplicaPool([replica], name="the model", options=options)
         first = await answer(pool)
         hung = asyncio.create_task(pool.call(ask("hang")))
         await until(lambda: pool.figures.num_in_flight == 1)
@@ -244,6 +240,7 @@ def test_actor_that_hangs_is_killed_and_its_calls_are_answered(cluster: Cluster)
             await hung
         assert await companion != first
         await until(lambda: pool.figures.num_ready == 1)
+        placement.is_ending = True
         await pool.aclose()
 
     run(scenario)
@@ -293,10 +290,9 @@ def test_closing_drains_what_is_in_flight(start: Any) -> None:
 
 def test_others_can_use_the_actors_and_leave_them_running(start: Any) -> None:
     async def scenario() -> None:
-        config = ActorConfig(num_replicas=2)
         owner = start(maker(), num_replicas=2)
         await until_ready(owner, 2)
-        user = pool_over(owner.handles, config, name="the model", images=image_sender(), turn=1)
+        user = owner.hosted.pool(image_sender(), turn=1)
         await until_ready(user, 2)
         pids = {await answer(user) for _ in range(4)}
         assert pids == {await answer(owner) for _ in range(4)}
@@ -320,7 +316,7 @@ def test_image_is_put_into_the_object_store_once(cluster: Cluster) -> None:
         return ray.put(image)  # type: ignore[no-any-return]
 
     async def scenario() -> None:
-        pool = start_pool(
+        pool = ActorPool(
             maker(),
             ActorConfig(num_replicas=2, num_cpus=0.5),
             num_gpus=0,

@@ -199,7 +199,7 @@ def test_engine_that_is_closed_in_the_middle_of_a_run_leaves_it_to_be_resumed(
 
 
 def test_generators_of_this_process_cannot_serve_search_workers() -> None:
-    with pytest.raises(ConfigError, match="cannot be asked from others"):
+    with pytest.raises(ConfigError, match="other processes cannot reach a generator of this process"):
         Engine("mcts", overrides=[*SCRIPTED, *ON_RAY, *WORKERS], reasoner=ScriptedGenerator(["answer : 1"]))
 
 

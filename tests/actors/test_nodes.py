@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.actors.actor_pool import image_sender, start_pool
+from critic_engine.actors.actor_pool import ActorPool, image_sender
 from critic_engine.actors.cluster import connect
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ActorConfig, RayConfig
@@ -45,7 +45,7 @@ def test_replicas_move_with_the_nodes(nodes: Any) -> None:
     assert cluster.is_owned
 
     async def scenario() -> None:
-        pool = start_pool(
+        pool = ActorPool(
             functools.partial(ModelReplica, functools.partial(ScriptedGenerator, ["yes"], latency_s=0.2)),
             ActorConfig(num_replicas=2, num_cpus=1),
             num_gpus=0,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.actors.actor_pool import image_sender, start_pool
+from critic_engine.actors.actor_pool import ActorPool, image_sender
 from critic_engine.actors.cluster import Cluster
 from critic_engine.backends.factory import make_generator_replica
 from critic_engine.config.models import ModelConfig
@@ -55,7 +55,7 @@ def test_engine_that_is_killed_in_its_actor_is_started_again_there(cluster: Clus
 
     async def scenario() -> None:
         make = functools.partial(make_generator_replica, config, "reasoner")
-        pool = start_pool(make, config.actor, num_gpus=0, name="m", cluster=cluster, images=image_sender())
+        pool = ActorPool(make, config.actor, num_gpus=0, name="m", cluster=cluster, images=image_sender())
         await pool.load()
         hosts = processes("ray::ModelHost")
         calls = [asyncio.create_task(pool.call(request)) for _ in range(12)]

@@ -555,8 +555,8 @@ class LengthReplica:
 def test_pooled_generator_counts_in_the_usage_how_often_a_request_was_sent_again() -> None:
     async def scenario() -> None:
         pool: ReplicaPool[GenerationRequest, Generation] = ReplicaPool([GeneratorReplica()], name="g", options=QUICK)
-        generator = PooledGenerator(pool, "pooled")
-        assert generator.name == "pooled"
+        generator = PooledGenerator(pool)
+        assert generator.name == "g"
         await generator.load()
         request = GenerationRequest((Message("user", "well ?"),))
         generation = await generator.generate(request)
@@ -571,9 +571,9 @@ def test_pooled_generator_counts_in_the_usage_how_often_a_request_was_sent_again
 def test_pooled_scorer_scores() -> None:
     async def scenario() -> None:
         pool: ReplicaPool[tuple[Message, ...], Score] = ReplicaPool([LengthReplica()], name="s", options=QUICK)
-        scorer = PooledScorer(pool, "pooled")
+        scorer = PooledScorer(pool)
         await scorer.load()
-        assert scorer.name == "pooled"
+        assert scorer.name == "s"
         assert await scorer.score((Message("user", "a"), Message("assistant", "b"))) == Score(0.5, num_prompt_tokens=2)
         await scorer.aclose()
 

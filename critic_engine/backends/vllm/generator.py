@@ -101,7 +101,7 @@ class VllmGenerator(PooledGenerator):
         self.replica = VllmReplica(config, section=section, model=model)
         """The one replica."""
         name = name or engine_name(model or config.model)
-        super().__init__(pool_of_one(self.replica, config, name=name), name)
+        super().__init__(pool_of_one(self.replica, config, name=name))
 
 
 class _UnfinishedError(GenerationError):

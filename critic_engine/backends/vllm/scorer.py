@@ -69,4 +69,4 @@ class VllmScorer(PooledScorer):
         """Build without starting the engine, with the arguments and errors of ``VllmEngine``."""
         name = engine_name(model or config.model)
         replica = VllmScorerReplica(config, section=section, model=model)
-        super().__init__(pool_of_one(replica, config, name=name), name)
+        super().__init__(pool_of_one(replica, config, name=name))
