@@ -1,5 +1,6 @@
 """``critic-engine doctor``: report installed packages, devices, and whether models run."""
 
+import asyncio
 import contextlib
 import dataclasses
 import importlib.metadata
@@ -179,7 +180,8 @@ def _facts() -> dict[str, Any]:
 
 def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) -> tuple[dict[str, Any], int]:
     """Return the result and the exit code; print the result too, unless ``is_json``."""
-    from critic_engine.cli.step_trial import run_step_trial, trial_lines
+    from critic_engine.backends.factory import make_generator
+    from critic_engine.cli.step_trial import trial_lines, try_steps
     from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
     from critic_engine.images.loading import load_image
     from critic_engine.types import Problem
@@ -187,7 +189,7 @@ def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) 
     try:
         images = tuple(load_image(image) for image in request.images)
         problem = _pocket_problem()[0] if request.question is None else Problem(request.question, images)
-        trial = run_step_trial(problem, config)
+        trial = asyncio.run(try_steps(problem, make_generator(config.reasoner, "reasoner"), config))
     except CriticEngineError as error:
         if not is_json:
             click.echo(labelled("steps", error))

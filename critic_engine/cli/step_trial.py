@@ -1,11 +1,9 @@
 """Compare how a model's text splits into steps when one question is solved in one piece and step by step."""
 
-import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from critic_engine.backends.factory import make_generator
 from critic_engine.cli.text import labelled, one_line
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.search import ExpanderConfig
@@ -60,25 +58,6 @@ class StepTrial:
     warnings: tuple[str, ...]
 
 
-def run_step_trial(problem: Problem, config: EngineConfig) -> StepTrial:
-    """Try the config's reasoner with the steps of the config's expander.
-
-    Raises:
-        GenerationError: the model cannot be loaded, or failed.
-        ReplicaLostError: the replica is lost.
-    """
-    generator = make_generator(config.reasoner, "reasoner")
-
-    async def run() -> StepTrial:
-        try:
-            await generator.load()
-            return await try_steps(problem, generator, config)
-        finally:
-            await generator.aclose()
-
-    return asyncio.run(run())
-
-
 def trial_lines(trial: StepTrial) -> Iterator[str]:
     """Yield lines for a person: both solutions, their comparison, and warnings."""
     yield labelled("question", trial.question)
@@ -103,16 +82,20 @@ def _comparison(trial: StepTrial) -> str:
 
 
 async def try_steps(problem: Problem, generator: Generator, config: EngineConfig) -> StepTrial:
-    """Return how ``generator`` solves ``problem`` in one piece and, as the search asks it, step by step.
+    """Return how ``generator`` solves ``problem`` in one piece and, as the search asks it, step by step; close it.
 
     Raises:
-        GenerationError: the generator failed.
+        GenerationError: the model cannot be loaded, or failed.
         ReplicaLostError: the replica is lost.
     """
     recorder = _Recorder(generator)
-    reasoner = Reasoner.from_config(recorder, config.reasoner)
-    whole = await _solve_in_one_piece(problem, reasoner, recorder, config)
-    stepwise = await _solve_step_by_step(problem, reasoner, recorder, config)
+    try:
+        await generator.load()
+        reasoner = Reasoner.from_config(recorder, config.reasoner)
+        whole = await _solve_in_one_piece(problem, reasoner, recorder, config)
+        stepwise = await _solve_step_by_step(problem, reasoner, recorder, config)
+    finally:
+        await generator.aclose()
     splitter, steps = StepSplitter.from_config(config.expander), stepwise.steps
     is_alike = splitter.steps(stepwise.text) == tuple(step.text for step in steps)
     is_by_tokens = config.expander.split == "tokens"

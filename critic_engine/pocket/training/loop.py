@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,6 @@ class Schedule:
     """The weight of ``right`` and ``wrong`` targets; other words weigh 1."""
     log_every: int = 50
     save_every: int = 250
-
-
-def scaled(schedule: Schedule, *, num_steps: int, rate: float) -> Schedule:
-    """Return ``schedule`` with another length and its learning rates times ``rate``."""
-    learning_rate, matrix_rate = rate * schedule.learning_rate, rate * schedule.matrix_rate
-    return replace(schedule, num_steps=num_steps, learning_rate=learning_rate, matrix_rate=matrix_rate)
 
 
 def begin(parser: argparse.ArgumentParser, *, num_threads: int = 2) -> argparse.Namespace:

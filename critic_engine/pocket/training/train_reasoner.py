@@ -10,11 +10,12 @@ import argparse
 import logging
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from critic_engine.pocket.problems import make_problems
 from critic_engine.pocket.training import training_rows
-from critic_engine.pocket.training.loop import Schedule, begin, scaled, train
+from critic_engine.pocket.training.loop import Schedule, begin, train
 from critic_engine.pocket.training.metrics import reasoner_scores, solve_all
 from critic_engine.pocket.training.model import ModelSize, build_model, save_checkpoint
 from critic_engine.pocket.training.sample_attempts import flawed, read_attempts
@@ -78,7 +79,8 @@ def main() -> None:
         logger.info("step %d dev %s", step, reasoner_scores(problems, solutions))
         save_checkpoint(model, options.out / f"step_{step}")
 
-    schedule = scaled(_REASONING, num_steps=options.steps, rate=options.rate)
+    rates = [options.rate * rate for rate in (_REASONING.learning_rate, _REASONING.matrix_rate)]
+    schedule = replace(_REASONING, num_steps=options.steps, learning_rate=rates[0], matrix_rate=rates[1])
     draw = draw_heeding(own) if own else draw_reasoning
     train(model, draw, schedule, seed=options.seed + 1, on_save=on_save)
     save_checkpoint(model, options.out)
