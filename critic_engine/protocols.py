@@ -15,8 +15,8 @@ from critic_engine.types import (
 )
 
 
-class Generator(Protocol):
-    """The interface to models that write text."""
+class Model(Protocol):
+    """The interface that all models share."""
 
     @property
     def name(self) -> str:
@@ -31,6 +31,14 @@ class Generator(Protocol):
         """
         ...
 
+    async def aclose(self) -> None:
+        """Release the model; no call may follow."""
+        ...
+
+
+class Generator(Model, Protocol):
+    """The interface to models that write text."""
+
     async def generate(self, request: GenerationRequest) -> Generation:
         """Return one sample for each seed. Many calls may be in flight at once.
 
@@ -38,10 +46,6 @@ class Generator(Protocol):
             GenerationError: the request cannot be answered; the generator stays usable.
             ReplicaLostError: no replica is left that could answer.
         """
-        ...
-
-    async def aclose(self) -> None:
-        """Release the model; no call may follow."""
         ...
 
 
@@ -147,17 +151,8 @@ class Score:
     """How often the request was retried."""
 
 
-class Scorer(Protocol):
+class Scorer(Model, Protocol):
     """The interface to models that give a value and write no text."""
-
-    @property
-    def name(self) -> str:
-        """Name for reports, such as ``huggingface:Skywork-Reward``."""
-        ...
-
-    async def load(self) -> None:
-        """Load the model, as ``Generator.load`` does."""
-        ...
 
     async def score(self, messages: tuple[Message, ...]) -> Score:
         """Return the value of the last message, the assistant's. Many calls may be in flight at once.
@@ -166,8 +161,4 @@ class Scorer(Protocol):
             GenerationError: the conversation cannot be scored; the scorer stays usable.
             ReplicaLostError: no replica is left that could score.
         """
-        ...
-
-    async def aclose(self) -> None:
-        """Release the model; no call may follow."""
         ...

@@ -56,15 +56,10 @@ class Tally:
                 "name another --critic or reward_model.model, or set evaluator.kind=none",
                 err=True,
             )
-        place = "" if where is None else f": {where}"
-        click.echo(f"{self.summary()}{place}", err=True)
+        num, place = self.num_answered + self.num_failed, "" if where is None else f": {where}"
+        counts = f"answered {self.num_answered} of {num}, {self.num_failed} failed, {self.num_tokens:,} tokens"
+        click.echo(f"{counts}{_told(self.failures)}{place}", err=True)
         return int(self.num_failed > 0)
-
-    def summary(self) -> str:
-        """Return the counts in one line for people."""
-        num = self.num_answered + self.num_failed
-        failures = _told(self.failures)
-        return f"answered {self.num_answered} of {num}, {self.num_failed} failed, {self.num_tokens:,} tokens{failures}"
 
     def fields(self) -> dict[str, object]:
         """Return the counts for JSON output."""

@@ -1,26 +1,25 @@
-"""The base of all commands: ``--verbose``, ``--debug``, and logging set up before the command runs."""
+"""The base of all commands: ``--verbose``, ``--debug``, logging set up first, and options that commands share."""
 
 import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from critic_engine.cli.text import one_line, printable
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 @dataclass
 class Settings:
-    """The options of verbosity, read from the command line."""
+    """The part of the command line that outlives the command."""
 
-    verbosity: int = 0
-    """0 shows warnings, 1 information, 2 debug messages."""
     is_debug: bool = False
     """Whether an error shows its traceback."""
 
@@ -50,28 +49,29 @@ class EngineCommand(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Add the two options after the command's own."""
         super().__init__(*args, **kwargs)
+        verbose = "Print more on stderr; twice for debug messages."
         self.params += [
-            click.Option(
-                ["-v", "--verbose"],
-                count=True,
-                expose_value=False,
-                callback=_set_verbosity,
-                help="Print more on stderr; twice for debug messages.",
-            ),
-            click.Option(
-                ["--debug"],
-                is_flag=True,
-                expose_value=False,
-                callback=_set_debug,
-                help="Show the tracebacks of errors.",
-            ),
+            click.Option(["-v", "--verbose"], count=True, help=verbose),
+            click.Option(["--debug"], is_flag=True, help="Show the tracebacks of errors."),
         ]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Set up logging, then run the command."""
         settings = ctx.ensure_object(Settings)
-        _configure_logging(settings.verbosity, is_debug=settings.is_debug)
+        settings.is_debug = ctx.params.pop("debug")
+        _configure_logging(ctx.params.pop("verbose"), is_debug=settings.is_debug)
         return super().invoke(ctx)
+
+
+def combined(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """Return one decorator that adds all ``options``, which the help shows in this order."""
+
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 class _StderrHandler(logging.Handler):
@@ -89,6 +89,7 @@ class _StderrHandler(logging.Handler):
 
 
 def _configure_logging(verbosity: int, *, is_debug: bool) -> None:
+    """Print warnings on stderr, with verbosity 1 also information, with 2 also debug messages."""
     logger = logging.getLogger("critic_engine")
     logger.handlers[:] = [_StderrHandler(is_debug=is_debug)]
     logger.setLevel(_LEVELS[min(verbosity, len(_LEVELS) - 1)])
@@ -98,11 +99,3 @@ def _configure_logging(verbosity: int, *, is_debug: bool) -> None:
         for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_VERBOSITY"):
             os.environ.setdefault(name, "error")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
-
-def _set_verbosity(ctx: click.Context, _: click.Parameter, value: int) -> None:
-    ctx.ensure_object(Settings).verbosity = value
-
-
-def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    ctx.ensure_object(Settings).is_debug = value

@@ -1,5 +1,6 @@
 """``critic-engine doctor``: report installed packages, devices, and whether models run."""
 
+import asyncio
 import contextlib
 import dataclasses
 import importlib.metadata
@@ -50,33 +51,6 @@ Examples:
   critic-engine doctor --reasoner my-model --step-split delimiter --step-delimiter '\\n\\n' \\
       --question "Which is larger, 9.8 or 9.11?" --json
 """
-
-
-@dataclass(frozen=True, slots=True)
-class _ModelCheck:
-    """Result of loading the models and solving one pocket problem."""
-
-    reasoner: str
-    critic: str | None
-    """None when the config needs no critic."""
-    load_s: float | None = None
-    solve_s: float | None = None
-    question: str | None = None
-    answer: str | None = None
-    reference_answer: str | None = None
-    num_tokens: int | None = None
-    error: str | None = None
-
-    def __str__(self) -> str:
-        """Return one line for a person."""
-        names = self.reasoner if self.critic is None else f"{self.reasoner} and {self.critic}"
-        if self.load_s is None:
-            return f"{names} did not load: {self.error}"
-        loaded = f"{names} loaded in {self.load_s:.1f} s"
-        if self.solve_s is None:
-            return f"{loaded} and did not answer: {self.error}"
-        answered = f"answered {self.answer!r}" if self.error is None else f"found no answer ({self.error})"
-        return f"{loaded} and {answered} in {self.solve_s:.1f} s; right is {self.reference_answer!r}: {self.question}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +132,7 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
     if request.split is not None and (placement.ray or placement.search_workers):
         raise click.UsageError("--ray and --search-workers go without --step-split only.")
     overrides = [*model_overrides(reasoner=reasoner, critic=critic), *request.overrides(), *settings]
-    config = _load_config(overrides, is_of_steps=request.split is not None)
-    config = placement.apply(config, overrides)
-    _check_config(config)
+    config = _load_config(request, placement, overrides)
     facts = _facts()
     if not is_json:
         for name, value in facts.items():
@@ -169,37 +141,29 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
     endpoints = find_endpoints(config)
     for line in (line for endpoint in endpoints if not is_json for line in endpoint.lines()):
         click.echo(line)
-    if request.split is not None:
-        found, code = _try_steps(request, config, is_json=is_json)
-        name = "steps"
+    name = "models" if request.split is None else "steps"
+    if request.split is None:
+        found, code = _try_models(config, is_json=is_json)
     else:
-        trial = _try_models(config)
-        if not is_json:
-            click.echo(labelled("models", trial))
-        found, code = dataclasses.asdict(trial), 0 if trial.error is None else 2 if trial.load_s is None else 1
-        name = "models"
+        found, code = _try_steps(request, config, is_json=is_json)
     if is_json:
         click.echo(json_line({**facts, "endpoints": [endpoint.fields() for endpoint in endpoints], name: found}))
     return code
 
 
-def _load_config(overrides: list[str], *, is_of_steps: bool) -> "EngineConfig":
+def _load_config(request: _StepRequest, placement: Placement, overrides: list[str]) -> "EngineConfig":
+    """Return the config, or raise before anything is printed; failed loads of models are reported later."""
     from critic_engine.config.engine import load_config
-    from critic_engine.errors import ConfigError
+    from critic_engine.engine import Engine
+    from critic_engine.errors import ConfigError, ModelLoadError
 
     config = load_config("mcts", overrides)
-    if is_of_steps and config.expander.kind != "step":
+    if request.split is not None and config.expander.kind != "step":
         raise ConfigError("expander.kind is 'solution', and only steps are tried; leave it out", field="expander.kind")
-    return config
-
-
-def _check_config(config: "EngineConfig") -> None:
-    """Raise, before anything is printed, for errors that only an engine detects; failed loads are reported later."""
-    from critic_engine.engine import Engine
-    from critic_engine.errors import ModelLoadError
-
-    with contextlib.suppress(ModelLoadError):
+    config = placement.apply(config, overrides)
+    with contextlib.suppress(ModelLoadError):  # only an engine detects some errors
         Engine(config).close()
+    return config
 
 
 def _facts() -> dict[str, Any]:
@@ -216,7 +180,8 @@ def _facts() -> dict[str, Any]:
 
 def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) -> tuple[dict[str, Any], int]:
     """Return the result and the exit code; print the result too, unless ``is_json``."""
-    from critic_engine.cli.step_trial import run_step_trial, trial_lines
+    from critic_engine.backends.factory import make_generator
+    from critic_engine.cli.step_trial import trial_lines, try_steps
     from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
     from critic_engine.images.loading import load_image
     from critic_engine.types import Problem
@@ -224,7 +189,7 @@ def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) 
     try:
         images = tuple(load_image(image) for image in request.images)
         problem = _pocket_problem()[0] if request.question is None else Problem(request.question, images)
-        trial = run_step_trial(problem, config)
+        trial = asyncio.run(try_steps(problem, make_generator(config.reasoner, "reasoner"), config))
     except CriticEngineError as error:
         if not is_json:
             click.echo(labelled("steps", error))
@@ -233,8 +198,7 @@ def _try_steps(request: _StepRequest, config: "EngineConfig", *, is_json: bool) 
     if not is_json:
         for line in trial_lines(trial):
             click.echo(line)
-    found = {**dataclasses.asdict(trial), "is_same_text": trial.is_same_text, "has_steps": trial.has_steps}
-    return {**found, "error": None}, 0 if trial.has_steps else 1
+    return {**dataclasses.asdict(trial), "error": None}, 0 if trial.has_steps else 1
 
 
 def _pocket_problem() -> tuple["Problem", str]:
@@ -251,28 +215,43 @@ def _name(model: "ModelConfig") -> str:
     return model.backend if model.backend == "scripted" else model.model
 
 
-def _try_models(config: "EngineConfig") -> _ModelCheck:
+def _try_models(config: "EngineConfig", *, is_json: bool) -> tuple[dict[str, Any], int]:
+    """Return the result of one pocket problem and the exit code; print the result too, unless ``is_json``."""
     from critic_engine.engine import Engine
     from critic_engine.errors import CriticEngineError
 
-    trial = _ModelCheck(_name(config.reasoner), _name(config.critic) if config.needs_critic else None)
     problem, reference_answer = _pocket_problem()
+    found: dict[str, Any] = {
+        "reasoner": _name(config.reasoner),
+        "critic": _name(config.critic) if config.needs_critic else None,
+        **dict.fromkeys(("load_s", "solve_s", "question", "answer", "reference_answer", "num_tokens", "error")),
+    }
     try:
         start_s = time.perf_counter()
         with Engine(config) as engine:
             engine.load()
-            trial = dataclasses.replace(trial, load_s=round(time.perf_counter() - start_s, 2))
+            found["load_s"] = round(time.perf_counter() - start_s, 2)
             answer = engine.solve(problem)
+        found |= {"solve_s": round(answer.wall_s, 2), "question": problem.question, "answer": answer.answer}
+        found |= {"reference_answer": reference_answer, "num_tokens": answer.num_tokens, "error": answer.error}
     except CriticEngineError as error:
-        return dataclasses.replace(trial, error=str(error))
-    return dataclasses.replace(
-        trial,
-        solve_s=round(answer.wall_s, 2),
-        question=problem.question,
-        answer=answer.answer,
-        reference_answer=reference_answer,
-        num_tokens=answer.num_tokens,
-        error=answer.error,
+        found["error"] = str(error)
+    if not is_json:
+        click.echo(labelled("models", _told(found)))
+    return found, 0 if found["error"] is None else 2 if found["load_s"] is None else 1
+
+
+def _told(found: dict[str, Any]) -> str:
+    names, error = " and ".join(filter(None, (found["reasoner"], found["critic"]))), found["error"]
+    if found["load_s"] is None:
+        return f"{names} did not load: {error}"
+    loaded = f"{names} loaded in {found['load_s']:.1f} s"
+    if found["solve_s"] is None:
+        return f"{loaded} and did not answer: {error}"
+    answered = f"answered {found['answer']!r}" if error is None else f"found no answer ({error})"
+    return (
+        f"{loaded} and {answered} in {found['solve_s']:.1f} s; right is {found['reference_answer']!r}: "
+        f"{found['question']}"
     )
 
 

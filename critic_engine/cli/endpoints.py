@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from critic_engine.cli.text import labelled
@@ -13,49 +13,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Capability:
-    """One capability of an endpoint."""
-
-    what: str
-    is_there: bool
-    instead: str
-    """The replacement where it is missing."""
-
-
-@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One endpoint and its capabilities."""
 
     name: str
-    capabilities: tuple[Capability, ...] = ()
+    capabilities: tuple[tuple[str, bool, str], ...] = ()
+    """Each capability: its name, whether it is there, and the replacement where it is missing."""
     error: str | None = None
     """Why the endpoint could not be asked; None when it could."""
 
     def lines(self) -> Iterator[str]:
         """Yield lines for a person."""
         yield labelled("endpoint", self.name if self.error is None else f"{self.name}: {self.error}")
-        for each in self.capabilities:
-            yield labelled("", f"{each.what}: {'yes' if each.is_there else f'no; {each.instead}'}")
+        for what, is_there, instead in self.capabilities:
+            yield labelled("", f"{what}: {'yes' if is_there else f'no; {instead}'}")
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the JSON output."""
-        return asdict(self)
+        names = ("what", "is_there", "instead")
+        capabilities = [dict(zip(names, each, strict=True)) for each in self.capabilities]
+        return {"name": self.name, "capabilities": capabilities, "error": self.error}
 
 
 def find_endpoints(config: "EngineConfig") -> list[Endpoint]:
     """Return the capabilities of each endpoint that the config's searches use; each is asked once."""
-    models: dict[str, ModelConfig] = {
-        model.hosting: model for model in _asked(config) if model.backend == "openai_api" and model.model != "pocket"
-    }
+    asked: list[ModelConfig] = [config.reasoner, *config.other_reasoners]
+    asked += [config.critic] if config.needs_critic else []
+    asked += [config.reward_model] if config.needs_reward_model else []
+    models = {model.hosting: model for model in asked if model.backend == "openai_api" and model.model != "pocket"}
     return [asyncio.run(_probe(model)) for model in models.values()]
-
-
-def _asked(config: "EngineConfig") -> Iterator["ModelConfig"]:
-    yield from (config.reasoner, *config.other_reasoners)
-    if config.needs_critic:
-        yield config.critic
-    if config.needs_reward_model:
-        yield config.reward_model
 
 
 async def _probe(model: "ModelConfig") -> Endpoint:
@@ -67,8 +53,7 @@ async def _probe(model: "ModelConfig") -> Endpoint:
     except GenerationError as error:
         return Endpoint(model.model, error=str(error))
     try:
-        rows = (await generator.describe()).rows()
-        return Endpoint(generator.name, tuple(Capability(*row) for row in rows))
+        return Endpoint(generator.name, (await generator.describe()).rows())
     except GenerationError as error:
         return Endpoint(generator.name, error=str(error))
     finally:

@@ -1,13 +1,14 @@
 """Options that choose a method, its models and their placement."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from critic_engine.cli.command import combined
 from critic_engine.cli.placement_options import Placement
 
 if TYPE_CHECKING:
@@ -17,23 +18,7 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _ENDPOINT = "openai:"
 
-_ENGINE_OPTIONS = (
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="SECTION.FIELD=VALUE",
-        help="Change one field of the config; may be repeated.",
-    ),
-    click.option(
-        "--reasoner",
-        metavar="MODEL",
-        help="A local folder, a hub id, 'pocket' for the shipped model, or openai:NAME for one behind an endpoint.",
-    ),
-    click.option("--critic", metavar="MODEL", help="The critic, named likewise; may be the same model."),
-    click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of every random choice."),
-)
-_FILE_OPTIONS = (
+file_options = combined(
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows of the file."),
     click.option(
         "--image-root",
@@ -42,8 +27,8 @@ _FILE_OPTIONS = (
         help="Folder that image paths are relative to and may not leave; by default the folder of the file.",
     ),
 )
-
-_LIMIT_OPTIONS = (
+"""Adds ``--limit`` and ``--image-root``."""
+limit_options = combined(
     click.option(
         "--max-tokens",
         type=click.IntRange(min=1),
@@ -57,6 +42,7 @@ _LIMIT_OPTIONS = (
         help="Stop this session after S seconds.",
     ),
 )
+"""Adds ``--max-tokens`` and ``--max-seconds``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,16 +67,6 @@ class EngineRequest(Placement):
         return config
 
 
-def file_options(command: _Command) -> _Command:
-    """Add ``--limit`` and ``--image-root``."""
-    return _add(command, _FILE_OPTIONS)
-
-
-def limit_options(command: _Command) -> _Command:
-    """Add ``--max-tokens`` and ``--max-seconds``."""
-    return _add(command, _LIMIT_OPTIONS)
-
-
 def limited(config: "EngineConfig", *, max_tokens: int | None, max_seconds: float | None) -> "EngineConfig":
     """Return the config with these limits of the run; None keeps the config's own limit."""
     limits = {"max_tokens": max_tokens, "max_wall_s": max_seconds}
@@ -100,15 +76,30 @@ def limited(config: "EngineConfig", *, max_tokens: int | None, max_seconds: floa
 
 def engine_options(default_config: str) -> Callable[[_Command], _Command]:
     """Return a decorator that adds ``--config``, ``--set``, ``--reasoner``, ``--critic`` and ``--seed``."""
-    config = click.option(
-        "--config",
-        default=[default_config],
-        show_default=True,
-        multiple=True,
-        metavar="PATH|PRESET",
-        help="The method: a YAML file or a preset. Repeat it to add a hosting preset, such as one_gpu.",
+    return combined(
+        click.option(
+            "--config",
+            default=[default_config],
+            show_default=True,
+            multiple=True,
+            metavar="PATH|PRESET",
+            help="The method: a YAML file or a preset. Repeat it to add a hosting preset, such as one_gpu.",
+        ),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="SECTION.FIELD=VALUE",
+            help="Change one field of the config; may be repeated.",
+        ),
+        click.option(
+            "--reasoner",
+            metavar="MODEL",
+            help="A local folder, a hub id, 'pocket' for the shipped model, or openai:NAME for one behind an endpoint.",
+        ),
+        click.option("--critic", metavar="MODEL", help="The critic, named likewise; may be the same model."),
+        click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of every random choice."),
     )
-    return lambda command: _add(command, (config, *_ENGINE_OPTIONS))
 
 
 def override(field: str, value: str | int) -> str:
@@ -178,9 +169,3 @@ def _check_other_reasoners(config: "EngineConfig", reasoner: str | None) -> None
 
 def _is_pocket(model: "ModelConfig") -> bool:
     return model.backend != "scripted" and model.model == "pocket"
-
-
-def _add(command: _Command, options: Sequence[Callable[[_Command], _Command]]) -> _Command:
-    for option in reversed(options):
-        command = option(command)
-    return command

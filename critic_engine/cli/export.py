@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -13,7 +13,6 @@ from critic_engine.cli.filter_options import changed_filters, filter_option
 
 if TYPE_CHECKING:
     from critic_engine.data.exports import ExportOptions, ExportReport
-    from critic_engine.data.exports.exclusions import LengthLimit
 
 _EPILOG = """\b
 Formats:
@@ -37,9 +36,9 @@ class _ExportRequest:
 
     run: Path
     format: str
-    role: str
+    role: Literal["critic", "reasoner"]
     out: Path
-    container: str | None
+    container: Literal["parquet", "jsonl"] | None
     validation_share: float
     max_length: int | None
     tokenizer: str | None
@@ -108,16 +107,14 @@ def _export(request: _ExportRequest) -> None:
     _check_usage(request)
     from critic_engine.data.exports import export_rows, format_named
     from critic_engine.data.exports.hub_upload import push_folder
-
-    kind = format_named(request.format).row_type
     from critic_engine.data.selection.rows import open_rows
 
-    role = cast(Literal["critic", "reasoner"], request.role)
+    kind = format_named(request.format).row_type
     filters = changed_filters(request.run, request.settings)
     message = f"interrupted; nothing was written to {request.out}, run the same command again"
     with (
         interrupted_with(message),
-        open_rows(request.run, kind=kind, role=role, filters=filters) as rows,
+        open_rows(request.run, kind=kind, role=request.role, filters=filters) as rows,
     ):
         report = export_rows(rows, _options(request))
     _print_report(report, request)
@@ -138,27 +135,23 @@ def _check_usage(request: _ExportRequest) -> None:
 
 
 def _options(request: _ExportRequest) -> ExportOptions:
+    from critic_engine.backends.huggingface.token_counter import TokenCounter
     from critic_engine.data.exports import ExportOptions
+    from critic_engine.data.exports.exclusions import LengthLimit
 
+    limit = None
+    if request.max_length is not None and request.tokenizer is not None:
+        limit = LengthLimit(request.max_length, request.tokenizer, TokenCounter(request.tokenizer))
     return ExportOptions(
         format=request.format,
         out=request.out,
         role=request.role,
-        container=cast(Literal["parquet", "jsonl"] | None, request.container),
+        container=request.container,
         validation_share=request.validation_share,
-        limit=_limit(request),
+        limit=limit,
         license=request.license,
         is_overwritten=request.overwrite,
     )
-
-
-def _limit(request: _ExportRequest) -> LengthLimit | None:
-    if request.max_length is None or request.tokenizer is None:
-        return None
-    from critic_engine.backends.huggingface.token_counter import TokenCounter
-    from critic_engine.data.exports.exclusions import LengthLimit
-
-    return LengthLimit(request.max_length, request.tokenizer, TokenCounter(request.tokenizer))
 
 
 def _print_report(report: ExportReport, request: _ExportRequest) -> None:

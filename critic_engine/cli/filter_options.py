@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from critic_engine.config.collect import FiltersConfig
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _SECTION = "collect.filters."
 
 
-def filter_option(command: _Command) -> _Command:
-    """Add ``--set``, which takes only fields of ``collect.filters``."""
-    option = click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar=f"{_SECTION}FIELD=VALUE",
-        help="Change a filter of the run's config for this call; may be repeated.",
-    )
-    return option(command)
+filter_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar=f"{_SECTION}FIELD=VALUE",
+    help="Change a filter of the run's config for this call; may be repeated.",
+)
+"""Adds ``--set``, which takes only fields of ``collect.filters``."""
 
 
 def changed_filters(run: Path, settings: Sequence[str]) -> FiltersConfig | None:

@@ -27,39 +27,25 @@ def keep_run(engine: "Engine", rows: "Iterable[ProblemRow | FailedRow]", run: Pa
         Interrupted: Ctrl-C was pressed; the message holds the command to resume.
     """
     begin = partial(engine.solve_many, rows, run=run)
-    return _run(begin, run, before="while the problems were read in", is_json=is_json)
+    return _follow(begin, run, before="while the problems were read in", is_json=is_json)
 
 
 def resume_run(engine: "Engine", run: Path, *, is_json: bool) -> int:
-    """Resume the run in the folder ``run``, and report; return the exit code.
-
-    Raises:
-        Interrupted: Ctrl-C was pressed; the message holds the command to resume.
-    """
-    return _run(partial(engine.resume, run), run, before="before the run went on", is_json=is_json)
+    """Resume the run in the folder ``run``, and report; return the exit code, as ``keep_run`` does."""
+    return _follow(partial(engine.resume, run), run, before="before the run went on", is_json=is_json)
 
 
-def _run(begin: Callable[..., Iterator[Answer]], run: Path, *, before: str, is_json: bool) -> int:
+def _follow(begin: Callable[..., Iterator[Answer]], run: Path, *, before: str, is_json: bool) -> int:
     from critic_engine.cli.progress import show_progress
 
+    tally, command = Tally(), f"critic-engine resume {shlex.quote(str(run))}"
     with show_progress() as progress:
         with interrupted_with(f"interrupted {before}; run the same command again"):
             answers = begin(on_progress=progress)
-        tally = _follow(answers, run)
+        with interrupted_with(f"interrupted; the work is kept; resume it with: {command}"), closing_answers(answers):
+            for answer in answers:
+                tally.count(answer)
     return _report(tally, run, is_json=is_json)
-
-
-def _follow(answers: Iterator[Answer], run: Path) -> Tally:
-    """Return the tally of all ``answers``.
-
-    Raises:
-        Interrupted: Ctrl-C was pressed; the message holds the command to resume.
-    """
-    tally, command = Tally(), f"critic-engine resume {shlex.quote(str(run))}"
-    with interrupted_with(f"interrupted; the work is kept; resume it with: {command}"), closing_answers(answers):
-        for answer in answers:
-            tally.count(answer)
-    return tally
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """The ``critic-engine`` program: commands by name; each error becomes one line and an exit code."""
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
-from typing import TextIO
 
 import click
 
@@ -15,15 +15,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
-_COMMANDS = {
-    "solve": "critic_engine.cli.solve",
-    "collect": "critic_engine.cli.collect",
-    "inspect": "critic_engine.cli.inspect",
-    "export": "critic_engine.cli.export",
-    "resume": "critic_engine.cli.resume",
-    "doctor": "critic_engine.cli.doctor",
-    "pocket": "critic_engine.cli.pocket",
-}
+_COMMANDS = ("solve", "collect", "inspect", "export", "resume", "doctor", "pocket")
 _USAGE_ERRORS = (
     ConfigError,
     RunError,
@@ -46,7 +38,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(_COMMANDS[cmd_name]).command
+        command: click.Command = importlib.import_module(f"critic_engine.cli.{cmd_name}").command
         return command
 
 
@@ -79,7 +71,9 @@ def cli(ctx: click.Context) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 some problems failed, 2 wrong usage, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
-        _print_anything_on(stream)
+        if isinstance(stream, io.TextIOWrapper):
+            # Characters that the terminal's encoding lacks are printed as escapes, so that printing never fails.
+            stream.reconfigure(errors="backslashreplace")
     settings = Settings()
     try:
         result = cli.main(arguments, prog_name="critic-engine", standalone_mode=False, obj=settings)
@@ -88,13 +82,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _report(error)
     return result if isinstance(result, int) else 0
-
-
-def _print_anything_on(stream: TextIO) -> None:
-    """Print characters that the terminal's encoding lacks as escapes, so that printing an answer never fails."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
 
 
 def _report(error: Exception) -> int:

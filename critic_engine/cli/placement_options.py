@@ -1,18 +1,19 @@
 """Options for the placement of models and searches."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from critic_engine.cli.command import combined
 
 if TYPE_CHECKING:
     from critic_engine.config.engine import EngineConfig
     from critic_engine.config.models import ModelConfig
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _ROLES = ("reasoner", "critic", "reward_model")
-_OPTIONS = (
+placement_options = combined(
     click.option(
         "--backend",
         type=click.Choice(["huggingface", "vllm", "openai_api", "scripted"]),
@@ -41,6 +42,7 @@ _OPTIONS = (
         help="Number of Ray actors that share the problems of a run; 0 searches in this process.",
     ),
 )
+"""Adds ``--backend``, ``--device``, ``--dtype``, ``--base-url``, ``--ray`` and ``--search-workers``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,8 @@ class Placement:
         own = {name for name in ray if f"ray.{name}" in names or "ray" in names}
         changes["ray"] = config.ray.model_copy(update=_given(ray, own))
         placed = config.model_copy(update=changes)
-        if self.base_url is not None and not any(_is_endpoint(model) for model in _models(placed)):
+        models = (placed.reasoner, placed.critic, placed.reward_model, *placed.other_reasoners)
+        if self.base_url is not None and not any(_is_endpoint(model) for model in models):
             raise click.UsageError("--base-url is given, but no model is behind an endpoint; name one as openai:NAME.")
         return config if placed == config else parse_config(placed.model_dump(mode="json"), origin="the options")
 
@@ -93,20 +96,9 @@ class Placement:
         return placed.model_copy(update={"openai_api": endpoint})
 
 
-def placement_options(command: _Command) -> _Command:
-    """Add ``--backend``, ``--device``, ``--dtype``, ``--base-url``, ``--ray`` and ``--search-workers``."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
 def _given(values: dict[str, Any], own: set[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and name not in own}
 
 
 def _is_endpoint(model: "ModelConfig") -> bool:
     return model.backend == "openai_api"
-
-
-def _models(config: "EngineConfig") -> Sequence["ModelConfig"]:
-    return (config.reasoner, config.critic, config.reward_model, *config.other_reasoners)

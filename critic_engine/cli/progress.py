@@ -32,7 +32,7 @@ def load_models(engine: Engine) -> None:
 def show_progress() -> Iterator[Callable[[RunProgress], None]]:
     """Yield the function to call with each progress, from any thread."""
     if not sys.stderr.isatty():
-        yield ProgressLines()
+        yield _progress_lines()
         return
     with progress_bar(Console(stderr=True)) as update:
         yield update
@@ -50,16 +50,13 @@ class _Pace:
         text = f"{progress.num_tokens:,} tokens, {progress.num_tokens / elapsed_s:,.0f} tokens/s"
         if progress.num_failed:
             text = f"{progress.num_failed} failed, {text}"
-        left_s = self._left_s(progress)
-        return text if left_s is None else f"{text}, {duration(left_s)} left"
-
-    def _left_s(self, progress: RunProgress) -> float | None:
         if self._num_before is None and progress.num_tokens:
             self._num_before = progress.num_done  # answers of earlier sessions come at once and would distort the pace
         num_done = progress.num_done - (self._num_before or 0)
         if not num_done or not progress.num_tokens:
-            return None
-        return progress.elapsed_s / num_done * (progress.num_total - progress.num_done)
+            return text
+        left_s = progress.elapsed_s / num_done * (progress.num_total - progress.num_done)
+        return f"{text}, {duration(left_s)} left"
 
 
 @contextmanager
@@ -74,18 +71,15 @@ def progress_bar(console: Console) -> Iterator[Callable[[RunProgress], None]]:
         )
 
 
-class ProgressLines:
-    """A line every few seconds, for logs."""
+def _progress_lines() -> Callable[[RunProgress], None]:
+    """Return a function that prints a line every few seconds, for logs."""
+    last_s, pace = time.monotonic(), _Pace()
 
-    def __init__(self) -> None:
-        """Start the clock of the first line."""
-        self._last_s = time.monotonic()
-        self._pace = _Pace()
+    def update(progress: RunProgress) -> None:
+        nonlocal last_s
+        text = pace.describe(progress)
+        if time.monotonic() - last_s >= _SECONDS_BETWEEN_LINES:
+            last_s = time.monotonic()
+            click.echo(f"{progress.num_done} of {progress.num_total} problems, {text}", err=True)
 
-    def __call__(self, progress: RunProgress) -> None:
-        """Print ``progress`` unless the last line is only a few seconds old."""
-        pace = self._pace.describe(progress)
-        if time.monotonic() - self._last_s < _SECONDS_BETWEEN_LINES:
-            return
-        self._last_s = time.monotonic()
-        click.echo(f"{progress.num_done} of {progress.num_total} problems, {pace}", err=True)
+    return update

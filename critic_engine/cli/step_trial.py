@@ -1,11 +1,9 @@
 """Compare how a model's text splits into steps when one question is solved in one piece and step by step."""
 
-import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from critic_engine.backends.factory import make_generator
 from critic_engine.cli.text import labelled, one_line
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.search import ExpanderConfig
@@ -50,40 +48,14 @@ class StepTrial:
     split: str
     in_one_piece: Way
     step_by_step: Way
+    is_same_text: bool
+    """Whether both solutions have the same text."""
+    has_steps: bool
+    """Whether something other than the token limit ended a step before the last one; for ``tokens``, any step."""
     is_cut_alike: bool | None
     """Whether the text written step by step is cut into the same steps when it is whole; None for ``tokens``, which
     cuts a whole text into lines."""
     warnings: tuple[str, ...]
-
-    @property
-    def is_same_text(self) -> bool:
-        """Whether both solutions have the same text."""
-        return self.in_one_piece.text.strip() == self.step_by_step.text.strip()
-
-    @property
-    def has_steps(self) -> bool:
-        """Whether something other than the token limit ended a step before the last one; for ``tokens``, any step."""
-        steps = self.step_by_step.steps
-        return bool(steps) if self.split == "tokens" else any(not step.is_cut for step in steps[:-1])
-
-
-def run_step_trial(problem: Problem, config: EngineConfig) -> StepTrial:
-    """Try the config's reasoner with the steps of the config's expander.
-
-    Raises:
-        GenerationError: the model cannot be loaded, or failed.
-        ReplicaLostError: the replica is lost.
-    """
-    generator = make_generator(config.reasoner, "reasoner")
-
-    async def run() -> StepTrial:
-        try:
-            await generator.load()
-            return await try_steps(problem, generator, config)
-        finally:
-            await generator.aclose()
-
-    return asyncio.run(run())
 
 
 def trial_lines(trial: StepTrial) -> Iterator[str]:
@@ -110,24 +82,31 @@ def _comparison(trial: StepTrial) -> str:
 
 
 async def try_steps(problem: Problem, generator: Generator, config: EngineConfig) -> StepTrial:
-    """Return how ``generator`` solves ``problem`` in one piece and, as the search asks it, step by step.
+    """Return how ``generator`` solves ``problem`` in one piece and, as the search asks it, step by step; close it.
 
     Raises:
-        GenerationError: the generator failed.
+        GenerationError: the model cannot be loaded, or failed.
         ReplicaLostError: the replica is lost.
     """
     recorder = _Recorder(generator)
-    reasoner = Reasoner.from_config(recorder, config.reasoner)
-    whole = await _solve_in_one_piece(problem, reasoner, recorder, config)
-    stepwise = await _solve_step_by_step(problem, reasoner, recorder, config)
-    splitter = StepSplitter.from_config(config.expander)
-    is_alike = splitter.steps(stepwise.text) == tuple(step.text for step in stepwise.steps)
+    try:
+        await generator.load()
+        reasoner = Reasoner.from_config(recorder, config.reasoner)
+        whole = await _solve_in_one_piece(problem, reasoner, recorder, config)
+        stepwise = await _solve_step_by_step(problem, reasoner, recorder, config)
+    finally:
+        await generator.aclose()
+    splitter, steps = StepSplitter.from_config(config.expander), stepwise.steps
+    is_alike = splitter.steps(stepwise.text) == tuple(step.text for step in steps)
+    is_by_tokens = config.expander.split == "tokens"
     return StepTrial(
         question=problem.question,
         split=config.expander.split,
         in_one_piece=whole,
         step_by_step=stepwise,
-        is_cut_alike=None if config.expander.split == "tokens" else is_alike,
+        is_same_text=whole.text.strip() == stepwise.text.strip(),
+        has_steps=bool(steps) if is_by_tokens else any(not step.is_cut for step in steps[:-1]),
+        is_cut_alike=None if is_by_tokens else is_alike,
         warnings=tuple(_warnings(whole, stepwise, config)),
     )
 
@@ -176,9 +155,8 @@ async def _solve_step_by_step(problem: Problem, reasoner: Reasoner, recorder: _R
             break
         trajectory = extend(trajectory, expansion.continuations[0])
         is_cut = recorder.samples[-1].finish_reason == "length"
-        steps += [
-            TriedStep(text, expansion.usage.generated_tokens, is_cut) for text in expansion.continuations[0].steps
-        ]
+        num_new = expansion.usage.generated_tokens
+        steps += [TriedStep(text, num_new, is_cut) for text in expansion.continuations[0].steps]
     return Way(tuple(steps), num_tokens, trajectory.answer, trajectory.is_finished, trajectory.prefix)
 
 

@@ -14,8 +14,7 @@ from rich.tree import Tree
 from critic_engine.cli.text import one_line
 from critic_engine.episode.episode import SearchEvent
 
-_MAX_STEP_CHARS = 160
-_MAX_WORDS_CHARS = 160
+_MAX_CHARS = 160
 _MAX_NODES_AT_END = 200
 _COLOURS = {"wrong": "red", "right": "green"}
 
@@ -61,18 +60,6 @@ class LiveTree:
         """Return the tree of the newest nodes and their ancestors, ``max_nodes`` at most."""
         with self._lock:
             events = dict(self._events)
-        shown = self._newest(events, max_nodes)
-        root = Tree(Text(one_line(self._question, max_chars=_MAX_STEP_CHARS), style="bold"))
-        branches: dict[int, Tree] = {}
-        for node_id in sorted(shown):
-            event = events[node_id]
-            branches[node_id] = branches.get(event.parent_id, root).add(_label(event))
-        if len(events) > len(shown):
-            root.add(Text(f"… and {len(events) - len(shown)} earlier nodes", style="dim"))
-        return root
-
-    @staticmethod
-    def _newest(events: dict[int, SearchEvent], max_nodes: int) -> set[int]:
         shown: set[int] = set()
         for node_id in reversed(events):
             if len(shown) >= max_nodes:
@@ -80,7 +67,14 @@ class LiveTree:
             while node_id in events and node_id not in shown:
                 shown.add(node_id)
                 node_id = events[node_id].parent_id
-        return shown
+        root = Tree(Text(one_line(self._question, max_chars=_MAX_CHARS), style="bold"))
+        branches: dict[int, Tree] = {}
+        for node_id in sorted(shown):
+            event = events[node_id]
+            branches[node_id] = branches.get(event.parent_id, root).add(_label(event))
+        if len(events) > len(shown):
+            root.add(Text(f"… and {len(events) - len(shown)} earlier nodes", style="dim"))
+        return root
 
 
 def print_node(event: SearchEvent) -> None:
@@ -99,7 +93,7 @@ def _label(event: SearchEvent) -> Text:
     label = Text(_value(event), style="default" if event.critique is None else _COLOURS[event.critique.verdict])
     label.append(f" {_step(event)}", style="default")
     if event.answer is not None:
-        label.append(f" => {one_line(event.answer, max_chars=_MAX_STEP_CHARS)}", style="bold default")
+        label.append(f" => {one_line(event.answer, max_chars=_MAX_CHARS)}", style="bold default")
     if event.critique is not None:
         label.append(f"\n     {_words(event)}", style="dim italic default")
     return label
@@ -110,8 +104,8 @@ def _value(event: SearchEvent) -> str:
 
 
 def _step(event: SearchEvent) -> str:
-    return one_line(" / ".join(event.steps), max_chars=_MAX_STEP_CHARS)
+    return one_line(" / ".join(event.steps), max_chars=_MAX_CHARS)
 
 
 def _words(event: SearchEvent) -> str:
-    return "" if event.critique is None else one_line(event.critique.words, max_chars=_MAX_WORDS_CHARS)
+    return "" if event.critique is None else one_line(event.critique.words, max_chars=_MAX_CHARS)

@@ -9,7 +9,6 @@ from critic_engine.config.models import ModelConfig
 
 PairKind: TypeAlias = Literal["divergent", "sibling", "first_error", "best_worst"]
 _Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
-_MIN_DETECTIONS = 2
 
 
 class PairsConfig(Section):
@@ -181,10 +180,10 @@ class InjectionConfig(_RoleConfig):
     @model_validator(mode="after")
     def _check_detections(self) -> "InjectionConfig":
         num = sum(each.num_detections for each in self.detectors)
-        if num < _MIN_DETECTIONS:
+        if num < 2:
             raise ValueError(
-                f"detectors make {num} detections in all, and a preference is between {_MIN_DETECTIONS}; name another "
-                "detector, or raise num_detections"
+                f"detectors make {num} detections in all, and a preference is between 2; name another detector, or "
+                "raise num_detections"
             )
         return self
 

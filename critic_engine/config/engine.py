@@ -71,7 +71,8 @@ class StrategyConfig(BaseModel):
         if type(section.get("options")) is _STRATEGY_OPTIONS[kind]:
             return section
         fields = {name: value for name, value in section.items() if name != "kind"}
-        return {"kind": kind, "options": _strategy_options(kind, fields)}
+        _check_names(kind, _STRATEGY_OPTIONS[kind], fields)
+        return {"kind": kind, "options": pydantic.TypeAdapter(_STRATEGY_OPTIONS[kind]).validate_python(fields)}
 
     @model_serializer
     def _flatten_options(self) -> dict[str, Any]:
@@ -236,8 +237,7 @@ def load_config(source: str | Path | Sequence[str | Path], overrides: Sequence[s
 
     Args:
         source: A path, or the name of a shipped preset such as ``mcts``; or several. Each overrides fields of those
-        before
-            it, and replaces a section if it changes its ``kind``.
+            before it, and replaces a section if it changes its ``kind``.
         overrides: Each ``dotted.name=value``; the value is read as YAML.
 
     Raises:
@@ -265,12 +265,6 @@ def dump_config(config: EngineConfig) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
-def _strategy_options(kind: str, fields: Mapping[str, Any]) -> StrategyOptions:
-    _check_names(kind, _STRATEGY_OPTIONS[kind], fields)
-    adapter: pydantic.TypeAdapter[StrategyOptions] = pydantic.TypeAdapter(_STRATEGY_OPTIONS[kind])
-    return adapter.validate_python(dict(fields))
-
-
 def _config_error(error: pydantic.ValidationError, origin: str) -> ConfigError:
     first = error.errors()[0]
     # Pydantic adds the kind of an evaluator to the location, but it is no part of the path in the file.
@@ -296,15 +290,11 @@ def _dotted(parts: Sequence[int | str]) -> str:
 
 def _known_keys(location: tuple[int | str, ...]) -> str:
     section: type[BaseModel] = EngineConfig
-    for part in location[:-1]:
-        section = _section_at(section, part)
+    for part in map(str, location[:-1]):  # a field, or a kind of evaluator
+        if part not in section.model_fields:
+            section = _EVALUATORS.get(part, section)
+            continue
+        annotation = section.model_fields[part].annotation
+        types = [each for each in (annotation, *get_args(annotation)) if isinstance(each, type)]
+        section = next((each for each in types if issubclass(each, BaseModel)), section)
     return "the keys here are " + ", ".join(section.model_fields)
-
-
-def _section_at(section: type[BaseModel], part: int | str) -> type[BaseModel]:
-    """Return the section at one part of an error's location: a field, or a kind of evaluator."""
-    field = section.model_fields.get(str(part))
-    if field is None:
-        return _EVALUATORS.get(str(part), section)
-    found = [field.annotation, *get_args(field.annotation)]
-    return next((each for each in found if isinstance(each, type) and issubclass(each, BaseModel)), section)

@@ -38,8 +38,6 @@ class CriticConfig(ModelConfig):
 
 
 StepSplit: TypeAlias = Literal["delimiter", "tokens", "template", "sentence"]
-
-
 _OF_STEPS = ("max_step_tokens", "max_steps", "is_critic_guided", "max_rejected", "reject_below", "revise_below")
 
 
@@ -74,21 +72,13 @@ class ExpanderConfig(Section):
     """A step with a critique and a value below this, in [0, 1], is weak. For ``step`` only."""
 
     @model_validator(mode="after")
-    def _check_split(self) -> "ExpanderConfig":
+    def _check_used(self) -> "ExpanderConfig":
         for name, split in (("delimiter", "delimiter"), ("step_template", "template")):
             self.check_unused(name, is_used=self.split == split, way_in=f"set split to {split!r}")
         heading = string.Template(self.step_template)
         if not heading.is_valid() or set(heading.get_identifiers()) - {"number"}:
             raise ValueError(f"step_template is {self.step_template!r}; it may hold $number, and $$ for a dollar")
-        return self
-
-    @model_validator(mode="after")
-    def _check_solutions(self) -> "ExpanderConfig":
         self.check_unused(*_OF_STEPS, is_used=self.kind == "step", way_in="set kind to 'step'")
-        return self
-
-    @model_validator(mode="after")
-    def _check_revisions(self) -> "ExpanderConfig":
         if self.max_revisions and self.kind == "solution":
             raise ValueError(f"max_revisions is {self.max_revisions}, and only steps are revised; leave it out")
         if self.max_revisions and not self.is_critic_guided:

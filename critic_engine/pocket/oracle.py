@@ -94,17 +94,15 @@ def _correct(kind: str, subject: str, claim: str, truth: str) -> Verdict:
         return Verdict(False, kind, " is ".join((wrong or _cells(truth))[0].split(" ", 1)))
     if kind == "counting" and claim:
         for row, (right, said) in enumerate(zip(_numbers(truth), _numbers(claim), strict=True), 1):
+            if right != said and row == 4:
+                return Verdict(False, "arithmetic", f"the sum is {right}")
             if right != said:
-                return Verdict(False, kind, f"row {row} has {right}") if row < 4 else _sum_is(right)
+                return Verdict(False, kind, f"row {row} has {right}")
     if kind == "counting":
         return Verdict(False, kind, f"count {subject}")
     if kind == "answer":
         return Verdict(False, kind, f"the answer is not {claim}" if claim else f"the answer is {truth}")
     return Verdict(False, kind, truth if kind == "arithmetic" else f"{subject} is {truth}")
-
-
-def _sum_is(total: str) -> Verdict:
-    return Verdict(False, "arithmetic", f"the sum is {total}")
 
 
 def _tidy(step: str) -> str:

@@ -9,7 +9,6 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 from PIL import Image
 
@@ -17,18 +16,6 @@ from critic_engine.pocket.board import Board, draw_board, picture
 from critic_engine.pocket.oracle import Judgement, check
 from critic_engine.pocket.questions import draw_question, read_question
 from critic_engine.pocket.solver import answer_of, solve
-
-
-class PocketRow(TypedDict):
-    """One line of a problem file; ``family``, ``board`` and ``split`` are carried along."""
-
-    id: str
-    question: str
-    images: list[str]
-    answer: str
-    family: str
-    board: str
-    split: str
 
 
 @dataclass(frozen=True)
@@ -65,18 +52,23 @@ class PocketProblem:
         Image.fromarray(picture(self.board, random.Random(self.problem_id))).save(buffer, format="PNG")
         return buffer.getvalue()
 
-    def row(self) -> PocketRow:
-        """Return the problem as a line of a problem file."""
+    def row(self) -> dict[str, object]:
+        """Return the problem as a line of a problem file; ``family``, ``board`` and ``split`` are carried along."""
         image = "data:image/png;base64," + base64.b64encode(self.png()).decode()
-        return PocketRow(
-            id=self.problem_id, question=self.question, images=[image], answer=self.answer,
-            family=self.family, board=self.board.code, split=self.board.split,
-        )  # fmt: skip
+        return {
+            "id": self.problem_id, "question": self.question, "images": [image], "answer": self.answer,
+            "family": self.family, "board": self.board.code, "split": self.board.split,
+        }  # fmt: skip
 
 
 def make_problems(split: str, num: int, seed: int) -> list[PocketProblem]:
     """Return ``num`` problems of a split; equal arguments give equal ones, a smaller ``num`` the first of them."""
-    return [_make_problem(split, seed, number) for number in range(num)]
+    problems = []
+    for number in range(num):
+        rng = random.Random(f"{split}:{seed}:{number}")
+        board = draw_board(rng, split)
+        problems.append(PocketProblem(f"{split}-{seed}-{number:04d}", draw_question(rng, board).text, board))
+    return problems
 
 
 def problem_of(row: Mapping[str, object]) -> PocketProblem:
@@ -89,9 +81,3 @@ def write_problems(path: Path, *, split: str, num: int, seed: int) -> None:
     with path.open("w", encoding="utf-8") as file:
         for problem in make_problems(split, num, seed):
             file.write(json.dumps(problem.row()) + "\n")
-
-
-def _make_problem(split: str, seed: int, number: int) -> PocketProblem:
-    rng = random.Random(f"{split}:{seed}:{number}")
-    board = draw_board(rng, split)
-    return PocketProblem(f"{split}-{seed}-{number:04d}", draw_question(rng, board).text, board)

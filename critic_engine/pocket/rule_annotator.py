@@ -9,8 +9,6 @@ from critic_engine.pocket.oracle import Judgement, check
 from critic_engine.roles.annotator import Annotated, Annotation, Parting
 from critic_engine.types import Problem
 
-_NOT_POCKET = Annotated((Annotation(None, "", "not_pocket"),))
-
 
 class PocketAnnotator:
     """Annotates a wrong path with the oracle's verdict; it needs the row's column ``board``.
@@ -19,10 +17,8 @@ class PocketAnnotator:
     two share a wrong step.
     """
 
-    @property
-    def name(self) -> str:
-        """The name of this annotator in reports."""
-        return "pocket_rules"
+    name = "pocket_rules"
+    """Name in reports."""
 
     async def annotate(
         self, problem: Problem, parting: Parting, *, seed: int, extras: Mapping[str, object]
@@ -33,15 +29,14 @@ class PocketAnnotator:
             right = check(problem.question, board, parting.shared + parting.right[:1])
             wrong = check(problem.question, board, parting.shared + parting.wrong)
         except ValueError:
-            return _NOT_POCKET
+            return Annotated((Annotation(None, "", "not_pocket"),))
         return Annotated((_annotation(right, wrong, parting),))
 
 
 def _annotation(right: Judgement, wrong: Judgement, parting: Parting) -> Annotation:
-    num_shared = len(parting.shared)
     if wrong.first_wrong is None:
         return Annotation(None, "", "misses_error")
     reason = wrong.verdicts[wrong.first_wrong - 1].reason
-    if wrong.first_wrong <= num_shared:
+    if wrong.first_wrong <= len(parting.shared):
         return Annotation(wrong.first_wrong, reason, "blames_shared_steps")
     return Annotation(wrong.first_wrong, reason, "blames_right_path" if right.first_wrong is not None else None)

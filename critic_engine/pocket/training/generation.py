@@ -58,24 +58,21 @@ def next_word_log_probs(model: Any, requests: Sequence[PocketRequest]) -> Any:
 
 
 def _batches(model: Any, requests: Sequence[PocketRequest], seed: int) -> Iterator[dict[str, Any]]:
-    """Yield the inputs of ``model``, which is put into evaluation mode, for 128 requests at a time."""
+    """Yield the inputs of ``model``, padded on the left, for 128 requests at a time; put it into evaluation mode."""
+    import torch
+
     model.eval()
     for start in range(0, len(requests), _BATCH_SIZE):
-        yield _left_padded(requests[start : start + _BATCH_SIZE], random.Random(f"{seed}:{start}"))
+        group = requests[start : start + _BATCH_SIZE]
+        rows = [[*turn_ids(request.user), *encode(request.said)] for request in group]
+        longest = max(map(len, rows))
+        ids = torch.tensor([[WORD_IDS[PAD]] * (longest - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+        pictures = pixel_values([request.board for request in group], random.Random(f"{seed}:{start}"))
+        yield {"input_ids": ids, "attention_mask": mask, "pixel_values": pictures}
 
 
 def _text(ids: Sequence[int]) -> str:
     words = [WORDS[word] for word in ids]
     words = words[: words.index(EOS)] if EOS in words else words
     return " ".join(word for word in words if word not in SPECIALS).replace(" \n ", "\n").replace("\n ", "\n")
-
-
-def _left_padded(group: Sequence[PocketRequest], rng: random.Random) -> dict[str, Any]:
-    import torch
-
-    rows = [[*turn_ids(request.user), *encode(request.said)] for request in group]
-    longest = max(map(len, rows))
-    ids = torch.tensor([[WORD_IDS[PAD]] * (longest - len(row)) + row for row in rows])
-    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    pictures = pixel_values([request.board for request in group], rng)
-    return {"input_ids": ids, "attention_mask": mask, "pixel_values": pictures}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from critic_engine.pocket.training.generation import pixel_values
@@ -35,23 +37,27 @@ class Schedule:
     verdict_weight: float = 1.0
     """The weight of ``right`` and ``wrong`` targets; other words weigh 1."""
     log_every: int = 50
+    save_every: int = 250
 
 
-def scaled(schedule: Schedule, *, num_steps: int, rate: float) -> Schedule:
-    """Return ``schedule`` with another length and its learning rates times ``rate``."""
-    learning_rate, matrix_rate = rate * schedule.learning_rate, rate * schedule.matrix_rate
-    return replace(schedule, num_steps=num_steps, learning_rate=learning_rate, matrix_rate=matrix_rate)
+def begin(parser: argparse.ArgumentParser, *, num_threads: int = 2) -> argparse.Namespace:
+    """Return the command line with ``--out``, ``--seed`` and ``--threads`` added; set up logging and torch by it."""
+    import torch
+
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=num_threads)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    return options
 
 
 def train(
-    model: Any,
-    draw: DrawRow,
-    schedule: Schedule,
-    *,
-    seed: int,
-    on_log: Callable[[int], None],
+    model: Any, draw: DrawRow, schedule: Schedule, *, seed: int, on_save: Callable[[int], None] = lambda step: None
 ) -> None:
-    """Train ``model`` in place; ``on_log`` is called with the step after each log line."""
+    """Train ``model`` in place; every ``save_every`` steps, ``on_save`` is called with the step."""
     import torch
 
     optimizers = _optimizers(model, schedule)
@@ -73,7 +79,8 @@ def train(
             rate = num_rows / (time.monotonic() - begin_s)
             logger.info("step %d loss %.4f rows/s %.0f", step, total / schedule.log_every, rate)
             total = 0.0
-            on_log(step)
+        if step % schedule.save_every == 0:
+            on_save(step)
             model.train()
 
 

@@ -17,6 +17,7 @@ from critic_engine.pocket.board import Board
 from critic_engine.pocket.oracle import check
 from critic_engine.pocket.questions import read_question
 from critic_engine.pocket.training.generation import PocketRequest, generate_texts
+from critic_engine.pocket.training.loop import begin
 from critic_engine.pocket.training.training_rows import Attempt, draw_problem
 
 logger = logging.getLogger("critic_engine.pocket.training.sample_attempts")
@@ -58,18 +59,12 @@ def sample_attempts(model: Any, *, num: int, temperature: float, seed: int) -> l
 
 def main() -> None:
     """Sample in chunks of 1,000 at several temperatures; each is written at once, so that a stop loses little."""
-    import torch
     from transformers import AutoModelForImageTextToText
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--num", type=int, default=20000)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(options.threads)
+    options = begin(parser, num_threads=1)
     model = AutoModelForImageTextToText.from_pretrained(options.model)
     for chunk in range(options.num // 1000):
         temperature = (0.8, 1.0, 1.0)[chunk % 3]

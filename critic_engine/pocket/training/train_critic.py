@@ -18,7 +18,7 @@ from typing import Any
 
 from critic_engine.pocket.problems import make_problems
 from critic_engine.pocket.training import training_rows
-from critic_engine.pocket.training.loop import Schedule, train
+from critic_engine.pocket.training.loop import Schedule, begin, train
 from critic_engine.pocket.training.metrics import critic_scores, partial, solve_all
 from critic_engine.pocket.training.model import deepened, save_checkpoint
 from critic_engine.pocket.training.sample_attempts import read_attempts
@@ -29,7 +29,6 @@ _FORESEEING = Schedule(num_steps=200, learning_rate=3e-4, matrix_rate=1.5e-3, wa
 _COMPARING = Schedule(num_steps=4700, verdict_weight=0.5)
 _NUM_LAYERS = 7
 _DEV_SEED = 12
-_SAVE_EVERY = 250
 
 
 def draw_from(
@@ -58,20 +57,13 @@ def freeze_below(model: Any, num_layers: int) -> None:
 
 def main() -> None:
     """Train, log and save, with a checkpoint in a folder of its own every 250 steps."""
-    import torch
     from transformers import AutoModelForImageTextToText
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--start", type=Path, required=True, help="reasoner checkpoint to start from")
     parser.add_argument("--reasoner", type=Path, required=True, help="checkpoint that writes the solutions for scoring")
     parser.add_argument("--attempts", type=Path, required=True, help="solutions by that reasoner, from sample_attempts")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    options = begin(parser)
     own = read_attempts(options.attempts)
     problems = make_problems("dev", num=512, seed=_DEV_SEED)
     reasoner = AutoModelForImageTextToText.from_pretrained(options.reasoner)
@@ -79,19 +71,15 @@ def main() -> None:
     model = AutoModelForImageTextToText.from_pretrained(options.start)
     num_layers = model.config.text_config.num_hidden_layers
 
-    def on_log(step: int) -> None:
-        if step % _SAVE_EVERY == 0:
-            logger.info("step %d dev whole %s", step, critic_scores(model, problems, solutions))
-            logger.info("step %d dev partial %s", step, critic_scores(model, problems, partial(solutions, seed=0)))
-            save_checkpoint(model, options.out / f"step_{step}")
+    def on_save(step: int) -> None:
+        logger.info("step %d dev whole %s", step, critic_scores(model, problems, solutions))
+        logger.info("step %d dev partial %s", step, critic_scores(model, problems, partial(solutions, seed=0)))
+        save_checkpoint(model, options.out / f"step_{step}")
 
-    foreseeing, judging = (
-        draw_from(own, lesson) for lesson in (training_rows.foreseeing_row, training_rows.judging_row)
-    )
-    train(model, foreseeing, _FORESEEING, seed=options.seed, on_log=lambda step: None)
+    train(model, draw_from(own, training_rows.foreseeing_row), _FORESEEING, seed=options.seed)
     model = deepened(model, _NUM_LAYERS)
     freeze_below(model, num_layers)
-    train(model, judging, _COMPARING, seed=options.seed + 1, on_log=on_log)
+    train(model, draw_from(own, training_rows.judging_row), _COMPARING, seed=options.seed + 1, on_save=on_save)
     save_checkpoint(model, options.out)
 
 

@@ -10,11 +10,12 @@ import argparse
 import logging
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from critic_engine.pocket.problems import make_problems
 from critic_engine.pocket.training import training_rows
-from critic_engine.pocket.training.loop import Schedule, scaled, train
+from critic_engine.pocket.training.loop import Schedule, begin, train
 from critic_engine.pocket.training.metrics import reasoner_scores, solve_all
 from critic_engine.pocket.training.model import ModelSize, build_model, save_checkpoint
 from critic_engine.pocket.training.sample_attempts import flawed, read_attempts
@@ -24,20 +25,12 @@ logger = logging.getLogger("critic_engine.pocket.training.train_reasoner")
 _SEEING = Schedule(num_steps=600)
 _REASONING = Schedule(num_steps=5000)
 _DEV_SEED = 11
-_SAVE_EVERY = 250
-
-
-def draw_seeing(rng: random.Random) -> training_rows.TrainingRow:
-    """Return a row of the first phase."""
-    return training_rows.naming_row(rng)
 
 
 def draw_reasoning(rng: random.Random) -> training_rows.TrainingRow:
     """Return a row of the second phase: practice and solving."""
-    draw = rng.choices((training_rows.practice_row, training_rows.solving_row, training_rows.naming_row), (50, 47, 3))[
-        0
-    ]
-    return draw(rng)
+    draws = (training_rows.practice_row, training_rows.solving_row, training_rows.naming_row)
+    return rng.choices(draws, (50, 47, 3))[0](rng)
 
 
 def draw_heeding(own: Sequence[training_rows.Attempt]) -> training_rows.DrawRow:
@@ -65,38 +58,31 @@ def draw_heeding(own: Sequence[training_rows.Attempt]) -> training_rows.DrawRow:
 
 def main() -> None:
     """Train, log and save, with a checkpoint in a folder of its own every 250 steps."""
-    import torch
     from transformers import AutoModelForImageTextToText
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="checkpoint to continue from; a new model learns to see first")
     parser.add_argument("--attempts", type=Path, help="solutions by the reasoner, from sample_attempts")
     parser.add_argument("--steps", type=int, default=_REASONING.num_steps)
     parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    options = begin(parser)
     problems = make_problems("dev", num=256, seed=_DEV_SEED)
     own = read_attempts(options.attempts) if options.attempts else []
     if options.start:
         model = AutoModelForImageTextToText.from_pretrained(options.start)
     else:
         model = build_model(ModelSize())
-        train(model, draw_seeing, _SEEING, seed=options.seed, on_log=lambda step: None)
+        train(model, training_rows.naming_row, _SEEING, seed=options.seed)
 
-    def on_log(step: int) -> None:
-        if step % _SAVE_EVERY == 0:
-            solutions = solve_all(model, problems, temperature=0.0, seed=0)
-            logger.info("step %d dev %s", step, reasoner_scores(problems, solutions))
-            save_checkpoint(model, options.out / f"step_{step}")
+    def on_save(step: int) -> None:
+        solutions = solve_all(model, problems, temperature=0.0, seed=0)
+        logger.info("step %d dev %s", step, reasoner_scores(problems, solutions))
+        save_checkpoint(model, options.out / f"step_{step}")
 
-    schedule = scaled(_REASONING, num_steps=options.steps, rate=options.rate)
+    rates = [options.rate * rate for rate in (_REASONING.learning_rate, _REASONING.matrix_rate)]
+    schedule = replace(_REASONING, num_steps=options.steps, learning_rate=rates[0], matrix_rate=rates[1])
     draw = draw_heeding(own) if own else draw_reasoning
-    train(model, draw, schedule, seed=options.seed + 1, on_log=on_log)
+    train(model, draw, schedule, seed=options.seed + 1, on_save=on_save)
     save_checkpoint(model, options.out)
 
 

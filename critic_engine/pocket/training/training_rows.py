@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from critic_engine.pocket.board import CELLS, COLOURS, MOVES, SHAPES, Board, draw_board
@@ -138,39 +138,38 @@ def next_step_row(rng: random.Random, draw_attempt: DrawAttempt) -> TrainingRow:
 
 def foreseeing_row(rng: random.Random, draw_attempt: DrawAttempt) -> TrainingRow:
     """Return a row that predicts, in a solution to judge, each next word as it should be, up to the first wrong one."""
-    attempt, steps, first_wrong = _read_attempt(rng, draw_attempt)
-    ids, targets = _read(attempt, steps, first_wrong or len(steps) + 1, _next_word_targets)
+    attempt, ids, targets = _read(rng, draw_attempt, _next_word_targets)
     return TrainingRow(attempt.board, tuple(ids), tuple(targets))
 
 
 def judging_row(rng: random.Random, draw_attempt: DrawAttempt) -> TrainingRow:
     """Return a row that judges a solution or its beginning, with the verdict so far as the target after each word."""
-    attempt, steps, first_wrong = _read_attempt(rng, draw_attempt)
-    ids, targets = _read(attempt, steps, first_wrong or len(steps) + 1, _verdict_targets)
-    words = [*encode(check(attempt.question.text, attempt.board, steps).words), _END]
+    attempt, ids, targets = _read(rng, draw_attempt, _verdict_targets)
+    words = [*encode(check(attempt.question.text, attempt.board, attempt.steps).words), _END]
     return TrainingRow(attempt.board, (*ids, turn_ids("")[-1], *words[:-1]), (*targets, *words))
 
 
-def _read_attempt(rng: random.Random, draw_attempt: DrawAttempt) -> tuple[Attempt, tuple[str, ...], int | None]:
-    """Return an attempt, all or the first of its steps, and the first wrong one among them."""
-    attempt = draw_attempt(rng)
-    steps = attempt.steps[: rng.randint(1, len(attempt.steps))] if rng.random() < 0.5 else attempt.steps
-    return attempt, steps, check(attempt.question.text, attempt.board, steps).first_wrong
-
-
 def _read(
-    attempt: Attempt, steps: Sequence[str], first_wrong: int, teach: Callable[[list[int], list[int], int], list[int]]
-) -> tuple[list[int], list[int]]:
-    """Return the ids of the critic's prompt and their targets; ``first_wrong`` is past the end where all is right."""
-    ids = turn_ids(critic_prompt(attempt.question.text, steps=()))[:-1]
+    rng: random.Random, draw_attempt: DrawAttempt, teach: Callable[[list[int], list[int], int], list[int]]
+) -> tuple[Attempt, list[int], list[int]]:
+    """Return an attempt with all or the first of its steps, the ids of the critic's prompt for it, and their targets.
+
+    ``teach`` takes the ids of a step and of the planned step, and the number of steps to the first wrong one.
+    """
+    attempt = draw_attempt(rng)
+    if rng.random() < 0.5:
+        attempt = replace(attempt, steps=attempt.steps[: rng.randint(1, len(attempt.steps))])
+    question, board, steps = attempt.question, attempt.board, attempt.steps
+    first_wrong = check(question.text, board, steps).first_wrong or len(steps) + 1
+    ids = turn_ids(critic_prompt(question.text, steps=()))[:-1]
     targets = [IGNORED] * len(ids)
-    plan = solve(attempt.question, attempt.board)
+    plan = solve(question, board)
     for place, step in enumerate(steps, 1):
         step_ids = [WORD_IDS["\n"], *encode(step)]
         planned = encode(plan[place - 1]) if place <= len(plan) else []
         ids += step_ids
         targets += teach(step_ids, planned, first_wrong - place)
-    return ids, targets
+    return attempt, ids, targets
 
 
 def _next_word_targets(step_ids: Sequence[int], planned: Sequence[int], steps_to_flaw: int) -> list[int]:
@@ -187,14 +186,10 @@ def _next_word_targets(step_ids: Sequence[int], planned: Sequence[int], steps_to
 def _verdict_targets(step_ids: Sequence[int], planned: Sequence[int], steps_to_flaw: int) -> list[int]:
     """Return, for each word, whether all is right up to it."""
     if steps_to_flaw:
-        return [_verdict(steps_to_flaw > 0)] * len(step_ids)
+        return [WORD_IDS["right" if steps_to_flaw > 0 else "wrong"]] * len(step_ids)
     pairs = zip(planned, step_ids[1:], strict=False)
     num_right = next((at for at, (right, said) in enumerate(pairs) if right != said), len(step_ids) - 2)
-    return [_verdict(at <= num_right) for at in range(len(step_ids))]
-
-
-def _verdict(is_right: bool) -> int:
-    return WORD_IDS["right" if is_right else "wrong"]
+    return [WORD_IDS["right" if at <= num_right else "wrong"] for at in range(len(step_ids))]
 
 
 def _row(board: Board, prompt: str, *, said: str, target: str) -> TrainingRow:

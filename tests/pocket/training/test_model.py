@@ -84,7 +84,7 @@ def test_a_deepened_model_begins_as_it_was_and_trains_only_above() -> None:
     freeze_below(deeper, 1)
     trained = {name for name, weight in deeper.named_parameters() if weight.requires_grad}
     before = {name: weight.clone() for name, weight in deeper.named_parameters()}
-    train(deeper, training_rows.solving_row, Schedule(num_steps=2, batch_size=2), seed=0, on_log=lambda step: None)
+    train(deeper, training_rows.solving_row, Schedule(num_steps=2, batch_size=2), seed=0)
     changed = {name for name, weight in deeper.named_parameters() if not torch.equal(weight, before[name])}
     assert changed == trained
     assert {name.split(".layers.")[1][0] for name in changed if "language_model.layers." in name} == {"1", "2"}
@@ -98,7 +98,7 @@ def test_training_is_deterministic_and_learns_what_it_is_shown() -> None:
     for _ in range(2):
         torch.manual_seed(0)
         models.append(build_model(SMALL))
-        train(models[-1], lambda rng: row, schedule, seed=0, on_log=lambda step: None)
+        train(models[-1], lambda rng: row, schedule, seed=0)
     first, again = (list(model.parameters()) for model in models)
     assert all(torch.equal(weight, other) for weight, other in zip(first, again, strict=True))
     replies = generate_texts(models[0], [PocketRequest(board, question.text)], temperature=0.0, seed=0)
