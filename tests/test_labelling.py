@@ -238,7 +238,7 @@ def test_pocket_reward_model_gives_the_pocket_critics_values_with_one_token(boar
 
     async def work() -> tuple[Evaluation, Evaluation]:
         try:
-            critic = Critic.from_config(generator, CriticConfig())
+            critic = Critic(generator, PromptFamily.load("pocket"), CriticConfig())
             reward_model = VerdictTokenEvaluator(generator, PromptFamily.for_model(RewardModelConfig()))
             return (
                 await critic.evaluate(board.problem, trajectory, seed=0),

@@ -11,6 +11,7 @@ from critic_engine.config.engine import EngineConfig
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.episode.node_state import extend
 from critic_engine.parsing.steps import StepSplitter
+from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import ExpansionContext, Generator
 from critic_engine.roles.expanders import StepExpander
 from critic_engine.roles.reasoner import Reasoner
@@ -117,7 +118,7 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
         ReplicaLostError: the replica is lost.
     """
     recorder = _Recorder(generator)
-    reasoner = Reasoner.from_config(recorder, config.reasoner)
+    reasoner = Reasoner(recorder, PromptFamily.for_model(config.reasoner), config.reasoner)
     whole = await _solve_in_one_piece(problem, reasoner, recorder, config)
     stepwise = await _solve_step_by_step(problem, reasoner, recorder, config)
     splitter = StepSplitter.from_config(config.expander)

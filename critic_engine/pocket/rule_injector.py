@@ -11,7 +11,8 @@ from critic_engine.pocket.board import Board
 from critic_engine.pocket.oracle import Judgement, check
 from critic_engine.pocket.questions import Question, read_question
 from critic_engine.pocket.solver import solve, solve_with_slips
-from critic_engine.roles.injection import Grading, Injected
+from critic_engine.roles.injection import Injected
+from critic_engine.roles.readable import Reading
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 _MAX_DRAWS = 100
@@ -65,13 +66,13 @@ class FactGrader:
         errors: tuple[InjectedError, ...],
         found: tuple[InjectedError, ...],
         seed: int,
-    ) -> Grading:
+    ) -> Reading[ReadGrade]:
         """Return the number of steps named, and ten times the share of ``found`` with the correct fact, rounded."""
         facts = {error.step: error.description for error in errors}
         by_step = {each.step: each.description for each in found if each.step in facts}
         num_facts = sum(one_line(description) == facts[step] for step, description in by_step.items())
         grade = round(MAX_GRADE * num_facts / len(found)) if found else 0
-        return Grading(ReadGrade(num_matched=len(by_step), grade=grade), TokenUsage())
+        return Reading(ReadGrade(num_matched=len(by_step), grade=grade), TokenUsage())
 
 
 def _read(problem: Problem, extras: Mapping[str, object]) -> tuple[Question, Board]:

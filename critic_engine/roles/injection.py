@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from critic_engine.parsing.injections import MAX_INJECTED, InjectedError, ReadGrade
+from critic_engine.roles.readable import Reading
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 
@@ -34,14 +35,6 @@ class Detection:
     """The critique, in the form of the prompt family's critics."""
     errors: tuple[InjectedError, ...]
     """Errors found; empty if the detector calls every step right."""
-    usage: TokenUsage
-
-
-@dataclass(frozen=True, slots=True)
-class Grading:
-    """The grade of one detection, and its cost."""
-
-    read: ReadGrade
     usage: TokenUsage
 
 
@@ -96,7 +89,7 @@ class Grader(Protocol):
         errors: tuple[InjectedError, ...],
         found: tuple[InjectedError, ...],
         seed: int,
-    ) -> Grading:
+    ) -> Reading[ReadGrade]:
         """Return how many of ``errors`` are among ``found``, and the grade of ``found``.
 
         Raises:

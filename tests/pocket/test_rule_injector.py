@@ -93,7 +93,7 @@ def grade(*found: tuple[int | None, str], errors: tuple[InjectedError, ...] = ER
     graded = FactGrader().grade(Problem("how many ?"), trajectory, errors=errors, found=errors_found, seed=0)
     grading = asyncio.run(graded)
     assert grading.usage == TokenUsage()
-    return grading.read
+    return grading.content
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_a_critic_says_in_its_familys_form_is_graded_by_its_fact() -> None:
         for fact, points in [(first.description, 10), ("nothing is so", 0)]:
             words = family.written_critique(step=first.step, reason=fact)
             critic = Critic(ScriptedGenerator([words]), family, CriticConfig(max_attempts=1))
-            detector = CriticDetector(critic, "a critic", form=family.form.critique)
+            detector = CriticDetector(critic, "a critic")
             found = asyncio.run(detector.detect(Problem(problem.question), Trajectory(injected.steps), seed=0))
             assert found.words == words
             assert found.errors == (InjectedError(first.step, fact),)
@@ -137,6 +137,6 @@ def test_what_a_critic_says_in_its_familys_form_is_graded_by_its_fact() -> None:
 def test_a_critic_that_gives_no_reason_is_described_by_all_it_wrote() -> None:
     family = PromptFamily.load("pocket")
     critic = Critic(ScriptedGenerator(["wrong step 2"]), family, CriticConfig(max_attempts=1))
-    detector = CriticDetector(critic, "a critic", form=family.form.critique)
+    detector = CriticDetector(critic, "a critic")
     found = asyncio.run(detector.detect(Problem("how many ?"), Trajectory(("a", "b")), seed=0))
     assert found.errors == (InjectedError(2, "wrong step 2"),)

@@ -121,7 +121,7 @@ class _InjectedSolution:
             grading = await self.grader.grade(
                 self.problem, self.trajectory, errors=self.errors, found=detection.errors, seed=seed
             )
-            num_matched, grade, usage = grading.read.num_matched, grading.read.grade, grading.usage
+            num_matched, grade, usage = grading.content.num_matched, grading.content.grade, grading.usage
         score = DetectionScore(
             num_errors=len(self.errors), num_found=len(detection.errors), num_matched=num_matched, grade=grade
         )
