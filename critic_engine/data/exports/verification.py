@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from critic_engine.errors import ExportError, ImageError
 from critic_engine.images.loading import load_image
 
 _MAX_PIXELS = 2**31
-_NUM_REMEMBERED_IMAGES = 1024
 
 
 class Fingerprint:
@@ -51,7 +49,7 @@ class ExportVerifier:
         self._folder = folder
         self._format = row_format
         self._names = {column.name for column in columns}
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: set[str] = set()
 
     def check(self, file: str, meant: Fingerprint) -> None:
         """Read a data file back.
@@ -96,16 +94,12 @@ class ExportVerifier:
         except FileNotFoundError as error:
             raise ExportError(f"{where}: its image {image} is not there") from error
         digest = hashlib.sha256(data).hexdigest()
-        if digest in self._seen:
-            self._seen.move_to_end(digest)
-            return digest
-        try:
-            load_image(data, max_pixels=_MAX_PIXELS)
-        except ImageError as error:
-            raise ExportError(f"{where}: {error}") from error
-        self._seen[digest] = None
-        if len(self._seen) > _NUM_REMEMBERED_IMAGES:
-            self._seen.popitem(last=False)
+        if digest not in self._seen:
+            try:
+                load_image(data, max_pixels=_MAX_PIXELS)
+            except ImageError as error:
+                raise ExportError(f"{where}: {error}") from error
+            self._seen.add(digest)
         return digest
 
 
