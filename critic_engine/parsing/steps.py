@@ -168,10 +168,6 @@ class StepDraft:
         )
         return replace(grown, ending=grown._ending(sample, splitter))
 
-    def cut(self) -> "StepDraft":
-        """Return the draft, ended as ``cut``."""
-        return replace(self, ending="cut")
-
     def _ending(self, sample: Sample, splitter: StepSplitter) -> Ending | None:
         if sample.finish_reason == "stop" and sample.stop is None:
             return "turn"

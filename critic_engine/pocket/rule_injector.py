@@ -6,12 +6,11 @@ import random
 from collections.abc import Mapping, Sequence
 
 from critic_engine.errors import ParseError, ProblemError
-from critic_engine.parsing.injections import MAX_GRADE, MAX_INJECTED, InjectedError, ReadGrade, one_line
+from critic_engine.parsing.injections import MAX_GRADE, MAX_INJECTED, Injected, InjectedError, ReadGrade, one_line
 from critic_engine.pocket.board import Board
 from critic_engine.pocket.oracle import Judgement, check
 from critic_engine.pocket.questions import Question, read_question
 from critic_engine.pocket.solver import solve, solve_with_slips
-from critic_engine.roles.injection import Injected
 from critic_engine.roles.readable import Reading
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
@@ -24,7 +23,7 @@ class SlipInjector:
 
     async def inject(
         self, problem: Problem, trajectory: Trajectory, *, seed: int, extras: Mapping[str, object]
-    ) -> Injected:
+    ) -> Reading[Injected]:
         """Return ``trajectory`` with slips in it; the errors are all steps that the oracle calls wrong.
 
         Args:
@@ -48,7 +47,7 @@ class SlipInjector:
             slipped = _slipped(question, board, trajectory.steps, rng)
             errors = _errors(check(problem.question, board, slipped))
             if 1 <= len(errors) <= MAX_INJECTED:
-                return Injected(_with_errors(trajectory.steps, slipped, errors), errors, TokenUsage())
+                return Reading(Injected(_with_errors(trajectory.steps, slipped, errors), errors), TokenUsage())
         raise ParseError(
             f"no slips in {_MAX_DRAWS} draws leave 1 to {MAX_INJECTED} wrong steps in this solution",
             text=trajectory.prefix,

@@ -117,11 +117,6 @@ class PromptFamily:
             return cls.load(config.prompts)
         return cls.load("pocket" if config.model == "pocket" else "plain")
 
-    @property
-    def has_concern(self) -> bool:
-        """Whether its step prompt can show the critique of the steps so far."""
-        return "concern" in self.templates
-
     def has(self, name: str) -> bool:
         """Return whether the family has the optional template of that name."""
         return name in self.templates
@@ -160,7 +155,7 @@ class PromptFamily:
             rejected: Rejected next steps, oldest first.
             concern: The critic's words on the steps so far; None if there are none.
         """
-        notes = [] if concern is None or not self.has_concern else [self._fill("concern", critique=concern)]
+        notes = [] if concern is None or not self.has("concern") else [self._fill("concern", critique=concern)]
         notes += [self._fill("rejected", step=each.step, critique=each.critique.words) for each in rejected]
         return self._message("step", problem, notes="\n".join(notes)) if notes else self.solve(problem)
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 from critic_engine.errors import ParseError
 from critic_engine.parsing.critiques import reason_of
 from critic_engine.parsing.injections import (
+    Injected,
     InjectedError,
     ReadGrade,
     check_unicode,
@@ -19,7 +20,7 @@ from critic_engine.parsing.injections import (
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
 from critic_engine.roles.critic import Critic
-from critic_engine.roles.injection import Detection, Injected
+from critic_engine.roles.injection import Detection
 from critic_engine.roles.readable import Reading, ask_until_readable
 from critic_engine.types import (
     Critique,
@@ -69,7 +70,7 @@ class ModelInjector:
 
     async def inject(
         self, problem: Problem, trajectory: Trajectory, *, seed: int, extras: Mapping[str, object]
-    ) -> Injected:
+    ) -> Reading[Injected]:
         """Return ``trajectory`` with errors that the model injected; the model does not see ``extras``.
 
         Raises:
@@ -77,8 +78,7 @@ class ModelInjector:
             GenerationError: the generator failed for good.
         """
         message = self.family.inject(problem, steps=trajectory.steps)
-        reading = await self.model.ask(message, lambda text: parse_injection(text, trajectory.steps), seed=seed)
-        return Injected(reading.content.steps, reading.content.errors, reading.usage)
+        return await self.model.ask(message, lambda text: parse_injection(text, trajectory.steps), seed=seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,11 @@ class Reasoner:
             for group, rest in zip(groups, readings, strict=True):
                 usage += rest.usage
                 for index, sample in zip(group, rest.content or [None] * len(group), strict=True):
-                    drafts[index] = drafts[index].cut() if sample is None else drafts[index].after(sample, splitter)
+                    drafts[index] = (
+                        replace(drafts[index], ending="cut")
+                        if sample is None
+                        else drafts[index].after(sample, splitter)
+                    )
         return drafts, usage
 
     async def _go_on(

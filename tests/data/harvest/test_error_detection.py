@@ -13,7 +13,7 @@ from critic_engine.data.harvest.finding_kinds import INJECTION
 from critic_engine.data.harvest.injection_scores import DetectionScore
 from critic_engine.errors import GenerationError, ParseError, ReplicaLostError
 from critic_engine.parsing.critiques import parse_critique
-from critic_engine.parsing.injections import InjectedError
+from critic_engine.parsing.injections import Injected, InjectedError
 from critic_engine.pocket.problems import make_problems
 from critic_engine.pocket.rule_injector import SlipInjector
 from critic_engine.prompts import PromptFamily
@@ -25,7 +25,7 @@ from critic_engine.roles.error_injection import (
     ModelInjector,
     SampledModel,
 )
-from critic_engine.roles.injection import Detection, Detector, Injected
+from critic_engine.roles.injection import Detection, Detector
 from critic_engine.types import (
     GenerationRequest,
     Image,
@@ -334,7 +334,7 @@ def test_detectors_are_asked_side_by_side_each_with_its_own_seed() -> None:
 @pytest.mark.parametrize("errors", [(), (error(1),) * 6, (error(3),), (error(0),)])
 def test_an_injected_solution_has_one_to_five_errors_in_steps_that_exist(errors: tuple[InjectedError, ...]) -> None:
     with pytest.raises(ValueError, match="errors"):
-        Injected(("a", "b"), errors, TokenUsage())
+        Injected(("a", "b"), errors)
 
 
 def test_pocket_solutions_are_injected_by_rule_and_judged_by_critics() -> None:
