@@ -301,7 +301,7 @@ class Engine:
         if isinstance(row, FailedRow):
             return
         if paths is None:
-            splitter = StepSplitter.from_config(self.config.expander)
+            splitter = StepSplitter(self.config.expander)
             try:
                 tree = logged_tree(self.config, row.problem, events)
             except ReplayError as error:

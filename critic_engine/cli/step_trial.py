@@ -121,7 +121,7 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
     reasoner = Reasoner(recorder, PromptFamily.for_model(config.reasoner), config.reasoner)
     whole = await _solve_in_one_piece(problem, reasoner, recorder, config)
     stepwise = await _solve_step_by_step(problem, reasoner, recorder, config)
-    splitter = StepSplitter.from_config(config.expander)
+    splitter = StepSplitter(config.expander)
     is_alike = splitter.steps(stepwise.text) == tuple(step.text for step in stepwise.steps)
     return StepTrial(
         question=problem.question,
@@ -159,7 +159,7 @@ class _Recorder:
 async def _solve_in_one_piece(problem: Problem, reasoner: Reasoner, recorder: _Recorder, config: EngineConfig) -> Way:
     expansion = await reasoner.solve(problem, seeds=(config.run.seed,), options=config.expander)
     sample = recorder.samples[-1]
-    splitter = StepSplitter.from_config(config.expander)
+    splitter = StepSplitter(config.expander)
     counts = _token_counts(sample, splitter.pieces(sample.text))
     steps = tuple(map(TriedStep, splitter.steps(sample.text), counts))
     answer = expansion.continuations[0].answer if expansion.continuations else None
@@ -234,7 +234,7 @@ def _warnings(whole: Way, stepwise: Way, config: EngineConfig) -> list[str]:
 
 
 def _missing_separator(text: str, expander: ExpanderConfig) -> str | None:
-    splitter = StepSplitter.from_config(expander)
+    splitter = StepSplitter(expander)
     if expander.split == "delimiter" and expander.delimiter not in text:
         return f"the delimiter {expander.delimiter!r} never occurs; choose one that the model writes between its steps"
     if expander.split == "template" and (heading := splitter.stop_strings("")[0]) not in text:

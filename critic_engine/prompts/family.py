@@ -97,7 +97,8 @@ class PromptFamily:
         for name, placeholders in _PLACEHOLDERS.items():
             path = folder / f"{name}.txt"
             if path.exists() or (base is None and name not in _OPTIONAL):
-                templates[name] = _load_template(path, placeholders)
+                templates[name] = string.Template(_read(path).removesuffix("\n"))
+                _check_placeholders(templates[name], str(path), required=placeholders, allowed=placeholders)
         inherited = {} if base is None else base.form.model_dump()
         return cls(str(name_or_folder), _read_form({**inherited, **fields}, folder / "family.yaml"), templates)
 
@@ -215,12 +216,6 @@ def _find(name_or_folder: str | Path) -> Path:
 
 def _shipped() -> list[str]:
     return sorted(path.parent.name for path in _SHIPPED.glob("*/family.yaml"))
-
-
-def _load_template(path: Path, placeholders: set[str]) -> string.Template:
-    template = string.Template(_read(path).removesuffix("\n"))
-    _check_placeholders(template, str(path), required=placeholders, allowed=placeholders)
-    return template
 
 
 def _load_fields(path: Path) -> dict[str, object]:

@@ -76,7 +76,7 @@ class Reasoner:
         ``options.max_step_tokens`` never finishes it: its answer could be cut too. A turn that ends with no more words
         finishes the trajectory without a further step.
         """
-        behind, splitter = context.trajectory.prefix, StepSplitter.from_config(options)
+        behind, splitter = context.trajectory.prefix, StepSplitter(options)
         num_tokens = min(options.max_step_tokens, self.config.max_tokens)
         request = GenerationRequest(
             messages=(self._step_message(problem, context, options),),
@@ -100,11 +100,8 @@ class Reasoner:
             for group, rest in zip(groups, readings, strict=True):
                 usage += rest.usage
                 for index, sample in zip(group, rest.content or [None] * len(group), strict=True):
-                    drafts[index] = (
-                        replace(drafts[index], ending="cut")
-                        if sample is None
-                        else drafts[index].after(sample, splitter)
-                    )
+                    former = drafts[index]
+                    drafts[index] = replace(former, ending="cut") if sample is None else former.after(sample, splitter)
         return drafts, usage
 
     async def _go_on(
@@ -133,7 +130,7 @@ class Reasoner:
         """Return one continuation a seed: all that the model writes after ``prefix``."""
         sampling = self._sampling(max_tokens=self.config.max_tokens, stop=())
         request = GenerationRequest(messages=(message,), prefix=prefix, sampling=sampling, seeds=seeds)
-        splitter = StepSplitter.from_config(options)
+        splitter = StepSplitter(options)
         written = await self._generate(request)
         return _read_all(
             written.content, written.usage, lambda sample: _solution_continuation(sample, splitter, prefix)

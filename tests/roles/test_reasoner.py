@@ -431,7 +431,7 @@ def test_step_by_step_a_text_is_cut_as_it_is_cut_when_whole(options: dict[str, A
             continue  # too many blank stops in a row
         num_compared += 1
         num_steps += len(trajectory.steps)
-        splitter = StepSplitter.from_config(ExpanderConfig(**options))
+        splitter = StepSplitter(ExpanderConfig(**options))
         assert trajectory.steps == splitter.steps(text)
         assert text.startswith(trajectory.prefix)
         assert not text[len(trajectory.prefix) :].strip("- \n#.。!?")

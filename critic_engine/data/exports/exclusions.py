@@ -57,9 +57,11 @@ def exclusion_reason(row: TrainingRow, row_format: RowFormat[Any]) -> ExclusionR
 
 
 def length_exclusion(
-    record: Mapping[str, Any], images: tuple[Image, ...], row_format: RowFormat[Any], limit: LengthLimit
+    record: Mapping[str, Any], images: tuple[Image, ...], row_format: RowFormat[Any], limit: LengthLimit | None
 ) -> ExclusionReason | None:
     """Return the reason to leave out a row by the length of its ``record`` and ``images``; None when it fits."""
+    if limit is None:
+        return None
     try:
         num_tokens = row_format.num_tokens(record, images, limit.counter)
     except GenerationError:

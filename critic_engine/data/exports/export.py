@@ -110,7 +110,7 @@ class _Export:
         verifier = ExportVerifier(self.folder, self.format, self.columns)
         for split, file in files.items():
             verifier.check(file, self.meant[split])
-        report = self._report(files, (*_notes_on(stages), *self.format.notes))
+        report = self._report(files, stages)
         texts = self.format.index(files, self.summary, self.options.role)
         texts[MANIFEST] = json.dumps(report.fields(), indent=2) + "\n"
         for name, text in texts.items():
@@ -118,24 +118,23 @@ class _Export:
         return report
 
     def _take(self, row: TrainingRow) -> None:
-        reason = exclusion_reason(row, self.format) or self._write_row(row)
+        """Write a row, or count the reason for which it is left out."""
+        images = row.images if self.format.has_images else ()
+        reason = exclusion_reason(row, self.format)
+        if reason is None:
+            record = self.format.record(row, [self.writer.reference(image) for image in images], self.summary)
+            reason = length_exclusion(record, images, self.format, self.options.limit)
         if reason is not None:
             self.left_out[reason] += 1
+            return
+        split = split_of(row.problem_id, self.options.validation_share)
+        self.meant.setdefault(split, Fingerprint()).add(record, [image.digest for image in images])
+        self.sources.setdefault(split, Counter())[row.source] += 1
+        self.writer.write(split, record, images)
 
-    def _write_row(self, row: TrainingRow) -> ExclusionReason | None:
-        """Write a row that the format can take, unless it is too long; return why it is not written."""
-        images = row.images if self.format.has_images else ()
-        record = self.format.record(row, [self.writer.reference(image) for image in images], self.summary)
-        limit = self.options.limit
-        reason = None if limit is None else length_exclusion(record, images, self.format, limit)
-        if reason is None:
-            split = split_of(row.problem_id, self.options.validation_share)
-            self.meant.setdefault(split, Fingerprint()).add(record, [image.digest for image in images])
-            self.sources.setdefault(split, Counter())[row.source] += 1
-            self.writer.write(split, record, images)
-        return reason
-
-    def _report(self, files: dict[str, str], notes: tuple[str, ...]) -> ExportReport:
+    def _report(self, files: dict[str, str], stages: Sequence[StageCounts]) -> ExportReport:
+        num_left = sum(stage.left_out.get(NOT_DONE, 0) for stage in stages)
+        unfinished = f"The run is not complete: {num_left:,} of its problems are not done yet, and have no rows here."
         return ExportReport(
             critic_engine_version=importlib.metadata.version("critic-engine"),
             format=self.format.name,
@@ -146,7 +145,7 @@ class _Export:
             num_rows_by_source={split: dict(sorted(self.sources[split].items())) for split in files},
             num_left_out=dict(sorted(self.left_out.items())),
             has_images=self.summary.has_images,
-            notes=notes,
+            notes=(*([unfinished] if num_left else []), *self.format.notes),
         )
 
     def _nothing_left(self, stages: Sequence[StageCounts]) -> str:
@@ -169,12 +168,6 @@ def _named(reasons: Sequence[tuple[str, int]]) -> str:
     return f"; left out: {counts}" if counts else ""
 
 
-def _notes_on(stages: Sequence[StageCounts]) -> Iterator[str]:
-    num_left = sum(stage.left_out.get(NOT_DONE, 0) for stage in stages)
-    if num_left:
-        yield f"The run is not complete: {num_left:,} of its problems are not done yet, and have no rows here."
-
-
 def _complete_first(rows: RowSpool, summary: RowSummary, container: Container) -> Iterator[TrainingRow]:
     """Yield all rows; before JSON lines' incomplete ones those that have images and every fact.
 
@@ -184,9 +177,7 @@ def _complete_first(rows: RowSpool, summary: RowSummary, container: Container) -
         yield from rows
         return
     for is_complete in (True, False):
-        yield from (row for row in rows if _is_complete(row, summary) == is_complete)
-
-
-def _is_complete(row: TrainingRow, summary: RowSummary) -> bool:
-    has_all_facts = all(row.facts.get(name) is not None for name in summary.gaps)
-    return has_all_facts and bool(row.images) == summary.has_images
+        for row in rows:
+            has_all_facts = all(row.facts.get(name) is not None for name in summary.gaps)
+            if (has_all_facts and bool(row.images) == summary.has_images) == is_complete:
+                yield row
