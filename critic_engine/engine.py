@@ -227,7 +227,7 @@ class Engine:
 
     def _guard(self) -> Guard | None:
         sets = [] if self.config.collect is None else self.config.collect.filters.evaluation_sets
-        return Guard.from_files(sets, limits=self.config.run) if sets else None
+        return Guard(sets, limits=self.config.run) if sets else None
 
     def _check_same(self, store: RunStore) -> None:
         """Refuse to continue a run that was started with another configuration or mode."""
@@ -302,7 +302,7 @@ class Engine:
         if isinstance(row, FailedRow):
             return
         if paths is None:
-            splitter = StepSplitter.from_config(self.config.expander)
+            splitter = StepSplitter(self.config.expander)
             try:
                 tree = logged_tree(self.config, row.problem, events)
             except ReplayError as error:

@@ -14,7 +14,7 @@ from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_reasoner
 from critic_engine.config.engine import load_config, parse_config
-from critic_engine.config.search import CriticConfig, RewardModelConfig
+from critic_engine.config.search import CriticConfig, ExpanderConfig, RewardModelConfig
 from critic_engine.data.harvest.paths import TreePaths, count_outcomes, read_paths
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
@@ -213,7 +213,7 @@ def test_paths_without_an_answer_are_neither_right_nor_wrong() -> None:
         (checker, TreePaths(num_right=3, num_wrong=2, **counts)),
         (Checker(), TreePaths(num_unsure=5, **counts)),
     ):
-        paths = read_paths(tree, problem, checker=known, splitter=StepSplitter("delimiter"))
+        paths = read_paths(tree, problem, checker=known, splitter=StepSplitter(ExpanderConfig(split="delimiter")))
         assert count_outcomes(paths) == expected
 
 
@@ -238,7 +238,7 @@ def test_pocket_reward_model_gives_the_pocket_critics_values_with_one_token(boar
 
     async def work() -> tuple[Evaluation, Evaluation]:
         try:
-            critic = Critic.from_config(generator, CriticConfig())
+            critic = Critic(generator, PromptFamily.load("pocket"), CriticConfig())
             reward_model = VerdictTokenEvaluator(generator, PromptFamily.for_model(RewardModelConfig()))
             return (
                 await critic.evaluate(board.problem, trajectory, seed=0),

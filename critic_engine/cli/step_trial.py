@@ -9,6 +9,7 @@ from critic_engine.config.engine import EngineConfig
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.episode.node_state import extend
 from critic_engine.parsing.steps import StepSplitter
+from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import ExpansionContext, Generator
 from critic_engine.roles.expanders import StepExpander
 from critic_engine.roles.reasoner import Reasoner
@@ -91,12 +92,12 @@ async def try_steps(problem: Problem, generator: Generator, config: EngineConfig
     recorder = _Recorder(generator)
     try:
         await generator.load()
-        reasoner = Reasoner.from_config(recorder, config.reasoner)
+        reasoner = Reasoner(recorder, PromptFamily.for_model(config.reasoner), config.reasoner)
         whole = await _solve_in_one_piece(problem, reasoner, recorder, config)
         stepwise = await _solve_step_by_step(problem, reasoner, recorder, config)
     finally:
         await generator.aclose()
-    splitter, steps = StepSplitter.from_config(config.expander), stepwise.steps
+    splitter, steps = StepSplitter(config.expander), stepwise.steps
     is_alike = splitter.steps(stepwise.text) == tuple(step.text for step in steps)
     is_by_tokens = config.expander.split == "tokens"
     return StepTrial(
@@ -137,7 +138,7 @@ class _Recorder:
 async def _solve_in_one_piece(problem: Problem, reasoner: Reasoner, recorder: _Recorder, config: EngineConfig) -> Way:
     expansion = await reasoner.solve(problem, seeds=(config.run.seed,), options=config.expander)
     sample = recorder.samples[-1]
-    splitter = StepSplitter.from_config(config.expander)
+    splitter = StepSplitter(config.expander)
     counts = _token_counts(sample, splitter.pieces(sample.text))
     steps = tuple(map(TriedStep, splitter.steps(sample.text), counts))
     answer = expansion.continuations[0].answer if expansion.continuations else None
@@ -211,7 +212,7 @@ def _warnings(whole: Way, stepwise: Way, config: EngineConfig) -> list[str]:
 
 
 def _missing_separator(text: str, expander: ExpanderConfig) -> str | None:
-    splitter = StepSplitter.from_config(expander)
+    splitter = StepSplitter(expander)
     if expander.split == "delimiter" and expander.delimiter not in text:
         return f"the delimiter {expander.delimiter!r} never occurs; choose one that the model writes between its steps"
     if expander.split == "template" and (heading := splitter.stop_strings("")[0]) not in text:

@@ -3,7 +3,9 @@
 import itertools
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from critic_engine.config.search import RunConfig
@@ -21,18 +23,18 @@ _NUM_DUPLICATES_SHOWN = 5
 _WANTED = {"choices": 'a list of texts or numbers, ["…", "…"]'}
 
 
+@dataclass(frozen=True, slots=True)
 class ProblemsFile:
-    """A problems file that was looked over and can be read, from its beginning each time."""
+    """A problems file that was looked over and can be read, from its beginning each time; use ``read_problems``."""
 
-    def __init__(self, table: Table, *, image_root: Path, limits: RunConfig) -> None:
-        """Take a table that has a column ``question``; use ``read_problems``."""
-        self._table = table
-        self._image_root = image_root
-        self._limits = limits
+    table: Table
+    """It has a column ``question``."""
+    image_root: Path
+    limits: RunConfig
 
     def __len__(self) -> int:
         """Return the number of rows, those that cannot be read included."""
-        return self._table.num_rows
+        return self.table.num_rows
 
     def __iter__(self) -> Iterator[ProblemRow | FailedRow]:
         """Yield the rows in order, one in memory at a time; rows that repeat a problem or an id are logged as warnings.
@@ -40,7 +42,7 @@ class ProblemsFile:
         Finding those takes about 250 bytes a row.
         """
         duplicates = _Duplicates()
-        for number, raw in enumerate(self._table.rows(), start=1):
+        for number, raw in enumerate(self.table.rows(), start=1):
             row = self._row(number, raw)
             if isinstance(row, ProblemRow):
                 duplicates.add(row)
@@ -49,7 +51,7 @@ class ProblemsFile:
 
     def has_reference_answers(self, limit: int | None = None) -> bool:
         """Return whether any of the first ``limit`` rows holds a reference answer; no image is read."""
-        rows = itertools.islice(self._table.rows(), limit)
+        rows = itertools.islice(self.table.rows(), limit)
         return any(isinstance(raw, Mapping) and not _is_missing(raw.get("answer")) for raw in rows)
 
     def _row(self, number: int, raw: RawRow) -> ProblemRow | FailedRow:
@@ -84,10 +86,10 @@ class ProblemsFile:
     def _images(self, cell: object) -> tuple[Image, ...]:
         images: list[Image] = []
         entries = _list(cell, "images")
-        check_num_images(len(entries), self._limits.max_images)
+        check_num_images(len(entries), self.limits.max_images)
         for entry in entries:
             source = _image_source(entry)
-            image = load_image(source, base=self._image_root, max_pixels=self._limits.max_image_pixels)
+            image = load_image(source, base=self.image_root, max_pixels=self.limits.max_image_pixels)
             images.append(image)
             if sum(len(image.data) for image in images) > _MAX_IMAGES_BYTES:
                 raise ProblemError(f"images have over {_MAX_IMAGES_BYTES:,} bytes together; give fewer or smaller ones")
@@ -117,40 +119,34 @@ def read_problems(path: str | Path, *, limits: RunConfig = _LIMITS, image_root: 
 
 
 class _Duplicates:
-    """Remembers the problems read so far, by hash and id alone."""
+    """Remembers the problems read so far, by hash and id alone, and warns of the first that repeat one."""
 
     def __init__(self) -> None:
         self._first_ids: dict[int, str] = {}
         self._first_rows: dict[str, int] = {}
-        self._num_found = 0
-        self._num_ids_found = 0
+        self._num_found: Counter[str] = Counter()
 
     def add(self, row: ProblemRow) -> None:
         key = int(row.problem.problem_id, 16)
-        if key not in self._first_ids:
-            self._first_ids[key] = row.id
-            self._add_id(row)
+        if (first_id := self._first_ids.get(key)) is not None:
+            message = f"problem {row.id} (row {row.row}) repeats problem {first_id}; each keeps its row"
+            self._warn(message, "repeat an earlier problem")
             return
-        self._num_found += 1
-        if self._num_found <= _NUM_DUPLICATES_SHOWN:
-            first_id = self._first_ids[key]
-            _logger.warning("problem %s (row %d) repeats problem %s; each keeps its row", row.id, row.row, first_id)
-
-    def _add_id(self, row: ProblemRow) -> None:
+        self._first_ids[key] = row.id
         first_row = self._first_rows.setdefault(row.id, row.row)
-        if first_row == row.row:
-            return
-        self._num_ids_found += 1
-        if self._num_ids_found <= _NUM_DUPLICATES_SHOWN:
-            _logger.warning(
-                "row %d has the id %s of row %d, another problem; each keeps its row", row.row, row.id, first_row
-            )
+        if first_row != row.row:
+            message = f"row {row.row} has the id {row.id} of row {first_row}, another problem; each keeps its row"
+            self._warn(message, "have the id of an earlier, other problem")
+
+    def _warn(self, message: str, kind: str) -> None:
+        self._num_found[kind] += 1
+        if self._num_found[kind] <= _NUM_DUPLICATES_SHOWN:
+            _logger.warning("%s", message)
 
     def report(self) -> None:
-        if self._num_ids_found > _NUM_DUPLICATES_SHOWN:
-            _logger.warning("%d rows have the id of an earlier, other problem", self._num_ids_found)
-        if self._num_found > _NUM_DUPLICATES_SHOWN:
-            _logger.warning("%d rows repeat an earlier problem", self._num_found)
+        for kind, number in self._num_found.items():
+            if number > _NUM_DUPLICATES_SHOWN:
+                _logger.warning("%d rows %s", number, kind)
 
 
 def _row_id(cell: object) -> str:

@@ -1,11 +1,11 @@
 """Rows of a JSON Lines, CSV or Parquet file as plain mappings, looked over first and then streamed."""
 
+import contextlib
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeAlias
 
 from critic_engine.errors import ProblemError
@@ -158,17 +158,11 @@ def _csv_reader(path: Path) -> Iterator[list[str] | ProblemError]:
 
 
 def _open_parquet(path: Path, required: str) -> Table:
-    num_rows, columns = _parquet_shape(path)
+    with _parquet_file(path) as file:
+        num_rows, columns = file.metadata.num_rows, tuple(file.schema_arrow.names)
     if required not in columns:
         raise _no_column(path, required, columns, "")
     return Table(num_rows, columns, lambda: _read_parquet(path))
-
-
-def _parquet_shape(path: Path) -> tuple[int, tuple[str, ...]]:
-    """Return the number of rows and the names of the columns, from the footer alone."""
-    arrow = _pyarrow(path)
-    with _opened_parquet(arrow, path) as file:
-        return file.metadata.num_rows, tuple(file.schema_arrow.names)
 
 
 def _read_parquet(path: Path) -> Iterator[Mapping[str, object]]:
@@ -177,40 +171,26 @@ def _read_parquet(path: Path) -> Iterator[Mapping[str, object]]:
     Raises:
         ProblemError: the file is broken.
     """
-    arrow = _pyarrow(path)
-    with _opened_parquet(arrow, path) as file:
-        batches = file.iter_batches(batch_size=_PARQUET_BATCH_ROWS, use_threads=False)
-        while True:
-            try:
-                batch = next(batches, None)
-                rows = [] if batch is None else batch.to_pylist()
-            except (arrow.ArrowException, OSError, ValueError) as error:
-                raise _broken_parquet(path, error) from error
-            if batch is None:
-                return
-            yield from rows
+    with _parquet_file(path) as file:
+        for batch in file.iter_batches(batch_size=_PARQUET_BATCH_ROWS, use_threads=False):
+            yield from batch.to_pylist()
 
 
-def _pyarrow(path: Path) -> ModuleType:
+@contextlib.contextmanager
+def _parquet_file(path: Path) -> Iterator[Any]:
+    """Give the open file; an error of reading it becomes a ``ProblemError``."""
     try:
         import pyarrow.parquet
     except ImportError as error:
         raise ProblemError(
             f"{path} is Parquet, which needs pyarrow; install it by pip install 'critic-engine[parquet]'"
         ) from error
-    return pyarrow  # type: ignore[no-any-return, unused-ignore]
-
-
-def _opened_parquet(arrow: ModuleType, path: Path) -> Any:
     try:
-        return arrow.parquet.ParquetFile(path)
-    except (arrow.ArrowException, OSError, ValueError) as error:
-        raise _broken_parquet(path, error) from error
-
-
-def _broken_parquet(path: Path, error: Exception) -> ProblemError:
-    reason = " ".join(str(error).split())[:200]
-    return ProblemError(f"{path} is truncated or no Parquet file: {reason}; get it again")
+        with pyarrow.parquet.ParquetFile(path) as file:
+            yield file
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ProblemError(f"{path} is truncated or no Parquet file: {reason}; get it again") from error
 
 
 def _no_column(path: Path, required: str, columns: tuple[str, ...], complaint: str) -> ProblemError:

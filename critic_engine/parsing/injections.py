@@ -41,12 +41,20 @@ class InjectedError:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadInjection:
-    """A solution with injected errors, as read."""
+class Injected:
+    """A solution with injected errors."""
 
     steps: tuple[str, ...]
     errors: tuple[InjectedError, ...]
     """One to five errors, at least one for each step that differs from the original."""
+
+    def __post_init__(self) -> None:
+        """Refuse too few or too many errors, and an error in a step that does not exist."""
+        if not 1 <= len(self.errors) <= MAX_INJECTED:
+            raise ValueError(f"errors holds {len(self.errors)}; there must be 1 to {MAX_INJECTED}")
+        for error in self.errors:
+            if error.step is not None and not 1 <= error.step <= len(self.steps):
+                raise ValueError(f"errors names step {error.step}; there are {len(self.steps)} steps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ def check_unicode(text: str, what: str) -> None:
         raise _refusal(f"{what} holds half a surrogate pair, which is no character", text) from error
 
 
-def parse_injection(text: str, original: Sequence[str]) -> ReadInjection:
+def parse_injection(text: str, original: Sequence[str]) -> Injected:
     """Return the changed solution in ``text`` and the errors that it lists.
 
     A step that differs from the original only in spaces, surrounding markup or its last dot counts as unchanged.
@@ -108,7 +116,7 @@ def parse_injection(text: str, original: Sequence[str]) -> ReadInjection:
         raise _refusal(f"the injection names an error in step {unchanged[0]}, which it left as it was", text)
     if unnamed := sorted(changed - named):
         raise _refusal(f"the injection changes step {unnamed[0]} and names no error in it", text)
-    return ReadInjection(steps, errors)
+    return Injected(steps, errors)
 
 
 def parse_detection(text: str, *, num_steps: int) -> tuple[InjectedError, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from critic_engine.config.search import ExpanderConfig, StepSplit
+from critic_engine.config.search import ExpanderConfig
 from critic_engine.types import Sample, TokenLogprob
 
 MAX_BLANK_STOPS = 3
@@ -37,24 +37,16 @@ class StepSplitter:
     and is shown at the beginning of the next step.
     """
 
-    split: StepSplit
-    delimiter: str = ExpanderConfig.model_fields["delimiter"].default
-    """Used by split ``delimiter`` only."""
-    step_template: str = ExpanderConfig.model_fields["step_template"].default
-    """Used by split ``template`` only."""
-
-    @classmethod
-    def from_config(cls, config: ExpanderConfig) -> "StepSplitter":
-        """Return the splitter that the section describes."""
-        return cls(config.split, config.delimiter, config.step_template)
+    options: ExpanderConfig
+    """How a text is split; only ``split``, ``delimiter`` and ``step_template`` count."""
 
     def stop_strings(self, text: str) -> tuple[str, ...]:
         """Return the stop strings of a step written after ``text``."""
-        match self.split:
+        match self.options.split:
             case "tokens":
                 return ()
             case "delimiter":
-                return (self.delimiter,)
+                return (self.options.delimiter,)
             case "sentence":
                 return _SENTENCE_STOPS
             case "template":
@@ -63,11 +55,11 @@ class StepSplitter:
 
     def kept(self, stop: str) -> str:
         """Return the part of a stop string that the text keeps; the space after a sentence begins the next one."""
-        return stop.rstrip(" ") if self.split == "sentence" else stop
+        return stop.rstrip(" ") if self.options.split == "sentence" else stop
 
     def ends_step(self, text: str) -> bool:
         """Return whether ``text``, which ends with the kept part of a stop string, is the end of a step."""
-        return self.split != "sentence" or not _is_inner(text, len(text))
+        return self.options.split != "sentence" or not _is_inner(text, len(text))
 
     def pieces(self, text: str, behind: str = "") -> tuple[str, ...]:
         """Return the pieces of ``text``, which continues ``behind``.
@@ -83,7 +75,7 @@ class StepSplitter:
 
     def shown(self, piece: str, behind: str) -> str:
         """Return the step of one piece written after ``behind``; empty if the piece has no words."""
-        return piece.strip() if self.split == "tokens" else "\n".join(self.steps(piece, behind))
+        return piece.strip() if self.options.split == "tokens" else "\n".join(self.steps(piece, behind))
 
     def _cut(self, text: str, start: int) -> list[tuple[str, str]]:
         """Return each piece from ``start`` on with its step."""
@@ -91,10 +83,10 @@ class StepSplitter:
         place, num_heading = start, 0
         for begin, end in self._stops(text, start):
             if text[place:begin].strip():
-                step = text[place - num_heading : end if self.split == "sentence" else begin]
+                step = text[place - num_heading : end if self.options.split == "sentence" else begin]
                 cut.append((text[start:end], step.strip()))
                 start = end
-            place, num_heading = end, end - begin if self.split == "template" else 0
+            place, num_heading = end, end - begin if self.options.split == "template" else 0
         rest = text[start:]
         if text[place:].strip():
             cut.append((rest, text[place - num_heading :].strip()))
@@ -105,13 +97,13 @@ class StepSplitter:
 
     def _stops(self, text: str, start: int) -> Iterator[tuple[int, int]]:
         """Yield the span of each stop after ``start``, beginning with a heading that ends at ``start``."""
-        match self.split:
+        match self.options.split:
             case "template":
                 yield from ((begin, end) for begin, end in self._headings(text) if begin >= start or end == start)
             case "sentence":
                 yield from _sentence_ends(text, start)
             case "delimiter":
-                yield from _occurrences(self.delimiter, text, start)
+                yield from _occurrences(self.options.delimiter, text, start)
             case "tokens":
                 yield from _occurrences("\n", text, start)
 
@@ -123,7 +115,7 @@ class StepSplitter:
             yield begin, end
 
     def _heading(self, number: int) -> str:
-        return string.Template(self.step_template).substitute(number=number)
+        return string.Template(self.options.step_template).substitute(number=number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +159,6 @@ class StepDraft:
             num_skipped=self.num_skipped + 1 if has_words == self.has_words else 1,
         )
         return replace(grown, ending=grown._ending(sample, splitter))
-
-    def cut(self) -> "StepDraft":
-        """Return the draft, ended as ``cut``."""
-        return replace(self, ending="cut")
 
     def _ending(self, sample: Sample, splitter: StepSplitter) -> Ending | None:
         if sample.finish_reason == "stop" and sample.stop is None:

@@ -6,12 +6,12 @@ import random
 from collections.abc import Mapping, Sequence
 
 from critic_engine.errors import ParseError, ProblemError
-from critic_engine.parsing.injections import MAX_GRADE, MAX_INJECTED, InjectedError, ReadGrade, one_line
+from critic_engine.parsing.injections import MAX_GRADE, MAX_INJECTED, Injected, InjectedError, ReadGrade, one_line
 from critic_engine.pocket.board import Board
 from critic_engine.pocket.oracle import Judgement, check
 from critic_engine.pocket.questions import Question, read_question
 from critic_engine.pocket.solver import solve, solve_with_slips
-from critic_engine.roles.injection import Grading, Injected
+from critic_engine.roles.readable import Reading
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 _MAX_DRAWS = 100
@@ -23,7 +23,7 @@ class SlipInjector:
 
     async def inject(
         self, problem: Problem, trajectory: Trajectory, *, seed: int, extras: Mapping[str, object]
-    ) -> Injected:
+    ) -> Reading[Injected]:
         """Return ``trajectory`` with slips in it; the errors are all steps that the oracle calls wrong.
 
         Args:
@@ -47,7 +47,7 @@ class SlipInjector:
             slipped = _slipped(question, board, trajectory.steps, rng)
             errors = _errors(check(problem.question, board, slipped))
             if 1 <= len(errors) <= MAX_INJECTED:
-                return Injected(_with_errors(trajectory.steps, slipped, errors), errors, TokenUsage())
+                return Reading(Injected(_with_errors(trajectory.steps, slipped, errors), errors), TokenUsage())
         raise ParseError(
             f"no slips in {_MAX_DRAWS} draws leave 1 to {MAX_INJECTED} wrong steps in this solution",
             text=trajectory.prefix,
@@ -65,13 +65,13 @@ class FactGrader:
         errors: tuple[InjectedError, ...],
         found: tuple[InjectedError, ...],
         seed: int,
-    ) -> Grading:
+    ) -> Reading[ReadGrade]:
         """Return the number of steps named, and ten times the share of ``found`` with the correct fact, rounded."""
         facts = {error.step: error.description for error in errors}
         by_step = {each.step: each.description for each in found if each.step in facts}
         num_facts = sum(one_line(description) == facts[step] for step, description in by_step.items())
         grade = round(MAX_GRADE * num_facts / len(found)) if found else 0
-        return Grading(ReadGrade(num_matched=len(by_step), grade=grade), TokenUsage())
+        return Reading(ReadGrade(num_matched=len(by_step), grade=grade), TokenUsage())
 
 
 def _read(problem: Problem, extras: Mapping[str, object]) -> tuple[Question, Board]:

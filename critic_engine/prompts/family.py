@@ -97,7 +97,8 @@ class PromptFamily:
         for name, placeholders in _PLACEHOLDERS.items():
             path = folder / f"{name}.txt"
             if path.exists() or (base is None and name not in _OPTIONAL):
-                templates[name] = _load_template(path, placeholders)
+                templates[name] = string.Template(_read(path).removesuffix("\n"))
+                _check_placeholders(templates[name], str(path), required=placeholders, allowed=placeholders)
         inherited = {} if base is None else base.form.model_dump()
         return cls(str(name_or_folder), _read_form({**inherited, **fields}, folder / "family.yaml"), templates)
 
@@ -116,11 +117,6 @@ class PromptFamily:
         if config.prompts != "auto":
             return cls.load(config.prompts)
         return cls.load("pocket" if config.model == "pocket" else "plain")
-
-    @property
-    def has_concern(self) -> bool:
-        """Whether its step prompt can show the critique of the steps so far."""
-        return "concern" in self.templates
 
     def has(self, name: str) -> bool:
         """Return whether the family has the optional template of that name."""
@@ -160,7 +156,7 @@ class PromptFamily:
             rejected: Rejected next steps, oldest first.
             concern: The critic's words on the steps so far; None if there are none.
         """
-        notes = [] if concern is None or not self.has_concern else [self._fill("concern", critique=concern)]
+        notes = [] if concern is None or not self.has("concern") else [self._fill("concern", critique=concern)]
         notes += [self._fill("rejected", step=each.step, critique=each.critique.words) for each in rejected]
         return self._message("step", problem, notes="\n".join(notes)) if notes else self.solve(problem)
 
@@ -220,12 +216,6 @@ def _find(name_or_folder: str | Path) -> Path:
 
 def _shipped() -> list[str]:
     return sorted(path.parent.name for path in _SHIPPED.glob("*/family.yaml"))
-
-
-def _load_template(path: Path, placeholders: set[str]) -> string.Template:
-    template = string.Template(_read(path).removesuffix("\n"))
-    _check_placeholders(template, str(path), required=placeholders, allowed=placeholders)
-    return template
 
 
 def _load_fields(path: Path) -> dict[str, object]:

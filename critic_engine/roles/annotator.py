@@ -96,6 +96,7 @@ class Annotator(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class ModelAnnotator:
     """Shows a model both branches and asks for the wrong one, its first wrong step and the reason.
 
@@ -104,22 +105,21 @@ class ModelAnnotator:
     first text are kept.
     """
 
-    def __init__(self, generator: Generator, family: PromptFamily, options: AnnotatorConfig) -> None:
-        """Take the model, a family with the template ``annotate``, and the options of sampling."""
-        self._generator = generator
-        self._family = family
-        self._options = options
+    generator: Generator
+    family: PromptFamily
+    """It has the template ``annotate``."""
+    options: AnnotatorConfig
 
     @property
     def name(self) -> str:
         """Name of the model."""
-        return self._generator.name
+        return self.generator.name
 
     async def annotate(
         self, problem: Problem, parting: Parting, *, seed: int, extras: Mapping[str, object]
     ) -> Annotated:
         """Return one annotation for each of ``options.num_critiques``; the first is drawn at temperature 0."""
-        numbers = range(self._options.num_critiques)
+        numbers = range(self.options.num_critiques)
         found = await gather_or_cancel(
             self._annotate(problem, parting, number, derive_seed(seed, number)) for number in numbers
         )
@@ -142,17 +142,17 @@ class ModelAnnotator:
     ) -> tuple[ReadAnnotation | Annotation, TokenUsage]:
         """Return the annotation with its side as in the unswapped order, or the fault of the text."""
         branches = (parting.wrong, parting.right) if is_swapped else (parting.right, parting.wrong)
-        message = self._family.annotate(problem, shared=parting.shared, first=branches[0], second=branches[1])
+        message = self.family.annotate(problem, shared=parting.shared, first=branches[0], second=branches[1])
         sampling = SamplingOptions(
-            temperature=self._options.temperature if number else 0.0, max_tokens=self._options.max_tokens
+            temperature=self.options.temperature if number else 0.0, max_tokens=self.options.max_tokens
         )
         request = GenerationRequest((message,), sampling=sampling, seeds=(seed,))
         try:
             reading = await ask_until_readable(
-                self._generator,
+                self.generator,
                 request,
                 lambda generation: _read(generation.samples[0]),
-                max_attempts=self._options.max_attempts,
+                max_attempts=self.options.max_attempts,
             )
         except GenerationError as error:
             return Annotation(None, "", "error"), TokenUsage(num_retries=error.num_retries)
@@ -164,25 +164,19 @@ class ModelAnnotator:
         return read, reading.usage
 
 
+@dataclass(frozen=True, slots=True)
 class CriticAnnotator:
     """Shows a critic the wrong path alone, as a search does."""
 
-    def __init__(self, critics: Sequence[Critic], family: PromptFamily, *, name: str) -> None:
-        """Take one critic for each annotation of a pair, differing in temperature only, and the family of all."""
-        self._critics = critics
-        self._family = family
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        """The name given to it."""
-        return self._name
+    critics: Sequence[Critic]
+    """One for each annotation of a pair, differing in temperature only."""
+    name: str
 
     async def annotate(
         self, problem: Problem, parting: Parting, *, seed: int, extras: Mapping[str, object]
     ) -> Annotated:
         """Return one annotation for each critic."""
-        numbered = enumerate(self._critics)
+        numbered = enumerate(self.critics)
         return _joined(
             await gather_or_cancel(
                 self._judge(critic, problem, parting, derive_seed(seed, number)) for number, critic in numbered
@@ -201,7 +195,7 @@ class CriticAnnotator:
             return Annotated((Annotation(None, "", "misses_error"),), evaluation.usage)
         step = critique.first_wrong_step
         fault: Fault | None = "unreadable" if step is None else _fault_of_step(step, parting)
-        reason = reason_of(critique.words, self._family.form.critique)
+        reason = reason_of(critique.words, critic.family.form.critique)
         return Annotated((Annotation(step, reason, fault),), evaluation.usage)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import dataclass
 
 from critic_engine.config.search import CriticConfig
 from critic_engine.errors import ParseError
@@ -25,6 +26,7 @@ _MAX_VALUE_ERROR = 0.05
 _AROUND_WORDS = " \t\r\n*_`#\"'.,:;!()[]"
 
 
+@dataclass(frozen=True, slots=True)
 class Critic:
     """Asks a model for a critique of a trajectory. It is an evaluator.
 
@@ -33,20 +35,9 @@ class Critic:
     unknown.
     """
 
-    def __init__(self, generator: Generator, family: PromptFamily, config: CriticConfig) -> None:
-        """Take the model, its prompts and its sampling options."""
-        self._generator = generator
-        self._family = family
-        self._config = config
-
-    @classmethod
-    def from_config(cls, generator: Generator, config: CriticConfig) -> "Critic":
-        """Return a critic with the prompts that ``config`` names.
-
-        Raises:
-            ConfigError: the prompts cannot be loaded.
-        """
-        return cls(generator, PromptFamily.for_model(config), config)
+    generator: Generator
+    family: PromptFamily
+    config: CriticConfig
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return the critique and value of ``trajectory``; the usage includes unreadable texts.
@@ -60,27 +51,27 @@ class Critic:
         if not trajectory.steps:
             return UNKNOWN
         request = GenerationRequest(
-            messages=(self._family.critique(problem, steps=trajectory.steps),),
+            messages=(self.family.critique(problem, steps=trajectory.steps),),
             sampling=SamplingOptions(
-                temperature=self._config.temperature,
-                max_tokens=self._config.max_tokens,
+                temperature=self.config.temperature,
+                max_tokens=self.config.max_tokens,
                 num_top_logprobs=NUM_TOP_LOGPROBS,
             ),
             seeds=(seed,),
         )
         try:
             reading = await ask_until_readable(
-                self._generator,
+                self.generator,
                 request,
                 lambda generation: self._read(generation.samples[0], num_steps=len(trajectory.steps)),
-                max_attempts=self._config.max_attempts,
+                max_attempts=self.config.max_attempts,
             )
         except ParseError as error:
             return Evaluation(None, None, error.usage, error.num_unreadable)
         return Evaluation(reading.content.value, reading.content, reading.usage, reading.num_unreadable)
 
     def _read(self, sample: Sample, *, num_steps: int) -> Critique:
-        form = self._family.form.critique
+        form = self.family.form.critique
         read = parse_critique(sample.text, form, num_steps=num_steps)
         value = None if sample.tokens is None else verdict_probability(sample.text, sample.tokens, form)
         return Critique(

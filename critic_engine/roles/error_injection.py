@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from critic_engine.errors import ParseError
-from critic_engine.parsing.critiques import CritiqueForm, reason_of
+from critic_engine.parsing.critiques import reason_of
 from critic_engine.parsing.injections import (
+    Injected,
     InjectedError,
+    ReadGrade,
     check_unicode,
     one_line,
     parse_detection,
@@ -18,7 +20,7 @@ from critic_engine.parsing.injections import (
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
 from critic_engine.roles.critic import Critic
-from critic_engine.roles.injection import Detection, Grading, Injected
+from critic_engine.roles.injection import Detection
 from critic_engine.roles.readable import Reading, ask_until_readable
 from critic_engine.types import (
     Critique,
@@ -58,44 +60,41 @@ class SampledModel:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class ModelInjector:
     """A model that injects errors into solutions."""
 
-    def __init__(self, model: SampledModel, family: PromptFamily) -> None:
-        """Take the model, and a family with the template ``inject``."""
-        self._model = model
-        self._family = family
+    model: SampledModel
+    family: PromptFamily
+    """It has the template ``inject``."""
 
     async def inject(
         self, problem: Problem, trajectory: Trajectory, *, seed: int, extras: Mapping[str, object]
-    ) -> Injected:
+    ) -> Reading[Injected]:
         """Return ``trajectory`` with errors that the model injected; the model does not see ``extras``.
 
         Raises:
             ParseError: no text of the model can be read as such a solution.
             GenerationError: the generator failed for good.
         """
-        message = self._family.inject(problem, steps=trajectory.steps)
-        reading = await self._model.ask(message, lambda text: parse_injection(text, trajectory.steps), seed=seed)
-        return Injected(reading.content.steps, reading.content.errors, reading.usage)
+        message = self.family.inject(problem, steps=trajectory.steps)
+        return await self.model.ask(message, lambda text: parse_injection(text, trajectory.steps), seed=seed)
 
 
+@dataclass(frozen=True, slots=True)
 class ModelDetector:
     """A model that lists all errors of a solution."""
 
-    def __init__(self, model: SampledModel, family: PromptFamily, *, critic_family: PromptFamily | None = None) -> None:
-        """Take the model, a family with the template ``detect``, and the family of the critics that it imitates.
-
-        Without ``critic_family``, that is ``family``.
-        """
-        self._model = model
-        self._family = family
-        self._critic_family = critic_family or family
+    model: SampledModel
+    family: PromptFamily
+    """It has the template ``detect``."""
+    critic_family: PromptFamily
+    """The family of the critics that it imitates."""
 
     @property
     def name(self) -> str:
         """The model's name."""
-        return self._model.generator.name
+        return self.model.generator.name
 
     async def detect(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Detection:
         """Return the errors that the model lists, written as a critic would.
@@ -104,8 +103,8 @@ class ModelDetector:
             ParseError: no text of the model can be read as a list of errors.
             GenerationError: the generator failed for good.
         """
-        message = self._family.detect(problem, steps=trajectory.steps)
-        reading = await self._model.ask(
+        message = self.family.detect(problem, steps=trajectory.steps)
+        reading = await self.model.ask(
             message, lambda text: parse_detection(text, num_steps=len(trajectory.steps)), seed=seed
         )
         return Detection(self._critique(reading.content), reading.content, reading.usage)
@@ -113,32 +112,20 @@ class ModelDetector:
     def _critique(self, errors: tuple[InjectedError, ...]) -> str:
         """Return a critique that names the first wrong step and its error, then the other errors."""
         if not errors:
-            return self._critic_family.written_critique(step=None)
+            return self.critic_family.written_critique(step=None)
         first, *others = sorted(errors, key=lambda error: error.step or 0)
         reasons = [first.description, *(f"step {other.step}: {other.description}" for other in others)]
-        return self._critic_family.written_critique(step=first.step, reason="; ".join(reasons))
+        return self.critic_family.written_critique(step=first.step, reason="; ".join(reasons))
 
 
+@dataclass(frozen=True, slots=True)
 class CriticDetector:
     """A critic as a detector: it finds at most one error, in the first wrong step."""
 
-    def __init__(
-        self, critic: Critic, name: str, *, form: CritiqueForm | None = None, restated_in: PromptFamily | None = None
-    ) -> None:
-        """Take the critic, its name, the form of its critiques, and the family that restates them.
-
-        Without ``form``, an error's description is the whole critique. A grader that compares descriptions with facts
-        needs the ``form``, and so does ``restated_in``, which keeps training data in one form.
-        """
-        self._critic = critic
-        self._name = name
-        self._form = form
-        self._restated_in = restated_in
-
-    @property
-    def name(self) -> str:
-        """The name given to it."""
-        return self._name
+    critic: Critic
+    name: str
+    restated_in: PromptFamily | None = None
+    """The family that restates its critiques, to keep training data in one form; None keeps its words."""
 
     async def detect(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Detection:
         """Return the critic's words, restated if ``restated_in`` was given, and the step that they name.
@@ -147,10 +134,10 @@ class CriticDetector:
             ParseError: no critique could be read, or a critique to restate names no step.
             GenerationError: the generator failed for good.
         """
-        evaluation = await self._critic.evaluate(problem, trajectory, seed=seed)
+        evaluation = await self.critic.evaluate(problem, trajectory, seed=seed)
         critique = evaluation.critique
         if critique is None:
-            message = f"{self._name} wrote no critique that could be read in {evaluation.num_unreadable} texts"
+            message = f"{self.name} wrote no critique that could be read in {evaluation.num_unreadable} texts"
             raise ParseError(message, usage=evaluation.usage)
         try:
             check_unicode(critique.words, "the critique")
@@ -161,24 +148,24 @@ class CriticDetector:
         return Detection(words, () if critique.verdict == "right" else (found,), evaluation.usage)
 
     def _restated(self, critique: Critique, usage: TokenUsage) -> str:
-        if self._restated_in is None:
+        if self.restated_in is None:
             return critique.words
         if critique.verdict == "wrong" and critique.first_wrong_step is None:
-            raise ParseError.quoting(f"{self._name} names no wrong step", critique.words, usage=usage)
-        return self._restated_in.written_critique(step=critique.first_wrong_step, reason=self._reason(critique.words))
+            raise ParseError.quoting(f"{self.name} names no wrong step", critique.words, usage=usage)
+        return self.restated_in.written_critique(step=critique.first_wrong_step, reason=self._reason(critique.words))
 
     def _reason(self, words: str) -> str:
         """Return the reason in ``words``, in one line; empty if there is none."""
-        return "" if self._form is None else reason_of(words, self._form)
+        return reason_of(words, self.critic.family.form.critique)
 
 
+@dataclass(frozen=True, slots=True)
 class ModelGrader:
     """A model that counts the errors found and grades their description."""
 
-    def __init__(self, model: SampledModel, family: PromptFamily) -> None:
-        """Take the model, and a family with the template ``grade``."""
-        self._model = model
-        self._family = family
+    model: SampledModel
+    family: PromptFamily
+    """It has the template ``grade``."""
 
     async def grade(
         self,
@@ -188,20 +175,19 @@ class ModelGrader:
         errors: tuple[InjectedError, ...],
         found: tuple[InjectedError, ...],
         seed: int,
-    ) -> Grading:
+    ) -> Reading[ReadGrade]:
         """Return the number of ``errors`` found, and the grade of ``found``.
 
         Raises:
             ParseError: no text of the model holds both numbers.
             GenerationError: the generator failed for good.
         """
-        message = self._family.grade(
+        message = self.family.grade(
             problem, steps=trajectory.steps, errors=written_errors(errors), found=written_errors(found)
         )
-        reading = await self._model.ask(
+        return await self.model.ask(
             message, lambda text: parse_grade(text, num_errors=len(errors), num_found=len(found)), seed=seed
         )
-        return Grading(reading.content, reading.usage)
 
 
 def _whole_text(sample: Sample) -> str:

@@ -1,6 +1,6 @@
 """Expanders: extend a trajectory by one step, or by a whole solution."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.protocols import Expander, Expansion, ExpansionContext
@@ -8,47 +8,48 @@ from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 
+@dataclass(frozen=True, slots=True)
 class StepExpander:
     """Extends a trajectory by one step. If ``is_critic_guided``, the reasoner sees the critiques in the context.
 
     A trajectory that is finished or has ``max_steps`` steps gets no continuations.
     """
 
-    def __init__(self, reasoner: Reasoner, options: ExpanderConfig) -> None:
-        """Take the reasoner and the options of a step."""
-        self._reasoner = reasoner
-        self._options = options
+    reasoner: Reasoner
+    options: ExpanderConfig
 
     async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
         """Return at most one next step for each seed."""
-        if context.trajectory.is_finished or len(context.trajectory.steps) >= self._options.max_steps:
+        if context.trajectory.is_finished or len(context.trajectory.steps) >= self.options.max_steps:
             return Expansion((), TokenUsage())
-        return await self._reasoner.next_steps(problem, context, seeds=seeds, options=self._options)
+        return await self.reasoner.next_steps(problem, context, seeds=seeds, options=self.options)
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
         """Return the remaining steps, at most one continuation for each seed."""
-        return await self._reasoner.finish(problem, trajectory, seeds=seeds, options=self._options)
+        return await self.reasoner.finish(problem, trajectory, seeds=seeds, options=self.options)
 
 
+@dataclass(frozen=True, slots=True)
 class SolutionExpander:
     """Writes whole solutions: fresh ones at the root, and below it rewrites guided by the critique.
 
     Below the root, a solution without a critique is replaced by fresh ones.
     """
 
-    def __init__(self, reasoner: Reasoner, options: ExpanderConfig) -> None:
-        """Take the reasoner and the options that split a solution into steps."""
-        self._reasoner = reasoner
-        self._options = options
+    reasoner: Reasoner
+    options: ExpanderConfig
+    """How a solution is split into steps."""
 
     async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
         """Return at most one solution for each seed."""
-        if context.trajectory.steps and context.critique is not None:
-            return await self._reasoner.rewrite(
-                problem, context.trajectory, context.critique, seeds=seeds, options=self._options
+        former, critique = context.trajectory, context.critique
+        if former.steps and critique is not None:
+            expansion = await self.reasoner.rewrite(
+                problem, former, critique, base=Trajectory(), seeds=seeds, options=self.options
             )
-        expansion = await self._reasoner.solve(problem, seeds=seeds, options=self._options)
-        is_rewrite = bool(context.trajectory.steps)
+        else:
+            expansion = await self.reasoner.solve(problem, seeds=seeds, options=self.options)
+        is_rewrite = bool(former.steps)
         continuations = tuple(replace(continuation, is_rewrite=is_rewrite) for continuation in expansion.continuations)
         return replace(expansion, continuations=continuations)
 

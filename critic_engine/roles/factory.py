@@ -48,7 +48,7 @@ def make_roles(
     generators = [models.adopt(reasoner) if reasoner else models.generator(config.reasoner, "reasoner")]
     generators += [models.generator(each, "reasoner") for each in config.other_reasoners]
     expanders = tuple(
-        make_expander(config.expander, Reasoner.from_config(generator, sampling))
+        make_expander(config.expander, Reasoner(generator, PromptFamily.for_model(sampling), sampling))
         for generator, sampling in zip(generators, (config.reasoner, *config.other_reasoners), strict=True)
     )
     roles = Roles(
@@ -62,7 +62,7 @@ def make_roles(
 
 def _make_critic(config: EngineConfig, models: Models, critic: Generator | None) -> Critic:
     generator = models.adopt(critic) if critic else models.generator(config.critic, "critic")
-    return Critic.from_config(generator, config.critic)
+    return Critic(generator, PromptFamily.for_model(config.critic), config.critic)
 
 
 def _make_reward_model(config: EngineConfig, models: Models) -> Evaluator:

@@ -4,26 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from critic_engine.parsing.injections import MAX_INJECTED, InjectedError, ReadGrade
+from critic_engine.parsing.injections import Injected, InjectedError, ReadGrade
+from critic_engine.roles.readable import Reading
 from critic_engine.types import Problem, TokenUsage, Trajectory
-
-
-@dataclass(frozen=True, slots=True)
-class Injected:
-    """A solution with injected errors."""
-
-    steps: tuple[str, ...]
-    errors: tuple[InjectedError, ...]
-    """All injected errors, one to five."""
-    usage: TokenUsage
-
-    def __post_init__(self) -> None:
-        """Refuse too few or too many errors, and an error in a step that does not exist."""
-        if not 1 <= len(self.errors) <= MAX_INJECTED:
-            raise ValueError(f"errors holds {len(self.errors)}; there must be 1 to {MAX_INJECTED}")
-        for error in self.errors:
-            if error.step is not None and not 1 <= error.step <= len(self.steps):
-                raise ValueError(f"errors names step {error.step}; there are {len(self.steps)} steps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +20,12 @@ class Detection:
     usage: TokenUsage
 
 
-@dataclass(frozen=True, slots=True)
-class Grading:
-    """The grade of one detection, and its cost."""
-
-    read: ReadGrade
-    usage: TokenUsage
-
-
 class Injector(Protocol):
     """Injects errors into right solutions."""
 
     async def inject(
         self, problem: Problem, trajectory: Trajectory, *, seed: int, extras: Mapping[str, object]
-    ) -> Injected:
+    ) -> Reading[Injected]:
         """Return ``trajectory`` with one to five injected errors.
 
         Args:
@@ -96,7 +71,7 @@ class Grader(Protocol):
         errors: tuple[InjectedError, ...],
         found: tuple[InjectedError, ...],
         seed: int,
-    ) -> Grading:
+    ) -> Reading[ReadGrade]:
         """Return how many of ``errors`` are among ``found``, and the grade of ``found``.
 
         Raises:

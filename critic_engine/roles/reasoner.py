@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from critic_engine.concurrency import gather_or_cancel
@@ -31,6 +31,7 @@ _logger = logging.getLogger(__name__)
 _Written = TypeVar("_Written", Sample, StepDraft)
 
 
+@dataclass(frozen=True, slots=True)
 class Reasoner:
     """Asks a model for solutions, next steps and rewrites.
 
@@ -38,48 +39,21 @@ class Reasoner:
     retryable one is raised after ``config.max_attempts`` attempts at the same request.
     """
 
-    def __init__(self, generator: Generator, family: PromptFamily, config: ReasonerConfig) -> None:
-        """Take the model, its prompts and its sampling options."""
-        self._generator = generator
-        self._family = family
-        self._config = config
-
-    @classmethod
-    def from_config(cls, generator: Generator, config: ReasonerConfig) -> "Reasoner":
-        """Return a reasoner with the prompts that ``config`` names.
-
-        Raises:
-            ConfigError: the prompts cannot be loaded.
-        """
-        return cls(generator, PromptFamily.for_model(config), config)
+    generator: Generator
+    family: PromptFamily
+    config: ReasonerConfig
 
     async def solve(self, problem: Problem, *, seeds: tuple[int, ...], options: ExpanderConfig) -> Expansion:
         """Return one whole solution for each seed; one cut at ``config.max_tokens`` is unfinished and has no answer."""
-        return await self._solutions(self._family.solve(problem), seeds, options)
+        return await self._solutions(self.family.solve(problem), seeds, options)
 
     async def finish(
         self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...], options: ExpanderConfig
     ) -> Expansion:
         """Return the rest of the solution that ``trajectory`` begins, one continuation for each seed."""
-        return await self._solutions(self._family.solve(problem), seeds, options, prefix=trajectory.prefix)
+        return await self._solutions(self.family.solve(problem), seeds, options, prefix=trajectory.prefix)
 
     async def rewrite(
-        self,
-        problem: Problem,
-        trajectory: Trajectory,
-        critique: Critique,
-        *,
-        seeds: tuple[int, ...],
-        options: ExpanderConfig,
-    ) -> Expansion:
-        """Return whole solutions, as ``solve`` does, that replace ``trajectory``, guided by the critique."""
-        message = self._family.rewrite(problem, steps=trajectory.steps, critique=critique.words)
-        expansion = await self._solutions(message, seeds, options)
-        return replace(
-            expansion, continuations=tuple(replace(each, is_rewrite=True) for each in expansion.continuations)
-        )
-
-    async def refine(
         self,
         problem: Problem,
         former: Trajectory,
@@ -89,8 +63,8 @@ class Reasoner:
         seeds: tuple[int, ...],
         options: ExpanderConfig,
     ) -> Expansion:
-        """Return the rest of the solution that ``base`` begins, guided by the critique of ``former``."""
-        message = self._family.rewrite(problem, steps=former.steps, critique=critique.words)
+        """Return the rest of the solution that ``base`` begins, or whole ones, guided by the critique of ``former``."""
+        message = self.family.rewrite(problem, steps=former.steps, critique=critique.words)
         return await self._solutions(message, seeds, options, prefix=base.prefix)
 
     async def next_steps(
@@ -102,8 +76,8 @@ class Reasoner:
         ``options.max_step_tokens`` never finishes it: its answer could be cut too. A turn that ends with no more words
         finishes the trajectory without a further step.
         """
-        behind, splitter = context.trajectory.prefix, StepSplitter.from_config(options)
-        num_tokens = min(options.max_step_tokens, self._config.max_tokens)
+        behind, splitter = context.trajectory.prefix, StepSplitter(options)
+        num_tokens = min(options.max_step_tokens, self.config.max_tokens)
         request = GenerationRequest(
             messages=(self._step_message(problem, context, options),),
             prefix=behind,
@@ -126,7 +100,8 @@ class Reasoner:
             for group, rest in zip(groups, readings, strict=True):
                 usage += rest.usage
                 for index, sample in zip(group, rest.content or [None] * len(group), strict=True):
-                    drafts[index] = drafts[index].cut() if sample is None else drafts[index].after(sample, splitter)
+                    former = drafts[index]
+                    drafts[index] = replace(former, ending="cut") if sample is None else former.after(sample, splitter)
         return drafts, usage
 
     async def _go_on(
@@ -139,23 +114,23 @@ class Reasoner:
             return await self._generate(replace(request, prefix=draft.prefix, sampling=sampling, seeds=seeds))
         except GenerationError as error:
             # The text so far is paid for, so it is kept.
-            _logger.warning("%s failed in the middle of a step: %s", self._generator.name, error)
+            _logger.warning("%s failed in the middle of a step: %s", self.generator.name, error)
             return Reading((), TokenUsage(num_retries=error.num_retries))
 
     def _step_message(self, problem: Problem, context: ExpansionContext, options: ExpanderConfig) -> Message:
         if not options.is_critic_guided:
-            return self._family.solve(problem)
+            return self.family.solve(problem)
         critique = context.critique
         concern = critique.words if critique is not None and critique.verdict == "wrong" else None
-        return self._family.step(problem, rejected=context.rejected, concern=concern)
+        return self.family.step(problem, rejected=context.rejected, concern=concern)
 
     async def _solutions(
         self, message: Message, seeds: tuple[int, ...], options: ExpanderConfig, *, prefix: str = ""
     ) -> Expansion:
         """Return one continuation a seed: all that the model writes after ``prefix``."""
-        sampling = self._sampling(max_tokens=self._config.max_tokens, stop=())
+        sampling = self._sampling(max_tokens=self.config.max_tokens, stop=())
         request = GenerationRequest(messages=(message,), prefix=prefix, sampling=sampling, seeds=seeds)
-        splitter = StepSplitter.from_config(options)
+        splitter = StepSplitter(options)
         written = await self._generate(request)
         return _read_all(
             written.content, written.usage, lambda sample: _solution_continuation(sample, splitter, prefix)
@@ -163,8 +138,8 @@ class Reasoner:
 
     def _sampling(self, *, max_tokens: int, stop: tuple[str, ...]) -> SamplingOptions:
         return SamplingOptions(
-            temperature=self._config.temperature,
-            top_p=self._config.top_p,
+            temperature=self.config.temperature,
+            top_p=self.config.top_p,
             max_tokens=max_tokens,
             stop=stop,
             num_top_logprobs=0,
@@ -172,7 +147,7 @@ class Reasoner:
 
     async def _generate(self, request: GenerationRequest) -> Reading[tuple[Sample, ...]]:
         return await ask_until_readable(
-            self._generator, request, lambda generation: generation.samples, max_attempts=self._config.max_attempts
+            self.generator, request, lambda generation: generation.samples, max_attempts=self.config.max_attempts
         )
 
 

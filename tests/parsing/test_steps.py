@@ -7,13 +7,13 @@ from critic_engine.parsing.steps import MAX_INNER_STOPS, StepDraft, StepSplitter
 from critic_engine.types import Sample, TokenLogprob
 from tests.growth import assert_linear
 
-LINES = StepSplitter("delimiter")
-PARAGRAPHS = StepSplitter("delimiter", delimiter="\n\n")
-RULED = StepSplitter("delimiter", delimiter="---")
-NUMBERED = StepSplitter("template")
-MARKED = StepSplitter("template", step_template="### ")
-SENTENCES = StepSplitter("sentence")
-TOKENS = StepSplitter("tokens")
+LINES = StepSplitter(ExpanderConfig(split="delimiter"))
+PARAGRAPHS = StepSplitter(ExpanderConfig(split="delimiter", delimiter="\n\n"))
+RULED = StepSplitter(ExpanderConfig(split="delimiter", delimiter="---"))
+NUMBERED = StepSplitter(ExpanderConfig(split="template"))
+MARKED = StepSplitter(ExpanderConfig(split="template", step_template="### "))
+SENTENCES = StepSplitter(ExpanderConfig(split="sentence"))
+TOKENS = StepSplitter(ExpanderConfig(split="tokens"))
 ALL = [LINES, PARAGRAPHS, RULED, NUMBERED, MARKED, SENTENCES, TOKENS]
 FRAGMENTS = [
     *(
@@ -92,7 +92,8 @@ def test_a_heading_with_nothing_behind_it_is_no_step() -> None:
 
 
 def test_a_dollar_in_a_heading_is_written_twice() -> None:
-    assert StepSplitter("template", step_template="$$$number)").steps("a $2) b $3) c") == ("a", "$2) b", "$3) c")
+    splitter = StepSplitter(ExpanderConfig(split="template", step_template="$$$number)"))
+    assert splitter.steps("a $2) b $3) c") == ("a", "$2) b", "$3) c")
 
 
 @pytest.mark.parametrize(
@@ -168,11 +169,6 @@ def test_a_step_stops_at_the_heading_of_the_next() -> None:
 def test_the_blank_behind_a_sentence_is_left_to_the_next_one() -> None:
     assert [SENTENCES.kept(stop) for stop in SENTENCES.stop_strings("")] == [".", "!", "?", "\n", "。", "！", "？"]
     assert [LINES.kept("\n"), NUMBERED.kept("Step 2:")] == ["\n", "Step 2:"]
-
-
-def test_splitter_is_what_the_section_describes() -> None:
-    config = ExpanderConfig(split="template", step_template="## $number")
-    assert StepSplitter.from_config(config) == StepSplitter("template", step_template="## $number")
 
 
 def stopped(text: str, stop: str | None, *tokens: str, num_tokens: int = 1) -> Sample:

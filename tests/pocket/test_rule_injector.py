@@ -8,13 +8,12 @@ import pytest
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.search import CriticConfig
 from critic_engine.errors import CriticEngineError, ParseError, ProblemError
-from critic_engine.parsing.injections import InjectedError, ReadGrade
+from critic_engine.parsing.injections import Injected, InjectedError, ReadGrade
 from critic_engine.pocket.problems import PocketProblem, make_problems
 from critic_engine.pocket.rule_injector import FactGrader, SlipInjector
 from critic_engine.prompts import PromptFamily
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.error_injection import CriticDetector
-from critic_engine.roles.injection import Injected
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 PROBLEMS = make_problems("train", 150, seed=5)
@@ -23,7 +22,10 @@ PROBLEMS = make_problems("train", 150, seed=5)
 def inject(problem: PocketProblem, seed: int, steps: tuple[str, ...] | None = None) -> Injected:
     trajectory = Trajectory(problem.plan if steps is None else steps, True, problem.answer)
     extras = {"board": problem.board.code}
-    return asyncio.run(SlipInjector().inject(Problem(problem.question), trajectory, seed=seed, extras=extras))
+    injecting = SlipInjector().inject(Problem(problem.question), trajectory, seed=seed, extras=extras)
+    reading = asyncio.run(injecting)
+    assert reading.usage == TokenUsage()
+    return reading.content
 
 
 def test_the_errors_are_all_that_the_oracle_holds_wrong_and_its_facts() -> None:
@@ -34,7 +36,6 @@ def test_the_errors_are_all_that_the_oracle_holds_wrong_and_its_facts() -> None:
         wrong = [(step, verdict.reason) for step, verdict in verdicts if not verdict.is_right]
         assert [(error.step, error.description) for error in injected.errors] == wrong
         assert all(error.description for error in injected.errors)
-        assert injected.usage == TokenUsage()
         counts[len(wrong)] += 1
     assert set(counts) == {1, 2, 3, 4, 5}
 
@@ -93,7 +94,7 @@ def grade(*found: tuple[int | None, str], errors: tuple[InjectedError, ...] = ER
     graded = FactGrader().grade(Problem("how many ?"), trajectory, errors=errors, found=errors_found, seed=0)
     grading = asyncio.run(graded)
     assert grading.usage == TokenUsage()
-    return grading.read
+    return grading.content
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_what_a_critic_says_in_its_familys_form_is_graded_by_its_fact() -> None:
         for fact, points in [(first.description, 10), ("nothing is so", 0)]:
             words = family.written_critique(step=first.step, reason=fact)
             critic = Critic(ScriptedGenerator([words]), family, CriticConfig(max_attempts=1))
-            detector = CriticDetector(critic, "a critic", form=family.form.critique)
+            detector = CriticDetector(critic, "a critic")
             found = asyncio.run(detector.detect(Problem(problem.question), Trajectory(injected.steps), seed=0))
             assert found.words == words
             assert found.errors == (InjectedError(first.step, fact),)
@@ -137,6 +138,6 @@ def test_what_a_critic_says_in_its_familys_form_is_graded_by_its_fact() -> None:
 def test_a_critic_that_gives_no_reason_is_described_by_all_it_wrote() -> None:
     family = PromptFamily.load("pocket")
     critic = Critic(ScriptedGenerator(["wrong step 2"]), family, CriticConfig(max_attempts=1))
-    detector = CriticDetector(critic, "a critic", form=family.form.critique)
+    detector = CriticDetector(critic, "a critic")
     found = asyncio.run(detector.detect(Problem("how many ?"), Trajectory(("a", "b")), seed=0))
     assert found.errors == (InjectedError(2, "wrong step 2"),)

@@ -191,7 +191,7 @@ class LostGenerator(ScriptedGenerator):
 def test_a_lost_model_is_not_a_fault(problem: Problem) -> None:
     lost = LostGenerator(["x"])
     critic = Critic(lost, PLAIN, CriticConfig())
-    for annotator in (ModelAnnotator(lost, PLAIN, ONE_CRITIQUE), CriticAnnotator([critic], PLAIN, name="critic")):
+    for annotator in (ModelAnnotator(lost, PLAIN, ONE_CRITIQUE), CriticAnnotator([critic], name="critic")):
         with pytest.raises(ReplicaLostError):
             annotate(annotator, problem)
 
@@ -206,7 +206,7 @@ def critics(*texts: str | GenerationError) -> CriticAnnotator:
         return say
 
     asked = [Critic(ScriptedGenerator(script(text)), PLAIN, CriticConfig(max_attempts=1)) for text in texts]
-    return CriticAnnotator(asked, PLAIN, name="the critic")
+    return CriticAnnotator(asked, name="the critic")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_a_critics_unreadable_texts_and_retries_are_counted(problem: Problem) ->
     def annotated(*faults: int) -> Annotated:
         generator = ScriptedGenerator(lambda request, seed: "no verdict", faults=dict.fromkeys(faults, busy))
         critic = Critic(generator, PLAIN, CriticConfig(max_attempts=3))
-        return annotate(CriticAnnotator([critic], PLAIN, name="critic"), problem)
+        return annotate(CriticAnnotator([critic], name="critic"), problem)
 
     unreadable, failed = annotated(1), annotated(0, 1, 2)
     assert unreadable.annotations == (Annotation(None, "", "unreadable"),)
@@ -252,7 +252,7 @@ def test_each_critic_gives_an_annotation_in_their_order(problem: Problem) -> Non
 
 def test_a_critic_is_shown_the_whole_wrong_path_and_nothing_of_the_right_one(problem: Problem) -> None:
     generator = ScriptedGenerator(["Verdict: right"], is_recording=True)
-    annotate(CriticAnnotator([Critic(generator, PLAIN, CriticConfig())], PLAIN, name="critic"), problem)
+    annotate(CriticAnnotator([Critic(generator, PLAIN, CriticConfig())], name="critic"), problem)
     (request,) = generator.requests
     assert request.messages == (PLAIN.critique(problem, steps=PARTING.wrong_path.steps),)
     assert "row 2 has 1" not in request.messages[0].text

@@ -7,6 +7,7 @@ import pytest
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
 from critic_engine.config.search import CriticConfig, ExpanderConfig, ReasonerConfig
+from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Expansion, ExpansionContext
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.expanders import SolutionExpander, StepExpander, make_expander
@@ -27,7 +28,7 @@ def solution(text: str = "row 1 : a1 red circle\nanswer : 1") -> list[Sample]:
 def make(listed: Callable[..., Any]) -> Make:
     def make(*items: Any) -> tuple[Reasoner, Any]:
         generator = listed(*items)
-        return Reasoner.from_config(generator, ReasonerConfig()), generator
+        return Reasoner(generator, PromptFamily.load("pocket"), ReasonerConfig()), generator
 
     return make
 
@@ -84,8 +85,8 @@ def test_expander_is_the_one_configured(make: Make) -> None:
 
 
 def test_scripted_models_speak_the_pocket_forms_to_the_end(problem: Problem) -> None:
-    reasoner = Reasoner.from_config(ScriptedGenerator(scripted_reasoner()), ReasonerConfig())
-    critic = Critic.from_config(ScriptedGenerator(scripted_critic()), CriticConfig())
+    reasoner = Reasoner(ScriptedGenerator(scripted_reasoner()), PromptFamily.load("pocket"), ReasonerConfig())
+    critic = Critic(ScriptedGenerator(scripted_critic()), PromptFamily.load("pocket"), CriticConfig())
     expander = StepExpander(reasoner, ExpanderConfig())
     trajectory = Trajectory()
     while not trajectory.is_finished:

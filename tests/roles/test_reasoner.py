@@ -323,9 +323,9 @@ def test_nothing_of_the_critic_is_shown_unless_guided(make: Make, problem: Probl
 
 def test_rewrite_shows_the_former_solution_and_its_critique(make: Make, problem: Problem) -> None:
     reasoner, generator = make([ended("row 1 : a1 none\nanswer : 1")])
-    work = reasoner.rewrite(problem, STEPS, WRONG, seeds=(7,), options=ExpanderConfig())
+    work = reasoner.rewrite(problem, STEPS, WRONG, base=Trajectory(), seeds=(7,), options=ExpanderConfig())
     (continuation,) = asyncio.run(work).continuations
-    assert continuation == Continuation(("row 1 : a1 none", "answer : 1"), True, True, "1", None, num_tokens=5)
+    assert continuation == Continuation(("row 1 : a1 none", "answer : 1"), False, True, "1", None, num_tokens=5)
     assert generator.requests[0].messages[0].text == (
         "how many red circles ?\nsolution :\nrow 1 : a1 none\nrow 2 : a2 none\n"
         "critique :\nwrong step 2 : a2 is red circle"
@@ -431,7 +431,7 @@ def test_step_by_step_a_text_is_cut_as_it_is_cut_when_whole(options: dict[str, A
             continue  # too many blank stops in a row
         num_compared += 1
         num_steps += len(trajectory.steps)
-        splitter = StepSplitter.from_config(ExpanderConfig(**options))
+        splitter = StepSplitter(ExpanderConfig(**options))
         assert trajectory.steps == splitter.steps(text)
         assert text.startswith(trajectory.prefix)
         assert not text[len(trajectory.prefix) :].strip("- \n#.。!?")
@@ -472,7 +472,7 @@ async def write(text: str, problem: Problem, options: ExpanderConfig) -> Traject
         assert text.startswith(request.prefix)
         return text[len(request.prefix) :]
 
-    reasoner = Reasoner.from_config(ScriptedGenerator(rest), ReasonerConfig())
+    reasoner = Reasoner(ScriptedGenerator(rest), PromptFamily.load("pocket"), ReasonerConfig())
     trajectory = Trajectory()
     while not trajectory.is_finished:
         expansion = await reasoner.next_steps(problem, ExpansionContext(trajectory), seeds=(0,), options=options)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, Any
 
 from critic_engine.data.exports.columns import Column, arrow_schema
 from critic_engine.data.exports.row_format import Container, ImageReference, Record
@@ -23,59 +22,28 @@ _READ_ROWS = 16
 _GROUP_BYTES = 32 * 2**20
 
 
-class DataFileWriter(ABC):
-    """Writes the data files of one export, a split a file, and the images where they belong."""
+class JsonlWriter:
+    """JSON lines, a split a file; each image is written once, under the name of its digest."""
 
-    suffix: ClassVar[str]
-
-    def __init__(self, folder: Path, columns: tuple[Column, ...]) -> None:
+    def __init__(self, folder: Path) -> None:
         """Write into ``folder``, which is there."""
-        self.folder = folder
-        self.columns = columns
-        self.files: dict[str, str] = {}
-        """The data file of each split that has a row."""
-
-    @abstractmethod
-    def reference(self, image: Image) -> ImageReference:
-        """Return how a record refers to ``image``."""
-
-    @abstractmethod
-    def write(self, split: str, record: Record, images: Iterable[Image]) -> None:
-        """Add a record to the file of its split, and the images that it refers to where they belong."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Write the remaining records and close the files."""
-
-    def _name(self, split: str) -> str:
-        self.files[split] = f"{split}{self.suffix}"
-        return self.files[split]
-
-
-class JsonlWriter(DataFileWriter):
-    """JSON lines; each image is written once, under the name of its digest."""
-
-    suffix = ".jsonl"
-
-    def __init__(self, folder: Path, columns: tuple[Column, ...]) -> None:
-        """Write into ``folder``."""
-        super().__init__(folder, columns)
+        self._folder = folder
         self._open: dict[str, IO[str]] = {}
         self._closing = contextlib.ExitStack()
 
-    def reference(self, image: Image) -> str:
+    def reference(self, image: Image) -> ImageReference:
         """Return its path, relative to the data file."""
         return f"{IMAGES}/{image_name(image)}"
 
     def write(self, split: str, record: Record, images: Iterable[Image]) -> None:
         """Add a line, and the images that are not there yet."""
         for image in images:
-            path = self.folder / self.reference(image)
+            path = self._folder / IMAGES / image_name(image)
             if not path.exists():
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(image.data)
         if split not in self._open:
-            file = (self.folder / self._name(split)).open("w", encoding="utf-8", newline="\n")
+            file = (self._folder / f"{split}.jsonl").open("w", encoding="utf-8", newline="\n")
             self._open[split] = self._closing.enter_context(file)
         self._open[split].write(json_line(record) + "\n")
 
@@ -84,19 +52,18 @@ class JsonlWriter(DataFileWriter):
         self._closing.close()
 
 
-class ParquetWriter(DataFileWriter):
-    """Parquet, in groups of bounded size."""
-
-    suffix = ".parquet"
+class ParquetWriter:
+    """Parquet, a split a file, in groups of bounded size; the images are in the rows."""
 
     def __init__(self, folder: Path, columns: tuple[Column, ...]) -> None:
-        """Write into ``folder``."""
-        super().__init__(folder, columns)
+        """Write into ``folder``, which is there."""
+        self._folder = folder
+        self._schema = arrow_schema(columns)
         self._open: dict[str, Any] = {}
         self._waiting: dict[str, list[Record]] = {}
         self._num_bytes: dict[str, int] = {}
 
-    def reference(self, image: Image) -> dict[str, Any]:
+    def reference(self, image: Image) -> ImageReference:
         """Return the bytes of the image, with a file name made of its digest."""
         return {"bytes": image.data, "path": image_name(image)}
 
@@ -122,20 +89,18 @@ class ParquetWriter(DataFileWriter):
         rows = self._waiting.pop(split)
         self._num_bytes.pop(split)
         if split not in self._open:
-            path = self.folder / self._name(split)
-            self._open[split] = pyarrow.parquet.ParquetWriter(path, arrow_schema(self.columns))
-        schema = self._open[split].schema
-        self._open[split].write_table(pyarrow.Table.from_pylist(rows, schema=schema), row_group_size=len(rows))
+            self._open[split] = pyarrow.parquet.ParquetWriter(self._folder / f"{split}.parquet", self._schema)
+        self._open[split].write_table(pyarrow.Table.from_pylist(rows, schema=self._schema), row_group_size=len(rows))
 
 
-def new_writer(container: Container, folder: Path, columns: tuple[Column, ...]) -> DataFileWriter:
+def new_writer(container: Container, folder: Path, columns: tuple[Column, ...]) -> JsonlWriter | ParquetWriter:
     """Return the writer of a container.
 
     Raises:
         ConfigError: Parquet is asked for, and pyarrow is not installed.
     """
     if container == "jsonl":
-        return JsonlWriter(folder, columns)
+        return JsonlWriter(folder)
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+import yaml
+
 from critic_engine.data.exports.columns import Column, card_features
 from critic_engine.data.exports.exclusions import MEANINGS
 from critic_engine.data.exports.options import ExportOptions, ExportReport
@@ -47,8 +49,6 @@ def write_card(path: Path, facts: CardContents, usage: str) -> None:
 
 
 def _front_matter(facts: CardContents) -> str:
-    import yaml
-
     report = facts.report
     fields: dict[str, object] = {
         "license": facts.options.license,
@@ -72,8 +72,8 @@ def _introduction(facts: CardContents) -> str:
     report = facts.report
     return (
         f"# Training data for a {report.role} ({report.format})\n\n"
-        f"Made by Critic Engine {report.version} from a labelled search: {sum(report.num_rows.values())} rows in the "
-        f"format `{report.format}`, as {report.container} files."
+        f"Made by Critic Engine {report.critic_engine_version} from a labelled search: "
+        f"{sum(report.num_rows.values())} rows in the format `{report.format}`, as {report.container} files."
     )
 
 
@@ -123,20 +123,13 @@ def _limits(facts: CardContents) -> str:
 
 
 def _config(config_yaml: str) -> str:
-    config_yaml = _publishable(config_yaml)
+    """Return the configuration without addresses and credentials, and with file names in place of absolute paths."""
+    config_yaml = yaml.safe_dump(_without_places(yaml.safe_load(config_yaml)), sort_keys=False)
     longest = max((len(run) for run in re.findall("`+", config_yaml)), default=0)
     fence = "`" * max(3, longest + 1)
     body = config_yaml.strip("\n")
     summary = "<summary>The run's configuration, without addresses and folders</summary>"
     return f"<details>\n{summary}\n\n{fence}yaml\n{body}\n{fence}\n\n</details>"
-
-
-def _publishable(config_yaml: str) -> str:
-    """Return a configuration without addresses and credentials, and with file names in place of absolute paths."""
-    import yaml
-
-    text: str = yaml.safe_dump(_without_places(yaml.safe_load(config_yaml)), sort_keys=False)
-    return text
 
 
 def _without_places(value: object) -> object:

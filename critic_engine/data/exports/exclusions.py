@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from critic_engine.data.exports.row_format import RowFormat, TokenCount
@@ -17,19 +16,17 @@ ExclusionReason: TypeAlias = Literal[
     "too_long",
 ]  # fmt: skip
 
-MEANINGS: Mapping[ExclusionReason, str] = MappingProxyType(
-    {
-        "not_unicode": "its text holds half a surrogate pair",
-        "empty_prompt": "its prompt has no word",
-        "empty_answer": "an answer, or a step, has no word",
-        "equal_answers": "the chosen and the rejected answer are the same",
-        "media_tag": "its text holds what the trainer takes for an image, a video or the like",
-        "num_images": "it has more or fewer images than the format holds",
-        "not_encodable": "the model of the token count cannot read it, as when its text holds a control token, or when "
-        "its chat template has no turn of the system's and the format begins with one",
-        "too_long": "it has more tokens than the limit; nothing is ever cut",
-    }
-)
+MEANINGS: Mapping[ExclusionReason, str] = {
+    "not_unicode": "its text holds half a surrogate pair",
+    "empty_prompt": "its prompt has no word",
+    "empty_answer": "an answer, or a step, has no word",
+    "equal_answers": "the chosen and the rejected answer are the same",
+    "media_tag": "its text holds what the trainer takes for an image, a video or the like",
+    "num_images": "it has more or fewer images than the format holds",
+    "not_encodable": "the model of the token count cannot read it, as when its text holds a control token, or when "
+    "its chat template has no turn of the system's and the format begins with one",
+    "too_long": "it has more tokens than the limit; nothing is ever cut",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +57,11 @@ def exclusion_reason(row: TrainingRow, row_format: RowFormat[Any]) -> ExclusionR
 
 
 def length_exclusion(
-    record: Mapping[str, Any], images: tuple[Image, ...], row_format: RowFormat[Any], limit: LengthLimit
+    record: Mapping[str, Any], images: tuple[Image, ...], row_format: RowFormat[Any], limit: LengthLimit | None
 ) -> ExclusionReason | None:
     """Return the reason to leave out a row by the length of its ``record`` and ``images``; None when it fits."""
+    if limit is None:
+        return None
     try:
         num_tokens = row_format.num_tokens(record, images, limit.counter)
     except GenerationError:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from critic_engine.data.exports.atomic_folder import MANIFEST, check_target, new_folder
-from critic_engine.data.exports.data_files import DataFileWriter, new_writer
+from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.data_files import JsonlWriter, ParquetWriter, new_writer
 from critic_engine.data.exports.dataset_card import CardContents, write_card
 from critic_engine.data.exports.exclusions import ExclusionReason, exclusion_reason, length_exclusion
 from critic_engine.data.exports.formats import format_named
@@ -67,8 +70,8 @@ def export_rows(rows: RowSource, options: ExportOptions) -> ExportReport:
         if refusal:
             raise ConfigError(refusal, field="container")
         columns, stages = row_format.columns(summary), tuple(rows.stages)
-        export = _Export(row_format, summary, options, new_writer(container, folder, columns))
-        report = export.write(spool, container, stages)
+        writer = new_writer(container, folder, columns)
+        report = _Export(row_format, summary, options, container, folder, columns, writer).write(spool, stages)
         facts = CardContents(report, options, columns, rows.config_yaml, stages)
         write_card(folder / "README.md", facts, row_format.usage(report.files, summary, options.role))
     return report
@@ -79,79 +82,79 @@ def split_of(problem_id: str, validation_share: float) -> str:
     return _SPLITS[derive_seed("validation", problem_id) / 2**63 < validation_share]
 
 
+@dataclass(slots=True)
 class _Export:
     """One export under way."""
 
-    def __init__(
-        self, row_format: RowFormat[Any], summary: RowSummary, options: ExportOptions, writer: DataFileWriter
-    ) -> None:
-        self._format = row_format
-        self._summary = summary
-        self._options = options
-        self._writer = writer
-        self._meant: dict[str, Fingerprint] = {}
-        self._sources: dict[str, Counter[str]] = {}
-        self._left_out: Counter[ExclusionReason] = Counter()
+    format: RowFormat[Any]
+    summary: RowSummary
+    options: ExportOptions
+    container: Container
+    folder: Path
+    columns: tuple[Column, ...]
+    writer: JsonlWriter | ParquetWriter
+    meant: dict[str, Fingerprint] = field(default_factory=dict)
+    sources: dict[str, Counter[str]] = field(default_factory=dict)
+    left_out: Counter[ExclusionReason] = field(default_factory=Counter)
 
-    def write(self, rows: RowSpool, container: Container, stages: Sequence[StageCounts]) -> ExportReport:
+    def write(self, rows: RowSpool, stages: Sequence[StageCounts]) -> ExportReport:
         """Write the data files, the trainer's index and the report; read the data files back."""
         try:
-            for row in _complete_first(rows, self._summary, container):
+            for row in _complete_first(rows, self.summary, self.container):
                 self._take(row)
         finally:
-            self._writer.close()
-        if "train" not in self._meant:
+            self.writer.close()
+        if "train" not in self.meant:
             raise ConfigError(self._nothing_left(stages))
-        files = {split: self._writer.files[split] for split in _SPLITS if split in self._writer.files}
-        verifier = ExportVerifier(self._writer.folder, self._format, self._writer.columns)
+        files = {split: f"{split}.{self.container}" for split in _SPLITS if split in self.meant}
+        verifier = ExportVerifier(self.folder, self.format, self.columns)
         for split, file in files.items():
-            verifier.check(file, self._meant[split])
-        report = self._report(files, container, (*_notes_on(stages), *self._format.notes))
-        texts = self._format.index(files, self._summary, self._options.role)
+            verifier.check(file, self.meant[split])
+        report = self._report(files, stages)
+        texts = self.format.index(files, self.summary, self.options.role)
         texts[MANIFEST] = json.dumps(report.fields(), indent=2) + "\n"
         for name, text in texts.items():
-            (self._writer.folder / name).write_text(text, encoding="utf-8")
+            (self.folder / name).write_text(text, encoding="utf-8")
         return report
 
     def _take(self, row: TrainingRow) -> None:
-        reason = exclusion_reason(row, self._format) or self._write_row(row)
-        if reason is not None:
-            self._left_out[reason] += 1
-
-    def _write_row(self, row: TrainingRow) -> ExclusionReason | None:
-        """Write a row that the format can take, unless it is too long; return why it is not written."""
-        images = row.images if self._format.has_images else ()
-        record = self._format.record(row, [self._writer.reference(image) for image in images], self._summary)
-        limit = self._options.limit
-        reason = None if limit is None else length_exclusion(record, images, self._format, limit)
+        """Write a row, or count the reason for which it is left out."""
+        images = row.images if self.format.has_images else ()
+        reason = exclusion_reason(row, self.format)
         if reason is None:
-            split = split_of(row.problem_id, self._options.validation_share)
-            self._meant.setdefault(split, Fingerprint()).add(record, [image.digest for image in images])
-            self._sources.setdefault(split, Counter())[row.source] += 1
-            self._writer.write(split, record, images)
-        return reason
+            record = self.format.record(row, [self.writer.reference(image) for image in images], self.summary)
+            reason = length_exclusion(record, images, self.format, self.options.limit)
+        if reason is not None:
+            self.left_out[reason] += 1
+            return
+        split = split_of(row.problem_id, self.options.validation_share)
+        self.meant.setdefault(split, Fingerprint()).add(record, [image.digest for image in images])
+        self.sources.setdefault(split, Counter())[row.source] += 1
+        self.writer.write(split, record, images)
 
-    def _report(self, files: Mapping[str, str], container: Container, notes: tuple[str, ...]) -> ExportReport:
+    def _report(self, files: dict[str, str], stages: Sequence[StageCounts]) -> ExportReport:
+        num_left = sum(stage.left_out.get(NOT_DONE, 0) for stage in stages)
+        unfinished = f"The run is not complete: {num_left:,} of its problems are not done yet, and have no rows here."
         return ExportReport(
-            version=importlib.metadata.version("critic-engine"),
-            format=self._format.name,
-            container=container,
-            role=self._options.role,
+            critic_engine_version=importlib.metadata.version("critic-engine"),
+            format=self.format.name,
+            container=self.container,
+            role=self.options.role,
             files=files,
-            num_rows={split: self._meant[split].num_rows for split in files},
-            num_rows_by_source={split: self._sources[split] for split in files},
-            num_left_out=self._left_out,
-            has_images=self._summary.has_images,
-            notes=notes,
+            num_rows={split: self.meant[split].num_rows for split in files},
+            num_rows_by_source={split: dict(sorted(self.sources[split].items())) for split in files},
+            num_left_out=dict(sorted(self.left_out.items())),
+            has_images=self.summary.has_images,
+            notes=(*([unfinished] if num_left else []), *self.format.notes),
         )
 
     def _nothing_left(self, stages: Sequence[StageCounts]) -> str:
-        if "validation" in self._meant:
+        if "validation" in self.meant:
             return "all rows fell to validation, which leaves nothing to train on; lower --validation-share"
-        if not self._summary.num_rows:
-            return f"the run has no rows for {self._format.name}{_named(_largest_reasons(stages))}"
-        reasons = _named(sorted(self._left_out.items()))
-        return f"no row of the run can be written as {self._format.name}{reasons}"
+        if not self.summary.num_rows:
+            return f"the run has no rows for {self.format.name}{_named(_largest_reasons(stages))}"
+        reasons = _named(sorted(self.left_out.items()))
+        return f"no row of the run can be written as {self.format.name}{reasons}"
 
 
 def _largest_reasons(stages: Sequence[StageCounts]) -> list[tuple[str, int]]:
@@ -165,12 +168,6 @@ def _named(reasons: Sequence[tuple[str, int]]) -> str:
     return f"; left out: {counts}" if counts else ""
 
 
-def _notes_on(stages: Sequence[StageCounts]) -> Iterator[str]:
-    num_left = sum(stage.left_out.get(NOT_DONE, 0) for stage in stages)
-    if num_left:
-        yield f"The run is not complete: {num_left:,} of its problems are not done yet, and have no rows here."
-
-
 def _complete_first(rows: RowSpool, summary: RowSummary, container: Container) -> Iterator[TrainingRow]:
     """Yield all rows; before JSON lines' incomplete ones those that have images and every fact.
 
@@ -180,9 +177,7 @@ def _complete_first(rows: RowSpool, summary: RowSummary, container: Container) -
         yield from rows
         return
     for is_complete in (True, False):
-        yield from (row for row in rows if _is_complete(row, summary) == is_complete)
-
-
-def _is_complete(row: TrainingRow, summary: RowSummary) -> bool:
-    has_all_facts = all(row.facts.get(name) is not None for name in summary.gaps)
-    return has_all_facts and bool(row.images) == summary.has_images
+        for row in rows:
+            has_all_facts = all(row.facts.get(name) is not None for name in summary.gaps)
+            if (has_all_facts and bool(row.images) == summary.has_images) == is_complete:
+                yield row

@@ -10,7 +10,7 @@ from critic_engine.data.exports.trl import TrlDemonstration, TrlPreference, TrlR
 from critic_engine.data.exports.visualprm import VisualPrm
 from critic_engine.errors import ConfigError
 
-_FORMATS: tuple[RowFormat[Any], ...] = (
+_ALL: tuple[RowFormat[Any], ...] = (
     TrlPreference(),
     TrlDemonstration(),
     TrlRated(),
@@ -23,7 +23,8 @@ _FORMATS: tuple[RowFormat[Any], ...] = (
     VisualPrm(),
 )
 
-FORMATS = tuple(row_format.name for row_format in _FORMATS)
+_FORMATS = {row_format.name: row_format for row_format in _ALL}
+FORMATS = tuple(_FORMATS)
 """The names of all formats."""
 
 
@@ -33,7 +34,6 @@ def format_named(name: str) -> RowFormat[Any]:
     Raises:
         ConfigError: there is none.
     """
-    for row_format in _FORMATS:
-        if row_format.name == name:
-            return row_format
+    if name in _FORMATS:
+        return _FORMATS[name]
     raise ConfigError(f"format {name!r} does not exist; choose one of {', '.join(FORMATS)}", field="format")

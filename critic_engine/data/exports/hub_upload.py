@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from critic_engine.errors import HubError
 
-
-class HubClient(Protocol):
-    """The methods of ``huggingface_hub.HfApi`` that an upload needs."""
-
-    def create_repo(self, repo_id: str, *, repo_type: str, private: bool, exist_ok: bool) -> Any:
-        """Make the repository unless it exists."""
-        ...
-
-    def upload_folder(self, *, folder_path: Path, repo_id: str, repo_type: str, commit_message: str) -> Any:
-        """Put a folder's files into it."""
-        ...
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 
-def push_folder(folder: Path, repo_id: str, *, is_private: bool, client: HubClient | None = None) -> None:
+def push_folder(folder: Path, repo_id: str, *, is_private: bool, client: HfApi | None = None) -> None:
     """Upload an export as a data set.
 
     Args:

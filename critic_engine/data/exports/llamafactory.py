@@ -16,13 +16,11 @@ from critic_engine.data.exports.row_format import (
     RowSummary,
     RowT,
     Turn,
+    further_columns,
+    further_values,
     image_columns,
     image_values,
-    provenance,
-    provenance_columns,
     read_tagged,
-    worth,
-    worth_columns,
 )
 from critic_engine.data.records import Demonstration, Preference
 from critic_engine.types import Role
@@ -38,8 +36,8 @@ class _ShareGpt(RowFormat[RowT]):
     def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return the dialogue, then a preference's answers, images, the answers' worth, and the provenance."""
         answers = (Column("chosen", "turn"), Column("rejected", "turn")) if self.row_type is Preference else ()
-        columns = (Column("conversations", "turns"), *answers, *image_columns(summary), *worth_columns(self.row_type))
-        return columns + provenance_columns(summary)
+        columns = (Column("conversations", "turns"), *answers, *image_columns(summary))
+        return columns + further_columns(self.row_type, summary)
 
     def record(self, row: RowT, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row, a placeholder for each image before its prompt."""
@@ -49,8 +47,7 @@ class _ShareGpt(RowFormat[RowT]):
             answers = {"chosen": turn("gpt", row.chosen), "rejected": turn("gpt", row.rejected)}
         elif isinstance(row, Demonstration):
             turns.append(turn("gpt", row.completion))
-        dialogue = {"conversations": turns} | answers | image_values(images, summary)
-        return dialogue | worth(row) | provenance(row, summary)
+        return {"conversations": turns} | answers | image_values(images, summary) | further_values(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return the dialogue, or of a preference both."""

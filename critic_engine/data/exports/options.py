@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from critic_engine.data.exports.exclusions import ExclusionReason, LengthLimit
@@ -34,8 +34,7 @@ class ExportOptions:
 class ExportReport:
     """The contents of ``export.json``: the files, the rows by split, source and reason, and the notes."""
 
-    version: str
-    """The version of Critic Engine."""
+    critic_engine_version: str
     format: str
     container: Container
     role: str
@@ -53,17 +52,4 @@ class ExportReport:
 
     def fields(self) -> dict[str, object]:
         """Return everything as JSON can hold it, names in order."""
-        counts = {split: dict(sorted(sources.items())) for split, sources in self.num_rows_by_source.items()}
-        return {
-            "critic_engine_export": 1,
-            "critic_engine_version": self.version,
-            "format": self.format,
-            "container": self.container,
-            "role": self.role,
-            "files": dict(self.files),
-            "num_rows": dict(self.num_rows),
-            "num_rows_by_source": counts,
-            "num_left_out": dict(sorted(self.num_left_out.items())),
-            "has_images": self.has_images,
-            "notes": list(self.notes),
-        }
+        return {"critic_engine_export": 1, **asdict(self)}

@@ -6,7 +6,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from critic_engine.data.exports.columns import Column
@@ -21,9 +20,11 @@ Record: TypeAlias = dict[str, Any]
 RowT = TypeVar("RowT", bound=TrainingRow)
 
 IMAGE_TAG = "<image>"
-_WORTH_COLUMNS: Mapping[type[TrainingRow], Column] = MappingProxyType(
-    {Preference: Column("margin", "float"), Demonstration: Column("value", "float"), Rated: Column("label", "bool")}
-)
+_WORTH_COLUMNS: Mapping[type[TrainingRow], Column] = {
+    Preference: Column("margin", "float"),
+    Demonstration: Column("value", "float"),
+    Rated: Column("label", "bool"),
+}
 MARGIN_NOTE = (
     "`margin` is how much better the chosen answer is: trainers of reward models subtract it in their loss, DPO passes "
     "over it."
@@ -154,25 +155,22 @@ class RowFormat(ABC, Generic[RowT]):
         """Return how the trainer loads the export, as Markdown."""
 
 
-def provenance_columns(summary: RowSummary) -> tuple[Column, ...]:
-    """Return the columns of a row's provenance, for trainers that ignore unknown columns."""
-    names: tuple[Column, ...] = (Column("row_id", "text"), Column("problem_id", "text"), Column("source", "text"))
-    return names + summary.facts
+def further_columns(row_type: type[TrainingRow], summary: RowSummary) -> tuple[Column, ...]:
+    """Return the columns that rate a row's answers and tell its provenance, for trainers that ignore unknown columns.
+
+    Labelled steps have none that rates them.
+    """
+    worth = (_WORTH_COLUMNS[row_type],) if row_type in _WORTH_COLUMNS else ()
+    return (*worth, Column("row_id", "text"), Column("problem_id", "text"), Column("source", "text"), *summary.facts)
 
 
-def provenance(row: TrainingRow, summary: RowSummary) -> Record:
-    """Return a row's values in ``provenance_columns``; a number that is not finite becomes None."""
-    known: Record = {"row_id": row.row_id, "problem_id": row.problem_id, "source": row.source}
+def further_values(row: TrainingRow, summary: RowSummary) -> Record:
+    """Return a row's values in ``further_columns``; a number that is not finite becomes None."""
+    known = _worth(row) | {"row_id": row.row_id, "problem_id": row.problem_id, "source": row.source}
     return known | {column.name: _typed(row.facts.get(column.name), column) for column in summary.facts}
 
 
-def worth_columns(row_type: type[TrainingRow]) -> tuple[Column, ...]:
-    """Return the column that rates the answers of a row; labelled steps have none."""
-    return (_WORTH_COLUMNS[row_type],) if row_type in _WORTH_COLUMNS else ()
-
-
-def worth(row: TrainingRow) -> Record:
-    """Return a row's value in ``worth_columns``."""
+def _worth(row: TrainingRow) -> Record:
     match row:
         case Preference():
             return {"margin": _finite(row.margin)}

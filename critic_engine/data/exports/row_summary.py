@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from critic_engine.data.exports.columns import Column, ColumnType
-from critic_engine.data.exports.row_format import RowFormat, RowSummary, provenance_columns
+from critic_engine.data.exports.row_format import RowFormat, RowSummary, further_columns
 from critic_engine.data.records import TrainingRow
 
 _WIDTH: Mapping[ColumnType, int] = {"int": 0, "float": 1, "text": 2}
@@ -49,7 +49,7 @@ def _wider(known: ColumnType | None, value: float | str | None) -> ColumnType | 
 
 def _check_names(summary: RowSummary, row_format: RowFormat[Any]) -> None:
     columns = row_format.columns(summary)
-    if not set(provenance_columns(summary)) <= set(columns):
+    if not set(further_columns(row_format.row_type, summary)) <= set(columns):
         return
     names = [column.name for column in columns]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -17,13 +17,11 @@ from critic_engine.data.exports.row_format import (
     RowSummary,
     RowT,
     Turn,
+    further_columns,
+    further_values,
     image_columns,
     image_values,
-    provenance,
-    provenance_columns,
     read_tagged,
-    worth,
-    worth_columns,
 )
 from critic_engine.data.records import Demonstration, Preference
 
@@ -36,15 +34,15 @@ class _Swift(RowFormat[RowT]):
     def columns(self, summary: RowSummary) -> tuple[Column, ...]:
         """Return the dialogue, then a preference's other answer, images, the answers' worth, and the provenance."""
         rejected = (Column("rejected_response", "text"),) if self.row_type is Preference else ()
-        columns = (Column("messages", "messages"), *rejected, *image_columns(summary), *worth_columns(self.row_type))
-        return columns + provenance_columns(summary)
+        columns = (Column("messages", "messages"), *rejected, *image_columns(summary))
+        return columns + further_columns(self.row_type, summary)
 
     def record(self, row: RowT, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row, a placeholder for each image before its prompt."""
         rejected = {"rejected_response": row.rejected} if isinstance(row, Preference) else {}
         prompt = {"role": "user", "content": IMAGE_TAG * len(images) + row.prompt}
         dialogue: Record = {"messages": [prompt, {"role": "assistant", "content": row.answers[0]}]}
-        return dialogue | rejected | image_values(images, summary) | worth(row) | provenance(row, summary)
+        return dialogue | rejected | image_values(images, summary) | further_values(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return the dialogue, and the one that ends with the rejected response instead."""

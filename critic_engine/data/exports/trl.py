@@ -19,12 +19,10 @@ from critic_engine.data.exports.row_format import (
     RowT,
     TokenCount,
     Turn,
+    further_columns,
+    further_values,
     image_columns,
     image_values,
-    provenance,
-    provenance_columns,
-    worth,
-    worth_columns,
 )
 from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
 from critic_engine.types import Image
@@ -47,7 +45,7 @@ class _Conversational(RowFormat[RowT]):
         """Return images, prompt and answers, then the answers' worth, then the provenance."""
         kind: Any = "parts" if summary.has_images else "messages"
         messages = tuple(Column(name, kind) for name in ("prompt", *self.answers))
-        return image_columns(summary) + messages + worth_columns(self.row_type) + provenance_columns(summary)
+        return image_columns(summary) + messages + further_columns(self.row_type, summary)
 
     def record(self, row: RowT, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row; one without images among rows that have some has an empty list of them."""
@@ -55,7 +53,7 @@ class _Conversational(RowFormat[RowT]):
         record["prompt"] = _messages("user", row.prompt, len(images), summary)
         for name, answer in zip(self.answers, row.answers, strict=True):
             record[name] = _messages("assistant", answer, 0, summary)
-        return record | worth(row) | provenance(row, summary)
+        return record | further_values(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return one dialogue an answer."""
@@ -141,7 +139,7 @@ class TrlSteps(RowFormat[StepLabelled]):
         """
         steps = (Column("prompt", "text"), Column("completions", "texts"), Column("labels", "bools"))
         values = (Column("values", "floats"), Column("num_rollouts", "ints"))
-        return steps + values + provenance_columns(summary)
+        return steps + values + further_columns(self.row_type, summary)
 
     def record(self, row: StepLabelled, images: Sequence[ImageReference], summary: RowSummary) -> Record:
         """Return the row without images."""
@@ -151,7 +149,7 @@ class TrlSteps(RowFormat[StepLabelled]):
             "labels": [value > 0 for value in row.values],
             "values": [float(value) for value in row.values],
             "num_rollouts": list(row.num_rollouts),
-        } | provenance(row, summary)
+        } | further_values(row, summary)
 
     def read(self, record: Mapping[str, Any]) -> ReadRecord:
         """Return one dialogue in which each step answers the turns before it."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from critic_engine.errors import ExportError, ImageError
 from critic_engine.images.loading import load_image
 
 _MAX_PIXELS = 2**31
-_NUM_REMEMBERED_IMAGES = 1024
 
 
 class Fingerprint:
@@ -43,15 +42,15 @@ def _embedded(data: bytes) -> None:
     """Hash the bytes of an image as null; its digest is hashed beside the record."""
 
 
+@dataclass(frozen=True, slots=True)
 class ExportVerifier:
     """Checks the data files of one export."""
 
-    def __init__(self, folder: Path, row_format: RowFormat[Any], columns: tuple[Column, ...]) -> None:
-        """Check the data files in ``folder``."""
-        self._folder = folder
-        self._format = row_format
-        self._names = {column.name for column in columns}
-        self._seen: OrderedDict[str, None] = OrderedDict()
+    folder: Path
+    format: RowFormat[Any]
+    columns: tuple[Column, ...]
+    seen: set[str] = field(default_factory=set)
+    """The digests of images that opened."""
 
     def check(self, file: str, meant: Fingerprint) -> None:
         """Read a data file back.
@@ -60,27 +59,27 @@ class ExportVerifier:
             ExportError: a record breaks a rule of its format, an image is missing or broken, or the records are not
                 those that were meant, in any column or image.
         """
-        found = Fingerprint()
+        found, names = Fingerprint(), {column.name for column in self.columns}
         for number, record in enumerate(self._records(file), start=1):
             where = f"{file}, row {number}"
-            if set(record) != self._names:
-                raise ExportError(f"{where}: its columns are {sorted(record)}, not {sorted(self._names)}")
+            if set(record) != names:
+                raise ExportError(f"{where}: its columns are {sorted(record)}, not {sorted(names)}")
             found.add(record, self._check_record(record, where))
         if (found.num_rows, found.digest) != (meant.num_rows, meant.digest):
             raise ExportError(f"{file} holds {found.num_rows} rows that are not the {meant.num_rows} rows written")
 
     def _records(self, file: str) -> Iterator[Mapping[str, Any]]:
         try:
-            yield from read_records(self._folder / file)
+            yield from read_records(self.folder / file)
         except ValueError as error:  # of JSON's and Arrow's parsers, which raise kinds of it
             raise ExportError(f"{file} cannot be read back: {' '.join(str(error).split())}") from error
 
     def _check_record(self, record: Mapping[str, Any], where: str) -> list[str]:
         """Return the digests of the record's images."""
         try:
-            read = self._format.read(record)
+            read = self.format.read(record)
         except (KeyError, TypeError, ValueError) as error:
-            raise ExportError(f"{where}: it is no row of {self._format.name}: {error}") from error
+            raise ExportError(f"{where}: it is no row of {self.format.name}: {error}") from error
         if read.num_placeholders != len(read.images):
             raise ExportError(f"{where}: {read.num_placeholders} placeholders stand for {len(read.images)} images")
         for dialogue in read.dialogues:
@@ -92,20 +91,16 @@ class ExportVerifier:
     def _check_image(self, image: ImageReference, where: str) -> str:
         """Return the digest of an image, which opens."""
         try:
-            data = (self._folder / image).read_bytes() if isinstance(image, str) else image["bytes"]
+            data = (self.folder / image).read_bytes() if isinstance(image, str) else image["bytes"]
         except FileNotFoundError as error:
             raise ExportError(f"{where}: its image {image} is not there") from error
         digest = hashlib.sha256(data).hexdigest()
-        if digest in self._seen:
-            self._seen.move_to_end(digest)
-            return digest
-        try:
-            load_image(data, max_pixels=_MAX_PIXELS)
-        except ImageError as error:
-            raise ExportError(f"{where}: {error}") from error
-        self._seen[digest] = None
-        if len(self._seen) > _NUM_REMEMBERED_IMAGES:
-            self._seen.popitem(last=False)
+        if digest not in self.seen:
+            try:
+                load_image(data, max_pixels=_MAX_PIXELS)
+            except ImageError as error:
+                raise ExportError(f"{where}: {error}") from error
+            self.seen.add(digest)
         return digest
 
 

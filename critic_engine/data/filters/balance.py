@@ -3,7 +3,6 @@
 import math
 from array import array
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -65,7 +64,7 @@ class Balance:
         self._known = frozenset(counts)
         self.max_rows: int | None = None
         """The most rows that a stratum keeps; None when every row is kept."""
-        self._ends: Mapping[Stratum, int] = MappingProxyType({})
+        self._ends: Mapping[Stratum, int] = {}
         if max_ratio is not None and counts:
             self.max_rows = math.floor(max_ratio * sorted(counts.values())[(len(counts) - 1) // 2])
             self._ends = census.smallest_dropped(self.max_rows)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from critic_engine.config.search import RunConfig
-from critic_engine.data.filters.near_duplicate_index import MIN_JACCARD, NearDuplicateIndex, sketch_of
+from critic_engine.data.filters.near_duplicate_index import NearDuplicateIndex, sketch_of
 from critic_engine.data.filters.text_normalization import normal_words
 from critic_engine.data.problems import read_problems
 from critic_engine.errors import ImageError, ProblemError
@@ -29,41 +29,28 @@ class Guard:
     A problem takes about 550 bytes, and 650 more an image.
     """
 
-    def __init__(self, *, min_jaccard: float = MIN_JACCARD) -> None:
-        """Start without evaluation sets; ``min_jaccard`` is in [0.8, 1]."""
-        self.num_unreadable = 0
-        """Rows of the evaluation sets that could not be read, against which nothing is guarded."""
-        self._index = NearDuplicateIndex(min_jaccard=min_jaccard)
-        self._by_content: dict[int, int] = {}
-        self._choices = array("Q")
-        self._ids: list[str] = []
-        self._set_names: list[str] = []
-        self._set_ends: list[int] = []
-
-    @classmethod
-    def from_files(
-        cls,
-        paths: Sequence[str | Path],
-        *,
-        min_jaccard: float = MIN_JACCARD,
-        limits: RunConfig = _LIMITS,
-        image_root: Path | None = None,
-    ) -> "Guard":
-        """Return a guard against the problems in ``paths``, which need no answers; each file is streamed once.
+    def __init__(
+        self, paths: Sequence[str | Path], *, limits: RunConfig = _LIMITS, image_root: Path | None = None
+    ) -> None:
+        """Take up the problems in ``paths``, which need no answers; each file is streamed once.
 
         Args:
             paths: Problems files; each is named in objections by its file name.
-            min_jaccard: In [0.8, 1].
             limits: The limits on images of a row, as in a run.
             image_root: The folder that paths of images are relative to; by default that of each file.
 
         Raises:
             ProblemError: a file cannot be read, or no row of it can.
         """
-        guard = cls(min_jaccard=min_jaccard)
+        self.num_unreadable = 0
+        """Rows of the evaluation sets that could not be read, against which nothing is guarded."""
+        self._index = NearDuplicateIndex()
+        self._by_content: dict[int, int] = {}
+        self._choices = array("Q")
+        self._ids: list[str] = []
+        self._set_names: list[str] = []
         for path in paths:
-            guard._add_file(Path(path), limits, image_root)
-        return guard
+            self._add_file(Path(path), limits, image_root)
 
     def __len__(self) -> int:
         """Return the number of problems guarded against; those of the same content count once."""
@@ -88,12 +75,10 @@ class Guard:
         num_rows, num_unreadable, first_reason = 0, 0, ""
         for row in read_problems(path, limits=limits, image_root=image_root):
             num_rows += 1
-            reason = self._add(row) if isinstance(row, ProblemRow) else row.reason
+            reason = self._add(row, path.name) if isinstance(row, ProblemRow) else row.reason
             if reason is not None:
                 num_unreadable += 1
                 first_reason = first_reason or f"row {row.row}: {reason}"
-        self._set_names.append(path.name)
-        self._set_ends.append(len(self._ids))
         self.num_unreadable += num_unreadable
         if num_unreadable == num_rows:
             raise ProblemError(f"{path}: no row can be read, so nothing can be guarded; {first_reason}")
@@ -106,7 +91,7 @@ class Guard:
                 first_reason,
             )
 
-    def _add(self, row: ProblemRow) -> str | None:
+    def _add(self, row: ProblemRow, set_name: str) -> str | None:
         """Take up a problem; return why that is impossible."""
         content = int(row.problem.problem_id, 16)
         if content in self._by_content:
@@ -118,28 +103,24 @@ class Guard:
         self._by_content[content] = self._index.add(sketch)
         self._choices.append(_choices_key(row.problem))
         self._ids.append(row.id)
+        self._set_names.append(set_name)
         return None
 
     def _named(self, row: int) -> str:
-        name = next(name for name, end in zip(self._set_names, self._set_ends, strict=True) if row < end)
-        return f"row {self._ids[row][:_MAX_SHOWN]!r} of {name[:_MAX_SHOWN]!r}"
+        return f"row {self._ids[row][:_MAX_SHOWN]!r} of {self._set_names[row][:_MAX_SHOWN]!r}"
 
 
 def guarded(rows: Iterable[ProblemRow | FailedRow], guard: Guard) -> Iterator[ProblemRow | FailedRow]:
     """Yield the rows, failed where they repeat a problem that is guarded, or cannot be compared."""
+    way_out = "an evaluation set; leave it out, or take the set from collect.filters.evaluation_sets"
     for row in rows:
-        yield row if isinstance(row, FailedRow) else _guarded(row, guard)
-
-
-def _guarded(row: ProblemRow, guard: Guard) -> ProblemRow | FailedRow:
-    try:
-        objection = guard.objection(row.problem)
-    except ImageError as error:
-        return FailedRow(row.row, row.id, str(error))
-    if objection is None:
-        return row
-    reason = f"{objection}, an evaluation set; leave it out, or take the set from collect.filters.evaluation_sets"
-    return FailedRow(row.row, row.id, reason, "evaluation_set")
+        try:
+            objection = guard.objection(row.problem) if isinstance(row, ProblemRow) else None
+        except ImageError as error:
+            yield FailedRow(row.row, row.id, str(error))
+        else:
+            is_kept = objection is None
+            yield row if is_kept else FailedRow(row.row, row.id, f"{objection}, {way_out}", "evaluation_set")
 
 
 def _choices_key(problem: Problem) -> int:

@@ -1,7 +1,6 @@
 """Faults of a critique that its text alone shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from critic_engine.data.filters.text_normalization import normal_words
@@ -11,41 +10,23 @@ TextFault: TypeAlias = Literal["empty", "too_long", "answers", "repeats"]
 
 _MAX_PHRASE_WORDS = 6
 _LONGEST_WORD = 40
+_MAX_REPEATED_SHARE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class CritiqueTextOptions:
-    """The limits on the text of a critique."""
-
-    max_characters: int = 4000
-    """The most characters of a text; at least 1."""
-    max_repeated_share: float = 0.5
-    """The largest share of phrases that may repeat an earlier one, in [0, 1]; see ``repeated_share``."""
-
-    def __post_init__(self) -> None:
-        """Refuse limits out of range."""
-        if self.max_characters < 1:
-            raise ValueError(f"max_characters is {self.max_characters}; it must be at least 1")
-        if not 0 <= self.max_repeated_share <= 1:
-            raise ValueError(f"max_repeated_share is {self.max_repeated_share}; it must be in [0, 1]")
-
-
-_OPTIONS = CritiqueTextOptions()
-
-
-def text_fault(words: str, options: CritiqueTextOptions = _OPTIONS) -> TextFault | None:
+def text_fault(words: str, *, max_characters: int) -> TextFault | None:
     """Return why a critique's text is unfit for training; None when nothing is wrong with it.
 
     ``empty`` has no letter or digit, ``too_long`` too many characters, ``answers`` states a final answer (see
-    ``stated_answer``), ``repeats`` says one thing over and over. The first of them that applies is named.
+    ``stated_answer``), ``repeats`` says one thing over and over: its ``repeated_share`` is above 0.5. The first of them
+    that applies is named.
     """
     if not any(map(str.isalnum, words)):
         return "empty"
-    if len(words) > options.max_characters:
+    if len(words) > max_characters:
         return "too_long"
     if stated_answer(words) is not None:
         return "answers"
-    return "repeats" if repeated_share(words) > options.max_repeated_share else None
+    return "repeats" if repeated_share(words) > _MAX_REPEATED_SHARE else None
 
 
 def repeated_share(text: str) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from critic_engine.data.filters.near_duplicate_index import MIN_JACCARD, NearDuplicateIndex, sketch_of
+from critic_engine.data.filters.near_duplicate_index import NearDuplicateIndex, sketch_of
 from critic_engine.types import Image
 
 
@@ -14,9 +14,9 @@ class NearDuplicates:
     being alike is not passed on from row to row.
     """
 
-    def __init__(self, *, min_jaccard: float = MIN_JACCARD) -> None:
-        """Start without rows; ``min_jaccard`` is in [0.8, 1]."""
-        self._index = NearDuplicateIndex(min_jaccard=min_jaccard)
+    def __init__(self) -> None:
+        """Start without rows."""
+        self._index = NearDuplicateIndex()
         self._keys: list[str] = []
 
     def repeated(self, key: str, text: str, images: Sequence[Image] = ()) -> str | None:

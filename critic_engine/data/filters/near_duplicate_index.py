@@ -14,7 +14,6 @@ from critic_engine.types import Image
 MIN_JACCARD = 0.9
 """The share of all runs of three words in either text that both have, from which on texts are like each other."""
 
-_LOWEST_JACCARD = 0.8
 _FIRST_SLOTS = 1024
 
 
@@ -50,17 +49,14 @@ class NearDuplicateIndex:
     """Finds sketches with the same number of images, each a copy of its counterpart, and with a similar text.
 
     Texts are like each other if their words are the same, or if their numbers are and the similarity that 128 hashes
-    estimate reaches ``min_jaccard``. Equal texts are always found, others with a probability of 0.9998 at a true
-    similarity of 0.9 and 0.985 at 0.8 (8 bands of 4 hashes), before the estimate's standard error.
+    estimate reaches ``MIN_JACCARD``. Equal texts are always found, others with a probability of 0.9998 at a true
+    similarity of 0.9 (8 bands of 4 hashes), before the estimate's standard error.
 
     A row takes about 350 bytes, and 650 more an image.
     """
 
-    def __init__(self, *, min_jaccard: float = MIN_JACCARD) -> None:
-        """Start empty; ``min_jaccard`` is in [0.8, 1]."""
-        if not _LOWEST_JACCARD <= min_jaccard <= 1:
-            raise ValueError(f"min_jaccard is {min_jaccard}; it must be in [{_LOWEST_JACCARD}, 1]")
-        self._num_equal = min_jaccard * NUM_HASHES
+    def __init__(self) -> None:
+        """Start empty."""
         self._buckets = _Buckets()
         self._signatures = bytearray()
         self._levels = bytearray()
@@ -89,7 +85,7 @@ class NearDuplicateIndex:
         rows = np.array(sorted(met), dtype=np.int64)
         signatures = np.frombuffer(self._signatures, dtype=np.uint8).reshape(-1, NUM_HASHES)[rows]
         num_equal = (signatures == sketch.text.signature).sum(axis=1)
-        for row in rows[num_equal >= self._num_equal].tolist():
+        for row in rows[num_equal >= MIN_JACCARD * NUM_HASHES].tolist():
             if all(map(PictureSketch.is_copy, sketch.pictures, self._pictures(row))):
                 yield row
 

@@ -94,7 +94,7 @@ class LiftMeter:
         Draws ``num_refinements`` solutions, or ``num_fresh`` fresh ones.
         """
         base, former = base_of(pair, self.options), pair.trajectory(pair.rejected)
-        drawing = self.reasoner.refine(
+        drawing = self.reasoner.rewrite(
             problem,
             former,
             Critique(words, "wrong", None),

@@ -71,9 +71,10 @@ async def inject_and_detect(
     """
     try:
         seed_of_errors = derive_seed(seed, "inject")
-        injected = await roles.injector.inject(problem, trajectory, seed=seed_of_errors, extras=extras)
+        reading = await roles.injector.inject(problem, trajectory, seed=seed_of_errors, extras=extras)
     except (ParseError, GenerationError, ProblemError) as error:
         return InjectionResult(failure=one_line(str(error)), usage=_usage(error))
+    injected = reading.content
     shown = Trajectory(injected.steps, trajectory.is_finished, extract_answer(injected.steps))
     solution = _InjectedSolution(problem, shown, injected.errors, roles.grader, seed)
     found = await gather_or_cancel(solution.detect(number, detector) for number, detector in enumerate(roles.detectors))
@@ -81,7 +82,7 @@ async def inject_and_detect(
         steps=injected.steps,
         errors=injected.errors,
         detections=tuple(detection for detection, _ in found),
-        usage=sum((usage for _, usage in found), injected.usage),
+        usage=sum((usage for _, usage in found), reading.usage),
     )
 
 
@@ -121,7 +122,7 @@ class _InjectedSolution:
             grading = await self.grader.grade(
                 self.problem, self.trajectory, errors=self.errors, found=detection.errors, seed=seed
             )
-            num_matched, grade, usage = grading.read.num_matched, grading.read.grade, grading.usage
+            num_matched, grade, usage = grading.content.num_matched, grading.content.grade, grading.usage
         score = DetectionScore(
             num_errors=len(self.errors), num_found=len(detection.errors), num_matched=num_matched, grade=grade
         )

@@ -57,7 +57,7 @@ def make_harvester(
     """
     collect = config.collect or CollectConfig()
     makers = _Makers(config, models, reasoner=reasoner, critic=critic)
-    role = Reasoner.from_config(makers.reasoner, config.reasoner)
+    role = Reasoner(makers.reasoner, makers.family, config.reasoner)
     roles = HarvestRoles(
         checker=checker,
         expander=make_expander(config.expander, role),
@@ -97,7 +97,7 @@ class _Makers:
         fields = self._config.critic.model_dump() | {"temperature": temperature}
         if max_tokens is not None:
             fields["max_tokens"] = max_tokens
-        return Critic.from_config(generator, CriticConfig.model_validate(fields))
+        return Critic(generator, PromptFamily.for_model(self._config.critic), CriticConfig.model_validate(fields))
 
     def annotators(self, number: int, options: AnnotatorConfig) -> list[Annotator]:
         field = f"collect.annotators.{number}.kind"
@@ -120,7 +120,7 @@ class _Makers:
             self.critic(temperature=temperature, field=field, max_tokens=options.max_tokens)
             for temperature in _temperatures(options.num_critiques, options.temperature)
         ]
-        return CriticAnnotator(critics, PromptFamily.for_model(self._config.critic), name="critic")
+        return CriticAnnotator(critics, name="critic")
 
     def _model_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
         generator, family = self._prompted(options.model, "annotate", field)
@@ -168,7 +168,6 @@ class _Makers:
             CriticDetector(
                 self.critic(temperature=temperature, field=field),
                 f"critic {number}",
-                form=form,
                 restated_in=other_family,
             )
             for number, temperature in enumerate(temperatures, 1)

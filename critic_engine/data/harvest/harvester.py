@@ -85,7 +85,7 @@ class Harvester:
         self._config = config
         self._collect = collect
         self._roles = roles
-        self._splitter = StepSplitter.from_config(config.expander)
+        self._splitter = StepSplitter(config.expander)
 
     async def __call__(self, task: SearchedProblem) -> None:
         """Put all findings of the task's tree into its ledger."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from critic_engine.config.collect import CollectConfig, FiltersConfig
 from critic_engine.config.engine import EngineConfig
-from critic_engine.data.filters.critique_text import CritiqueTextOptions, text_fault
+from critic_engine.data.filters.critique_text import text_fault
 from critic_engine.data.filters.leaks import leaks_answer
 from critic_engine.data.harvest.critique_lift import CritiqueRecord, DrawResult, base_of, lift
 from critic_engine.data.harvest.finding_kinds import CRITIQUES, baseline_key, refined_key
@@ -112,7 +112,7 @@ class Screen:
         return self._text_fault(reason_of(words, self._form), problem)
 
     def _text_fault(self, reason: str, problem: Problem) -> str | None:
-        if fault := text_fault(reason, CritiqueTextOptions(max_characters=self._filters.max_characters)):
+        if fault := text_fault(reason, max_characters=self._filters.max_characters):
             return f"text_{fault}"
         references = () if self._checker is None else self._checker.references(problem)
         is_leak = not self._filters.is_leak_allowed and leaks_answer(reason, references, problem.choices)

@@ -1,7 +1,7 @@
 """The evaluator that averages the values of others."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.errors import GenerationError
@@ -10,6 +10,7 @@ from critic_engine.seeds import derive_seed
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 
+@dataclass(frozen=True, slots=True)
 class BlendEvaluator:
     """Gives the weighted mean of its parts' values, and the words of the first part that has any.
 
@@ -17,9 +18,8 @@ class BlendEvaluator:
     a part drew are kept as paths without a value.
     """
 
-    def __init__(self, parts: Sequence[tuple[float, Evaluator]]) -> None:
-        """Take each part with its positive weight."""
-        self._parts = tuple(parts)
+    parts: Sequence[tuple[float, Evaluator]]
+    """Each with its positive weight."""
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return the blend of the parts, evaluated concurrently; unknown if no part has a value.
@@ -29,15 +29,14 @@ class BlendEvaluator:
         """
         outcomes = await gather_or_cancel(
             _outcome(part, problem, trajectory, seed=derive_seed(seed, "part", index))
-            for index, (_, part) in enumerate(self._parts)
+            for index, (_, part) in enumerate(self.parts)
         )
         errors = [outcome for outcome in outcomes if isinstance(outcome, GenerationError)]
         if len(errors) == len(outcomes):
             raise errors[0]
-        weights = [weight for weight, _ in self._parts]
         known = [
             (weight, evaluation)
-            for weight, evaluation in zip(weights, outcomes, strict=True)
+            for (weight, _), evaluation in zip(self.parts, outcomes, strict=True)
             if isinstance(evaluation, Evaluation)
         ]
         return _blend(known, errors=tuple(str(error) for error in errors))

@@ -1,20 +1,21 @@
 """Evaluators that need no model of their own."""
 
+from dataclasses import dataclass
+
 from critic_engine.protocols import UNKNOWN, Evaluation
 from critic_engine.roles.checker import Checker
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 
+@dataclass(frozen=True, slots=True)
 class CheckerEvaluator:
     """Values a finished path 1 or 0 by its answer, and leaves all others unknown."""
 
-    def __init__(self, checker: Checker) -> None:
-        """Take the holder of the reference answers."""
-        self._checker = checker
+    checker: Checker
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return 1 if the answer is right and 0 if it is wrong; unknown if it is unfinished or cannot be checked."""
-        is_right = self._checker.is_right(problem, trajectory.answer) if trajectory.is_finished else None
+        is_right = self.checker.is_right(problem, trajectory.answer) if trajectory.is_finished else None
         return UNKNOWN if is_right is None else Evaluation(float(is_right), None, TokenUsage())
 
 

@@ -47,7 +47,10 @@ def make_evaluator(config: EvaluatorConfig, roles: Roles) -> Evaluator:
 
 def _make_single(config: SingleEvaluatorConfig, roles: Roles, *, field: str) -> Evaluator:
     if isinstance(config, RolloutEvaluatorConfig):
-        return _make_rollouts(config, roles, field=field)
+        if config.against == "agreement":
+            return AgreementEvaluator(roles.expander, config.num_rollouts)
+        checker = _checker(roles, field=f"{field}.against", value=config.against)
+        return ReferenceEvaluator(roles.expander, checker, config.num_rollouts)
     if config.kind == "none":
         return NoEvaluator()
     if config.kind == "checker":
@@ -60,13 +63,6 @@ def _make_single(config: SingleEvaluatorConfig, roles: Roles, *, field: str) -> 
             field=f"{field}.kind",
         )
     return evaluator
-
-
-def _make_rollouts(config: RolloutEvaluatorConfig, roles: Roles, *, field: str) -> Evaluator:
-    if config.against == "agreement":
-        return AgreementEvaluator(roles.expander, num_rollouts=config.num_rollouts)
-    checker = _checker(roles, field=f"{field}.against", value=config.against)
-    return ReferenceEvaluator(roles.expander, checker, num_rollouts=config.num_rollouts)
 
 
 def _checker(roles: Roles, *, field: str, value: str) -> Checker:

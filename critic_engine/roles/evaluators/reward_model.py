@@ -1,6 +1,7 @@
 """Evaluators that ask a reward model, which gives a value and no words."""
 
 import logging
+from dataclasses import dataclass
 
 from critic_engine.errors import GenerationError
 from critic_engine.prompts import PromptFamily
@@ -19,6 +20,7 @@ from critic_engine.types import (
 _logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
 class VerdictTokenEvaluator:
     """Asks a chat model for the verdict token of a critique, and reads the value from its log-probabilities.
 
@@ -26,10 +28,8 @@ class VerdictTokenEvaluator:
     begins no verdict word, the value is unknown and the token counts as unreadable.
     """
 
-    def __init__(self, generator: Generator, family: PromptFamily) -> None:
-        """Take the model and its prompts."""
-        self._generator = generator
-        self._family = family
+    generator: Generator
+    family: PromptFamily
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return the probability of the verdict "right" over that of either verdict.
@@ -40,30 +40,30 @@ class VerdictTokenEvaluator:
         if not trajectory.steps:
             return UNKNOWN
         request = GenerationRequest(
-            messages=(self._family.critique(problem, steps=trajectory.steps),),
-            prefix=self._family.form.critique.verdict_label,
+            messages=(self.family.critique(problem, steps=trajectory.steps),),
+            prefix=self.family.form.critique.verdict_label,
             sampling=SamplingOptions(max_tokens=1, num_top_logprobs=NUM_TOP_LOGPROBS),
             seeds=(seed,),
         )
-        generation = await self._generator.generate(request)
+        generation = await self.generator.generate(request)
         value = self._value(generation.samples[0])
         return Evaluation(value, None, generation.usage, num_unreadable=int(value is None))
 
     def _value(self, sample: Sample) -> float | None:
-        form = self._family.form.critique
+        form = self.family.form.critique
         if sample.tokens and begins_verdict(sample.tokens[0], form):
             return right_share(sample.tokens[0], form)
-        _logger.info("%s: no verdict begins with %r", self._generator.name, sample.text)
+        _logger.info("%s: no verdict begins with %r", self.generator.name, sample.text)
         return None
 
 
+@dataclass(frozen=True, slots=True)
 class ScorerEvaluator:
     """Asks a scorer to score the solution as an answer to the question. It reads text only."""
 
-    def __init__(self, scorer: Scorer, family: PromptFamily) -> None:
-        """Take the model, and the family that writes a question with its choices."""
-        self._scorer = scorer
-        self._family = family
+    scorer: Scorer
+    family: PromptFamily
+    """It writes a question with its choices."""
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return the scorer's value; a trajectory without steps is not judged.
@@ -75,12 +75,12 @@ class ScorerEvaluator:
             return UNKNOWN
         if problem.images:
             raise GenerationError(
-                f"the problem has images, and {self._scorer.name} reads text only; judge it by reward_model.head "
+                f"the problem has images, and {self.scorer.name} reads text only; judge it by reward_model.head "
                 "verdict_token or by the critic"
             )
-        question, solution = self._family.question(problem), trajectory.prefix.strip()
+        question, solution = self.family.question(problem), trajectory.prefix.strip()
         messages = (Message("user", question), Message("assistant", solution))
-        score = await self._scorer.score(messages)
+        score = await self.scorer.score(messages)
         return Evaluation(
             score.value, None, TokenUsage(prompt_tokens=score.num_prompt_tokens, num_retries=score.num_retries)
         )

@@ -1,7 +1,7 @@
 """Evaluators by rollouts: they complete a trajectory several times and value it by the answers."""
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from critic_engine.parsing.answers import canonical_answer
 from critic_engine.protocols import UNKNOWN, Continuation, Evaluation, Expander, Expansion, Rollout
@@ -10,6 +10,7 @@ from critic_engine.seeds import derive_seed
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 
+@dataclass(frozen=True, slots=True)
 class ReferenceEvaluator:
     """Values a trajectory by the share of its completions with a right answer: MMC, arXiv 2504.11009, figure 2.
 
@@ -17,11 +18,9 @@ class ReferenceEvaluator:
     value and is left out of the share. A finished trajectory is 1 or 0 by its own answer.
     """
 
-    def __init__(self, expander: Expander, checker: Checker, *, num_rollouts: int) -> None:
-        """Take the expander, the holder of the reference answers, and the number of completions."""
-        self._expander = expander
-        self._checker = checker
-        self._num_rollouts = num_rollouts
+    expander: Expander
+    checker: Checker
+    num_rollouts: int
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return the share; unknown if the problem, or every answer of the completions, cannot be checked.
@@ -29,11 +28,11 @@ class ReferenceEvaluator:
         Raises:
             GenerationError: the completions could not be drawn.
         """
-        if self._checker.objection(problem) is not None:
+        if self.checker.objection(problem) is not None:
             return UNKNOWN
         if trajectory.is_finished:
             return Evaluation(self._value(problem, trajectory.answer), None, TokenUsage())
-        expansion = await _complete(self._expander, problem, trajectory, num_rollouts=self._num_rollouts, seed=seed)
+        expansion = await _complete(self.expander, problem, trajectory, num_rollouts=self.num_rollouts, seed=seed)
         rollouts = tuple(
             Rollout(continuation, self._value(problem, continuation.answer)) for continuation in expansion.continuations
         )
@@ -42,10 +41,11 @@ class ReferenceEvaluator:
         return _evaluation(value, expansion, rollouts)
 
     def _value(self, problem: Problem, answer: str | None) -> float | None:
-        is_right = self._checker.is_right(problem, answer)
+        is_right = self.checker.is_right(problem, answer)
         return None if is_right is None else float(is_right)
 
 
+@dataclass(frozen=True, slots=True)
 class AgreementEvaluator:
     """Values a trajectory by the share of its completions that agree on the commonest answer.
 
@@ -54,10 +54,9 @@ class AgreementEvaluator:
     mean the same are one. A completion without an answer agrees with none, and counts as unreadable too.
     """
 
-    def __init__(self, expander: Expander, *, num_rollouts: int) -> None:
-        """Take the expander and the number of completions, at least 2."""
-        self._expander = expander
-        self._num_rollouts = num_rollouts
+    expander: Expander
+    num_rollouts: int
+    """At least 2."""
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return the share; unknown if fewer than 2 completions answer, or a finished trajectory has no answer.
@@ -68,7 +67,7 @@ class AgreementEvaluator:
         if trajectory.is_finished and trajectory.answer is None:
             return UNKNOWN
         base = trajectory.before_last_step if trajectory.is_finished else trajectory
-        expansion = await _complete(self._expander, problem, base, num_rollouts=self._num_rollouts, seed=seed)
+        expansion = await _complete(self.expander, problem, base, num_rollouts=self.num_rollouts, seed=seed)
         shares = _shares(expansion, problem)
         rollouts = tuple(Rollout(each, _share_of(each, shares, problem)) for each in expansion.continuations)
         if trajectory.answer is None:

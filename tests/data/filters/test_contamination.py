@@ -52,9 +52,7 @@ def reworded(question: str, rng: random.Random) -> str:
 @pytest.fixture(scope="module")
 def pocket_guard(tmp_path_factory: pytest.TempPathFactory) -> Guard:
     folder = tmp_path_factory.mktemp("sets")
-    return Guard.from_files(
-        [write(folder / "pocket.jsonl", *(row.row() for row in make_problems("test", 300, seed=7)))]
-    )
+    return Guard([write(folder / "pocket.jsonl", *(row.row() for row in make_problems("test", 300, seed=7)))])
 
 
 def test_problems_of_another_split_are_not_refused(pocket_guard: Guard) -> None:
@@ -80,7 +78,7 @@ def test_same_wording_over_another_board_is_another_problem(pocket_guard: Guard)
 def test_every_set_is_named_by_its_file(tmp_path: Path) -> None:
     first = write(tmp_path / "first.jsonl", {"id": "a", "question": "how many ?"}, {"question": "how few ?"})
     second = write(tmp_path / "second.jsonl", {"id": "a", "question": "which one ?"})
-    guard = Guard.from_files([first, second])
+    guard = Guard([first, second])
     assert (len(guard), guard.num_unreadable) == (3, 0)
     assert guard.objection(Problem("How many?")) == "it repeats row 'a' of 'first.jsonl'"
     assert guard.objection(Problem("how few ?", name="anything")) == "it is row '2' of 'first.jsonl'"
@@ -88,9 +86,7 @@ def test_every_set_is_named_by_its_file(tmp_path: Path) -> None:
 
 
 def test_short_question_must_have_the_very_same_words(tmp_path: Path) -> None:
-    guard = Guard.from_files(
-        [write(tmp_path / "set.jsonl", {"question": "what is 3 + 4 ?"}, {"question": "who is it ?"})]
-    )
+    guard = Guard([write(tmp_path / "set.jsonl", {"question": "what is 3 + 4 ?"}, {"question": "who is it ?"})])
     assert guard.objection(Problem("What is 3+4?")) is not None
     for question in ("what is 3 - 4 ?", "what is 3 + 5 ?", "who is it now ?", "who is he ?"):
         assert guard.objection(Problem(question)) is None
@@ -100,14 +96,14 @@ def test_long_text_with_a_changed_word_is_caught_and_with_a_changed_number_is_no
     story = " ".join(f"farmer {name} sells {num} boxes of very fresh plums to the market" for num, name in enumerate(
         ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal"), start=3
     ))  # fmt: skip
-    guard = Guard.from_files([write(tmp_path / "set.jsonl", {"question": story})])
+    guard = Guard([write(tmp_path / "set.jsonl", {"question": story})])
     assert guard.objection(Problem(story.replace("Hal", "Ian"))) is not None
     assert guard.objection(Problem(story.replace("10 boxes", "11 boxes"))) is None
 
 
 def test_choices_tell_questions_without_images_apart_whatever_their_order(tmp_path: Path) -> None:
     row = {"question": LONG, "choices": ["it is salty", "it is dry", "it is flat"]}
-    guard = Guard.from_files([write(tmp_path / "set.jsonl", row)])
+    guard = Guard([write(tmp_path / "set.jsonl", row)])
     assert guard.objection(Problem(LONG, choices=("It is flat.", "it is salty", "it is dry"))) is not None
     assert guard.objection(Problem(LONG)) is not None
     assert guard.objection(Problem(LONG, choices=("it is cold", "it is blue"))) is None
@@ -124,21 +120,21 @@ def test_unreadable_rows_are_counted_and_warned_of(tmp_path: Path, caplog: pytes
         tmp_path / "set.jsonl", {"question": "how many ?"}, {"question": ""}, {"question": "q", "images": ["x"]}
     )
     with caplog.at_level(logging.WARNING):
-        guard = Guard.from_files([path])
+        guard = Guard([path])
     assert (len(guard), guard.num_unreadable) == (1, 2)
     assert "2 of 3 rows cannot be read and are not guarded against; row 2: question is empty" in caplog.text
 
 
 def test_set_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProblemError, match="does not exist"):
-        Guard.from_files([tmp_path / "absent.jsonl"])
+        Guard([tmp_path / "absent.jsonl"])
     with pytest.raises(ProblemError, match="nothing can be guarded; row 1: question is empty"):
-        Guard.from_files([write(tmp_path / "set.jsonl", {"question": ""})])
+        Guard([write(tmp_path / "set.jsonl", {"question": ""})])
 
 
 def test_names_of_a_hostile_set_are_escaped_and_short(tmp_path: Path) -> None:
     row_id = "\x1b[31m\N{RIGHT-TO-LEFT OVERRIDE}\n" + "x" * 10_000
-    guard = Guard.from_files([write(tmp_path / "set.jsonl", {"id": row_id, "question": "how many ?"})])
+    guard = Guard([write(tmp_path / "set.jsonl", {"id": row_id, "question": "how many ?"})])
     objection = str(guard.objection(Problem("how many")))
     assert objection.isprintable()
     assert len(objection) < 300

@@ -2,7 +2,7 @@
 
 import pytest
 
-from critic_engine.data.filters.critique_text import CritiqueTextOptions, repeated_share, text_fault
+from critic_engine.data.filters.critique_text import repeated_share, text_fault
 from tests.growth import assert_linear
 
 LISTING = " ".join(
@@ -24,19 +24,19 @@ PROSE = (
      "3 + 4 + 5 = 12, but 3 + 4 + 6 = 13", "第二步是错的，因为圆是蓝色的。", "b2 holds a red circle, c2 a red square"],
 )  # fmt: skip
 def test_ordinary_critique_has_no_fault(words: str) -> None:
-    assert text_fault(words) is None
+    assert text_fault(words, max_characters=4000) is None
 
 
 @pytest.mark.parametrize("words", ["", " \n", "...", "\x00\x1b", "\N{RIGHT-TO-LEFT MARK}", "**", "?!" * 10_000])
 def test_text_without_a_letter_or_digit_is_empty(words: str) -> None:
-    assert text_fault(words) == "empty"
+    assert text_fault(words, max_characters=4000) == "empty"
 
 
 @pytest.mark.parametrize(
     "words", [f"{PROSE}\nAnswer: 3", "so the final answer is blue", r"hence \boxed{3}", "step 2 is wrong. answer : 4"]
 )
 def test_critique_that_states_an_answer_is_told(words: str) -> None:
-    assert text_fault(words) == "answers"
+    assert text_fault(words, max_characters=4000) == "answers"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_critique_that_states_an_answer_is_told(words: str) -> None:
      "1 + " * 50, f"{LISTING}\n" * 3],
 )  # fmt: skip
 def test_critique_that_says_one_thing_over_and_over_is_told(words: str) -> None:
-    assert text_fault(words) == "repeats"
+    assert text_fault(words, max_characters=4000) == "repeats"
 
 
 def test_share_of_a_text_said_several_times_is_told_by_their_number() -> None:
@@ -54,15 +54,9 @@ def test_share_of_a_text_said_several_times_is_told_by_their_number() -> None:
     assert repeated_share("") == 0
 
 
-def test_limits_are_those_of_the_options() -> None:
-    assert text_fault("x y" * 2000) == "too_long"
-    assert text_fault(PROSE, CritiqueTextOptions(max_characters=len(PROSE))) is None
-    assert text_fault(PROSE, CritiqueTextOptions(max_characters=len(PROSE) - 1)) == "too_long"
-    assert text_fault("no no no no", CritiqueTextOptions(max_repeated_share=1)) is None
-    with pytest.raises(ValueError, match="max_characters"):
-        CritiqueTextOptions(max_characters=0)
-    with pytest.raises(ValueError, match="max_repeated_share"):
-        CritiqueTextOptions(max_repeated_share=1.1)
+def test_text_may_have_as_many_characters_as_the_limit() -> None:
+    assert text_fault(PROSE, max_characters=len(PROSE)) is None
+    assert text_fault(PROSE, max_characters=len(PROSE) - 1) == "too_long"
 
 
 @pytest.mark.parametrize(
@@ -70,5 +64,4 @@ def test_limits_are_those_of_the_options() -> None:
     ["a", "a ", "answer :", "\\boxed{", "1,", "\x1b[", "a\N{COMBINING ACUTE ACCENT}\N{COMBINING CEDILLA}", "\ud800a"],
 )
 def test_hostile_text_takes_linear_time(piece: str) -> None:
-    options = CritiqueTextOptions(max_characters=1_000_000)
-    assert_linear(lambda text: text_fault(text, options), piece * (100_000 // len(piece)))
+    assert_linear(lambda text: text_fault(text, max_characters=1_000_000), piece * (100_000 // len(piece)))

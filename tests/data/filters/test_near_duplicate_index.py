@@ -3,7 +3,6 @@
 import random
 
 import numpy as np
-import pytest
 
 from critic_engine.data.filters.image_sketch import SKETCH_BYTES, PictureSketch
 from critic_engine.data.filters.minhash import sketch_text
@@ -51,9 +50,3 @@ def test_index_that_has_grown_still_finds_every_row() -> None:
     assert len(index) == 1500
     for row in range(0, 1500, 100):
         assert list(index.matches(Sketch(sketch_text(texts[row]), ()))) == [row]
-
-
-@pytest.mark.parametrize("min_jaccard", [0.79, 1.01, float("nan")])
-def test_similarity_out_of_range_is_refused(min_jaccard: float) -> None:
-    with pytest.raises(ValueError, match="min_jaccard"):
-        NearDuplicateIndex(min_jaccard=min_jaccard)

@@ -13,7 +13,7 @@ from critic_engine.data.harvest.finding_kinds import INJECTION
 from critic_engine.data.harvest.injection_scores import DetectionScore
 from critic_engine.errors import GenerationError, ParseError, ReplicaLostError
 from critic_engine.parsing.critiques import parse_critique
-from critic_engine.parsing.injections import InjectedError
+from critic_engine.parsing.injections import Injected, InjectedError
 from critic_engine.pocket.problems import make_problems
 from critic_engine.pocket.rule_injector import SlipInjector
 from critic_engine.prompts import PromptFamily
@@ -25,7 +25,7 @@ from critic_engine.roles.error_injection import (
     ModelInjector,
     SampledModel,
 )
-from critic_engine.roles.injection import Detection, Detector, Injected
+from critic_engine.roles.injection import Detection, Detector
 from critic_engine.types import (
     GenerationRequest,
     Image,
@@ -71,7 +71,7 @@ def critic(generator: ScriptedGenerator, name: str = "a critic") -> CriticDetect
 
 
 def detector(script: Any) -> ModelDetector:
-    return ModelDetector(sampled(model(script, name="a detector")), PLAIN)
+    return ModelDetector(sampled(model(script, name="a detector")), PLAIN, PLAIN)
 
 
 def run(
@@ -138,7 +138,7 @@ def test_words_are_like_those_of_the_critic_that_is_to_learn_from_them_whoever_s
     detectors: list[Detector] = [listing]
     for text in (saying, "Verdict: right\nAll is well.\nScore: 0.8", "Verdict: wrong\nSome step is.\nScore: 0"):
         judge = Critic(model(text), PLAIN, CriticConfig(max_attempts=1))
-        detectors.append(CriticDetector(judge, "a critic", form=PLAIN.form.critique, restated_in=pocket))
+        detectors.append(CriticDetector(judge, "a critic", restated_in=pocket))
     *found, unclear = run(InjectionRoles(injector(), tuple(detectors))).detections
     assert [each.words for each in found] == [
         "wrong step 1 : there is 1 in row 1; step 2: there is 1 in row 2",
@@ -154,7 +154,7 @@ def test_usage_is_that_of_all_that_was_asked() -> None:
     models = [model(INJECTED), model(FOUND), model("Verdict: right\nScore: 1"), model("no grade")]
     roles = InjectionRoles(
         ModelInjector(sampled(models[0]), PLAIN),
-        (ModelDetector(sampled(models[1]), PLAIN), critic(models[2])),
+        (ModelDetector(sampled(models[1]), PLAIN, PLAIN), critic(models[2])),
         ModelGrader(sampled(models[3], max_attempts=2), PLAIN),
     )
     injection = run(roles)
@@ -198,7 +198,7 @@ def test_bad_detections_and_grades_are_reasons_beside_the_good_ones() -> None:
         detector(FOUND),
         detector("Errors:\n[99] no"),
         detector("Errors: none"),
-        ModelDetector(sampled(lost), PLAIN),
+        ModelDetector(sampled(lost), PLAIN, PLAIN),
         critic(model("I cannot tell.")),
         critic(model("Verdict: right \ud800")),
     )
@@ -231,18 +231,18 @@ def test_an_unreadable_text_is_asked_for_again_with_another_seed_and_both_are_pa
 
 def test_a_failure_that_may_pass_is_retried_and_counted_and_one_for_good_is_not() -> None:
     faults = {0: GenerationError("busy", is_retryable=True)}
-    good = ModelDetector(sampled(model(FOUND, faults=faults), max_attempts=2), PLAIN)
+    good = ModelDetector(sampled(model(FOUND, faults=faults), max_attempts=2), PLAIN, PLAIN)
     assert asyncio.run(good.detect(PROBLEM, RIGHT, seed=0)).usage.num_retries == 1
     broken = model(FOUND, faults={0: GenerationError("broken")})
     with pytest.raises(GenerationError, match="broken"):
-        asyncio.run(ModelDetector(sampled(broken, max_attempts=2), PLAIN).detect(PROBLEM, RIGHT, seed=0))
+        asyncio.run(ModelDetector(sampled(broken, max_attempts=2), PLAIN, PLAIN).detect(PROBLEM, RIGHT, seed=0))
     assert len(broken.requests) == 1
 
 
 def test_a_failure_behind_an_unreadable_text_keeps_what_the_text_cost() -> None:
     generator = model("no list", faults={1: GenerationError("gone", is_retryable=True)})
     with pytest.raises(ParseError, match="no list") as caught:
-        asyncio.run(ModelDetector(sampled(generator, max_attempts=2), PLAIN).detect(PROBLEM, RIGHT, seed=0))
+        asyncio.run(ModelDetector(sampled(generator, max_attempts=2), PLAIN, PLAIN).detect(PROBLEM, RIGHT, seed=0))
     assert caught.value.usage.generated_tokens == 3
 
 
@@ -251,7 +251,7 @@ def test_all_unreadable_texts_are_paid_for_in_the_error(who: str) -> None:
     asked = sampled(model("no list"), max_attempts=3)
     calls: dict[str, Coroutine[Any, Any, object]] = {
         "injector": ModelInjector(asked, PLAIN).inject(PROBLEM, RIGHT, seed=0, extras={}),
-        "detector": ModelDetector(asked, PLAIN).detect(PROBLEM, RIGHT, seed=0),
+        "detector": ModelDetector(asked, PLAIN, PLAIN).detect(PROBLEM, RIGHT, seed=0),
         "grader": ModelGrader(asked, PLAIN).grade(PROBLEM, RIGHT, errors=(), found=(), seed=0),
     }
     call = calls.pop(who)
@@ -274,7 +274,7 @@ def test_a_lost_replica_passes_through(who: str) -> None:
 
     roles = InjectionRoles(
         ModelInjector(made("injector", INJECTED), PLAIN),
-        (ModelDetector(made("detector", FOUND), PLAIN), detector(FOUND)),
+        (ModelDetector(made("detector", FOUND), PLAIN, PLAIN), detector(FOUND)),
         ModelGrader(made("grader", GRADE), PLAIN),
     )
     with pytest.raises(ReplicaLostError):
@@ -297,7 +297,7 @@ def test_detectors_see_only_the_solution_with_errors_and_no_model_sees_further_c
     trajectory = dataclasses.replace(RIGHT, answer=SENTINEL, texts=(SENTINEL,) * 4)
     roles = InjectionRoles(
         ModelInjector(sampled(models[0]), PLAIN),
-        (ModelDetector(sampled(models[1]), PLAIN), critic(models[2])),
+        (ModelDetector(sampled(models[1]), PLAIN, PLAIN), critic(models[2])),
         ModelGrader(sampled(models[3]), PLAIN),
     )
     run(roles, trajectory=trajectory, extras={"answer": SENTINEL, "board": SENTINEL})
@@ -334,7 +334,7 @@ def test_detectors_are_asked_side_by_side_each_with_its_own_seed() -> None:
 @pytest.mark.parametrize("errors", [(), (error(1),) * 6, (error(3),), (error(0),)])
 def test_an_injected_solution_has_one_to_five_errors_in_steps_that_exist(errors: tuple[InjectedError, ...]) -> None:
     with pytest.raises(ValueError, match="errors"):
-        Injected(("a", "b"), errors, TokenUsage())
+        Injected(("a", "b"), errors)
 
 
 def test_pocket_solutions_are_injected_by_rule_and_judged_by_critics() -> None:

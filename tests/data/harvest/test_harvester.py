@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from critic_engine.backends.scripted import Script, ScriptedGenerator
+from critic_engine.config.search import ExpanderConfig
 from critic_engine.data.harvest.critique_lift import DrawResult
 from critic_engine.data.harvest.finding_kinds import (
     CRITIQUES,
@@ -484,7 +485,8 @@ def paths_of(run: Path, position: int) -> list[FinishedPath]:
         assert isinstance(row, ProblemRow)
         assert store.checker is not None
         tree = logged_tree(store.config(), row.problem, store.events(position))
-        return read_paths(tree, row.problem, checker=store.checker, splitter=StepSplitter("delimiter"))
+        splitter = StepSplitter(ExpanderConfig(split="delimiter"))
+        return read_paths(tree, row.problem, checker=store.checker, splitter=splitter)
 
 
 def test_of_paths_that_read_alike_the_first_made_counts(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from math import ceil, log2
 import pytest
 
 from critic_engine.config.collect import LabelsConfig
+from critic_engine.config.search import ExpanderConfig
 from critic_engine.data.harvest.labels import (
     FirstError,
     LabelledPath,
@@ -27,7 +28,7 @@ from search import Proposal, Tree
 
 PROBLEM = Problem("how many ?", name="p")
 CHECKER = Checker([ProblemRow(1, "p", PROBLEM, "1")])
-LINES = StepSplitter("delimiter")
+LINES = StepSplitter(ExpanderConfig(split="delimiter"))
 RIGHT, WRONG = StepLabel.hard(is_right=True), StepLabel.hard(is_right=False)
 
 
@@ -123,7 +124,7 @@ def test_a_turn_that_ends_with_no_more_words_labels_the_step_before_it() -> None
     assert said(labels_of(tree))["first", "answer : 1"] == (StepLabel.soft(0, 1), RIGHT)
 
 
-@pytest.mark.parametrize("splitter", [LINES, StepSplitter("tokens")], ids=["lines", "tokens"])
+@pytest.mark.parametrize("splitter", [LINES, StepSplitter(ExpanderConfig(split="tokens"))], ids=["lines", "tokens"])
 def test_a_node_that_ends_within_a_step_labels_the_whole_steps_that_its_completions_write(
     splitter: StepSplitter,
 ) -> None:
@@ -158,7 +159,7 @@ def test_steps_end_where_the_splitter_says() -> None:
     first = add(tree.root, tree, "It is, e.g. red.", texts=("It is, e.g. red.",))
     for text, answer in ((" So one is left.", "1"), (" No. 2 it is.", "2")):
         tree.add_child(first, Proposal(NodeState((text.strip(),), answer=answer, texts=(text,)), is_terminal=True))
-    assert said(labels_of(tree, StepSplitter("sentence"))) == {
+    assert said(labels_of(tree, StepSplitter(ExpanderConfig(split="sentence")))) == {
         ("It is, e.g. red.", "So one is left."): (StepLabel.soft(1, 2), RIGHT),
         ("It is, e.g. red.", "No. 2 it is."): (StepLabel.soft(1, 2), WRONG),
     }

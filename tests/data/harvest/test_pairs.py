@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from critic_engine.config.collect import PairsConfig
+from critic_engine.config.search import ExpanderConfig
 from critic_engine.data.harvest.finding_kinds import PAIRS
 from critic_engine.data.harvest.pairs import (
     Pair,
@@ -24,8 +25,8 @@ from search import Proposal, Tree
 
 PROBLEM = Problem("how many ?", name="p")
 CHECKER = Checker([ProblemRow(1, "p", PROBLEM, "1")])
-LINES = StepSplitter("delimiter")
-PIECES = StepSplitter("tokens")
+LINES = StepSplitter(ExpanderConfig(split="delimiter"))
+PIECES = StepSplitter(ExpanderConfig(split="tokens"))
 
 
 def add(

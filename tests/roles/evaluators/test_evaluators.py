@@ -65,7 +65,9 @@ def judge(evaluator: Evaluator, problem: Problem, trajectory: Trajectory = OPEN,
 def step_expander(listed: Callable[..., Any]) -> Make:
     def make(*items: Any) -> tuple[StepExpander, Any]:
         generator = listed(*items)
-        return StepExpander(Reasoner.from_config(generator, ReasonerConfig()), ExpanderConfig()), generator
+        return StepExpander(
+            Reasoner(generator, PromptFamily.load("pocket"), ReasonerConfig()), ExpanderConfig()
+        ), generator
 
     return make
 
@@ -95,7 +97,9 @@ def valued(value: float | None, critique: Critique | None = None) -> Fixed:
 
 class TestDirect:
     def test_a_critic_is_an_evaluator(self, listed: Callable[..., Any], problem: Problem) -> None:
-        critic = Critic.from_config(listed([Sample("right", num_tokens=9, finish_reason="stop")]), CriticConfig())
+        critic = Critic(
+            listed([Sample("right", num_tokens=9, finish_reason="stop")]), PromptFamily.load("pocket"), CriticConfig()
+        )
         evaluation = judge(critic, problem, FINISHED)
         assert evaluation.critique == Critique("right", "right", None)
         assert evaluation.usage.generated_tokens == 9
@@ -104,7 +108,7 @@ class TestDirect:
         self, listed: Callable[..., Any], problem: Problem
     ) -> None:
         weather = [Sample("Lovely weather.", num_tokens=3, finish_reason="stop")]
-        critic = Critic.from_config(listed(weather, weather), CriticConfig(max_attempts=2))
+        critic = Critic(listed(weather, weather), PromptFamily.load("pocket"), CriticConfig(max_attempts=2))
         evaluation = judge(critic, problem, FINISHED)
         assert (evaluation.value, evaluation.critique, evaluation.num_unreadable) == (None, None, 2)
 
@@ -251,7 +255,7 @@ class TestAgreement:
     ) -> None:
         generator = listed(written("0", "1"))
         options = ExpanderConfig(kind="solution")
-        expander = SolutionExpander(Reasoner.from_config(generator, ReasonerConfig()), options)
+        expander = SolutionExpander(Reasoner(generator, PromptFamily.load("pocket"), ReasonerConfig()), options)
         evaluation = judge(AgreementEvaluator(expander, num_rollouts=2), problem, trajectory)
         assert evaluation.value == 0.5
         assert generator.requests[0].prefix == ""
@@ -399,7 +403,7 @@ class TestMaking:
     def roles(self, step_expander: Make, listed: Callable[..., Any], checker: Checker) -> Roles:
         return Roles(
             expander=step_expander()[0],
-            critic=Critic.from_config(listed(), CriticConfig()),
+            critic=Critic(listed(), PromptFamily.load("pocket"), CriticConfig()),
             reward_model=VerdictTokenEvaluator(listed(), PromptFamily.for_model(RewardModelConfig())),
             checker=checker,
         )
