@@ -42,24 +42,14 @@ def resume_run(engine: "Engine", run: Path, *, is_json: bool) -> int:
 def _run(begin: Callable[..., Iterator[Answer]], run: Path, *, before: str, is_json: bool) -> int:
     from critic_engine.cli.progress import show_progress
 
+    tally, command = Tally(), f"critic-engine resume {shlex.quote(str(run))}"
     with show_progress() as progress:
         with interrupted_with(f"interrupted {before}; run the same command again"):
             answers = begin(on_progress=progress)
-        tally = _follow(answers, run)
+        with interrupted_with(f"interrupted; the work is kept; resume it with: {command}"), closing_answers(answers):
+            for answer in answers:
+                tally.count(answer)
     return _report(tally, run, is_json=is_json)
-
-
-def _follow(answers: Iterator[Answer], run: Path) -> Tally:
-    """Return the tally of all ``answers``.
-
-    Raises:
-        Interrupted: Ctrl-C was pressed; the message holds the command to resume.
-    """
-    tally, command = Tally(), f"critic-engine resume {shlex.quote(str(run))}"
-    with interrupted_with(f"interrupted; the work is kept; resume it with: {command}"), closing_answers(answers):
-        for answer in answers:
-            tally.count(answer)
-    return tally
 
 
 @contextmanager

@@ -156,7 +156,7 @@ class _Export:
 
 def _largest_reasons(stages: Sequence[StageCounts]) -> list[tuple[str, int]]:
     """Return the reasons that left out most, with their counts; of equal counts those of earlier stages first."""
-    found = [count for stage in stages for count in stage.left_out.items()]
+    found = [count for stage in stages for count in sorted(stage.left_out.items())]
     return sorted(found, key=lambda each: -each[1])[:_MAX_REASONS]
 
 
@@ -166,7 +166,7 @@ def _named(reasons: Sequence[tuple[str, int]]) -> str:
 
 
 def _notes_on(stages: Sequence[StageCounts]) -> Iterator[str]:
-    num_left = sum(stage.left_out.get(NOT_DONE, 0) for stage in stages)
+    num_left = sum(stage.left_out[NOT_DONE] for stage in stages)
     if num_left:
         yield f"The run is not complete: {num_left:,} of its problems are not done yet, and have no rows here."
 

@@ -1,9 +1,9 @@
 """Training rows of one kind for the critic or the reasoner, from a labelled run."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
 from critic_engine.config.collect import FiltersConfig
 from critic_engine.config.engine import dump_config
@@ -20,7 +20,7 @@ from critic_engine.run.store import RunStore
 Role: TypeAlias = Literal["critic", "reasoner"]
 
 
-class RunRows:
+class RunRows(AbstractContextManager["RunRows"]):
     """The training rows of one run; each iteration yields the same ones in the same order.
 
     ``Preference``: for the critic, between two critiques of one error by their lift, and between two detections of
@@ -54,7 +54,7 @@ class RunRows:
     @property
     def stages(self) -> tuple[StageCounts, ...]:
         """The counts of each stage of the funnel; valid after an iteration."""
-        return self.funnel.counts()
+        return tuple(self.funnel.stages())
 
     @property
     def config_yaml(self) -> str:
@@ -69,15 +69,9 @@ class RunRows:
         """Close the run; no iteration may follow."""
         self._store.close()
 
-    def __enter__(self) -> Self:
-        """Return the rows themselves."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the run, as its store is closed."""
-        self._store.__exit__(kind, error, trace)
+    def __exit__(self, *raised: object) -> None:
+        """Close the run."""
+        self.close()
 
     def __iter__(self) -> Iterator[TrainingRow]:
         """Yield the rows, one problem's in memory at a time; the others wait in a temporary file."""
@@ -114,16 +108,13 @@ class RunRows:
     def _rows(self) -> Iterator[TrainingRow]:
         critic, reasoner = CriticRows(self._selection), ReasonerRows(self._selection)
         makers = {
-            (Preference, "critic"): critic.preferences,
-            (Preference, "reasoner"): reasoner.preferences,
-            (Demonstration, "critic"): critic.demonstrations,
-            (Demonstration, "reasoner"): reasoner.demonstrations,
-            (Rated, "critic"): critic.rated,
-            (Rated, "reasoner"): reasoner.rated,
-            (StepLabelled, "critic"): reasoner.labelled,
-            (StepLabelled, "reasoner"): reasoner.labelled,
+            Preference: (critic.preferences, reasoner.preferences),
+            Demonstration: (critic.demonstrations, reasoner.demonstrations),
+            Rated: (critic.rated, reasoner.rated),
+            StepLabelled: (reasoner.labelled, reasoner.labelled),
         }
-        make = makers[self._kind, self._role]
+        for_critic, for_reasoner = makers[self._kind]
+        make = for_critic if self._role == "critic" else for_reasoner
         for selected in self._selection:
             yield from make(selected)
 
