@@ -1,9 +1,9 @@
 """Training rows of one kind for the critic or the reasoner, from a labelled run."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal, TypeAlias
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
 
 from critic_engine.config.collect import FiltersConfig
 from critic_engine.config.engine import dump_config
@@ -20,7 +20,7 @@ from critic_engine.run.store import RunStore
 Role: TypeAlias = Literal["critic", "reasoner"]
 
 
-class RunRows(AbstractContextManager["RunRows"]):
+class RunRows:
     """The training rows of one run; each iteration yields the same ones in the same order.
 
     ``Preference``: for the critic, between two critiques of one error by their lift, and between two detections of
@@ -69,9 +69,15 @@ class RunRows(AbstractContextManager["RunRows"]):
         """Close the run; no iteration may follow."""
         self._store.close()
 
-    def __exit__(self, *raised: object) -> None:
-        """Close the run."""
-        self.close()
+    def __enter__(self) -> Self:
+        """Return the rows themselves."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the run, as its store is closed."""
+        self._store.__exit__(kind, error, trace)
 
     def __iter__(self) -> Iterator[TrainingRow]:
         """Yield the rows, one problem's in memory at a time; the others wait in a temporary file."""
