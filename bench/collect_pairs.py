@@ -180,15 +180,15 @@ def _check_funnel(funnel: Funnel, *, num_rows: int, num_kept: int, num_believed:
     """Refuse a funnel in which anything vanished or was counted twice."""
     must_agree = {
         "rows and problems": (funnel.rows.num_in, num_rows),
-        "trees and rows kept": (funnel.trees.num_in, funnel.rows.num_out),
-        "divergent pairs and wrong paths kept": (funnel.pairs.num_in, funnel.wrong_paths.num_out),
-        "pairs believed and divergent pairs kept": (num_believed, funnel.pairs.num_out),
-        "errors to annotate and divergent pairs kept": (funnel.errors.num_in, funnel.pairs.num_out),
-        "critiques and critiques kept": (num_kept, funnel.critiques.num_out),
-        "detections with a score and detections kept": (num_scored, funnel.detections.num_out),
+        "trees and rows kept": (funnel.trees.num_in, funnel.rows.num_kept),
+        "divergent pairs and wrong paths kept": (funnel.pairs.num_in, funnel.wrong_paths.num_kept),
+        "pairs believed and divergent pairs kept": (num_believed, funnel.pairs.num_kept),
+        "errors to annotate and divergent pairs kept": (funnel.errors.num_in, funnel.pairs.num_kept),
+        "critiques and critiques kept": (num_kept, funnel.critiques.num_kept),
+        "detections with a score and detections kept": (num_scored, funnel.detections.num_kept),
     }
     wrong = {what: counts for what, counts in must_agree.items() if counts[0] != counts[1]}
-    negative = [what for stage in funnel.counts() for what, count in stage.lines() if count < 0]
+    negative = [what for stage in funnel.stages() for what, count in stage.lines() if count < 0]
     if wrong or negative:
         raise SystemExit(f"the funnel does not add up: {wrong or negative}")
 
@@ -216,7 +216,7 @@ def oracle_lines(samples: Mapping[str, Sample]) -> list[str]:
 
 def report_lines(found: Findings, collect_s: float, exports: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return all tables."""
-    funnel = [f"| {what} | {count} |" for stage in found.funnel.counts() for what, count in stage.lines()]
+    funnel = [f"| {what} | {count} |" for stage in found.funnel.stages() for what, count in stage.lines()]
     pairs = ", ".join(f"{number} {kind}" for kind, number in sorted(found.num_pairs.items()))
     rows = [
         f"| {name} | {each['wall_s']:.1f} | {each['num_rows']} | {each['num_left_out']} |"

@@ -270,13 +270,12 @@ class Engine:
             runner = Runner(store, self.config, begin=self._begin, harvest=harvest, on_progress=on_progress)
             stream = at_end.enter_context(self._streaming(runner.answers()))
             outputs = at_end.enter_context(store.outputs())
-            at_end.callback(lambda: outputs.set_models(self.figures()))
-            at_end.callback(lambda: outputs.set_cut(runner.cut_reason))
+            at_end.callback(lambda: outputs.set_end(self.figures(), cut_by=runner.cut_reason))
             for position in itertools.count():
                 answer = self._loop.call(stream.next())
                 if answer is None:
                     if self._harvest is not None and store.folder is not None:
-                        outputs.set_collection(summarise(store.folder))
+                        outputs.collection = summarise(store.folder)
                     return
                 self._count_tree(outputs, store, position)
                 outputs.write(answer)

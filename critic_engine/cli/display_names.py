@@ -1,5 +1,7 @@
 """Readable names for the reasons and filters of a funnel, and for the kinds of findings."""
 
+from critic_engine.data.records import NOT_DONE
+
 _REASONS = {
     "unreadable": "cannot be read, or are too large",
     "evaluation_set": "repeat a problem of an evaluation set",
@@ -8,7 +10,7 @@ _REASONS = {
     "foreign_reference_answer": "have a reference answer that is none of the choices",
     "harvest_failed": "have a tree whose harvest failed",
     "search_failed": "have a search that failed",
-    "not_done_yet": "are not done yet",
+    NOT_DONE: "are not done yet",
     "no_known_path": "have no finished path that can be checked",
     "all_right": "have no wrong path",
     "all_wrong": "have no right path",

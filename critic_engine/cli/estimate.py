@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,8 @@ from critic_engine.cli.progress import load_models, show_progress
 from critic_engine.cli.survey_view import duration_words, range_words
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.search import RunConfig
-from critic_engine.data.selection.forecast import Outlook, ProblemFigures, Range, SampleRun, sample_rows
-from critic_engine.data.selection.survey import Survey, survey
+from critic_engine.data.selection.forecast import Estimate, Forecast, ProblemFigures, Range, sample_rows
+from critic_engine.data.selection.survey import survey
 from critic_engine.engine import Engine
 from critic_engine.roles.checker import Checker
 from critic_engine.run.report import json_line
@@ -30,36 +29,6 @@ if TYPE_CHECKING:
 
 # A problem that a limit of the run cut has not failed.
 _CUTS = (StopReason.RUN_TOKENS, StopReason.RUN_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A sample that was run, with its failures."""
-
-    run: SampleRun
-    num_unsearchable: int
-    """Sampled rows without a problem to search; they count, with no cost."""
-    num_left: int
-    """Sampled problems that do not count: unfinished ones, and those that were done before too many unfinished ones."""
-    failed: tuple[str, ...]
-    """Sampled rows that failed, each with its reason, in one line."""
-    limit: str | None
-    """The limit that cut the sample, such as ``run.max_tokens=1000``; None for a whole one."""
-
-    def fields(self) -> dict[str, object]:
-        """Return it as values that JSON can hold."""
-        run, outlook = self.run, self.run.outlook()
-        return {
-            "num_rows": run.num_rows,
-            "num_sampled": len(run.sample),
-            "num_unsearchable": self.num_unsearchable,
-            "num_left": self.num_left,
-            "cut_by": self.limit,
-            "sample_tokens": run.sample.num_tokens,
-            "sample_wall_s": round(run.wall_s, 3),
-            "max_tokens": run.max_tokens,
-            "outlook": None if outlook is None else outlook.fields(),
-        }
 
 
 def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | None, size: int) -> Estimate:
@@ -84,16 +53,25 @@ def estimate(config: EngineConfig, problems: "ProblemsFile", *, limit: int | Non
             num_tokens = sum(figures.usage.generated_tokens for figures in engine.figures().values())
         with RunStore.view(run) as store:
             facts = survey(store)
-    reached = _limit_reached(config.run, num_tokens=num_tokens, wall_s=wall_s) if facts.num_left else None
     num_left = facts.num_problems - len(facts.sample)
-    num_unsearchable, share = _counted(facts, num_tokens) if num_left else (facts.num_unsearchable, 1.0)
+    num_unsearchable, share = facts.num_unsearchable, 1.0
+    if num_left:
+        # Of the rows that cost nothing as many go with the problems that count, and of what was spent their tokens.
+        num_unsearchable = round(num_unsearchable * len(facts.sample) / facts.num_problems)
+        share = facts.sample.num_tokens / max(1, num_tokens)
     for _ in range(num_unsearchable):
         facts.sample.add(ProblemFigures())
-    sampled = SampleRun(
-        num_rows=num_rows, sample=facts.sample, wall_s=wall_s * share, usd=usd * share, max_tokens=config.run.max_tokens
+    return Estimate(
+        num_rows=num_rows,
+        sample=facts.sample,
+        num_unsearchable=num_unsearchable,
+        num_left=num_left,
+        failed=(*tally.failed, *(failed_line(each.id, each.reason) for each in facts.failed)),
+        limit=_limit_reached(config.run, num_tokens=num_tokens, wall_s=wall_s) if facts.num_left else None,
+        wall_s=wall_s * share,
+        usd=usd * share,
+        max_tokens=config.run.max_tokens,
     )
-    failed = (*tally.failed, *(failed_line(each.id, each.reason) for each in facts.failed))
-    return Estimate(sampled, num_unsearchable, num_left, failed, reached)
 
 
 def print_estimate(found: Estimate, *, is_json: bool) -> int:
@@ -119,15 +97,6 @@ def _run(engine: Engine, rows: "Iterator[ProblemRow | FailedRow]", run: Path, ta
                 tally.count(answer)
 
 
-def _counted(facts: Survey, num_tokens: int) -> tuple[int, float]:
-    """Return how many rows that cost nothing go with the problems of a cut sample that count, and their share of all.
-
-    The share is of what was spent, by the tokens generated.
-    """
-    num_unsearchable = round(facts.num_unsearchable * len(facts.sample) / facts.num_problems)
-    return num_unsearchable, facts.sample.num_tokens / max(1, num_tokens)
-
-
 def _limit_reached(limits: RunConfig, *, num_tokens: int, wall_s: float) -> str | None:
     """Return the limit that cut a run of so much, as it is set."""
     if limits.max_tokens is not None and num_tokens >= limits.max_tokens:
@@ -138,10 +107,10 @@ def _limit_reached(limits: RunConfig, *, num_tokens: int, wall_s: float) -> str 
 
 
 def _lines(found: Estimate) -> Iterator[str]:
-    run, outlook = found.run, found.run.outlook()
+    forecast = found.forecast()
     yield (
-        f"sampled {len(run.sample):,} of {run.num_rows:,} rows: {run.sample.num_tokens:,} tokens in {run.wall_s:.1f} s "
-        "(nothing of it is kept)"
+        f"sampled {len(found.sample):,} of {found.num_rows:,} rows: {found.sample.num_tokens:,} tokens in "
+        f"{found.wall_s:.1f} s (nothing of it is kept)"
     )
     if found.num_unsearchable:
         yield f"  {found.num_unsearchable:,} of them hold no problem that can be searched, and count as costing nothing"
@@ -152,24 +121,24 @@ def _lines(found: Estimate) -> Iterator[str]:
             f"  the sample was cut by {found.limit}: what was done by then stands for all rows, which may take more: "
             "the costly ones are done last; a higher limit, or run.problems_in_flight=1, says more"
         )
-    if outlook is None:
+    if forecast is None:
         raise_it = "" if found.limit is None else f"; raise {found.limit.partition('=')[0]}"
         yield f"estimate: none, for it takes two sampled rows at least{raise_it}"
         return
-    yield f"all {run.num_rows:,} rows, in brackets the 90 % interval by the sampled ones:"
-    yield from _outlook_lines(outlook)
+    yield f"all {found.num_rows:,} rows, in brackets the 90 % interval by the sampled ones:"
+    yield from _forecast_lines(forecast, found)
 
 
-def _outlook_lines(outlook: Outlook) -> Iterator[str]:
-    forecast = outlook.forecast
+def _forecast_lines(forecast: Forecast, found: Estimate) -> Iterator[str]:
+    share, wall_s, usd = (of(forecast.num_tokens) for of in (found.share_of_max_tokens, found.wall_s_of, found.usd_of))
     yield f"  tokens          {range_words(forecast.num_tokens)}"
     yield f"    of searches   {range_words(forecast.search_tokens)}"
     yield f"    of findings   {range_words(forecast.finding_tokens)}"
-    if outlook.share_of_max_tokens is not None:
-        yield f"    of the limit  {_decimals(outlook.share_of_max_tokens.times(100))} %"
-    if outlook.wall_s is not None:
-        yield f"  time            {duration_words(outlook.wall_s)} at the sample's pace; more in flight is faster"
-    yield f"  USD             {'no model has a price' if outlook.usd is None else _decimals(outlook.usd)}"
+    if share is not None:
+        yield f"    of the limit  {_decimals(share.times(100))} %"
+    if wall_s is not None:
+        yield f"  time            {duration_words(wall_s)} at the sample's pace; more in flight is faster"
+    yield f"  USD             {'no model has a price' if usd is None else _decimals(usd)}"
     yield f"  pairs           {range_words(forecast.num_pairs)}"
     yield f"  critiques kept  {range_words(forecast.num_critiques)}, less what nearly repeats another problem"
     if forecast.num_pairs is None or forecast.num_critiques is None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,17 +28,6 @@ Examples:
 _NUM_EXAMPLES = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _InspectRequest:
-    """The command line of one call."""
-
-    run: Path
-    num_examples: int | None
-    pair: str | None
-    settings: tuple[str, ...]
-    is_json: bool
-
-
 @click.command("inspect", cls=EngineCommand, epilog=_EPILOG, short_help="Show what a labelled run found and kept.")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @click.option(
@@ -56,47 +45,44 @@ class _InspectRequest:
 )
 @filter_option
 @click.option("--json", "is_json", is_flag=True, help="Print all of it as one JSON object on stdout.")
-def command(**options: Any) -> None:
+def command(run: Path, num_examples: int | None, pair: str | None, settings: tuple[str, ...], is_json: bool) -> None:
     """Show the findings of the labelled run in the folder RUN; another process may go on with it meanwhile.
 
     The funnel counts rows, trees, paths, pairs and critiques, and those left out by reason. The lift is the share of
     right solutions with a critique less that without, after each filter. The cost so far follows, and for an unfinished
     run a forecast of the rest.
     """
-    _inspect(_InspectRequest(**options))
-
-
-def _inspect(request: _InspectRequest) -> None:
-    from critic_engine.data.selection.examples import Wanted
     from critic_engine.data.selection.survey import last_session, survey
     from critic_engine.errors import RunError
     from critic_engine.run.report import json_line
     from critic_engine.run.store import RunStore
 
-    if request.pair is not None and request.num_examples is not None:
+    if pair is not None and num_examples is not None:
         raise click.UsageError("--pair shows these pairs alone; leave --examples out.")
-    num_examples = _NUM_EXAMPLES if request.num_examples is None else request.num_examples
-    filters = changed_filters(request.run, request.settings)
-    wanted = Wanted(num_examples) if request.pair is None else Wanted(name=request.pair)
-    with RunStore.view(request.run) as store:
-        facts = survey(store, filters=filters, wanted=wanted)
-    if request.pair is not None and not facts.examples:
+    if pair is None and num_examples is None:
+        num_examples = _NUM_EXAMPLES
+    filters = changed_filters(run, settings)
+    with RunStore.view(run) as store:
+        facts = survey(store, filters=filters, num_examples=num_examples or 0, name=pair)
+    if pair is not None and not facts.examples:
         raise RunError(
-            f"{request.run} has no pair of {request.pair!r}; name a row's id or a problem id, of a problem with right "
+            f"{run} has no pair of {pair!r}; name a row's id or a problem id, of a problem with right "
             "and wrong paths, or the row_id that an export gives a pair, a critique or a corrected answer"
         )
-    session = last_session(request.run)
-    if request.is_json:
-        click.echo(json_line({"run": str(request.run), **facts.fields(), "last_session": session and asdict(session)}))
+    session = last_session(run)
+    if is_json:
+        click.echo(json_line({"run": str(run), **facts.fields(), "last_session": session and asdict(session)}))
     else:
-        _print(facts, session, is_pair_alone=request.pair is not None)
+        _print(facts, session, is_pair_alone=pair is not None)
 
 
 def _print(facts: Survey, session: Session | None, *, is_pair_alone: bool) -> None:
-    from critic_engine.cli.pair_view import print_example
-    from critic_engine.cli.survey_view import new_console, print_survey
+    from rich.console import Console
 
-    console = new_console()
+    from critic_engine.cli.pair_view import print_example
+    from critic_engine.cli.survey_view import print_survey
+
+    console = Console(markup=False, emoji=False, highlight=False)
     if not is_pair_alone:
         print_survey(console, facts, session)
     for example in facts.examples:

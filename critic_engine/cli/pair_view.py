@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from critic_engine.cli.display_names import reason_words
-from critic_engine.cli.survey_view import new_table
 from critic_engine.cli.text import one_line
 from critic_engine.data.harvest.pairs import Branch
 from critic_engine.data.selection.critique_filters import ScreenedCritique
@@ -53,15 +53,12 @@ def _question(example: Example) -> Text:
 
 
 def _branches(example: Example) -> Table:
-    table = new_table("")
-    sides = (("chosen", example.pair.chosen, "green"), ("rejected", example.pair.rejected, "red"))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
     cells = []
-    for name, branch, colour in sides:
+    for name, branch, colour in (("chosen", example.pair.chosen, "green"), ("rejected", example.pair.rejected, "red")):
         table.add_column(Text(_heading(name, branch), style=colour), overflow="fold", ratio=1)
         cells.append(Text("\n").join(_steps(branch.steps, first=example.pair.depth + 1)))
     table.add_row(*cells)
-    table.expand = True
-    table.title = None
     return table
 
 

@@ -12,13 +12,8 @@ from critic_engine.cli.answer_view import failed_line, failed_lines
 from critic_engine.cli.display_names import filter_words, finding_words, reason_words
 from critic_engine.cli.text import duration
 from critic_engine.data.selection.forecast import Range
-from critic_engine.data.selection.funnel import Funnel, Stage
+from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.survey import Session, Survey
-
-
-def new_console() -> Console:
-    """Return a console on stdout that prints text as it is, without markup, emoji or highlighting."""
-    return Console(markup=False, emoji=False, highlight=False)
 
 
 def new_table(title: str, *columns: str, numbers: Sequence[str] = ()) -> Table:
@@ -47,11 +42,11 @@ def funnel_table(funnel: Funnel) -> Table:
     """Return the table of the funnel: the numbers in, left out by reason, and kept at each stage."""
     table = new_table("funnel", "", "in", "left out", "those that", "kept", numbers=("in", "left out", "kept"))
     for stage in funnel.stages():
-        reasons = [(reason, num) for reason, num in stage.left_out.most_common() if num]
-        first, rest = (reasons or [("", 0)])[0], reasons[1:]
-        table.add_row(stage.name, f"{stage.num_in:,}", *_left_out(stage, *first), f"{stage.num_out:,}")
+        reasons = [(f"{num:,}", reason_words(stage.name, reason)) for reason, num in stage.left_out.most_common()]
+        first, *rest = reasons or [("", "")]
+        table.add_row(stage.name, f"{stage.num_in:,}", *first, f"{stage.num_kept:,}")
         for reason in rest:
-            table.add_row("", "", *_left_out(stage, *reason), "")
+            table.add_row("", "", *reason, "")
     return table
 
 
@@ -74,10 +69,6 @@ def range_words(found: Range | None) -> str:
 def duration_words(found: Range) -> str:
     """Return forecast seconds with their interval, as times."""
     return f"{duration(found.estimate)} ({duration(found.low)} to {duration(found.high)})"
-
-
-def _left_out(stage: Stage, reason: str, num: int) -> tuple[str, str]:
-    return (f"{num:,}", reason_words(stage.name, reason)) if num else ("", "")
 
 
 def _lift_cells(column: dict[str, Any]) -> tuple[str, str]:

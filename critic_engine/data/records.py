@@ -1,5 +1,6 @@
 """The training rows of a run, and the counts of findings that gave none."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -10,26 +11,32 @@ NOT_DONE = "not_done_yet"
 """The reason for which problems are left out that a resumed run would go on with."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StageCounts:
     """The counts of one stage between the problems of a run and its training rows."""
 
     name: str
     """The things counted, in the plural, such as ``divergent pairs``."""
-    num_in: int
+    num_in: int = 0
     """The things that reached the stage."""
-    left_out: Mapping[str, int]
-    """The things left out here, by reason, the reasons in alphabetical order."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """The things left out here, by reason."""
 
     @property
     def num_kept(self) -> int:
         """The things that passed the stage."""
-        return self.num_in - sum(self.left_out.values())
+        return self.num_in - self.left_out.total()
+
+    def count(self, reason: str | None = None, *, num: int = 1) -> None:
+        """Count ``num`` in, and leave them out if there is a ``reason``."""
+        self.num_in += num
+        if reason is not None and num:
+            self.left_out[reason] += num
 
     def lines(self) -> Iterator[tuple[str, int]]:
-        """Yield the counts with their descriptions: in, left out by reason, and kept."""
+        """Yield the counts with their descriptions: in, left out by reason in alphabetical order, and kept."""
         yield self.name, self.num_in
-        for reason, num in self.left_out.items():
+        for reason, num in sorted(self.left_out.items()):
             yield f"{self.name} left out: {reason}", num
         yield f"{self.name} kept", self.num_kept
 

@@ -123,8 +123,9 @@ def _checked(data: bytes, *, name: str, max_pixels: int) -> Image:
 
 
 def _short(source: str) -> str:
-    printable = "".join(char if char.isprintable() else "?" for char in source[: _MAX_NAME + 1])
-    return printable if len(source) <= _MAX_NAME else printable[:_MAX_NAME] + "…"
+    """Return ``source`` for a message; of a long one its beginning and its end, which holds the file's name."""
+    short = source if len(source) <= _MAX_NAME else f"{source[: _MAX_NAME // 2]}…{source[-_MAX_NAME // 2 :]}"
+    return "".join(char if char.isprintable() else "?" for char in short)
 
 
 def _reason(error: BaseException) -> str:

@@ -5,7 +5,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -123,61 +123,57 @@ class FailedHarvest:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
 class Findings:
     """The findings table of a run's database; each call commits before it returns."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Take an open database; only that of a labelled run has the table."""
-        self._connection = connection
+    connection: sqlite3.Connection
+    """An open database; only that of a labelled run has the table."""
 
     def add(self, position: int, key: FindingKey[_T], finding: Finding[_T]) -> None:
         """Commit one finding of a problem; its key must be new."""
-        with self._connection:
+        with self.connection:
             values = (position, key.name, key.encode(finding.content), finding.num_tokens)
-            self._connection.execute("INSERT INTO findings VALUES (?, ?, ?, ?)", values)
+            self.connection.execute("INSERT INTO findings VALUES (?, ?, ?, ?)", values)
 
     def get(self, position: int, key: FindingKey[_T]) -> Finding[_T] | None:
         """Return one finding; None when there is none."""
         query = "SELECT finding, num_tokens FROM findings WHERE position = ? AND name = ?"
-        found = self._connection.execute(query, (position, key.name)).fetchone()
+        found = self.connection.execute(query, (position, key.name)).fetchone()
         return None if found is None else Finding(key.decode(found[0]), found[1])
 
     def of(self, position: int) -> ProblemFindings:
         """Return all findings of one problem."""
         query = "SELECT name, finding, num_tokens FROM findings WHERE position = ? ORDER BY name"
-        rows = self._connection.execute(query, (position,))
+        rows = self.connection.execute(query, (position,))
         return ProblemFindings({name: Finding(text, num_tokens) for name, text, num_tokens in rows})
-
-    def is_done(self, position: int) -> bool:
-        """Return whether the findings of one problem are complete."""
-        return self.get(position, HARVEST_DONE) is not None
 
     def drop_error(self, position: int) -> None:
         """Delete the error of one problem's harvest, which is about to be tried again."""
-        with self._connection:
+        with self.connection:
             values = (position, HARVEST_ERROR.name)
-            self._connection.execute("DELETE FROM findings WHERE position = ? AND name = ?", values)
+            self.connection.execute("DELETE FROM findings WHERE position = ? AND name = ?", values)
 
     def failed(self) -> list[FailedHarvest]:
         """Return the failed harvests in the order of their rows."""
         query = "SELECT position, id, finding FROM findings JOIN problems USING (position) WHERE name = ? ORDER BY 1"
-        rows = self._connection.execute(query, (HARVEST_ERROR.name,))
+        rows = self.connection.execute(query, (HARVEST_ERROR.name,))
         return [FailedHarvest(position, row_id, HARVEST_ERROR.decode(reason)) for position, row_id, reason in rows]
 
     def num_tokens(self) -> int:
         """Return the tokens generated for all findings."""
-        return int(self._connection.execute("SELECT COALESCE(SUM(num_tokens), 0) FROM findings").fetchone()[0])
+        return int(self.connection.execute("SELECT COALESCE(SUM(num_tokens), 0) FROM findings").fetchone()[0])
 
 
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """The findings of one problem while they are made. Work that is committed is not done again."""
 
-    def __init__(self, findings: Findings, position: int, *, on_tokens: Callable[[int], None]) -> None:
-        """Take the run's findings, the problem's position, and a callback for the tokens of each committed finding."""
-        self._findings = findings
-        self._position = position
-        self._on_tokens = on_tokens
-        self._in_flight: dict[str, asyncio.Lock] = {}
+    findings: Findings
+    position: int
+    on_tokens: Callable[[int], None]
+    """Called with the tokens of each committed finding."""
+    _in_flight: dict[str, asyncio.Lock] = field(default_factory=dict, init=False)
 
     async def once(self, key: FindingKey[_T], work: Callable[[], Awaitable[Finding[_T]]]) -> _T:
         """Return the content of one finding: from the store if it is there, else by ``work``, which is then stored.
@@ -185,11 +181,11 @@ class Ledger:
         Calls for one key wait for each other.
         """
         async with self._in_flight.setdefault(key.name, asyncio.Lock()):
-            found = self._findings.get(self._position, key)
+            found = self.findings.get(self.position, key)
             if found is None:
                 found = await work()
-                self._findings.add(self._position, key, found)
-                self._on_tokens(found.num_tokens)
+                self.findings.add(self.position, key, found)
+                self.on_tokens(found.num_tokens)
             return found.content
 
 

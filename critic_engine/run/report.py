@@ -39,8 +39,9 @@ class RunOutputs:
         self._failures: Counter[str] = Counter()
         self._labelling: Counter[str] | None = Counter() if is_labelled else None
         self._models: dict[str, ModelFigures] = {}
-        self._collection: Mapping[str, object] | None = None
         self._cut_by: str | None = None
+        self.collection: Mapping[str, object] | None = None
+        """The summary of a labelled run's findings; None while there is none."""
 
     def __enter__(self) -> Self:
         """Open an empty ``answers.jsonl`` and delete the report, which is written at the end.
@@ -101,17 +102,9 @@ class RunOutputs:
                 self._file.write(json_line(asdict(answer)) + "\n")
                 self._file.flush()
 
-    def set_models(self, figures: dict[str, ModelFigures]) -> None:
-        """Set the figures of each model, by its name."""
-        self._models = figures
-
-    def set_cut(self, reason: str | None) -> None:
-        """Set the limit of the run that was reached; None is none."""
-        self._cut_by = reason
-
-    def set_collection(self, fields: Mapping[str, object]) -> None:
-        """Set the summary of a labelled run's findings."""
-        self._collection = fields
+    def set_end(self, models: dict[str, ModelFigures], *, cut_by: str | None) -> None:
+        """Set the figures of each model, by its name, and the limit of the run that was reached; None is none."""
+        self._models, self._cut_by = models, cut_by
 
     def _report(self, *, is_complete: bool) -> dict[str, Any]:
         return {
@@ -127,7 +120,7 @@ class RunOutputs:
             "models": {name: _model_fields(figures) for name, figures in self._models.items()},
             "duplicates": [list(ids) for ids in self._duplicates],
             **({} if self._labelling is None else {"labelling": {name: self._labelling[name] for name in _LABELLING}}),
-            **({} if self._collection is None else {"collect": self._collection}),
+            **({} if self.collection is None else {"collect": self.collection}),
         }
 
 

@@ -12,7 +12,7 @@ from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.episode import Commit
 from critic_engine.episode.trial import NO_TRIAL
 from critic_engine.errors import ReplicaLostError, RunError
-from critic_engine.run.findings import HARVEST_ERROR, Finding, Harvest, Ledger, SearchedProblem
+from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, Finding, Harvest, Ledger, SearchedProblem
 from critic_engine.run.problem_search import ProblemSearch, Search, SearchLog
 from critic_engine.run.store import RunStore
 from critic_engine.types import Answer, FailedRow, ProblemRow
@@ -136,8 +136,8 @@ class Runner:
 
     async def _reap(self, position: int, harvest: Harvest) -> None:
         """Make the findings of a searched problem; a resume does it if a limit is reached or a model is lost."""
-        is_due = self._store.answer(position) is not None and not self._store.findings.is_done(position)
-        if not is_due or self.cut_reason is not None:
+        is_done = self._store.findings.get(position, HARVEST_DONE) is not None
+        if is_done or self.cut_reason is not None or self._store.answer(position) is None:
             return
         row, events = self._store.row(position), self._store.events(position)
         if isinstance(row, FailedRow) or not events:

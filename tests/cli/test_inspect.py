@@ -298,11 +298,12 @@ def test_sample_stops_at_the_limits_of_the_run_and_is_judged_by_what_is_done(
     fields = found.fields()
     assert (fields["num_rows"], fields["cut_by"]) == (12, "run.max_tokens=5000")
     assert fields["num_sampled"] + fields["num_left"] == 12  # type: ignore[operator]
-    assert 0 < found.run.sample.num_tokens < 8_000
-    outlook = found.run.outlook()
-    assert outlook is not None
-    assert outlook.share_of_max_tokens is not None
-    assert outlook.share_of_max_tokens.estimate == pytest.approx(outlook.forecast.num_tokens.estimate / 5000)
+    assert 0 < found.sample.num_tokens < 8_000
+    forecast = found.forecast()
+    assert forecast is not None
+    share = found.share_of_max_tokens(forecast.num_tokens)
+    assert share is not None
+    assert share.estimate == pytest.approx(forecast.num_tokens.estimate / 5000)
 
 
 def test_sample_that_a_limit_cuts_before_two_problems_gives_no_estimate(

@@ -127,8 +127,8 @@ def test_text_of_any_kind_survives(store: RunStore) -> None:
 @pytest.mark.parametrize(("key", "is_done"), [(A, False), (HARVEST_DONE, True), (HARVEST_ERROR, False)])
 def test_a_problem_is_done_with_when_a_finding_says_so(store: RunStore, key: FindingKey[Any], is_done: bool) -> None:
     store.findings.add(0, key, Finding(True))
-    assert store.findings.is_done(0) is is_done
-    assert not store.findings.is_done(1)
+    assert (HARVEST_DONE in store.findings.of(0)) is is_done
+    assert HARVEST_DONE not in store.findings.of(1)
 
 
 def test_problems_of_whose_trees_nothing_could_be_made_are_told_until_they_are_tried_again(store: RunStore) -> None:

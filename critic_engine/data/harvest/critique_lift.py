@@ -1,13 +1,11 @@
 """Critiques of wrong paths and their lift: how much each of them helps the reasoner."""
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from critic_engine.config.collect import LiftConfig
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.data.harvest.pairs import Pair
 from critic_engine.errors import GenerationError
-from critic_engine.protocols import Expansion
 from critic_engine.roles.annotator import Annotation
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.reasoner import Reasoner
@@ -25,17 +23,12 @@ class DrawCounts:
     num_wrong: int
     """Draws with a wrong answer, or with none."""
     num_unsure: int = 0
-    """Draws whose answer the checker cannot tell; no label, and left out of the rate."""
+    """Draws whose answer the checker cannot tell; no label, and left out of the lift."""
 
     @property
     def num_known(self) -> int:
         """Draws that came out right or wrong."""
         return self.num_right + self.num_wrong
-
-    @property
-    def rate(self) -> float | None:
-        """The share of right draws, in [0, 1]; None without a draw that is right or wrong."""
-        return self.num_right / self.num_known if self.num_known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +44,7 @@ class DrawResult:
 
 def lift(refined: DrawCounts | None, baseline: DrawCounts | None) -> Interval | None:
     """Return the success rate with a critique less that without one, in [-1, 1]; None when either is unknown."""
-    if refined is None or baseline is None or refined.rate is None or baseline.rate is None:
+    if refined is None or baseline is None or not refined.num_known or not baseline.num_known:
         return None
     return difference((refined.num_right, refined.num_known), (baseline.num_right, baseline.num_known))
 
@@ -86,33 +79,24 @@ class LiftMeter:
     options: LiftConfig
     expander: ExpanderConfig
 
-    async def refine(
-        self, problem: Problem, pair: Pair, words: str, *, seed: int, is_fresh: bool = False
+    async def draw(
+        self, problem: Problem, pair: Pair, words: str | None, *, seed: int, is_fresh: bool = False
     ) -> Finding[DrawResult]:
-        """Return the outcomes of refinements with a critique of the rejected path: MMC, arXiv 2504.11009, stage 3.
+        """Return the outcomes of draws with a critique of the rejected path, or with none where ``words`` is None.
 
-        Draws ``num_refinements`` solutions, or ``num_fresh`` fresh ones.
+        Those with a critique are refinements: MMC, arXiv 2504.11009, stage 3. They are ``num_refinements``, or
+        ``num_fresh`` fresh ones.
         """
-        base, former = base_of(pair, self.options), pair.trajectory(pair.rejected)
-        drawing = self.reasoner.rewrite(
-            problem,
-            former,
-            Critique(words, "wrong", None),
-            base=base,
-            seeds=self._seeds(seed, is_fresh=is_fresh),
-            options=self.expander,
-        )
-        return await self._measured(problem, base, drawing)
-
-    async def baseline(self, problem: Problem, pair: Pair, *, seed: int, is_fresh: bool = False) -> Finding[DrawResult]:
-        """Return the outcomes of as many draws from the same place without a critique."""
-        base, seeds = base_of(pair, self.options), self._seeds(seed, is_fresh=is_fresh)
-        drawing = self.reasoner.finish(problem, base, seeds=seeds, options=self.expander)
-        return await self._measured(problem, base, drawing)
-
-    async def _measured(self, problem: Problem, base: Trajectory, drawing: Awaitable[Expansion]) -> Finding[DrawResult]:
+        num = self.options.num_fresh if is_fresh else self.options.num_refinements
+        seeds, base = tuple(derive_seed(seed, number) for number in range(num)), base_of(pair, self.options)
         try:
-            expansion = await drawing
+            if words is None:
+                expansion = await self.reasoner.finish(problem, base, seeds=seeds, options=self.expander)
+            else:
+                former, critique = pair.trajectory(pair.rejected), Critique(words, "wrong", None)
+                expansion = await self.reasoner.rewrite(
+                    problem, former, critique, base=base, seeds=seeds, options=self.expander
+                )
         except GenerationError as error:
             return Finding(DrawResult(error=str(error)))
         verdicts = [self.checker.is_right(problem, continuation.answer) for continuation in expansion.continuations]
@@ -127,7 +111,3 @@ class LiftMeter:
             rest = Trajectory(right[0].steps, texts=right[0].texts).prefix
             corrected = (base.prefix + rest).strip()
         return Finding(DrawResult(counts, corrected), expansion.usage.generated_tokens)
-
-    def _seeds(self, seed: int, *, is_fresh: bool) -> tuple[int, ...]:
-        num = self.options.num_fresh if is_fresh else self.options.num_refinements
-        return tuple(derive_seed(seed, number) for number in range(num))

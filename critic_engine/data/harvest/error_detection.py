@@ -5,7 +5,7 @@ scored against those. Of two detections with unequal scores the words of the bet
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.data.harvest.injection_scores import (
@@ -13,7 +13,6 @@ from critic_engine.data.harvest.injection_scores import (
     RankedPair,
     ScoredDetection,
     num_equal_steps,
-    num_unranked,
     ranked_pairs,
 )
 from critic_engine.errors import GenerationError, ParseError, ProblemError
@@ -52,11 +51,6 @@ class InjectionResult:
     def pairs(self) -> tuple[RankedPair, ...]:
         """The preferences between its detections."""
         return ranked_pairs(self.detections)
-
-    @property
-    def num_unranked(self) -> Mapping[str, int]:
-        """The pairs of its detections that are no preference, by reason."""
-        return num_unranked(self.detections)
 
 
 async def inject_and_detect(
@@ -103,16 +97,12 @@ class _InjectedSolution:
             detection = await detector.detect(self.problem, self.trajectory, seed=seed)
         except (ParseError, GenerationError) as error:
             return ScoredDetection(detector=detector.name, failure=one_line(str(error))), _usage(error)
-        score: DetectionScore | None
+        scored = ScoredDetection(detector=detector.name, words=detection.words, errors=detection.errors)
         try:
             score, usage = await self._score(detection)
-            failure = None
         except (ParseError, GenerationError) as error:
-            score, usage, failure = None, _usage(error), one_line(str(error))
-        scored = ScoredDetection(
-            detector=detector.name, words=detection.words, errors=detection.errors, score=score, failure=failure
-        )
-        return scored, detection.usage + usage
+            return replace(scored, failure=one_line(str(error))), detection.usage + _usage(error)
+        return replace(scored, score=score), detection.usage + usage
 
     async def _score(self, detection: Detection) -> tuple[DetectionScore, TokenUsage]:
         """Return the score and its tokens. All gradings share one seed, so that equal detections get equal grades."""

@@ -1,6 +1,6 @@
 """The harvester of a configuration, with the models and checkers that it uses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 from critic_engine.config.collect import AnnotatorConfig, CollectConfig, DetectorConfig, InjectionConfig
 from critic_engine.config.engine import EngineConfig
@@ -8,7 +8,7 @@ from critic_engine.config.models import ModelConfig
 from critic_engine.config.search import CriticConfig
 from critic_engine.data.harvest.critique_lift import LiftMeter
 from critic_engine.data.harvest.error_detection import InjectionRoles
-from critic_engine.data.harvest.harvester import Harvester, HarvestRoles
+from critic_engine.data.harvest.harvester import Harvester
 from critic_engine.errors import ConfigError
 from critic_engine.models.registry import Models
 from critic_engine.pocket.rule_annotator import PocketAnnotator
@@ -26,7 +26,7 @@ from critic_engine.roles.error_injection import (
     SampledModel,
 )
 from critic_engine.roles.expanders import make_expander
-from critic_engine.roles.injection import Detector, Grader
+from critic_engine.roles.injection import Detector, Grader, Injector
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import SamplingOptions
 
@@ -58,7 +58,9 @@ def make_harvester(
     collect = config.collect or CollectConfig()
     makers = _Makers(config, models, reasoner=reasoner, critic=critic)
     role = Reasoner(makers.reasoner, makers.family, config.reasoner)
-    roles = HarvestRoles(
+    return Harvester(
+        config=config,
+        collect=collect,
         checker=checker,
         expander=make_expander(config.expander, role),
         family=makers.critic_family,
@@ -69,7 +71,6 @@ def make_harvester(
         critic=makers.critic(temperature=0.0, field="collect.pairs.check") if config.checks_pairs else None,
         injection=None if collect.injection is None else makers.injection(collect.injection),
     )
-    return Harvester(config, collect, roles)
 
 
 class _Makers:
@@ -129,54 +130,43 @@ class _Makers:
     def injection(self, options: InjectionConfig) -> InjectionRoles:
         is_pocket = self._config.reasoner.model == "pocket"
         is_by_rules = options.kind == "pocket_rules" or (options.kind == "auto" and is_pocket)
+        injector: Injector = SlipInjector()
+        if not is_by_rules:
+            asked = self._sampled(options.model, "inject", "collect.injection.kind", _INJECTION_TEMPERATURE)
+            injector = ModelInjector(*asked)
         detectors = [
             each for number, detector in enumerate(options.detectors) for each in self._detectors(number, detector)
         ]
-        return InjectionRoles(
-            SlipInjector() if is_by_rules else self._injector(options.model),
-            tuple(detectors),
-            FactGrader() if is_by_rules and options.grader is None else self._grader(options),
-        )
-
-    def _injector(self, model: ModelConfig | None) -> ModelInjector:
-        generator, family = self._prompted(model, "inject", "collect.injection.kind")
-        return ModelInjector(self._sampled(generator, _INJECTION_TEMPERATURE), family)
+        grader = FactGrader() if is_by_rules and options.grader is None else self._grader(options)
+        return InjectionRoles(injector, tuple(detectors), grader)
 
     def _grader(self, options: InjectionConfig) -> Grader | None:
         model = options.model if options.grader is None else options.grader
         if options.grader is None and not self._family(model).has("grade"):
             return None
-        generator, family = self._prompted(model, "grade", "collect.injection.grader")
-        return ModelGrader(self._sampled(generator, 0.0), family)
+        return ModelGrader(*self._sampled(model, "grade", "collect.injection.grader", 0.0))
 
-    def _detectors(self, number: int, options: DetectorConfig) -> Sequence[Detector]:
+    def _detectors(self, number: int, options: DetectorConfig) -> Iterator[Detector]:
         field = f"collect.injection.detectors.{number}.kind"
-        temperatures = _temperatures(options.num_detections, options.temperature)
         is_for_critic = self._config.critic_matches and not self.family.has("detect")
-        if options.kind == "critic" or (options.kind == "auto" and is_for_critic):
-            return self._critic_detectors(temperatures, field)
-        generator, family = self._prompted(options.model, "detect", field)
-        return [
-            ModelDetector(self._sampled(generator, temperature), family, critic_family=self.critic_family)
-            for temperature in temperatures
-        ]
-
-    def _critic_detectors(self, temperatures: Sequence[float], field: str) -> Sequence[Detector]:
+        is_critic = options.kind == "critic" or (options.kind == "auto" and is_for_critic)
         form = PromptFamily.for_model(self._config.critic).form.critique
         other_family = None if form == self.critic_family.form.critique else self.critic_family
-        return [
-            CriticDetector(
-                self.critic(temperature=temperature, field=field),
-                f"critic {number}",
-                restated_in=other_family,
-            )
-            for number, temperature in enumerate(temperatures, 1)
-        ]
+        for place, temperature in enumerate(_temperatures(options.num_detections, options.temperature), 1):
+            if is_critic:
+                critic = self.critic(temperature=temperature, field=field)
+                yield CriticDetector(critic, f"critic {place}", restated_in=other_family)
+            else:
+                model, family = self._sampled(options.model, "detect", field, temperature)
+                yield ModelDetector(model, family, critic_family=self.critic_family)
 
-    def _sampled(self, generator: Generator, temperature: float) -> SampledModel:
+    def _sampled(
+        self, model: ModelConfig | None, template: str, field: str, temperature: float
+    ) -> tuple[SampledModel, PromptFamily]:
+        generator, family = self._prompted(model, template, field)
         reasoner = self._config.reasoner
         sampling = SamplingOptions(temperature=temperature, max_tokens=reasoner.max_tokens)
-        return SampledModel(generator, sampling, reasoner.max_attempts)
+        return SampledModel(generator, sampling, reasoner.max_attempts), family
 
     def _prompted(self, model: ModelConfig | None, template: str, field: str) -> tuple[Generator, PromptFamily]:
         """Return a model, the reasoner's if it is None, and its prompts, which must have the template."""

@@ -25,7 +25,6 @@ from critic_engine.data.harvest.labels import (
     SearchedPath,
     StepLabel,
     first_error,
-    labels_from_search,
     tree_labels,
 )
 from critic_engine.data.harvest.pair_checks import (
@@ -61,10 +60,14 @@ from search import Tree
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class HarvestRoles:
-    """The models and checkers that a harvest uses."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harvester:
+    """Makes the findings of labelled trees, of many side by side."""
 
+    config: EngineConfig
+    """The run's configuration."""
+    collect: CollectConfig
+    """Its section ``collect``, or the defaults of that."""
     checker: Checker
     expander: Expander
     """Completes paths."""
@@ -76,41 +79,35 @@ class HarvestRoles:
     """Values right paths and the steps where pairs part; None checks nothing."""
     injection: InjectionRoles | None
 
-
-class Harvester:
-    """Makes the findings of labelled trees, of many side by side."""
-
-    def __init__(self, config: EngineConfig, collect: CollectConfig, roles: HarvestRoles) -> None:
-        """Take the run's configuration, its section ``collect``, and the models and checkers."""
-        self._config = config
-        self._collect = collect
-        self._roles = roles
-        self._splitter = StepSplitter(config.expander)
-
     async def __call__(self, task: SearchedProblem) -> None:
         """Put all findings of the task's tree into its ledger."""
-        tree = logged_tree(self._config, task.problem, task.events)
-        paths = read_paths(tree, task.problem, checker=self._roles.checker, splitter=self._splitter)
+        splitter = StepSplitter(self.config.expander)
+        tree = logged_tree(self.config, task.problem, task.events)
+        paths = read_paths(tree, task.problem, checker=self.checker, splitter=splitter)
         references = await self._references(task, tree, paths)
         await task.ledger.once(PATHS, lambda: _at_once(count_outcomes(paths, _reference(references))))
-        right = [path for path, value in references if self._is_reference(value)]
+        right = [
+            path
+            for path, value in references
+            if self.critic is None or reference_fault(value, self.collect.pairs) is None
+        ]
         # Pairs with a doubted reference path are made too, so that they are counted; none of them is believed.
         against = right or [path for path, _ in references[:1]]
         found = await task.ledger.once(
             PAIRS,
-            lambda: _at_once(make_pairs(tree, paths, against, options=self._collect.pairs, splitter=self._splitter)),
+            lambda: _at_once(make_pairs(tree, paths, against, options=self.collect.pairs, splitter=splitter)),
         )
         work: list[Coroutine[Any, Any, Any]] = [self._annotate_believed(task, found.pairs)] if right else []
-        if self._collect.labels.kind != "none":
-            options, splitter = self._collect.labels, self._splitter
+        if self.collect.labels.kind != "none":
+            options = self.collect.labels
             work.append(task.ledger.once(LABELS, lambda: _at_once(tree_labels(paths, options, splitter=splitter))))
-        if self._collect.labels.kind == "binary_search":
+        if self.collect.labels.kind == "binary_search":
             wrong = distinct(path for path in paths if path.is_right is False)
-            searched = wrong[: self._collect.labels.max_searched]
+            searched = wrong[: self.collect.labels.max_searched]
             work += [self._search(task, number, path) for number, path in enumerate(searched)]
-        if self._roles.injection is not None and self._collect.injection is not None:
-            injected = right[: self._collect.injection.max_injected]
-            work += [self._inject(task, number, path, self._roles.injection) for number, path in enumerate(injected)]
+        if self.injection is not None and self.collect.injection is not None:
+            injected = right[: self.collect.injection.max_injected]
+            work += [self._inject(task, number, path, self.injection) for number, path in enumerate(injected)]
         await gather_or_cancel(work)
         await task.ledger.once(HARVEST_DONE, lambda: _at_once(True))
 
@@ -118,15 +115,12 @@ class Harvester:
         self, task: SearchedProblem, tree: Tree[NodeState], paths: Sequence[FinishedPath]
     ) -> list[tuple[FinishedPath, float | None]]:
         """Return right paths with the critic's values, the reference path first; values are None without a critic."""
-        right, critic = right_paths(tree, paths), self._roles.critic
+        right, critic = right_paths(tree, paths), self.critic
         if critic is None:
             return [(path, None) for path in right]
-        looked_at = right[: self._collect.pairs.max_references]
+        looked_at = right[: self.collect.pairs.max_references]
         values = await gather_or_cancel(self._value(task, critic, path.steps) for path in looked_at)
-        return best_first(tree, looked_at, values, self._collect.pairs)
-
-    def _is_reference(self, value: float | None) -> bool:
-        return self._roles.critic is None or reference_fault(value, self._collect.pairs) is None
+        return best_first(tree, looked_at, values, self.collect.pairs)
 
     async def _annotate_believed(self, task: SearchedProblem, pairs: Sequence[Pair]) -> None:
         """Check pairs, and annotate the errors of those that are believed and divergent."""
@@ -135,13 +129,13 @@ class Harvester:
         believed = [number for number, is_believed in zip(checked, verdicts, strict=True) if is_believed]
         await gather_or_cancel(
             self._annotate_by(task, annotator, number=number, pair=pairs[number], place=place)
-            for number in errors(pairs, believed)[: self._collect.pairs.max_annotated]
-            for place, annotator in enumerate(self._roles.annotators)
+            for number in errors(pairs, believed)[: self.collect.pairs.max_annotated]
+            for place, annotator in enumerate(self.annotators)
         )
 
     async def _is_believed(self, task: SearchedProblem, pair: Pair) -> bool:
         """Return whether the tree, and the critic if there is one, confirm that the pair parts at an error."""
-        options, critic = self._collect.pairs, self._roles.critic
+        options, critic = self.collect.pairs, self.critic
         if support_fault(pair, options) is not None:
             return False
         if critic is None:
@@ -175,30 +169,26 @@ class Harvester:
 
         records = await task.ledger.once(CRITIQUES.at(f"{number:04}", f"{place:02}"), work)
         words = {record.words: None for record in records if record.words}
-        if words and self._collect.lift.num_refinements:
-            rounds = (False, True) if self._collect.lift.num_fresh else (False,)
-            draws = [self._baseline(task, pair, is_fresh=is_fresh) for is_fresh in rounds]
-            for each in words:
-                draws += [self._refine(task, number, pair, each, is_fresh=is_fresh) for is_fresh in rounds]
-            await gather_or_cancel(draws)
+        if words and self.collect.lift.num_refinements:
+            rounds = (False, True) if self.collect.lift.num_fresh else (False,)
+            given: list[tuple[str | None, bool]] = [(None, is_fresh) for is_fresh in rounds]
+            given += [(each, is_fresh) for each in words for is_fresh in rounds]
+            await gather_or_cancel(self._lift(task, number, pair, *each) for each in given)
+
+    async def _lift(self, task: SearchedProblem, number: int, pair: Pair, words: str | None, is_fresh: bool) -> None:
+        """Draw with a critique of a pair, or without one where ``words`` is None."""
+        if words is None:
+            key = baseline_key(base_of(pair, self.collect.lift), is_fresh=is_fresh)
+        else:
+            key = refined_key(number, words, is_fresh=is_fresh)
+        seed = self._seed(task.problem, key.name)
+        await task.ledger.once(key, lambda: self.meter.draw(task.problem, pair, words, seed=seed, is_fresh=is_fresh))
 
     def _words(self, annotation: Annotation) -> str:
-        step, family = annotation.first_wrong_step, self._roles.family
+        step, family = annotation.first_wrong_step, self.family
         if step is not None and annotation.reason:
             return family.written_critique(step=step, reason=annotation.reason)
         return family.written_critique(step=None) if annotation.fault == "misses_error" else ""
-
-    async def _refine(self, task: SearchedProblem, number: int, pair: Pair, words: str, *, is_fresh: bool) -> None:
-        key = refined_key(number, words, is_fresh=is_fresh)
-        seed = self._seed(task.problem, key.name)
-        meter = self._roles.meter
-        await task.ledger.once(key, lambda: meter.refine(task.problem, pair, words, seed=seed, is_fresh=is_fresh))
-
-    async def _baseline(self, task: SearchedProblem, pair: Pair, *, is_fresh: bool) -> None:
-        key = baseline_key(base_of(pair, self._collect.lift), is_fresh=is_fresh)
-        seed = self._seed(task.problem, key.name)
-        meter = self._roles.meter
-        await task.ledger.once(key, lambda: meter.baseline(task.problem, pair, seed=seed, is_fresh=is_fresh))
 
     async def _search(self, task: SearchedProblem, number: int, path: FinishedPath) -> None:
         async def work() -> Finding[SearchedPath | FailedSearch]:
@@ -218,8 +208,8 @@ class Harvester:
                 found = await first_error(len(path.steps), count_right)
             except GenerationError as error:
                 return Finding(FailedSearch(str(error)), usage.generated_tokens)
-            labels = labels_from_search(found, len(path.steps))
-            return Finding(SearchedPath(path.steps, found.first_wrong_step, labels), usage.generated_tokens)
+            labelled = SearchedPath(path.steps, found.first_wrong_step, found.step_labels)
+            return Finding(labelled, usage.generated_tokens)
 
         await task.ledger.once(SEARCH.at(f"{number:04}"), work)
 
@@ -232,10 +222,10 @@ class Harvester:
             GenerationError: none could be drawn.
         """
         base = Trajectory(path.steps[:num_steps], texts=path.pieces[:num_steps])
-        numbers = range(self._collect.labels.num_rollouts)
+        numbers = range(self.collect.labels.num_rollouts)
         seeds = tuple(self._seed(problem, "label", number, num_steps, draw) for draw in numbers)
-        expansion = await self._roles.expander.finish(problem, base, seeds=seeds)
-        verdicts = [self._roles.checker.is_right(problem, each.answer) for each in expansion.continuations]
+        expansion = await self.expander.finish(problem, base, seeds=seeds)
+        verdicts = [self.checker.is_right(problem, each.answer) for each in expansion.continuations]
         known = [verdict for verdict in verdicts if verdict is not None] + [False] * expansion.num_unreadable
         return known, expansion.usage
 
@@ -250,7 +240,7 @@ class Harvester:
         await task.ledger.once(INJECTION.at(f"{number:04}"), work)
 
     def _seed(self, problem: Problem, *parts: int | str) -> int:
-        return derive_seed(self._config.run.seed, problem.problem_id, *parts)
+        return derive_seed(self.config.run.seed, problem.problem_id, *parts)
 
 
 async def _at_once(content: _T) -> Finding[_T]:

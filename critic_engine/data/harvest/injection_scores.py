@@ -38,14 +38,9 @@ class DetectionScore:
 
     @property
     def exact(self) -> Fraction:
-        """The score as an exact fraction, so that equal scores compare equal."""
+        """The score, in [0, 2] with a grade, in [0, 1] without one; exact, so that equal scores compare equal."""
         share = Fraction(self.num_matched, self.num_errors + self.num_found - self.num_matched)
         return share if self.grade is None else share + Fraction(self.grade, MAX_GRADE)
-
-    @property
-    def value(self) -> float:
-        """The score: in [0, 2] with a grade, in [0, 1] without one."""
-        return float(self.exact)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +69,8 @@ class RankedPair:
 
 def num_equal_steps(errors: Iterable[InjectedError], found: Iterable[InjectedError]) -> int:
     """Return how many errors match one to one by equal step numbers; an error without a step matches none."""
-    matched = _steps(errors) & _steps(found)
+    matched = Counter(error.step for error in errors) & Counter(error.step for error in found)
+    del matched[None]
     return matched.total()
 
 
@@ -114,7 +110,3 @@ def _margin(one: ScoredDetection, other: ScoredDetection) -> Fraction | None:
 def _texts(one: ScoredDetection, other: ScoredDetection) -> frozenset[str]:
     """Return the two texts as a set: one text if they are equal."""
     return frozenset(one_line(each.words or "") for each in (one, other))
-
-
-def _steps(errors: Iterable[InjectedError]) -> Counter[int]:
-    return Counter(error.step for error in errors if error.step is not None)

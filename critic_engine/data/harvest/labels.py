@@ -87,11 +87,26 @@ class FirstError:
     """1-based; None when the whole of the steps can still come out right, and when the problem is unsolvable."""
     labels: Mapping[int, StepLabel]
     """The label of each number of steps that was asked for, in the order asked."""
+    num_steps: int
 
     @property
     def is_unsolvable(self) -> bool:
         """Whether no completion is right even from the start, so that no step can be blamed."""
         return 0 in self.labels and not self.labels[0].is_hard_right
+
+    @property
+    def step_labels(self) -> tuple[StepLabel | None, ...]:
+        """The label that the search gives each step of its path.
+
+        A step that was asked for has its drawn label. All others have a hard label, 1 before the first wrong step and 0
+        from there on, by the assumption of the search. For an unsolvable problem all labels are None.
+        """
+        if self.is_unsolvable:
+            return (None,) * self.num_steps
+        first_wrong = self.num_steps + 1 if self.first_wrong_step is None else self.first_wrong_step
+        return tuple(
+            self.labels.get(step, StepLabel.hard(is_right=step < first_wrong)) for step in range(1, self.num_steps + 1)
+        )
 
 
 def tree_labels(paths: Sequence[FinishedPath], options: LabelsConfig, *, splitter: StepSplitter) -> TreeLabels:
@@ -111,8 +126,13 @@ def tree_labels(paths: Sequence[FinishedPath], options: LabelsConfig, *, splitte
     places, nodes = Places(paths), _labels_by_node(paths, options)
     checked = [path for path in paths if path.is_right is not None and path.steps]
     different = distinct(checked)
-    labelled = [_by_steps(path, places, options) or _by_nodes(path, nodes, options, splitter) for path in different]
-    kept = _by_turns([(path, found) for path, found in zip(different, labelled, strict=True) if found is not None])
+    labelled: list[tuple[FinishedPath, LabelledPath]] = []
+    for path in different:
+        labels = [_label(*places.completions(place), options) for place in places.along(path.steps)[1:-1]]
+        found = _joined(path, path.steps, labels) or _by_nodes(path, nodes, splitter)
+        if found is not None:
+            labelled.append((path, found))
+    kept = _by_turns(labelled)
     return TreeLabels(
         paths=tuple(kept[: options.max_paths]),
         num_alike=len(checked) - len(different),
@@ -170,35 +190,10 @@ async def first_error(num_steps: int, count_right: Callable[[int], Awaitable[Ste
             right = middle
         else:
             wrong = middle
-    return FirstError(wrong if 1 <= wrong <= num_steps else None, labels)
+    return FirstError(wrong if 1 <= wrong <= num_steps else None, labels, num_steps)
 
 
-def labels_from_search(found: FirstError, num_steps: int) -> tuple[StepLabel | None, ...]:
-    """Return the label that a search gives each of the ``num_steps`` steps of its path.
-
-    A step that was asked for has its drawn label. All others have a hard label, 1 before the first wrong step and 0
-    from there on, by the assumption of the search. For an unsolvable problem all labels are None.
-    """
-    most_asked = max(found.labels, default=0)
-    if most_asked > num_steps:
-        raise ValueError(f"num_steps must be that of the search, at least {most_asked}, got {num_steps}")
-    if found.is_unsolvable:
-        return (None,) * num_steps
-    first_wrong = num_steps + 1 if found.first_wrong_step is None else found.first_wrong_step
-    return tuple(
-        found.labels.get(step, StepLabel.hard(is_right=step < first_wrong)) for step in range(1, num_steps + 1)
-    )
-
-
-def _by_steps(path: FinishedPath, places: Places, options: LabelsConfig) -> LabelledPath | None:
-    """Return the path with a label for each step that has one; None when it has several, and none but the last."""
-    labels = [_label(*places.completions(place), options) for place in places.along(path.steps)[1:-1]]
-    return _joined(path, path.steps, labels)
-
-
-def _by_nodes(
-    path: FinishedPath, labels: Mapping[int, StepLabel], options: LabelsConfig, splitter: StepSplitter
-) -> LabelledPath | None:
+def _by_nodes(path: FinishedPath, labels: Mapping[int, StepLabel], splitter: StepSplitter) -> LabelledPath | None:
     """Return the path with its nodes' texts as steps; None when there is a label for none but the last."""
     nodes, behind = [], ""
     for node in path.nodes:
@@ -210,7 +205,10 @@ def _by_nodes(
 
 
 def _joined(path: FinishedPath, steps: Sequence[str], labels: Sequence[StepLabel | None]) -> LabelledPath | None:
-    """Return the path with each step without a label joined to the next; ``labels`` has all but the last."""
+    """Return the path with each step without a label joined to the next; ``labels`` has all but the last.
+
+    The result is None when there are several steps, and a label for none but the last.
+    """
     found: list[tuple[str, StepLabel]] = []
     waiting: list[str] = []
     for step, label in zip(steps, (*labels, StepLabel.hard(is_right=bool(path.is_right))), strict=True):

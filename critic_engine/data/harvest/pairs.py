@@ -130,7 +130,7 @@ def make_pairs(
         options: Kinds of pairs, and limits.
         splitter: Cuts texts into steps.
     """
-    maker = _Maker(tree, paths, right, splitter)
+    maker = _Maker(tree, paths, right, splitter, Places(paths))
     makers = {
         "divergent": maker.divergent,
         "sibling": lambda: maker.siblings(options),
@@ -144,42 +144,36 @@ def make_pairs(
     return TreePairs(pairs, num_cut, sum(len(each) for kind, each in cut.items() if kind != "divergent"))
 
 
+@dataclass(frozen=True, slots=True)
 class _Maker:
     """Makes the pairs of one tree."""
 
-    def __init__(
-        self,
-        tree: Tree[NodeState],
-        paths: Sequence[FinishedPath],
-        right: Sequence[FinishedPath],
-        splitter: StepSplitter,
-    ) -> None:
-        self._tree = tree
-        self._paths = paths
-        self._right = right
-        self._splitter = splitter
-        self._places = Places(paths)
+    tree: Tree[NodeState]
+    paths: Sequence[FinishedPath]
+    right: Sequence[FinishedPath]
+    splitter: StepSplitter
+    places: Places
 
     def divergent(self) -> Iterator[Pair]:
         """Yield each wrong path against the reference path: MMC, arXiv 2504.11009, stage 2."""
         for path in self._wrong():
-            if self._right:
-                yield from self._pair("divergent", self._right[0], path)
+            if self.right:
+                yield from self._pair("divergent", self.right[0], path)
 
     def best_worst(self) -> Iterator[Pair]:
         """Yield the first pair of the reference path with a wrong one, the worst of these first."""
-        worst_first = sorted(self._wrong() if self._right else (), key=lambda path: worst_order(path.node))
-        pairs = (pair for path in worst_first for pair in self._pair("best_worst", self._right[0], path))
+        worst_first = sorted(self._wrong() if self.right else (), key=lambda path: worst_order(path.node))
+        pairs = (pair for path in worst_first for pair in self._pair("best_worst", self.right[0], path))
         yield from islice(pairs, 1)
 
     def first_errors(self) -> Iterator[Pair]:
         """Yield, for each wrong path, its first own step against that of the right path that parts from it last."""
         ways: dict[int, dict[int, FinishedPath]] = {}
-        for path in self._right:
-            for place, behind in pairwise(self._places.along(path.steps)):
+        for path in self.right:
+            for place, behind in pairwise(self.places.along(path.steps)):
                 ways.setdefault(place, {}).setdefault(behind, path)
         for path in self._wrong():
-            steps = list(pairwise(self._places.along(path.steps)))
+            steps = list(pairwise(self.places.along(path.steps)))
             others = (way for place, own in steps[::-1] for behind, way in ways.get(place, {}).items() if behind != own)
             for match in islice(others, 1):
                 for pair in self._pair("first_error", match, path):
@@ -188,11 +182,11 @@ class _Maker:
 
     def siblings(self, options: PairsConfig) -> Iterator[Pair]:
         """Yield, for each node, its best child against its worst."""
-        num_ends = Counter(node.node_id for path in self._paths if path.is_known for node in path.nodes)
-        for found in sibling_pairs(self._tree, min_margin=options.min_margin, max_pairs=max(1, len(self._tree))):
+        num_ends = Counter(node.node_id for path in self.paths if path.is_known for node in path.nodes)
+        for found in sibling_pairs(self.tree, min_margin=options.min_margin, max_pairs=max(1, len(self.tree))):
             nodes = (found.accepted, found.rejected)
-            texts = [trajectory_of(self._tree.path(node)).prefix for node in nodes]
-            steps, pieces = ([cut(text) for text in texts] for cut in (self._splitter.steps, self._splitter.pieces))
+            texts = [trajectory_of(self.tree.path(node)).prefix for node in nodes]
+            steps, pieces = ([cut(text) for text in texts] for cut in (self.splitter.steps, self.splitter.pieces))
             num_shared = _num_shared(*steps)
             if num_shared < min(map(len, steps)):
                 chosen, rejected = (
@@ -202,7 +196,7 @@ class _Maker:
                         answer=node.state.answer,
                         value=node.search_value,
                         num_rollouts=num_ends[node.node_id],
-                        num_tokens=num_tokens_of(written(self._tree.path(node))),
+                        num_tokens=num_tokens_of(written(self.tree.path(node))),
                         node_id=node.node_id,
                     )
                     for side, node in enumerate(nodes)
@@ -210,24 +204,24 @@ class _Maker:
                 yield Pair("sibling", steps[0][:num_shared], "".join(pieces[0][:num_shared]), chosen, rejected)
 
     def _wrong(self) -> Iterator[FinishedPath]:
-        return (path for path in self._paths if path.is_right is False)
+        return (path for path in self.paths if path.is_right is False)
 
     def _pair(self, kind: PairKind, right: FinishedPath, wrong: FinishedPath) -> Iterator[Pair]:
         """Yield the pair of two paths; none where one is a prefix of the other."""
         num_shared = _num_shared(right.steps, wrong.steps)
         if num_shared < min(len(right.steps), len(wrong.steps)):
-            place, behind = self._places.along(right.steps[: num_shared + 1])[-2:]
+            place, behind = self.places.along(right.steps[: num_shared + 1])[-2:]
             yield Pair(
                 kind=kind,
                 shared=right.steps[:num_shared],
                 shared_text="".join(right.pieces[:num_shared]),
                 chosen=self._branch(right, num_shared),
                 rejected=self._branch(wrong, num_shared),
-                support=self._places.support(place, behind),
+                support=self.places.support(place, behind),
             )
 
     def _branch(self, path: FinishedPath, num_shared: int) -> Branch:
-        num_right, num_known = self._places.known(self._places.along(path.steps[: num_shared + 1])[-1])
+        num_right, num_known = self.places.known(self.places.along(path.steps[: num_shared + 1])[-1])
         return Branch(
             steps=path.steps[num_shared:],
             text="".join(path.pieces[num_shared:]),

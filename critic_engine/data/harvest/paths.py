@@ -1,7 +1,8 @@
 """The finished paths of one labelled tree as text, and how often the reasoner drew each step."""
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -180,6 +181,8 @@ def _read_path(
     texts = [trajectory_of([each]).prefix for each in nodes]
     text, answer = "".join(texts), node.state.answer
     pieces = splitter.pieces(text)
+    ends = list(accumulate(map(len, texts)))
+    starts = [0, *accumulate(map(len, pieces))][: len(pieces)]
     return FinishedPath(
         node=node,
         steps=splitter.steps(text),
@@ -187,7 +190,7 @@ def _read_path(
         is_right=None if answer is None else checker.is_right(problem, answer),
         num_tokens=num_tokens_of(nodes),
         nodes=tuple(nodes),
-        writers=tuple(_writers(pieces, texts, nodes)),
+        writers=tuple(nodes[bisect_right(ends, start)].node_id for start in starts),
         num_given=len(text) - (0 if node.state.is_rewrite else len(texts[-1])),
     )
 
@@ -200,19 +203,6 @@ def written(path: Iterable[ReasoningNode]) -> list[ReasoningNode]:
             nodes.clear()
         nodes.append(node)
     return nodes
-
-
-def _writers(pieces: Sequence[str], texts: Sequence[str], nodes: Sequence[ReasoningNode]) -> Iterator[int]:
-    """Yield the id of the node that wrote the beginning of each piece."""
-    ends = accumulate(map(len, texts))
-    bounds = iter(zip(ends, nodes, strict=True))
-    end, writer = next(bounds)
-    start = 0
-    for piece in pieces:
-        while start >= end:
-            end, writer = next(bounds)
-        yield writer.node_id
-        start += len(piece)
 
 
 def num_tokens_of(nodes: Iterable[ReasoningNode]) -> int | None:

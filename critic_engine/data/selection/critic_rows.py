@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from critic_engine.data.harvest.error_detection import InjectionResult
 from critic_engine.data.harvest.finding_kinds import INJECTION
+from critic_engine.data.harvest.injection_scores import num_unranked
 from critic_engine.data.records import Demonstration, Preference, Rated, TrainingRow
 from critic_engine.data.selection.critique_filters import gap
 from critic_engine.data.selection.row_origin import critique_columns, preference_columns
@@ -61,7 +62,7 @@ class CriticRows:
         return None if fresh_margin > 0 else "gap_not_repeated"
 
     def _detections(self, selected: SelectedProblem, injection: InjectionResult, number: int) -> Iterator[Preference]:
-        for reason, num in injection.num_unranked.items():
+        for reason, num in num_unranked(injection.detections).items():
             self._selection.funnel.training.count(reason, num=num)
         for place, found in enumerate(injection.pairs):
             fault = self._selection.screen.words_fault(found.chosen.words or "", selected.problem)

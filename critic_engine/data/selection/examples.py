@@ -3,7 +3,7 @@
 import heapq
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from critic_engine.data.harvest.pairs import Pair
@@ -14,16 +14,6 @@ from critic_engine.types import Problem
 
 _BRANCH_FIELDS = ("steps", "answer", "value", "num_rollouts")
 _EXPORT_ROW = re.compile(r"(?P<position>\d{6,})-(?P<kind>[a-z_]+)(?:-(?P<number>\d{3,}))?(?:-\d{3,})?")
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The pairs to show."""
-
-    num_examples: int = 0
-    """Number of problems to show one pair of, chosen by a hash; problems with critiques come first."""
-    name: str | None = None
-    """Set instead to show all pairs of the problems with this id or problem id, or the pair of an exported row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,27 +47,30 @@ class Example:
         }
 
 
+@dataclass(slots=True, kw_only=True)
 class Chooser:
     """Keeps the wanted pairs of all problems that it is shown."""
 
-    def __init__(self, wanted: Wanted, *, seed: int) -> None:
-        """Take the wanted pairs, and the seed of the hash."""
-        self._wanted = wanted
-        self._seed = seed
-        self._named: list[Example] = []
-        # A heap with the next pair to drop on top: pairs without critiques first, then by hash, then by position.
-        self._chosen: list[tuple[bool, int, int, Example]] = []
+    num_examples: int = 0
+    """Number of problems to keep one pair of, chosen by a hash; problems with critiques come first."""
+    name: str | None = None
+    """Set instead to keep all pairs of the problems with this id or problem id, or the pair of an exported row."""
+    seed: int
+    """The seed of the hash."""
+    _named: list[Example] = field(default_factory=list)
+    _chosen: list[tuple[bool, int, int, Example]] = field(default_factory=list)
+    """A heap with the next pair to drop on top: pairs without critiques first, then by hash, then by position."""
 
     def look_at(self, selected: SelectedProblem) -> None:
         """Keep the wanted pairs of one problem."""
-        if self._wanted.name is not None:
-            self._named += [_example(selected, number) for number in _numbers_of(self._wanted.name, selected)]
-        elif self._wanted.num_examples and selected.pairs:
+        if self.name is not None:
+            self._named += [_example(selected, number) for number in _numbers_of(self.name, selected)]
+        elif self.num_examples and selected.pairs:
             numbers = [each.record.pair for each in selected.critiques]
             example = _example(selected, min(numbers, default=0))
-            rank = derive_seed(self._seed, "example", selected.problem.problem_id)
+            rank = derive_seed(self.seed, "example", selected.problem.problem_id)
             heapq.heappush(self._chosen, (bool(numbers), rank, selected.position, example))
-            if len(self._chosen) > self._wanted.num_examples:
+            if len(self._chosen) > self.num_examples:
                 heapq.heappop(self._chosen)
 
     def examples(self) -> list[Example]:

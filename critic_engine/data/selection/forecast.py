@@ -137,35 +137,20 @@ def sample_rows(rows: Iterable[_Row], *, num_rows: int, size: int, seed: int) ->
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
-    """Cost and yield of all rows of a problems file."""
-
-    forecast: Forecast
-    wall_s: Range | None
-    """Seconds at the sample's tokens per second; None where it generated none. A whole run keeps more problems in
-    flight than a sample, and may be faster."""
-    usd: Range | None
-    """Cost at the sample's price per token; None where no model has a price."""
-    share_of_max_tokens: Range | None
-    """Share of the run's token limit; above 1 the run stops before its end. None without a limit."""
-
-    def fields(self) -> dict[str, Any]:
-        """Return it as values that JSON can hold."""
-        return {
-            **self.forecast.fields(),
-            "wall_s": _rounded(self.wall_s, 1),
-            "usd": _rounded(self.usd, 6),
-            "share_of_max_tokens": _rounded(self.share_of_max_tokens, 4),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleRun:
+class Estimate:
     """A sample of a problems file that was run to forecast the whole file."""
 
     num_rows: int
     """Rows of the file, sampled ones included."""
     sample: SampledProblems
+    num_unsearchable: int = 0
+    """Sampled rows without a problem to search; they count, with no cost."""
+    num_left: int = 0
+    """Sampled problems that do not count: unfinished ones, and those that were done before too many unfinished ones."""
+    failed: tuple[str, ...] = ()
+    """Sampled rows that failed, each with its reason, in one line."""
+    limit: str | None = None
+    """The limit that cut the sample, such as ``run.max_tokens=1000``; None for a whole one."""
     wall_s: float
     """Seconds that the sample took, without the loading of models."""
     usd: float
@@ -173,18 +158,46 @@ class SampleRun:
     max_tokens: int | None
     """The token limit of the whole run; None is no limit."""
 
-    def outlook(self) -> Outlook | None:
-        """Return the forecast of all rows; None of fewer than two sampled ones."""
-        forecast = self.sample.forecast(num_others=self.num_rows - len(self.sample), seed=0)
-        if forecast is None:
-            return None
-        tokens, num_tokens = forecast.num_tokens, self.sample.num_tokens
-        return Outlook(
-            forecast=forecast,
-            wall_s=tokens.times(self.wall_s / num_tokens) if num_tokens else None,
-            usd=tokens.times(self.usd / num_tokens) if num_tokens and self.usd else None,
-            share_of_max_tokens=None if self.max_tokens is None else tokens.times(1 / self.max_tokens),
-        )
+    def forecast(self) -> Forecast | None:
+        """Return the totals of all rows; None of fewer than two sampled ones."""
+        return self.sample.forecast(num_others=self.num_rows - len(self.sample), seed=0)
+
+    def wall_s_of(self, tokens: Range) -> Range | None:
+        """Return the seconds at the sample's tokens per second; None where it generated none.
+
+        A whole run keeps more problems in flight than a sample, and may be faster.
+        """
+        return tokens.times(self.wall_s / self.sample.num_tokens) if self.sample.num_tokens else None
+
+    def usd_of(self, tokens: Range) -> Range | None:
+        """Return the cost at the sample's price per token; None where no model has a price."""
+        num_tokens = self.sample.num_tokens
+        return tokens.times(self.usd / num_tokens) if num_tokens and self.usd else None
+
+    def share_of_max_tokens(self, tokens: Range) -> Range | None:
+        """Return the share of the run's token limit; above 1 the run stops before its end. None without a limit."""
+        return None if self.max_tokens is None else tokens.times(1 / self.max_tokens)
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as values that JSON can hold."""
+        forecast = self.forecast()
+        return {
+            "num_rows": self.num_rows,
+            "num_sampled": len(self.sample),
+            "num_unsearchable": self.num_unsearchable,
+            "num_left": self.num_left,
+            "cut_by": self.limit,
+            "sample_tokens": self.sample.num_tokens,
+            "sample_wall_s": round(self.wall_s, 3),
+            "max_tokens": self.max_tokens,
+            "outlook": forecast
+            and {
+                **forecast.fields(),
+                "wall_s": _rounded(self.wall_s_of(forecast.num_tokens), 1),
+                "usd": _rounded(self.usd_of(forecast.num_tokens), 6),
+                "share_of_max_tokens": _rounded(self.share_of_max_tokens(forecast.num_tokens), 4),
+            },
+        }
 
 
 def _rounded(found: Range | None, num_digits: int | None) -> dict[str, float] | None:

@@ -26,10 +26,11 @@ class ReasonerRows:
             if number not in selected.believed:
                 continue
             chosen, rejected = _whole_text(pair, pair.chosen), _whole_text(pair, pair.rejected)
-            reason = "says_the_same" if (chosen, rejected) in said else self._fault_of_pair(pair)
+            is_partial = pair.chosen.answer is None or pair.rejected.answer is None
+            is_repeat = (chosen, rejected) in said
             said.add((chosen, rejected))
-            if reason is not None:
-                self._selection.funnel.training.count(reason)
+            if is_repeat or (is_partial and not self._selection.filters.is_partial_allowed):
+                self._selection.funnel.training.count("says_the_same" if is_repeat else "partial")
                 continue
             yield Preference(
                 **selected.row_fields(f"pair-{number:03}"),
@@ -40,10 +41,6 @@ class ReasonerRows:
                 rejected=rejected,
                 margin=pair.margin,
             )
-
-    def _fault_of_pair(self, pair: Pair) -> str | None:
-        is_partial = pair.chosen.answer is None or pair.rejected.answer is None
-        return "partial" if is_partial and not self._selection.filters.is_partial_allowed else None
 
     def rated(self, selected: SelectedProblem) -> Iterator[TrainingRow]:
         """Yield the reference path if it has no fault, and the wrong paths of believed pairs."""

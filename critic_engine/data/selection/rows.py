@@ -54,7 +54,7 @@ class RunRows:
     @property
     def stages(self) -> tuple[StageCounts, ...]:
         """The counts of each stage of the funnel; valid after an iteration."""
-        return self.funnel.counts()
+        return tuple(self.funnel.stages())
 
     @property
     def config_yaml(self) -> str:
@@ -114,16 +114,13 @@ class RunRows:
     def _rows(self) -> Iterator[TrainingRow]:
         critic, reasoner = CriticRows(self._selection), ReasonerRows(self._selection)
         makers = {
-            (Preference, "critic"): critic.preferences,
-            (Preference, "reasoner"): reasoner.preferences,
-            (Demonstration, "critic"): critic.demonstrations,
-            (Demonstration, "reasoner"): reasoner.demonstrations,
-            (Rated, "critic"): critic.rated,
-            (Rated, "reasoner"): reasoner.rated,
-            (StepLabelled, "critic"): reasoner.labelled,
-            (StepLabelled, "reasoner"): reasoner.labelled,
+            Preference: (critic.preferences, reasoner.preferences),
+            Demonstration: (critic.demonstrations, reasoner.demonstrations),
+            Rated: (critic.rated, reasoner.rated),
+            StepLabelled: (reasoner.labelled, reasoner.labelled),
         }
-        make = makers[self._kind, self._role]
+        for_critic, for_reasoner = makers[self._kind]
+        make = for_critic if self._role == "critic" else for_reasoner
         for selected in self._selection:
             yield from make(selected)
 

@@ -10,7 +10,6 @@ from critic_engine.config.collect import CollectConfig, FiltersConfig, PairKind
 from critic_engine.config.engine import EngineConfig
 from critic_engine.data.filters.contamination import Guard
 from critic_engine.data.filters.duplicates import NearDuplicates
-from critic_engine.data.harvest.error_detection import InjectionResult
 from critic_engine.data.harvest.finding_kinds import INJECTION, LABELS, PAIRS, PATHS, SEARCH, value_key
 from critic_engine.data.harvest.injection_scores import ScoredDetection
 from critic_engine.data.harvest.labels import FailedSearch, SearchedPath
@@ -110,13 +109,14 @@ class Selection:
         paths, found = findings[PATHS], findings[PAIRS]
         self._count_paths(paths, found)
         is_repeat = duplicates is not None and _is_repeat(duplicates, position, row.problem)
-        fault = self._reference_fault(paths.reference)
+        fault = None
+        if paths.reference is not None and self.config.checks_pairs:
+            fault = reference_fault(paths.reference.value, self._collect.pairs)
         pair_faults = [self._pair_fault(pair, fault, findings) for pair in found.pairs]
         self._count_pairs(found, pair_faults, is_repeat=is_repeat)
         critiques = self.screen.critiques(found.pairs, findings, row.problem, is_repeat=is_repeat)
         count_critiques(critiques, self.funnel)
-        self._count_labels(findings, is_repeat=is_repeat)
-        self._count_injections(findings.of_kind(INJECTION), is_repeat=is_repeat)
+        self._count_others(findings, is_repeat=is_repeat)
         if self._collect.injection is not None and fault:
             self.funnel.injected.count(fault)
         return SelectedProblem(
@@ -148,7 +148,7 @@ class Selection:
         reason = "never_parts" if is_paired else "not_paired"
         stage.count(reason if paths.num_right else "no_right_path", num=rest)
 
-    def _count_labels(self, findings: ProblemFindings, *, is_repeat: bool) -> None:
+    def _count_others(self, findings: ProblemFindings, *, is_repeat: bool) -> None:
         repeat = "near_duplicate" if is_repeat else None
         for labels in findings.of_kind(LABELS):
             stage = self.funnel.labelled
@@ -159,10 +159,7 @@ class Selection:
             stage.count("over_max_paths", num=labels.num_over_limit)
         for search in findings.of_kind(SEARCH):
             self.funnel.searched.count(_search_fault(search) or repeat)
-
-    def _count_injections(self, injections: Sequence[InjectionResult], *, is_repeat: bool) -> None:
-        repeat = "near_duplicate" if is_repeat else None
-        for injection in injections:
+        for injection in findings.of_kind(INJECTION):
             self.funnel.injected.count("not_injected" if injection.failure else repeat)
             for detection in injection.detections:
                 self.funnel.detections.count(_detection_fault(detection) or repeat)
@@ -192,11 +189,6 @@ class Selection:
             return None
         chosen, rejected = (findings[value_key(steps)] for steps in parting_steps(pair))
         return divergence_fault(chosen, rejected, options)
-
-    def _reference_fault(self, reference: ReferencePath | None) -> PairFault | None:
-        if reference is None or not self.config.checks_pairs:
-            return None
-        return reference_fault(reference.value, self._collect.pairs)
 
 
 def summarise(folder: Path) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from critic_engine.config.collect import FiltersConfig
-from critic_engine.data.harvest.error_detection import InjectionResult
 from critic_engine.data.harvest.finding_kinds import INJECTION, LABELS, SEARCH
+from critic_engine.data.harvest.injection_scores import num_unranked
 from critic_engine.data.harvest.labels import SearchedPath
-from critic_engine.data.selection.examples import Chooser, Example, Wanted
+from critic_engine.data.selection.examples import Chooser, Example
 from critic_engine.data.selection.forecast import Forecast, ProblemFigures, SampledProblems
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.selected_findings import SelectedProblem, Selection
@@ -116,13 +116,16 @@ class Survey:
         }
 
 
-def survey(store: RunStore, *, filters: FiltersConfig | None = None, wanted: Wanted | None = None) -> Survey:
+def survey(
+    store: RunStore, *, filters: FiltersConfig | None = None, num_examples: int = 0, name: str | None = None
+) -> Survey:
     """Return the survey of a labelled run; another process may go on with the run meanwhile.
 
     Args:
         store: The open run.
         filters: Filters to use instead of those of its configuration.
-        wanted: Pairs to show; None shows none.
+        num_examples: See ``Chooser``.
+        name: See ``Chooser``.
 
     Raises:
         RunError: the run is not labelled.
@@ -132,12 +135,13 @@ def survey(store: RunStore, *, filters: FiltersConfig | None = None, wanted: Wan
         raise RunError(f"{store.folder} is no labelled run; make one with `critic-engine collect`")
     selection = Selection(store, filters)
     counter = _Counter(store, is_harvesting=selection.config.collect is not None)
-    chooser = Chooser(wanted or Wanted(), seed=selection.config.run.seed)
+    chooser = Chooser(num_examples=num_examples, name=name, seed=selection.config.run.seed)
     for selected in selection:
         counter.count_up_to(selected.position, selected)
         chooser.look_at(selected)
     counter.count_up_to(store.num_rows - 1, None)
-    facts = counter.end()
+    facts = counter.survey
+    facts.sample.cut(counter.num_even)
     facts.funnel, facts.examples = selection.funnel, chooser.examples()
     return facts
 
@@ -163,7 +167,7 @@ class _Counter:
         self._is_harvesting = is_harvesting
         self._failed = {each.position: each for each in store.findings.failed()}
         self.survey = Survey()
-        self._num_even = 0
+        self.num_even = 0
 
     def count_up_to(self, last: int, selected: SelectedProblem | None) -> None:
         """Count the next rows up to position ``last``, of which only the last may be a selected problem."""
@@ -195,14 +199,9 @@ class _Counter:
                 )
             )
         if self.survey.num_left <= _MAX_SHARE_LEFT * self.survey.num_problems:
-            self._num_even = len(self.survey.sample)
+            self.num_even = len(self.survey.sample)
         if selected is not None:
             self._count_findings(selected)
-
-    def end(self) -> Survey:
-        """Return the survey."""
-        self.survey.sample.cut(self._num_even)
-        return self.survey
 
     def _search_tokens(self, position: int) -> int:
         answer = self._store.answer(position)
@@ -221,20 +220,17 @@ class _Counter:
     def _count_findings(self, selected: SelectedProblem) -> None:
         self.survey.num_pairs.update(pair.kind for pair in selected.pairs)
         for injection in selected.findings.of_kind(INJECTION):
-            self._count_injection(injection)
+            is_failed = injection.failure is not None
+            self.survey.injections.update(
+                num_injected=not is_failed,
+                num_failed=is_failed,
+                num_detections=len(injection.detections),
+                num_scored=sum(each.score is not None for each in injection.detections),
+                num_preferences=len(injection.pairs),
+                num_unranked=sum(num_unranked(injection.detections).values()),
+            )
         for labels in selected.findings.of_kind(LABELS):
             self.survey.labels.update(num_paths=len(labels.paths))
         for search in selected.findings.of_kind(SEARCH):
             is_found = isinstance(search, SearchedPath) and search.first_wrong_step is not None
             self.survey.labels.update(num_searched=1, num_first_errors=is_found)
-
-    def _count_injection(self, injection: InjectionResult) -> None:
-        is_failed = injection.failure is not None
-        self.survey.injections.update(
-            num_injected=not is_failed,
-            num_failed=is_failed,
-            num_detections=len(injection.detections),
-            num_scored=sum(each.score is not None for each in injection.detections),
-            num_preferences=len(injection.pairs),
-            num_unranked=sum(injection.num_unranked.values()),
-        )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ class HandMade:
 
     def __init__(self, rows: list[TrainingRow], config_yaml: str = "strategy:\n  kind: mcts\n") -> None:
         self.rows = rows
-        self.stages = (StageCounts("problems", 4, {}), StageCounts("divergent | pairs", 3, {"all_right": 1}))
+        self.stages = (
+            StageCounts("problems", 4, Counter({})),
+            StageCounts("divergent | pairs", 3, Counter({"all_right": 1})),
+        )
         self.config_yaml = config_yaml
 
         self.num_reads = 0

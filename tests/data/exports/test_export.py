@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -287,7 +288,7 @@ def test_card_and_report_say_when_the_run_is_not_complete(
     is_complete: bool, export, hand_made, make_row, tmp_path: Path
 ) -> None:
     source = hand_made([make_row(Demonstration)])
-    source.stages = (StageCounts("rows", 4, {} if is_complete else {"not_done_yet": 3}),)
+    source.stages = (StageCounts("rows", 4, Counter({} if is_complete else {"not_done_yet": 3})),)
     report = export("trl-sft", source)
     note = "The run is not complete: 3 of its problems are not done yet, and have no rows here."
     card = (tmp_path / "trl-sft" / "README.md").read_text(encoding="utf-8")
@@ -352,8 +353,8 @@ def test_no_row_to_write_says_what_became_of_them(export, hand_made, make_row, t
 def test_run_without_rows_says_what_left_out_most_on_the_way(export, hand_made) -> None:
     source = hand_made([])
     source.stages = (
-        StageCounts("rows", 107, {"evaluation_set": 60, "not_done_yet": 40}),
-        StageCounts("trees", 7, {"all_right": 5, "all_wrong": 2}),
+        StageCounts("rows", 107, Counter({"evaluation_set": 60, "not_done_yet": 40})),
+        StageCounts("trees", 7, Counter({"all_right": 5, "all_wrong": 2})),
     )
     with pytest.raises(ConfigError) as caught:
         export("trl-dpo", source)

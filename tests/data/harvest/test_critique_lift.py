@@ -52,14 +52,14 @@ def model(texts: Sequence[str | Sample], **more: object) -> ScriptedGenerator:
 
 
 def refine(generator: ScriptedGenerator, *, seed: int = 1, **options: object) -> DrawResult:
-    return asyncio.run(meter(generator, **options).refine(PROBLEM, PAIR, WORDS, seed=seed)).content
+    return asyncio.run(meter(generator, **options).draw(PROBLEM, PAIR, WORDS, seed=seed)).content
 
 
 def test_draws_are_right_wrong_or_cannot_be_told() -> None:
     found = refine(model(["it is 1\nanswer: 3", "answer: 5", "answer: three or so", "hm"]))
     assert found.tally is not None
     assert found.tally == DrawCounts(num_right=1, num_wrong=2, num_unsure=1)
-    assert found.tally.rate == pytest.approx(1 / 3)
+    assert found.tally.num_known == 3
     assert found.error is None
 
 
@@ -93,7 +93,7 @@ def test_refinements_see_the_wrong_path_and_the_words_and_go_on_from_where_the_p
 def test_a_baseline_sees_neither_the_wrong_path_nor_words() -> None:
     generator = model(["answer: 3"] * 8)
     for options in ({}, {"refine_from": "start"}):
-        found = asyncio.run(meter(generator, **options).baseline(PROBLEM, PAIR, seed=1))
+        found = asyncio.run(meter(generator, **options).draw(PROBLEM, PAIR, None, seed=1))
         assert found.content.tally == DrawCounts(4, 0)
     assert [request.prefix for request in generator.requests] == ["look \n", ""]
     assert {request.messages for request in generator.requests} == {(PLAIN.solve(PROBLEM),)}
@@ -102,7 +102,7 @@ def test_a_baseline_sees_neither_the_wrong_path_nor_words() -> None:
 def test_no_prompt_holds_the_reference_answer() -> None:
     generator = model(["answer: 3"] * 8)
     refine(generator)
-    asyncio.run(meter(generator).baseline(PROBLEM, PAIR, seed=1))
+    asyncio.run(meter(generator).draw(PROBLEM, PAIR, None, seed=1))
     for request in generator.requests:
         assert REFERENCE not in request.prefix + "".join(message.text for message in request.messages)
 
@@ -110,8 +110,8 @@ def test_no_prompt_holds_the_reference_answer() -> None:
 def test_fresh_draws_are_as_many_as_asked_for_and_have_seeds_of_their_own() -> None:
     generator = model(["answer: 3"] * 11)
     lifts = meter(generator, num_fresh=7)
-    asyncio.run(lifts.refine(PROBLEM, PAIR, WORDS, seed=1))
-    fresh = asyncio.run(lifts.refine(PROBLEM, PAIR, WORDS, seed=2, is_fresh=True))
+    asyncio.run(lifts.draw(PROBLEM, PAIR, WORDS, seed=1))
+    fresh = asyncio.run(lifts.draw(PROBLEM, PAIR, WORDS, seed=2, is_fresh=True))
     assert fresh.content.tally == DrawCounts(7, 0)
     seeds = [set(request.seeds) for request in generator.requests]
     assert [len(each) for each in seeds] == [4, 7]
@@ -123,7 +123,7 @@ def test_a_failure_is_an_error_and_no_number() -> None:
     found = refine(broken)
     assert found == DrawResult(None, None, "down")
     broken = model([], faults={0: GenerationError("down")})
-    assert asyncio.run(meter(broken).baseline(PROBLEM, PAIR, seed=1)) == Finding(found)
+    assert asyncio.run(meter(broken).draw(PROBLEM, PAIR, None, seed=1)) == Finding(found)
 
 
 def test_a_failure_that_may_pass_is_tried_again() -> None:
@@ -144,10 +144,10 @@ def test_a_lost_model_is_not_an_error_of_the_critique() -> None:
 
 def test_a_problem_without_a_reference_answer_has_no_rate() -> None:
     other = Problem("another ?")
-    found = asyncio.run(meter(model(["answer: 3"] * 4)).refine(other, PAIR, WORDS, seed=1)).content
+    found = asyncio.run(meter(model(["answer: 3"] * 4)).draw(other, PAIR, WORDS, seed=1)).content
     assert found.tally is not None
     assert found.tally == DrawCounts(0, 0, 4)
-    assert found.tally.rate is None
+    assert found.tally.num_known == 0
     assert found.corrected is None
 
 

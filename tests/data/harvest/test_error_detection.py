@@ -103,7 +103,7 @@ def test_an_injection_is_detected_graded_and_ranked() -> None:
         error(4, "says 4; it is 3"),
     )
     assert [each.detector for each in injection.detections] == ["a detector", "a critic"]
-    assert [each.score.value for each in injection.detections if each.score] == [0.95, 0.1]
+    assert [float(each.score.exact) for each in injection.detections if each.score] == [0.95, 0.1]
     (pair,) = injection.pairs
     assert pair.chosen.words == (
         "Verdict: wrong\nFirst wrong step: 1\nthere is 1 in row 1; step 2: there is 1 in row 2\nScore: 0"

@@ -25,8 +25,8 @@ def scored(words: str | None, num_matched: int, *, grade: int | None = None, num
 
 def test_one_match_of_three_errors_and_two_found_is_a_quarter_and_a_grade_of_seven_adds_seven_tenths() -> None:
     counts = {"num_errors": 3, "num_found": 2, "num_matched": 1}
-    assert DetectionScore(**counts, grade=None).value == 0.25
-    assert DetectionScore(**counts, grade=7).value == 0.95
+    assert float(DetectionScore(**counts, grade=None).exact) == 0.25
+    assert float(DetectionScore(**counts, grade=7).exact) == 0.95
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_scores_worked_by_hand(
     num_errors: int, num_found: int, num_matched: int, grade: int | None, value: float
 ) -> None:
     score = DetectionScore(num_errors=num_errors, num_found=num_found, num_matched=num_matched, grade=grade)
-    assert score.value == value
+    assert float(score.exact) == value
 
 
 @pytest.mark.parametrize(

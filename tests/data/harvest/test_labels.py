@@ -16,7 +16,6 @@ from critic_engine.data.harvest.labels import (
     StepLabel,
     TreeLabels,
     first_error,
-    labels_from_search,
     tree_labels,
 )
 from critic_engine.data.harvest.paths import read_paths
@@ -270,7 +269,7 @@ def test_the_search_halves_what_is_open() -> None:
     assert completions.asked == [4, 7, 6, 5]
     assert found.labels == {4: StepLabel.soft(3, 4), **dict.fromkeys((7, 6, 5), StepLabel.soft(0, 4))}
     assert not found.is_unsolvable
-    assert labels_from_search(found, 8) == (
+    assert found.step_labels == (
         *(RIGHT,) * 3,
         StepLabel.soft(3, 4),
         *(StepLabel.soft(0, 4),) * 3,
@@ -290,7 +289,7 @@ def test_every_first_wrong_step_is_found_with_few_questions(num_steps: int) -> N
         assert len(completions.asked) == len(set(completions.asked)) <= most
         assert list(found.labels) == completions.asked
         assert (0 in found.labels) == (first_wrong <= 1)
-        labels = labels_from_search(found, num_steps)
+        labels = found.step_labels
         if found.is_unsolvable:
             assert labels == (None,) * num_steps
             continue
@@ -318,7 +317,7 @@ def test_the_end_of_a_finished_solution_is_labelled_without_a_draw() -> None:
 
     found = asyncio.run(first_error(2, count_right))
     assert found.first_wrong_step == 2
-    assert labels_from_search(found, 2) == (StepLabel.soft(1, 4), WRONG)
+    assert found.step_labels == (StepLabel.soft(1, 4), WRONG)
 
 
 def test_a_draw_that_fails_ends_the_search() -> None:
@@ -329,8 +328,6 @@ def test_a_draw_that_fails_ends_the_search() -> None:
         asyncio.run(first_error(4, count_right))
 
 
-def test_a_search_needs_steps_and_its_labels_as_many() -> None:
+def test_a_search_needs_steps() -> None:
     with pytest.raises(ValueError, match="num_steps must be at least 1, got 0"):
         search_of(0, Completions(()))
-    with pytest.raises(ValueError, match="num_steps must be that of the search, at least 7, got 6"):
-        labels_from_search(search_of(8, Completions(range(5))), 6)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from critic_engine.data.selection.forecast import (
+    Estimate,
     Forecast,
     ProblemFigures,
     Range,
     SampledProblems,
-    SampleRun,
     sample_rows,
 )
 
@@ -177,25 +177,23 @@ def test_sample_keeps_to_the_first_rows_and_takes_all_where_they_are_few() -> No
     assert list(sample_rows("abcdefgh", num_rows=4, size=9, seed=0)) == list("abcd")
 
 
-def sample_run(*tokens: int, usd: float = 0.0, max_tokens: int | None = None) -> SampleRun:
-    return SampleRun(num_rows=10, sample=sample_of(*tokens), wall_s=4.0, usd=usd, max_tokens=max_tokens)
+def sample_run(*tokens: int, usd: float = 0.0, max_tokens: int | None = None) -> Estimate:
+    return Estimate(num_rows=10, sample=sample_of(*tokens), wall_s=4.0, usd=usd, max_tokens=max_tokens)
 
 
 def test_seconds_dollars_and_share_go_by_tokens() -> None:
-    outlook = sample_run(100, 100, usd=0.5, max_tokens=4000).outlook()
-    assert outlook is not None
-    assert outlook.forecast.num_tokens.estimate == 1000
-    assert outlook.wall_s == Range(20.0, 20.0, 20.0)
-    assert outlook.usd == Range(2.5, 2.5, 2.5)
-    assert outlook.share_of_max_tokens == Range(0.25, 0.25, 0.25)
-    assert outlook.fields()["usd"] == {"estimate": 2.5, "low": 2.5, "high": 2.5}
+    found = sample_run(100, 100, usd=0.5, max_tokens=4000)
+    forecast = found.forecast()
+    assert forecast is not None
+    assert forecast.num_tokens.estimate == 1000
+    assert found.wall_s_of(forecast.num_tokens) == Range(20.0, 20.0, 20.0)
+    assert found.usd_of(forecast.num_tokens) == Range(2.5, 2.5, 2.5)
+    assert found.share_of_max_tokens(forecast.num_tokens) == Range(0.25, 0.25, 0.25)
+    assert found.fields()["outlook"]["usd"] == {"estimate": 2.5, "low": 2.5, "high": 2.5}
 
 
 def test_what_is_not_known_is_no_number() -> None:
-    outlook = sample_run(0, 0, usd=0.5).outlook()
-    assert outlook is not None
-    assert (outlook.wall_s, outlook.usd, outlook.share_of_max_tokens) == (None, None, None)
-    without_prices = sample_run(100, 200).outlook()
-    assert without_prices is not None
-    assert without_prices.usd is None
-    assert sample_run(100).outlook() is None
+    outlook = sample_run(0, 0, usd=0.5).fields()["outlook"]
+    assert (outlook["wall_s"], outlook["usd"], outlook["share_of_max_tokens"]) == (None, None, None)
+    assert sample_run(100, 200).fields()["outlook"]["usd"] is None
+    assert sample_run(100).fields()["outlook"] is None

@@ -181,7 +181,7 @@ def test_of_two_detections_the_better_is_chosen_and_pairs_that_are_equal_are_cou
     assert found_rows == [(best, worst, "injection"), (other, worst, "injection")]
     assert dict(training.left_out) == {"equal_scores": 1, "equal_texts": 3}
     # Of four detections there are six pairs.
-    assert (detections.num_out, training.num_in, training.num_out) == (4, 6, 2)
+    assert (detections.num_kept, training.num_in, training.num_kept) == (4, 6, 2)
 
 
 def test_a_rejected_text_is_there_once_however_many_said_it(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from critic_engine.config.collect import FiltersConfig
 from critic_engine.data.harvest.critique_lift import CritiqueRecord, DrawResult
 from critic_engine.data.harvest.error_detection import InjectionResult
 from critic_engine.data.harvest.finding_kinds import CRITIQUES, INJECTION, PATHS, baseline_key, refined_key, value_key
-from critic_engine.data.selection.funnel import Funnel, Stage
+from critic_engine.data.records import StageCounts
+from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.selected_findings import SelectedProblem, Selection
 from critic_engine.errors import ProblemError
 from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, ProblemFindings
@@ -45,8 +46,8 @@ def reasons(harvested: list[SelectedProblem]) -> list[str | None]:
     return [each.reason for one in harvested for each in one.critiques]
 
 
-def stage(found: Stage) -> tuple[int, dict[str, int], int]:
-    return (found.num_in, dict(found.left_out), found.num_out)
+def stage(found: StageCounts) -> tuple[int, dict[str, int], int]:
+    return (found.num_in, dict(found.left_out), found.num_kept)
 
 
 LONG = "the picture shows one and the text says another " * 80
@@ -135,7 +136,7 @@ def test_the_lift_rests_on_fresh_draws_alone_and_no_filter_sees_them(tmp_path: P
     assert judged.reason == "few_right"
     assert judged.lift is not None
     assert judged.lift.estimate == pytest.approx(0.7)
-    assert funnel.lifts["none"].groups == [[pytest.approx(0.7)]]
+    assert funnel.lifts["none"] == [[pytest.approx(0.7)]]
     assert reasons(selected(run, min_right=1, min_lift=0.3)[0]) == ["low_lift"]
 
 
@@ -257,7 +258,7 @@ def test_each_filter_has_the_lifts_of_what_it_lets_through(tmp_path: Path) -> No
         **measured(low, right=3, who=2),
     }
     _, funnel = selected(made_run(tmp_path / "run", {**tree_findings(pair()), **found}), min_right=2, min_lift=0.2)
-    counts = {name: len(column.groups[0]) for name, column in funnel.lifts.items()}
+    counts = {name: len(column[0]) for name, column in funnel.lifts.items()}
     assert counts == {"none": 5, "faults": 4, "leaks": 3, "few_right": 2, "low_lift": 1, "near_duplicates": 1}
     assert [each["num_critiques"] for each in funnel.fields()["lift"]] == [5, 4, 3, 2, 1, 1]
     assert funnel.fields()["lift"][-1]["estimate"] == 0.6
@@ -278,7 +279,7 @@ def test_what_detectors_said_is_counted_with_the_reason_why_it_is_not_scored(tmp
     assert stage(funnel.injected) == (4, {"not_injected": 2, "near_duplicate": 1}, 1)
     assert stage(funnel.detections) == (8, {"not_detected": 2, "not_graded": 2, "near_duplicate": 2}, 2)
     assert funnel.fields()["stages"]["detections"]["kept"] == 2
-    assert funnel.counts()[-1].left_out["not_detected"] == 2
+    assert list(funnel.stages())[-1].left_out["not_detected"] == 2
 
 
 @pytest.mark.parametrize(("role", "reason"), [("detect", "not_detected"), ("grade", "not_graded")])
@@ -288,8 +289,8 @@ def test_a_model_that_cannot_be_read_leaves_its_reason_behind(role: str, reason:
 
     collected(tmp_path / "run", script=script)
     _, funnel = selected(tmp_path / "run")
-    assert funnel.injected.num_out > 0
-    assert stage(funnel.detections) == (2 * funnel.injected.num_out, {reason: 2 * funnel.injected.num_out}, 0)
+    assert funnel.injected.num_kept > 0
+    assert stage(funnel.detections) == (2 * funnel.injected.num_kept, {reason: 2 * funnel.injected.num_kept}, 0)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -306,32 +307,32 @@ def test_the_funnel_adds_up(seed: int, tmp_path: Path) -> None:
         funnel, fields = selection.funnel, selection.funnel.fields()
         list(selection)
         assert selection.funnel.fields() == fields
-    assert all(each.num_out >= 0 and min(each.left_out.values(), default=1) > 0 for each in funnel.stages())
+    assert all(each.num_kept >= 0 and min(each.left_out.values(), default=1) > 0 for each in funnel.stages())
     assert funnel.rows.num_in == len(found)
-    assert funnel.trees.num_in == funnel.rows.num_out == len(harvested)
+    assert funnel.trees.num_in == funnel.rows.num_kept == len(harvested)
     assert funnel.wrong_paths.num_in == sum(each[PATHS].num_wrong for each in found.values())
-    assert funnel.pairs.num_in == funnel.wrong_paths.num_out
-    assert funnel.pairs.num_out == sum(len(each.believed_of("divergent")) for each in harvested)
-    assert funnel.errors.num_in == funnel.pairs.num_out
+    assert funnel.pairs.num_in == funnel.wrong_paths.num_kept
+    assert funnel.pairs.num_kept == sum(len(each.believed_of("divergent")) for each in harvested)
+    assert funnel.errors.num_in == funnel.pairs.num_kept
     annotated = {
         (at, name.split("/")[1]) for at, each in found.items() for name in each.stored if name[:8] == "critique"
     }
-    assert funnel.errors.num_out == len(annotated)
+    assert funnel.errors.num_kept == len(annotated)
     assert funnel.critiques.num_in == len(records) == sum(len(each.critiques) for each in harvested)
-    assert funnel.critiques.num_out == sum(each.is_kept for one in harvested for each in one.critiques)
+    assert funnel.critiques.num_kept == sum(each.is_kept for one in harvested for each in one.critiques)
     injections = [injection for each in found.values() for injection in each.of_kind(INJECTION)]
     assert funnel.injected.num_in == len(injections) > 0
     assert funnel.detections.num_in == sum(len(each.detections) for each in injections) > 0
-    assert funnel.detections.num_out == sum(
+    assert funnel.detections.num_kept == sum(
         each.score is not None
         for one in harvested
         for injection in one.findings.of_kind(INJECTION)
         for each in injection.detections
     )
     assert json.loads(json.dumps(fields)) == fields
-    for each, counts in zip(funnel.stages(), funnel.counts(), strict=True):
-        (_, num_in), *left_out, (_, num_kept) = counts.lines()
-        assert (num_in, num_kept) == (each.num_in, each.num_out)
+    for each in funnel.stages():
+        (_, num_in), *left_out, (_, num_kept) = each.lines()
+        assert (num_in, num_kept) == (each.num_in, each.num_kept)
         assert num_in == sum(num for _, num in left_out) + num_kept
 
 
@@ -344,7 +345,7 @@ def test_nothing_measured_has_no_lift_in_the_report() -> None:
 
 
 def test_a_reason_without_a_number_is_no_reason() -> None:
-    found = Stage("things")
+    found = StageCounts("things")
     found.count("gone", num=0)
     found.count(num=2)
     found.count("gone")

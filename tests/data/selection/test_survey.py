@@ -12,7 +12,6 @@ from critic_engine.config.collect import FiltersConfig
 from critic_engine.config.engine import EngineConfig
 from critic_engine.data.harvest.finding_kinds import INJECTION, LABELS, SEARCH
 from critic_engine.data.records import Preference
-from critic_engine.data.selection.examples import Wanted
 from critic_engine.data.selection.rows import open_rows
 from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.data.selection.survey import Session, Survey, last_session, survey
@@ -69,13 +68,13 @@ def test_funnel_is_that_of_the_selection_and_adds_up(whole: Path) -> None:
         harvested = list(selection)
     assert facts.funnel.fields() == selection.funnel.fields()
     for stage in facts.funnel.stages():
-        assert stage.num_in == stage.left_out.total() + stage.num_out
+        assert stage.num_in == stage.left_out.total() + stage.num_kept
     forecast = facts.forecast()
     assert forecast is not None
     assert forecast.num_pairs is not None
     assert forecast.num_critiques is not None
-    assert forecast.num_pairs.estimate == facts.funnel.pairs.num_out > 0
-    assert forecast.num_critiques.estimate == facts.funnel.critiques.num_out > 0
+    assert forecast.num_pairs.estimate == facts.funnel.pairs.num_kept > 0
+    assert forecast.num_critiques.estimate == facts.funnel.critiques.num_kept > 0
     assert facts.num_pairs.total() == sum(len(each.pairs) for each in harvested)
 
 
@@ -95,9 +94,9 @@ def test_labels_and_injections_are_counted(whole: Path) -> None:
 
 
 def test_other_filters_need_no_other_run(whole: Path) -> None:
-    some = facts_of(whole).funnel.critiques.num_out
+    some = facts_of(whole).funnel.critiques.num_kept
     none = facts_of(whole, filters=FiltersConfig(min_lift=1.0, min_right=4)).funnel.critiques
-    assert none.num_out < some
+    assert none.num_kept < some
 
 
 def test_run_that_was_cut_says_what_is_to_come(whole: Path, tmp_path: Path) -> None:
@@ -154,31 +153,29 @@ def test_run_without_labels_is_refused(tmp_path: Path) -> None:
 
 
 def test_examples_are_of_different_problems_with_critiques_and_the_same_each_time(whole: Path) -> None:
-    chosen = facts_of(whole, wanted=Wanted(3)).examples
+    chosen = facts_of(whole, num_examples=3).examples
     assert len({example.row_id for example in chosen}) == 3
     assert all(example.critiques for example in chosen)
     assert [example.pair_id for example in chosen] == sorted(example.pair_id for example in chosen)
     assert [example.pair_id for example in chosen] == [
-        example.pair_id for example in facts_of(whole, wanted=Wanted(3)).examples
+        example.pair_id for example in facts_of(whole, num_examples=3).examples
     ]
     assert not facts_of(whole).examples
 
 
 def test_pairs_are_found_by_row_id_problem_id_and_the_ids_of_exports(whole: Path) -> None:
-    (example,) = facts_of(whole, wanted=Wanted(1)).examples
-    by_id, by_problem = (
-        facts_of(whole, wanted=Wanted(name=name)).examples for name in (example.row_id, example.problem.problem_id)
-    )
+    (example,) = facts_of(whole, num_examples=1).examples
+    by_id, by_problem = (facts_of(whole, name=name).examples for name in (example.row_id, example.problem.problem_id))
     assert [each.pair_id for each in by_id] == [each.pair_id for each in by_problem]
     assert example.pair_id in [each.pair_id for each in by_id]
-    (same,) = facts_of(whole, wanted=Wanted(name=example.pair_id)).examples
+    (same,) = facts_of(whole, name=example.pair_id).examples
     assert same.fields() == example.fields()
-    assert not facts_of(whole, wanted=Wanted(name="000000-pair-999")).examples
+    assert not facts_of(whole, name="000000-pair-999").examples
 
 
 def test_row_of_an_export_leads_to_its_pair(whole: Path) -> None:
     row = next(row for row in open_rows(whole, kind=Preference, role="critic") if row.source == "lift")
-    (example,) = facts_of(whole, wanted=Wanted(name=row.row_id)).examples
+    (example,) = facts_of(whole, name=row.row_id).examples
     assert isinstance(row, Preference)
     assert row.problem_id == example.problem.problem_id
     assert {row.chosen, row.rejected} <= {each.record.words for each in example.critiques}
