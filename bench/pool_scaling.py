@@ -23,7 +23,7 @@ from critic_engine.actors.cluster import Cluster, connect
 from critic_engine.actors.model_pools import open_hosted
 from critic_engine.actors.search_pool import RemoteSearch, WorkerPool
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.config.models import ActorConfig, RayConfig
 from critic_engine.models.registry import ModelRole, model_key

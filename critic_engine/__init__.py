@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from critic_engine.config.engine import EngineConfig, load_config
     from critic_engine.data.exports import ExportOptions, export_rows
     from critic_engine.data.problems import read_problems
-    from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
+    from critic_engine.data.row_types import Demonstration, Preference, Rated, StepLabelled
     from critic_engine.data.selection.rows import open_rows
     from critic_engine.engine import Engine
     from critic_engine.episode.episode import SearchEvent
@@ -48,17 +48,17 @@ _HOMES = {
     "Checker": "roles.checker",
     "CriticEngineError": "errors",
     "Critique": "types",
-    "Demonstration": "data.records",
+    "Demonstration": "data.row_types",
     "Engine": "engine",
     "EngineConfig": "config.engine",
     "ExportOptions": "data.exports",
     "Image": "types",
-    "Preference": "data.records",
+    "Preference": "data.row_types",
     "Problem": "types",
     "Progress": "run.runner",
-    "Rated": "data.records",
+    "Rated": "data.row_types",
     "SearchEvent": "episode.episode",
-    "StepLabelled": "data.records",
+    "StepLabelled": "data.row_types",
     "export_rows": "data.exports",
     "load_config": "config.engine",
     "load_image": "images.loading",

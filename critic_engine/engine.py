@@ -22,7 +22,7 @@ from critic_engine.data.harvest.harvester import Harvester
 from critic_engine.data.harvest.paths import TreePaths, count_outcomes, read_paths
 from critic_engine.data.selection.selected_findings import summarise
 from critic_engine.episode.episode import Episode, SearchEvent
-from critic_engine.episode.replay import logged_tree
+from critic_engine.episode.logged_tree import logged_tree
 from critic_engine.errors import ConfigError, ProblemError, RunError
 from critic_engine.models.metering import ModelFigures, merged
 from critic_engine.models.registry import ModelMakers, Models
@@ -31,8 +31,8 @@ from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import make_roles
 from critic_engine.run.database import check_free, explain_write_errors
-from critic_engine.run.limits import check_size
 from critic_engine.run.problem_search import ProblemSearch, Search, local_search
+from critic_engine.run.problem_size import check_size
 from critic_engine.run.report import RunOutputs
 from critic_engine.run.runner import Progress, Runner
 from critic_engine.run.store import RunStore

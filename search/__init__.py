@@ -15,10 +15,10 @@ from search.decision import Aggregation, Decision, DecisionRule, decide, path_lo
 from search.divergence import DivergentPair, reference_order, sibling_pairs, worst_order
 from search.dvts import Dvts, DvtsOptions
 from search.errors import ReplayError, SearchError, UnknownTrialError
+from search.event_log import event_from_dict, event_to_dict, replay
 from search.events import Abandoned, Asked, Event, Stopped, Told
 from search.mcts import Mcts, MctsOptions
 from search.posterior import PriorRule
-from search.record import event_from_dict, event_to_dict, replay
 from search.selection import SelectionRule
 from search.stopping import NEVER, StopOptions
 from search.strategy import NO_LIMITS, Limits, Strategy, Trial

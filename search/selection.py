@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy
 
-from search.scores import puct_scale, puct_score, uct_scale, uct_score
+from search.selection_formulas import puct_scale, puct_score, uct_scale, uct_score
 from search.tree import Node, S, Tree
 
 SelectionRule: TypeAlias = Literal["puct", "uct", "greedy_value"]

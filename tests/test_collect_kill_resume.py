@@ -17,7 +17,7 @@ from typing import TypeAlias
 import pytest
 
 from critic_engine.data.harvest.finding_kinds import PAIRS
-from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
+from critic_engine.data.row_types import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.rows import Role, open_rows
 from tests.killing import run_killed
 

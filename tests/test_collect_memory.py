@@ -16,7 +16,7 @@ import pytest
 
 from critic_engine.config.engine import load_config
 from critic_engine.data.exports import ExportOptions, export_rows
-from critic_engine.data.records import Demonstration, Preference
+from critic_engine.data.row_types import Demonstration, Preference
 from critic_engine.data.selection.rows import open_rows
 from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.engine import Engine

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator, unit_hash
-from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.engine import Engine
+from critic_engine.episode.logged_tree import logged_tree
 from critic_engine.episode.node_state import NodeState, encode_state
-from critic_engine.episode.replay import logged_tree
 from critic_engine.run.store import RunStore
 from critic_engine.types import Generation, GenerationRequest, Problem
 from search import Tree

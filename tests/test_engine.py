@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.config.engine import load_config
 from critic_engine.engine import Engine
 from critic_engine.episode.episode import SearchEvent

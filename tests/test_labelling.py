@@ -12,14 +12,14 @@ import pytest
 
 from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.backends.scripts import scripted_reasoner
+from critic_engine.backends.scripted_roles import scripted_reasoner
 from critic_engine.config.engine import load_config, parse_config
 from critic_engine.config.search import CriticConfig, ExpanderConfig, RewardModelConfig
 from critic_engine.data.harvest.paths import TreePaths, count_outcomes, read_paths
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
+from critic_engine.episode.logged_tree import logged_tree
 from critic_engine.episode.node_state import NodeState
-from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import ConfigError, RunError
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.steps import StepSplitter

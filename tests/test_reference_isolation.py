@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.cli.main import main
 from critic_engine.config.engine import load_config
 from critic_engine.config.files import presets
 from critic_engine.data.harvest.finding_kinds import INJECTION
-from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
+from critic_engine.data.row_types import Demonstration, Preference, Rated, StepLabelled
 from critic_engine.data.selection.rows import RunRows
 from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.engine import Engine
@@ -255,11 +255,11 @@ ROOT = Path(__file__).parents[1]
 INFERENCE = (
     *("types", "protocols", "concurrency", "images/*", "models/*", "replicas/*", "episode/*", "actors/*"),
     *("roles/annotator", "roles/critic", "roles/expanders", "roles/reasoner", "roles/evaluators/*"),
-    *("run/findings", "run/limits", "run/runner", "run/problem_search", "parsing/*", "prompts/*"),
+    *("run/findings", "run/problem_size", "run/runner", "run/problem_search", "parsing/*", "prompts/*"),
     *("backends/*", "backends/*/*", "cli/solve", "cli/answer_view", "cli/follow_run"),
 )
 # What is made of labelled trees, and reads reference answers or right paths.
-COLLECTION = ("harvest", "selection", "exports", "filters", "records")
+COLLECTION = ("harvest", "selection", "exports", "filters", "row_types")
 # Of what works on a problem, only these know what a checker is; without labels none of them is given one.
 KNOWS_CHECKER = {
     "critic_engine.actors.model_pools",

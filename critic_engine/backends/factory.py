@@ -15,7 +15,7 @@ from critic_engine.backends.huggingface.generator import BatchGenerator, Hugging
 from critic_engine.backends.huggingface.scorer import HuggingFaceScorer, load_scorer
 from critic_engine.backends.openai_api.generator import OpenAiGenerator
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.backends.vllm.generator import VllmGenerator, VllmReplica
 from critic_engine.backends.vllm.scorer import VllmScorer, VllmScorerReplica
 from critic_engine.config.models import ModelConfig

@@ -147,7 +147,7 @@ def _solve_problem(engine: Engine, problem: Problem, *, is_streamed: bool, is_js
 
 def _problem(request: _SolveRequest, limits: RunConfig) -> Problem:
     from critic_engine.images.loading import load_image
-    from critic_engine.run.limits import check_num_images
+    from critic_engine.run.problem_size import check_num_images
     from critic_engine.types import Problem
 
     check_num_images(len(request.images), limits.max_images)

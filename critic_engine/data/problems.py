@@ -12,7 +12,7 @@ from critic_engine.config.search import RunConfig
 from critic_engine.data.tables import RawRow, Table, open_table
 from critic_engine.errors import ProblemError
 from critic_engine.images.loading import load_image
-from critic_engine.run.limits import check_num_images
+from critic_engine.run.problem_size import check_num_images
 from critic_engine.types import FailedRow, Image, Problem, ProblemRow
 
 _logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from critic_engine.data.records import TrainingRow
+from critic_engine.data.row_types import TrainingRow
 from critic_engine.types import Image
 
 

@@ -11,7 +11,7 @@ from critic_engine.pocket.board import Board
 from critic_engine.pocket.oracle import Judgement, check
 from critic_engine.pocket.questions import Question, read_question
 from critic_engine.pocket.solver import solve, solve_with_slips
-from critic_engine.roles.readable import Reading
+from critic_engine.roles.ask_until_readable import Reading
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 _MAX_DRAWS = 100

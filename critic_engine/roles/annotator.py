@@ -11,8 +11,8 @@ from critic_engine.parsing.annotations import ReadAnnotation, names_paths, parse
 from critic_engine.parsing.critiques import reason_of
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
+from critic_engine.roles.ask_until_readable import ask_until_readable
 from critic_engine.roles.critic import Critic
-from critic_engine.roles.readable import ask_until_readable
 from critic_engine.seeds import derive_seed
 from critic_engine.types import GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
 

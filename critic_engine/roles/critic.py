@@ -9,7 +9,7 @@ from critic_engine.errors import ParseError
 from critic_engine.parsing.critiques import CritiqueForm, FoundVerdict, find_verdict, parse_critique
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import UNKNOWN, Evaluation, Generator
-from critic_engine.roles.readable import ask_until_readable
+from critic_engine.roles.ask_until_readable import ask_until_readable
 from critic_engine.types import (
     Critique,
     GenerationRequest,

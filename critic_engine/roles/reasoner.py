@@ -13,7 +13,7 @@ from critic_engine.parsing.answers import extract_answer, stated_answer
 from critic_engine.parsing.steps import StepDraft, StepSplitter
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Continuation, Expansion, ExpansionContext, Generator
-from critic_engine.roles.readable import Reading, ask_until_readable
+from critic_engine.roles.ask_until_readable import Reading, ask_until_readable
 from critic_engine.types import (
     Critique,
     GenerationRequest,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.scripted import Script, ScriptedGenerator, ScriptedText
-from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.errors import GenerationError
 from critic_engine.types import Generation, GenerationRequest, Image, Message, Sample, SamplingOptions
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from critic_engine.backends.scripted import Script, ScriptedGenerator, unit_hash
-from critic_engine.backends.scripts import scripted_reasoner
+from critic_engine.backends.scripted_roles import scripted_reasoner
 from critic_engine.config.collect import PairKind
 from critic_engine.config.engine import EngineConfig, parse_config
 from critic_engine.data.harvest.critique_lift import CritiqueRecord, DrawCounts, DrawResult

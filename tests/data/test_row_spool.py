@@ -8,8 +8,8 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-from critic_engine.data.records import Demonstration, Preference, TrainingRow
 from critic_engine.data.row_spool import RowSpool
+from critic_engine.data.row_types import Demonstration, Preference, TrainingRow
 from critic_engine.images.loading import load_image
 from critic_engine.types import Image
 

@@ -13,7 +13,7 @@ from critic_engine.pocket.problems import PocketProblem, make_problems
 from critic_engine.pocket.rule_injector import FactGrader, SlipInjector
 from critic_engine.prompts import PromptFamily
 from critic_engine.roles.critic import Critic
-from critic_engine.roles.error_injection import CriticDetector
+from critic_engine.roles.injection_models import CriticDetector
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 PROBLEMS = make_problems("train", 150, seed=5)

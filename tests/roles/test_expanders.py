@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.config.search import CriticConfig, ExpanderConfig, ReasonerConfig
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Expansion, ExpansionContext

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from critic_engine.backends.scripted import Script, ScriptedGenerator
-from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.config.engine import load_config
 from critic_engine.engine import Engine
 from critic_engine.types import Answer, Generation, GenerationRequest, Problem

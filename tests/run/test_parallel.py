@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from critic_engine.backends.scripts import scripted_critic, scripted_reasoner
+from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
 from critic_engine.parsing.answers import answers_match

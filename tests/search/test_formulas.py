@@ -10,7 +10,7 @@ from search.backup import back_up, trial_value
 from search.decision import path_value
 from search.expansion import Growth, expand
 from search.posterior import Evidence, beta_posterior, gaussian_posterior
-from search.scores import puct_scale, puct_score, uct_scale, uct_score
+from search.selection_formulas import puct_scale, puct_score, uct_scale, uct_score
 from search.stopping import Lead
 
 

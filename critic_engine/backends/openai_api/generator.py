@@ -8,7 +8,7 @@ from critic_engine.backends.openai_api.client import EndpointAnswer, EndpointCli
 from critic_engine.backends.openai_api.key import endpoint_url
 from critic_engine.backends.openai_api.probe import EndpointProbe
 from critic_engine.backends.openai_api.replies import ChatReply, read_reply
-from critic_engine.backends.openai_api.requests import (
+from critic_engine.backends.openai_api.request_bodies import (
     Draft,
     EndpointCapabilities,
     JsonObject,

@@ -15,7 +15,7 @@ from critic_engine.backends.openai_api.client import (
     advised,
 )
 from critic_engine.backends.openai_api.replies import ChatReply, ListedModel, read_reply
-from critic_engine.backends.openai_api.requests import (
+from critic_engine.backends.openai_api.request_bodies import (
     CONTINUATION_FLAGS,
     EndpointCapabilities,
     JsonObject,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.backends.openai_api.replies import ChatReply, Choice, ChosenToken, TopToken
-from critic_engine.backends.openai_api.requests import Draft, EndpointCapabilities
+from critic_engine.backends.openai_api.request_bodies import Draft, EndpointCapabilities
 from critic_engine.errors import GenerationError
 from critic_engine.types import FinishReason, Sample, TokenLogprob
 

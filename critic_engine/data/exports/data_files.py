@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from critic_engine.data.exports.columns import Column, arrow_schema
+from critic_engine.data.exports.column_types import Column, arrow_schema
 from critic_engine.data.exports.row_format import Container, ImageReference, Record
 from critic_engine.errors import ConfigError
 from critic_engine.run.report import json_line

@@ -9,10 +9,10 @@ from pathlib import Path, PurePath
 
 import yaml
 
-from critic_engine.data.exports.columns import Column, card_features
+from critic_engine.data.exports.column_types import Column, card_features
 from critic_engine.data.exports.exclusions import MEANINGS
 from critic_engine.data.exports.options import ExportOptions, ExportReport
-from critic_engine.data.records import StageCounts
+from critic_engine.data.row_types import StageCounts
 
 _MAX_CELL = 120
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from critic_engine.data.exports.row_format import RowFormat, TokenCount
-from critic_engine.data.records import Preference, TrainingRow
+from critic_engine.data.row_types import Preference, TrainingRow
 from critic_engine.errors import GenerationError
 from critic_engine.types import Image
 

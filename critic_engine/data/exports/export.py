@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from critic_engine.data.exports.atomic_folder import MANIFEST, check_target, new_folder
-from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.column_types import Column
 from critic_engine.data.exports.data_files import JsonlWriter, ParquetWriter, new_writer
 from critic_engine.data.exports.dataset_card import CardContents, write_card
 from critic_engine.data.exports.exclusions import ExclusionReason, exclusion_reason, length_exclusion
@@ -20,8 +20,8 @@ from critic_engine.data.exports.options import ExportOptions, ExportReport
 from critic_engine.data.exports.row_format import Container, RowFormat, RowSummary
 from critic_engine.data.exports.row_summary import summarise_rows
 from critic_engine.data.exports.verification import ExportVerifier, Fingerprint
-from critic_engine.data.records import NOT_DONE, StageCounts, TrainingRow
 from critic_engine.data.row_spool import RowSpool
+from critic_engine.data.row_types import NOT_DONE, StageCounts, TrainingRow
 from critic_engine.errors import ConfigError
 from critic_engine.seeds import derive_seed
 

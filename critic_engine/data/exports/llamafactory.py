@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.column_types import Column
 from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
     ImageReference,
@@ -22,7 +22,7 @@ from critic_engine.data.exports.row_format import (
     image_values,
     read_tagged,
 )
-from critic_engine.data.records import Demonstration, Preference
+from critic_engine.data.row_types import Demonstration, Preference
 from critic_engine.types import Role
 
 _ROLES: dict[str, Role] = {"system": "system", "human": "user", "gpt": "assistant"}

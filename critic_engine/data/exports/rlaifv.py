@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.column_types import Column
 from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
     ImageReference,
@@ -16,7 +16,7 @@ from critic_engine.data.exports.row_format import (
     RowSummary,
     Turn,
 )
-from critic_engine.data.records import Preference
+from critic_engine.data.row_types import Preference
 from critic_engine.seeds import derive_seed
 
 

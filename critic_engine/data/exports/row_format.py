@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from critic_engine.data.exports.columns import Column
-from critic_engine.data.records import Demonstration, Preference, Rated, TrainingRow
+from critic_engine.data.exports.column_types import Column
+from critic_engine.data.row_types import Demonstration, Preference, Rated, TrainingRow
 from critic_engine.types import Image, Message, Role
 
 Container: TypeAlias = Literal["parquet", "jsonl"]

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from critic_engine.data.exports.columns import Column, ColumnType
+from critic_engine.data.exports.column_types import Column, ColumnType
 from critic_engine.data.exports.row_format import RowFormat, RowSummary, further_columns
-from critic_engine.data.records import TrainingRow
+from critic_engine.data.row_types import TrainingRow
 
 _WIDTH: Mapping[ColumnType, int] = {"int": 0, "float": 1, "text": 2}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.column_types import Column
 from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
     MARGIN_NOTE,
@@ -23,7 +23,7 @@ from critic_engine.data.exports.row_format import (
     image_values,
     read_tagged,
 )
-from critic_engine.data.records import Demonstration, Preference
+from critic_engine.data.row_types import Demonstration, Preference
 
 
 class _Swift(RowFormat[RowT]):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.column_types import Column
 from critic_engine.data.exports.row_format import (
     MARGIN_NOTE,
     UNDRAWN,
@@ -24,7 +24,7 @@ from critic_engine.data.exports.row_format import (
     image_columns,
     image_values,
 )
-from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled
+from critic_engine.data.row_types import Demonstration, Preference, Rated, StepLabelled
 from critic_engine.types import Image
 
 # What PRMTrainer is told to put behind each step.

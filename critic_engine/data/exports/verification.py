@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.column_types import Column
 from critic_engine.data.exports.data_files import read_records
 from critic_engine.data.exports.row_format import ImageReference, RowFormat, Turn
 from critic_engine.errors import ExportError, ImageError

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.column_types import Column
 from critic_engine.data.exports.llamafactory import read_turns, turn
 from critic_engine.data.exports.row_format import (
     IMAGE_TAG,
@@ -17,7 +17,7 @@ from critic_engine.data.exports.row_format import (
     RowFormat,
     RowSummary,
 )
-from critic_engine.data.records import StepLabelled
+from critic_engine.data.row_types import StepLabelled
 
 _GRADER = (
     "You check the steps of a solution to a problem. The first turn gives the problem and the first step, every later "

@@ -18,7 +18,7 @@ from critic_engine.data.harvest.injection_scores import (
 from critic_engine.errors import GenerationError, ParseError, ProblemError
 from critic_engine.parsing.answers import extract_answer
 from critic_engine.parsing.injections import InjectedError, one_line
-from critic_engine.roles.injection import Detection, Detector, Grader, Injector
+from critic_engine.roles.injection_protocols import Detection, Detector, Grader, Injector
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Problem, TokenUsage, Trajectory
 

@@ -18,15 +18,15 @@ from critic_engine.protocols import Generator
 from critic_engine.roles.annotator import Annotator, CriticAnnotator, ModelAnnotator
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
-from critic_engine.roles.error_injection import (
+from critic_engine.roles.expanders import make_expander
+from critic_engine.roles.injection_models import (
     CriticDetector,
     ModelDetector,
     ModelGrader,
     ModelInjector,
     SampledModel,
 )
-from critic_engine.roles.expanders import make_expander
-from critic_engine.roles.injection import Detector, Grader, Injector
+from critic_engine.roles.injection_protocols import Detector, Grader, Injector
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.types import SamplingOptions
 

@@ -43,8 +43,8 @@ from critic_engine.data.harvest.paths import (
     read_paths,
     right_paths,
 )
+from critic_engine.episode.logged_tree import logged_tree
 from critic_engine.episode.node_state import NodeState
-from critic_engine.episode.replay import logged_tree
 from critic_engine.errors import GenerationError
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.prompts import PromptFamily

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from critic_engine.data.harvest.error_detection import InjectionResult
 from critic_engine.data.harvest.finding_kinds import INJECTION
 from critic_engine.data.harvest.injection_scores import num_unranked
-from critic_engine.data.records import Demonstration, Preference, Rated, TrainingRow
+from critic_engine.data.row_types import Demonstration, Preference, Rated, TrainingRow
 from critic_engine.data.selection.critique_filters import gap
 from critic_engine.data.selection.row_origin import critique_columns, preference_columns
 from critic_engine.data.selection.selected_findings import SelectedProblem, Selection

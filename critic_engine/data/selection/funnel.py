@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from critic_engine.data.records import StageCounts
+from critic_engine.data.row_types import StageCounts
 from critic_engine.statistics import clustered_mean
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from critic_engine.data.harvest.finding_kinds import LABELS, SEARCH
 from critic_engine.data.harvest.labels import SearchedPath
 from critic_engine.data.harvest.pairs import Branch, Pair
-from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
+from critic_engine.data.row_types import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.row_origin import critique_columns, pair_columns
 from critic_engine.data.selection.selected_findings import SelectedProblem, Selection
 from critic_engine.prompts import PromptFamily

@@ -8,8 +8,8 @@ from typing import Literal, Self, TypeAlias
 from critic_engine.config.collect import FiltersConfig
 from critic_engine.config.engine import dump_config
 from critic_engine.data.filters.balance import Balance, Census, Stratum
-from critic_engine.data.records import Demonstration, Preference, Rated, StageCounts, StepLabelled, TrainingRow
 from critic_engine.data.row_spool import RowSpool
+from critic_engine.data.row_types import Demonstration, Preference, Rated, StageCounts, StepLabelled, TrainingRow
 from critic_engine.data.selection.critic_rows import CORRECT, CriticRows
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.reasoner_rows import ReasonerRows

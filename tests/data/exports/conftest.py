@@ -11,8 +11,8 @@ import PIL.Image
 import pytest
 
 from critic_engine.data.exports import ExportOptions, ExportReport, export_rows, format_named
-from critic_engine.data.records import Demonstration, Preference, StageCounts, StepLabelled, TrainingRow
 from critic_engine.data.row_spool import RowSpool
+from critic_engine.data.row_types import Demonstration, Preference, StageCounts, StepLabelled, TrainingRow
 from critic_engine.images.loading import load_image
 from critic_engine.types import Image
 

@@ -8,7 +8,7 @@ import pytest
 
 from critic_engine.data.exports import FORMATS, format_named
 from critic_engine.data.exports.export import split_of
-from critic_engine.data.records import Demonstration, Preference, TrainingRow
+from critic_engine.data.row_types import Demonstration, Preference, TrainingRow
 
 pytestmark = [pytest.mark.trainers, pytest.mark.filterwarnings("default")]
 CASES = [

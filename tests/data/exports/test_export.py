@@ -15,7 +15,7 @@ from critic_engine.data.exports import FORMATS, format_named
 from critic_engine.data.exports.data_files import read_records
 from critic_engine.data.exports.exclusions import LengthLimit
 from critic_engine.data.exports.export import split_of
-from critic_engine.data.records import Demonstration, Preference, StageCounts, StepLabelled
+from critic_engine.data.row_types import Demonstration, Preference, StageCounts, StepLabelled
 from critic_engine.errors import ConfigError, GenerationError
 from critic_engine.types import Message
 

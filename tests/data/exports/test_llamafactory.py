@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
-from critic_engine.data.records import Demonstration, Preference
+from critic_engine.data.row_types import Demonstration, Preference
 
 pytestmark = [pytest.mark.llamafactory, pytest.mark.filterwarnings("default")]
 CASES = [("llamafactory-dpo", "rm", Preference), ("llamafactory-sft", "sft", Demonstration)]

@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from critic_engine.data.exports import format_named
-from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.column_types import Column
 from critic_engine.data.exports.row_summary import summarise_rows
-from critic_engine.data.records import Preference
+from critic_engine.data.row_types import Preference
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
-from critic_engine.data.records import Demonstration, Preference
+from critic_engine.data.row_types import Demonstration, Preference
 
 pytestmark = [pytest.mark.swift, pytest.mark.filterwarnings("default")]
 CASES = [("swift-dpo", "rlhf", Preference), ("swift-sft", "train", Demonstration)]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
-from critic_engine.data.records import Demonstration, Preference, Rated
+from critic_engine.data.row_types import Demonstration, Preference, Rated
 
 pytestmark = [pytest.mark.trainers, pytest.mark.filterwarnings("default")]
 # The config of each trainer and the columns its batches have beside the image.

@@ -7,7 +7,7 @@ import pytest
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.backends.huggingface.token_counter import TokenCounter
 from critic_engine.data.exports import format_named
-from critic_engine.data.records import StepLabelled
+from critic_engine.data.row_types import StepLabelled
 
 pytestmark = [pytest.mark.trl_prm, pytest.mark.filterwarnings("default")]
 

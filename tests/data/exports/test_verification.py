@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from critic_engine.data.exports import format_named
-from critic_engine.data.exports.columns import Column
+from critic_engine.data.exports.column_types import Column
 from critic_engine.data.exports.data_files import read_records
 from critic_engine.data.exports.exclusions import LengthLimit
 from critic_engine.data.exports.verification import ExportVerifier, Fingerprint
-from critic_engine.data.records import Demonstration, Preference
+from critic_engine.data.row_types import Demonstration, Preference
 from critic_engine.errors import ExportError
 from critic_engine.types import Message
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from critic_engine.data.records import StepLabelled
+from critic_engine.data.row_types import StepLabelled
 
 
 def images_found(item: dict[str, Any]) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.scripted import Script, ScriptedGenerator, ScriptedText
-from critic_engine.backends.scripts import scripted_critic
+from critic_engine.backends.scripted_roles import scripted_critic
 from critic_engine.config.search import CriticConfig
 from critic_engine.data.harvest.error_detection import InjectionResult, InjectionRoles, inject_and_detect
 from critic_engine.data.harvest.finding_kinds import INJECTION
@@ -18,14 +18,14 @@ from critic_engine.pocket.problems import make_problems
 from critic_engine.pocket.rule_injector import SlipInjector
 from critic_engine.prompts import PromptFamily
 from critic_engine.roles.critic import Critic
-from critic_engine.roles.error_injection import (
+from critic_engine.roles.injection_models import (
     CriticDetector,
     ModelDetector,
     ModelGrader,
     ModelInjector,
     SampledModel,
 )
-from critic_engine.roles.injection import Detection, Detector
+from critic_engine.roles.injection_protocols import Detection, Detector
 from critic_engine.types import (
     GenerationRequest,
     Image,

@@ -26,7 +26,7 @@ from critic_engine.data.harvest.pairs import errors
 from critic_engine.data.harvest.paths import FinishedPath, read_paths, right_paths
 from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.engine import Engine
-from critic_engine.episode.replay import logged_tree
+from critic_engine.episode.logged_tree import logged_tree
 from critic_engine.errors import ConfigError, GenerationError, ReplicaLostError
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.roles.checker import Checker

@@ -12,7 +12,7 @@ from critic_engine.config.collect import FiltersConfig
 from critic_engine.config.engine import parse_config
 from critic_engine.data.harvest.finding_kinds import CRITIQUES, INJECTION, LABELS, SEARCH, baseline_key, refined_key
 from critic_engine.data.harvest.labels import FailedSearch, LabelledPath, SearchedPath, StepLabel, TreeLabels
-from critic_engine.data.records import Demonstration, Preference, Rated, StepLabelled, TrainingRow
+from critic_engine.data.row_types import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.rows import Role, RunRows, open_rows
 from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.errors import RunError

@@ -11,7 +11,7 @@ from critic_engine.config.collect import FiltersConfig
 from critic_engine.data.harvest.critique_lift import CritiqueRecord, DrawResult
 from critic_engine.data.harvest.error_detection import InjectionResult
 from critic_engine.data.harvest.finding_kinds import CRITIQUES, INJECTION, PATHS, baseline_key, refined_key, value_key
-from critic_engine.data.records import StageCounts
+from critic_engine.data.row_types import StageCounts
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.selected_findings import SelectedProblem, Selection
 from critic_engine.errors import ProblemError

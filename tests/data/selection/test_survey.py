@@ -11,7 +11,7 @@ import pytest
 from critic_engine.config.collect import FiltersConfig
 from critic_engine.config.engine import EngineConfig
 from critic_engine.data.harvest.finding_kinds import INJECTION, LABELS, SEARCH
-from critic_engine.data.records import Preference
+from critic_engine.data.row_types import Preference
 from critic_engine.data.selection.rows import open_rows
 from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.data.selection.survey import Session, Survey, last_session, survey

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from critic_engine.parsing.injections import Injected, InjectedError, ReadGrade
-from critic_engine.roles.readable import Reading
+from critic_engine.roles.ask_until_readable import Reading
 from critic_engine.types import Problem, TokenUsage, Trajectory
 
 

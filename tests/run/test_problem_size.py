@@ -12,7 +12,7 @@ from critic_engine.config.search import RunConfig
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
 from critic_engine.errors import ProblemError
-from critic_engine.run.limits import check_size
+from critic_engine.run.problem_size import check_size
 from critic_engine.types import Image, Problem
 
 LIMITS = RunConfig(max_images=2, max_image_pixels=100, max_characters=20)

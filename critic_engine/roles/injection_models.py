@@ -19,9 +19,9 @@ from critic_engine.parsing.injections import (
 )
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
+from critic_engine.roles.ask_until_readable import Reading, ask_until_readable
 from critic_engine.roles.critic import Critic
-from critic_engine.roles.injection import Detection
-from critic_engine.roles.readable import Reading, ask_until_readable
+from critic_engine.roles.injection_protocols import Detection
 from critic_engine.types import (
     Critique,
     GenerationRequest,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from critic_engine.errors import ContextOverflowError, GenerationError, ParseError, ReplicaLostError
-from critic_engine.roles.readable import Reading, ask_until_readable
+from critic_engine.roles.ask_until_readable import Reading, ask_until_readable
 from critic_engine.types import Generation, GenerationRequest, Message, Sample, SamplingOptions, TokenUsage
 
 MESSAGES = (Message("user", "one two three"),)
