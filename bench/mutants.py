@@ -33,7 +33,7 @@ from bench.provenance import commit, print_report, write_report
 
 Fate: TypeAlias = Literal["killed", "timeout", "survived"]
 
-ROOMS = ("search", "critic_engine/parsing", "critic_engine/data")
+PACKAGES = ("search", "critic_engine/parsing", "critic_engine/data")
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -170,9 +170,9 @@ def _changed(node: ast.AST, **fields: Any) -> ast.AST:
     return other
 
 
-def room_mutants(root: Path, room: str) -> list[Mutant]:
-    """Return every mutant of the modules below ``room``, a folder of the tree at ``root``."""
-    paths = sorted((root / room).rglob("*.py"))
+def package_mutants(root: Path, package: str) -> list[Mutant]:
+    """Return every mutant of the modules below ``package``, a folder of the tree at ``root``."""
+    paths = sorted((root / package).rglob("*.py"))
     names = [path.relative_to(root).as_posix() for path in paths if path.name != "__init__.py"]
     return [
         Mutant(name, number, mutation)
@@ -284,12 +284,12 @@ def try_all(workshop: Workshop, mutants: Sequence[Mutant], *, max_s: float | Non
     return fates
 
 
-def table(fates: Mapping[Mutant, Fate], rooms: Sequence[str], num_possible: Mapping[str, int]) -> list[str]:
-    """Return Markdown: the counts of each room, then the survivors."""
-    lines = ["| room | possible | tried | killed | timeout | survived |", "|---|---|---|---|---|---|"]
-    for room in rooms:
-        counts = Counter(fate for mutant, fate in fates.items() if mutant.path.startswith(f"{room}/"))
-        cells = (room, num_possible[room], counts.total(), counts["killed"], counts["timeout"], counts["survived"])
+def table(fates: Mapping[Mutant, Fate], packages: Sequence[str], num_possible: Mapping[str, int]) -> list[str]:
+    """Return Markdown: the counts of each package, then the survivors."""
+    lines = ["| package | possible | tried | killed | timeout | survived |", "|---|---|---|---|---|---|"]
+    for package in packages:
+        counts = Counter(fate for mutant, fate in fates.items() if mutant.path.startswith(f"{package}/"))
+        cells = (package, num_possible[package], counts.total(), counts["killed"], counts["timeout"], counts["survived"])
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += ["", "| survivor | code | fault |", "|---|---|---|"]
     for mutant, fate in fates.items():
@@ -302,8 +302,8 @@ def table(fates: Mapping[Mutant, Fate], rooms: Sequence[str], num_possible: Mapp
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rooms", nargs="+", default=list(ROOMS), metavar="FOLDER", help="where to put faults")
-    parser.add_argument("--num", type=int, default=30, help="mutants drawn in each room; all if there are fewer")
+    parser.add_argument("--packages", nargs="+", default=list(PACKAGES), metavar="FOLDER", help="where to put faults")
+    parser.add_argument("--num", type=int, default=30, help="mutants drawn in each package; all if there are fewer")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
     parser.add_argument(
         "--limit-s", type=float, help="time limit of a mutant; by default 5 times its tests, at least 30"
@@ -318,13 +318,13 @@ def main() -> None:
     args = parse_args()
     commit()  # asked first, and remembered: the tree may change while the tests run
     root, rng = Path.cwd(), random.Random(args.seed)
-    possible = {room: room_mutants(root, room) for room in args.rooms}
-    drawn = [mutant for room in possible.values() for mutant in rng.sample(room, min(args.num, len(room)))]
-    rng.shuffle(drawn)  # a run that is stopped early has tried all rooms
+    possible = {package: package_mutants(root, package) for package in args.packages}
+    drawn = [mutant for package in possible.values() for mutant in rng.sample(package, min(args.num, len(package)))]
+    rng.shuffle(drawn)  # a run that is stopped early has tried all packages
     with tempfile.TemporaryDirectory() as folder:
         fates = try_all(Workshop(root, Path(folder, "tree"), limit_s=args.limit_s), drawn, max_s=args.max_s)
-    num_possible = {room: len(mutants) for room, mutants in possible.items()}
-    lines = table(fates, args.rooms, num_possible)
+    num_possible = {package: len(mutants) for package, mutants in possible.items()}
+    lines = table(fates, args.packages, num_possible)
     print("\n".join(lines))
     if args.report is not None:
         write_report(args.report, "Faults that no test notices", lines)

@@ -186,7 +186,7 @@ def test_rows_that_disagree_have_both_failed(engine: Engine) -> None:
 )
 def test_reference_answers_are_asked_in_labelling_mode_only(evaluator: dict[str, Any], field: str) -> None:
     config = parse_config({**COLLECT, "evaluator": evaluator, "critic": {"backend": "scripted"}})
-    with pytest.raises(ConfigError, match="only `critic-engine collect` holds") as caught:
+    with pytest.raises(ConfigError, match="only `critic-engine collect` has") as caught:
         Engine(config)
     assert caught.value.field.startswith(field)
     with Engine(config, checker=Checker([ProblemRow(1, "a", PROBLEMS[0], "1")])) as engine:
@@ -208,10 +208,10 @@ def test_paths_without_an_answer_are_neither_right_nor_wrong() -> None:
     ]
     tree = logged_tree(config, problem, log)
     checker = Checker([ProblemRow(1, "a", problem, "1")])
-    counts = {"num_unanswered": 2, "num_rollouts": 4}
+    counts: dict[str, Any] = {"num_unanswered": 2, "num_rollouts": 4, "reference": None}
     for known, expected in (
-        (checker, TreePaths(num_right=3, num_wrong=2, **counts)),
-        (Checker(), TreePaths(num_unsure=5, **counts)),
+        (checker, TreePaths(num_right=3, num_wrong=2, num_unsure=0, **counts)),
+        (Checker(), TreePaths(num_right=0, num_wrong=0, num_unsure=5, **counts)),
     ):
         paths = read_paths(tree, problem, checker=known, splitter=StepSplitter(ExpanderConfig(split="delimiter")))
         assert count_outcomes(paths) == expected

@@ -129,7 +129,7 @@ def _check_same(run: Path, config: EngineConfig) -> None:
         field = first_difference(without_hosting_and_limits(store.config()), without_hosting_and_limits(config))
     if field is not None:
         raise RunError(
-            f"{run} holds a run of another configuration: {field}; go on with that one by `critic-engine resume "
+            f"{run} holds a run of another configuration: {field}; continue that one with `critic-engine resume "
             f"{run}`, or name a new folder"
         )
 

@@ -100,6 +100,6 @@ def _report_collection(collection: dict[str, Any], run: Path, *, is_cut_by_token
     if num_left:
         more = f", with a higher run.max_tokens in {run / 'config.yaml'} or --max-tokens N" if is_cut_by_tokens else ""
         click.echo(
-            f"{num_left:,} problems are not done yet; go on with them by `critic-engine resume {name}`{more}", err=True
+            f"{num_left:,} problems are not done yet; continue with `critic-engine resume {name}`{more}", err=True
         )
     return int(bool(failed) or num_left > 0)

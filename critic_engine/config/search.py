@@ -64,7 +64,8 @@ class ExpanderConfig(Section):
     max_rejected: Annotated[int, Field(ge=0, le=16)] = 2
     """Most rejected siblings shown to the reasoner, the latest ones; for ``step`` only."""
     reject_below: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """A child with a value below this, in [0, 1], is rejected; so is a revised step. For ``step`` only."""
+    """A child with a value below this, in [0, 1], is rejected; so is a step that its revision replaced. For ``step``
+    only."""
     max_revisions: Annotated[int, Field(ge=0, le=16)] = 0
     """Most rewrites of a weak step, guided by its critique, for ``step`` only. A rewrite is kept only if its value is
     higher (arXiv 2507.15512)."""
@@ -171,7 +172,7 @@ class BudgetConfig(Section):
     max_simulations: Annotated[int, Field(ge=1)] | None = None
     """Most trials told in one tree; abandoned ones do not count. None sets no limit."""
     max_wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Seconds after which a search is cut, with its trials in flight; the best path so far gives the answer."""
+    """Seconds after which a search is cut, with its trials in flight; finished paths so far give the answer."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     """Generated tokens of all roles for one problem after which no trial is begun.
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from critic_engine.types import Image
 
 NOT_DONE = "not_done_yet"
-"""The reason for which problems are left out that a resumed run would go on with."""
+"""The reason for leaving out problems that a resumed run would finish."""
 
 
 @dataclass(slots=True)

@@ -55,7 +55,7 @@ def check_free(folder: Path) -> None:
     """
     if holds_run(folder):
         raise RunError(
-            f"{folder} holds another run; go on with it by `critic-engine resume {folder}`, or name a new folder"
+            f"{folder} holds another run; continue it with `critic-engine resume {folder}`, or name a new folder"
         )
     if folder.exists() and (not folder.is_dir() or _holds_other_files(folder)):
         raise RunError(f"{folder} exists and is not an empty folder; name a new one")

@@ -49,8 +49,8 @@ class FindingKey(Generic[_T]):
         """Return the content as JSON, dataclasses as objects."""
         return json.dumps(content, separators=(",", ":"), default=asdict)
 
-    def decode(self, text: str) -> _T:
-        """Return the content that ``encode`` wrote.
+    def decode(self, text: str, *, position: int) -> _T:
+        """Return the content that ``encode`` wrote for the problem at ``position``.
 
         Raises:
             sqlite3.DataError: the text is not JSON, for the database is damaged.
@@ -62,7 +62,8 @@ class FindingKey(Generic[_T]):
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "content"
-            raise RunError(f"the finding {self.name!r} cannot be read: {place}: {first['msg']}") from error
+            wrong = f"the finding {self.name!r} of row {position + 1} cannot be read: {place}: {first['msg']}"
+            raise RunError(f"{wrong}; put back a copy of run.sqlite") from error
         return content
 
 
@@ -76,7 +77,8 @@ HARVEST_ERROR: FindingKey[str] = FindingKey("error", str)
 class ProblemFindings:
     """The findings of one problem. A content is decoded when it is asked for."""
 
-    stored: Mapping[str, Finding[str]]
+    position: int
+    stored: Mapping[str, Finding[str]] = field(default_factory=dict)
     """The findings by name, in the order of names, with their contents as JSON."""
 
     def __contains__(self, key: FindingKey[Any]) -> bool:
@@ -87,15 +89,16 @@ class ProblemFindings:
         """Return the content of one finding.
 
         Raises:
-            KeyError: there is no such finding.
-            RunError: it does not have the shape of its type.
+            RunError: there is no such finding, or it does not have the shape of its type.
         """
-        return key.decode(self.stored[key.name].content)
+        if key not in self:
+            raise RunError(f"row {self.position + 1} has no finding {key.name!r}; put back a copy of run.sqlite")
+        return key.decode(self.stored[key.name].content, position=self.position)
 
     def get(self, key: FindingKey[_T]) -> _T | None:
         """Return the content of one finding; None when there is none."""
         stored = self.stored.get(key.name)
-        return None if stored is None else key.decode(stored.content)
+        return None if stored is None else key.decode(stored.content, position=self.position)
 
     def of_kind(self, kind: FindingKey[_T]) -> list[_T]:
         """Return the contents of all findings of a kind, in the order of their names."""
@@ -140,13 +143,13 @@ class Findings:
         """Return one finding; None when there is none."""
         query = "SELECT finding, num_tokens FROM findings WHERE position = ? AND name = ?"
         found = self.connection.execute(query, (position, key.name)).fetchone()
-        return None if found is None else Finding(key.decode(found[0]), found[1])
+        return None if found is None else Finding(key.decode(found[0], position=position), found[1])
 
     def of(self, position: int) -> ProblemFindings:
         """Return all findings of one problem."""
         query = "SELECT name, finding, num_tokens FROM findings WHERE position = ? ORDER BY name"
         rows = self.connection.execute(query, (position,))
-        return ProblemFindings({name: Finding(text, num_tokens) for name, text, num_tokens in rows})
+        return ProblemFindings(position, {name: Finding(text, num_tokens) for name, text, num_tokens in rows})
 
     def drop_error(self, position: int) -> None:
         """Delete the error of one problem's harvest, which is about to be tried again."""
@@ -158,7 +161,10 @@ class Findings:
         """Return the failed harvests in the order of their rows."""
         query = "SELECT position, id, finding FROM findings JOIN problems USING (position) WHERE name = ? ORDER BY 1"
         rows = self.connection.execute(query, (HARVEST_ERROR.name,))
-        return [FailedHarvest(position, row_id, HARVEST_ERROR.decode(reason)) for position, row_id, reason in rows]
+        return [
+            FailedHarvest(position, row_id, HARVEST_ERROR.decode(reason, position=position))
+            for position, row_id, reason in rows
+        ]
 
     def num_tokens(self) -> int:
         """Return the tokens generated for all findings."""

@@ -130,7 +130,7 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(
-            f"the files in {folder} cannot be written: {error.strerror}; what was committed is kept, go on with it by "
+            f"the files in {folder} cannot be written: {error.strerror}; what was committed is kept; continue with "
             f"`critic-engine resume {folder}`"
         ) from error
 

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.mutants import Mutant, Workshop, mirrored_tests, mutated, mutations, room_mutants, table, try_all
+from bench.mutants import Mutant, Workshop, mirrored_tests, mutated, mutations, package_mutants, table, try_all
 
 MODULE = "def is_full(number):\n    return number >= 3\n"
-STRONG = "from room.full import is_full\n\n\ndef test_edge():\n    assert is_full(3) is True and is_full(2) is False\n"
-WEAK = "from room.full import is_full\n\n\ndef test_one_side():\n    assert is_full(9)\n"
+STRONG = "from package.full import is_full\n\n\ndef test_edge():\n    assert is_full(3) is True and is_full(2) is False\n"
+WEAK = "from package.full import is_full\n\n\ndef test_one_side():\n    assert is_full(9)\n"
 
 
 def tree(folder: Path, tests: str) -> Path:
     """A tree of one module and its tests."""
-    for name, text in {"room/full.py": MODULE, "tests/room/test_full.py": tests}.items():
+    for name, text in {"package/full.py": MODULE, "tests/package/test_full.py": tests}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
@@ -58,42 +58,42 @@ def test_a_mutated_module_holds_one_fault_alone() -> None:
 
 def test_the_file_of_a_module_runs_before_its_folder(tmp_path: Path) -> None:
     root = tree(tmp_path, STRONG)
-    assert mirrored_tests(root, "room/full.py") == ("tests/room/test_full.py", "tests/room")
-    assert mirrored_tests(root, "critic_engine/room/inner/full.py") == ("tests/room",)
+    assert mirrored_tests(root, "package/full.py") == ("tests/package/test_full.py", "tests/package")
+    assert mirrored_tests(root, "critic_engine/package/inner/full.py") == ("tests/package",)
 
 
 def test_faults_are_killed_by_tests_that_look_at_both_sides_of_an_edge(tmp_path: Path) -> None:
     root = tree(tmp_path / "root", STRONG)
     workshop = Workshop(root, tmp_path / "copy")
-    mutants = {mutant.mutation.after: mutant for mutant in room_mutants(root, "room")}
+    mutants = {mutant.mutation.after: mutant for mutant in package_mutants(root, "package")}
     assert [workshop.try_out(mutants[after]) for after in ("number > 3", "2")] == ["killed", "killed"]
-    assert (root / "room/full.py").read_text() == (tmp_path / "copy/room/full.py").read_text() == MODULE
+    assert (root / "package/full.py").read_text() == (tmp_path / "copy/package/full.py").read_text() == MODULE
 
 
 def test_a_fault_that_no_test_looks_at_survives(tmp_path: Path) -> None:
     root = tree(tmp_path / "root", WEAK)
-    (mutant,) = (each for each in room_mutants(root, "room") if each.mutation.after == "number > 3")
+    (mutant,) = (each for each in package_mutants(root, "package") if each.mutation.after == "number > 3")
     assert Workshop(root, tmp_path / "copy").try_out(mutant) == "survived"
-    lines = table({mutant: "survived"}, ["room"], {"room": 4})
-    assert "| room | 4 | 1 | 0 | 0 | 1 |" in lines
-    assert "| room/full.py:2 | `number >= 3` | `number > 3` |" in lines
+    lines = table({mutant: "survived"}, ["package"], {"package": 4})
+    assert "| package | 4 | 1 | 0 | 0 | 1 |" in lines
+    assert "| package/full.py:2 | `number >= 3` | `number > 3` |" in lines
 
 
 def test_a_fault_that_runs_on_is_stopped_at_the_time_limit(tmp_path: Path) -> None:
     text = "def down(number):\n    while number > 0:\n        number = number - 1\n    return number\n"
-    root = tree(tmp_path / "root", "from room.full import down\n\n\ndef test_end():\n    assert down(3) == 0\n")
-    (root / "room/full.py").write_text(text)
-    (mutant,) = (each for each in room_mutants(root, "room") if each.mutation.after == "number + 1")
+    root = tree(tmp_path / "root", "from package.full import down\n\n\ndef test_end():\n    assert down(3) == 0\n")
+    (root / "package/full.py").write_text(text)
+    (mutant,) = (each for each in package_mutants(root, "package") if each.mutation.after == "number + 1")
     assert Workshop(root, tmp_path / "copy", limit_s=5.0).try_out(mutant) == "timeout"
 
 
 def test_no_mutant_is_begun_after_the_time_of_the_run(tmp_path: Path) -> None:
     root = tree(tmp_path / "root", WEAK)
-    assert try_all(Workshop(root, tmp_path / "copy"), room_mutants(root, "room"), max_s=0.0) == {}
+    assert try_all(Workshop(root, tmp_path / "copy"), package_mutants(root, "package"), max_s=0.0) == {}
 
 
 def test_tests_that_fail_without_a_fault_are_refused(tmp_path: Path) -> None:
     root = tree(tmp_path / "root", "def test_nothing():\n    assert False\n")
-    mutant = Mutant("room/full.py", 0, mutations(MODULE)[0])
+    mutant = Mutant("package/full.py", 0, mutations(MODULE)[0])
     with pytest.raises(RuntimeError, match="fails without a fault"):
         Workshop(root, tmp_path / "copy").try_out(mutant)

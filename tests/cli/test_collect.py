@@ -302,7 +302,7 @@ def test_caps_on_tokens_leave_the_rest_to_a_resume(cli, labelled: Path, tmp_path
 def test_cap_on_seconds_needs_no_other_one_to_go_on(cli, labelled: Path, tmp_path: Path) -> None:
     result = cli("collect", labelled, "--run", "runs/a", "--max-seconds", 1e-6, *SCRIPTED)
     assert result.code == 1
-    assert result.err.splitlines()[-1].endswith("go on with them by `critic-engine resume runs/a`")
+    assert result.err.splitlines()[-1].endswith("continue with `critic-engine resume runs/a`")
     assert json.loads((tmp_path / "runs/a/report.json").read_text())["cut_by"] == "run_seconds"
     assert cli("resume", "runs/a", "--max-seconds", 1e6).code == 0
     assert json.loads((tmp_path / "runs/a/report.json").read_text())["cut_by"] is None
@@ -318,15 +318,17 @@ def test_trees_of_which_nothing_can_be_made_are_listed_and_tried_again(cli, labe
         result = cli("resume", "runs/a", "--json")
         assert result.code == 1
         assert [line for line in result.err.splitlines() if line.startswith("failed: ")] == [
-            "failed: p2: RunError: the finding 'pairs' cannot be read: pairs: Field required",
-            "failed: p5: RunError: the finding 'pairs' cannot be read: pairs: Field required",
+            "failed: p2: RunError: the finding 'pairs' of row 3 cannot be read: pairs: Field required; put back a copy "
+            "of run.sqlite",
+            "failed: p5: RunError: the finding 'pairs' of row 6 cannot be read: pairs: Field required; put back a copy "
+            "of run.sqlite",
         ]
         assert "answered 8 of 8, 0 failed" in result.err
         assert "2 problems have a tree of which nothing could be made; `critic-engine resume runs/a`" in result.err
         (summary,) = result.rows
         assert [each["id"] for each in summary["collect"]["failed"]] == ["p2", "p5"]
     shown = cli("inspect", "runs/a")
-    assert (shown.code, "failed: p2: RunError: the finding 'pairs' cannot be read" in shown.out) == (0, True)
+    assert (shown.code, "failed: p2: RunError: the finding 'pairs' of row 3 cannot be read" in shown.out) == (0, True)
     assert "the harvest of 2 trees failed; `critic-engine resume` tries it again" in shown.out
     assert "not complete: 6 of 8 problems are done" in shown.out
     (facts,) = cli("inspect", "runs/a", "--json").rows

@@ -221,7 +221,9 @@ def tree_findings(
     if num_wrong is None:
         num_wrong = num_over + sum(each.num_paths for each in pairs if each.kind == "divergent")
     reference = ReferencePath(("look", "answer : 1"), "look\nanswer : 1", reference_value) if num_right else None
-    paths = TreePaths(num_right=num_right, num_wrong=num_wrong, num_rollouts=0, reference=reference)
+    paths = TreePaths(
+        num_right=num_right, num_wrong=num_wrong, num_unsure=0, num_unanswered=0, num_rollouts=0, reference=reference
+    )
     values = {
         value_key(steps): value for each in pairs for steps, value in zip(parting_steps(each), (0.9, 0.1), strict=True)
     }

@@ -90,7 +90,7 @@ def test_work_that_breaks_is_no_finding_and_can_be_done_again(store: RunStore) -
     one = ledger(store, told=told)
     with pytest.raises(ValueError, match="it broke"):
         asyncio.run(one.once(A, work))
-    assert store.findings.of(0) == ProblemFindings({})
+    assert store.findings.of(0) == ProblemFindings(0)
     assert told == []
     assert asyncio.run(ledger(store).once(A, work)) == "found"
 
@@ -154,11 +154,11 @@ def test_a_finding_of_another_shape_is_refused_by_the_place_that_differs(
     content_type: Any, text: str, place: str
 ) -> None:
     key: FindingKey[Any] = FindingKey("kind/0001", content_type)
-    with pytest.raises(RunError, match=f"^the finding 'kind/0001' cannot be read: {place}"):
-        key.decode(text)
+    with pytest.raises(RunError, match=f"^the finding 'kind/0001' of row 1 cannot be read: {place}"):
+        key.decode(text, position=0)
 
 
 def test_dataclasses_of_any_depth_come_back_as_they_were() -> None:
     key: FindingKey[tuple[FailedHarvest, ...]] = FindingKey("kind", tuple[FailedHarvest, ...])
     content = (FailedHarvest(1, "a\ud800", "b"), FailedHarvest(2, "c", "d"))
-    assert key.decode(key.encode(content)) == content
+    assert key.decode(key.encode(content), position=0) == content

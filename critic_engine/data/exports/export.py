@@ -159,7 +159,7 @@ class _Export:
 
 def _largest_reasons(stages: Sequence[StageCounts]) -> list[tuple[str, int]]:
     """Return the reasons that left out most, with their counts; of equal counts those of earlier stages first."""
-    found = [count for stage in stages for count in sorted(stage.left_out.items())]
+    found = [(f"{stage.name} ({reason})", num) for stage in stages for reason, num in sorted(stage.left_out.items())]
     return sorted(found, key=lambda each: -each[1])[:_MAX_REASONS]
 
 

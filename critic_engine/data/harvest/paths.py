@@ -93,25 +93,25 @@ class ReferencePath:
 class TreePaths:
     """The finished paths of one tree by outcome, rollouts included."""
 
-    num_right: int = 0
-    num_wrong: int = 0
-    num_unsure: int = 0
+    num_right: int
+    num_wrong: int
+    num_unsure: int
     """Paths whose answer the checker cannot tell."""
-    num_unanswered: int = 0
+    num_unanswered: int
     num_rollouts: int | None = None
     """Rollouts among them; None in runs that did not store it."""
-    reference: ReferencePath | None = None
+    reference: ReferencePath | None
     """None when there is no right path."""
 
 
 def count_outcomes(paths: Iterable[FinishedPath], reference: ReferencePath | None = None) -> TreePaths:
     """Return the finished paths of a tree by outcome, with its reference path."""
-    counts: Counter[str] = Counter()
+    counts = dict.fromkeys(("num_right", "num_wrong", "num_unsure", "num_unanswered", "num_rollouts"), 0)
     for path in paths:
         outcome = {True: "num_right", False: "num_wrong", None: "num_unsure"}[path.is_right]
         counts["num_unanswered" if path.node.state.answer is None else outcome] += 1
         counts["num_rollouts"] += path.node.node_id < 0
-    return TreePaths(reference=reference, **{"num_rollouts": 0, **counts})
+    return TreePaths(reference=reference, **counts)
 
 
 class Places:

@@ -128,7 +128,7 @@ class Selection:
             critiques=() if is_repeat else critiques,
             reference=None if is_repeat else paths.reference,
             reference_fault=fault,
-            findings=ProblemFindings({}) if is_repeat else findings,
+            findings=ProblemFindings(position) if is_repeat else findings,
         )
 
     def _count_paths(self, paths: TreePaths, found: TreePairs) -> None:

@@ -68,7 +68,7 @@ def _make_single(config: SingleEvaluatorConfig, roles: Roles, *, field: str) -> 
 def _checker(roles: Roles, *, field: str, value: str) -> Checker:
     if roles.checker is None:
         raise ConfigError(
-            f"{field} is {value!r}, which asks the reference answers, and only `critic-engine collect` holds these; "
+            f"{field} is {value!r}, which needs reference answers, and only `critic-engine collect` has them; "
             "use that command, or choose another evaluator",
             field=field,
         )

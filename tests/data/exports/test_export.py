@@ -358,7 +358,8 @@ def test_run_without_rows_says_what_left_out_most_on_the_way(export, hand_made) 
     )
     with pytest.raises(ConfigError) as caught:
         export("trl-dpo", source)
-    said = "the run has no rows for trl-dpo; left out: 60 evaluation_set, 40 not_done_yet, 5 all_right"
+    said = "the run has no rows for trl-dpo; left out: "
+    said += "60 rows (evaluation_set), 40 rows (not_done_yet), 5 trees (all_right)"
     assert str(caught.value) == said
 
 

@@ -289,7 +289,7 @@ def test_an_injection_survives_json() -> None:
         run(InjectionRoles(injector(), detectors)),
         run(InjectionRoles(injector("?"), detectors)),
     ):
-        assert INJECTION.decode(INJECTION.encode(injection)) == injection
+        assert INJECTION.decode(INJECTION.encode(injection), position=0) == injection
 
 
 def test_detectors_see_only_the_solution_with_errors_and_no_model_sees_further_columns() -> None:

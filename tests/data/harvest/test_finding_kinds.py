@@ -22,6 +22,7 @@ from critic_engine.data.harvest.injection_scores import DetectionScore, ScoredDe
 from critic_engine.data.harvest.labels import FailedSearch, LabelledPath, SearchedPath, StepLabel, TreeLabels
 from critic_engine.data.harvest.pairs import Branch, Pair, TreePairs
 from critic_engine.data.harvest.paths import ReferencePath, Support, TreePaths
+from critic_engine.errors import RunError
 from critic_engine.parsing.injections import InjectedError
 from critic_engine.roles.annotator import Annotation
 from critic_engine.run.findings import FindingKey
@@ -111,12 +112,12 @@ LABEL_PAIR = (StepLabel.soft(1, 2), StepLabel.hard(is_right=False))
     ],
 )
 def test_a_finding_is_read_and_written_as_runs_hold_it(key: FindingKey[Any], text: str, content: object) -> None:
-    assert key.decode(text) == content
+    assert key.decode(text, position=0) == content
     assert key.encode(content) == text
 
 
 def test_paths_of_a_run_that_did_not_store_rollouts_are_read() -> None:
-    found = PATHS.decode(f'{{{COUNTS},"reference":null}}')
+    found = PATHS.decode(f'{{{COUNTS},"reference":null}}', position=0)
     assert (found.num_rollouts, found.num_unanswered, found.reference) == (None, 4, None)
 
 
@@ -130,3 +131,9 @@ def test_names_tell_pairs_words_and_rounds_apart() -> None:
     assert [key.name.split("/")[0] for key in keys] == (
         ["value", "value", "baseline", "fresh_baseline", "refined", "refined", "refined", "fresh"]
     )
+
+
+@pytest.mark.parametrize("text", ["{}", '{"num_rigth":2}', "[]"])
+def test_counts_of_another_shape_are_refused_and_never_become_zeros(text: str) -> None:
+    with pytest.raises(RunError, match=r"the finding 'paths' of row 3 cannot be read: .*; put back a copy"):
+        PATHS.decode(text, position=2)

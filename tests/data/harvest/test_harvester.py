@@ -274,7 +274,7 @@ def test_completions_of_which_none_can_be_told_are_an_error_and_are_paid_for(sea
     searches = [
         each for found in findings(searched).values() for name, each in found.stored.items() if "search" in name
     ]
-    failed = [each for each in searches if isinstance(SEARCH.decode(each.content), FailedSearch)]
+    failed = [each for each in searches if isinstance(SEARCH.decode(each.content, position=0), FailedSearch)]
     assert failed
     assert all(each.num_tokens >= 3 * 7 for each in failed)
 

@@ -306,7 +306,7 @@ def test_pairs_that_part_by_one_wrong_step_are_one_error_and_the_commonest_goes_
 def test_a_pair_survives_json(tree: Tree[NodeState]) -> None:
     found = found_in(tree)
     assert len(found.pairs) > 1
-    assert PAIRS.decode(PAIRS.encode(found)) == found
+    assert PAIRS.decode(PAIRS.encode(found), position=0) == found
 
 
 def test_what_is_gone_on_from_is_what_was_written(tree: Tree[NodeState]) -> None:

@@ -214,7 +214,7 @@ def test_a_problem_like_an_earlier_one_gives_nothing_and_is_counted(tmp_path: Pa
     assert reasons(harvested) == [None, "few_right"]
     repeat = harvested[1]
     assert (repeat.pairs, repeat.believed, repeat.critiques, repeat.reference) == ((), frozenset(), (), None)
-    assert repeat.findings == ProblemFindings({})
+    assert repeat.findings == ProblemFindings(repeat.position)
     assert stage(funnel.pairs) == (2, {"near_duplicate": 1}, 1)
     assert stage(funnel.critiques) == (4, {"few_right": 2, "near_duplicate": 1}, 1)
     both, _ = selected(run, is_near_duplicate_allowed=True)
