@@ -190,11 +190,7 @@ class Supervisor(Generic[_Request, _Result]):
         if self.life is not None:
             self.life.end(f"the replica of {self.name} was stopped")
             self.life = None
-        try:
-            async with asyncio.timeout(self.options.stop_timeout_s):
-                await self.replica.stop()
-        except Exception as error:
-            _logger.warning("a replica of %s did not stop: %s", self.name, _reason(error))
+        await release(self.replica, name=self.name, timeout_s=self.options.stop_timeout_s)
 
     async def _start(self) -> CriticEngineError | None:
         try:
@@ -233,6 +229,15 @@ class Supervisor(Generic[_Request, _Result]):
     def _backoff_s(self, num_in_row: int) -> float:
         longest = self.options.first_backoff_s * 2 ** min(num_in_row - 1, 60)
         return float(min(longest, self.options.max_backoff_s)) * self.rng.uniform(0.5, 1.0)
+
+
+async def release(replica: Replica[Any, Any], *, name: str, timeout_s: float) -> None:
+    """Stop a replica of the model ``name``; a failure to do so, or within that time, is logged."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await replica.stop()
+    except Exception as error:
+        _logger.warning("a replica of %s did not stop: %s", name, _reason(error))
 
 
 def _reason(error: BaseException) -> str:
