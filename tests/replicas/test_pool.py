@@ -311,6 +311,41 @@ def test_answer_in_between_makes_restarts_count_anew() -> None:
     run(scenario)
 
 
+def test_check_that_an_idle_replica_passes_makes_restarts_count_anew() -> None:
+    class Checked(EchoReplica):
+        num_passed = 0
+
+        async def check(self) -> None:
+            await super().check()
+            self.num_passed += 1
+
+    async def scenario() -> None:
+        replica = Checked()
+        pool = pool_of(replica, max_restarts=1)
+        await pool.load()
+        for number in range(4):
+            replica.num_passed = 0
+            await until(lambda: replica.num_passed > 1)
+            replica.has_died.set()
+            await until(lambda number=number: replica.num_starts == number + 2)  # type: ignore[misc]
+        assert pool.figures.num_replicas == 1
+        await pool.aclose()
+
+    run(scenario)
+
+
+def test_check_that_a_busy_replica_passes_leaves_the_restarts_in_a_row() -> None:
+    async def scenario() -> None:
+        replica = EchoReplica(latency_s=0.03)
+        replica.poison = {"x"}
+        pool = pool_of(replica, max_restarts=1)
+        with pytest.raises(ReplicaLostError, match="no replica of echo is left"):
+            await pool.call("x")
+        await pool.aclose()
+
+    run(scenario)
+
+
 def test_nobody_waits_for_replicas_that_are_all_given_up() -> None:
     async def scenario() -> None:
         replicas = [EchoReplica(name, latency_s=0.002) for name in "ab"]
