@@ -87,7 +87,7 @@ class Counts:
     num_kills: int = 0
     num_runs: int = 0
     num_late_kills: int = 0
-    """Kills that found the run at its end already."""
+    """Processes that had ended by themselves when they were to be killed; they are not among the kills."""
     num_rows_lost_or_changed: int = 0
     """Rows that were committed at a kill and are not in the run afterwards."""
     num_rows_different_at_the_end: int = 0
@@ -118,12 +118,12 @@ def kill_one_run(work: Work, folder: Path, moments: Sequence[float], rng: random
     before: Rows = {}
     for moment in sorted(moments):
         command = [*_COMMAND, "resume", str(run)] if before else work.begin(run)
-        _kill(command, run, max(len(before), int(len(work.rows) * moment)) + 1, work.tables, rng)
+        is_killed = _kill(command, run, max(len(before), int(len(work.rows) * moment)) + 1, work.tables, rng)
         after = work.committed(run)
-        counts.num_kills += 1
-        counts.num_late_kills += len(after) >= len(work.rows)
+        counts.num_kills += is_killed
+        counts.num_late_kills += not is_killed
         counts.num_rows_lost_or_changed += len(before.items() - after.items())
-        counts.shares.append(len(after) / len(work.rows))
+        counts.shares += [len(after) / len(work.rows)] * is_killed
         before = after
     _finish([*_COMMAND, "resume", str(run)])
     final = work.committed(run)
@@ -133,7 +133,8 @@ def kill_one_run(work: Work, folder: Path, moments: Sequence[float], rng: random
     counts.num_exports_different += work.exported(run, folder / "exports") != work.files
 
 
-def _kill(command: list[str], run: Path, num_rows: int, tables: Sequence[str], rng: random.Random) -> None:
+def _kill(command: list[str], run: Path, num_rows: int, tables: Sequence[str], rng: random.Random) -> bool:
+    """Kill the process soon after it has committed ``num_rows``; return whether it ended by that."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     count = "SELECT " + " + ".join(f"(SELECT COUNT(*) FROM {table})" for table in tables)
     while process.poll() is None:
@@ -146,7 +147,7 @@ def _kill(command: list[str], run: Path, num_rows: int, tables: Sequence[str], r
         time.sleep(0.005)
     time.sleep(rng.uniform(0, 0.004))
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    return process.wait() == -signal.SIGKILL
 
 
 def _finish(command: list[str]) -> None:
@@ -179,12 +180,13 @@ def write_problems(folder: Path, num: int) -> Path:
 
 def table(found: dict[str, Counts]) -> list[str]:
     """Return a Markdown table of the kills and their consequences."""
-    columns = ("command", "kills", "runs", "committed at the kills", "rows lost", "rows different", "exports different")
+    consequences = ("rows lost", "rows different", "exports different")
+    columns = ("command", "kills", "too late", "runs", "committed at the kills", *consequences)
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, counts in found.items():
-        shares = f"{100 * min(counts.shares):.0f} to {100 * max(counts.shares):.0f} %"
+        shares = f"{100 * min(counts.shares, default=0):.0f} to {100 * max(counts.shares, default=0):.0f} %"
         numbers = (counts.num_rows_lost_or_changed, counts.num_rows_different_at_the_end, counts.num_exports_different)
-        cells = (name, counts.num_kills, counts.num_runs, shares, *numbers)
+        cells = (name, counts.num_kills, counts.num_late_kills, counts.num_runs, shares, *numbers)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines
 

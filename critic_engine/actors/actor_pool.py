@@ -70,7 +70,12 @@ class ActorReplica(Generic[_Request, _Result]):
         if channel is None:
             raise ReplicaLostError("the actor is not ready")
         for _ in range(_MAX_SENDS):
-            answer = await channel.call(packed)
+            try:
+                answer = await channel.call(packed)
+            except ReplicaLostError:
+                # Whoever tells of a loss does not hang; the check under way now is given up for that loss.
+                self._is_hung = False
+                raise
             if not isinstance(answer, MissingImages):
                 return cast(_Result, answer)
             images = images_of(request)

@@ -12,7 +12,7 @@ from critic_engine.actors.connection import Address, Connection, Listener
 from critic_engine.actors.image_transfer import ImageKeeper, MissingImages
 from critic_engine.errors import CriticEngineError, GenerationError
 from critic_engine.protocols import Score
-from critic_engine.replicas.pool import Replica
+from critic_engine.replicas.supervisor import Replica, release
 from critic_engine.types import Generation, Image
 
 _logger = logging.getLogger(__name__)
@@ -30,9 +30,15 @@ class ModelHost:
     request goes back as a record with its number.
     """
 
-    def __init__(self, make: Callable[[], Replica[Any, Any]]) -> None:
-        """Hold the replica that ``make`` returns; the first ``open`` calls it."""
+    def __init__(self, make: Callable[[], Replica[Any, Any]], *, stop_timeout_s: float = 60.0) -> None:
+        """Hold the replica that ``make`` returns; the first ``open`` calls it.
+
+        Args:
+            make: Called in this process.
+            stop_timeout_s: A replica that does not stop for so long is left to itself when it is started again.
+        """
         self._make = make
+        self._stop_timeout_s = stop_timeout_s
         self._replica: Replica[Any, Any] | None = None
         self._is_started = False
         self._images = ImageKeeper()
@@ -54,7 +60,7 @@ class ModelHost:
                     self._replica = self._make()
                 if not self._is_started or await self.check() is not None:
                     self._is_started = False
-                    await self._replica.stop()
+                    await release(self._replica, name="the actor", timeout_s=self._stop_timeout_s)
                     await self._replica.start()
                     self._is_started = True
                 if host is None:

@@ -16,8 +16,8 @@ class VllmConfig(Section):
     """Engine arguments by vLLM's names, such as ``{tensor_parallel_size: 2, max_model_len: 8192}``; arguments that
     other fields of the model set are refused."""
     max_restarts: Annotated[int, Field(ge=0, le=100)] = 5
-    """Most restarts of a dead engine in a row, without an answer in between; in a Ray actor ``actor.max_restarts``
-    holds instead."""
+    """Most restarts of a dead engine in a row, without an answer or an idle time in good health in between; in a Ray
+    actor ``actor.max_restarts`` holds instead."""
 
 
 def _without_password(url: str | None) -> str | None:
@@ -63,7 +63,8 @@ class ActorConfig(Section):
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Most concurrent requests to one replica from each process; further ones wait."""
     max_restarts: Annotated[int, Field(ge=0, le=1000)] = 10
-    """Most restarts of a replica after losing its process or node."""
+    """Most restarts of a replica after losing its process or node; also the most in a row of a dead engine in it,
+    without an answer or an idle time in good health in between."""
 
     @model_validator(mode="after")
     def _check_gpus(self) -> "ActorConfig":

@@ -40,7 +40,9 @@ class ReplicaPool(Generic[_Request, _Result]):
     """Sends each request to a replica with room, first come first served, and keeps the replicas working.
 
     A request whose replica is lost is sent again. At the last attempt it has a replica to itself, so that a request
-    which kills every replica is found out, and its companions are answered. All use is from one event loop.
+    which kills every replica is found out, and its companions are answered. Pools of other processes over the same
+    replicas do not know that: their requests may be its companions, and are given up if that happens ``max_attempts``
+    times. All use is from one event loop.
     """
 
     def __init__(

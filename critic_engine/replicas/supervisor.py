@@ -55,7 +55,8 @@ class PoolOptions:
     max_in_flight: int
     """Requests at one replica at the same time; at least 1."""
     max_restarts: int
-    """Restarts of a replica in a row, without an answer in between, before it is given up."""
+    """Restarts of a replica in a row before it is given up; an answer, or a check that it passes while the pool has no
+    call there, ends the row."""
     max_attempts: int = 3
     """A request fails when this many replicas were lost while they worked on it; at least 1."""
     first_backoff_s: float = 1.0
@@ -89,7 +90,8 @@ class Life(Generic[_Request, _Result]):
         self._on_end = on_end
         self._tasks: set[asyncio.Task[object]] = set()
         self._is_drained: asyncio.Future[None] | None = None
-        self.num_answers = 0
+        self.has_worked = False
+        """Whether it answered a call, or passed a check while it had none: then others may have had its answers."""
         self.has_ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Resolves to the reason when the life ends."""
 
@@ -116,7 +118,7 @@ class Life(Generic[_Request, _Result]):
         self._leave(task)
         if self.has_ended.done():
             task.uncancel()
-        self.num_answers += 1
+        self.has_worked = True
         return result
 
     def end(self, reason: str) -> None:
@@ -129,6 +131,10 @@ class Life(Generic[_Request, _Result]):
         # its own; the calls know their own cancellation from it, as those of asyncio.timeout do.
         for task in self._tasks:
             task.cancel()
+
+    def note_check(self) -> None:
+        """Note that the replica passed a check."""
+        self.has_worked = self.has_worked or not self._tasks
 
     async def drain(self, timeout_s: float) -> None:
         """Return when nothing is in flight, or after that time."""
@@ -174,7 +180,7 @@ class Supervisor(Generic[_Request, _Result]):
                 on_ready(life)
                 error = await self._watch(life)
                 self.life = None
-                num_in_row = 0 if life.num_answers else num_in_row
+                num_in_row = 0 if life.has_worked else num_in_row
             await self.stop()
             if isinstance(error, ModelLoadError) or num_in_row >= self.options.max_restarts:
                 _logger.error("a replica of %s is given up after %d restarts: %s", self.name, num_in_row, error)
@@ -190,11 +196,7 @@ class Supervisor(Generic[_Request, _Result]):
         if self.life is not None:
             self.life.end(f"the replica of {self.name} was stopped")
             self.life = None
-        try:
-            async with asyncio.timeout(self.options.stop_timeout_s):
-                await self.replica.stop()
-        except Exception as error:
-            _logger.warning("a replica of %s did not stop: %s", self.name, _reason(error))
+        await release(self.replica, name=self.name, timeout_s=self.options.stop_timeout_s)
 
     async def _start(self) -> CriticEngineError | None:
         try:
@@ -213,6 +215,8 @@ class Supervisor(Generic[_Request, _Result]):
                 break
             failure = await self._check(life)
             num_failed = num_failed + 1 if failure else 0
+            if not failure and not life.has_ended.done():
+                life.note_check()
             if failure and (num_failed >= self.options.max_failed_checks or isinstance(failure, ReplicaLostError)):
                 life.end(_reason(failure))
         return ReplicaLostError(life.has_ended.result())
@@ -233,6 +237,15 @@ class Supervisor(Generic[_Request, _Result]):
     def _backoff_s(self, num_in_row: int) -> float:
         longest = self.options.first_backoff_s * 2 ** min(num_in_row - 1, 60)
         return float(min(longest, self.options.max_backoff_s)) * self.rng.uniform(0.5, 1.0)
+
+
+async def release(replica: Replica[Any, Any], *, name: str, timeout_s: float) -> None:
+    """Stop a replica of the model ``name``; a failure to do so, or within that time, is logged."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await replica.stop()
+    except Exception as error:
+        _logger.warning("a replica of %s did not stop: %s", name, _reason(error))
 
 
 def _reason(error: BaseException) -> str:

@@ -9,7 +9,8 @@ from critic_engine.config.models import RayConfig
 @pytest.fixture(scope="session")
 def _ray() -> Iterator[None]:
     """End the session's Ray with it."""
-    ray = pytest.importorskip("ray")
+    import ray
+
     yield
     ray.shutdown()
 

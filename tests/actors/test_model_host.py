@@ -222,6 +222,19 @@ def test_replica_that_died_fails_calls_and_checks_until_it_is_opened_again() -> 
     run(scenario)
 
 
+def test_replica_that_does_not_stop_is_left_to_itself_and_started_again() -> None:
+    class Stuck(Mortal):
+        async def stop(self) -> None:
+            if self.is_dead:
+                await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        async with connected(ModelHost(Stuck, stop_timeout_s=0.01)) as channel:
+            assert text_of(await channel.call(ask("x"))) == "1"
+
+    run(scenario)
+
+
 def test_host_names_the_images_it_is_missing_and_keeps_those_it_is_brought() -> None:
     async def scenario() -> None:
         host = host_of(lambda: ScriptedGenerator(["yes"]))

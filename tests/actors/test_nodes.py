@@ -23,7 +23,7 @@ REQUEST = GenerationRequest((Message("user", "who ?"),))
 @pytest.fixture
 def nodes() -> Iterator[Any]:
     """A cluster of several nodes on this machine, of which the first has no cores."""
-    ray = pytest.importorskip("ray")
+    import ray
     from ray.cluster_utils import Cluster
 
     ray.shutdown()

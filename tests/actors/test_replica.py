@@ -149,6 +149,24 @@ def test_check_tells_of_a_model_that_is_gone_and_of_a_connection_that_ended() ->
     run(scenario)
 
 
+def test_actor_that_tells_of_its_dead_engine_during_a_check_is_not_started_anew() -> None:
+    def die(request: GenerationRequest, seed: int) -> str:
+        raise ReplicaLostError("the engine died")
+
+    async def scenario(actor: Actor, placement: PlacedActor, replica: ActorReplica[Any, Any]) -> None:
+        actor.host = ModelHost(lambda: ModelReplica(lambda: ScriptedGenerator(die)))
+        await replica.start()
+        actor.is_hung = True
+        check = asyncio.create_task(replica.check())
+        with pytest.raises(ReplicaLostError, match="the engine died"):
+            await replica.call(REQUEST)
+        check.cancel()
+        await replica.stop()
+        assert placement.num_restarts == 0
+
+    run(scenario)
+
+
 def test_request_that_kills_the_engine_is_found_out_and_its_process_lives_on() -> None:
     def answer(request: GenerationRequest, seed: int) -> str:
         if request.messages[0].text == "die":

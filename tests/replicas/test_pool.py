@@ -89,7 +89,7 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-def gather_or_cancel(pool: ReplicaPool[str, str], requests: list[str]) -> Awaitable[list[Any]]:
+def call_all(pool: ReplicaPool[str, str], requests: list[str]) -> Awaitable[list[Any]]:
     return asyncio.gather(*(pool.call(request) for request in requests), return_exceptions=True)
 
 
@@ -98,7 +98,7 @@ def test_requests_spread_over_the_replicas_and_the_first_one_starts_them() -> No
         replicas = [EchoReplica(name, latency_s=0.001) for name in "abcd"]
         pool = pool_of(*replicas)
         await pool.call("first")
-        answers = await gather_or_cancel(pool, [str(number) for number in range(40)])
+        answers = await call_all(pool, [str(number) for number in range(40)])
         assert [answer.split(":")[1] for answer, _ in answers] == [str(number) for number in range(40)]
         assert {num_retries for _, num_retries in answers} == {0}
         assert Counter(answer[0] for answer, _ in answers) == dict.fromkeys("abcd", 10)
@@ -176,7 +176,7 @@ def test_calls_wait_in_line_for_room() -> None:
 def test_error_of_a_request_is_its_own() -> None:
     async def scenario() -> None:
         pool = pool_of(EchoReplica())
-        good, bad = await gather_or_cancel(pool, ["x", "bad"])
+        good, bad = await call_all(pool, ["x", "bad"])
         assert good == ("a:x", 0)
         assert type(bad) is GenerationError
         assert pool.figures.num_lost_calls == pool.figures.num_restarts == 0
@@ -194,7 +194,7 @@ def test_request_that_kills_its_replica_fails_and_its_companions_are_answered(nu
         pool = pool_of(*replicas)
         await pool.load()
         innocents = [str(number) for number in range(20)]
-        *answers, poisoned = await gather_or_cancel(pool, [*innocents, "poison"])
+        *answers, poisoned = await call_all(pool, [*innocents, "poison"])
         assert [answer.split(":")[1] for answer, _ in answers] == innocents
         assert type(poisoned) is GenerationError
         assert not poisoned.is_retryable
@@ -234,7 +234,7 @@ def test_calls_of_a_replica_that_hangs_are_answered_by_another() -> None:
         await pool.load()
         await until(lambda: pool.figures.num_ready == 2)
         hung.is_hung = True
-        answers = await gather_or_cancel(pool, ["x", "y", "z"])
+        answers = await call_all(pool, ["x", "y", "z"])
         assert [answer.split(":")[1] for answer, _ in answers] == ["x", "y", "z"]
         assert sum(num_retries for _, num_retries in answers) == pool.figures.num_lost_calls
         assert hung.num_cancelled == pool.figures.num_lost_calls > 0
@@ -311,13 +311,48 @@ def test_answer_in_between_makes_restarts_count_anew() -> None:
     run(scenario)
 
 
+def test_check_that_an_idle_replica_passes_makes_restarts_count_anew() -> None:
+    class Checked(EchoReplica):
+        num_passed = 0
+
+        async def check(self) -> None:
+            await super().check()
+            self.num_passed += 1
+
+    async def scenario() -> None:
+        replica = Checked()
+        pool = pool_of(replica, max_restarts=1)
+        await pool.load()
+        for number in range(4):
+            replica.num_passed = 0
+            await until(lambda: replica.num_passed > 1)
+            replica.has_died.set()
+            await until(lambda number=number: replica.num_starts == number + 2)  # type: ignore[misc]
+        assert pool.figures.num_replicas == 1
+        await pool.aclose()
+
+    run(scenario)
+
+
+def test_check_that_a_busy_replica_passes_leaves_the_restarts_in_a_row() -> None:
+    async def scenario() -> None:
+        replica = EchoReplica(latency_s=0.03)
+        replica.poison = {"x"}
+        pool = pool_of(replica, max_restarts=1)
+        with pytest.raises(ReplicaLostError, match="no replica of echo is left"):
+            await pool.call("x")
+        await pool.aclose()
+
+    run(scenario)
+
+
 def test_nobody_waits_for_replicas_that_are_all_given_up() -> None:
     async def scenario() -> None:
         replicas = [EchoReplica(name, latency_s=0.002) for name in "ab"]
         for replica in replicas:
             replica.poison = {str(number) for number in range(50)}
         pool = pool_of(*replicas, max_in_flight=2, max_restarts=1)
-        outcomes = await gather_or_cancel(pool, [str(number) for number in range(50)])
+        outcomes = await call_all(pool, [str(number) for number in range(50)])
         assert {type(outcome) for outcome in outcomes} == {ReplicaLostError}
         assert any("no replica of echo is left" in str(outcome) and "died" in str(outcome) for outcome in outcomes)
         with pytest.raises(ReplicaLostError, match="no replica of echo is left"):

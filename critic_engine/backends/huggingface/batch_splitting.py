@@ -22,7 +22,7 @@ def run_splitting_on_failure(
     try:
         return list(run(rows, is_closing=is_closing))
     except Exception as error:
-        failure = _failure(error)
+        failure = failure_of(error)
     # Outside the handler the traceback is gone, and with it the tensors of the batch that failed.
     if len(rows) == 1 or is_closing.is_set():
         return [failure] * len(rows)
@@ -36,7 +36,8 @@ def run_splitting_on_failure(
     ]
 
 
-def _failure(error: Exception) -> GenerationError:
+def failure_of(error: Exception) -> GenerationError:
+    """Return ``error`` itself if a request fails by it, else an error that names it."""
     if isinstance(error, GenerationError):
         return error
     reason = " ".join(str(error).split())[:300] or type(error).__name__

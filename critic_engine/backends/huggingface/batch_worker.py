@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import Any, Generic, Protocol, TypeVar
 
 from critic_engine.backends.huggingface.arithmetic import arithmetic_threads
-from critic_engine.backends.huggingface.batch_splitting import run_splitting_on_failure
+from critic_engine.backends.huggingface.batch_splitting import failure_of, run_splitting_on_failure
 from critic_engine.errors import GenerationError
 
 _NUM_DRAIN_ROUNDS = 8
@@ -70,8 +70,8 @@ class _Call:
         elif not self.future.cancelled():
             try:
                 self.rows = model.encode(self.request)
-            except GenerationError as error:
-                self.finish(error)
+            except Exception as error:
+                self.finish(failure_of(error))
         return [] if self.future.done() else [(self, place) for place in range(len(self.rows))]
 
     def settle(self, place: int, outcome: Any, model: BatchModel[Any, Any]) -> None:
@@ -80,7 +80,10 @@ class _Call:
         if isinstance(outcome, GenerationError):
             self.finish(outcome)
         elif len(self.outcomes) == len(self.rows) and not self.future.done():
-            self.finish(model.combine(self.rows, [self.outcomes[place] for place in range(len(self.rows))]))
+            try:
+                self.finish(model.combine(self.rows, [self.outcomes[place] for place in range(len(self.rows))]))
+            except Exception as error:
+                self.finish(failure_of(error))
 
     def finish(self, result: Any) -> None:
         """Answer with a result or an error, unless the call is answered or was cancelled."""
@@ -187,10 +190,15 @@ class BatchWorker(Generic[_Request, _Result]):
             self._changed.notify()
 
     def _take(self, num_waiting: int = 0) -> list[_Call]:
-        """Return calls from the queue, enough for some batches beside the rows that wait; wait for one if none do."""
+        """Return calls from the queue, enough for some batches beside the rows that wait; wait for one if none do.
+
+        None are taken once the worker is closing.
+        """
         with self._changed:
             if not num_waiting:
                 self._changed.wait_for(lambda: self._is_closing.is_set() or (self._is_woken and bool(self._calls)))
+            if self._is_closing.is_set():
+                return []
             num_wanted = max(0, _NUM_BATCHES_AHEAD * self._max_batch_size - num_waiting)
             taken = [self._calls.popleft() for _ in range(min(num_wanted, len(self._calls)))]
             self._is_woken = bool(self._calls)
@@ -198,15 +206,13 @@ class BatchWorker(Generic[_Request, _Result]):
 
     def _serve(self) -> None:
         """Answer calls until closed; this is all that the thread does."""
-        while not self._is_closing.is_set():
-            calls = self._take()
+        while calls := self._take():
             try:
                 model = self._open_model()
-            except Exception as error:
-                _finish_all(calls, error)
-            else:
                 with arithmetic_threads(model.model):
                     self._run_until_closed(model, calls)
+            except Exception as error:
+                _finish_all(calls, error)
         _finish_all(self._calls, self._closed())
 
     def _run_until_closed(self, model: BatchModel[Any, Any], calls: list[_Call]) -> None:
@@ -216,8 +222,12 @@ class BatchWorker(Generic[_Request, _Result]):
                 waiting += [placed for call in calls for placed in call.encode(model)]
                 calls.clear()
                 waiting = [(call, place) for call, place in waiting if not call.future.done()]
-                if waiting:
-                    waiting = self._run_next(waiting, model)
+                try:
+                    waiting = self._run_next(waiting, model) if waiting else []
+                except Exception as error:
+                    # Of a batch that cannot be chosen, the call to blame is not known.
+                    _finish_all((call for call, _ in waiting), failure_of(error))
+                    waiting = []
                 calls += self._take(len(waiting))
         finally:
             _finish_all([*calls, *(call for call, _ in waiting)], self._closed())

@@ -29,7 +29,7 @@ class RowStopper:
         self._rows = rows
         self._tokenizer = tokenizer
         self._is_closing = is_closing
-        self._may_end = functools.cache(self._could_end)
+        self._may_end = functools.cache(functools.partial(_could_end, tokenizer))
         self._num_prompt_tokens = max(len(row.prompt.token_ids) for row in rows)
         self.eos_token_id = end_token_ids
         """The end tokens, under the name by which ``generate`` learns that ended rows are to be padded."""
@@ -58,11 +58,6 @@ class RowStopper:
         text = decode_after(self._tokenizer, context, tail[-num_tail:])
         return any(stop in text for stop in sampling.stop)
 
-    def _could_end(self, token: int, stops: tuple[str, ...]) -> bool:
-        """Return whether ``token`` could be the last of a stop string, judged by its text alone."""
-        text = self._tokenizer.decode([token])
-        return any(_could_complete(stop, text) for stop in stops)
-
 
 def decode_after(tokenizer: Any, context_ids: list[int], token_ids: list[int]) -> str:
     """Return the text of ``token_ids`` as it reads behind ``context_ids``, without special tokens."""
@@ -71,6 +66,12 @@ def decode_after(tokenizer: Any, context_ids: list[int], token_ids: list[int]) -
     if not text.startswith(context):
         return str(tokenizer.decode(token_ids, skip_special_tokens=True))
     return text[len(context) :]
+
+
+def _could_end(tokenizer: Any, token: int, stops: tuple[str, ...]) -> bool:
+    """Return whether ``token`` could be the last of a stop string, judged by its text alone."""
+    text = tokenizer.decode([token])
+    return any(_could_complete(stop, text) for stop in stops)
 
 
 def _could_complete(stop: str, text: str) -> bool:

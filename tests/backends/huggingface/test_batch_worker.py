@@ -44,12 +44,31 @@ class Doubler:
         return list(outcomes)
 
 
+class Faulty(Doubler):
+    """Raises what no model should at the place that the first number of a row names."""
+
+    def encode(self, request: tuple[int, ...]) -> list[list[int]]:
+        if -2 in request:
+            raise KeyError("no such token")
+        return super().encode(request)
+
+    def next_batch(self, waiting: Sequence[list[int]], max_batch_size: int) -> list[list[int]]:
+        if [-3] in waiting:
+            raise KeyError("no such length")
+        return super().next_batch(waiting, max_batch_size)
+
+    def combine(self, rows: Sequence[list[int]], outcomes: Sequence[int]) -> list[int]:
+        if [-4] in rows:
+            raise KeyError("no such sample")
+        return super().combine(rows, outcomes)
+
+
 Worker = BatchWorker[tuple[int, ...], list[int]]
 Scenario = Callable[[Worker, Doubler], Coroutine[Any, Any, None]]
 
 
-def run(scenario: Scenario, *, max_batch_size: int = 4) -> Doubler:
-    model = Doubler()
+def run(scenario: Scenario, *, max_batch_size: int = 4, make: Callable[[], Doubler] = Doubler) -> Doubler:
+    model = make()
 
     async def main() -> None:
         worker: Worker = BatchWorker(lambda: model, name="doubler", max_batch_size=max_batch_size)
@@ -83,6 +102,29 @@ def test_request_that_cannot_be_encoded_and_row_that_fails_fail_their_own_call_a
         assert (str(refused), str(failed), answered) == ("-1 cannot be encoded", "0 fails", [18])
 
     run(scenario)
+
+
+@pytest.mark.parametrize(("number", "reason"), [(-2, "no such token"), (-3, "no such length"), (-4, "no such sample")])
+def test_exception_outside_the_run_fails_its_call_and_the_worker_goes_on(number: int, reason: str) -> None:
+    async def scenario(worker: Worker, model: Doubler) -> None:
+        with pytest.raises(GenerationError, match=f"the model failed: KeyError: '{reason}'"):
+            await worker.answer((number,))
+        assert await worker.answer((1,)) == [2]
+
+    run(scenario, make=Faulty)
+
+
+def test_row_without_an_outcome_fails_its_call_and_the_worker_goes_on() -> None:
+    class Short(Doubler):
+        def run(self, rows: Sequence[list[int]], *, is_closing: threading.Event) -> list[int]:
+            return super().run(rows, is_closing=is_closing) if [5] not in rows else []
+
+    async def scenario(worker: Worker, model: Doubler) -> None:
+        with pytest.raises(GenerationError, match="the model failed: ValueError"):
+            await worker.answer((5,))
+        assert await worker.answer((1,)) == [2]
+
+    run(scenario, make=Short)
 
 
 def test_rows_of_a_call_that_is_cancelled_or_has_failed_are_not_run() -> None:
@@ -150,6 +192,24 @@ def test_model_that_cannot_be_loaded_fails_the_calls_that_wait_and_is_tried_agai
         await worker.aclose()
 
     asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_closing_after_a_load_that_failed_does_not_load_again() -> None:
+    num_loads = 0
+
+    def open_model() -> Doubler:
+        nonlocal num_loads
+        num_loads += 1
+        raise ModelLoadError("no such folder")
+
+    async def main() -> None:
+        worker: Worker = BatchWorker(open_model, name="doubler", max_batch_size=4)
+        with pytest.raises(ModelLoadError):
+            await worker.load()
+        await worker.aclose()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    assert num_loads == 1
 
 
 def test_worker_serves_several_event_loops_and_threads() -> None:

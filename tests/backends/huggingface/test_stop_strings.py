@@ -1,4 +1,6 @@
+import gc
 import threading
+import weakref
 
 import pytest
 import torch
@@ -38,6 +40,19 @@ def test_row_ends_at_the_token_that_completes_its_stop_string(
     text_checkpoint: Checkpoint, text: str, stop: str, length: int | None
 ) -> None:
     assert length_at_stop(text_checkpoint, text, stop) == length
+
+
+def test_stopper_goes_with_its_batch_and_not_when_garbage_is_collected(text_checkpoint: Checkpoint) -> None:
+    row = Row(Prompt(PROMPT_IDS, []), SamplingOptions(max_tokens=5, stop=("a",)), seed=0)
+    gc.disable()
+    try:
+        stopper = RowStopper([row], text_checkpoint.tokenizer, end_token_ids=frozenset(), is_closing=threading.Event())
+        stopper(torch.tensor([[*PROMPT_IDS, 5]]), None)
+        reference = weakref.ref(stopper)
+        del stopper
+        assert reference() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("num_hidden", [1, 4])
