@@ -289,7 +289,8 @@ def table(fates: Mapping[Mutant, Fate], packages: Sequence[str], num_possible: M
     lines = ["| package | possible | tried | killed | timeout | survived |", "|---|---|---|---|---|---|"]
     for package in packages:
         counts = Counter(fate for mutant, fate in fates.items() if mutant.path.startswith(f"{package}/"))
-        cells = (package, num_possible[package], counts.total(), counts["killed"], counts["timeout"], counts["survived"])
+        fates_of_it = (counts["killed"], counts["timeout"], counts["survived"])
+        cells = (package, num_possible[package], counts.total(), *fates_of_it)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += ["", "| survivor | code | fault |", "|---|---|---|"]
     for mutant, fate in fates.items():

@@ -7,7 +7,7 @@ import pytest
 from bench.mutants import Mutant, Workshop, mirrored_tests, mutated, mutations, package_mutants, table, try_all
 
 MODULE = "def is_full(number):\n    return number >= 3\n"
-STRONG = "from package.full import is_full\n\n\ndef test_edge():\n    assert is_full(3) is True and is_full(2) is False\n"
+STRONG = "from package.full import is_full\n\n\ndef test_edge():\n    assert is_full(3) is not is_full(2)\n"
 WEAK = "from package.full import is_full\n\n\ndef test_one_side():\n    assert is_full(9)\n"
 
 
