@@ -277,6 +277,6 @@ def check_is_whole(rows: Mapping[tuple[str, str | int], str]) -> None:
     findings = {str(name) for table, name in rows if table == "findings"}
     assert {"paths", "pairs", "labels", "done"} <= findings
     assert "error" not in findings
-    pairs = PAIRS.decode(rows["findings", "pairs"].partition(" ")[2]).pairs
+    pairs = PAIRS.decode(rows["findings", "pairs"].partition(" ")[2], position=0).pairs
     divergent = {number for number, pair in enumerate(pairs) if pair.kind == "divergent"}
     assert {int(name.split("/")[1]) for name in findings if name.startswith("critique/")} <= divergent
