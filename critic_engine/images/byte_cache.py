@@ -27,6 +27,8 @@ class ByteCache(Generic[_Item]):
     def put(self, key: str, item: _Item, num_bytes: int) -> None:
         """Keep an item of that size in place of any other of ``key``; drop the least recently used beyond the limit."""
         self.remove(key)
+        if num_bytes > self._max_bytes:
+            return
         self._items[key] = (item, num_bytes)
         self._num_bytes += num_bytes
         while self._num_bytes > self._max_bytes:

@@ -19,10 +19,10 @@ def test_items_that_together_have_just_the_limit_are_kept() -> None:
     assert (cache.get("a"), cache.get("b")) == ("A", "B")
 
 
-def test_item_larger_than_the_limit_is_not_kept() -> None:
+def test_item_larger_than_the_limit_is_not_kept_and_drives_no_other_out() -> None:
     cache: ByteCache[str] = ByteCache(10)
-    cache.put("large", "L", 11)
     cache.put("a", "A", 10)
+    cache.put("large", "L", 11)
     assert (cache.get("large"), cache.get("a")) == (None, "A")
 
 
