@@ -324,7 +324,7 @@ def test_trees_of_which_nothing_can_be_made_are_listed_and_tried_again(cli, labe
             "of run.sqlite",
         ]
         assert "answered 8 of 8, 0 failed" in result.err
-        assert "2 problems have a tree of which nothing could be made; `critic-engine resume runs/a`" in result.err
+        assert "the harvest of 2 problems failed; `critic-engine resume runs/a`" in result.err
         (summary,) = result.rows
         assert [each["id"] for each in summary["collect"]["failed"]] == ["p2", "p5"]
     shown = cli("inspect", "runs/a")
