@@ -49,7 +49,7 @@ class _CollectRequest(EngineRequest):
     is_json: bool
 
 
-@click.command("collect", cls=EngineCommand, epilog=_EPILOG, short_help="Collect training data from problems with answers.")
+@click.command("collect", cls=EngineCommand, epilog=_EPILOG, short_help="Collect training data from labelled trees.")
 @click.argument("problems", type=click.Path(path_type=Path))
 @click.option("--run", type=click.Path(path_type=Path), metavar="DIR", help="Keep the run in this new folder.")
 @engine_options("mmc_collect")

@@ -92,8 +92,8 @@ def _report_collection(collection: dict[str, Any], run: Path, *, is_cut_by_token
     )
     if failed:
         click.echo(
-            f"the harvest of {len(failed):,} problems failed; `critic-engine resume {name}` tries it again, and --debug "
-            "shows the traceback",
+            f"the harvest of {len(failed):,} problems failed; `critic-engine resume {name}` tries it again, and "
+            "--debug shows the traceback",
             err=True,
         )
     num_left = stages["rows"]["left_out"].get("not_done_yet", 0)
