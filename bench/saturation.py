@@ -120,7 +120,7 @@ async def search(config: EngineConfig, rows: Sequence[ProblemRow], reasoner: Rec
     answers: list[Answer] = [answer async for answer in runner.answers()]
     search_s = time.perf_counter() - started_s
     store.close()
-    references = [row.reference_answer or "" for row in rows]
+    references = [next(iter(row.reference_answers), "") for row in rows]
     return Pair(
         search_s=search_s,
         flood_s=float("nan"),

@@ -121,7 +121,7 @@ def run(name: str, rows: Sequence[ProblemRow], budget: int | None, overrides: Se
         answers = list(engine.solve_many(rows))
         wall_s = time.perf_counter() - start_s
     is_right = [
-        answer.answer is not None and answers_match(answer.answer, row.reference_answer or "", row.problem.choices)
+        answer.answer is not None and answers_match(answer.answer, row.reference_answers[0], row.problem.choices)
         for answer, row in zip(answers, rows, strict=True)
     ]
     num_tokens = sum(answer.num_tokens for answer in answers)

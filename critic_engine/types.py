@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 FinishReason: TypeAlias = Literal["stop", "length"]
+Thinking: TypeAlias = Literal["auto", "on", "off"]
 Verdict: TypeAlias = Literal["right", "wrong"]
 
 
@@ -68,9 +69,16 @@ class ProblemRow:
     id: str
     """The row's own ``id``, or its number."""
     problem: Problem
-    reference_answer: str | None = None
+    reference_answers: tuple[str, ...] = ()
+    """The accepted answers, each of them right; empty without a reference answer."""
     extras: Mapping[str, object] = field(default_factory=dict)
     """The other columns, untouched."""
+
+    def __post_init__(self) -> None:
+        """Refuse one text in the place of the accepted answers."""
+        answers: object = self.reference_answers
+        if isinstance(answers, str):
+            raise TypeError(f"reference_answers is the text {answers!r}; give a tuple of texts")
 
 
 RowFault: TypeAlias = Literal[
@@ -198,8 +206,12 @@ class SamplingOptions:
     """At least 0; 0 takes the likeliest token each time, and values below 0.0001 count as 0."""
     top_p: float = 1.0
     """In (0, 1]; samples are drawn from the smallest set of tokens with this probability mass."""
+    top_k: int = 0
+    """Samples are drawn from this many of the likeliest tokens; 0 sets no limit."""
+    min_p: float = 0.0
+    """In [0, 1]; tokens less likely than this share of the likeliest one's probability are not drawn."""
     max_tokens: int = 256
-    """Most tokens of one sample; at least 1."""
+    """Most tokens of one sample's text, its thought apart; at least 1."""
     stop: tuple[str, ...] = ()
     """A sample ends before the first of these strings, which is not part of its text."""
     num_top_logprobs: int | None = None
@@ -216,6 +228,10 @@ class SamplingOptions:
             raise ValueError(f"temperature is {self.temperature}; it must be 0 or more")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}; it must be in (0, 1]")
+        if self.top_k < 0:
+            raise ValueError(f"top_k is {self.top_k}; it must be 0 or more")
+        if not 0 <= self.min_p <= 1:
+            raise ValueError(f"min_p is {self.min_p}; it must be in [0, 1]")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens is {self.max_tokens}; it must be at least 1")
         if "" in self.stop:
@@ -225,15 +241,38 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatOptions:
+    """How a role addresses its model; roles that share an engine may differ in it."""
+
+    system_prompt: str = ""
+    """Text of a system message before all others; empty for none."""
+    thinking: Thinking = "auto"
+    """Whether the model thinks before it writes; ``auto`` leaves it to the model's chat template or endpoint."""
+    max_thought_tokens: int = 8192
+    """Most tokens of a thought, beside the ``max_tokens`` of the text; at least 1."""
+    reasoning_effort: str | None = None
+    """Effort of the thought, such as ``low``, for models that know it; None leaves it out."""
+    template_kwargs: Mapping[str, object] = field(default_factory=dict)
+    """Variables of the chat template, such as ``{"enable_thinking": False}``."""
+    extra_body: Mapping[str, object] = field(default_factory=dict)
+    """Further fields of the request, sent as they are; endpoints only."""
+
+    def messages(self, message: Message) -> tuple[Message, ...]:
+        """Return ``message`` with the system message before it, if there is one."""
+        return (Message("system", self.system_prompt), message) if self.system_prompt else (message,)
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One prompt, and the samples to draw for it."""
 
     messages: tuple[Message, ...]
     prefix: str = ""
-    """Beginning of the assistant's turn; samples continue it and do not repeat it."""
+    """Beginning of the assistant's turn, its thought included; samples continue it and do not repeat it."""
     sampling: SamplingOptions = SamplingOptions()
     seeds: tuple[int, ...] = (0,)
     """One sample is drawn for each seed, in this order; each in [0, 2**63)."""
+    chat: ChatOptions = ChatOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,15 +290,18 @@ class Sample:
     """One text a generator drew."""
 
     text: str
-    """Without the prefix, the stop string and special tokens."""
+    """Without the thought, the prefix, the stop string and special tokens."""
     num_tokens: int
-    """Tokens generated for it, including the token that ended it."""
+    """Tokens generated for it, including its thought and the token that ended it."""
     finish_reason: FinishReason
     """``stop`` if the model or a stop string ended it, ``length`` if ``max_tokens`` did."""
     stop: str | None = None
     """The stop string that ended it; None if the model or ``max_tokens`` did."""
     tokens: tuple[TokenLogprob, ...] | None = None
-    """In order, including the token that ended it; None without log-probabilities."""
+    """Tokens of the text, in order, including the token that ended it; None without log-probabilities."""
+    thought: str = ""
+    """Exact text before ``text``, up to the end of the model's thought and its markers. Behind the prefix the model
+    wrote ``thought + text``. No answer, step or verdict is read from it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def exhaust(each: Iterable[object]) -> None:
 def given(num: int) -> Iterator[ProblemRow]:
     for number in range(num):
         question = f"how many {number * 7919 % 10_007} of kind {number} in sky {number * 104_729 % 99_991} ?"
-        yield ProblemRow(number + 1, str(number), Problem(question), str(number % 6), {"number": number})
+        yield ProblemRow(number + 1, str(number), Problem(question), (str(number % 6),), {"number": number})
 
 
 def collect(run: Path, num: int) -> None:

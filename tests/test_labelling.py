@@ -55,7 +55,7 @@ def rows() -> list[ProblemRow | FailedRow]:
     """Four problems the scripted reasoner can get right, one it cannot, and one without a reference answer."""
     references = [*usual_answers()[:4], "99", None]
     return [
-        ProblemRow(number, problem.name, problem, reference, {"source": number})
+        ProblemRow(number, problem.name, problem, (reference,), {"source": number})
         for number, (problem, reference) in enumerate(zip(PROBLEMS, references, strict=True), start=1)
     ]
 
@@ -167,9 +167,9 @@ def test_problems_known_to_the_checker_need_no_rows(rows: Sequence[ProblemRow]) 
 
 def test_rows_that_disagree_have_both_failed(engine: Engine) -> None:
     rows = [
-        ProblemRow(1, "a", PROBLEMS[0], "1"),
-        ProblemRow(2, "b", PROBLEMS[0], "2"),
-        ProblemRow(3, "c", PROBLEMS[1], "1"),
+        ProblemRow(1, "a", PROBLEMS[0], ("1",)),
+        ProblemRow(2, "b", PROBLEMS[0], ("2",)),
+        ProblemRow(3, "c", PROBLEMS[1], ("1",)),
     ]
     answers = list(engine.solve_many(rows))
     assert [answer.status for answer in answers] == ["failed", "failed", "answered"]
@@ -189,7 +189,7 @@ def test_reference_answers_are_asked_in_labelling_mode_only(evaluator: dict[str,
     with pytest.raises(ConfigError, match="only `critic-engine collect` has") as caught:
         Engine(config)
     assert caught.value.field.startswith(field)
-    with Engine(config, checker=Checker([ProblemRow(1, "a", PROBLEMS[0], "1")])) as engine:
+    with Engine(config, checker=Checker([ProblemRow(1, "a", PROBLEMS[0], ("1",))])) as engine:
         assert engine.solve(PROBLEMS[0]).num_simulations == 3
 
 
@@ -207,7 +207,7 @@ def test_paths_without_an_answer_are_neither_right_nor_wrong() -> None:
         for event in (Asked(0, 0, 4), Told(0, tuple(told), 0))
     ]
     tree = logged_tree(config, problem, log)
-    checker = Checker([ProblemRow(1, "a", problem, "1")])
+    checker = Checker([ProblemRow(1, "a", problem, ("1",))])
     counts: dict[str, Any] = {"num_unanswered": 2, "num_rollouts": 4, "reference": None}
     for known, expected in (
         (checker, TreePaths(num_right=3, num_wrong=2, num_unsure=0, **counts)),

@@ -47,7 +47,7 @@ def answers(rows: tuple[ProblemRow, ...]) -> Callable[[str], list[Answer]]:
 
 def num_right(answers: list[Answer], rows: tuple[ProblemRow, ...]) -> int:
     return sum(
-        answer.answer is not None and answers_match(answer.answer, row.reference_answer or "")
+        answer.answer is not None and answers_match(answer.answer, row.reference_answers[0])
         for answer, row in zip(answers, rows, strict=False)
     )
 

@@ -75,7 +75,7 @@ def rows() -> list[ProblemRow]:
             number,
             f"p{number}",
             Problem(f"how many of kind {number} ?"),
-            f"{SENTINEL} {NAMES[number]}",
+            (f"{SENTINEL} {NAMES[number]}",),
             {"hint": SENTINEL},
         )
         for number in range(1, 6)

@@ -84,7 +84,7 @@ class RemoteSearch:
     def work_item(self) -> WorkItem:
         """Return the work that is left."""
         task, checker = self.task, self._workers.checker
-        references = () if checker is None else checker.references(task.problem)
+        references = () if checker is None else checker.accepted(task.problem)
         return WorkItem(self.search_id, task.row_id, task.problem, task.read_log(), references, self.cut_reason)
 
 

@@ -28,7 +28,7 @@ class WorkItem:
     row_id: str
     problem: Problem
     log: SearchLog
-    references: tuple[str, ...] = ()
+    references: tuple[tuple[str, ...], ...] = ()
     """The problem's reference answers, in labelling mode only."""
     cut_reason: StopReason | None = None
     """The reason to end at once, if there is one."""
@@ -103,8 +103,8 @@ class SearchWorker:
 
     def _open(self, item: WorkItem) -> Episode:
         if self._checker is not None:
-            for reference in item.references:
-                self._checker.add(item.problem.problem_id, reference)
+            for accepted in item.references:
+                self._checker.add(item.problem.problem_id, accepted)
         task = ProblemSearch(
             item.row_id,
             item.problem,

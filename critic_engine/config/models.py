@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from critic_engine.config.base import Section
+from critic_engine.types import ChatOptions, Thinking
 
 Backend: TypeAlias = Literal["huggingface", "vllm", "openai_api", "scripted"]
 
@@ -82,6 +83,17 @@ _ONLY_OF = {
     "dtype": ("huggingface", "vllm", "scripted"),
     "is_remote_code_trusted": ("huggingface", "vllm"),
     "is_pickle_allowed": ("huggingface", "vllm"),
+    "extra_body": ("openai_api",),
+}
+# Fields of single requests: roles that differ in them alone share one engine.
+_OF_REQUESTS = {
+    "prompts",
+    "system_prompt",
+    "thinking",
+    "max_thought_tokens",
+    "reasoning_effort",
+    "chat_template_kwargs",
+    "extra_body",
 }
 
 
@@ -95,6 +107,19 @@ class ModelConfig(Section):
     prompts: str = "auto"
     """Family of prompt templates: ``pocket``, ``plain``, ``headed``, a folder of templates, or ``auto``: ``pocket`` for
     the shipped models, ``plain`` for all others."""
+    system_prompt: str = ""
+    """Text of a system message before each prompt; empty for none."""
+    thinking: Thinking = "auto"
+    """Whether the model thinks before it writes: ``on``, ``off``, or ``auto`` as its chat template or endpoint does by
+    itself. Nothing is read from a thought; its tokens count."""
+    max_thought_tokens: Annotated[int, Field(ge=1, le=1_048_576)] = 8192
+    """Most tokens of one thought, beside ``max_tokens``."""
+    reasoning_effort: str | None = None
+    """Effort of a thought, such as ``low``, for models and endpoints that know it."""
+    chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+    """Variables of the model's chat template, such as ``{enable_thinking: false}``."""
+    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
+    """Further fields of each request, by the endpoint's names; for ``openai_api`` only."""
     device: str = "auto"
     """``auto`` for CUDA, else MPS, else the CPU; or a torch device such as ``cuda:1``. For ``huggingface`` only."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -115,12 +140,26 @@ class ModelConfig(Section):
     @property
     def hosting(self) -> str:
         """The model and its hosting as JSON; roles with equal hosting share one engine."""
-        return self.model_dump_json(include=set(ModelConfig.model_fields) - {"prompts"})
+        return self.model_dump_json(include=set(ModelConfig.model_fields) - _OF_REQUESTS)
+
+    @property
+    def chat(self) -> ChatOptions:
+        """The options of each request that are not sampling options."""
+        return ChatOptions(
+            system_prompt=self.system_prompt,
+            thinking=self.thinking,
+            max_thought_tokens=self.max_thought_tokens,
+            reasoning_effort=self.reasoning_effort,
+            template_kwargs=self.chat_template_kwargs,
+            extra_body=self.extra_body,
+        )
 
     @model_validator(mode="after")
     def _check_backend(self) -> "ModelConfig":
         for name, backends in _ONLY_OF.items():
-            if self.backend not in backends and getattr(self, name) != ModelConfig.model_fields[name].default:
+            if self.backend not in backends and getattr(self, name) != ModelConfig.model_fields[name].get_default(
+                call_default_factory=True
+            ):
                 names = " or ".join(map(repr, backends))
                 raise ValueError(
                     f"{name} is set and has no effect where backend is {self.backend!r}; leave {name} out, or set "

@@ -79,7 +79,7 @@ class ProblemsFile:
             row=number,
             id=row_id,
             problem=problem,
-            reference_answer=None if _is_missing(answer) else _text(answer, "answer"),
+            reference_answers=() if _is_missing(answer) else (_text(answer, "answer"),),
             extras={name: value for name, value in raw.items() if name not in _COLUMNS},
         )
 

@@ -1,17 +1,12 @@
-"""Find the answer in a solution, and compare answers."""
+"""Compare answers."""
 
 import decimal
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
-_STATED = re.compile(
-    r"\b(?:answer[ \t*_]{0,8}[:：]|final[ \t]{1,4}answer[ \t*_]{0,8}is\b)[ \t*_:]{0,8}\n?[ \t]{0,8}([^\n]+)",
-    re.IGNORECASE,
-)
-_MENTIONED = re.compile(r"\banswer[ \t*_]{1,8}is\b[ \t*_:]{0,8}([^\n]+)", re.IGNORECASE)
-_BOX_OR_BRACE = re.compile(r"\\boxed[ \t]{0,4}\{|\\[\\{}]|[{}]")
-_MARKUP = "*_` "
+from critic_engine.parsing.answer_extraction import MARKUP, tidied
+
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]*)\}")
 _CHOICE_LETTER = re.compile(r"(?:(?:option|choice) )?(?:\(([a-z]{1,2})\)|([a-z]{1,2})(?=$|[.):]))(?:[.):]*$|[.):]* )")
 _NUMBER = re.compile(r"([+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?) ?(%?)")
@@ -30,27 +25,6 @@ _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
 # One box and boxes, berry and berries, leaf and leaves.
 _PLURAL_LETTERS = "esiyfv"
 _MAX_WORDS = 6
-
-
-def extract_answer(text: str | Sequence[str]) -> str | None:
-    """Return the answer in a text or its steps, without markup; None if there is none.
-
-    A stated answer has precedence (see ``stated_answer``); without one, the last ``answer is X`` counts.
-    """
-    whole = _whole(text)
-    stated = stated_answer(whole)
-    return stated if stated is not None else _last(match[1] for match in _MENTIONED.finditer(whole))
-
-
-def stated_answer(text: str | Sequence[str]) -> str | None:
-    r"""Return the last answer in one of the forms that end a solution; None if there is none.
-
-    The forms are ``answer : X``, ``final answer is X`` and ``\boxed{X}``; the one that begins last counts.
-    """
-    whole = _whole(text)
-    lines = [(match.start(), match[1]) for match in _STATED.finditer(whole)]
-    boxes = [(start, whole[start:end]) for start, end in _last_box(whole)]
-    return _last(found for _, found in sorted(lines + boxes))
 
 
 def canonical_answer(answer: str, choices: Sequence[str] = ()) -> str:
@@ -153,37 +127,6 @@ def _are_other_words(left: str, right: str) -> bool:
     return not (stems <= other_stems or other_stems <= stems or joined == other_joined)
 
 
-def _whole(text: str | Sequence[str]) -> str:
-    return text if isinstance(text, str) else "\n".join(text)
-
-
-def _last(found: Iterator[str]) -> str | None:
-    answer = None
-    for raw in found:
-        answer = _tidied(raw) or answer
-    return answer
-
-
-def _tidied(raw: str) -> str:
-    printable = "".join(character for character in " ".join(raw.split()) if character.isprintable())
-    return printable.strip(_MARKUP).rstrip("." + _MARKUP)
-
-
-def _last_box(text: str) -> list[tuple[int, int]]:
-    r"""Return the span inside the last ``\boxed{...}`` with balanced braces, as a list of at most one."""
-    opened: list[int | None] = []
-    span: list[tuple[int, int]] = []
-    for match in _BOX_OR_BRACE.finditer(text):
-        if match[0].startswith("\\boxed"):
-            opened.append(match.end())
-        elif match[0] == "{":
-            opened.append(None)
-        elif match[0] == "}" and opened:
-            start = opened.pop()
-            span = span if start is None else [(start, match.start())]
-    return span
-
-
 def _key(loose: str, choices: Sequence[str]) -> str:
     index = _named(loose, choices)
     return _plain(loose) if index is None else f"({choice_letter(index)})"
@@ -200,8 +143,8 @@ def _plain(loose: str) -> str:
 
 
 def _loosened(answer: str) -> str:
-    bare = _tidied(answer).strip("$ ").replace("−", "-")
-    bare = _TEXT_COMMAND.sub(r"\1", bare).replace(r"\%", "%").strip("\"'" + _MARKUP)
+    bare = tidied(answer).strip("$ ").replace("−", "-")
+    bare = _TEXT_COMMAND.sub(r"\1", bare).replace(r"\%", "%").strip("\"'" + MARKUP)
     return bare.casefold().rstrip(". ")
 
 

@@ -14,7 +14,15 @@ from critic_engine.protocols import Generator
 from critic_engine.roles.ask_until_readable import ask_until_readable
 from critic_engine.roles.critic import Critic
 from critic_engine.seeds import derive_seed
-from critic_engine.types import GenerationRequest, Problem, Sample, SamplingOptions, TokenUsage, Trajectory
+from critic_engine.types import (
+    ChatOptions,
+    GenerationRequest,
+    Problem,
+    Sample,
+    SamplingOptions,
+    TokenUsage,
+    Trajectory,
+)
 
 Fault: TypeAlias = Literal[
     "error",
@@ -109,6 +117,7 @@ class ModelAnnotator:
     family: PromptFamily
     """It has the template ``annotate``."""
     options: AnnotatorConfig
+    chat: ChatOptions = field(default_factory=ChatOptions)
 
     @property
     def name(self) -> str:
@@ -146,7 +155,7 @@ class ModelAnnotator:
         sampling = SamplingOptions(
             temperature=self.options.temperature if number else 0.0, max_tokens=self.options.max_tokens
         )
-        request = GenerationRequest((message,), sampling=sampling, seeds=(seed,))
+        request = GenerationRequest(self.chat.messages(message), sampling=sampling, seeds=(seed,), chat=self.chat)
         try:
             reading = await ask_until_readable(
                 self.generator,

@@ -1,6 +1,6 @@
 """The checker: the only holder of reference answers. It tells right answers from wrong ones."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from critic_engine.parsing.answers import canonical_answer, choice_index, is_same_answer
@@ -25,20 +25,24 @@ class Checker:
 
     def __init__(self, rows: Iterable[ProblemRow | FailedRow] = ()) -> None:
         """Add the reference answers of ``rows``; rows without one are skipped."""
-        self._references: dict[str, tuple[str, ...]] = {}
+        self._references: dict[str, tuple[tuple[str, ...], ...]] = {}
         for row in rows:
-            if isinstance(row, ProblemRow) and row.reference_answer is not None:
-                self.add(row.problem.problem_id, row.reference_answer)
+            if isinstance(row, ProblemRow):
+                self.add(row.problem.problem_id, row.reference_answers)
 
-    def add(self, problem_id: str, reference_answer: str) -> None:
-        """Add a reference answer to a problem; adding the same one again changes nothing."""
+    def add(self, problem_id: str, accepted: Sequence[str]) -> None:
+        """Add one row's accepted answers to its problem; none, or the same ones again, change nothing."""
         known = self._references.get(problem_id, ())
-        if reference_answer not in known:
-            self._references[problem_id] = (*known, reference_answer)
+        if accepted and tuple(accepted) not in known:
+            self._references[problem_id] = (*known, tuple(accepted))
+
+    def accepted(self, problem: Problem) -> tuple[tuple[str, ...], ...]:
+        """Return the accepted answers of each of the problem's rows."""
+        return self._references.get(problem.problem_id, ())
 
     def references(self, problem: Problem) -> tuple[str, ...]:
         """Return the problem's distinct reference answers, in the order of their rows."""
-        return self._references.get(problem.problem_id, ())
+        return tuple(dict.fromkeys(answer for accepted in self.accepted(problem) for answer in accepted))
 
     def is_right(self, problem: Problem, answer: str | None) -> bool | None:
         """Return whether ``answer`` means the same as the reference answer; None if that is unknown.
@@ -48,21 +52,24 @@ class Checker:
         """
         if self.objection(problem) is not None:
             return None
-        reference = self._references[problem.problem_id][0]
-        return False if answer is None else is_same_answer(answer, reference, problem.choices)
+        if answer is None:
+            return False
+        found = {is_same_answer(answer, reference, problem.choices) for reference in self.references(problem)}
+        return True if True in found else None if None in found else False
 
     def objection(self, problem: Problem) -> Objection | None:
         """Return the reason that ``problem`` cannot be checked; None if it can."""
-        references = self.references(problem)
-        if not references:
+        rows = self.accepted(problem)
+        if not rows:
             reason = "it has no reference answer; write one in its column 'answer', or leave the row out"
             return Objection("no_reference_answer", reason)
-        meanings = {canonical_answer(reference, problem.choices): reference for reference in references}
-        if len(meanings) > 1:
-            quoted = " and ".join(repr(reference) for reference in meanings.values())
+        meanings = [{canonical_answer(answer, problem.choices) for answer in accepted} for accepted in rows]
+        if not set.intersection(*meanings):
+            quoted = " and ".join(repr(accepted[0]) for accepted in rows)
             reason = f"its rows have different reference answers, {quoted}; keep the right one"
             return Objection("disputed_reference_answer", reason)
-        if problem.choices and choice_index(references[0], problem.choices) is None:
-            reason = f"its reference answer {references[0]!r} is none of the choices; write one's letter or text"
+        foreign = [answer for answer in rows[0] if choice_index(answer, problem.choices) is None]
+        if problem.choices and len(foreign) == len(rows[0]):
+            reason = f"its reference answer {foreign[0]!r} is none of the choices; write one's letter or text"
             return Objection("foreign_reference_answer", reason)
         return None

@@ -51,13 +51,14 @@ class Critic:
         if not trajectory.steps:
             return UNKNOWN
         request = GenerationRequest(
-            messages=(self.family.critique(problem, steps=trajectory.steps),),
+            messages=self.config.chat.messages(self.family.critique(problem, steps=trajectory.steps)),
             sampling=SamplingOptions(
                 temperature=self.config.temperature,
                 max_tokens=self.config.max_tokens,
                 num_top_logprobs=NUM_TOP_LOGPROBS,
             ),
             seeds=(seed,),
+            chat=self.config.chat,
         )
         try:
             reading = await ask_until_readable(

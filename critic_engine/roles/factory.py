@@ -68,5 +68,6 @@ def _make_critic(config: EngineConfig, models: Models, critic: Generator | None)
 def _make_reward_model(config: EngineConfig, models: Models) -> Evaluator:
     family = PromptFamily.for_model(config.reward_model)
     if config.reward_model.head == "verdict_token":
-        return VerdictTokenEvaluator(models.generator(config.reward_model, "critic"), family)
+        generator = models.generator(config.reward_model, "critic")
+        return VerdictTokenEvaluator(generator, family, config.reward_model.chat)
     return ScorerEvaluator(models.scorer(config.reward_model), family)

@@ -1,7 +1,7 @@
 """Models that inject errors into solutions, detect them, and grade detections."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from critic_engine.errors import ParseError
@@ -23,6 +23,7 @@ from critic_engine.roles.ask_until_readable import Reading, ask_until_readable
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.injection_protocols import Detection
 from critic_engine.types import (
+    ChatOptions,
     Critique,
     GenerationRequest,
     Message,
@@ -44,6 +45,7 @@ class SampledModel:
     sampling: SamplingOptions
     max_attempts: int
     """Most requests for one text; at least 1."""
+    chat: ChatOptions = field(default_factory=ChatOptions)
 
     async def ask(self, message: Message, read: Callable[[str], _Read], *, seed: int) -> Reading[_Read]:
         """Return the model's text as ``read`` parses it.
@@ -54,7 +56,7 @@ class SampledModel:
         """
         return await ask_until_readable(
             self.generator,
-            GenerationRequest(messages=(message,), sampling=self.sampling, seeds=(seed,)),
+            GenerationRequest(self.chat.messages(message), sampling=self.sampling, seeds=(seed,), chat=self.chat),
             lambda generation: read(_whole_text(generation.samples[0])),
             max_attempts=self.max_attempts,
         )

@@ -9,7 +9,7 @@ from typing import TypeVar
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.search import ExpanderConfig, ReasonerConfig
 from critic_engine.errors import GenerationError
-from critic_engine.parsing.answers import extract_answer, stated_answer
+from critic_engine.parsing.answer_extraction import extract_answer, stated_answer
 from critic_engine.parsing.steps import StepDraft, StepSplitter
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Continuation, Expansion, ExpansionContext, Generator
@@ -79,10 +79,11 @@ class Reasoner:
         behind, splitter = context.trajectory.prefix, StepSplitter(options)
         num_tokens = min(options.max_step_tokens, self.config.max_tokens)
         request = GenerationRequest(
-            messages=(self._step_message(problem, context, options),),
+            messages=self.config.chat.messages(self._step_message(problem, context, options)),
             prefix=behind,
             sampling=self._sampling(max_tokens=num_tokens, stop=splitter.stop_strings(behind)),
             seeds=seeds,
+            chat=self.config.chat,
         )
         drafts, usage = await self._write_steps(request, StepDraft(behind, num_tokens), splitter)
         return _read_all(drafts, usage, lambda draft: _step_continuation(draft, splitter))
@@ -129,7 +130,8 @@ class Reasoner:
     ) -> Expansion:
         """Return one continuation a seed: all that the model writes after ``prefix``."""
         sampling = self._sampling(max_tokens=self.config.max_tokens, stop=())
-        request = GenerationRequest(messages=(message,), prefix=prefix, sampling=sampling, seeds=seeds)
+        chat = self.config.chat
+        request = GenerationRequest(chat.messages(message), prefix, sampling, seeds, chat)
         splitter = StepSplitter(options)
         written = await self._generate(request)
         return _read_all(
@@ -140,6 +142,8 @@ class Reasoner:
         return SamplingOptions(
             temperature=self.config.temperature,
             top_p=self.config.top_p,
+            top_k=self.config.top_k,
+            min_p=self.config.min_p,
             max_tokens=max_tokens,
             stop=stop,
             num_top_logprobs=0,

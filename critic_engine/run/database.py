@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from critic_engine.errors import RunError
 
-FORMAT = "3"
+FORMAT = "4"
 """Format of the database; a run of another format cannot be read."""
 _OWN_FILES = {"run.sqlite", "run.sqlite-wal", "run.sqlite-shm", "run.lock", "config.yaml"}
 _SCHEMA = """
@@ -38,7 +38,7 @@ CREATE TABLE failures (
 """
 # Only labelled runs have these tables.
 _LABELS_SCHEMA = """
-CREATE TABLE labels (position INTEGER PRIMARY KEY, reference_answer TEXT, extras TEXT NOT NULL);
+CREATE TABLE labels (position INTEGER PRIMARY KEY, reference_answers TEXT NOT NULL, extras TEXT NOT NULL);
 CREATE TABLE findings (
     position INTEGER NOT NULL, name TEXT NOT NULL, finding TEXT NOT NULL, num_tokens INTEGER NOT NULL,
     PRIMARY KEY (position, name)

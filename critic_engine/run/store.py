@@ -275,9 +275,9 @@ class RunStore:
             )
         if meta.get("is_labelled"):
             self.checker = checker if checker is not None else Checker()
-            query = "SELECT problem_id, reference_answer FROM labels JOIN problems USING (position)"
-            for label in self._connection.execute(f"{query} WHERE reference_answer IS NOT NULL ORDER BY position"):
-                self.checker.add(*label)
+            query = "SELECT problem_id, reference_answers FROM labels JOIN problems USING (position) ORDER BY position"
+            for problem_id, answers in self._connection.execute(query):
+                self.checker.add(problem_id, json.loads(answers))
 
     def _add_problem(self, position: int, row: ProblemRow) -> None:
         problem = row.problem
@@ -293,9 +293,8 @@ class RunStore:
         )
         if self.checker is not None:
             extras = json.dumps(dict(row.extras), default=_plain)
-            self._insert("labels", (position, row.reference_answer, extras))
-            if row.reference_answer is not None:
-                self.checker.add(problem.problem_id, row.reference_answer)
+            self._insert("labels", (position, json.dumps(row.reference_answers), extras))
+            self.checker.add(problem.problem_id, row.reference_answers)
 
     def _image(self, digest: str) -> Image:
         query = "SELECT data, media_type, width, height FROM images WHERE digest = ?"

@@ -132,7 +132,7 @@ def logged(run: Path) -> list[tuple[int, int, str]]:
 
 
 def test_labelled_run_is_the_same_in_search_workers() -> None:
-    rows = [ProblemRow(number, problem.name, problem, "3") for number, problem in enumerate(PROBLEMS[:20], start=1)]
+    rows = [ProblemRow(number, problem.name, problem, ("3",)) for number, problem in enumerate(PROBLEMS[:20], start=1)]
     found = []
     for overrides in ([], [*ON_RAY, *WORKERS]):
         with Engine("mmc_collect", overrides=[*SCRIPTED, *overrides], checker=Checker()) as engine:

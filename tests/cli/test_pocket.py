@@ -14,7 +14,7 @@ def test_problems_are_written_and_can_be_read(cli, tmp_path: Path) -> None:
     for row in rows:
         assert isinstance(row, ProblemRow)
         assert len(row.problem.images) == 1
-        assert row.reference_answer
+        assert row.reference_answers
 
 
 def test_same_seed_writes_the_same_file_over_the_old_one(cli, tmp_path: Path) -> None:

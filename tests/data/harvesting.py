@@ -85,7 +85,7 @@ def rows(num: int = NUM_ROWS) -> list[ProblemRow]:
     """Return problems that the scripted reasoner gets right now and then, with answers as no model writes them."""
     problems = [Problem(f"how many of kind {number} are here ?", name=f"p{number}") for number in range(num)]
     return [
-        ProblemRow(number, problem.name, problem, f"+000{usual_answer(problem)}.000", {"hint": SENTINEL})
+        ProblemRow(number, problem.name, problem, (f"+000{usual_answer(problem)}.000",), {"hint": SENTINEL})
         for number, problem in enumerate(problems)
     ]
 
@@ -254,7 +254,7 @@ def made_run(
     if problems is None:
         names = ("cats sit on the mat", "dogs run in a park", "red kites fly above", "old ships lie in harbour")
         questions = [f"how many {name} ?" for name in names[: len(found)]]
-        problems = [ProblemRow(n, str(n), Problem(each), "1", {}) for n, each in enumerate(questions)]
+        problems = [ProblemRow(n, str(n), Problem(each), ("1",), {}) for n, each in enumerate(questions)]
     with closing(
         RunStore.create(
             folder, config(**{"lift": {"num_refinements": 10, "num_fresh": 0}, **collect}), checker=Checker()

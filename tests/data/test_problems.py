@@ -78,7 +78,7 @@ class TestColumns:
                 )
             )
         )
-        assert (row.row, row.id, row.reference_answer, row.extras) == (1, "q1", "x", {"level": 3})
+        assert (row.row, row.id, row.reference_answers, row.extras) == (1, "q1", ("x",), {"level": 3})
         assert (row.problem.question, row.problem.choices, row.problem.name) == ("which?", ("x", "y"), "q1")
         assert row.problem.images[0].data == png()
 
@@ -97,7 +97,7 @@ class TestColumns:
 
     def test_numbers_become_text(self, write: Write) -> None:
         row = only_row(write(lines({**GOOD, "choices": [1, 2.5, True], "answer": 2.5})))
-        assert (row.problem.choices, row.reference_answer) == (("1", "2.5", "true"), "2.5")
+        assert (row.problem.choices, row.reference_answers) == (("1", "2.5", "true"), ("2.5",))
 
     def test_blank_lines_and_a_byte_order_mark_do_not_matter(self, write: Write) -> None:
         path = write(b"\xef\xbb\xbf\n" + lines(GOOD).encode() + b"\n  \n" + json.dumps(GOOD).encode())
@@ -232,8 +232,8 @@ class TestCsv:
         first, second = read_problems(path)
         assert isinstance(first, ProblemRow)
         assert isinstance(second, ProblemRow)
-        assert (len(first.problem.images), first.problem.choices, first.reference_answer) == (2, ("x", "2"), "x")
-        assert (len(second.problem.images), second.problem.choices, second.reference_answer) == (1, (), None)
+        assert (len(first.problem.images), first.problem.choices, first.reference_answers) == (2, ("x", "2"), ("x",))
+        assert (len(second.problem.images), second.problem.choices, second.reference_answers) == (1, (), ())
         assert second.problem.question == "q\n2"
 
     def test_image_in_a_long_cell_is_read(self, write: Write) -> None:
@@ -283,7 +283,7 @@ class TestParquet:
             tmp_path, {"question": ["q"], "id": [None], "answer": [float("nan")], "choices": [None]}
         )
         row = only_row(path)
-        assert (row.id, row.reference_answer, row.problem.choices) == ("1", None, ())
+        assert (row.id, row.reference_answers, row.problem.choices) == ("1", (), ())
 
     def test_bad_row_is_recorded_and_batches_keep_their_order(self, tmp_path: Path) -> None:
         questions = [f"q{number}" for number in range(40)]

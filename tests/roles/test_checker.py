@@ -8,7 +8,7 @@ CHOICES = Problem("which ?", choices=("two dogs", "a cat"))
 
 
 def row(problem: Problem, reference: str | None) -> ProblemRow:
-    return ProblemRow(1, "a", problem, reference)
+    return ProblemRow(1, "a", problem, () if reference is None else (reference,))
 
 
 def test_answers_that_mean_the_same_as_the_reference_are_right() -> None:

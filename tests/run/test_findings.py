@@ -44,7 +44,7 @@ class Work:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[RunStore]:
     store = RunStore.create(tmp_path / "run", parse_config({"budget": {"max_tokens": 9}}), checker=Checker())
-    store.add_rows([ProblemRow(n, str(n), Problem(f"how many {n} ?"), "1") for n in (1, 2)])
+    store.add_rows([ProblemRow(n, str(n), Problem(f"how many {n} ?"), ("1",)) for n in (1, 2)])
     yield store
     store.close()
 

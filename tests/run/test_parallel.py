@@ -32,7 +32,7 @@ def num_right(rows: Sequence[ProblemRow], trials_in_flight: int) -> int:
     with Engine("mcts", overrides=[*SIMULATIONS, f"run.trials_in_flight={trials_in_flight}"]) as engine:
         answers = list(engine.solve_many(rows))
     return sum(
-        answers_match(answer.answer, row.reference_answer or "") for answer, row in zip(answers, rows, strict=True)
+        answers_match(answer.answer, row.reference_answers[0]) for answer, row in zip(answers, rows, strict=True)
     )
 
 

@@ -17,9 +17,9 @@ from critic_engine.types import Answer, FailedRow, Failure, Image, Problem, Prob
 CONFIG = parse_config({"budget": {"max_tokens": 100}})
 IMAGE = Image(b"bytes of an image", "image/png", 4, 3)
 ROWS: list[ProblemRow | FailedRow] = [
-    ProblemRow(1, "a", Problem("one ?", images=(IMAGE,), choices=("x", "y"), name="a"), "x", {"family": "count"}),
+    ProblemRow(1, "a", Problem("one ?", images=(IMAGE,), choices=("x", "y"), name="a"), ("x",), {"family": "count"}),
     FailedRow(2, "b", "image board.png is missing"),
-    ProblemRow(3, "c", Problem("one ?", images=(IMAGE,), choices=("x", "y"), name="c"), "y"),
+    ProblemRow(3, "c", Problem("one ?", images=(IMAGE,), choices=("x", "y"), name="c"), ("y",)),
 ]
 ANSWER = Answer("a", ROWS[0].problem.problem_id, "x", 0.5, "answered", "cost", 9, 3, 0.1, steps=("s", "answer : x"))  # type: ignore[union-attr]
 
@@ -44,7 +44,7 @@ def test_rows_come_back_as_they_went_in_without_their_reference_answers(store: R
     assert isinstance(first, ProblemRow)
     assert isinstance(ROWS[0], ProblemRow)
     assert first.problem == ROWS[0].problem
-    assert first.reference_answer is None
+    assert first.reference_answers == ()
     assert opened.config() == CONFIG
     opened.close()
 
@@ -158,13 +158,13 @@ def test_configuration_defaults_stand_in_one_place() -> None:
 
 class TestLabels:
     ROWS: tuple[ProblemRow | FailedRow, ...] = (
-        ProblemRow(1, "a", Problem("one ?"), "1", {"source": "x", "levels": [1, None]}),
+        ProblemRow(1, "a", Problem("one ?"), ("1",), {"source": "x", "levels": [1, None]}),
         FailedRow(2, "b", "image board.png is missing"),
         ProblemRow(3, "c", Problem("two ?")),
-        ProblemRow(4, "d", Problem("three ?"), "3"),
-        ProblemRow(5, "e", Problem("three ?"), "4"),
-        ProblemRow(6, "f", Problem("one ?"), "1.0"),
-        ProblemRow(7, "g", Problem("which ?", choices=("red", "blue")), "C"),
+        ProblemRow(4, "d", Problem("three ?"), ("3",)),
+        ProblemRow(5, "e", Problem("three ?"), ("4",)),
+        ProblemRow(6, "f", Problem("one ?"), ("1.0",)),
+        ProblemRow(7, "g", Problem("which ?", choices=("red", "blue")), ("C",)),
     )
 
     @pytest.fixture
@@ -206,13 +206,13 @@ class TestLabels:
         assert "different reference answers, '3' and '4'" in reasons[2]
         assert reasons[3] == reasons[2]
         assert "'C' is none of the choices" in reasons[4]
-        assert all(row.reference_answer is None for row in rows if isinstance(row, ProblemRow))
+        assert all(row.reference_answers == () for row in rows if isinstance(row, ProblemRow))
 
     def test_extras_without_a_form_in_json_are_kept_as_text(self, folder: Path) -> None:
         store = RunStore.create(folder, CONFIG, checker=Checker())
         day = datetime.date(2025, 5, 1)
         store.add_rows(
-            [ProblemRow(1, "a", Problem("one ?"), "1", {"picture": b"\x00\xff", "day": day, "half": "\ud800"})]
+            [ProblemRow(1, "a", Problem("one ?"), ("1",), {"picture": b"\x00\xff", "day": day, "half": "\ud800"})]
         )
         extras = store.extras(0)
         store.close()

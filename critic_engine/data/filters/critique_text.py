@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from critic_engine.data.filters.text_normalization import normal_words
-from critic_engine.parsing.answers import stated_answer
+from critic_engine.parsing.answer_extraction import stated_answer
 
 TextFault: TypeAlias = Literal["empty", "too_long", "answers", "repeats"]
 

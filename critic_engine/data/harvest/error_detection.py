@@ -16,7 +16,7 @@ from critic_engine.data.harvest.injection_scores import (
     ranked_pairs,
 )
 from critic_engine.errors import GenerationError, ParseError, ProblemError
-from critic_engine.parsing.answers import extract_answer
+from critic_engine.parsing.answer_extraction import extract_answer
 from critic_engine.parsing.injections import InjectedError, one_line
 from critic_engine.roles.injection_protocols import Detection, Detector, Grader, Injector
 from critic_engine.seeds import derive_seed

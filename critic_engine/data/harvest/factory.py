@@ -28,7 +28,7 @@ from critic_engine.roles.injection_models import (
 )
 from critic_engine.roles.injection_protocols import Detector, Grader, Injector
 from critic_engine.roles.reasoner import Reasoner
-from critic_engine.types import SamplingOptions
+from critic_engine.types import ChatOptions, SamplingOptions
 
 _NUM_POCKET_CRITIQUES = 2
 _INJECTION_TEMPERATURE = 0.7
@@ -125,7 +125,7 @@ class _Makers:
 
     def _model_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
         generator, family = self._prompted(options.model, "annotate", field)
-        return ModelAnnotator(generator, family, options)
+        return ModelAnnotator(generator, family, options, self._chat(options.model))
 
     def injection(self, options: InjectionConfig) -> InjectionRoles:
         is_pocket = self._config.reasoner.model == "pocket"
@@ -166,7 +166,7 @@ class _Makers:
         generator, family = self._prompted(model, template, field)
         reasoner = self._config.reasoner
         sampling = SamplingOptions(temperature=temperature, max_tokens=reasoner.max_tokens)
-        return SampledModel(generator, sampling, reasoner.max_attempts), family
+        return SampledModel(generator, sampling, reasoner.max_attempts, self._chat(model)), family
 
     def _prompted(self, model: ModelConfig | None, template: str, field: str) -> tuple[Generator, PromptFamily]:
         """Return a model, the reasoner's if it is None, and its prompts, which must have the template."""
@@ -178,6 +178,9 @@ class _Makers:
                 field=field,
             )
         return self.reasoner if model is None else self._models.generator(model, "reasoner"), family
+
+    def _chat(self, model: ModelConfig | None) -> ChatOptions:
+        return self._config.reasoner.chat if model is None else model.chat
 
     def _family(self, model: ModelConfig | None) -> PromptFamily:
         return self.family if model is None else PromptFamily.for_model(model)

@@ -1,13 +1,14 @@
 """Evaluators that ask a reward model, which gives a value and no words."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from critic_engine.errors import GenerationError
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import UNKNOWN, Evaluation, Generator, Scorer
 from critic_engine.roles.critic import NUM_TOP_LOGPROBS, begins_verdict, right_share
 from critic_engine.types import (
+    ChatOptions,
     GenerationRequest,
     Message,
     Problem,
@@ -30,6 +31,8 @@ class VerdictTokenEvaluator:
 
     generator: Generator
     family: PromptFamily
+    chat: ChatOptions = field(default_factory=ChatOptions)
+    """Its ``thinking`` is off: the first token is the verdict's."""
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return the probability of the verdict "right" over that of either verdict.
@@ -39,11 +42,13 @@ class VerdictTokenEvaluator:
         """
         if not trajectory.steps:
             return UNKNOWN
+        message = self.family.critique(problem, steps=trajectory.steps)
         request = GenerationRequest(
-            messages=(self.family.critique(problem, steps=trajectory.steps),),
+            messages=self.chat.messages(message),
             prefix=self.family.form.critique.verdict_label,
             sampling=SamplingOptions(max_tokens=1, num_top_logprobs=NUM_TOP_LOGPROBS),
             seeds=(seed,),
+            chat=replace(self.chat, thinking="off"),
         )
         generation = await self.generator.generate(request)
         value = self._value(generation.samples[0])

@@ -29,7 +29,7 @@ PLAIN = PromptFamily.load("plain")
 PROBLEM = Problem("how many ?", images=(Image(b"board", "image/png", 1, 1),))
 # What is looked for in prompts: the reasoner never writes its answers so.
 REFERENCE = "+0003.000"
-CHECKER = Checker([ProblemRow(1, "p", PROBLEM, REFERENCE)])
+CHECKER = Checker([ProblemRow(1, "p", PROBLEM, (REFERENCE,))])
 WORDS = "Verdict: wrong\nFirst wrong step: 2\nit is 1\nScore: 0"
 
 

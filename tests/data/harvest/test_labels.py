@@ -26,7 +26,7 @@ from critic_engine.types import Problem, ProblemRow
 from search import Proposal, Tree
 
 PROBLEM = Problem("how many ?", name="p")
-CHECKER = Checker([ProblemRow(1, "p", PROBLEM, "1")])
+CHECKER = Checker([ProblemRow(1, "p", PROBLEM, ("1",))])
 LINES = StepSplitter(ExpanderConfig(split="delimiter"))
 RIGHT, WRONG = StepLabel.hard(is_right=True), StepLabel.hard(is_right=False)
 

@@ -24,7 +24,7 @@ from critic_engine.types import Problem, ProblemRow
 from search import Proposal, Tree
 
 PROBLEM = Problem("how many ?", name="p")
-CHECKER = Checker([ProblemRow(1, "p", PROBLEM, "1")])
+CHECKER = Checker([ProblemRow(1, "p", PROBLEM, ("1",))])
 LINES = StepSplitter(ExpanderConfig(split="delimiter"))
 PIECES = StepSplitter(ExpanderConfig(split="tokens"))
 
@@ -170,7 +170,7 @@ def test_a_path_that_goes_on_from_all_of_the_other_gives_no_pair() -> None:
 
 
 def test_a_tree_with_one_side_alone_has_siblings_at_most(tree: Tree[NodeState]) -> None:
-    all_wrong = read_paths(tree, PROBLEM, checker=Checker([ProblemRow(1, "p", PROBLEM, "7")]), splitter=LINES)
+    all_wrong = read_paths(tree, PROBLEM, checker=Checker([ProblemRow(1, "p", PROBLEM, ("7",))]), splitter=LINES)
     assert make_pairs(tree, all_wrong, [], options=PairsConfig(), splitter=LINES) == TreePairs((), 0, 0)
     tree.nodes[2].search_value = 0.9
     unknown = read_paths(tree, PROBLEM, checker=Checker(), splitter=LINES)

@@ -286,7 +286,8 @@ def test_a_pair_that_is_not_believed_is_no_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_problem_like_an_earlier_one_has_no_rows(kind: type[TrainingRow], role: Role, tmp_path: Path) -> None:
     problems = [
-        ProblemRow(n, str(n), Problem(f"how many red shapes are there {mark}"), "1") for n, mark in ((1, "?"), (2, "!"))
+        ProblemRow(n, str(n), Problem(f"how many red shapes are there {mark}"), ("1",))
+        for n, mark in ((1, "?"), (2, "!"))
     ]
     few = measured(critique("not so"), right=0, who=1)
     found = {**tree_findings(pair(), pair("3", kind="sibling")), **measured(GOOD), **few}
@@ -300,7 +301,7 @@ def test_pictures_go_along(tmp_path: Path) -> None:
     image = Image(b"not decoded here", "image/png", 1, 1)
     problem = Problem("how many cats ?", images=(image,))
     found = {**tree_findings(pair()), **measured(GOOD), **measured(BAD, right=1, who=1)}
-    run = made_run(tmp_path / "run", found, problems=[ProblemRow(1, "1", problem, "1")])
+    run = made_run(tmp_path / "run", found, problems=[ProblemRow(1, "1", problem, ("1",))])
     for kind in (Preference, Demonstration, Rated):
         for role in ROLES:
             rows = rows_of(run, kind, role)
@@ -310,7 +311,7 @@ def test_pictures_go_along(tmp_path: Path) -> None:
 
 def many(folder: Path, num: int, **collect: Any) -> Path:
     """Return a run of many problems, each with a critique of an early pair, and half with one of a late pair."""
-    problems = [ProblemRow(n, str(n), Problem(f"question number {n} of many ?"), "1") for n in range(num)]
+    problems = [ProblemRow(n, str(n), Problem(f"question number {n} of many ?"), ("1",)) for n in range(num)]
     early, late = critique(), critique(pair=1, who="a critic")
     deep = pair("4", shared="look\nand look")
     deep = replace(deep, shared=("look", "and look"))
@@ -365,7 +366,7 @@ def test_a_run_that_is_not_labelled_is_refused(tmp_path: Path) -> None:
 
 def test_a_labelled_run_without_findings_has_no_rows(tmp_path: Path) -> None:
     with closing(RunStore.create(tmp_path / "run", config(), checker=Checker())) as store:
-        store.add_rows([ProblemRow(1, "1", Problem("how many ?"), "1")])
+        store.add_rows([ProblemRow(1, "1", Problem("how many ?"), ("1",))])
     for kind in KINDS:
         assert rows_of(tmp_path / "run", kind, "critic") == []
 

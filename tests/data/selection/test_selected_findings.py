@@ -203,7 +203,7 @@ def test_a_pair_needs_right_draws_that_take_the_chosen_step(
 
 def test_a_problem_like_an_earlier_one_gives_nothing_and_is_counted(tmp_path: Path) -> None:
     problems = [
-        ProblemRow(n, str(n), Problem(f"How many red  shapes are there here {mark}"), "1")
+        ProblemRow(n, str(n), Problem(f"How many red  shapes are there here {mark}"), ("1",))
         for n, mark in ((1, "?"), (2, "!"))
     ]
     kept, few = critique(), critique("it is not so")
@@ -225,9 +225,9 @@ def test_rows_without_findings_are_left_out_for_their_reason(tmp_path: Path) -> 
     problems = [
         FailedRow(1, "1", "it is no JSON"),
         ProblemRow(2, "2", Problem("has nobody said how many cats sit there ?")),
-        ProblemRow(3, "3", Problem("which of the dogs runs in the park ?"), "1"),
-        ProblemRow(4, "4", Problem("where do red kites fly today ?"), "1"),
-        ProblemRow(5, "5", Problem("who sails the old ships in winter ?"), "1"),
+        ProblemRow(3, "3", Problem("which of the dogs runs in the park ?"), ("1",)),
+        ProblemRow(4, "4", Problem("where do red kites fly today ?"), ("1",)),
+        ProblemRow(5, "5", Problem("who sails the old ships in winter ?"), ("1",)),
     ]
     part = {key: each for key, each in tree_findings(pair()).items() if key != HARVEST_DONE}
     failed = {**part, HARVEST_ERROR: "it broke"}
@@ -273,7 +273,8 @@ def test_what_detectors_said_is_counted_with_the_reason_why_it_is_not_scored(tmp
         INJECTION.at("0001"): InjectionResult(failure="no line 'Solution:'"),
     }
     problems = [
-        ProblemRow(n, str(n), Problem(f"how many red shapes are there {mark}"), "1") for n, mark in ((1, "?"), (2, "!"))
+        ProblemRow(n, str(n), Problem(f"how many red shapes are there {mark}"), ("1",))
+        for n, mark in ((1, "?"), (2, "!"))
     ]
     _, funnel = selected(made_run(tmp_path / "run", found, found, problems=problems))
     assert stage(funnel.injected) == (4, {"not_injected": 2, "near_duplicate": 1}, 1)

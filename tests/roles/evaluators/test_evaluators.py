@@ -74,7 +74,7 @@ def step_expander(listed: Callable[..., Any]) -> Make:
 
 @pytest.fixture
 def checker(problem: Problem) -> Checker:
-    return Checker([ProblemRow(1, "a", problem, "0")])
+    return Checker([ProblemRow(1, "a", problem, ("0",))])
 
 
 class Fixed:
