@@ -55,7 +55,7 @@ def rows() -> list[ProblemRow | FailedRow]:
     """Four problems the scripted reasoner can get right, one it cannot, and one without a reference answer."""
     references = [*usual_answers()[:4], "99", None]
     return [
-        ProblemRow(number, problem.name, problem, (reference,), {"source": number})
+        ProblemRow(number, problem.name, problem, () if reference is None else (reference,), {"source": number})
         for number, (problem, reference) in enumerate(zip(PROBLEMS, references, strict=True), start=1)
     ]
 
