@@ -211,7 +211,7 @@ def _failures(trial_id: int, expansion: Expansion) -> tuple[Failure, ...]:
 
 
 def _error(trial_id: int, who: str, error: GenerationError) -> tuple[Failure, ...]:
-    return (Failure(trial_id, f"{who}_error", str(error)), *_retries(trial_id, who, error.usage))
+    return (*_retries(trial_id, who, error.usage), Failure(trial_id, f"{who}_error", str(error)))
 
 
 def _retries(trial_id: int, who: str, usage: TokenUsage) -> tuple[Failure, ...]:

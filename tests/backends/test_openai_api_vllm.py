@@ -16,8 +16,8 @@ import pytest
 from critic_engine.backends.factory import make_generator
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
+from critic_engine.backends.openai_api.capabilities import EndpointCapabilities
 from critic_engine.backends.openai_api.generator import OpenAiGenerator
-from critic_engine.backends.openai_api.request_bodies import EndpointCapabilities
 from critic_engine.config.models import EndpointConfig, ModelConfig
 from critic_engine.errors import ContextOverflowError
 from critic_engine.images.loading import load_image
