@@ -122,6 +122,7 @@ def test_probe_finds_what_vllms_server_can_do(url: str) -> None:
         has_continuation=True,
         is_white_space_kept=True,
         max_context_tokens=512,
+        is_thought_kept=True,
         has_max_tokens=True,
     )
 
