@@ -15,7 +15,7 @@ TOKEN = re.compile(r"\n|[^\S\n]*\S+|[^\S\n]+")
 SOLUTION = "".join(f"{number}\n" for number in range(1, 9)) + "answer 8"
 END = "<end>"
 IMAGE_TOKENS = 16
-KNOWN_FIELDS = {"model", "messages", "temperature", "top_p", "stop"}
+KNOWN_FIELDS = {"model", "messages", "stop"}
 OPENING, CLOSING = "<think>\n", "\n</think>\n\n"
 THOUGHT = "they want 8\nI count"
 
@@ -31,6 +31,7 @@ class Abilities:
     top_logprobs: int = 20
     """-1 refuses all log-probabilities."""
     n: bool = True
+    temperature: bool = True
     seed: bool = True
     stops: int = 16
     stop_reason: bool = True
@@ -55,6 +56,7 @@ POOR = Abilities(
     images=False,
     top_logprobs=-1,
     n=False,
+    temperature=False,
     seed=False,
     stops=0,
     stop_reason=False,
@@ -185,6 +187,7 @@ class FaultyEndpoint:
         if body["model"] not in self.models:
             raise RefusedError(404, f"The model {body['model']!r} does not exist")
         known = KNOWN_FIELDS | {can.limit}
+        known |= {"temperature", "top_p"} if can.temperature else set()
         known |= {"seed"} if can.seed else set()
         known |= {"n"} if can.n else set()
         known |= {"logprobs", "top_logprobs"} if can.top_logprobs >= 0 else set()

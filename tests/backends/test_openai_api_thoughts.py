@@ -258,6 +258,15 @@ def test_nothing_is_sent_of_options_that_are_not_set(endpoint: Open, ask: Ask) -
     assert set(server.bodies[0]) == {"model", "messages", "max_tokens", "temperature", "seed"}
 
 
+def test_temperature_of_one_is_sent_and_none_where_the_endpoint_takes_none(endpoint: Open, ask: Ask) -> None:
+    # A server's default may be the checkpoint's, such as 0.6.
+    able, own = endpoint(), endpoint(temperature=False)
+    use(able, ask(temperature=1.0, top_p=0.9))
+    use(own, ask(temperature=0.7, top_p=0.9))
+    assert (able.bodies[0]["temperature"], able.bodies[0]["top_p"]) == (1.0, 0.9)
+    assert own.bodies[0].keys().isdisjoint({"temperature", "top_p"})
+
+
 def test_further_fields_are_sent_as_they_are(endpoint: Open, ask: Ask) -> None:
     server = endpoint(ignores_unknown=True)
     chat = ChatOptions(reasoning_effort="low", extra_body={"provider": {"order": ["a"]}, "repetition_penalty": 1.1})

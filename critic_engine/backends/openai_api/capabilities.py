@@ -41,6 +41,8 @@ class EndpointCapabilities:
     """Tokens of the model's context; None when the endpoint does not say."""
     has_max_tokens: bool
     """Whether the limit of tokens is called ``max_tokens``; else it is ``max_completion_tokens``."""
+    has_temperature: bool = True
+    """Whether a temperature and ``top_p`` are accepted; OpenAI's reasoning models have their own."""
     thoughts: ThoughtStyle = "none"
     """Where the thought that the model writes by itself comes back."""
     is_thinking_optional: bool = False
@@ -67,6 +69,7 @@ class EndpointCapabilities:
             ("log-probabilities", self.has_logprobs, "priors, and values read from them, are unknown"),
             ("20 likeliest tokens", self.max_top_logprobs >= 20, f"{self.max_top_logprobs} are asked for"),
             ("several samples a request", self.has_n, "one request is sent a sample"),
+            ("temperatures", self.has_temperature, "the model samples at a temperature of its own"),
             ("seeds", self.has_seed, "samples cannot be drawn again"),
             ("16 stop strings", self.max_stop_strings >= 16, f"{self.max_stop_strings} are sent, others cut here"),
             ("which stop string ended a text", self.has_stop_reason, "the first that was sent is taken"),

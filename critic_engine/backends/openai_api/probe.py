@@ -104,6 +104,7 @@ class EndpointProbe:
             has_logprobs=has_logprobs,
             max_top_logprobs=max_top_logprobs,
             has_n=has_logprobs and await self._has_n(),
+            has_temperature=await self._try("temperatures", temperature=0.5, top_p=0.9) is not None,
             has_seed=seeded is not None,
             max_stop_strings=stops[0],
             has_stop_reason=stops[1],

@@ -190,10 +190,12 @@ def _asking_to_continue(messages: Sequence[Message], prefix: str) -> list[Messag
 def _sampling_fields(
     sampling: SamplingOptions, capabilities: EndpointCapabilities, num_thought_tokens: int
 ) -> JsonObject:
-    fields: JsonObject = {
-        # Some models take no other temperature than 1, and not even that one by name.
-        **({} if sampling.temperature == 1 else {"temperature": 0.0 if sampling.is_greedy else sampling.temperature}),
-        **({"top_p": sampling.top_p} if sampling.top_p < 1 else {}),
+    fields: JsonObject = {}
+    if capabilities.has_temperature:
+        # Left out, it would be the server's default for the model, which need not be 1.
+        fields["temperature"] = 0.0 if sampling.is_greedy else sampling.temperature
+        fields |= {"top_p": sampling.top_p} if sampling.top_p < 1 else {}
+    fields |= {
         **({"top_k": sampling.top_k} if sampling.top_k else {}),
         **({"min_p": sampling.min_p} if sampling.min_p else {}),
         _LIMIT_NAMES[not capabilities.has_max_tokens]: sampling.max_tokens + num_thought_tokens,
