@@ -13,13 +13,14 @@ import pytest
 from critic_engine.backends.openai_api.capabilities import EndpointCapabilities, ThoughtStyle
 from critic_engine.backends.openai_api.generator import OpenAiGenerator
 from critic_engine.backends.openai_api.replies import ChatReply, read_reply
-from critic_engine.backends.openai_api.request_bodies import Draft
+from critic_engine.backends.openai_api.request_bodies import Draft, draft_request
 from critic_engine.backends.openai_api.samples import read_samples
 from critic_engine.config.engine import parse_config
 from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ConfigError, ContextOverflowError, GenerationError
 from critic_engine.parsing.thoughts import visible
 from critic_engine.types import ChatOptions, Generation, GenerationRequest, Sample, SamplingOptions, TokenUsage
+from tests.backends.conftest import build_tokenizer
 from tests.backends.endpoint_faults import (
     CLOSING,
     OPENING,
@@ -193,6 +194,46 @@ def test_thought_that_a_template_would_write_otherwise_is_left_out_when_it_is_re
     _, generation = use(server, thinking(ask(prefix=f"{WHOLE}1\n", stop=("\n",))), faults=(refusal,))
     assert [body["messages"][-1]["content"] for body in server.bodies] == [f"{WHOLE}1\n", "1\n"]
     assert (generation.samples[0].text, generation.usage.num_requests) == ("2", 2)
+
+
+# As the templates of Qwen3 and of DeepSeek-R1 treat the last message of an assistant.
+REWRITING_TEMPLATE = (
+    "{% for message in messages %}<{{ message.role }}>{% if message.role == 'assistant' %}"
+    "{% set parts = message.content.split('</think>') %}{% if parts | length > 1 %}"
+    "<think>\n{{ parts[0].split('<think>')[-1].strip('\n') }}\n</think>\n\n{{ parts[-1].lstrip('\n') }}"
+    "{% else %}<think>\n\n</think>\n\n{{ message.content.lstrip('\n') }}{% endif %}<end>"
+    "{% else %}{{ message.content }}{% endif %}{% endfor %}"
+)
+DROPPING_TEMPLATE = (
+    "{% for message in messages %}<{{ message.role }}>{{ message.content.split('</think>')[-1] }}"
+    "{% if message.role == 'assistant' %}<end>{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "turn", "is_kept"),
+    [(REWRITING_TEMPLATE, f"{WHOLE}1\n", True), (DROPPING_TEMPLATE, "1\n", False)],
+    ids=["Qwen3", "R1"],
+)
+@pytest.mark.parametrize("style", THOUGHTS)
+def test_turn_that_is_continued_is_what_the_model_wrote_as_far_as_its_template_keeps_it(
+    ask: Ask, style: str, template: str, turn: str, is_kept: bool
+) -> None:
+    tokenizer = build_tokenizer()
+    capabilities = replace(ABLE, is_thought_kept=True)
+    thought = WHOLE.removeprefix(OPENING) if style == "opened" else WHOLE
+    draft = draft_request(thinking(ask(prefix=f"{thought}1\n")), capabilities, {})
+
+    def render(shown: Draft) -> Any:
+        options = {"chat_template": template, "tokenize": False, "continue_final_message": True}
+        return tokenizer.apply_chat_template(shown.body["messages"], **options)
+
+    if not is_kept:
+        with pytest.raises(ValueError, match="does not appear in the chat"):
+            render(draft)
+        assert draft.without_thought is not None
+        draft = draft.without_thought
+    assert render(draft).endswith(f"<assistant>{turn}")
 
 
 def test_model_that_is_shown_its_text_sees_no_thought_and_thinks_again(endpoint: Open, ask: Ask) -> None:

@@ -53,8 +53,6 @@ class Draft:
     thinks: bool = False
     """Whether the model may write a thought first. The limit of tokens then allows for both, and no stop strings are
     sent, for an endpoint would look for them in the thought too."""
-    num_thought_tokens: int = 0
-    """Part of the limit of tokens that is allowed for a thought."""
     without_thought: Draft | None = None
     """The same request without the thought in the text that is continued; None if it has none. A chat template may
     keep thoughts, and refuse one that is written otherwise than it writes them."""
@@ -114,7 +112,7 @@ def _draft(
     again = prefix if is_shown else prefix[len(prefix.rstrip()) :] if is_white_space_lost else ""
     stops = () if thinks else tuple(stop for stop in request.sampling.stop if stop not in again)
     sent_stops = stops[: capabilities.max_stop_strings]
-    num_thought_tokens = _thought_allowance(request, capabilities) if thinks else 0
+    num_thought_tokens = _thought_allowance(request.chat, capabilities) if thinks else 0
     body = {
         **request.chat.extra_body,
         "messages": messages,
@@ -123,8 +121,7 @@ def _draft(
         **({"stop": list(sent_stops)} if sent_stops else {}),
         **(CONTINUATION_FLAGS if is_continued else {}),
     }
-    shown_prefix = prefix if is_shown else ""
-    return Draft(body, request.sampling, sent_stops, shown_prefix, is_white_space_lost, thinks, num_thought_tokens)
+    return Draft(body, request.sampling, sent_stops, prefix if is_shown else "", is_white_space_lost, thinks)
 
 
 def with_less_thought(draft: Draft, body: JsonObject) -> JsonObject | None:
@@ -141,9 +138,9 @@ def optional_fields(body: JsonObject) -> list[str]:
     return [name for name in body if name not in _COMMON_FIELDS]
 
 
-def _thought_allowance(request: GenerationRequest, capabilities: EndpointCapabilities) -> int:
+def _thought_allowance(chat: ChatOptions, capabilities: EndpointCapabilities) -> int:
     """Return the tokens allowed for a thought: as configured, but no more than half of the context."""
-    most = request.chat.max_thought_tokens
+    most = chat.max_thought_tokens
     return most if capabilities.max_context_tokens is None else min(most, capabilities.max_context_tokens // 2)
 
 
