@@ -133,7 +133,8 @@ class ModelConfig(Section):
     chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
     """Variables of the model's chat template, such as ``{enable_thinking: false}``."""
     extra_body: Annotated[dict[str, JsonValue], AfterValidator(_without_own_fields)] = Field(default_factory=dict)
-    """Further fields of each request, by the endpoint's names; for ``openai_api`` only."""
+    """Further fields of each request, by the endpoint's names; those that the engine sets are refused. For
+    ``openai_api`` only."""
     device: str = "auto"
     """``auto`` for CUDA, else MPS, else the CPU; or a torch device such as ``cuda:1``. For ``huggingface`` only."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
