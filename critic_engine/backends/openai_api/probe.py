@@ -54,8 +54,8 @@ _OPENINGS = ("<", "[", "◁")
 
 
 @dataclass(frozen=True, slots=True)
-class _Continuation:
-    """What an endpoint does with an assistant's message that is not finished."""
+class _FoundContinuation:
+    """The treatment of an assistant's message that is not finished."""
 
     is_there: bool = False
     is_white_space_kept: bool = False
@@ -64,8 +64,8 @@ class _Continuation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Thoughts:
-    """What an endpoint does with a model's thoughts."""
+class _FoundThinking:
+    """The place of a model's thoughts."""
 
     style: ThoughtStyle = "none"
     is_optional: bool = False
@@ -187,7 +187,7 @@ class EndpointProbe:
                 return num_stops, reply.choices[0].stop_reason in stops
         return 0, False
 
-    async def _continuation(self) -> _Continuation:
+    async def _continuation(self) -> _FoundContinuation:
         """Return what the endpoint does with an assistant's message that is not finished.
 
         An endpoint that does not know the flags may ignore them; it then begins a new turn behind the message, which
@@ -200,30 +200,30 @@ class EndpointProbe:
             self._try("continuing a thought", messages=_unfinished(f"{_THOUGHT}{_BEGINNING}"), **CONTINUATION_FLAGS),
         )
         if plain is None or flagged is None or spaced is None:
-            return _Continuation()
+            return _FoundContinuation()
         num_tokens = _num_prompt_tokens(flagged)
         if not num_tokens < _num_prompt_tokens(plain):
-            return _Continuation()
-        return _Continuation(
+            return _FoundContinuation()
+        return _FoundContinuation(
             is_there=True,
             is_white_space_kept=_num_prompt_tokens(spaced) > num_tokens,
             is_thought_kept=thinking is not None and _num_prompt_tokens(thinking) > num_tokens,
             is_text_taken_for_thought=_is_all_thought(flagged),
         )
 
-    async def _thoughts(self, max_context_tokens: int | None) -> _Thoughts:
+    async def _thoughts(self, max_context_tokens: int | None) -> _FoundThinking:
         """Return where the model's thought comes back, and whether it can be turned off."""
         num_tokens = min(_MAX_THOUGHT_TOKENS, (max_context_tokens or 2 * _MAX_THOUGHT_TOKENS) // 2)
         fields = {"messages": [_EASY_MESSAGE], self._limit_name: num_tokens}
         reply = await self._try("thoughts", **fields)
-        found = _Thoughts() if reply is None else _read_thoughts(reply)
+        found = _FoundThinking() if reply is None else _read_thoughts(reply)
         if found.style == "none":
             return found
         off = {"chat_template_kwargs": dict.fromkeys(THINKING_VARIABLES, False)}
         answer = await self._try("turning thoughts off", **fields, **off)
         if answer is None or (without := _read_thoughts(answer)).style != "none":
             return found
-        return _Thoughts(found.style, True, without.is_text_taken_for_thought)
+        return _FoundThinking(found.style, True, without.is_text_taken_for_thought)
 
     async def _try(self, what: str, **fields: object) -> ChatReply | None:
         """Return the reply to a small request with ``fields``; None when it is refused.
@@ -252,16 +252,16 @@ def _unfinished(text: str) -> list[JsonObject]:
     return [_MESSAGE, {"role": "assistant", "content": text}]
 
 
-def _read_thoughts(reply: ChatReply) -> _Thoughts:
+def _read_thoughts(reply: ChatReply) -> _FoundThinking:
     """Return what a reply to an easy question shows; a model that ended its turn has not only thought."""
     message, usage = reply.choices[0].message, reply.usage
     if message.thought:
         is_ended = reply.choices[0].finish_reason == "stop"
-        return _Thoughts("none", False, True) if is_ended and _is_all_thought(reply) else _Thoughts("apart")
+        return _FoundThinking("none", False, True) if is_ended and _is_all_thought(reply) else _FoundThinking("apart")
     thought, _ = split_thought(message.content or "")
     if thought:
-        return _Thoughts("in_text" if thought.lstrip().startswith(_OPENINGS) else "opened")
-    return _Thoughts("hidden" if usage is not None and usage.reasoning_tokens else "none")
+        return _FoundThinking("in_text" if thought.lstrip().startswith(_OPENINGS) else "opened")
+    return _FoundThinking("hidden" if usage is not None and usage.reasoning_tokens else "none")
 
 
 def _is_all_thought(reply: ChatReply) -> bool:

@@ -18,8 +18,8 @@ _BLANK = b" "
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    """What a choice holds, with its thought told apart."""
+class _SplitContent:
+    """The content of a choice, with its thought told apart."""
 
     content: str
     """The content as the server sent it, or the text that the server took for a thought."""
@@ -112,7 +112,7 @@ def _read_sample(choice: Choice, num_tokens: int, draft: Draft, capabilities: En
 
 def _told_apart(
     choice: Choice, finish_reason: FinishReason, draft: Draft, capabilities: EndpointCapabilities
-) -> _Written:
+) -> _SplitContent:
     """Return what the choice holds.
 
     Raises:
@@ -131,9 +131,9 @@ def _told_apart(
     thought, text = split_thought(content, is_open=draft.thinks and capabilities.thoughts == "opened")
     start = len(content) - len(text)
     if not apart:
-        return _Written(content, thought, start)
+        return _SplitContent(content, thought, start)
     start += len(text) - len(text.lstrip())
-    return _Written(content, marked_thought(apart) + thought.lstrip(), start, apart)
+    return _SplitContent(content, marked_thought(apart) + thought.lstrip(), start, apart)
 
 
 def _finish_reason(choice: Choice) -> FinishReason:
@@ -151,7 +151,7 @@ def _reported_stop(choice: Choice, draft: Draft, capabilities: EndpointCapabilit
     return draft.sent_stops[0] if draft.sent_stops else None
 
 
-def _cut(written: _Written, finish_reason: FinishReason, draft: Draft) -> _Cut:
+def _cut(written: _SplitContent, finish_reason: FinishReason, draft: Draft) -> _Cut:
     start, text = written.start, written.content[written.start :]
     if draft.shown_prefix:
         start += len_repeated(text, draft.shown_prefix, is_cut=finish_reason == "length")
@@ -179,7 +179,7 @@ def len_repeated(written: str, prefix: str, *, is_cut: bool) -> int:
 
 
 def _tokens_of_text(
-    choice: Choice, written: _Written, cut: _Cut, draft: Draft
+    choice: Choice, written: _SplitContent, cut: _Cut, draft: Draft
 ) -> tuple[list[ChosenToken], list[int]] | None:
     """Return the tokens of the sample's text and the one that ended it, and the byte of the content behind each.
 
