@@ -17,6 +17,9 @@ Messages are one sentence that names the thing and says what to do. Facts travel
 defaults, so that every error survives pickling.
 """
 
+import copy
+from typing import Self
+
 from critic_engine.types import TokenUsage
 
 
@@ -63,14 +66,20 @@ class GenerationError(CriticEngineError):
 
     Attributes:
         is_retryable: Whether the same request may succeed later.
-        num_retries: How often the request was retried before this failure.
+        usage: Spent on the request before this failure, as far as it is known; its retries included.
     """
 
-    def __init__(self, message: str, *, is_retryable: bool = False, num_retries: int = 0) -> None:
-        """Keep ``is_retryable`` and ``num_retries`` beside the message."""
+    def __init__(self, message: str, *, is_retryable: bool = False, usage: TokenUsage | None = None) -> None:
+        """Keep ``is_retryable`` and ``usage`` beside the message."""
         super().__init__(message)
         self.is_retryable = is_retryable
-        self.num_retries = num_retries
+        self.usage = usage if usage is not None else TokenUsage()
+
+    def with_usage(self, usage: TokenUsage) -> Self:
+        """Return a copy of the error with another usage; the same error may be raised to several callers."""
+        other = copy.copy(self)
+        other.usage = usage
+        return other
 
 
 class ContextOverflowError(GenerationError):
@@ -81,9 +90,16 @@ class ContextOverflowError(GenerationError):
         max_context_tokens: Tokens the model can attend to.
     """
 
-    def __init__(self, message: str, *, num_prompt_tokens: int = 0, max_context_tokens: int = 0) -> None:
-        """Keep both token counts beside the message."""
-        super().__init__(message, is_retryable=False)
+    def __init__(
+        self,
+        message: str,
+        *,
+        num_prompt_tokens: int = 0,
+        max_context_tokens: int = 0,
+        usage: TokenUsage | None = None,
+    ) -> None:
+        """Keep both token counts and the ``usage`` beside the message."""
+        super().__init__(message, is_retryable=False, usage=usage)
         self.num_prompt_tokens = num_prompt_tokens
         self.max_context_tokens = max_context_tokens
 

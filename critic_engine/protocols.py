@@ -150,6 +150,11 @@ class Score:
     num_retries: int = 0
     """How often the request was retried."""
 
+    @property
+    def usage(self) -> TokenUsage:
+        """The cost of the request."""
+        return TokenUsage(self.num_prompt_tokens, num_retries=self.num_retries, num_requests=1 + self.num_retries)
+
 
 class Scorer(Model, Protocol):
     """The interface to models that give a value and write no text."""

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Literal, TypeAlias
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
@@ -168,7 +168,7 @@ class RejectedSibling:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens spent."""
+    """Tokens and requests spent."""
 
     prompt_tokens: int = 0
     """Tokens read, image tokens included, whether or not a cache held them."""
@@ -178,15 +178,13 @@ class TokenUsage:
     """Part of ``prompt_tokens`` that a cache held; 0 also if the backend does not report it."""
     num_retries: int = 0
     """Requests that failed and were retried."""
+    num_requests: int = 0
+    """Requests sent, failed and retried ones included; an endpoint takes one a sample. 0 if the backend does not count
+    them: the meter of its model does."""
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
         """Return the sum, field by field."""
-        return TokenUsage(
-            self.prompt_tokens + other.prompt_tokens,
-            self.generated_tokens + other.generated_tokens,
-            self.cached_tokens + other.cached_tokens,
-            self.num_retries + other.num_retries,
-        )
+        return TokenUsage(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,3 +339,9 @@ class Answer:
     """The steps of the chosen path."""
     failures: Mapping[str, int] = field(default_factory=dict)
     """Number of failures and retries by kind."""
+    prompt_tokens: int = 0
+    """Tokens read for it by all roles, counted as ``num_tokens`` is."""
+    cached_tokens: int = 0
+    """Part of ``prompt_tokens`` that a cache held, as far as the backends report it."""
+    num_requests: int = 0
+    """Requests sent for it to all models, failed and retried ones included."""

@@ -71,7 +71,7 @@ class RemoteSearch:
         if not num_lost:
             return outcome
         reason = "the worker that searched was lost; another went on from the log"
-        self.task.on_commit(Commit((), (Failure(NO_TRIAL, _LOST, reason),) * num_lost, 0))
+        self.task.on_commit(Commit((), (Failure(NO_TRIAL, _LOST, reason),) * num_lost))
         return dataclasses.replace(outcome, failures={**outcome.failures, _LOST: num_lost})
 
     def cut(self, reason: StopReason) -> None:

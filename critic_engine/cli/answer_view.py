@@ -22,6 +22,9 @@ class Tally:
     num_answered: int = 0
     num_failed: int = 0
     num_tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    num_requests: int = 0
     num_valued: int = 0
     """Answers that have a value."""
     failures: Counter[str] = field(default_factory=Counter)
@@ -32,6 +35,9 @@ class Tally:
     def count(self, answer: Answer) -> None:
         """Add one answer."""
         self.num_tokens += answer.num_tokens
+        self.prompt_tokens += answer.prompt_tokens
+        self.cached_tokens += answer.cached_tokens
+        self.num_requests += answer.num_requests
         self.num_valued += answer.value is not None
         self.failures.update(answer.failures)
         if answer.status == "answered":
@@ -57,7 +63,7 @@ class Tally:
                 err=True,
             )
         num, place = self.num_answered + self.num_failed, "" if where is None else f": {where}"
-        counts = f"answered {self.num_answered} of {num}, {self.num_failed} failed, {self.num_tokens:,} tokens"
+        counts = f"answered {self.num_answered} of {num}, {self.num_failed} failed, {_spent(self)}"
         click.echo(f"{counts}{_told(self.failures)}{place}", err=True)
         return int(self.num_failed > 0)
 
@@ -67,6 +73,9 @@ class Tally:
             "num_answered": self.num_answered,
             "num_failed": self.num_failed,
             "num_tokens": self.num_tokens,
+            "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.cached_tokens,
+            "num_requests": self.num_requests,
             "failures": dict(self.failures),
         }
 
@@ -110,8 +119,15 @@ def print_answer(answer: Answer, *, is_json: bool) -> int:
 
 def _cost(answer: Answer) -> str:
     value = "unknown" if answer.value is None else f"{answer.value:.2f}"
-    work = f"{answer.num_tokens:,} tokens, {answer.num_simulations} simulations, {answer.wall_s:.1f} s"
+    work = f"{_spent(answer)}, {answer.num_simulations} simulations, {answer.wall_s:.1f} s"
     return f"value {value}, {work}{_told(answer.failures)}"
+
+
+def _spent(spender: Answer | Tally) -> str:
+    tokens = f"{spender.num_tokens:,} tokens"
+    if not spender.num_requests:
+        return tokens
+    return f"{tokens} in {spender.num_requests:,} requests with {spender.prompt_tokens:,} prompt tokens"
 
 
 def _told(failures: Mapping[str, int]) -> str:

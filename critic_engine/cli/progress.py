@@ -48,6 +48,8 @@ class _Pace:
         """Return tokens, tokens a second, and the time left."""
         elapsed_s = max(progress.elapsed_s, 1e-9)
         text = f"{progress.num_tokens:,} tokens, {progress.num_tokens / elapsed_s:,.0f} tokens/s"
+        if progress.usage.num_requests:
+            text = f"{text}, {progress.usage.num_requests:,} requests"
         if progress.num_failed:
             text = f"{progress.num_failed} failed, {text}"
         if self._num_before is None and progress.num_tokens:

@@ -97,6 +97,20 @@ _OF_REQUESTS = {
 }
 
 
+# Fields of a request to an endpoint that the engine sets, each by an option of its own or by what a search asks.
+_OWN_FIELDS = {
+    *("model", "messages", "n", "seed", "stop", "stream", "stream_options", "max_tokens", "max_completion_tokens"),
+    *("temperature", "top_p", "top_k", "min_p", "logprobs", "top_logprobs", "reasoning_effort"),
+    *("chat_template_kwargs", "continue_final_message", "add_generation_prompt"),
+}
+
+
+def _without_own_fields(body: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if own := sorted(_OWN_FIELDS & set(body)):
+        raise ValueError(f"extra_body holds {', '.join(own)}, which the engine sets itself; leave it to other options")
+    return body
+
+
 class ModelConfig(Section):
     """A model and its hosting."""
 
@@ -118,8 +132,9 @@ class ModelConfig(Section):
     """Effort of a thought, such as ``low``, for models and endpoints that know it."""
     chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
     """Variables of the model's chat template, such as ``{enable_thinking: false}``."""
-    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
-    """Further fields of each request, by the endpoint's names; for ``openai_api`` only."""
+    extra_body: Annotated[dict[str, JsonValue], AfterValidator(_without_own_fields)] = Field(default_factory=dict)
+    """Further fields of each request, by the endpoint's names; those that the engine sets are refused. For
+    ``openai_api`` only."""
     device: str = "auto"
     """``auto`` for CUDA, else MPS, else the CPU; or a torch device such as ``cuda:1``. For ``huggingface`` only."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

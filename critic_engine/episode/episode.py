@@ -4,15 +4,16 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from critic_engine.config.engine import EngineConfig
+from critic_engine.episode.logged_usage import log_usage, logged_usage
 from critic_engine.episode.node_state import NodeState, ReasoningNode, decode_state, encode_state, trajectory_of
 from critic_engine.episode.strategy_factory import make_strategy
 from critic_engine.episode.trial import Ending, TrialResult, TrialRunner
 from critic_engine.protocols import Evaluator, Expander, ExpansionContext
-from critic_engine.types import Answer, Critique, Failure, Problem, Trajectory
+from critic_engine.types import Answer, Critique, Failure, Problem, TokenUsage, Trajectory
 from search import (
     Asked,
     Event,
@@ -63,8 +64,7 @@ class Commit:
     events: tuple[dict[str, Any], ...]
     """Search events as plain dicts, in order."""
     failures: tuple[Failure, ...]
-    num_tokens: int
-    """Tokens generated."""
+    usage: TokenUsage = field(default_factory=TokenUsage)
 
 
 class Episode:
@@ -100,6 +100,7 @@ class Episode:
         self._on_event = on_event
         self._events: list[Event[NodeState]] = []
         self._failures: list[Failure] = []
+        self._usage = TokenUsage()
         # The node of each pending trial, and its context at the time of the ask.
         self._asked: dict[int, tuple[int, ExpansionContext]] = {}
         self._strategy = make_strategy(config, problem.problem_id)
@@ -126,6 +127,7 @@ class Episode:
         replay(self._strategy, log)
         self._events.clear()
         self._failures = list(failures)
+        self._usage = logged_usage(events)
 
     async def run(self) -> Answer:
         """Search until the strategy is done or the search is cut, and decide.
@@ -157,7 +159,7 @@ class Episode:
             for trial in tasks.values():
                 self._strategy.abandon(trial)
             if self._events:
-                self._commit((), num_tokens=0)
+                self._commit(())
         value, ending = await self._decide()
         return self._answer(value, ending)
 
@@ -204,19 +206,22 @@ class Episode:
     def _tell(self, trial: ReasoningTrial, result: TrialResult) -> None:
         first_node_id = len(self._strategy.tree)
         if result.proposals:
-            self._strategy.tell(trial, result.proposals, cost=result.num_tokens)
+            self._strategy.tell(trial, result.proposals, cost=result.usage.generated_tokens)
         else:
-            self._strategy.abandon(trial, cost=result.num_tokens)
-        self._commit(result.failures, num_tokens=result.num_tokens)
+            self._strategy.abandon(trial, cost=result.usage.generated_tokens)
+        self._commit(result.failures, result.usage)
         nodes = {child.key: child for child in trial.node.children}
         for proposal in result.proposals:
             self._emit(nodes[proposal.key], is_duplicate=nodes[proposal.key].node_id < first_node_id)
 
-    def _commit(self, failures: tuple[Failure, ...], *, num_tokens: int) -> None:
+    def _commit(self, failures: tuple[Failure, ...], usage: TokenUsage | None = None) -> None:
         events = tuple(event_to_dict(event, encode_state) for event in self._events)
         self._events.clear()
         self._failures.extend(failures)
-        self._on_commit(Commit(events, failures, num_tokens))
+        if usage is not None:
+            self._usage += usage
+            log_usage(events, usage)
+        self._on_commit(Commit(events, failures, usage or TokenUsage()))
 
     def _emit(self, node: ReasoningNode, *, is_duplicate: bool) -> None:
         self._on_event(
@@ -241,14 +246,14 @@ class Episode:
             self.tree, options.rule, aggregation=options.aggregation, prior_exponent=options.prior_exponent
         )
         if decision is not None:
-            return decision.value, Ending(trajectory_of(self.tree.path(decision.node)), num_tokens=0)
+            return decision.value, Ending(trajectory_of(self.tree.path(decision.node)))
         if self._stop_reason in _CUTS:
-            return None, Ending(Trajectory(), num_tokens=0)
+            return None, Ending(Trajectory())
         leaf = max(
             self.tree.nodes, key=lambda node: (-1 if node.value is None else node.value, node.depth, -node.node_id)
         )
         ending = await self._trials.finish(trajectory_of(self.tree.path(leaf)))
-        self._commit(ending.failures, num_tokens=ending.num_tokens)
+        self._commit(ending.failures, ending.usage)
         return None, ending
 
     def _answer(self, value: float | None, ending: Ending) -> Answer:
@@ -260,12 +265,15 @@ class Episode:
             value=None if answer is None else value,
             status="failed" if answer is None else "answered",
             stop_reason="tokens" if self._stop_reason is StopReason.COST else str(self._stop_reason),
-            num_tokens=self._strategy.usage.cost + ending.num_tokens,
+            num_tokens=self._usage.generated_tokens,
             num_simulations=self.tree.root.visit_count,
             wall_s=round(time.perf_counter() - self._started_s, 4),
             error=None if answer is not None else self._why_unanswered(),
             steps=ending.trajectory.steps,
             failures=dict(Counter(failure.kind for failure in self._failures)),
+            prompt_tokens=self._usage.prompt_tokens,
+            cached_tokens=self._usage.cached_tokens,
+            num_requests=self._usage.num_requests,
         )
 
     @property

@@ -5,12 +5,12 @@ self-critique.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.episode.node_state import continuation_key
 from critic_engine.protocols import Continuation, Evaluation, Expansion, ExpansionContext
-from critic_engine.types import Failure, RejectedSibling
+from critic_engine.types import Failure, RejectedSibling, TokenUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Judged:
 
     continuation: Continuation
     evaluation: Evaluation
-    num_tokens: int = 0
-    """Tokens generated to evaluate and revise it; those of the first draft are not included."""
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    """Spent to evaluate and revise it; the first draft is not included."""
     failures: tuple[Failure, ...] = ()
     revised_from: tuple[RejectedSibling, ...] = ()
     """Weak steps that it replaced, in order."""
@@ -58,13 +58,13 @@ class Reviser:
 
     async def _try(self, judged: Judged, weak: RejectedSibling, context: ExpansionContext, attempt: int) -> Judged:
         expansion, failures = await self.rewrite(context, attempt)
-        judged = _with_cost(judged, expansion.usage.generated_tokens, failures)
+        judged = _with_cost(judged, expansion.usage, failures)
         for continuation in expansion.continuations:
             behind = context.trajectory.prefix
             if continuation_key(continuation, behind) == continuation_key(judged.continuation, behind):
                 continue
             revised = await self.judge(continuation, attempt)
-            judged = _with_cost(judged, revised.num_tokens, revised.failures)
+            judged = _with_cost(judged, revised.usage, revised.failures)
             if _is_higher(revised.evaluation.value, judged.evaluation.value):
                 revised_from = (*judged.revised_from, weak)
                 judged = replace(
@@ -73,8 +73,8 @@ class Reviser:
         return judged
 
 
-def _with_cost(judged: Judged, num_tokens: int, failures: tuple[Failure, ...]) -> Judged:
-    return replace(judged, num_tokens=judged.num_tokens + num_tokens, failures=judged.failures + failures)
+def _with_cost(judged: Judged, usage: TokenUsage, failures: tuple[Failure, ...]) -> Judged:
+    return replace(judged, usage=judged.usage + usage, failures=judged.failures + failures)
 
 
 def _is_higher(value: float | None, than: float | None) -> bool:

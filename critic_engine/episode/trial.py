@@ -1,7 +1,7 @@
 """The work of a trial, between its ask and its tell: draw proposals for one node, evaluate and revise them."""
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.engine import EngineConfig
@@ -32,8 +32,7 @@ class TrialResult:
     """The proposals of one trial, with their cost and failures."""
 
     proposals: tuple[Proposal[NodeState], ...]
-    num_tokens: int
-    """Tokens generated."""
+    usage: TokenUsage
     failures: tuple[Failure, ...] = ()
 
 
@@ -42,8 +41,7 @@ class Ending:
     """A completed trajectory, with its cost and failures."""
 
     trajectory: Trajectory
-    num_tokens: int
-    """Tokens generated."""
+    usage: TokenUsage = field(default_factory=TokenUsage)
     failures: tuple[Failure, ...] = ()
 
 
@@ -108,8 +106,8 @@ class TrialRunner:
             self._proposal(base, judged[key] if key in judged else Judged(continuation, known[key]))
             for key, continuation in zip(keys, continuations, strict=True)
         )
-        num_tokens = expansion.usage.generated_tokens + sum(each.num_tokens for each in judged.values())
-        return TrialResult(proposals, num_tokens, sum((each.failures for each in judged.values()), failures))
+        usage = sum((each.usage for each in judged.values()), expansion.usage)
+        return TrialResult(proposals, usage, sum((each.failures for each in judged.values()), failures))
 
     async def finish(self, trajectory: Trajectory) -> Ending:
         """Return ``trajectory`` completed by the first reasoner; unchanged if that fails."""
@@ -117,10 +115,10 @@ class TrialRunner:
             seed = self._seed("reasoner", NO_TRIAL, 0)
             expansion = await self._expanders[0].finish(self._problem, trajectory, seeds=(seed,))
         except GenerationError as error:
-            return Ending(trajectory, 0, (Failure(NO_TRIAL, "reasoner_error", str(error)),))
+            return Ending(trajectory, error.usage, _error(NO_TRIAL, "reasoner", error))
         if expansion.continuations:
             trajectory = extend(trajectory, expansion.continuations[0])
-        return Ending(trajectory, expansion.usage.generated_tokens, _failures(NO_TRIAL, expansion))
+        return Ending(trajectory, expansion.usage, _failures(NO_TRIAL, expansion))
 
     async def _expand(
         self, trial: Trial[NodeState], context: ExpansionContext, seeds: tuple[int, ...]
@@ -128,7 +126,7 @@ class TrialRunner:
         try:
             expansion = await self._expanders[trial.arm].expand(self._problem, context, seeds=seeds)
         except GenerationError as error:
-            return Expansion((), TokenUsage()), (Failure(trial.trial_id, "reasoner_error", str(error)),)
+            return Expansion((), error.usage), _error(trial.trial_id, "reasoner", error)
         return expansion, _failures(trial.trial_id, expansion)
 
     async def _judge_and_revise(
@@ -155,12 +153,12 @@ class TrialRunner:
         try:
             evaluation = await self._evaluator.evaluate(self._problem, extend(base, continuation), seed=seed)
         except GenerationError as error:
-            return Judged(continuation, UNKNOWN, failures=(Failure(trial_id, f"{self._judge_name}_error", str(error)),))
+            return Judged(continuation, UNKNOWN, error.usage, _error(trial_id, self._judge_name, error))
         reason = "the text of a critique or verdict could not be read"
         failures = (Failure(trial_id, f"{self._judge_name}_unreadable", reason),) * evaluation.num_unreadable
         failures += tuple(Failure(trial_id, f"{self._judge_name}_error", error) for error in evaluation.errors)
         failures += _retries(trial_id, self._judge_name, evaluation.usage)
-        return Judged(continuation, evaluation, evaluation.usage.generated_tokens, failures)
+        return Judged(continuation, evaluation, evaluation.usage, failures)
 
     def _proposal(self, base: Trajectory, judged: Judged) -> Proposal[NodeState]:
         continuation, evaluation = judged.continuation, judged.evaluation
@@ -210,6 +208,10 @@ def _state(
 def _failures(trial_id: int, expansion: Expansion) -> tuple[Failure, ...]:
     failure = Failure(trial_id, "reasoner_unreadable", "no step or solution in the reasoner's text")
     return (failure,) * expansion.num_unreadable + _retries(trial_id, "reasoner", expansion.usage)
+
+
+def _error(trial_id: int, who: str, error: GenerationError) -> tuple[Failure, ...]:
+    return (*_retries(trial_id, who, error.usage), Failure(trial_id, f"{who}_error", str(error)))
 
 
 def _retries(trial_id: int, who: str, usage: TokenUsage) -> tuple[Failure, ...]:

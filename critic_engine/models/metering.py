@@ -1,11 +1,11 @@
 """Counting the requests, tokens, retries and failures of each model."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from critic_engine.errors import CriticEngineError
+from critic_engine.errors import CriticEngineError, GenerationError
 from critic_engine.protocols import Generator, Score, Scorer
 from critic_engine.types import Generation, GenerationRequest, Message, TokenUsage
 
@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from critic_engine.config.models import EndpointConfig
 
 _Model = TypeVar("_Model", bound=Generator | Scorer)
+_Answer = TypeVar("_Answer", Generation, Score)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFigures:
     """Counts of one model's requests."""
 
-    num_requests: int = 0
     num_failed: int = 0
-    """Requests that got no answer, though their sender may have sent them again; cancelled ones do not count."""
+    """Requests of a role that got no answer, though it may have sent them again; cancelled ones do not count."""
     usage: TokenUsage = field(default_factory=TokenUsage)
+    """Spent on all requests, failed ones included as far as their cost is known. A cancelled one counts as a request
+    of unknown tokens."""
     usd: float = 0.0
     """The cost at the prices of the model's section ``openai_api``."""
 
@@ -34,12 +36,7 @@ class ModelFigures:
 
     def __add__(self, other: "ModelFigures") -> "ModelFigures":
         """Return the sum."""
-        return ModelFigures(
-            self.num_requests + other.num_requests,
-            self.num_failed + other.num_failed,
-            self.usage + other.usage,
-            self.usd + other.usd,
-        )
+        return ModelFigures(self.num_failed + other.num_failed, self.usage + other.usage, self.usd + other.usd)
 
 
 def merged(figures: Iterable[Mapping[str, ModelFigures]]) -> dict[str, ModelFigures]:
@@ -57,30 +54,39 @@ class Meter:
     def __init__(self, prices: "EndpointConfig") -> None:
         """Begin at zero."""
         self._prices = prices
-        self._num_requests = 0
         self._num_failed = 0
         self._usage = TokenUsage()
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Count one request, and its failure where the context fails."""
-        self._num_requests += 1
+    async def request(self, answer: Awaitable[_Answer]) -> _Answer:
+        """Return the model's answer to one request, and add its usage; an error gets the number of its requests."""
         try:
-            yield
+            answered = await answer
+        except GenerationError as error:
+            usage = counted(error.usage)
+            self._usage += usage
+            self._num_failed += 1
+            raise error.with_usage(usage) from error
         except CriticEngineError:
+            self._usage += TokenUsage(num_requests=1)
             self._num_failed += 1
             raise
-
-    def spend(self, usage: TokenUsage) -> None:
-        """Add the usage of one answer."""
-        self._usage += usage
+        except asyncio.CancelledError:
+            self._usage += TokenUsage(num_requests=1)
+            raise
+        self._usage += counted(answered.usage)
+        return answered
 
     def figures(self) -> ModelFigures:
         """Return the counts so far."""
         usage, prices = self._usage, self._prices
         usd = usage.prompt_tokens * prices.usd_per_million_prompt_tokens
         usd += usage.generated_tokens * prices.usd_per_million_generated_tokens
-        return ModelFigures(self._num_requests, self._num_failed, usage, usd / 1e6)
+        return ModelFigures(self._num_failed, usage, usd / 1e6)
+
+
+def counted(usage: TokenUsage) -> TokenUsage:
+    """Return ``usage`` with its requests: one, and one more for each retry, if the backend did not count them."""
+    return replace(usage, num_requests=max(usage.num_requests, 1 + usage.num_retries))
 
 
 class _Metered(Generic[_Model]):
@@ -110,10 +116,8 @@ class MeteredGenerator(_Metered[Generator]):
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Return the generator's answer."""
-        with self._meter.request():
-            generation = await self.model.generate(request)
-        self._meter.spend(generation.usage)
-        return generation
+        generation = await self._meter.request(self.model.generate(request))
+        return replace(generation, usage=counted(generation.usage))
 
 
 class MeteredScorer(_Metered[Scorer]):
@@ -121,7 +125,4 @@ class MeteredScorer(_Metered[Scorer]):
 
     async def score(self, messages: tuple[Message, ...]) -> Score:
         """Return the scorer's value."""
-        with self._meter.request():
-            score = await self.model.score(messages)
-        self._meter.spend(TokenUsage(prompt_tokens=score.num_prompt_tokens, num_retries=score.num_retries))
-        return score
+        return await self._meter.request(self.model.score(messages))

@@ -12,6 +12,7 @@ from typing import Generic, TypeAlias, TypeVar
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
 from critic_engine.replicas.router import Router
 from critic_engine.replicas.supervisor import Life, PoolOptions, Replica, Supervisor
+from critic_engine.types import TokenUsage
 
 __all__ = ["PoolFigures", "PoolOptions", "Replica", "ReplicaPool"]
 
@@ -126,7 +127,8 @@ class ReplicaPool(Generic[_Request, _Result]):
                 if num_lost >= self._options.max_attempts:
                     raise GenerationError(
                         f"the request is given up: each of {num_lost} replicas of {self.name} was lost while it "
-                        f"worked on it, at last: {error}"
+                        f"worked on it, at last: {error}",
+                        usage=TokenUsage(num_retries=num_lost - 1, num_requests=num_lost),
                     ) from error
             finally:
                 self._leave(life)

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from critic_engine.protocols import Generator, Score, Scorer
 from critic_engine.replicas.pool import ReplicaPool
-from critic_engine.types import Generation, GenerationRequest, Message
+from critic_engine.types import Generation, GenerationRequest, Message, TokenUsage
 
 _Request = TypeVar("_Request")
 _Result = TypeVar("_Result")
@@ -39,8 +39,8 @@ class PooledGenerator(PooledModel[GenerationRequest, Generation]):
         generation, num_retries = await self._pool.call(request)
         if not num_retries:
             return generation
-        num_retries += generation.usage.num_retries
-        return dataclasses.replace(generation, usage=dataclasses.replace(generation.usage, num_retries=num_retries))
+        resent = TokenUsage(num_retries=num_retries, num_requests=num_retries)
+        return dataclasses.replace(generation, usage=generation.usage + resent)
 
 
 class PooledScorer(PooledModel[tuple[Message, ...], Score]):

@@ -164,7 +164,7 @@ class ModelAnnotator:
                 max_attempts=self.options.max_attempts,
             )
         except GenerationError as error:
-            return Annotation(None, "", "error"), TokenUsage(num_retries=error.num_retries)
+            return Annotation(None, "", "error"), error.usage
         read = reading.content
         if read is None:
             return Annotation(None, "", "unreadable"), reading.usage
@@ -196,7 +196,7 @@ class CriticAnnotator:
         try:
             evaluation = await critic.evaluate(problem, parting.wrong_path, seed=seed)
         except GenerationError as error:
-            return Annotated((Annotation(None, "", "error"),), TokenUsage(num_retries=error.num_retries))
+            return Annotated((Annotation(None, "", "error"),), error.usage)
         critique = evaluation.critique
         if critique is None:
             return Annotated((Annotation(None, "", "unreadable"),), evaluation.usage)

@@ -21,7 +21,7 @@ class Reading(Generic[_Content]):
 
     content: _Content
     usage: TokenUsage
-    """Tokens of all texts, unreadable ones included, and the number of retried requests."""
+    """Spent on all attempts, unreadable texts and failed requests included."""
     num_unreadable: int = 0
     """Texts that could not be read before this one."""
 
@@ -46,7 +46,7 @@ async def ask_until_readable(
 
     Raises:
         ParseError: no text could be read; with the usage and the number of all texts, and the last one's reason.
-        GenerationError: the generator failed for good before it wrote anything; with the number of retries.
+        GenerationError: the generator failed for good before it wrote anything; with the usage of all attempts.
     """
     usage = TokenUsage()
     refused: list[ParseError] = []
@@ -60,13 +60,13 @@ async def ask_until_readable(
             _logger.info("%s: attempt %d: %s", generator.name, attempt, error)
         except GenerationError as error:
             _logger.warning("%s: attempt %d failed: %s", generator.name, attempt, error)
+            usage += error.usage
             if attempt < max_attempts and error.is_retryable:
                 usage += TokenUsage(num_retries=1)
                 continue
             if refused:
                 break
-            error.num_retries = usage.num_retries
-            raise
+            raise error.with_usage(usage) from error
     if not refused:
         raise ValueError(f"max_attempts is {max_attempts}; it must be at least 1")
     last = refused[-1]

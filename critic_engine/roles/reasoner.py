@@ -116,7 +116,7 @@ class Reasoner:
         except GenerationError as error:
             # The text so far is paid for, so it is kept.
             _logger.warning("%s failed in the middle of a step: %s", self.generator.name, error)
-            return Reading((), TokenUsage(num_retries=error.num_retries))
+            return Reading((), error.usage)
 
     def _step_message(self, problem: Problem, context: ExpansionContext, options: ExpanderConfig) -> Message:
         if not options.is_critic_guided:

@@ -41,7 +41,7 @@ _LABELS_SCHEMA = """
 CREATE TABLE labels (position INTEGER PRIMARY KEY, reference_answers TEXT NOT NULL, extras TEXT NOT NULL);
 CREATE TABLE findings (
     position INTEGER NOT NULL, name TEXT NOT NULL, finding TEXT NOT NULL, num_tokens INTEGER NOT NULL,
-    PRIMARY KEY (position, name)
+    usage TEXT NOT NULL, PRIMARY KEY (position, name)
 ) WITHOUT ROWID;
 INSERT INTO meta VALUES ('is_labelled', '1');
 """

@@ -11,9 +11,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from critic_engine.episode.logged_usage import usage_fields
 from critic_engine.errors import RunError
 from critic_engine.run.database import from_json
-from critic_engine.types import Problem
+from critic_engine.types import Problem, TokenUsage
 
 _T = TypeVar("_T")
 _adapter = lru_cache(maxsize=None)(TypeAdapter)
@@ -25,8 +26,8 @@ class Finding(Generic[_T]):
 
     content: _T
     """A number, a text, a dataclass, or a tuple of these."""
-    num_tokens: int = 0
-    """Generated for it."""
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    """Spent on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class ProblemFindings:
         """Return the tokens generated for the findings, by kind; kinds that took none are left out."""
         tokens: Counter[str] = Counter()
         for name, finding in self.stored.items():
-            tokens[_kind(name)] += finding.num_tokens
+            tokens[_kind(name)] += finding.usage.generated_tokens
         return +tokens
 
 
@@ -136,20 +137,21 @@ class Findings:
     def add(self, position: int, key: FindingKey[_T], finding: Finding[_T]) -> None:
         """Commit one finding of a problem; its key must be new."""
         with self.connection:
-            values = (position, key.name, key.encode(finding.content), finding.num_tokens)
-            self.connection.execute("INSERT INTO findings VALUES (?, ?, ?, ?)", values)
+            usage = json.dumps(usage_fields(finding.usage), separators=(",", ":"))
+            values = (position, key.name, key.encode(finding.content), finding.usage.generated_tokens, usage)
+            self.connection.execute("INSERT INTO findings VALUES (?, ?, ?, ?, ?)", values)
 
     def get(self, position: int, key: FindingKey[_T]) -> Finding[_T] | None:
         """Return one finding; None when there is none."""
-        query = "SELECT finding, num_tokens FROM findings WHERE position = ? AND name = ?"
+        query = "SELECT finding, num_tokens, usage FROM findings WHERE position = ? AND name = ?"
         found = self.connection.execute(query, (position, key.name)).fetchone()
-        return None if found is None else Finding(key.decode(found[0], position=position), found[1])
+        return None if found is None else Finding(key.decode(found[0], position=position), _usage(*found[1:]))
 
     def of(self, position: int) -> ProblemFindings:
         """Return all findings of one problem."""
-        query = "SELECT name, finding, num_tokens FROM findings WHERE position = ? ORDER BY name"
+        query = "SELECT name, finding, num_tokens, usage FROM findings WHERE position = ? ORDER BY name"
         rows = self.connection.execute(query, (position,))
-        return ProblemFindings(position, {name: Finding(text, num_tokens) for name, text, num_tokens in rows})
+        return ProblemFindings(position, {name: Finding(text, _usage(*spent)) for name, text, *spent in rows})
 
     def drop_error(self, position: int) -> None:
         """Delete the error of one problem's harvest, which is about to be tried again."""
@@ -170,6 +172,15 @@ class Findings:
         """Return the tokens generated for all findings."""
         return int(self.connection.execute("SELECT COALESCE(SUM(num_tokens), 0) FROM findings").fetchone()[0])
 
+    def usage(self) -> TokenUsage:
+        """Return all that was spent on findings."""
+        rows = self.connection.execute("SELECT num_tokens, usage FROM findings")
+        return sum((_usage(*row) for row in rows), TokenUsage())
+
+
+def _usage(num_tokens: int, fields: str) -> TokenUsage:
+    return TokenUsage(generated_tokens=num_tokens, **from_json(fields))
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
@@ -177,8 +188,8 @@ class Ledger:
 
     findings: Findings
     position: int
-    on_tokens: Callable[[int], None]
-    """Called with the tokens of each committed finding."""
+    on_usage: Callable[[TokenUsage], None]
+    """Called with the usage of each committed finding."""
     _in_flight: dict[str, asyncio.Lock] = field(default_factory=dict, init=False)
 
     async def once(self, key: FindingKey[_T], work: Callable[[], Awaitable[Finding[_T]]]) -> _T:
@@ -191,7 +202,7 @@ class Ledger:
             if found is None:
                 found = await work()
                 self.findings.add(self.position, key, found)
-                self.on_tokens(found.num_tokens)
+                self.on_usage(found.usage)
             return found.content
 
 

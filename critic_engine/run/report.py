@@ -17,6 +17,8 @@ from critic_engine.types import Answer
 
 # In a labelled run: problems with a right path, with a wrong one, and with both; and the rollouts of all trees.
 _LABELLING = ("num_with_right", "num_with_wrong", "num_with_both", "num_rollouts")
+# The fields of answers whose sums the report gives.
+_SPENT = ("num_tokens", "prompt_tokens", "cached_tokens", "num_requests", "num_simulations")
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -92,9 +94,7 @@ class RunOutputs:
         Raises:
             RunError: it cannot be written.
         """
-        self._counts.update(
-            {answer.status: 1, "num_tokens": answer.num_tokens, "num_simulations": answer.num_simulations}
-        )
+        self._counts.update({answer.status: 1, **{name: getattr(answer, name) for name in _SPENT}})
         self._stop_reasons[answer.stop_reason] += 1
         self._failures.update(answer.failures)
         if self._file is not None and self._folder is not None:
@@ -112,8 +112,7 @@ class RunOutputs:
             "cut_by": self._cut_by,
             "num_answered": self._counts["answered"],
             "num_failed": self._counts["failed"],
-            "num_tokens": self._counts["num_tokens"],
-            "num_simulations": self._counts["num_simulations"],
+            **{name: self._counts[name] for name in _SPENT},
             "wall_s": round(time.perf_counter() - self._started_s, 3),
             "stop_reasons": dict(self._stop_reasons),
             "failures": dict(self._failures),
@@ -138,7 +137,6 @@ def _writing(folder: Path) -> Iterator[None]:
 def _model_fields(figures: ModelFigures) -> dict[str, Any]:
     rate = figures.cache_hit_rate
     return {
-        "num_requests": figures.num_requests,
         "num_failed": figures.num_failed,
         **asdict(figures.usage),
         "cache_hit_rate": None if rate is None else round(rate, 4),

@@ -6,16 +6,17 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.episode import Commit
+from critic_engine.episode.logged_usage import logged_usage
 from critic_engine.episode.trial import NO_TRIAL
 from critic_engine.errors import ReplicaLostError, RunError
 from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, Finding, Harvest, Ledger, SearchedProblem
 from critic_engine.run.problem_search import ProblemSearch, Search, SearchLog
 from critic_engine.run.store import RunStore
-from critic_engine.types import Answer, FailedRow, ProblemRow
+from critic_engine.types import Answer, FailedRow, ProblemRow, TokenUsage
 from search import ReplayError, StopReason
 
 _logger = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ class Progress:
     """Tokens generated in this session."""
     elapsed_s: float
     """Seconds since this session began."""
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    """All that this session has spent."""
 
 
 class Runner:
@@ -143,7 +146,7 @@ class Runner:
         if isinstance(row, FailedRow) or not events:
             return
         self._store.findings.drop_error(position)
-        ledger = Ledger(self._store.findings, position, on_tokens=self._spend)
+        ledger = Ledger(self._store.findings, position, on_usage=self._spend)
         extras = self._store.extras(position)
         task = asyncio.create_task(harvest(SearchedProblem(row.problem, extras, events, ledger)))
         self._harvests.add(task)
@@ -164,8 +167,8 @@ class Runner:
             await asyncio.gather(task, return_exceptions=True)
             self._harvests.discard(task)
 
-    def _spend(self, num_tokens: int) -> None:
-        self._advance(num_tokens=num_tokens)
+    def _spend(self, usage: TokenUsage) -> None:
+        self._advance(usage=usage)
         self._check_tokens()
 
     def _way_on(self, reason: StopReason) -> str:
@@ -200,7 +203,7 @@ class Runner:
             nonlocal num_logged
             self._store.append(position, num_logged, commit.events, commit.failures)
             num_logged += len(commit.events)
-            self._spend(commit.num_tokens)
+            self._spend(commit.usage)
 
         return ProblemSearch(row.id, row.problem, read_log, on_commit)
 
@@ -220,21 +223,26 @@ class Runner:
     def _broken(self, position: int, row: ProblemRow, error: str) -> Answer:
         """Return the outcome of a search that an error ended, with what it had spent."""
         events = self._store.events(position)
+        usage = logged_usage(events)
         return replace(
             _failed(row.id, row.problem.problem_id, stop_reason="error", error=error),
-            num_tokens=sum(event.get("cost", 0) for event in events),
+            num_tokens=usage.generated_tokens,
+            prompt_tokens=usage.prompt_tokens,
+            cached_tokens=usage.cached_tokens,
+            num_requests=usage.num_requests,
             num_simulations=sum(event["event"] == "told" for event in events),
             failures=dict(Counter(failure.kind for failure in self._store.failures(position))),
         )
 
-    def _advance(self, *, num_done: int = 0, num_failed: int = 0, num_tokens: int = 0) -> None:
-        before = self._progress
+    def _advance(self, *, num_done: int = 0, num_failed: int = 0, usage: TokenUsage | None = None) -> None:
+        before, spent = self._progress, usage or TokenUsage()
         self._progress = replace(
             before,
             num_done=before.num_done + num_done,
             num_failed=before.num_failed + num_failed,
-            num_tokens=before.num_tokens + num_tokens,
+            num_tokens=before.num_tokens + spent.generated_tokens,
             elapsed_s=time.perf_counter() - self._started_s,
+            usage=before.usage + spent,
         )
         try:
             self._on_progress(self._progress)

@@ -15,7 +15,9 @@ TOKEN = re.compile(r"\n|[^\S\n]*\S+|[^\S\n]+")
 SOLUTION = "".join(f"{number}\n" for number in range(1, 9)) + "answer 8"
 END = "<end>"
 IMAGE_TOKENS = 16
-KNOWN_FIELDS = {"model", "messages", "temperature", "top_p", "stop"}
+KNOWN_FIELDS = {"model", "messages", "stop"}
+OPENING, CLOSING = "<think>\n", "\n</think>\n\n"
+THOUGHT = "they want 8\nI count"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Abilities:
     top_logprobs: int = 20
     """-1 refuses all log-probabilities."""
     n: bool = True
+    temperature: bool = True
     seed: bool = True
     stops: int = 16
     stop_reason: bool = True
@@ -36,6 +39,14 @@ class Abilities:
     white_space: bool = True
     usage: bool = True
     limit: str = "max_tokens"
+    thoughts: str = "none"
+    """Where the model's thought comes back: nowhere, ``apart``, ``in_text``, ``opened`` or ``hidden``."""
+    switch: bool = True
+    """Whether the chat template knows a variable that turns the thought off."""
+    keeps_thoughts: bool = True
+    """Whether the chat template keeps the thought of a message; a message that lost it is not continued."""
+    takes_text_for_thought: bool = False
+    """Whether a text without markers comes back as a thought."""
     ignores_unknown: bool = False
     """Whether unknown fields are ignored, else they are refused."""
 
@@ -45,6 +56,7 @@ POOR = Abilities(
     images=False,
     top_logprobs=-1,
     n=False,
+    temperature=False,
     seed=False,
     stops=0,
     stop_reason=False,
@@ -87,6 +99,7 @@ class FaultyEndpoint:
         """What the next chat completions get instead of an answer."""
         self.constant_fault: Fault | None = None
         self.solution = SOLUTION
+        self.thought = THOUGHT
         self.finish_reason: str | None = None
         """What every text is said to have ended by; None for the truth."""
         self.max_context_tokens = 200
@@ -150,7 +163,13 @@ class FaultyEndpoint:
             said = f"This model's maximum context length is {self.max_context_tokens} tokens."
             raise RefusedError(400, said, "context_length_exceeded")
         known = texts[-1] if is_continued else ""
+        if CLOSING in known:
+            if not self.abilities.keeps_thoughts:
+                raise RefusedError(400, "the final message does not appear in the chat after applying the template")
+            known = known.partition(CLOSING)[2]
         rest = self.solution.removeprefix(known) if self.solution.startswith(known) else self.solution
+        if not is_continued and self._thinks(body):
+            rest = f"{OPENING}{self.thought}{CLOSING}{rest}"
         choices = [self._choice(number, rest, body) for number in range(body.get("n", 1))]
         reply: dict[str, Any] = {"id": "c", "object": "chat.completion", "created": 0, "model": "toy"}
         reply["choices"] = [choice for choice, _ in choices]
@@ -158,6 +177,8 @@ class FaultyEndpoint:
             num = sum(num_tokens for _, num_tokens in choices)
             details = {"cached_tokens": min(num_prompt, 3)}
             usage = {"prompt_tokens": num_prompt, "completion_tokens": num, "prompt_tokens_details": details}
+            if self.abilities.thoughts == "hidden":
+                usage["completion_tokens_details"] = {"reasoning_tokens": 7 * self._thinks(body)}
             reply["usage"] = usage
         return reply
 
@@ -166,9 +187,11 @@ class FaultyEndpoint:
         if body["model"] not in self.models:
             raise RefusedError(404, f"The model {body['model']!r} does not exist")
         known = KNOWN_FIELDS | {can.limit}
+        known |= {"temperature", "top_p"} if can.temperature else set()
         known |= {"seed"} if can.seed else set()
         known |= {"n"} if can.n else set()
         known |= {"logprobs", "top_logprobs"} if can.top_logprobs >= 0 else set()
+        known |= {"chat_template_kwargs"} if can.thoughts != "none" and can.switch else set()
         known |= {"continue_final_message", "add_generation_prompt"} if can.continuation else set()
         if unknown := set(body) - known - (set(body) if can.ignores_unknown else set()):
             raise RefusedError(400, f"Unrecognized request argument supplied: {sorted(unknown)}")
@@ -178,6 +201,24 @@ class FaultyEndpoint:
             raise RefusedError(400, f"stop: at most {can.stops}")
         if not can.images and "image_url" in json.dumps(body["messages"]):
             raise RefusedError(500, "image input is not supported")
+
+    def _thinks(self, body: Mapping[str, Any]) -> bool:
+        is_off = body.get("chat_template_kwargs", {}).get("enable_thinking") is False
+        return self.abilities.thoughts != "none" and not is_off
+
+    def _told_apart(self, text: str) -> dict[str, Any]:
+        """Return the fields of a message by which the server shows what the model wrote."""
+        begun, closing, rest = text.partition(CLOSING)
+        is_thought = text.startswith(OPENING[: len(text)]) and self.abilities.thoughts != "none"
+        begun = begun.removeprefix(OPENING)
+        match self.abilities.thoughts:
+            case "apart" if is_thought or self.abilities.takes_text_for_thought:
+                return {"content": rest or None, "reasoning": begun}
+            case "opened" if is_thought:
+                return {"content": f"{begun}{closing}{rest}"}
+            case "hidden" if is_thought:
+                return {"content": rest}
+        return {"content": text}
 
     def _choice(self, number: int, rest: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
         """Return a choice and the tokens it cost."""
@@ -196,7 +237,7 @@ class FaultyEndpoint:
                 stop_reason = min(found, key=text.index)
                 text = text[: text.index(stop_reason)]
                 break
-        message = {"role": "assistant", "content": text}
+        message = {"role": "assistant", **self._told_apart(text)}
         choice: dict[str, Any] = {"index": number, "message": message, "finish_reason": self.finish_reason or finish}
         if self.abilities.stop_reason:
             choice["stop_reason"] = stop_reason

@@ -16,8 +16,8 @@ import pytest
 from critic_engine.backends.factory import make_generator
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
+from critic_engine.backends.openai_api.capabilities import EndpointCapabilities
 from critic_engine.backends.openai_api.generator import OpenAiGenerator
-from critic_engine.backends.openai_api.request_bodies import EndpointCapabilities
 from critic_engine.config.models import EndpointConfig, ModelConfig
 from critic_engine.errors import ContextOverflowError
 from critic_engine.images.loading import load_image
@@ -122,6 +122,7 @@ def test_probe_finds_what_vllms_server_can_do(url: str) -> None:
         has_continuation=True,
         is_white_space_kept=True,
         max_context_tokens=512,
+        is_thought_kept=True,
         has_max_tokens=True,
     )
 

@@ -27,6 +27,17 @@ def test_summary_counts_what_failed_by_kind(capsys: pytest.CaptureFixture[str]) 
     ]
 
 
+def test_summary_tells_requests_and_prompt_tokens_where_they_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = replace(ANSWER, failures={}, prompt_tokens=4000, cached_tokens=3000, num_requests=12)
+    assert reported(capsys, answer, answer) == [
+        "answered 2 of 2, 0 failed, 200 tokens in 24 requests with 8,000 prompt tokens: rows"
+    ]
+    tally = Tally()
+    tally.count(answer)
+    counts = {name: tally.fields()[name] for name in ("num_tokens", "prompt_tokens", "cached_tokens", "num_requests")}
+    assert counts == {"num_tokens": 100, "prompt_tokens": 4000, "cached_tokens": 3000, "num_requests": 12}
+
+
 def test_run_without_a_readable_critique_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
     warning, summary = reported(capsys, ANSWER, ANSWER)
     assert warning.startswith(WARNING)

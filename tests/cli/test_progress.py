@@ -9,6 +9,7 @@ from critic_engine.cli.command import Interrupted
 from critic_engine.cli.progress import load_models, progress_bar
 from critic_engine.cli.text import printable
 from critic_engine.run.runner import Progress
+from critic_engine.types import TokenUsage
 
 
 def shown(*steps: Progress) -> str:
@@ -22,6 +23,11 @@ def shown(*steps: Progress) -> str:
 def test_bar_shows_problems_tokens_pace_and_time_left() -> None:
     steps = (Progress(0, 0, 100, 10, 0.1), Progress(25, 2, 100, 5000, 10.0))
     assert shown(*steps).endswith("25/100 2 failed, 5,000 tokens, 500 tokens/s, 30 s left")
+
+
+def test_requests_are_shown_where_they_are_counted() -> None:
+    step = Progress(25, 0, 100, 5000, 10.0, TokenUsage(90_000, 5000, num_requests=1200))
+    assert "5,000 tokens, 500 tokens/s, 1,200 requests" in shown(step)
 
 
 def test_time_left_counts_only_what_this_session_did() -> None:

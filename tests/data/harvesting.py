@@ -34,7 +34,7 @@ from critic_engine.roles.annotator import Annotation, Fault
 from critic_engine.roles.checker import Checker
 from critic_engine.run.findings import HARVEST_DONE, Finding, FindingKey, Ledger, ProblemFindings, SearchedProblem
 from critic_engine.run.store import RunStore
-from critic_engine.types import FailedRow, GenerationRequest, Message, Problem, ProblemRow
+from critic_engine.types import FailedRow, GenerationRequest, Message, Problem, ProblemRow, TokenUsage
 
 Contents: TypeAlias = dict[FindingKey[Any], Any]
 NUM_ROWS = 6
@@ -189,7 +189,7 @@ def harvest(
     *,
     settings: EngineConfig | None = None,
     others: Mapping[str, ScriptedGenerator] = MappingProxyType({}),
-    on_tokens: Callable[[int], None] = lambda num_tokens: None,
+    on_usage: Callable[[TokenUsage], None] = lambda usage: None,
 ) -> None:
     """Harvest the trees of a run, one after another."""
     with closing(RunStore.open(run)) as store:
@@ -197,7 +197,7 @@ def harvest(
         for position in range(store.num_rows):
             row = store.row(position)
             assert isinstance(row, ProblemRow)
-            ledger = Ledger(store.findings, position, on_tokens=on_tokens)
+            ledger = Ledger(store.findings, position, on_usage=on_usage)
             asyncio.run(made(SearchedProblem(row.problem, store.extras(position), store.events(position), ledger)))
 
 

@@ -21,7 +21,7 @@ def continuation(step: str) -> Continuation:
 
 def judged(step: str, value: float | None) -> Judged:
     critique = None if value is None else Critique(f"wrong : {step}", "wrong", value)
-    return Judged(continuation(step), Evaluation(value, critique, TokenUsage(9, 2)), num_tokens=2)
+    return Judged(continuation(step), Evaluation(value, critique, TokenUsage(9, 2)), TokenUsage(9, 2))
 
 
 def sibling(step: str, value: float) -> RejectedSibling:
@@ -62,7 +62,7 @@ def test_a_rewrite_of_higher_value_stands_and_remembers_what_it_replaced() -> No
     result = revise(desk, judged("a", 0.1))
     assert (result.continuation, result.evaluation.value) == (continuation("b"), 0.9)
     assert result.revised_from == (sibling("a", 0.1),)
-    assert result.num_tokens == 2 + 30 + 2
+    assert result.usage.generated_tokens == 2 + 30 + 2
 
 
 def test_tries_end_when_the_step_is_weak_no_longer() -> None:
@@ -77,7 +77,7 @@ def test_the_value_never_falls_and_every_try_is_paid_for() -> None:
     desk = Desk([("b", 0.1), ("c", 0.2), ("d", None)])
     result = revise(desk, judged("a", 0.2))
     assert (result.continuation, result.evaluation.value, result.revised_from) == (continuation("a"), 0.2, ())
-    assert result.num_tokens == 2 + 3 * (30 + 2)
+    assert result.usage.generated_tokens == 2 + 3 * (30 + 2)
 
 
 def test_a_try_that_fails_is_counted_and_the_next_one_made() -> None:

@@ -10,7 +10,7 @@ from critic_engine.errors import GenerationError, ModelLoadError
 from critic_engine.models.metering import Meter, ModelFigures, merged
 from critic_engine.models.registry import ModelMakers, ModelRole, Models
 from critic_engine.protocols import Generator
-from critic_engine.types import GenerationRequest, Message, TokenUsage
+from critic_engine.types import Generation, GenerationRequest, Message, TokenUsage
 
 REQUEST = GenerationRequest(messages=(Message("user", "how many ?"),))
 
@@ -100,8 +100,8 @@ def test_figures_count_requests_failures_and_tokens_by_name() -> None:
 
     asyncio.run(work())
     (figures,) = models.figures().values()
-    assert (figures.num_requests, figures.num_failed) == (4, 1)
-    assert figures.usage == TokenUsage(prompt_tokens=12, generated_tokens=12)
+    assert (figures.usage.num_requests, figures.num_failed) == (4, 1)
+    assert figures.usage == TokenUsage(prompt_tokens=12, generated_tokens=12, num_requests=4)
 
 
 def test_two_models_of_one_name_have_figures_of_their_own() -> None:
@@ -114,14 +114,18 @@ def test_two_models_of_one_name_have_figures_of_their_own() -> None:
 def test_price_is_that_of_the_tokens_read_and_written() -> None:
     prices = EndpointConfig(usd_per_million_prompt_tokens=2.0, usd_per_million_generated_tokens=10.0)
     meter = Meter(prices)
-    meter.spend(TokenUsage(prompt_tokens=500_000, generated_tokens=100_000))
+
+    async def answer() -> Generation:
+        return Generation((), TokenUsage(prompt_tokens=500_000, generated_tokens=100_000))
+
+    asyncio.run(meter.request(answer()))
     assert meter.figures().usd == pytest.approx(2.0)
 
 
 def test_figures_of_several_processes_add_up() -> None:
-    one = ModelFigures(2, 1, TokenUsage(10, 4), usd=0.5)
-    other = ModelFigures(1, 0, TokenUsage(5, 1), usd=0.25)
+    one = ModelFigures(1, TokenUsage(10, 4), usd=0.5)
+    other = ModelFigures(0, TokenUsage(5, 1), usd=0.25)
     assert merged([{"a": one}, {"a": other, "b": one}]) == {
-        "a": ModelFigures(3, 1, TokenUsage(15, 5), usd=0.75),
+        "a": ModelFigures(1, TokenUsage(15, 5), usd=0.75),
         "b": one,
     }

@@ -86,7 +86,19 @@ def test_a_failure_for_good_carries_its_retries(
     for _ in range(2):
         with pytest.raises(type(faults[-1])) as caught:
             ask(listed(*faults), max_attempts=3)
-        assert pickle.loads(pickle.dumps(caught.value)).num_retries == num_retries
+        assert pickle.loads(pickle.dumps(caught.value)).usage.num_retries == num_retries
+
+
+def test_the_cost_of_failed_requests_is_summed_with_that_of_the_texts(listed: Listed) -> None:
+    billed = GenerationError("garbled", is_retryable=True, usage=TokenUsage(10, 3, num_requests=1))
+    assert ask(listed(billed, texts("a", "b")), max_attempts=2).usage == TokenUsage(14, 7, 0, 1, 1)
+    for _ in range(2):
+        with pytest.raises(GenerationError) as caught:
+            ask(listed(billed, billed), max_attempts=2)
+        assert caught.value.usage == TokenUsage(20, 6, 0, 1, 2)
+    with pytest.raises(ParseError) as refused:
+        ask(listed(texts("bad", "b"), billed), max_attempts=2)
+    assert refused.value.usage == TokenUsage(14, 7, 0, 0, 1)
 
 
 def test_a_failure_for_good_is_not_retried(listed: Listed) -> None:

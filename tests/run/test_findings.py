@@ -20,9 +20,10 @@ from critic_engine.run.findings import (
     ProblemFindings,
 )
 from critic_engine.run.store import RunStore
-from critic_engine.types import Problem, ProblemRow
+from critic_engine.types import Problem, ProblemRow, TokenUsage
 
 A: FindingKey[Any] = FindingKey("a", Any)
+SPENT = TokenUsage(prompt_tokens=40, generated_tokens=5, num_requests=2)
 
 
 class Work:
@@ -38,7 +39,7 @@ class Work:
         await asyncio.sleep(0)
         if self.num_done <= self._fails:
             raise ValueError("it broke")
-        return Finding(self._content, 5)
+        return Finding(self._content, SPENT)
 
 
 @pytest.fixture
@@ -49,12 +50,12 @@ def store(tmp_path: Path) -> Iterator[RunStore]:
     store.close()
 
 
-def ledger(store: RunStore, position: int = 0, told: list[int] | None = None) -> Ledger:
-    return Ledger(store.findings, position, on_tokens=(told if told is not None else []).append)
+def ledger(store: RunStore, position: int = 0, told: list[TokenUsage] | None = None) -> Ledger:
+    return Ledger(store.findings, position, on_usage=(told if told is not None else []).append)
 
 
 def test_work_is_done_once_however_often_it_is_asked_for(store: RunStore) -> None:
-    work, told = Work(), list[int]()
+    work, told = Work(), list[TokenUsage]()
 
     async def ask() -> list[object]:
         one = ledger(store, told=told)
@@ -62,8 +63,8 @@ def test_work_is_done_once_however_often_it_is_asked_for(store: RunStore) -> Non
 
     assert asyncio.run(ask()) == ["found"] * 5
     assert asyncio.run(ledger(store, told=told).once(A, work)) == "found"
-    assert (work.num_done, told) == (1, [5])
-    assert store.findings.get(0, A) == Finding("found", 5)
+    assert (work.num_done, told) == (1, [SPENT])
+    assert store.findings.get(0, A) == Finding("found", SPENT)
 
 
 def test_names_and_problems_are_apart(store: RunStore) -> None:
@@ -86,7 +87,7 @@ def test_a_finding_that_is_none_is_found(store: RunStore) -> None:
 
 
 def test_work_that_breaks_is_no_finding_and_can_be_done_again(store: RunStore) -> None:
-    work, told = Work(fails=1), list[int]()
+    work, told = Work(fails=1), list[TokenUsage]()
     one = ledger(store, told=told)
     with pytest.raises(ValueError, match="it broke"):
         asyncio.run(one.once(A, work))
@@ -113,9 +114,9 @@ def test_work_that_is_stopped_leaves_nothing_and_keeps_nobody_waiting(store: Run
 
 def test_whoever_is_told_of_tokens_is_told_behind_the_commit(store: RunStore) -> None:
     seen: list[Finding[Any] | None] = []
-    one = Ledger(store.findings, 0, on_tokens=lambda num: seen.append(store.findings.get(0, A)))
+    one = Ledger(store.findings, 0, on_usage=lambda num: seen.append(store.findings.get(0, A)))
     asyncio.run(one.once(A, Work()))
-    assert seen == [Finding("found", 5)]
+    assert seen == [Finding("found", SPENT)]
 
 
 def test_text_of_any_kind_survives(store: RunStore) -> None:

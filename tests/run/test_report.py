@@ -25,17 +25,17 @@ def test_answers_hold_no_control_character_and_read_back_as_they_were(tmp_path: 
 
 
 def test_report_says_what_each_model_was_asked_for_and_at_what_price(tmp_path: Path) -> None:
-    usage = TokenUsage(prompt_tokens=1000, generated_tokens=10, cached_tokens=750, num_retries=2)
+    usage = TokenUsage(prompt_tokens=1000, generated_tokens=10, cached_tokens=750, num_retries=2, num_requests=5)
     with RunOutputs(tmp_path, duplicates=[]) as outputs:
-        outputs.set_end({"openai:qwen": ModelFigures(5, 1, usage, usd=0.25), "idle": ModelFigures()}, cut_by=None)
+        outputs.set_end({"openai:qwen": ModelFigures(1, usage, usd=0.25), "idle": ModelFigures()}, cut_by=None)
     models = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["models"]
     assert models["openai:qwen"] == {
-        "num_requests": 5,
         "num_failed": 1,
         "prompt_tokens": 1000,
         "generated_tokens": 10,
         "cached_tokens": 750,
         "num_retries": 2,
+        "num_requests": 5,
         "cache_hit_rate": 0.75,
         "usd": 0.25,
     }

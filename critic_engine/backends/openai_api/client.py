@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from critic_engine.backends.openai_api.key import EndpointKey, endpoint_url, read_key
-from critic_engine.backends.openai_api.replies import ModelList, read_reply
+from critic_engine.backends.openai_api.replies import ModelList, read_bill, read_reply
 from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import GenerationError, ModelLoadError
+from critic_engine.types import TokenUsage
 
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
+Reader: TypeAlias = Callable[[bytes], tuple[_T, TokenUsage]]
+"""From the body of an answer to its content and what the endpoint bills for it."""
 
 _MAX_RETRY_AFTER_S = 120.0
 """The client waits as long as ``Retry-After`` asks, up to this many seconds; a longer wait ends the retries."""
@@ -42,7 +45,8 @@ class EndpointAnswer(Generic[_T]):
     """An answer of the endpoint, read and checked."""
 
     value: _T
-    num_retries: int
+    usage: TokenUsage
+    """Spent on it and on the attempts before it, as far as the endpoint told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,15 @@ class EndpointFailure:
     """The HTTP status; None when there was no answer at all."""
     code: str = ""
     """The endpoint's own code for the failure."""
-    num_retries: int = 0
+    usage: TokenUsage = field(default_factory=TokenUsage)
+    """Spent on all attempts, as far as the endpoint told: an answer that cannot be read may still name its tokens."""
     is_unreadable: bool = False
     """Whether an answer came that cannot be read."""
 
     def __str__(self) -> str:
         """Return the reason with status and retries."""
         status = "no answer" if self.status is None else f"HTTP {self.status}"
-        retries = f" after {self.num_retries} retries" if self.num_retries else ""
+        retries = f" after {self.usage.num_retries} retries" if self.usage.num_retries else ""
         return f"{status}{retries}: {self.reason}"
 
 
@@ -100,20 +105,21 @@ class EndpointClient:
         return f"{self._model!r} at {self.url or 'OpenAI'}"
 
     async def ask(
-        self, body: Mapping[str, object], read: Callable[[bytes], _T], *, limits: RetryLimits
+        self, body: Mapping[str, object], read: Reader[_T], *, limits: RetryLimits
     ) -> EndpointAnswer[_T] | EndpointFailure:
         """Return the answer to a chat completion request, as ``read`` parses it.
 
         Args:
             body: The request without the model.
-            read: Raises ``ValueError`` when the answer is malformed, and ``GenerationError`` when it is a refusal.
+            read: Returns the answer and what the endpoint bills for it. Raises ``ValueError`` when the answer is
+                malformed, and ``GenerationError`` when it is a refusal.
             limits: Of time and retries.
         """
         rest = {name: value for name, value in body.items() if name != "messages"}
         async with self._slots:
-            num_retries = 0
+            spent = TokenUsage()
             while True:
-                left = replace(limits, max_retries=limits.max_retries - num_retries)
+                left = replace(limits, max_retries=limits.max_retries - spent.num_retries)
                 outcome = await self._attempt(
                     lambda client: client.chat.completions.with_raw_response.create(
                         model=self._model, messages=body["messages"], extra_body=rest
@@ -121,21 +127,22 @@ class EndpointClient:
                     read,
                     left,
                 )
-                outcome = replace(outcome, num_retries=num_retries + outcome.num_retries)
+                outcome = replace(outcome, usage=spent + outcome.usage)
                 if isinstance(outcome, EndpointAnswer) or not outcome.is_unreadable:
                     return outcome
-                num_retries = outcome.num_retries
-                if num_retries >= limits.max_retries:
+                if outcome.usage.num_retries >= limits.max_retries:
                     return outcome
                 _logger.warning("%s sent an answer that cannot be read, asking again: %s", self.place, outcome.reason)
-                await asyncio.sleep(min(_FIRST_WAIT_S * 2**num_retries, _MAX_WAIT_S))
-                num_retries += 1
+                await asyncio.sleep(min(_FIRST_WAIT_S * 2**outcome.usage.num_retries, _MAX_WAIT_S))
+                spent = outcome.usage + TokenUsage(num_retries=1)
 
     async def list_models(self, *, limits: RetryLimits) -> ModelList | EndpointFailure:
         """Return the models that the endpoint lists."""
         async with self._slots:
             outcome = await self._attempt(
-                lambda client: client.models.with_raw_response.list(), lambda body: read_reply(body, ModelList), limits
+                lambda client: client.models.with_raw_response.list(),
+                lambda body: (read_reply(body, ModelList), TokenUsage()),
+                limits,
             )
         return outcome.value if isinstance(outcome, EndpointAnswer) else outcome
 
@@ -144,7 +151,7 @@ class EndpointClient:
         await self._client.close()
 
     async def _attempt(
-        self, send: Callable[[Any], Any], read: Callable[[bytes], _T], limits: RetryLimits
+        self, send: Callable[[Any], Any], read: Reader[_T], limits: RetryLimits
     ) -> EndpointAnswer[_T] | EndpointFailure:
         """Return the outcome of one call of the client, its own retries included."""
         client = self._client.with_options(max_retries=limits.max_retries, timeout=limits.timeout_s)
@@ -152,20 +159,25 @@ class EndpointClient:
             async with asyncio.timeout(limits.total_s):
                 response = await send(client)
         except TimeoutError:
-            return EndpointFailure(f"it took more than {limits.total_s:g} s")
+            # How often it was sent is unknown here.
+            return EndpointFailure(f"it took more than {limits.total_s:g} s", usage=_sent(0))
         except Exception as error:
             return _failure(error, self.key)
         body: bytes = response.content
+        sent = _sent(response.retries_taken)
         try:
-            return EndpointAnswer(read(body), response.retries_taken)
+            value, billed = read(body)
+            return EndpointAnswer(value, sent + billed)
         except GenerationError as refusal:
-            return EndpointFailure(
-                self.key.scrub(str(refusal)), response.status_code, num_retries=response.retries_taken
-            )
+            return EndpointFailure(self.key.scrub(str(refusal)), response.status_code, usage=sent + read_bill(body))
         except ValueError as error:
             quote = self.key.scrub(body.decode(errors="replace"))
             reason = f"the answer cannot be read ({self.key.scrub(str(error))}): {quote!r}"
-            return EndpointFailure(reason, response.status_code, num_retries=response.retries_taken, is_unreadable=True)
+            return EndpointFailure(reason, response.status_code, usage=sent + read_bill(body), is_unreadable=True)
+
+
+def _sent(num_retries: int) -> TokenUsage:
+    return TokenUsage(num_retries=num_retries, num_requests=1 + num_retries)
 
 
 def _failure(error: Exception, key: EndpointKey) -> EndpointFailure:
@@ -173,14 +185,15 @@ def _failure(error: Exception, key: EndpointKey) -> EndpointFailure:
     import openai
 
     if not isinstance(error, openai.APIError):
-        return EndpointFailure(key.scrub(f"{type(error).__name__}: {error}"))
-    num_retries = int(error.request.headers.get(_RETRY_COUNT_HEADER, 0))
+        return EndpointFailure(key.scrub(f"{type(error).__name__}: {error}"), usage=_sent(0))
+    usage = _sent(int(error.request.headers.get(_RETRY_COUNT_HEADER, 0)))
     if not isinstance(error, openai.APIStatusError):
         cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ else ""
-        return EndpointFailure(key.scrub(f"{error.message}{cause}"), num_retries=num_retries)
+        return EndpointFailure(key.scrub(f"{error.message}{cause}"), usage=usage)
     message = error.body.get("message") if isinstance(error.body, dict) else error.body
     reason = key.scrub(str(message or error.response.reason_phrase))
-    return EndpointFailure(reason, error.status_code, key.scrub(error.code or ""), num_retries)
+    usage += read_bill(error.response.content)
+    return EndpointFailure(reason, error.status_code, key.scrub(error.code or ""), usage)
 
 
 _OVERFLOW_WORDS: Sequence[str] = (

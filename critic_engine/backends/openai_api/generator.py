@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
-from critic_engine.backends.openai_api.client import EndpointAnswer, EndpointClient, RetryLimits, advised, is_overflow
+from critic_engine.backends.openai_api.capabilities import EndpointCapabilities
+from critic_engine.backends.openai_api.client import (
+    EndpointAnswer,
+    EndpointClient,
+    EndpointFailure,
+    RetryLimits,
+    advised,
+    is_overflow,
+)
 from critic_engine.backends.openai_api.key import endpoint_url
 from critic_engine.backends.openai_api.probe import EndpointProbe
 from critic_engine.backends.openai_api.replies import ChatReply, read_reply
 from critic_engine.backends.openai_api.request_bodies import (
     Draft,
-    EndpointCapabilities,
     JsonObject,
     draft_request,
     image_urls,
+    optional_fields,
+    with_less_thought,
 )
 from critic_engine.backends.openai_api.samples import read_samples
 from critic_engine.concurrency import gather_or_cancel
@@ -21,6 +31,8 @@ from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ContextOverflowError, GenerationError
 from critic_engine.images.byte_cache import ByteCache
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
+
+_REFUSED = 400
 
 
 class OpenAiGenerator:
@@ -52,7 +64,7 @@ class OpenAiGenerator:
         self._is_closed = False
 
     async def load(self) -> None:
-        """Find out the endpoint's capabilities, once, by about fifteen small requests.
+        """Find out the endpoint's capabilities, once, by about twenty small requests.
 
         Raises:
             ModelLoadError: it does not answer, has no such model, refuses the key, or reports no usage.
@@ -71,7 +83,13 @@ class OpenAiGenerator:
     async def generate(self, request: GenerationRequest) -> Generation:
         """Return one sample a seed.
 
-        ``usage`` is as the endpoint bills it: where each sample takes a request of its own, each counts the prompt.
+        ``usage`` is as the endpoint bills it: where each sample takes a request of its own, each counts the prompt, and
+        replies that could not be read count too if they say what they cost. So does that of an error, which lacks only
+        the requests that were under way when another one failed.
+
+        A thought comes back in ``Sample.thought`` between markers, though a server splits it off. A request whose model
+        may think is sent without stop strings, and its text is cut here: at a stop string, and at ``max_tokens`` where
+        log-probabilities tell the tokens of the text from those of the thought.
 
         Raises:
             ModelLoadError: as ``load`` does.
@@ -86,9 +104,13 @@ class OpenAiGenerator:
             raise GenerationError(f"{client.place} takes no images; name a model that does")
         draft = draft_request(request, capabilities, await image_urls(request.messages, self._urls))
         bodies = draft.bodies(request.seeds, capabilities)
-        answers = await gather_or_cancel(self._ask(body, draft, client, capabilities) for body in bodies)
-        samples = tuple(sample for answered, _ in answers for sample in answered)
-        return Generation(samples, sum((usage for _, usage in answers), TokenUsage()))
+        spent: list[TokenUsage] = []
+        asked = (self._ask(body, draft, client, capabilities, on_usage=spent.append) for body in bodies)
+        try:
+            answers = await gather_or_cancel(asked)
+        except GenerationError as error:
+            raise error.with_usage(sum(spent, TokenUsage())) from error
+        return Generation(tuple(sample for answer in answers for sample in answer), sum(spent, TokenUsage()))
 
     async def aclose(self) -> None:
         """Close the connections. May be called again."""
@@ -100,28 +122,54 @@ class OpenAiGenerator:
             await self._client.aclose()
 
     async def _ask(
+        self,
+        body: JsonObject,
+        draft: Draft,
+        client: EndpointClient,
+        capabilities: EndpointCapabilities,
+        *,
+        on_usage: Callable[[TokenUsage], None],
+    ) -> tuple[Sample, ...]:
+        """Return the samples that one request to the endpoint brings; a refused one is sent again with less thought."""
+        while True:
+            outcome = await self._send(body, draft, client, capabilities)
+            on_usage(outcome.usage)
+            if isinstance(outcome, EndpointAnswer):
+                return outcome.value
+            less = with_less_thought(draft, body) if is_overflow(outcome) else None
+            bare = draft.without_thought if outcome.status == _REFUSED else None
+            if less is not None:
+                body = less
+            elif bare is not None:
+                draft, body = bare, {**body, **bare.body}
+            else:
+                raise self._failure(outcome, body, client, capabilities)
+
+    async def _send(
         self, body: JsonObject, draft: Draft, client: EndpointClient, capabilities: EndpointCapabilities
-    ) -> tuple[tuple[Sample, ...], TokenUsage]:
-        """Return the samples that one request to the endpoint brings."""
+    ) -> EndpointAnswer[tuple[Sample, ...]] | EndpointFailure:
         num_samples = body.get("n", 1)
         assert isinstance(num_samples, int)
 
         def read(content: bytes) -> tuple[tuple[Sample, ...], TokenUsage]:
             reply = read_reply(content, ChatReply)
-            return read_samples(reply, draft, capabilities, num_samples=num_samples), reply.token_usage
+            samples = read_samples(reply, draft, capabilities, num_samples=num_samples)
+            return samples, reply.reported.token_usage
 
-        limits = RetryLimits(self._options.timeout_s, self._options.max_retries)
-        outcome = await client.ask(body, read, limits=limits)
-        if isinstance(outcome, EndpointAnswer):
-            samples, usage = outcome.value
-            return samples, usage + TokenUsage(num_retries=outcome.num_retries)
-        if is_overflow(outcome):
-            raise ContextOverflowError(
-                f"the prompt and max_tokens do not fit the context of {client.place}: {outcome}; shorten or lower them",
+        return await client.ask(body, read, limits=RetryLimits(self._options.timeout_s, self._options.max_retries))
+
+    def _failure(
+        self, failure: EndpointFailure, body: JsonObject, client: EndpointClient, capabilities: EndpointCapabilities
+    ) -> GenerationError:
+        """Return the error of a request that failed for good; it is not retryable, for it has been retried already."""
+        if is_overflow(failure):
+            return ContextOverflowError(
+                f"the prompt and max_tokens do not fit the context of {client.place}: {failure}; shorten or lower them",
                 max_context_tokens=capabilities.max_context_tokens or 0,
             )
-        # Not retryable, for it has been retried already.
-        raise GenerationError(f"{client.place} did not answer: {advised(outcome, client)}")
+        optional = optional_fields(body) if failure.status in (_REFUSED, 422) else []
+        advice = f"; it may not take {', '.join(optional)}, which not every endpoint does" if optional else ""
+        return GenerationError(f"{client.place} did not answer: {advised(failure, client)}{advice}")
 
     async def _ready(self) -> tuple[EndpointClient, EndpointCapabilities]:
         """Return the client and the capabilities; concurrent callers wait for one probe."""

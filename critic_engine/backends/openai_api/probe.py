@@ -6,7 +6,9 @@ import asyncio
 import io
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from critic_engine.backends.openai_api.capabilities import THINKING_VARIABLES, EndpointCapabilities, ThoughtStyle
 from critic_engine.backends.openai_api.client import (
     EndpointAnswer,
     EndpointClient,
@@ -17,7 +19,6 @@ from critic_engine.backends.openai_api.client import (
 from critic_engine.backends.openai_api.replies import ChatReply, ListedModel, read_reply
 from critic_engine.backends.openai_api.request_bodies import (
     CONTINUATION_FLAGS,
-    EndpointCapabilities,
     JsonObject,
     chat_message,
     image_url,
@@ -25,7 +26,8 @@ from critic_engine.backends.openai_api.request_bodies import (
 from critic_engine.backends.openai_api.samples import count_tokens
 from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ModelLoadError
-from critic_engine.types import Image, Message
+from critic_engine.parsing.thoughts import split_thought
+from critic_engine.types import Image, Message, TokenUsage
 
 _logger = logging.getLogger(__name__)
 
@@ -33,6 +35,10 @@ _QUESTION = "Count from 1 to 20, one number a line."
 _MESSAGE: JsonObject = {"role": "user", "content": _QUESTION}
 _BEGINNING = "1\n2\n3"
 _NUM_TOKENS = 16
+# A question that takes few tokens, so that a model that thinks shows it by the end of its thought.
+_EASY_MESSAGE: JsonObject = {"role": "user", "content": "What is 2 + 3? Answer with the number alone."}
+_MAX_THOUGHT_TOKENS = 512
+_THOUGHT = "<think>\nThe numbers from one to twenty are asked for, each on a line of its own.\n</think>\n\n"
 _MAX_TIMEOUT_S = 60.0
 # These answers say nothing about the capability that was asked for.
 _BUSY = (401, 403, 408, 409, 429, 502, 503, 504)
@@ -43,6 +49,27 @@ _TOP_LOGPROBS = (20, 10, 5, 1)
 _STOPS = ("e", "1", "o", "\n", "a", "i", "n", "t", "s", "r", "2", "3", " ", ".", ":", ",")
 _NUM_STOPS = (16, 4, 1)
 _NUM_LISTED = 10
+# The first characters of the markers that open a thought.
+_OPENINGS = ("<", "[", "◁")
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundContinuation:
+    """The treatment of an assistant's message that is not finished."""
+
+    is_there: bool = False
+    is_white_space_kept: bool = False
+    is_thought_kept: bool = False
+    is_text_taken_for_thought: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundThinking:
+    """The place of a model's thoughts."""
+
+    style: ThoughtStyle = "none"
+    is_optional: bool = False
+    is_text_taken_for_thought: bool = False
 
 
 class EndpointProbe:
@@ -62,13 +89,14 @@ class EndpointProbe:
             ModelLoadError: it does not answer, has no such model, refuses the key, or reports no usage.
         """
         num_prompt_tokens = await self._first_answer()
-        has_images, logprobs, seeded, stops, continuation, max_context_tokens = await asyncio.gather(
+        max_context_tokens = await self._max_context_tokens()
+        has_images, logprobs, seeded, stops, continuation, thoughts = await asyncio.gather(
             self._has_images(num_prompt_tokens),
             self._logprobs(),
             self._try("seeds", seed=_LARGEST_SEED),
             self._stops(),
             self._continuation(),
-            self._max_context_tokens(),
+            self._thoughts(max_context_tokens),
         )
         has_logprobs, max_top_logprobs = logprobs
         return EndpointCapabilities(
@@ -76,11 +104,16 @@ class EndpointProbe:
             has_logprobs=has_logprobs,
             max_top_logprobs=max_top_logprobs,
             has_n=has_logprobs and await self._has_n(),
+            has_temperature=await self._try("temperatures", temperature=0.5, top_p=0.9) is not None,
             has_seed=seeded is not None,
             max_stop_strings=stops[0],
             has_stop_reason=stops[1],
-            has_continuation=continuation[0],
-            is_white_space_kept=continuation[1],
+            has_continuation=continuation.is_there,
+            is_white_space_kept=continuation.is_white_space_kept,
+            is_thought_kept=continuation.is_thought_kept,
+            thoughts=thoughts.style,
+            is_thinking_optional=thoughts.is_optional,
+            is_text_taken_for_thought=thoughts.is_text_taken_for_thought or continuation.is_text_taken_for_thought,
             max_context_tokens=max_context_tokens,
             has_max_tokens=self._limit_name == "max_tokens",
         )
@@ -140,7 +173,7 @@ class EndpointProbe:
         if reply is None or len(reply.choices) != 2 or not all(choice.tokens for choice in reply.choices):
             return False
         try:
-            count_tokens(reply.choices, reply.reported.completion_tokens)
+            count_tokens(reply.choices, reply.reported.num_generated)
         except ValueError:
             return False
         return True
@@ -154,22 +187,43 @@ class EndpointProbe:
                 return num_stops, reply.choices[0].stop_reason in stops
         return 0, False
 
-    async def _continuation(self) -> tuple[bool, bool]:
-        """Return whether the endpoint continues an unfinished message, and whether it keeps white space at its end.
+    async def _continuation(self) -> _FoundContinuation:
+        """Return what the endpoint does with an assistant's message that is not finished.
 
         An endpoint that does not know the flags may ignore them; it then begins a new turn behind the message, which
-        takes more tokens.
+        takes more tokens. A chat template may drop the thought of a message, and the endpoint may refuse it then.
         """
-        plain, flagged, spaced = await asyncio.gather(
+        plain, flagged, spaced, thinking = await asyncio.gather(
             self._try("an assistant's last message", messages=_unfinished(_BEGINNING)),
             self._try("continuation", messages=_unfinished(_BEGINNING), **CONTINUATION_FLAGS),
             self._try("continuation", messages=_unfinished(f"{_BEGINNING}\n\n"), **CONTINUATION_FLAGS),
+            self._try("continuing a thought", messages=_unfinished(f"{_THOUGHT}{_BEGINNING}"), **CONTINUATION_FLAGS),
         )
         if plain is None or flagged is None or spaced is None:
-            return False, False
-        if not _num_prompt_tokens(flagged) < _num_prompt_tokens(plain):
-            return False, False
-        return True, _num_prompt_tokens(spaced) > _num_prompt_tokens(flagged)
+            return _FoundContinuation()
+        num_tokens = _num_prompt_tokens(flagged)
+        if not num_tokens < _num_prompt_tokens(plain):
+            return _FoundContinuation()
+        return _FoundContinuation(
+            is_there=True,
+            is_white_space_kept=_num_prompt_tokens(spaced) > num_tokens,
+            is_thought_kept=thinking is not None and _num_prompt_tokens(thinking) > num_tokens,
+            is_text_taken_for_thought=_is_all_thought(flagged),
+        )
+
+    async def _thoughts(self, max_context_tokens: int | None) -> _FoundThinking:
+        """Return where the model's thought comes back, and whether it can be turned off."""
+        num_tokens = min(_MAX_THOUGHT_TOKENS, (max_context_tokens or 2 * _MAX_THOUGHT_TOKENS) // 2)
+        fields = {"messages": [_EASY_MESSAGE], self._limit_name: num_tokens}
+        reply = await self._try("thoughts", **fields)
+        found = _FoundThinking() if reply is None else _read_thoughts(reply)
+        if found.style == "none":
+            return found
+        off = {"chat_template_kwargs": dict.fromkeys(THINKING_VARIABLES, False)}
+        answer = await self._try("turning thoughts off", **fields, **off)
+        if answer is None or (without := _read_thoughts(answer)).style != "none":
+            return found
+        return _FoundThinking(found.style, True, without.is_text_taken_for_thought)
 
     async def _try(self, what: str, **fields: object) -> ChatReply | None:
         """Return the reply to a small request with ``fields``; None when it is refused.
@@ -189,11 +243,30 @@ class EndpointProbe:
 
     async def _send(self, **fields: object) -> EndpointAnswer[ChatReply] | EndpointFailure:
         body = {"messages": [_MESSAGE], self._limit_name: _NUM_TOKENS, **fields}
-        return await self._client.ask(body, lambda body: read_reply(body, ChatReply), limits=self._limits)
+        return await self._client.ask(
+            body, lambda body: (read_reply(body, ChatReply), TokenUsage()), limits=self._limits
+        )
 
 
 def _unfinished(text: str) -> list[JsonObject]:
     return [_MESSAGE, {"role": "assistant", "content": text}]
+
+
+def _read_thoughts(reply: ChatReply) -> _FoundThinking:
+    """Return what a reply to an easy question shows; a model that ended its turn has not only thought."""
+    message, usage = reply.choices[0].message, reply.usage
+    if message.thought:
+        is_ended = reply.choices[0].finish_reason == "stop"
+        return _FoundThinking("none", False, True) if is_ended and _is_all_thought(reply) else _FoundThinking("apart")
+    thought, _ = split_thought(message.content or "")
+    if thought:
+        return _FoundThinking("in_text" if thought.lstrip().startswith(_OPENINGS) else "opened")
+    return _FoundThinking("hidden" if usage is not None and usage.reasoning_tokens else "none")
+
+
+def _is_all_thought(reply: ChatReply) -> bool:
+    message = reply.choices[0].message
+    return bool(message.thought) and not (message.content or "").strip()
 
 
 def _num_prompt_tokens(reply: ChatReply) -> int:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from critic_engine.types import TokenUsage
 
@@ -36,10 +46,37 @@ class ChosenToken(TopToken):
     """The likeliest tokens at its position, in no reliable order."""
 
 
-class ChoiceMessage(_Part):
-    """The text of one choice."""
+_Thought = Annotated[str, BeforeValidator(lambda shown: _joined(shown))]
 
-    content: str | None = None
+
+class ChoiceMessage(_Part):
+    """The text of one choice, and its thought where the server splits it off.
+
+    vLLM, SGLang, llama.cpp, DeepSeek and LM Studio name the thought ``reasoning_content`` or ``reasoning``, OpenRouter
+    and Ollama ``reasoning``; Mistral puts it among the parts of ``content``.
+    """
+
+    content: Annotated[str | None, BeforeValidator(lambda shown: _visible_parts(shown))] = None
+    reasoning_content: _Thought = ""
+    reasoning: _Thought = ""
+    reasoning_details: _Thought = ""
+    thinking_parts: _Thought = ""
+    """The thought among the parts of ``content``."""
+    refusal: str | None = None
+    """The reason for which the model refuses to answer; OpenAI's own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_thinking_parts(cls, shown: object) -> object:
+        if isinstance(shown, dict) and isinstance(shown.get("content"), list):
+            parts = [part for part in shown["content"] if isinstance(part, dict) and "thinking" in part]
+            return {**shown, "thinking_parts": parts}
+        return shown
+
+    @property
+    def thought(self) -> str:
+        """The thought, without its markers; empty where the server sent none apart."""
+        return self.reasoning_content or self.reasoning or self.thinking_parts or self.reasoning_details
 
 
 class Choice(_Part):
@@ -61,7 +98,25 @@ class ReplyUsage(_Part):
 
     prompt_tokens: _Count
     completion_tokens: _Count
-    cached_tokens: _Count | None = Field(None, validation_alias=AliasPath("prompt_tokens_details", "cached_tokens"))
+    """Tokens written; some endpoints leave those of the thought out."""
+    total_tokens: _Count = 0
+    cached_tokens: _Count | None = Field(
+        None,
+        validation_alias=AliasChoices(AliasPath("prompt_tokens_details", "cached_tokens"), "prompt_cache_hit_tokens"),
+    )
+    reasoning_tokens: _Count | None = Field(
+        None, validation_alias=AliasPath("completion_tokens_details", "reasoning_tokens")
+    )
+
+    @property
+    def num_generated(self) -> int:
+        """Tokens written, those of the thought included."""
+        return max(self.completion_tokens, self.total_tokens - self.prompt_tokens)
+
+    @property
+    def token_usage(self) -> TokenUsage:
+        """The tokens as a ``TokenUsage``."""
+        return TokenUsage(self.prompt_tokens, self.num_generated, self.cached_tokens or 0)
 
 
 class ChatReply(_Part):
@@ -79,20 +134,14 @@ class ChatReply(_Part):
         """
         if self.usage is None or not self.usage.prompt_tokens:
             raise ValueError("it reports no usage")
-        is_written = any(choice.message.content for choice in self.choices)
-        if is_written and not self.usage.completion_tokens:
+        is_written = any(choice.message.content or choice.message.thought for choice in self.choices)
+        if is_written and not self.usage.num_generated:
             raise ValueError("it bills no token for the text it holds")
         return self.usage
 
-    @property
-    def token_usage(self) -> TokenUsage:
-        """The usage as a ``TokenUsage``.
 
-        Raises:
-            ValueError: the reply reports none.
-        """
-        reported = self.reported
-        return TokenUsage(reported.prompt_tokens, reported.completion_tokens, reported.cached_tokens or 0)
+class _Bill(_Part):
+    usage: ReplyUsage
 
 
 class ListedModel(_Part):
@@ -121,3 +170,31 @@ def read_reply(body: bytes, kind: type[_PartT]) -> _PartT:
         fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(map(str, fault["loc"]))
         raise ValueError(f"{place}: {fault['msg']}" if place else str(fault["msg"])) from None
+
+
+def read_bill(body: bytes) -> TokenUsage:
+    """Return the tokens that a reply of any kind bills; none where it does not say so."""
+    try:
+        return read_reply(body, _Bill).usage.token_usage
+    except ValueError:
+        return TokenUsage()
+
+
+def _visible_parts(content: object) -> object:
+    """Return the text of a content that comes in parts, without its thoughts; any other content as it is."""
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        return content
+    return "".join(_joined(part.get("text")) for part in content if "thinking" not in part)
+
+
+def _joined(shown: object) -> str:
+    """Return the text of a thought: a text, or parts of it in one of the shapes in use; empty for any other."""
+    if isinstance(shown, str):
+        return shown
+    if isinstance(shown, list):
+        return "".join(map(_joined, shown))
+    if isinstance(shown, dict):
+        return next(
+            (_joined(shown[name]) for name in ("text", "thinking", "summary", "content") if shown.get(name)), ""
+        )
+    return ""

@@ -6,18 +6,25 @@ import asyncio
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from critic_engine.backends.openai_api.capabilities import THINKING_VARIABLES, EndpointCapabilities
 from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
-from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
+from critic_engine.parsing.thoughts import visible
+from critic_engine.types import ChatOptions, GenerationRequest, Image, Message, SamplingOptions
 
 JsonObject: TypeAlias = dict[str, object]
 """A part of a request as it is sent."""
 
 CONTINUATION_FLAGS: JsonObject = {"continue_final_message": True, "add_generation_prompt": False}
 """vLLM's own: the last message, the assistant's, stays open and is continued."""
+_LIMIT_NAMES = ("max_tokens", "max_completion_tokens")
+_COMMON_FIELDS = {
+    *("messages", "temperature", "top_p", *_LIMIT_NAMES, "logprobs", "top_logprobs", "stop", "seed", "n"),
+    *CONTINUATION_FLAGS,
+}
 _COMMON_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 _ORIENTATION = 0x0112
 _ASK_TO_CONTINUE = """
@@ -27,53 +34,6 @@ You have already written the beginning of your answer. It stands here between tw
 {prefix}
 [END OF BEGINNING]
 Go on exactly where it ends. Write only what comes next: do not repeat any of it, and say nothing about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointCapabilities:
-    """The capabilities of an endpoint for one model, as it showed them."""
-
-    has_images: bool
-    """Whether images are read: they are accepted, and count as tokens of the prompt."""
-    has_logprobs: bool
-    """Whether generated tokens come with their log-probabilities."""
-    max_top_logprobs: int
-    """The largest number of likeliest tokens a position; at most 20 are tried."""
-    has_n: bool
-    """Whether one request brings several samples whose tokens can be counted one by one."""
-    has_seed: bool
-    """Whether seeds up to 2**63 - 1 are accepted."""
-    max_stop_strings: int
-    """The largest number of stop strings a request; at most 16 are tried."""
-    has_stop_reason: bool
-    """Whether the endpoint says which stop string ended a text."""
-    has_continuation: bool
-    """Whether the endpoint can continue an assistant's message that is not finished."""
-    is_white_space_kept: bool
-    """Whether white space at the end of such a message reaches the model."""
-    max_context_tokens: int | None
-    """Tokens of the model's context; None when the endpoint does not say."""
-    has_max_tokens: bool
-    """Whether the limit of tokens is called ``max_tokens``; else it is ``max_completion_tokens``."""
-
-    def rows(self) -> tuple[tuple[str, bool, str], ...]:
-        """Return each capability: its name, whether it is there, and the substitute where it is not."""
-        return (
-            ("images", self.has_images, "requests with images are refused"),
-            ("log-probabilities", self.has_logprobs, "priors, and values read from them, are unknown"),
-            ("20 likeliest tokens", self.max_top_logprobs >= 20, f"{self.max_top_logprobs} are asked for"),
-            ("several samples a request", self.has_n, "one request is sent a sample"),
-            ("seeds", self.has_seed, "samples cannot be drawn again"),
-            ("16 stop strings", self.max_stop_strings >= 16, f"{self.max_stop_strings} are sent, others cut here"),
-            ("which stop string ended a text", self.has_stop_reason, "the first that was sent is taken"),
-            ("continuing a text", self.has_continuation, "the model is shown its text and asked to go on"),
-            (
-                "white space at the end of that text",
-                self.is_white_space_kept,
-                "the model writes it again, which is cut here and costs tokens",
-            ),
-            ("length of the context", self.max_context_tokens is not None, "the endpoint refuses what is too long"),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +50,12 @@ class Draft:
     """The text that the model was shown and asked to continue, and may repeat; empty where none was shown."""
     is_white_space_lost: bool = False
     """Whether the endpoint trims the end of the prefix, so that the model begins with white space of its own."""
+    thinks: bool = False
+    """Whether the model may write a thought first. The limit of tokens then allows for both, and no stop strings are
+    sent, for an endpoint would look for them in the thought too."""
+    without_thought: Draft | None = None
+    """The same request without the thought in the text that is continued; None if it has none. A chat template may
+    keep thoughts, and refuse one that is written otherwise than it writes them."""
 
     def bodies(self, seeds: Sequence[int], capabilities: EndpointCapabilities) -> list[JsonObject]:
         """Return the bodies to send, which together bring one sample a seed."""
@@ -117,9 +83,22 @@ async def image_urls(messages: Sequence[Message], cache: ByteCache[str]) -> dict
 def draft_request(request: GenerationRequest, capabilities: EndpointCapabilities, urls: Mapping[str, str]) -> Draft:
     """Return ``request`` as it is sent to an endpoint of these capabilities, with its images' ``urls`` by digest.
 
-    Text is sent as it is: which texts are control tokens of the model, only the endpoint knows.
+    Text is sent as it is: which texts are control tokens of the model, only the endpoint knows. The thought in a prefix
+    is sent with it where chat templates keep it; the model does not think again behind it.
     """
-    prefix, stops = request.prefix, request.sampling.stop
+    bare = visible(request.prefix)
+    if bare == request.prefix:
+        return _draft(request, bare, capabilities, urls)
+    without_thought = _draft(request, bare.lstrip(), capabilities, urls)
+    if not (bare.strip() and capabilities.is_thought_kept and capabilities.has_continuation):
+        return without_thought
+    draft = _draft(request, _with_opening(request.prefix), capabilities, urls)
+    return replace(draft, without_thought=without_thought)
+
+
+def _draft(
+    request: GenerationRequest, prefix: str, capabilities: EndpointCapabilities, urls: Mapping[str, str]
+) -> Draft:
     messages = [chat_message(message, urls) for message in request.messages]
     is_continued = bool(prefix) and capabilities.has_continuation
     is_shown = bool(prefix) and not is_continued
@@ -128,15 +107,47 @@ def draft_request(request: GenerationRequest, capabilities: EndpointCapabilities
         messages.append({"role": "assistant", "content": prefix})
     elif is_shown:
         messages = [chat_message(message, urls) for message in _asking_to_continue(request.messages, prefix)]
+    thinks = not is_continued and capabilities.thinks(request.chat)
     # A stop string in the text that the model may repeat would end it there.
     again = prefix if is_shown else prefix[len(prefix.rstrip()) :] if is_white_space_lost else ""
-    sent_stops = tuple(stop for stop in stops if stop not in again)[: capabilities.max_stop_strings]
-    body = {"messages": messages, **_sampling_fields(request.sampling, capabilities)}
-    if sent_stops:
-        body["stop"] = list(sent_stops)
-    if is_continued:
-        body |= CONTINUATION_FLAGS
-    return Draft(body, request.sampling, sent_stops, prefix if is_shown else "", is_white_space_lost)
+    stops = () if thinks else tuple(stop for stop in request.sampling.stop if stop not in again)
+    sent_stops = stops[: capabilities.max_stop_strings]
+    num_thought_tokens = _thought_allowance(request.chat, capabilities) if thinks else 0
+    body = {
+        **request.chat.extra_body,
+        "messages": messages,
+        **_sampling_fields(request.sampling, capabilities, num_thought_tokens),
+        **_chat_fields(request.chat),
+        **({"stop": list(sent_stops)} if sent_stops else {}),
+        **(CONTINUATION_FLAGS if is_continued else {}),
+    }
+    return Draft(body, request.sampling, sent_stops, prefix if is_shown else "", is_white_space_lost, thinks)
+
+
+def with_less_thought(draft: Draft, body: JsonObject) -> JsonObject | None:
+    """Return ``body`` with half the tokens for a thought, for a context that is too short; None without any."""
+    (name,) = (name for name in _LIMIT_NAMES if name in body)
+    limit = body[name]
+    assert isinstance(limit, int)
+    num_thought_tokens = limit - draft.sampling.max_tokens
+    return {**body, name: draft.sampling.max_tokens + num_thought_tokens // 2} if num_thought_tokens else None
+
+
+def optional_fields(body: JsonObject) -> list[str]:
+    """Return the fields of ``body`` that not every endpoint takes."""
+    return [name for name in body if name not in _COMMON_FIELDS]
+
+
+def _thought_allowance(chat: ChatOptions, capabilities: EndpointCapabilities) -> int:
+    """Return the tokens allowed for a thought: as configured, but no more than half of the context."""
+    most = chat.max_thought_tokens
+    return most if capabilities.max_context_tokens is None else min(most, capabilities.max_context_tokens // 2)
+
+
+def _with_opening(prefix: str) -> str:
+    """Return ``prefix`` with the opening of its thought that the chat template wrote when the model began to think."""
+    is_opened_unseen = prefix.find("</think>") >= 0 > prefix.find("<think>")
+    return f"<think>\n{prefix}" if is_opened_unseen else prefix
 
 
 def chat_message(message: Message, urls: Mapping[str, str]) -> JsonObject:
@@ -173,12 +184,18 @@ def _asking_to_continue(messages: Sequence[Message], prefix: str) -> list[Messag
     return [*messages, Message("user", words.strip())]
 
 
-def _sampling_fields(sampling: SamplingOptions, capabilities: EndpointCapabilities) -> JsonObject:
-    fields: JsonObject = {
-        # Some models take no other temperature than 1, and not even that one by name.
-        **({} if sampling.temperature == 1 else {"temperature": 0.0 if sampling.is_greedy else sampling.temperature}),
-        **({"top_p": sampling.top_p} if sampling.top_p < 1 else {}),
-        "max_tokens" if capabilities.has_max_tokens else "max_completion_tokens": sampling.max_tokens,
+def _sampling_fields(
+    sampling: SamplingOptions, capabilities: EndpointCapabilities, num_thought_tokens: int
+) -> JsonObject:
+    fields: JsonObject = {}
+    if capabilities.has_temperature:
+        # Left out, it would be the server's default for the model, which need not be 1.
+        fields["temperature"] = 0.0 if sampling.is_greedy else sampling.temperature
+        fields |= {"top_p": sampling.top_p} if sampling.top_p < 1 else {}
+    fields |= {
+        **({"top_k": sampling.top_k} if sampling.top_k else {}),
+        **({"min_p": sampling.min_p} if sampling.min_p else {}),
+        _LIMIT_NAMES[not capabilities.has_max_tokens]: sampling.max_tokens + num_thought_tokens,
     }
     if sampling.num_top_logprobs is not None and capabilities.has_logprobs:
         fields["logprobs"] = True
@@ -186,3 +203,14 @@ def _sampling_fields(sampling: SamplingOptions, capabilities: EndpointCapabiliti
         if num_top:
             fields["top_logprobs"] = num_top
     return fields
+
+
+def _chat_fields(chat: ChatOptions) -> JsonObject:
+    variables: JsonObject = {}
+    if chat.thinking != "auto":
+        variables |= dict.fromkeys(THINKING_VARIABLES, chat.thinking == "on")
+    variables |= chat.template_kwargs
+    return {
+        **({"chat_template_kwargs": variables} if variables else {}),
+        **({"reasoning_effort": chat.reasoning_effort} if chat.reasoning_effort is not None else {}),
+    }

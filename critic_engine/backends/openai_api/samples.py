@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from critic_engine.backends.cutting import cut_at_stop
+from critic_engine.backends.openai_api.capabilities import EndpointCapabilities
 from critic_engine.backends.openai_api.replies import ChatReply, Choice, ChosenToken, TopToken
-from critic_engine.backends.openai_api.request_bodies import Draft, EndpointCapabilities
+from critic_engine.backends.openai_api.request_bodies import Draft
 from critic_engine.errors import GenerationError
+from critic_engine.parsing.thoughts import marked_thought, split_thought
 from critic_engine.types import FinishReason, Sample, TokenLogprob
 
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 _BLANK = b" "
+
+
+@dataclass(frozen=True, slots=True)
+class _SplitContent:
+    """The content of a choice, with its thought told apart."""
+
+    content: str
+    """The content as the server sent it, or the text that the server took for a thought."""
+    thought: str
+    """The thought as it stands in a prefix: as the model wrote it, or between markers where the server took them."""
+    start: int
+    """The place in the content where the text begins."""
+    apart: str = ""
+    """The thought as the server sent it beside the content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +56,7 @@ def read_samples(
     if len(reply.choices) != num_samples:
         raise ValueError(f"it has {len(reply.choices)} choices where {num_samples} were asked for")
     choices = sorted(reply.choices, key=lambda choice: choice.index)
-    counts = count_tokens(choices, reply.reported.completion_tokens)
+    counts = count_tokens(choices, reply.reported.num_generated)
     return tuple(
         _read_sample(choice, num_tokens, draft, capabilities)
         for choice, num_tokens in zip(choices, counts, strict=True)
@@ -69,23 +85,55 @@ def count_tokens(choices: Sequence[Choice], num_generated: int) -> list[int]:
 
 def _read_sample(choice: Choice, num_tokens: int, draft: Draft, capabilities: EndpointCapabilities) -> Sample:
     finish_reason = _finish_reason(choice)
-    written = choice.message.content
-    if written is None:
-        # Of a model that thinks unseen, nothing may be left to see when its limit ended it.
-        if finish_reason == "stop":
-            raise ValueError("a choice that was not cut has no content")
-        written = ""
+    written = _told_apart(choice, finish_reason, draft, capabilities)
     cut = _cut(written, finish_reason, draft)
     stop = cut.stop
     if stop is None and finish_reason == "stop":
         stop = _reported_stop(choice, draft, capabilities)
-    return Sample(
+    sample = Sample(
         text=cut.text,
         num_tokens=num_tokens,
         finish_reason="stop" if cut.stop is not None else finish_reason,
         stop=stop,
-        tokens=_logprobs(choice, written, cut, draft),
+        thought=written.thought,
     )
+    found = _tokens_of_text(choice, written, cut, draft)
+    if found is None:
+        return sample
+    tokens, ends = found
+    num_most = draft.sampling.max_tokens
+    if draft.thinks and len(tokens) > num_most:
+        # The limit that was sent allows for the thought too, which took less.
+        text = written.content.encode()[: ends[num_most - 1]].decode(errors="ignore")[cut.start :]
+        sample, tokens = replace(sample, text=text, finish_reason="length", stop=None), tokens[:num_most]
+    num_top = draft.sampling.num_top_logprobs or 0
+    return replace(sample, tokens=tuple(_token_logprob(token, num_top) for token in tokens))
+
+
+def _told_apart(
+    choice: Choice, finish_reason: FinishReason, draft: Draft, capabilities: EndpointCapabilities
+) -> _SplitContent:
+    """Return what the choice holds.
+
+    Raises:
+        ValueError: it holds nothing, though it was not cut.
+        GenerationError: the model refuses to answer.
+    """
+    content, apart = choice.message.content, choice.message.thought
+    if content is None and choice.message.refusal:
+        raise GenerationError(f"the model refuses to answer: {choice.message.refusal!r}; change the prompt")
+    if content is None and not apart and finish_reason == "stop":
+        raise ValueError("a choice that was not cut has no content")
+    content = content or ""
+    if apart and not content.strip() and not draft.thinks and capabilities.is_text_taken_for_thought:
+        content, apart = apart, ""
+    # Of a model that thinks unseen, nothing may be left to see when its limit ended it.
+    thought, text = split_thought(content, is_open=draft.thinks and capabilities.thoughts == "opened")
+    start = len(content) - len(text)
+    if not apart:
+        return _SplitContent(content, thought, start)
+    start += len(text) - len(text.lstrip())
+    return _SplitContent(content, marked_thought(apart) + thought.lstrip(), start, apart)
 
 
 def _finish_reason(choice: Choice) -> FinishReason:
@@ -103,13 +151,13 @@ def _reported_stop(choice: Choice, draft: Draft, capabilities: EndpointCapabilit
     return draft.sent_stops[0] if draft.sent_stops else None
 
 
-def _cut(written: str, finish_reason: FinishReason, draft: Draft) -> _Cut:
-    start = 0
+def _cut(written: _SplitContent, finish_reason: FinishReason, draft: Draft) -> _Cut:
+    start, text = written.start, written.content[written.start :]
     if draft.shown_prefix:
-        start = len_repeated(written, draft.shown_prefix, is_cut=finish_reason == "length")
+        start += len_repeated(text, draft.shown_prefix, is_cut=finish_reason == "length")
     elif draft.is_white_space_lost:
-        start = len(written) - len(written.lstrip())
-    text, stop = cut_at_stop(written[start:], draft.sampling.stop)
+        start += len(text) - len(text.lstrip())
+    text, stop = cut_at_stop(written.content[start:], draft.sampling.stop)
     return _Cut(text, stop, start, start + len(text) + len(stop or ""))
 
 
@@ -130,39 +178,46 @@ def len_repeated(written: str, prefix: str, *, is_cut: bool) -> int:
     return place
 
 
-def _logprobs(choice: Choice, written: str, cut: _Cut, draft: Draft) -> tuple[TokenLogprob, ...] | None:
-    """Return the tokens of the sample's text, and the one that ended it.
+def _tokens_of_text(
+    choice: Choice, written: _SplitContent, cut: _Cut, draft: Draft
+) -> tuple[list[ChosenToken], list[int]] | None:
+    """Return the tokens of the sample's text and the one that ended it, and the byte of the content behind each.
+
+    None without log-probabilities, and where it is unsure which tokens are the text's.
 
     Raises:
         ValueError: the tokens do not make up what was written.
     """
-    num_top = draft.sampling.num_top_logprobs
-    if num_top is None or "logprobs" not in draft.body:
+    if draft.sampling.num_top_logprobs is None or "logprobs" not in draft.body:
         return None
-    ends = token_ends(written, choice.tokens)
+    content, has_thought = written.content, bool(written.thought)
+    if has_thought and not content[written.start :].strip():
+        return None
+    ends = token_ends(content, choice.tokens, thought=written.apart)
     if ends is None:
-        if any(_UNREADABLE in token.token for token in choice.tokens):
+        if has_thought or any(_UNREADABLE in token.token for token in choice.tokens):
             return None
         raise ValueError(f"its {len(choice.tokens)} tokens do not make up its text")
-    start, end = len(written[: cut.start].encode()), len(written[: cut.end].encode())
-    kept = []
+    start, end = len(content[: cut.start].encode()), len(content[: cut.end].encode())
+    kept, behinds = [], []
     for token, begin, behind in zip(choice.tokens, [0, *ends], ends, strict=False):
         is_before = behind < 0 or (start > 0 and behind <= start)
         is_after = cut.stop is not None and begin >= end
         if not (is_before or is_after):
-            kept.append(_token_logprob(token, num_top))
-    return tuple(kept)
+            kept.append(token)
+            behinds.append(behind)
+    return kept, behinds
 
 
-def token_ends(written: str, tokens: Sequence[ChosenToken]) -> list[int] | None:
+def token_ends(written: str, tokens: Sequence[ChosenToken], *, thought: str = "") -> list[int] | None:
     """Return for each token the byte of ``written`` behind it, -1 for tokens before it; None if they do not make it up.
 
     Tokens that are not in the text, such as special ones and those of a stop string, take no place in it. Tokens that
-    precede it, such as those of hidden reasoning, are recognised because the text's own tokens are the last.
+    precede it, such as those of a ``thought`` that the server split off or hides, are recognised because the text's own
+    tokens are the last.
     """
     text, pieces = written.encode(), [_piece(token) for token in tokens]
-    joined = b"".join(pieces)
-    hidden = 0 if joined.startswith(text) else max(0, joined.rfind(text))
+    hidden = _num_hidden(b"".join(pieces), text, thought.strip().encode())
     ends, place, passed = [], 0, 0
     for piece in pieces:
         passed += len(piece)
@@ -172,6 +227,13 @@ def token_ends(written: str, tokens: Sequence[ChosenToken]) -> list[int] | None:
         place = _behind(text, place, piece)
         ends.append(place)
     return ends if not text[place:].strip() else None
+
+
+def _num_hidden(joined: bytes, text: bytes, thought: bytes) -> int:
+    """Return the number of bytes of the joined tokens before those of the text."""
+    if thought and thought in joined:
+        return max(joined.find(thought) + len(thought), joined.rfind(text))
+    return 0 if joined.startswith(text) else max(0, joined.rfind(text))
 
 
 def _behind(text: bytes, place: int, piece: bytes) -> int:

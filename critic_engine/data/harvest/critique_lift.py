@@ -98,7 +98,7 @@ class LiftMeter:
                     problem, former, critique, base=base, seeds=seeds, options=self.expander
                 )
         except GenerationError as error:
-            return Finding(DrawResult(error=str(error)))
+            return Finding(DrawResult(error=str(error)), error.usage)
         verdicts = [self.checker.is_right(problem, continuation.answer) for continuation in expansion.continuations]
         counts = DrawCounts(
             num_right=sum(verdict is True for verdict in verdicts),
@@ -110,4 +110,4 @@ class LiftMeter:
         if right:
             rest = Trajectory(right[0].steps, texts=right[0].texts).prefix
             corrected = (base.prefix + rest).strip()
-        return Finding(DrawResult(counts, corrected), expansion.usage.generated_tokens)
+        return Finding(DrawResult(counts, corrected), expansion.usage)

@@ -120,4 +120,4 @@ class _InjectedSolution:
 
 
 def _usage(error: Exception) -> TokenUsage:
-    return error.usage if isinstance(error, ParseError) else TokenUsage()
+    return error.usage if isinstance(error, GenerationError | ParseError) else TokenUsage()

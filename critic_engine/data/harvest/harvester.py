@@ -150,9 +150,9 @@ class Harvester:
             seed = self._seed(task.problem, key.name)
             try:
                 evaluation = await critic.evaluate(task.problem, Trajectory(steps), seed=seed)
-            except GenerationError:
-                return Finding(None)
-            return Finding(evaluation.value, evaluation.usage.generated_tokens)
+            except GenerationError as error:
+                return Finding(None, error.usage)
+            return Finding(evaluation.value, evaluation.usage)
 
         return await task.ledger.once(key, work)
 
@@ -165,7 +165,7 @@ class Harvester:
             records = tuple(
                 CritiqueRecord(number, annotator.name, each, self._words(each)) for each in annotated.annotations
             )
-            return Finding(records, annotated.usage.generated_tokens)
+            return Finding(records, annotated.usage)
 
         records = await task.ledger.once(CRITIQUES.at(f"{number:04}", f"{place:02}"), work)
         words = {record.words: None for record in records if record.words}
@@ -207,9 +207,9 @@ class Harvester:
             try:
                 found = await first_error(len(path.steps), count_right)
             except GenerationError as error:
-                return Finding(FailedSearch(str(error)), usage.generated_tokens)
+                return Finding(FailedSearch(str(error)), usage + error.usage)
             labelled = SearchedPath(path.steps, found.first_wrong_step, found.step_labels)
-            return Finding(labelled, usage.generated_tokens)
+            return Finding(labelled, usage)
 
         await task.ledger.once(SEARCH.at(f"{number:04}"), work)
 
@@ -235,7 +235,7 @@ class Harvester:
             found = await inject_and_detect(
                 task.problem, Trajectory(path.steps), roles=roles, seed=seed, extras=task.extras
             )
-            return Finding(found, found.usage.generated_tokens)
+            return Finding(found, found.usage)
 
         await task.ledger.once(INJECTION.at(f"{number:04}"), work)
 

@@ -196,10 +196,15 @@ def summarise(folder: Path) -> dict[str, Any]:
     with RunStore.view(folder) as store:
         selection = Selection(store)
         kinds: Counter[str] = Counter()
+        usage = store.findings.usage()
         for selected in selection:
             kinds.update(pair.kind for pair in selected.pairs)
         return {
-            "num_tokens": store.findings.num_tokens(),
+            "num_tokens": usage.generated_tokens,
+            "prompt_tokens": usage.prompt_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "num_requests": usage.num_requests,
+            "num_retries": usage.num_retries,
             "num_pairs": dict(sorted(kinds.items())),
             "failed": [{"id": each.id, "reason": each.reason} for each in store.findings.failed()],
             **selection.funnel.fields(),

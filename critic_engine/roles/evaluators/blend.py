@@ -25,7 +25,7 @@ class BlendEvaluator:
         """Return the blend of the parts, evaluated concurrently; unknown if no part has a value.
 
         Raises:
-            GenerationError: every part failed; it is the first part's error.
+            GenerationError: every part failed; it is the first part's error, with the usage of all.
         """
         outcomes = await gather_or_cancel(
             _outcome(part, problem, trajectory, seed=derive_seed(seed, "part", index))
@@ -33,13 +33,13 @@ class BlendEvaluator:
         )
         errors = [outcome for outcome in outcomes if isinstance(outcome, GenerationError)]
         if len(errors) == len(outcomes):
-            raise errors[0]
+            raise errors[0].with_usage(_spent(errors)) from errors[0]
         known = [
             (weight, evaluation)
             for (weight, _), evaluation in zip(self.parts, outcomes, strict=True)
             if isinstance(evaluation, Evaluation)
         ]
-        return _blend(known, errors=tuple(str(error) for error in errors))
+        return _blend(known, errors)
 
 
 async def _outcome(
@@ -51,18 +51,22 @@ async def _outcome(
         return error
 
 
-def _blend(parts: Sequence[tuple[float, Evaluation]], *, errors: tuple[str, ...]) -> Evaluation:
+def _blend(parts: Sequence[tuple[float, Evaluation]], errors: Sequence[GenerationError]) -> Evaluation:
     evaluations = [evaluation for _, evaluation in parts]
     critiques = (evaluation.critique for evaluation in evaluations if evaluation.critique is not None)
     return Evaluation(
         value=_mean([(weight, evaluation.value) for weight, evaluation in parts if evaluation.value is not None]),
         critique=next(critiques, None),
-        usage=sum((evaluation.usage for evaluation in evaluations), TokenUsage()),
+        usage=sum((evaluation.usage for evaluation in evaluations), _spent(errors)),
         num_unreadable=sum(evaluation.num_unreadable for evaluation in evaluations),
         # One part's value of a rollout is no blend, so it does not compare with the values of nodes.
         rollouts=tuple(replace(rollout, value=None) for evaluation in evaluations for rollout in evaluation.rollouts),
-        errors=errors,
+        errors=tuple(map(str, errors)),
     )
+
+
+def _spent(errors: Sequence[GenerationError]) -> TokenUsage:
+    return sum((error.usage for error in errors), TokenUsage())
 
 
 def _mean(values: Sequence[tuple[float, float]]) -> float | None:

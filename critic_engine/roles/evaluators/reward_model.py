@@ -14,7 +14,6 @@ from critic_engine.types import (
     Problem,
     Sample,
     SamplingOptions,
-    TokenUsage,
     Trajectory,
 )
 
@@ -86,6 +85,4 @@ class ScorerEvaluator:
         question, solution = self.family.question(problem), trajectory.prefix.strip()
         messages = (Message("user", question), Message("assistant", solution))
         score = await self.scorer.score(messages)
-        return Evaluation(
-            score.value, None, TokenUsage(prompt_tokens=score.num_prompt_tokens, num_retries=score.num_retries)
-        )
+        return Evaluation(score.value, None, score.usage)

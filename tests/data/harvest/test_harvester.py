@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,7 +33,7 @@ from critic_engine.parsing.steps import StepSplitter
 from critic_engine.roles.checker import Checker
 from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, FindingKey, ProblemFindings
 from critic_engine.run.store import RunStore
-from critic_engine.types import Generation, GenerationRequest, Problem, ProblemRow, Sample
+from critic_engine.types import Generation, GenerationRequest, Problem, ProblemRow, Sample, TokenUsage
 from tests.data.harvesting import (
     COLLECT,
     NUM_ROWS,
@@ -93,7 +94,7 @@ def test_every_kind_of_finding_is_made_and_every_tree_is_done(whole: Path) -> No
     expected = "baseline critique done fresh fresh_baseline injection labels pairs paths refined search value"
     assert kinds(found) == set(expected.split())
     assert all(each[HARVEST_DONE] is True for each in found.values())
-    assert all(each.stored["pairs"].num_tokens == 0 for each in found.values())
+    assert all(each.stored["pairs"].usage == TokenUsage() for each in found.values())
 
 
 def test_the_same_models_find_the_same(whole: Path, searched: Path) -> None:
@@ -125,15 +126,15 @@ def test_a_harvest_that_is_stopped_after_any_finding_goes_on_to_the_same(whole: 
     assert num_all > 40
     for num_made in range(1, num_all - 3, 14):
         run = copied(whole, tmp_path / str(num_made), keep=lambda name: False)
-        made: list[int] = []
+        made: list[TokenUsage] = []
 
-        def stop(num_tokens: int, made: list[int] = made, last: int = num_made) -> None:
-            made.append(num_tokens)
+        def stop(usage: TokenUsage, made: list[TokenUsage] = made, last: int = num_made) -> None:
+            made.append(usage)
             if len(made) == last:
                 raise StopError
 
         with pytest.raises(StopError):
-            harvest(run, model(), on_tokens=stop)
+            harvest(run, model(), on_usage=stop)
         assert num_made <= num_findings(run) < num_all
         harvest(run, model())
         assert findings(run) == findings(whole)
@@ -276,7 +277,7 @@ def test_completions_of_which_none_can_be_told_are_an_error_and_are_paid_for(sea
     ]
     failed = [each for each in searches if isinstance(SEARCH.decode(each.content, position=0), FailedSearch)]
     assert failed
-    assert all(each.num_tokens >= 3 * 7 for each in failed)
+    assert all(each.usage.generated_tokens >= 3 * 7 for each in failed)
 
 
 @pytest.mark.parametrize("role", ["inject", "detect", "grade"])
@@ -545,11 +546,14 @@ def test_findings_are_json_and_their_tokens_add_up(whole: Path) -> None:
 
 def test_the_model_is_charged_for_all_that_a_harvest_asked(searched: Path) -> None:
     generator = model()
-    told: list[int] = []
-    harvest(searched, generator, on_tokens=told.append)
+    told: list[TokenUsage] = []
+    harvest(searched, generator, on_usage=told.append)
     requests, generator.requests = generator.requests, []
 
-    async def ask_again() -> int:
-        return sum([(await generator.generate(request)).usage.generated_tokens for request in requests])
+    async def ask_again() -> TokenUsage:
+        return sum([(await generator.generate(request)).usage for request in requests], TokenUsage())
 
-    assert sum(told) == asyncio.run(ask_again())
+    spent = sum(told, TokenUsage())
+    assert spent == replace(asyncio.run(ask_again()), num_requests=len(requests))
+    with closing(RunStore.view(searched)) as store:
+        assert store.findings.usage() == spent

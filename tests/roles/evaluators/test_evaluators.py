@@ -328,7 +328,9 @@ class TestScorer:
         evaluator = ScorerEvaluator(scorer, PromptFamily.for_model(RewardModelConfig(model="./rm")))
         problem = Problem("Which is larger?", choices=("9.8", "9.11"))
         trajectory = Trajectory(("9.8 is 9.80", "answer: A"), texts=("9.8 is ", "9.80\nanswer: A\n"))
-        assert judge(evaluator, problem, trajectory) == Evaluation(0.7, None, TokenUsage(prompt_tokens=12))
+        assert judge(evaluator, problem, trajectory) == Evaluation(
+            0.7, None, TokenUsage(prompt_tokens=12, num_requests=1)
+        )
         assert scorer.conversations == [
             (
                 Message("user", "Which is larger?\n(A) 9.8\n(B) 9.11"),
