@@ -5,7 +5,8 @@ import pydantic
 import pytest
 
 from critic_engine.errors import ParseError
-from critic_engine.parsing.critiques import CritiqueForm, ReadCritique, parse_critique
+from critic_engine.parsing.critique_form import CritiqueForm
+from critic_engine.parsing.critiques import ReadCritique, parse_critique
 from tests.growth import assert_linear
 
 BARE = CritiqueForm(verdict_label="", right="right", wrong="wrong", step_label="step")

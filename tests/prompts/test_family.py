@@ -92,7 +92,7 @@ def test_headed_prompts_differ_from_plain_ones_in_what_a_step_looks_like_alone(
     assert len(difference) == 2
 
 
-@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed", "reasoned"])
 def test_prompts_are_user_turns_that_carry_the_images(name: str, problem: Problem, image: Image) -> None:
     family = PromptFamily.load(name)
     messages: list[Message] = [
@@ -104,7 +104,7 @@ def test_prompts_are_user_turns_that_carry_the_images(name: str, problem: Proble
     assert {(message.role, message.images) for message in messages} == {("user", (image,))}
 
 
-@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed", "reasoned"])
 def test_what_fills_a_prompt_comes_through_unharmed(name: str) -> None:
     family = PromptFamily.load(name)
     problem = Problem(NASTY, choices=(NASTY, "$letter"))
@@ -120,7 +120,7 @@ def test_choices_are_listed_below_the_question_and_no_choices_add_nothing(pocket
     assert pocket.solve(Problem("q ?")).text == "q ?"
 
 
-@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed", "reasoned"])
 def test_step_prompt_with_nothing_to_show_is_the_solve_prompt(name: str, problem: Problem) -> None:
     family = PromptFamily.load(name)
     assert family.step(problem, rejected=[], concern=None) == family.solve(problem)
@@ -149,7 +149,9 @@ def test_a_family_survives_pickling(plain: PromptFamily, problem: Problem) -> No
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="prompts nothing is neither a folder nor one of headed, plain, pocket"):
+    with pytest.raises(
+        ConfigError, match="prompts nothing is neither a folder nor one of headed, plain, pocket, reasoned"
+    ):
         PromptFamily.load("nothing")
 
 
@@ -219,7 +221,7 @@ def test_a_family_that_extends_a_shipped_one_has_its_files_and_fields(tmp_path: 
 @pytest.mark.parametrize("base", ["nothing", "../plain", "[plain]", "1"])
 def test_a_family_extends_shipped_ones_only(base: str, folder: Path) -> None:
     (folder / "family.yaml").write_text(f"extends: {base}\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="it may be headed, plain, pocket"):
+    with pytest.raises(ConfigError, match="it may be headed, plain, pocket, reasoned"):
         PromptFamily.load(folder)
 
 
@@ -233,7 +235,7 @@ def test_a_shared_beginning_is_numbered_on_in_both_branches(
     assert "Path A goes on:\n[1] one\n\nPath B goes on:\n[1] two" in nothing
 
 
-@pytest.mark.parametrize("name", ["plain", "headed"])
+@pytest.mark.parametrize("name", ["plain", "headed", "reasoned"])
 def test_what_fills_the_prompts_of_labelling_comes_through_unharmed(name: str, image: Image) -> None:
     family = PromptFamily.load(name)
     problem = Problem(NASTY, images=(image,), choices=(NASTY,))
@@ -260,7 +262,7 @@ def test_templates_of_labelling_may_be_absent_and_are_held_to_their_placeholders
     assert not PromptFamily.load(folder).has(name)
 
 
-@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed", "reasoned"])
 def test_a_written_critique_is_read_as_what_it_says(name: str) -> None:
     family = PromptFamily.load(name)
     form = family.form.critique

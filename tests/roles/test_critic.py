@@ -16,6 +16,7 @@ STEPS = Trajectory(("row 1 : a1 none", "row 2 : a2 none", "answer : 0"), is_fini
 PROMPT_TOKENS = 25  # words and line breaks of the pocket prompt for these steps
 BARE = PromptFamily.load("pocket").form.critique
 LABELLED = PromptFamily.load("plain").form.critique
+NO_VERDICT = "critique has neither 'right' nor 'wrong' at its beginning"
 Make = Callable[..., tuple[Critic, Any]]
 
 
@@ -160,7 +161,11 @@ def test_unreadable_text_is_drawn_again_warmer_and_with_another_seed(make: Make,
     critic, generator = make([said("hm")], [said("")], [said("right")], max_attempts=3)
     evaluation = judge(critic, problem)
     assert evaluation == Evaluation(
-        None, Critique("right", "right", None), TokenUsage(3 * PROMPT_TOKENS, 15), num_unreadable=2
+        None,
+        Critique("right", "right", None),
+        TokenUsage(3 * PROMPT_TOKENS, 15),
+        num_unreadable=2,
+        unreadable=(f"{NO_VERDICT}: 'hm'", f"{NO_VERDICT}: ''"),
     )
     assert [request.sampling.temperature for request in generator.requests] == [0.0, 0.7, 0.7]
     assert len({request.seeds for request in generator.requests}) == 3
@@ -175,7 +180,10 @@ def test_a_retry_is_never_colder_than_configured(make: Make, problem: Problem) -
 
 def test_text_unreadable_again_and_again_has_no_value_and_all_its_tokens_count(make: Make, problem: Problem) -> None:
     critic, generator = make(*[[said("\x00 maybe {x}")]] * 9, max_attempts=4)
-    assert judge(critic, problem) == Evaluation(None, None, TokenUsage(4 * PROMPT_TOKENS, 20), num_unreadable=4)
+    reasons = (rf"{NO_VERDICT}: '\x00 maybe {{x}}'",) * 4
+    assert judge(critic, problem) == Evaluation(
+        None, None, TokenUsage(4 * PROMPT_TOKENS, 20), num_unreadable=4, unreadable=reasons
+    )
     assert len(generator.requests) == 4
 
 
@@ -208,7 +216,10 @@ def test_generation_error_passes_through(is_retryable: bool, num_requests: int, 
 
 def test_tokens_of_an_unreadable_text_are_not_lost_when_the_retry_fails(make: Make, problem: Problem) -> None:
     critic, _ = make([said("hm")], GenerationError("down"))
-    assert judge(critic, problem) == Evaluation(None, None, TokenUsage(PROMPT_TOKENS, 5), num_unreadable=1)
+    reasons = (f"{NO_VERDICT}: 'hm'",)
+    assert judge(critic, problem) == Evaluation(
+        None, None, TokenUsage(PROMPT_TOKENS, 5), num_unreadable=1, unreadable=reasons
+    )
 
 
 def test_a_step_that_does_not_exist_is_not_named(make: Make, problem: Problem) -> None:
