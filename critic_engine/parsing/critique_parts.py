@@ -1,6 +1,7 @@
 """Find the parts of a critic's text: the verdict that it states, its first wrong step, score and reason."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -13,18 +14,22 @@ _Number = TypeVar("_Number", int, float)
 _MAX_PASSAGE_CHARACTERS = 1000
 _BETWEEN = rf"(?:{MARKUP}|\n)"
 _SAME_LINE = r"[^\w\n]{0,6}"
+_IN_FULL = r"(?:in|for|with) (?:all|every|each|high|full|no)\b"
+_GOES_ON_WITH = (
+    rf"(?:because|since|no|all|every|each|both|score|reason|explanation|confidence|none|there|it|this)\b|first wrong|"
+    rf"as (?:all|every|each|the|it)\b|the (?:solution|steps?|reasoning|answer|final|trajectory)\b|{_IN_FULL}"
+)
 # Behind the verdict "right": what restricts it, or makes the word an adjective ("right side").
 _IN_PART = re.compile(
-    rf"{_SAME_LINE}\b(?:but|except|until|till|however|though|although|apart|save|only|in|up|with|for|not|yet)\b|"
-    rf"[ \t]{{1,3}}(?!because\b|since\b|no\b|all\b|every\b|each\b|both\b|score\b|first wrong|reason\b|explanation\b|"
-    rf"confidence\b|none\b|there\b|it\b|this\b|as (?:all|every|each|the|it)\b|"
-    rf"the (?:solution|steps?|reasoning|answer|final|trajectory)\b)(?![0-9]){LETTER}",
+    rf"{_SAME_LINE}\b(?:but|except|until|till|however|though|although|apart|save)\b|"
+    rf"[^\w\n.!:;]{{0,6}}\b(?!{_IN_FULL})(?:only|up|not|yet|in|for|with)\b|"
+    rf"[ \t]{{1,3}}(?!{_GOES_ON_WITH})(?![0-9]){LETTER}",
     re.IGNORECASE,
 )
 _HEADING = r"^[^\w\n]{{0,8}}(?:\[(?:step )?{number}\]|{number}[.)]|step[ \t]?#?{number}(?![0-9]))"
 _HAS_COLON = re.compile(r"[^\w\n]{0,6}[:=]")
 _NAME_OF_REASON = re.compile(
-    r"\A(?:reason(?:ing)?|explanation|justification|critique|why)[*_]{0,3}:[*_]{0,3}", re.IGNORECASE
+    r"\A[*_#\s]{0,6}(?:reason(?:ing)?|explanation|justification|critique|why)[*_]{0,3}:[*_]{0,3}", re.IGNORECASE
 )
 
 
@@ -86,7 +91,9 @@ class CritiqueParts:
         reason = self._reason_behind
         if reason or self.verdict.verdict == "right" or not self.form.verdict_label:
             return reason
-        before = self.own.visible[self._passage_start : self.verdict.label_start]
+        end = self.verdict.label_start
+        end = self.own.line_start(end) if self.own.begins_line(end) else end
+        before = self.own.visible[self._passage_start : end]
         heading = STEP_HEADING.match(before)
         return tidied(before if heading is None else before[heading.end() :])
 
@@ -118,10 +125,14 @@ class CritiqueParts:
         text, start, kept = self.own.visible, self._behind_markup(self.verdict.end), []
         for part in sorted((each for each in (self.step, self.score) if each is not None), key=lambda each: each.start):
             if part.start >= start:
-                kept.append(text[start : part.start].rstrip("*_"))
+                begins_line = bool(self.form.verdict_label) and self.own.begins_line(part.start)
+                begin = self.own.line_start(part.start) if begins_line else part.start
+                kept.append(text[start : max(start, begin)].rstrip("*_"))
                 start = self._behind_markup(part.end)
         words = tidied(" ".join([*kept, text[start:]]))
-        return _NAME_OF_REASON.sub("", words).strip() if self.form.verdict_label else words
+        if not self.form.verdict_label:
+            return words
+        return _NAME_OF_REASON.sub("", words).strip() if re.search(r"\w", words) else ""
 
     def _behind_markup(self, end: int) -> int:
         closing = "*_`)]}$" if self.form.verdict_label else "*_"
@@ -185,32 +196,29 @@ def _next_step(own: OwnWords, form: CritiqueForm, start: int) -> StatedNumber[in
 
 def _last_step(own: OwnWords, form: CritiqueForm, verdict: FoundVerdict) -> StatedNumber[int] | None:
     """Return the last statement behind the verdict; without one, the last before it."""
-    label = re.compile(rf"(?<!{LETTER}){literally(form.step_label)}(?!{LETTER})", re.IGNORECASE)
-
-    def is_statement(match: re.Match[str]) -> bool:
-        return step_behind(own.text, match.end())[1] > match.end()
-
     for start in (verdict.end, 0):
-        if stated := own.statements(label, start=start, accepts=is_statement):
-            number, end = step_behind(own.text, stated[-1].end())
-            return StatedNumber(number, stated[-1].start(), end)
+        if stated := _last_number(own, form.step_label, step_behind, start=start):
+            return stated
     return None
 
 
 def _score(own: OwnWords, form: CritiqueForm) -> StatedNumber[float] | None:
-    """Return the last score; one that cannot be read goes on to the end of its line."""
-    if not form.score_label:
-        return None
-    label = re.compile(rf"(?<!{LETTER}){literally(form.score_label)}(?!{LETTER})", re.IGNORECASE)
+    return _last_number(own, form.score_label, probability_behind) if form.score_label else None
+
+
+def _last_number(
+    own: OwnWords, label: str, read: Callable[[str, int], tuple[_Number | None, int]], *, start: int = 0
+) -> StatedNumber[_Number] | None:
+    """Return the last number stated behind ``label``; a statement without one goes on to the end of its line."""
 
     def is_statement(match: re.Match[str]) -> bool:
-        end = probability_behind(own.text, match.end())[1]
-        return end > match.end() or _HAS_COLON.match(own.text, end) is not None
+        return read(own.text, match.end())[1] > match.end() or _HAS_COLON.match(own.text, match.end()) is not None
 
-    stated = own.statements(label, accepts=is_statement)
+    form = re.compile(rf"(?<!{LETTER}){literally(label)}(?!{LETTER})", re.IGNORECASE)
+    stated = own.statements(form, start=start, accepts=is_statement)
     if not stated:
         return None
-    number, end = probability_behind(own.text, stated[-1].end())
+    number, end = read(own.text, stated[-1].end())
     if number is None:
         line_end = own.text.find("\n", end)
         end = len(own.text) if line_end < 0 else line_end

@@ -33,14 +33,15 @@ _SCORE = re.compile(
     rf"(?P<label_scale>[ \t*_]{{0,4}}[(\[](?P<range>[^()\[\]\n]{{0,40}})[)\]])?{_BETWEEN}{{0,12}}"
     rf"(?:(?:(?:is|of|about|approx(?:imately)?|around|roughly)(?!\w)|P(?:\(right\))?[ ]?[=:]){_BETWEEN}{{0,8}}){{0,2}}"
     rf"{_NUMBER}"
-    rf"(?:[ \t]?\\?(?P<percent>%|percent\b)|(?:{_BETWEEN}{{0,4}}(?:/|⁄|out of|of)[ \t]?{_BETWEEN}{{0,4}}{_SCALE}))?",
+    rf"(?:[ \t]?\\?(?P<percent>%|percent\b)|(?:{_BETWEEN}{{0,4}}(?:/|⁄|out of|of)[ \t]?{_BETWEEN}{{0,4}}{_SCALE}"
+    rf"(?:[ \t](?:points?|stars?)\b)?))?",
     re.IGNORECASE,
 )
 # Behind a number: what makes it part of a longer expression, a range, another kind of number, or one of another scale.
 _GOES_ON = re.compile(
-    rf"{LETTER}|[/%⁄^]|:[0-9]|}}\{{|[*_`)\]}}$ \t]{{0,6}}"
+    rf"{LETTER}|[/%⁄^×]|:[0-9]|}}\{{|[*_`)\]}}$ \t]{{0,6}}"
     r"(?:[-–—−+*×÷/=<>±~→][ \t]?[0-9.(\\]|/|(?:to|or|and|bis|à|until|vs)[ \t]{1,3}[0-9.]|"
-    r"[(\[]?(?:out|of|on)\b|(?:points?|stars?|percent|steps?)\b)|[ \t]{0,3}(?:[0-9]|,[ \t]?[0-9])",
+    r"[(\[]?(?:out|of|on)\b|in [0-9]|(?:points?|stars?|percent|steps?)\b)|[ \t]{0,3}(?:[0-9]|,[ \t]?[0-9])",
     re.IGNORECASE,
 )
 _UNIT_RANGE = re.compile(r"[^0-9]*(?:0(?:\.0)?[^0-9.]{1,12}1(?:\.0)?)?[^0-9]*")

@@ -104,6 +104,11 @@ class OwnWords:
         line = self._line_before(index)
         return line is not None and STEP_HEADING.match(line) is not None
 
+    def begins_line(self, index: int) -> bool:
+        """Return whether nothing but markup and words such as "My final" stand before ``index`` in its line."""
+        lead = _LEAD.match(self.text, self.line_start(index))
+        return lead is not None and index <= lead.end()
+
     def line_start(self, index: int) -> int:
         """Return where the line of ``index`` begins."""
         return self._line_starts[bisect_right(self._line_starts, index) - 1]

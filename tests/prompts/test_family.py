@@ -289,3 +289,26 @@ def test_a_wrong_form_of_critiques_is_refused(line: str, message: str, tmp_path:
     (tmp_path / "family.yaml").write_text(f"extends: plain\n{line}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=message):
         PromptFamily.load(tmp_path)
+
+
+def test_reasoned_prompts_differ_from_plain_ones_in_the_critic_alone(plain: PromptFamily, problem: Problem) -> None:
+    reasoned = PromptFamily.load("reasoned")
+    assert reasoned.solve(problem) == plain.solve(problem)
+    assert reasoned.form.critique == plain.form.critique
+    assert (reasoned.form.reasons_first, plain.form.reasons_first) == (True, False)
+    assert reasoned.form.critique_tokens > plain.form.critique_tokens
+    asked = reasoned.critique(problem, steps=STEPS).text
+    assert asked.index("First examine the steps") < asked.index("Verdict: right") < asked.index("Score: P")
+
+
+def test_a_written_critique_of_a_reasoned_critic_examines_the_step_before_its_verdict() -> None:
+    assert PromptFamily.load("reasoned").written_critique(step=2, reason="It is 5.") == (
+        "Step 2: It is 5.\n\nVerdict: wrong\nFirst wrong step: 2\nIt is 5.\nScore: 0"
+    )
+
+
+@pytest.mark.parametrize("line", ["critique_tokens: 0", "critique_tokens: many", "reasons_first: 3"])
+def test_a_wrong_allowance_is_refused(line: str, tmp_path: Path) -> None:
+    (tmp_path / "family.yaml").write_text(f"extends: plain\n{line}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"family\.yaml: {line.partition(':')[0]}"):
+        PromptFamily.load(tmp_path)
