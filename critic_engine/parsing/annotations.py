@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from critic_engine.errors import ParseError
 from critic_engine.parsing.injections import check_unicode
 from critic_engine.parsing.stated_numbers import step_behind
-from critic_engine.parsing.statements import LETTER, MARKUP, OwnWords
+from critic_engine.parsing.statements import AFTER_SENTENCE, AFTER_SENTENCE_OR_QUOTATION, LETTER, MARKUP, OwnWords
 
 Side: TypeAlias = Literal["A", "B"]
 _SIGNS = r"(?:[^\w\n]|_)"
@@ -81,11 +81,14 @@ def parse_annotation(text: str) -> ReadAnnotation:
     """
     check_unicode(text, "annotation")
     own = OwnWords.of(text)
-    sides = own.statements(_WRONG_PATH)
+    sides = own.statements(_WRONG_PATH, before_quoted=AFTER_SENTENCE)
     start = _start_of_last(sides)
-    steps = own.statements(_STEP, start=start, accepts=lambda match: _step(match) is not None)
+    behind_quotes = AFTER_SENTENCE_OR_QUOTATION
+    steps = own.statements(
+        _STEP, start=start, accepts=lambda match: _step(match) is not None, before_quoted=behind_quotes
+    )
     step = _step(steps[-1]) if steps else None
-    critiques = own.statements(_CRITIQUE, start=start)
+    critiques = own.statements(_CRITIQUE, start=start, before_quoted=behind_quotes)
     # The first behind the step that counts: a later one may repeat it.
     behind = [critique for critique in critiques if steps and critique.start() > steps[-1].start()]
     ends = [each[-1].start() for each in (sides, steps) if each]

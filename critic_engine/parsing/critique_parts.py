@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from critic_engine.parsing.critique_form import CritiqueForm, literally
 from critic_engine.parsing.stated_numbers import probability_behind, step_behind
-from critic_engine.parsing.statements import LETTER, MARKUP, STEP_HEADING, OwnWords
+from critic_engine.parsing.statements import AFTER_SENTENCE_OR_QUOTATION, LETTER, MARKUP, STEP_HEADING, OwnWords
 from critic_engine.types import Verdict
 
 _Number = TypeVar("_Number", int, float)
@@ -23,7 +23,7 @@ _GOES_ON_WITH = (
 _IN_PART = re.compile(
     rf"{_SAME_LINE}\b(?:but|except|until|till|however|though|although|apart|save)\b|"
     rf"[^\w\n.!:;]{{0,6}}\b(?!{_IN_FULL})(?:only|up|not|yet|in|for|with)\b|"
-    rf"[ \t]{{1,3}}(?!{_GOES_ON_WITH})(?![0-9]){LETTER}",
+    rf"[ \t]?\([^\w\n]{{0,2}}steps?\b|[ \t]{{1,3}}(?!{_GOES_ON_WITH})(?![0-9]){LETTER}",
     re.IGNORECASE,
 )
 _HEADING = r"^[^\w\n]{{0,8}}(?:\[(?:step )?{number}\]|{number}[.)]|step[ \t]?#?{number}(?![0-9]))"
@@ -215,7 +215,7 @@ def _last_number(
         return read(own.text, match.end())[1] > match.end() or _HAS_COLON.match(own.text, match.end()) is not None
 
     form = re.compile(rf"(?<!{LETTER}){literally(label)}(?!{LETTER})", re.IGNORECASE)
-    stated = own.statements(form, start=start, accepts=is_statement)
+    stated = own.statements(form, start=start, accepts=is_statement, before_quoted=AFTER_SENTENCE_OR_QUOTATION)
     if not stated:
         return None
     number, end = read(own.text, stated[-1].end())

@@ -48,15 +48,19 @@ _LEAD = re.compile(
 _LIST_ITEM = re.compile(r"[^\w\n\[]{0,8}[0-9]{1,3}[.)][^\w\n]{0,8}")
 STEP_HEADING = re.compile(
     r"[^\w\n]{0,8}(?:\[(?:step )?[0-9]{1,4}\]|[0-9]{1,4}[.)]|(?:step|schritt|paso|étape|шаг|第|步骤)[ \t]?#?"
-    r"[0-9]{1,4}[ \t]?(?:步)?(?:\([^()\n]{0,40}\))?[^\w\n]{0,4}[:.)\]–—-])",
+    r"[0-9]{1,4}[ \t]?(?:步)?(?:\([^()\n]{0,40}\))?[^\w\n]{0,4}[:.)\]–—→|-])",
     re.IGNORECASE,
 )
+_INDENTED = re.compile(r"(?: {4}|\t)")
+_GOES_ON = re.compile(r"[^\w\n]{0,12}\s{1,8}[a-z]")
+AFTER_SENTENCE = re.compile(r"[.!?][\s*_)]*\Z")
+AFTER_SENTENCE_OR_QUOTATION = re.compile(r"[.!?\"”’»」』`][\s*_)]*\Z")
 # Words before a statement within a line that make it another's, or no statement.
 _REPORTED = re.compile(
     r"\b(?:sa(?:y|ys|id|ying)|stat(?:e|es|ed|ing)|writ(?:e|es|ing|ten)|wrote|claim(?:s|ed|ing)?|reads?|ends?|put|puts|"
     r"with|as|like|or|either|whether|if|when|not|no|never|instead of|than|words?|text|line|phrase|step|solution|"
-    r"sentence|quotes?|quoted|prints?|output|outputs|contains?|includes?|mentions?|expects?|choose|between)"
-    r"(?:[^\w\n]|_){0,6}\Z",
+    r"sentence|quotes?|quoted|prints?|output|outputs|contains?|includes?|mentions?|expects?|choose|between|is|are|was|"
+    r"reading|steps?[ \t]{0,2}#?[0-9]{1,4})(?:[^\w\n]|_){0,6}\Z|:(?:[^\w\n]|_){0,6}\Z",
     re.IGNORECASE,
 )
 
@@ -86,7 +90,12 @@ class OwnWords:
         return cls(visible, own, tuple(_quotations(own)), is_list)
 
     def statements(
-        self, form: re.Pattern[str], *, start: int = 0, accepts: Callable[[re.Match[str]], bool] = lambda match: True
+        self,
+        form: re.Pattern[str],
+        *,
+        start: int = 0,
+        accepts: Callable[[re.Match[str]], bool] = lambda match: True,
+        before_quoted: re.Pattern[str] | None = None,
     ) -> list[re.Match[str]]:
         """Return the most certain statements from ``start`` on, in order.
 
@@ -94,8 +103,13 @@ class OwnWords:
             form: Pattern of a statement, which begins with its label.
             start: Where to begin; no statement that begins before it is found.
             accepts: Returns whether a match is a statement.
+            before_quoted: How the line before a statement in quotation marks must end; None if there must be none.
         """
-        ranked = [(rank, match) for match, rank in self._ranked(form, start) if rank is not None and accepts(match)]
+        ranked = [
+            (rank, match)
+            for match, rank in self._ranked(form, start, before_quoted)
+            if rank is not None and accepts(match)
+        ]
         best = min((rank for rank, _ in ranked), default=None)
         return [match for rank, match in ranked if rank == best]
 
@@ -126,28 +140,38 @@ class OwnWords:
             number -= 1
         return None
 
-    def _ranked(self, form: re.Pattern[str], start: int) -> Iterator[tuple[re.Match[str], _Rank | None]]:
+    def _ranked(
+        self, form: re.Pattern[str], start: int, before_quoted: re.Pattern[str] | None
+    ) -> Iterator[tuple[re.Match[str], _Rank | None]]:
         line_start, lead = -1, None
         for match in form.finditer(self.text, start):
             if lead is None or self.line_start(match.start()) != line_start:
                 line_start = self.line_start(match.start())
                 lead = _LEAD.match(self.text, line_start)
-            if lead is not None and lead["quote"] is None:
-                yield match, self._rank(match, line_start, begins_line=match.start() <= lead.end())
+            if lead is None or lead["quote"] is not None:
+                continue
+            begins_line = match.start() <= lead.end()
+            if self._is_quoted(match.start()):
+                is_line = begins_line and self._is_line_in_quotes(match, line_start, before_quoted)
+                yield match, 1 if is_line else None
+            else:
+                yield match, self._rank(match, line_start, begins_line=begins_line)
 
     def _rank(self, match: re.Match[str], line_start: int, *, begins_line: bool) -> _Rank | None:
         start, text = match.start(), self.text
-        if self._is_quoted(start):
-            return 1 if begins_line and self._is_line_in_quotes(match, line_start) else None
         is_closed = text.startswith(tuple(_CLOSING_MARKS), match.end())
         if is_closed and not any(mark in match[0] for mark in _CLOSING_MARKS):
             return None  # The end of a quotation that began on another line.
         if begins_line:
-            return 0
+            return None if _INDENTED.match(text, line_start) and self._is_announced(start) else 0
         item = _LIST_ITEM.match(text, line_start)
         if self.is_list and item is not None and start <= item.end():
             return 1
-        if STEP_HEADING.match(text, line_start) or _REPORTED.search(text[max(line_start, start - 40) : start]):
+        if (
+            text.startswith("|", line_start)
+            or STEP_HEADING.match(text, line_start)
+            or _REPORTED.search(text[max(line_start, start - 40) : start])
+        ):
             return None
         return 2
 
@@ -155,15 +179,21 @@ class OwnWords:
         number = bisect_right(self.quoted, index, key=itemgetter(0)) - 1
         return number >= 0 and index < self.quoted[number][1]
 
-    def _is_line_in_quotes(self, match: re.Match[str], line_start: int) -> bool:
-        """Return whether the quotation is the whole line, and no line before it leads to it."""
+    def _is_announced(self, index: int) -> bool:
+        line = self._line_before(index)
+        return line is not None and line.endswith(":")
+
+    def _is_line_in_quotes(self, match: re.Match[str], line_start: int, before_quoted: re.Pattern[str] | None) -> bool:
+        """Return whether the quotation is the whole line, and no line around it belongs to the same sentence."""
         begin, end = self.quoted[bisect_right(self.quoted, match.start(), key=itemgetter(0)) - 1]
         line_end = self.text.find("\n", match.end())
         behind = self.text[end : len(self.text) if line_end < 0 else line_end]
         if begin < line_start or re.search(r"\w", behind[:200]) or len(behind) > 200:
             return False
+        if _GOES_ON.match(self.text, end):
+            return False
         before = self._line_before(match.start())
-        return before is None or re.search(r"[.!?\"”’»」』`][\s*_)]*\Z", before[-20:]) is not None
+        return before is None or (before_quoted is not None and before_quoted.search(before[-20:]) is not None)
 
 
 def without_thoughts(text: str) -> str:

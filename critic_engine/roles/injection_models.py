@@ -140,6 +140,7 @@ class CriticDetector:
         critique = evaluation.critique
         if critique is None:
             message = f"{self.name} wrote no critique that could be read in {evaluation.num_unreadable} texts"
+            message += f"; of the last: {evaluation.unreadable[-1]}" if evaluation.unreadable else ""
             raise ParseError(message, usage=evaluation.usage)
         try:
             check_unicode(critique.whole, "the critique")
