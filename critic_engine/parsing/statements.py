@@ -53,6 +53,7 @@ STEP_HEADING = re.compile(
 )
 _INDENTED = re.compile(r"(?: {4}|\t)")
 _GOES_ON = re.compile(r"[^\w\n]{0,12}\s{1,8}[a-z]")
+# How the line before a statement in quotation marks may end.
 AFTER_SENTENCE = re.compile(r"[.!?][\s*_)]*\Z")
 AFTER_SENTENCE_OR_QUOTATION = re.compile(r"[.!?\"”’»」』`][\s*_)]*\Z")
 # Words before a statement within a line that make it another's, or no statement.

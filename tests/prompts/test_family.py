@@ -65,7 +65,10 @@ def test_pocket_prompts_read_exactly_so(pocket: PromptFamily, problem: Problem) 
     )
 
 
-@pytest.mark.parametrize("name", ["plain_solve", "plain_step", "plain_rewrite", "plain_critique", "headed_rewrite"])
+@pytest.mark.parametrize(
+    "name",
+    ["plain_solve", "plain_step", "plain_rewrite", "plain_critique", "headed_rewrite", "reasoned_critique"],
+)
 def test_prompts_read_as_the_golden_ones(name: str, image: Image) -> None:
     family_name, _, template = name.partition("_")
     family = PromptFamily.load(family_name)
