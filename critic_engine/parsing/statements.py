@@ -56,12 +56,13 @@ _GOES_ON = re.compile(r"[^\w\n]{0,12}\s{1,8}[a-z]")
 # How the line before a statement in quotation marks may end.
 AFTER_SENTENCE = re.compile(r"[.!?][\s*_)]*\Z")
 AFTER_SENTENCE_OR_QUOTATION = re.compile(r"[.!?\"”’»」』`][\s*_)]*\Z")
+_STEP_ALONE = re.compile(r"[^\w\n]{0,8}step[ \t]{0,2}#?[0-9]{1,4}(?:[^\w\n]|_){0,6}", re.IGNORECASE)
 # Words before a statement within a line that make it another's, or no statement.
 _REPORTED = re.compile(
     r"\b(?:sa(?:y|ys|id|ying)|stat(?:e|es|ed|ing)|writ(?:e|es|ing|ten)|wrote|claim(?:s|ed|ing)?|reads?|ends?|put|puts|"
     r"with|as|like|or|either|whether|if|when|not|no|never|instead of|than|words?|text|line|phrase|step|solution|"
     r"sentence|quotes?|quoted|prints?|output|outputs|contains?|includes?|mentions?|expects?|choose|between|is|are|was|"
-    r"reading|steps?[ \t]{0,2}#?[0-9]{1,4})(?:[^\w\n]|_){0,6}\Z|:(?:[^\w\n]|_){0,6}\Z",
+    r"reading)(?:[^\w\n]|_){0,6}\Z|:(?:[^\w\n]|_){0,6}\Z",
     re.IGNORECASE,
 )
 
@@ -171,6 +172,7 @@ class OwnWords:
         if (
             text.startswith("|", line_start)
             or STEP_HEADING.match(text, line_start)
+            or _STEP_ALONE.fullmatch(text, line_start, start)
             or _REPORTED.search(text[max(line_start, start - 40) : start])
         ):
             return None
