@@ -29,7 +29,7 @@ from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles.checker import Checker
-from critic_engine.roles.factory import make_roles
+from critic_engine.roles.factory import make_roles, with_critique_tokens
 from critic_engine.run.database import check_free, explain_write_errors
 from critic_engine.run.problem_search import ProblemSearch, Search, local_search
 from critic_engine.run.problem_size import check_size
@@ -81,6 +81,7 @@ class Engine:
             ModelLoadError: a model's folder holds no model.
         """
         self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
+        self.config = with_critique_tokens(self.config)
         self._checker = checker
         if self.config.ray.num_search_workers and (reasoner or critic):
             raise ConfigError(

@@ -130,16 +130,24 @@ class ParseError(CriticEngineError):
         text: The text, whole; the message quotes at most its first 200 characters.
         usage: Tokens spent on all texts that could not be read, and retried requests.
         num_unreadable: Texts that could not be read.
+        reasons: Why each of several texts could not be read; empty for a single one, whose reason is the message.
     """
 
     def __init__(
-        self, message: str, *, text: str = "", usage: TokenUsage | None = None, num_unreadable: int = 1
+        self,
+        message: str,
+        *,
+        text: str = "",
+        usage: TokenUsage | None = None,
+        num_unreadable: int = 1,
+        reasons: tuple[str, ...] = (),
     ) -> None:
-        """Keep the whole ``text``, the ``usage`` and ``num_unreadable`` beside the message."""
+        """Keep the whole ``text``, the ``usage``, ``num_unreadable`` and ``reasons`` beside the message."""
         super().__init__(message)
         self.text = text
         self.usage = usage if usage is not None else TokenUsage()
         self.num_unreadable = num_unreadable
+        self.reasons = reasons
 
     @classmethod
     def quoting(cls, reason: str, text: str, *, usage: TokenUsage | None = None) -> "ParseError":

@@ -125,6 +125,8 @@ class Evaluation:
     """Completions drawn for the value."""
     errors: tuple[str, ...] = ()
     """Messages of failures whose part was left out of the value."""
+    unreadable: tuple[str, ...] = ()
+    """Why texts could not be read, one line each with a quotation; for those whose text is known."""
 
 
 UNKNOWN = Evaluation(value=None, critique=None, usage=TokenUsage())

@@ -149,13 +149,20 @@ class Critique:
     """The critic's words and verdict on a trajectory."""
 
     words: str
-    """The critic's text as it was generated, stripped."""
+    """The part of the critic's text with its verdict and reason, as it was generated, without thoughts, stripped."""
     verdict: Verdict
     """``right`` if the critic finds no wrong step."""
     value: float | None
     """The critic's probability, in [0, 1], that every step is right; None if unknown."""
     first_wrong_step: int | None = None
     """1-based; None if the critic names none."""
+    examination: str = ""
+    """The part before ``words``, in which the critic examines the steps; the reasoner is not shown it."""
+
+    @property
+    def whole(self) -> str:
+        """The whole text, without thoughts."""
+        return f"{self.examination}\n\n{self.words}" if self.examination else self.words
 
 
 @dataclass(frozen=True, slots=True)

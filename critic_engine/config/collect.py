@@ -86,8 +86,8 @@ class AnnotatorConfig(_RoleConfig):
     """Critiques of one pair; the first is drawn at temperature 0, the others at ``temperature``."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
     """Sampling temperature of all critiques but the first, in [0, 5]."""
-    max_tokens: Annotated[int, Field(ge=1, le=131072)] = 512
-    """Most tokens of one critique."""
+    max_tokens: Annotated[int, Field(ge=1, le=131072)] | None = None
+    """Most tokens of one critique. None is 512, and for a critic what its prompts allow if that is more."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 2
     """Most attempts at one request that fails and may succeed later; for the kinds that show both branches."""
 

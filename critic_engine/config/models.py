@@ -119,8 +119,9 @@ class ModelConfig(Section):
     backend: Backend = "huggingface"
     """Backend that runs the model."""
     prompts: str = "auto"
-    """Family of prompt templates: ``pocket``, ``plain``, ``headed``, a folder of templates, or ``auto``: ``pocket`` for
-    the shipped models, ``plain`` for all others."""
+    """Family of prompt templates: ``pocket``, ``plain``, ``headed``, ``reasoned``, a folder of templates, or ``auto``:
+    ``pocket`` for the shipped models, ``plain`` for all others. A critic with the family ``reasoned`` examines the
+    steps in words before it gives its verdict."""
     system_prompt: str = ""
     """Text of a system message before each prompt; empty for none."""
     thinking: Thinking = "auto"

@@ -33,8 +33,9 @@ class ReasonerConfig(ModelConfig):
 class CriticConfig(ModelConfig):
     """The critic's model and its sampling."""
 
-    max_tokens: Annotated[int, Field(ge=1, le=131072)] = 256
-    """Most tokens of one critique."""
+    max_tokens: Annotated[int, Field(ge=1, le=131072)] | None = None
+    """Most tokens of one critique. None takes what the prompt family allows, ``critique_tokens`` in its
+    ``family.yaml``: 256, and 2048 for ``reasoned``."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.0
     """Sampling temperature in [0, 5]; 0 is greedy, as in MMC. After an unreadable critique it is at least 0.7."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 2

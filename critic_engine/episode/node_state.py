@@ -67,14 +67,23 @@ def encode_state(state: NodeState) -> dict[str, Any]:
     if state.answer is not None:
         encoded["answer"] = state.answer
     if state.critique is not None:
-        encoded["critique"] = asdict(state.critique)
+        encoded["critique"] = _encoded(state.critique)
     if state.texts is not None:
         encoded["texts"] = list(state.texts)
     if state.num_tokens is not None:
         encoded["num_tokens"] = state.num_tokens
     if state.revised_from:
-        encoded["revised_from"] = [asdict(each) for each in state.revised_from]
+        encoded["revised_from"] = [
+            {"step": each.step, "critique": _encoded(each.critique)} for each in state.revised_from
+        ]
     return encoded
+
+
+def _encoded(critique: Critique) -> dict[str, Any]:
+    fields = asdict(critique)
+    if not critique.examination:
+        del fields["examination"]
+    return fields
 
 
 def decode_state(encoded: Any) -> NodeState:

@@ -154,8 +154,9 @@ class TrialRunner:
             evaluation = await self._evaluator.evaluate(self._problem, extend(base, continuation), seed=seed)
         except GenerationError as error:
             return Judged(continuation, UNKNOWN, error.usage, _error(trial_id, self._judge_name, error))
-        reason = "the text of a critique or verdict could not be read"
-        failures = (Failure(trial_id, f"{self._judge_name}_unreadable", reason),) * evaluation.num_unreadable
+        num_unknown = evaluation.num_unreadable - len(evaluation.unreadable)
+        reasons = evaluation.unreadable + ("the text of a critique or verdict could not be read",) * num_unknown
+        failures = tuple(Failure(trial_id, f"{self._judge_name}_unreadable", reason) for reason in reasons)
         failures += tuple(Failure(trial_id, f"{self._judge_name}_error", error) for error in evaluation.errors)
         failures += _retries(trial_id, self._judge_name, evaluation.usage)
         return Judged(continuation, evaluation, evaluation.usage, failures)

@@ -1,16 +1,31 @@
 """Read an annotator's text: the wrong one of two paths, its first wrong step, and the reason."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from critic_engine.errors import ParseError
 from critic_engine.parsing.injections import check_unicode
+from critic_engine.parsing.stated_numbers import step_behind
+from critic_engine.parsing.statements import AFTER_SENTENCE, AFTER_SENTENCE_OR_QUOTATION, LETTER, MARKUP, OwnWords
 
 Side: TypeAlias = Literal["A", "B"]
-_MARKUP = r"[\s*_`\"'#\[(]{0,8}"
-_WRONG_PATH = re.compile(rf"\bwrong path\b[*_ ]{{0,4}}:{_MARKUP}(?:path )?([AB])\b", re.IGNORECASE)
-_STEP = re.compile(rf"\bfirst wrong step\b[*_ ]{{0,4}}:{_MARKUP}(?:step )?([0-9]{{1,6}})(?![0-9])", re.IGNORECASE)
+_SIGNS = r"(?:[^\w\n]|_)"
+_BETWEEN = rf"(?:{MARKUP}|\n)"
+_WRONG_PATH = re.compile(
+    rf"(?<!{LETTER})wrong path{_BETWEEN}{{0,12}}(?:is\b{_BETWEEN}{{1,4}})?(?P<path>(?:the )?path{_BETWEEN}{{1,8}})?"
+    rf"(?P<side>[AB]|both|neither|none|unclear)(?!{LETTER})",
+    re.IGNORECASE,
+)
+_OTHER_SIDE = re.compile(
+    rf"{_SIGNS}{{0,6}}(?:(?:or|and|vs)\b|[/|&,]{_SIGNS}{{0,4}}(?:path )?[AB](?!{LETTER})|\?)", re.IGNORECASE
+)
+# An A before any other word may be the article.
+_NOUN = re.compile(
+    rf"[ \t]{{1,3}}(?!(?:because|since|as|at|in|it|first wrong step|critique|goes|with|due)\b){LETTER}", re.IGNORECASE
+)
+_STEP = re.compile(rf"(?<!{LETTER})first wrong step(?!{LETTER})", re.IGNORECASE)
 _CRITIQUE = re.compile(r"\bcritique\b[*_ ]{0,4}:[*_]{0,4}", re.IGNORECASE)
 _LABEL_ON_NEXT_LINE = re.compile(
     r"\n[\s*_`\"'#\[(>-]{0,12}(?:wrong path|first wrong step|critique)\b[*_ ]{0,4}:", re.IGNORECASE
@@ -59,19 +74,30 @@ class ReadAnnotation:
 
 
 def parse_annotation(text: str) -> ReadAnnotation:
-    """Return the annotation in ``text``.
+    """Return the annotation that ``text`` states last in its own words; nothing is read from a thought or a quotation.
 
     Raises:
-        ParseError: it names no path or no step, gives no reason, or holds half a surrogate pair.
+        ParseError: it names no path or both, or no step, gives no reason, or holds half a surrogate pair.
     """
     check_unicode(text, "annotation")
-    side, step, critique = (form.search(text) for form in (_WRONG_PATH, _STEP, _CRITIQUE))
-    starts = [label.start() for label in (side, step) if label is not None]
-    reason = "" if critique is None else _reason(text, critique.end(), starts)
+    own = OwnWords.of(text)
+    sides = own.statements(_WRONG_PATH, before_quoted=AFTER_SENTENCE)
+    start = _start_of_last(sides)
+    behind_quotes = AFTER_SENTENCE_OR_QUOTATION
+    steps = own.statements(
+        _STEP, start=start, accepts=lambda match: _step(match) is not None, before_quoted=behind_quotes
+    )
+    step = _step(steps[-1]) if steps else None
+    critiques = own.statements(_CRITIQUE, start=start, before_quoted=behind_quotes)
+    # The first behind the step that counts: a later one may repeat it.
+    behind = [critique for critique in critiques if steps and critique.start() > steps[-1].start()]
+    ends = [each[-1].start() for each in (sides, steps) if each]
+    reason = _reason(own.visible, (behind[:1] or critiques[-1:])[0].end(), ends) if critiques else ""
+    side = None if not sides else _side(sides[-1])
     if side is None or step is None or not reason:
         wanted = "'Wrong path: A', 'First wrong step: K' and words after 'Critique:'"
         raise ParseError.quoting(f"annotation lacks one of {wanted}", text)
-    return ReadAnnotation("A" if side[1].upper() == "A" else "B", int(step[1]), reason)
+    return ReadAnnotation(side, step, reason)
 
 
 def names_paths(reason: str, *, has_choices: bool = False) -> bool:
@@ -84,6 +110,28 @@ def names_paths(reason: str, *, has_choices: bool = False) -> bool:
     single letter names a choice.
     """
     return (_NAMED_PATHS if has_choices else _PATHS).search(reason) is not None
+
+
+def _side(match: re.Match[str]) -> Side | None:
+    """Return the side that is stated; None for both of them, none, or a word that may be the article."""
+    letter, end = match["side"].upper(), match.end()
+    if letter not in ("A", "B") or _OTHER_SIDE.match(match.string, end):
+        return None
+    if letter == "A" and not match["path"] and _NOUN.match(match.string, end):
+        return None
+    return "A" if letter == "A" else "B"
+
+
+def _start_of_last(sides: Sequence[re.Match[str]]) -> int:
+    """Return where the last annotation begins: where its side is stated first, if another was before, else 0."""
+    first = len(sides) - 1
+    while first > 0 and _side(sides[first - 1]) == _side(sides[-1]):
+        first -= 1
+    return sides[first].start() if first > 0 else 0
+
+
+def _step(label: re.Match[str]) -> int | None:
+    return step_behind(label.string, label.end())[0]
 
 
 def _reason(text: str, start: int, labels: list[int]) -> str:

@@ -1,7 +1,7 @@
 """Read model texts of error injection: a solution with injected errors, a list of detected errors, a grade.
 
 Lists of steps and errors have the same form in every prompt family, one item a line: the number of a step in brackets,
-then words. Further lines belong to the item; a blank line ends an error.
+then words. Further lines belong to the item; a blank line ends an error. Nothing is read from a thought.
 """
 
 import re
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from critic_engine.errors import ParseError
+from critic_engine.parsing.thoughts import visible
 
 MAX_INJECTED = 5
 """Most errors injected into one solution, as in Critic-V (arXiv 2411.18203); at least 1 is."""
@@ -101,7 +102,7 @@ def parse_injection(text: str, original: Sequence[str]) -> Injected:
             that did change.
     """
     check_unicode(text, "the injection")
-    lines = text.splitlines()
+    lines = visible(text).splitlines()
     start = _find(_SOLUTION, lines, 0)
     end = None if start is None else _find(_ERRORS, lines, start + 1)
     if start is None or end is None:
@@ -126,7 +127,7 @@ def parse_detection(text: str, *, num_steps: int) -> tuple[InjectedError, ...]:
         ParseError: it is neither a list of errors nor ``none``, or names a step that does not exist.
     """
     check_unicode(text, "the detection")
-    lines = text.splitlines()
+    lines = visible(text).splitlines()
     start = _find(_ERRORS, lines, 0)
     heading = None if start is None else _ERRORS.fullmatch(lines[start])
     told = [line for line in lines[0 if start is None else start + 1 :] if not _is_fence(line)]
@@ -203,7 +204,7 @@ def _existing(step: int, num_steps: int, text: str) -> int:
 
 
 def _only_number(form: re.Pattern[str], asked_for: str, text: str) -> int:
-    found = {int(match[1]) for line in text.splitlines() if (match := form.fullmatch(line))}
+    found = {int(match[1]) for line in visible(text).splitlines() if (match := form.fullmatch(line))}
     if len(found) != 1:
         problem = f"more than one: {', '.join(map(str, sorted(found)))}" if found else "none"
         raise _refusal(f"the grader must write one line {asked_for!r} and wrote {problem}", text)

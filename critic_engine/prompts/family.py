@@ -32,12 +32,13 @@ from pathlib import Path
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ConfigError
 from critic_engine.parsing.answers import choice_letter
-from critic_engine.parsing.critiques import CritiqueForm
+from critic_engine.parsing.critique_form import CritiqueForm
+from critic_engine.parsing.critiques import parse_critique
 from critic_engine.types import Message, Problem, RejectedSibling
 
 _SHIPPED = Path(__file__).parent
@@ -67,6 +68,10 @@ class FamilyForm(BaseModel):
     """Template of one step of a quoted solution: ``$step`` and optionally ``$number`` (from 1)."""
     critique: CritiqueForm
     """The form of its critiques."""
+    critique_tokens: int = Field(256, ge=1, le=131072)
+    """Most tokens of one critique if ``critic.max_tokens`` does not say otherwise."""
+    reasons_first: bool = False
+    """Whether its critics examine the steps in words before they give their verdict."""
     right_critique: str
     """Critique of a trajectory without a wrong step."""
     wrong_critique: str
@@ -131,7 +136,13 @@ class PromptFamily:
         """
         if step is None:
             return self.form.right_critique
-        return string.Template(self.form.wrong_critique).substitute(step=step, reason=reason)
+        template = string.Template(self.form.wrong_critique)
+        written = template.substitute(step=step, reason=reason)
+        read = parse_critique(written, self.form.critique, num_steps=step)
+        if (read.verdict, read.first_wrong_step) == ("wrong", step):
+            return written
+        # The reason itself has the form of a verdict, such as "Verdict: right".
+        return template.substitute(step=step, reason=f"It is said: {reason}")
 
     def question(self, problem: Problem) -> str:
         """Return the question with its choices below it, one a line."""

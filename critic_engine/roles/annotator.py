@@ -24,6 +24,8 @@ from critic_engine.types import (
     Trajectory,
 )
 
+MAX_ANNOTATION_TOKENS = 512
+"""Most tokens of one critique if ``max_tokens`` of the annotator does not say otherwise."""
 Fault: TypeAlias = Literal[
     "error",
     "unreadable",
@@ -153,7 +155,8 @@ class ModelAnnotator:
         branches = (parting.wrong, parting.right) if is_swapped else (parting.right, parting.wrong)
         message = self.family.annotate(problem, shared=parting.shared, first=branches[0], second=branches[1])
         sampling = SamplingOptions(
-            temperature=self.options.temperature if number else 0.0, max_tokens=self.options.max_tokens
+            temperature=self.options.temperature if number else 0.0,
+            max_tokens=self.options.max_tokens or MAX_ANNOTATION_TOKENS,
         )
         request = GenerationRequest(self.chat.messages(message), sampling=sampling, seeds=(seed,), chat=self.chat)
         try:

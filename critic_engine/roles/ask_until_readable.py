@@ -24,6 +24,8 @@ class Reading(Generic[_Content]):
     """Spent on all attempts, unreadable texts and failed requests included."""
     num_unreadable: int = 0
     """Texts that could not be read before this one."""
+    reasons: tuple[str, ...] = ()
+    """Why each of them could not be read, one line with a quotation."""
 
 
 async def ask_until_readable(
@@ -45,7 +47,7 @@ async def ask_until_readable(
         max_attempts: Most requests, failed ones included; at least 1.
 
     Raises:
-        ParseError: no text could be read; with the usage and the number of all texts, and the last one's reason.
+        ParseError: no text could be read; with the usage, the number and the reasons of all texts.
         GenerationError: the generator failed for good before it wrote anything; with the usage of all attempts.
     """
     usage = TokenUsage()
@@ -54,7 +56,7 @@ async def ask_until_readable(
         try:
             generation = await generator.generate(_redrawn(request, len(refused)))
             usage += generation.usage
-            return Reading(read(generation), usage, len(refused))
+            return Reading(read(generation), usage, len(refused), tuple(map(str, refused)))
         except ParseError as error:
             refused.append(error)
             _logger.info("%s: attempt %d: %s", generator.name, attempt, error)
@@ -71,7 +73,8 @@ async def ask_until_readable(
         raise ValueError(f"max_attempts is {max_attempts}; it must be at least 1")
     last = refused[-1]
     message = f"{generator.name}: {last}"
-    raise ParseError(message, text=last.text, usage=usage, num_unreadable=len(refused)) from last
+    reasons = tuple(map(str, refused))
+    raise ParseError(message, text=last.text, usage=usage, num_unreadable=len(refused), reasons=reasons) from last
 
 
 def _redrawn(request: GenerationRequest, num_unreadable: int) -> GenerationRequest:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from critic_engine.config.search import CriticConfig
 from critic_engine.errors import ParseError
-from critic_engine.parsing.critiques import CritiqueForm, FoundVerdict, find_verdict, parse_critique
+from critic_engine.parsing.critique_form import CritiqueForm
+from critic_engine.parsing.critique_parts import CritiqueParts, FoundVerdict
+from critic_engine.parsing.critiques import lack_of_verdict, read_parts
+from critic_engine.parsing.thoughts import find_thoughts
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import UNKNOWN, Evaluation, Generator
 from critic_engine.roles.ask_until_readable import ask_until_readable
@@ -23,6 +26,7 @@ from critic_engine.types import (
 NUM_TOP_LOGPROBS = 10
 """Number of likeliest tokens requested at each position to read a verdict."""
 _MAX_VALUE_ERROR = 0.05
+_MAX_QUOTED_CHARACTERS = 200
 _AROUND_WORDS = " \t\r\n*_`#\"'.,:;!()[]"
 
 
@@ -54,7 +58,7 @@ class Critic:
             messages=self.config.chat.messages(self.family.critique(problem, steps=trajectory.steps)),
             sampling=SamplingOptions(
                 temperature=self.config.temperature,
-                max_tokens=self.config.max_tokens,
+                max_tokens=self.max_tokens,
                 num_top_logprobs=NUM_TOP_LOGPROBS,
             ),
             seeds=(seed,),
@@ -68,19 +72,60 @@ class Critic:
                 max_attempts=self.config.max_attempts,
             )
         except ParseError as error:
-            return Evaluation(None, None, error.usage, error.num_unreadable)
-        return Evaluation(reading.content.value, reading.content, reading.usage, reading.num_unreadable)
+            return Evaluation(None, None, error.usage, error.num_unreadable, unreadable=error.reasons)
+        critique, unreadable = reading.content, reading.reasons
+        return Evaluation(critique.value, critique, reading.usage, reading.num_unreadable, unreadable=unreadable)
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens of one critique."""
+        return self.config.max_tokens or self.family.form.critique_tokens
 
     def _read(self, sample: Sample, *, num_steps: int) -> Critique:
-        form = self.family.form.critique
-        read = parse_critique(sample.text, form, num_steps=num_steps)
-        value = None if sample.tokens is None else verdict_probability(sample.text, sample.tokens, form)
+        parts = self._parts(sample)
+        read = read_parts(parts, num_steps=num_steps)
+        token = None if sample.tokens is None else _token_at(sample.tokens, sample.text, parts.verdict)
+        value = None if token is None else right_share(token, self.family.form.critique)
+        thoughts = find_thoughts(sample.text)
         return Critique(
-            words=sample.text.strip(),
+            words=thoughts.visible(parts.useful_start).strip(),
             verdict=read.verdict,
             value=read.score if value is None else value,
             first_wrong_step=read.first_wrong_step,
+            examination=thoughts.visible(0, parts.useful_start).strip(),
         )
+
+    def _parts(self, sample: Sample) -> CritiqueParts:
+        """Return the parts of the critique.
+
+        Raises:
+            ParseError: there is no verdict, or its text was cut and may go on to another one.
+        """
+        form, is_cut = self.family.form.critique, sample.finish_reason == "length"
+        parts = CritiqueParts.find(sample.text, form)
+        if parts is None or (is_cut and not parts.is_concluded):
+            raise _quoting(self._cut(sample) if is_cut else lack_of_verdict(form), sample)
+        return parts
+
+    def _cut(self, sample: Sample) -> str:
+        if sample.thought and not sample.text.strip():
+            return (
+                f"the critic's thought was cut at {sample.num_tokens} tokens; raise critic.max_thought_tokens, which "
+                f"is {self.config.max_thought_tokens}, or set critic.thinking to off"
+            )
+        return (
+            f"the critique was cut at {sample.num_tokens} tokens before its verdict; raise critic.max_tokens, which is "
+            f"{self.max_tokens}"
+        )
+
+
+def _quoting(reason: str, sample: Sample) -> ParseError:
+    """Return an error that quotes the beginning of a sample and, if it is long, its end."""
+    text = sample.text if sample.text.strip() else sample.thought
+    error = ParseError.quoting(reason, text)
+    if len(text) <= _MAX_QUOTED_CHARACTERS:
+        return error
+    return ParseError(f"{error}, and at its end {text[-_MAX_QUOTED_CHARACTERS:]!r}", text=text)
 
 
 def verdict_probability(text: str, tokens: tuple[TokenLogprob, ...], form: CritiqueForm) -> float | None:
@@ -88,16 +133,16 @@ def verdict_probability(text: str, tokens: tuple[TokenLogprob, ...], form: Criti
 
     The value is None without a verdict, and if ``right_share`` is.
     """
-    found = find_verdict(text, form)
-    token = None if found is None else _token_at(tokens, text, found)
+    parts = CritiqueParts.find(text, form)
+    token = None if parts is None else _token_at(tokens, text, parts.verdict)
     return None if token is None else right_share(token, form)
 
 
 def right_share(token: TokenLogprob, form: CritiqueForm) -> float | None:
     """Return ``P(right) / (P(right) + P(wrong))`` among the likeliest tokens at the position of ``token``.
 
-    A token counts for a verdict word if it is the word, or a prefix of that word only, ignoring case, spaces and
-    markup. A word that is not among the likeliest tokens counts as 0. The value is None if the missing probability
+    A token counts for a verdict if it is one of its words, or begins words of that verdict only, ignoring case, spaces
+    and markup. A word that is not among the likeliest tokens counts as 0. The value is None if the missing probability
     could move it by more than 0.05, and if no likeliest tokens are known.
     """
     if not token.top:
@@ -105,8 +150,8 @@ def right_share(token: TokenLogprob, form: CritiqueForm) -> float | None:
     drawn = (token.text, token.logprob)
     listed = token.top if drawn[0] in dict(token.top) else (*token.top, drawn)
     masses = [(text, math.exp(logprob)) for text, logprob in listed]
-    right = math.fsum(mass for text, mass in masses if _begins(text, form.right, form.wrong))
-    wrong = math.fsum(mass for text, mass in masses if _begins(text, form.wrong, form.right))
+    right = math.fsum(mass for text, mass in masses if _begins(text, form.right_words, form.wrong_words))
+    wrong = math.fsum(mass for text, mass in masses if _begins(text, form.wrong_words, form.right_words))
     if not right + wrong > 0:
         return None
     remaining = max(0.0, 1 - math.fsum(mass for _, mass in masses))
@@ -115,8 +160,9 @@ def right_share(token: TokenLogprob, form: CritiqueForm) -> float | None:
 
 
 def begins_verdict(token: TokenLogprob, form: CritiqueForm) -> bool:
-    """Return whether ``token`` is one of the verdict words, or a prefix of one of them only."""
-    return _begins(token.text, form.right, form.wrong) or _begins(token.text, form.wrong, form.right)
+    """Return whether ``token`` is one of the verdict words, or begins words of one verdict only."""
+    right, wrong = form.right_words, form.wrong_words
+    return _begins(token.text, right, wrong) or _begins(token.text, wrong, right)
 
 
 def _token_at(tokens: tuple[TokenLogprob, ...], text: str, found: FoundVerdict) -> TokenLogprob | None:
@@ -124,7 +170,7 @@ def _token_at(tokens: tuple[TokenLogprob, ...], text: str, found: FoundVerdict) 
 
     The tokens' texts do not simply join to ``text``: some tokenizers add spaces only on joining, the bytes of one
     character decode to one sign each, and special tokens are not in ``text``. So the word is searched in both, without
-    spaces, and its first, second or later occurrence in one is the same occurrence in the other.
+    spaces, and its last, last but one or earlier occurrence in one is the same occurrence in the other.
     """
     word = _written(text[found.start : found.end])
     places = _places(word, _written(text))
@@ -132,7 +178,7 @@ def _token_at(tokens: tuple[TokenLogprob, ...], text: str, found: FoundVerdict) 
     start = len(_written(text[: found.start]))
     if start not in places or len(joined) < len(places):
         return None
-    start = joined[places.index(start)]
+    start = joined[places.index(start) - len(places)]
     for token in tokens:
         written = _written(token.text)
         if start < len(written):
@@ -150,6 +196,7 @@ def _written(text: str) -> str:
     return "".join(text.split())
 
 
-def _begins(text: str, word: str, other: str) -> bool:
-    token, word, other = text.strip(_AROUND_WORDS).casefold(), word.casefold(), other.casefold()
-    return token == word or (token != "" and word.startswith(token) and not other.startswith(token))
+def _begins(text: str, words: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    token = text.strip(_AROUND_WORDS).casefold()
+    begins_word, begins_other = (any(word.casefold().startswith(token) for word in each) for each in (words, others))
+    return any(token == word.casefold() for word in words) or (token != "" and begins_word and not begins_other)

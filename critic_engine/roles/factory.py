@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from critic_engine.config.engine import EngineConfig
+from critic_engine.errors import ConfigError
 from critic_engine.models.registry import Models
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Evaluator, Expander, Generator
@@ -60,6 +61,18 @@ def make_roles(
     return SearchRoles(expanders, make_evaluator(config.evaluator, roles))
 
 
+def with_critique_tokens(config: EngineConfig) -> EngineConfig:
+    """Return the configuration with the token allowance of the critic's prompts in the place of None, if it is used.
+
+    Raises:
+        ConfigError: the critic's prompts cannot be loaded.
+    """
+    if config.critic.max_tokens is not None or not config.asks_critic:
+        return config
+    max_tokens = PromptFamily.for_model(config.critic).form.critique_tokens
+    return config.model_copy(update={"critic": config.critic.model_copy(update={"max_tokens": max_tokens})})
+
+
 def _make_critic(config: EngineConfig, models: Models, critic: Generator | None) -> Critic:
     generator = models.adopt(critic) if critic else models.generator(config.critic, "critic")
     return Critic(generator, PromptFamily.for_model(config.critic), config.critic)
@@ -68,6 +81,13 @@ def _make_critic(config: EngineConfig, models: Models, critic: Generator | None)
 def _make_reward_model(config: EngineConfig, models: Models) -> Evaluator:
     family = PromptFamily.for_model(config.reward_model)
     if config.reward_model.head == "verdict_token":
+        if family.form.reasons_first:
+            raise ConfigError(
+                f"reward_model.prompts is {config.reward_model.prompts!r}, whose critic reasons before its verdict, "
+                "and reward_model.head 'verdict_token' reads a verdict that comes first; set the prompts to 'plain', "
+                "or take the critic as the evaluator",
+                field="reward_model.prompts",
+            )
         generator = models.generator(config.reward_model, "critic")
         return VerdictTokenEvaluator(generator, family, config.reward_model.chat)
     return ScorerEvaluator(models.scorer(config.reward_model), family)

@@ -140,9 +140,10 @@ class CriticDetector:
         critique = evaluation.critique
         if critique is None:
             message = f"{self.name} wrote no critique that could be read in {evaluation.num_unreadable} texts"
+            message += f"; of the last: {evaluation.unreadable[-1]}" if evaluation.unreadable else ""
             raise ParseError(message, usage=evaluation.usage)
         try:
-            check_unicode(critique.words, "the critique")
+            check_unicode(critique.whole, "the critique")
         except ParseError as error:
             raise ParseError(str(error), text=error.text, usage=evaluation.usage) from error
         found = InjectedError(critique.first_wrong_step, self._reason(critique.words) or one_line(critique.words))
@@ -151,7 +152,7 @@ class CriticDetector:
 
     def _restated(self, critique: Critique, usage: TokenUsage) -> str:
         if self.restated_in is None:
-            return critique.words
+            return critique.whole
         if critique.verdict == "wrong" and critique.first_wrong_step is None:
             raise ParseError.quoting(f"{self.name} names no wrong step", critique.words, usage=usage)
         return self.restated_in.written_critique(step=critique.first_wrong_step, reason=self._reason(critique.words))

@@ -1,6 +1,7 @@
 """What nodes hold, what trajectories they make, and how they are written to the log."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -92,3 +93,9 @@ def test_continuations_that_go_on_in_a_word_or_behind_it_are_different() -> None
 
 def test_continuations_that_finish_and_that_do_not_are_different() -> None:
     assert continuation_key(offered("a"), "") != continuation_key(offered("a", is_finished=True), "")
+
+
+def test_the_examination_before_a_verdict_comes_back_from_the_log_and_is_left_out_if_there_is_none() -> None:
+    examined = NodeState(("a",), critique=replace(WRONG, examination="Step 1: it holds."))
+    assert decode_state(encode_state(examined)) == examined
+    assert "examination" not in encode_state(NodeState(("a",), critique=WRONG))["critique"]

@@ -13,7 +13,7 @@ from critic_engine.episode.episode import Commit, Episode
 from critic_engine.episode.node_state import trajectory_of
 from critic_engine.errors import GenerationError
 from critic_engine.protocols import Continuation, Evaluation, Expansion, ExpansionContext
-from critic_engine.types import Answer, Critique, Problem, TokenUsage, Trajectory
+from critic_engine.types import Answer, Critique, Failure, Problem, TokenUsage, Trajectory
 
 PROBLEM = Problem("how many ?")
 MAX_STEPS = 3
@@ -85,6 +85,7 @@ class Run:
     events: list[dict[str, Any]]
     num_events: list[int]
     """How many events there were after each commit."""
+    failures: list[Failure]
 
     @property
     def told(self) -> list[dict[str, Any]]:
@@ -114,7 +115,8 @@ def run(
     for commit in commits:
         events += commit.events
         num_events.append(len(events))
-    return Run(answer, episode, expander, evaluator, events, num_events)
+    failures = [failure for commit in commits for failure in commit.failures]
+    return Run(answer, episode, expander, evaluator, events, num_events, failures)
 
 
 def test_the_reasoner_goes_on_from_the_exact_text() -> None:
@@ -198,6 +200,17 @@ def test_an_unreadable_critique_revises_nothing() -> None:
     done = run(config(max_revisions=3), evaluator=Taste(share_unreadable=1.0))
     assert len(done.expander.calls) == 24
     assert all("revised_from" not in proposal["state"] for proposal in done.told)
+
+
+def test_why_a_critique_could_not_be_read_is_recorded_where_it_is_known() -> None:
+    class Mumbler(Taste):
+        async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+            return Evaluation(None, None, TokenUsage(), num_unreadable=2, unreadable=("no verdict: 'hm'",))
+
+    done = run(config(), evaluator=Mumbler())
+    reasons = [failure.reason for failure in done.failures if failure.kind == "critic_unreadable"]
+    assert reasons[:2] == ["no verdict: 'hm'", "the text of a critique or verdict could not be read"]
+    assert reasons == reasons[:2] * (len(reasons) // 2)
 
 
 def test_a_rewrite_that_cannot_be_written_or_judged_leaves_the_step_and_is_counted() -> None:

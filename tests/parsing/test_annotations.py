@@ -126,7 +126,7 @@ def test_a_critics_reason_has_neither_its_step_nor_its_score(text: str, reason: 
     assert reason_of(text, PLAIN) == reason
 
 
-@pytest.mark.parametrize("name", ["plain", "headed", "pocket"])
+@pytest.mark.parametrize("name", ["plain", "headed", "reasoned", "pocket"])
 @pytest.mark.parametrize("reason", ["it is 5", "-3 is less", "the step before says 2 of 3 and so on"])
 def test_the_reason_of_a_written_critique_is_the_one_it_was_written_with(name: str, reason: str) -> None:
     family = PromptFamily.load(name)

@@ -5,7 +5,9 @@ import pydantic
 import pytest
 
 from critic_engine.errors import ParseError
-from critic_engine.parsing.critiques import CritiqueForm, ReadCritique, parse_critique
+from critic_engine.parsing.critique_form import CritiqueForm
+from critic_engine.parsing.critique_parts import CritiqueParts
+from critic_engine.parsing.critiques import ReadCritique, parse_critique, reason_of
 from tests.growth import assert_linear
 
 BARE = CritiqueForm(verdict_label="", right="right", wrong="wrong", step_label="step")
@@ -90,6 +92,14 @@ def test_verdict_words_may_contain_each_other_and_hold_pattern_characters() -> N
     assert parse_critique("It  is\ncorrect", form, num_steps=3).verdict == "right"
 
 
+@pytest.mark.parametrize("synonyms", [("Right",), ("no",), ("",)])
+def test_a_verdict_word_stands_once_and_is_not_empty(synonyms: tuple[str, ...]) -> None:
+    with pytest.raises(pydantic.ValidationError, match="verdict word"):
+        CritiqueForm(
+            verdict_label="", right="right", wrong="no", step_label="step", right_synonyms=synonyms, wrong_synonyms=()
+        )
+
+
 def test_verdict_words_must_differ() -> None:
     with pytest.raises(pydantic.ValidationError, match="must differ"):
         CritiqueForm(verdict_label="", right="Yes", wrong="yes", step_label="step")
@@ -118,3 +128,34 @@ def test_a_megabyte_of_hostile_text_is_read_or_refused_in_linear_time(text: str,
             parse_critique(text, form, num_steps=3)
 
     assert_linear(read, text)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        '"', "'", "“", "`", "```\n", "~~", "> ", "<quote>", "\\boxed{", "[1] ", "Step 2: ", '"Verdict: right"\n', "\n",
+        "First wrong step:\n", "Score (", "Score: 1 ", "the ", "<b>", " \n", "Verdict: right?\n", "<think>",
+    ],
+)  # fmt: skip
+def test_quotations_and_labels_without_end_are_read_in_linear_time(piece: str) -> None:
+    def read(text: str) -> None:
+        parts = CritiqueParts.find(f"{text}\nVerdict: wrong\n{text}", LABELLED)
+        if parts is not None:
+            assert parts.useful_start <= parts.verdict.start
+            assert isinstance(parts.reason, str)
+
+    assert_linear(read, piece * (50_000 // len(piece)))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Step 1: fine.\nStep 2: It adds 3 and 4 to 8.\n\nVerdict: wrong\nFirst wrong step: 2", "It adds 3 and 4 to 8"),
+        ("It holds.\n\nThe sum in it is 7.\n\nVerdict: wrong\nScore: 0.1", "The sum in it is 7"),
+        ("Verdict: wrong\nFirst wrong step: 1.5\n**Reason:** It is 7.\nScore: high", "It is 7"),
+        ("Verdict: wrong\nThe first wrong step is 2.\nIt <think>or not</think> is 7.", "It is 7"),
+        ("Verdict: right\nFirst wrong step: none\nScore: 0.9", ""),
+    ],
+)
+def test_the_reason_stands_behind_the_verdict_or_else_before_it(text: str, reason: str) -> None:
+    assert reason_of(text, LABELLED) == reason

@@ -211,3 +211,12 @@ def test_a_description_may_be_as_long_as_its_limit_on_however_many_lines() -> No
     assert len(error.description) == 2000
     with pytest.raises(ParseError, match="more than 2000 characters"):
         parse_detection(f"{lines}\n!", num_steps=3)
+
+
+def test_nothing_is_read_from_a_thought() -> None:
+    thought = "<think>\nSolution:\n[1] no\nErrors: none\n[1] x\nmatches: 3\n### score: 9\n</think>\n"
+    assert parse_injection(thought + GOOD, ORIGINAL) == parse_injection(GOOD, ORIGINAL)
+    assert parse_detection(f"{thought}[2] it is 1", num_steps=3) == (InjectedError(2, "it is 1"),)
+    assert parse_grade(f"{thought}matches: 1\n### score: 4", num_errors=3, num_found=2) == ReadGrade(1, 4)
+    with pytest.raises(ParseError):
+        parse_grade(thought, num_errors=3, num_found=3)

@@ -65,7 +65,10 @@ def test_pocket_prompts_read_exactly_so(pocket: PromptFamily, problem: Problem) 
     )
 
 
-@pytest.mark.parametrize("name", ["plain_solve", "plain_step", "plain_rewrite", "plain_critique", "headed_rewrite"])
+@pytest.mark.parametrize(
+    "name",
+    ["plain_solve", "plain_step", "plain_rewrite", "plain_critique", "headed_rewrite", "reasoned_critique"],
+)
 def test_prompts_read_as_the_golden_ones(name: str, image: Image) -> None:
     family_name, _, template = name.partition("_")
     family = PromptFamily.load(family_name)
@@ -92,7 +95,7 @@ def test_headed_prompts_differ_from_plain_ones_in_what_a_step_looks_like_alone(
     assert len(difference) == 2
 
 
-@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed", "reasoned"])
 def test_prompts_are_user_turns_that_carry_the_images(name: str, problem: Problem, image: Image) -> None:
     family = PromptFamily.load(name)
     messages: list[Message] = [
@@ -104,7 +107,7 @@ def test_prompts_are_user_turns_that_carry_the_images(name: str, problem: Proble
     assert {(message.role, message.images) for message in messages} == {("user", (image,))}
 
 
-@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed", "reasoned"])
 def test_what_fills_a_prompt_comes_through_unharmed(name: str) -> None:
     family = PromptFamily.load(name)
     problem = Problem(NASTY, choices=(NASTY, "$letter"))
@@ -120,7 +123,7 @@ def test_choices_are_listed_below_the_question_and_no_choices_add_nothing(pocket
     assert pocket.solve(Problem("q ?")).text == "q ?"
 
 
-@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed", "reasoned"])
 def test_step_prompt_with_nothing_to_show_is_the_solve_prompt(name: str, problem: Problem) -> None:
     family = PromptFamily.load(name)
     assert family.step(problem, rejected=[], concern=None) == family.solve(problem)
@@ -149,7 +152,7 @@ def test_a_family_survives_pickling(plain: PromptFamily, problem: Problem) -> No
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="prompts nothing is neither a folder nor one of headed, plain, pocket"):
+    with pytest.raises(ConfigError, match="neither a folder nor one of headed, plain, pocket, reasoned"):
         PromptFamily.load("nothing")
 
 
@@ -219,7 +222,7 @@ def test_a_family_that_extends_a_shipped_one_has_its_files_and_fields(tmp_path: 
 @pytest.mark.parametrize("base", ["nothing", "../plain", "[plain]", "1"])
 def test_a_family_extends_shipped_ones_only(base: str, folder: Path) -> None:
     (folder / "family.yaml").write_text(f"extends: {base}\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="it may be headed, plain, pocket"):
+    with pytest.raises(ConfigError, match="it may be headed, plain, pocket, reasoned"):
         PromptFamily.load(folder)
 
 
@@ -233,7 +236,7 @@ def test_a_shared_beginning_is_numbered_on_in_both_branches(
     assert "Path A goes on:\n[1] one\n\nPath B goes on:\n[1] two" in nothing
 
 
-@pytest.mark.parametrize("name", ["plain", "headed"])
+@pytest.mark.parametrize("name", ["plain", "headed", "reasoned"])
 def test_what_fills_the_prompts_of_labelling_comes_through_unharmed(name: str, image: Image) -> None:
     family = PromptFamily.load(name)
     problem = Problem(NASTY, images=(image,), choices=(NASTY,))
@@ -260,7 +263,7 @@ def test_templates_of_labelling_may_be_absent_and_are_held_to_their_placeholders
     assert not PromptFamily.load(folder).has(name)
 
 
-@pytest.mark.parametrize("name", ["pocket", "plain", "headed"])
+@pytest.mark.parametrize("name", ["pocket", "plain", "headed", "reasoned"])
 def test_a_written_critique_is_read_as_what_it_says(name: str) -> None:
     family = PromptFamily.load(name)
     form = family.form.critique
@@ -288,4 +291,27 @@ def test_pocket_critiques_are_written_as_the_pocket_critic_was_trained_on(pocket
 def test_a_wrong_form_of_critiques_is_refused(line: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "family.yaml").write_text(f"extends: plain\n{line}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=message):
+        PromptFamily.load(tmp_path)
+
+
+def test_reasoned_prompts_differ_from_plain_ones_in_the_critic_alone(plain: PromptFamily, problem: Problem) -> None:
+    reasoned = PromptFamily.load("reasoned")
+    assert reasoned.solve(problem) == plain.solve(problem)
+    assert reasoned.form.critique == plain.form.critique
+    assert (reasoned.form.reasons_first, plain.form.reasons_first) == (True, False)
+    assert reasoned.form.critique_tokens > plain.form.critique_tokens
+    asked = reasoned.critique(problem, steps=STEPS).text
+    assert asked.index("First examine the steps") < asked.index("Verdict: right") < asked.index("Score: P")
+
+
+def test_a_written_critique_of_a_reasoned_critic_examines_the_step_before_its_verdict() -> None:
+    assert PromptFamily.load("reasoned").written_critique(step=2, reason="It is 5.") == (
+        "Step 2: It is 5.\n\nVerdict: wrong\nFirst wrong step: 2\nIt is 5.\nScore: 0"
+    )
+
+
+@pytest.mark.parametrize("line", ["critique_tokens: 0", "critique_tokens: many", "reasons_first: 3"])
+def test_a_wrong_allowance_is_refused(line: str, tmp_path: Path) -> None:
+    (tmp_path / "family.yaml").write_text(f"extends: plain\n{line}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"family\.yaml: {line.partition(':')[0]}"):
         PromptFamily.load(tmp_path)

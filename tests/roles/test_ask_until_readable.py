@@ -40,7 +40,8 @@ def test_a_readable_text_is_asked_for_once(listed: Listed) -> None:
 
 def test_the_tokens_of_unreadable_texts_and_the_retries_are_summed(listed: Listed) -> None:
     generator = listed(texts("bad", "b"), BUSY, texts("a", "bad"), texts("a", "b"))
-    assert ask(generator, max_attempts=4) == Reading(["a", "b"], TokenUsage(12, 12, num_retries=1), 2)
+    reading = ask(generator, max_attempts=4)
+    assert reading == Reading(["a", "b"], TokenUsage(12, 12, num_retries=1), 2, ("a word is bad",) * 2)
 
 
 def test_an_unreadable_text_is_drawn_again_with_other_seeds_and_a_failed_request_sent_as_it_was(listed: Listed) -> None:

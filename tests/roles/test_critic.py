@@ -16,6 +16,7 @@ STEPS = Trajectory(("row 1 : a1 none", "row 2 : a2 none", "answer : 0"), is_fini
 PROMPT_TOKENS = 25  # words and line breaks of the pocket prompt for these steps
 BARE = PromptFamily.load("pocket").form.critique
 LABELLED = PromptFamily.load("plain").form.critique
+NO_VERDICT = "critique has neither 'right' nor 'wrong' at its beginning"
 Make = Callable[..., tuple[Critic, Any]]
 
 
@@ -160,7 +161,11 @@ def test_unreadable_text_is_drawn_again_warmer_and_with_another_seed(make: Make,
     critic, generator = make([said("hm")], [said("")], [said("right")], max_attempts=3)
     evaluation = judge(critic, problem)
     assert evaluation == Evaluation(
-        None, Critique("right", "right", None), TokenUsage(3 * PROMPT_TOKENS, 15), num_unreadable=2
+        None,
+        Critique("right", "right", None),
+        TokenUsage(3 * PROMPT_TOKENS, 15),
+        num_unreadable=2,
+        unreadable=(f"{NO_VERDICT}: 'hm'", f"{NO_VERDICT}: ''"),
     )
     assert [request.sampling.temperature for request in generator.requests] == [0.0, 0.7, 0.7]
     assert len({request.seeds for request in generator.requests}) == 3
@@ -175,7 +180,10 @@ def test_a_retry_is_never_colder_than_configured(make: Make, problem: Problem) -
 
 def test_text_unreadable_again_and_again_has_no_value_and_all_its_tokens_count(make: Make, problem: Problem) -> None:
     critic, generator = make(*[[said("\x00 maybe {x}")]] * 9, max_attempts=4)
-    assert judge(critic, problem) == Evaluation(None, None, TokenUsage(4 * PROMPT_TOKENS, 20), num_unreadable=4)
+    reasons = (rf"{NO_VERDICT}: '\x00 maybe {{x}}'",) * 4
+    assert judge(critic, problem) == Evaluation(
+        None, None, TokenUsage(4 * PROMPT_TOKENS, 20), num_unreadable=4, unreadable=reasons
+    )
     assert len(generator.requests) == 4
 
 
@@ -208,7 +216,10 @@ def test_generation_error_passes_through(is_retryable: bool, num_requests: int, 
 
 def test_tokens_of_an_unreadable_text_are_not_lost_when_the_retry_fails(make: Make, problem: Problem) -> None:
     critic, _ = make([said("hm")], GenerationError("down"))
-    assert judge(critic, problem) == Evaluation(None, None, TokenUsage(PROMPT_TOKENS, 5), num_unreadable=1)
+    reasons = (f"{NO_VERDICT}: 'hm'",)
+    assert judge(critic, problem) == Evaluation(
+        None, None, TokenUsage(PROMPT_TOKENS, 5), num_unreadable=1, unreadable=reasons
+    )
 
 
 def test_a_step_that_does_not_exist_is_not_named(make: Make, problem: Problem) -> None:
@@ -216,3 +227,108 @@ def test_a_step_that_does_not_exist_is_not_named(make: Make, problem: Problem) -
     critique = judge(critic, problem).critique
     assert critique is not None
     assert (critique.verdict, critique.first_wrong_step) == ("wrong", None)
+
+
+def test_the_value_is_read_at_the_verdict_that_counts() -> None:
+    thought = [token(piece, _right=0.1, _wrong=0.9) for piece in ("<think>", "Verdict:", " wrong", "</think>")]
+    draft = [token(piece, _right=0.1, _wrong=0.9) for piece in ("\nVerdict:", " right", ".\nNo.\n")]
+    last = [token("Verdict:"), token(" right", _right=0.97, _wrong=0.03), token("<|im_end|>")]
+    text = "<think>Verdict: wrong</think>\nVerdict: right.\nNo.\nVerdict: right"
+    assert verdict_probability(text, (*thought, *draft, *last), LABELLED) == pytest.approx(0.97)
+
+
+def test_the_value_is_found_though_the_tokens_hold_a_thought_that_the_text_does_not() -> None:
+    thought = [token(piece, _right=0.9, _wrong=0.1) for piece in ("<think>", "Verdict:", " wrong", "</think>")]
+    tokens = (*thought, token("Verdict"), token(":"), token(" wrong", _right=0.2, _wrong=0.8))
+    assert verdict_probability("Verdict: wrong", tokens, LABELLED) == pytest.approx(0.2)
+
+
+def test_synonyms_count_for_their_verdict() -> None:
+    first = token(" in", _in=0.6, _correct=0.2, _right=0.1, _wrong=0.1)
+    assert verdict_probability("Verdict: incorrect", (token("Verdict:"), first, token("correct")), LABELLED) == (
+        pytest.approx(0.3)
+    )
+
+
+EXAMINED = "Step 1: It reads 3.\n\nStep 2: It adds 3 and 4 to 8; it is 7."
+JUDGED = "Verdict: wrong\nFirst wrong step: 2\nThe sum is 7.\nScore: 0.1"
+
+
+@pytest.mark.parametrize(
+    ("text", "examination", "words"),
+    [
+        (JUDGED, "", JUDGED),
+        (f"{EXAMINED}\n\n{JUDGED}\n", EXAMINED, JUDGED),
+        (f"<think>Verdict: right</think>\n{EXAMINED}\n\n**{JUDGED}", EXAMINED, f"**{JUDGED}"),
+        (f"{EXAMINED}\n\n<think>is it?</think>{JUDGED}", EXAMINED, JUDGED),
+        (
+            f"{EXAMINED}\n\nVerdict: wrong\nFirst wrong step: 2",
+            "Step 1: It reads 3.",
+            "Step 2: It adds 3 and 4 to 8; it is 7.\n\nVerdict: wrong\nFirst wrong step: 2",
+        ),
+        (f"{EXAMINED}\n\nVerdict: right\nScore: 0.9", EXAMINED, "Verdict: right\nScore: 0.9"),
+    ],
+)
+def test_words_are_the_part_with_the_verdict_and_its_reason(
+    text: str, examination: str, words: str, make: Make, problem: Problem
+) -> None:
+    critic, _ = make([said(text)], family="reasoned")
+    critique = judge(critic, problem).critique
+    assert critique is not None
+    assert (critique.examination, critique.words) == (examination, words)
+    assert critique.whole == (f"{examination}\n\n{words}" if examination else words)
+
+
+def test_words_before_a_verdict_without_a_reason_are_bounded(make: Make, problem: Problem) -> None:
+    critic, _ = make([said("It adds. " * 900 + "\nVerdict: wrong\nScore: 0.1")], family="reasoned")
+    critique = judge(critic, problem).critique
+    assert critique is not None
+    assert critique.words.startswith("It adds. It adds.")
+    assert 900 < len(critique.words) < 1050
+
+
+def test_max_tokens_are_those_of_the_prompts_unless_set(make: Make, problem: Problem) -> None:
+    for family, options, num_tokens in (("reasoned", {}, 2048), ("plain", {}, 256), ("reasoned", {"max_tokens": 9}, 9)):
+        critic, generator = make([said(JUDGED)], family=family, **options)
+        judge(critic, problem)
+        assert generator.requests[0].sampling.max_tokens == num_tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "is_read"),
+    [
+        ("Verdict: wrong\nFirst wrong step: 2\nThe sum", True),
+        ("Verdict: right\nAll", True),
+        ("Step 1: It reads 3.\nVerdict: right\nStep 2: It", False),
+        ("Step 1: It reads 3.\nVerdict: wrong\nFirst wrong step: 1\nIt", True),
+        ("Step 1: It reads 3.", False),
+    ],
+)
+def test_a_cut_text_is_read_if_its_verdict_is_surely_the_last(
+    text: str, is_read: bool, make: Make, problem: Problem
+) -> None:
+    critic, _ = make([Sample(text, 70, "length")], family="plain", max_attempts=1, max_tokens=70)
+    evaluation = judge(critic, problem)
+    assert (evaluation.critique is not None) == is_read
+    if not is_read:
+        assert evaluation.unreadable == (
+            f"the critique was cut at 70 tokens before its verdict; raise critic.max_tokens, which is 70: {text!r}",
+        )
+
+
+def test_a_cut_thought_names_its_own_option_and_is_quoted(make: Make, problem: Problem) -> None:
+    critic, _ = make([Sample("", 90, "length", thought="<think>\nLet me")], family="plain", max_attempts=1)
+    (reason,) = judge(critic, problem).unreadable
+    assert reason == (
+        "the critic's thought was cut at 90 tokens; raise critic.max_thought_tokens, which is 8192, or set "
+        "critic.thinking to off: '<think>\\nLet me'"
+    )
+
+
+def test_a_long_text_that_cannot_be_read_is_quoted_at_both_ends_in_one_short_line(make: Make, problem: Problem) -> None:
+    critic, _ = make([said("\x1b[2J first\n" * 5000 + "last\u202e")], family="plain", max_attempts=1)
+    (reason,) = judge(critic, problem).unreadable
+    assert reason.startswith("critique has neither 'right' nor 'wrong' behind 'Verdict:': '\\x1b[2J first\\n")
+    assert reason.endswith("first\\nlast\\u202e'")
+    assert reason.isprintable()
+    assert len(reason) < 1000

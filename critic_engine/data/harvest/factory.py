@@ -15,7 +15,7 @@ from critic_engine.pocket.rule_annotator import PocketAnnotator
 from critic_engine.pocket.rule_injector import FactGrader, SlipInjector
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
-from critic_engine.roles.annotator import Annotator, CriticAnnotator, ModelAnnotator
+from critic_engine.roles.annotator import MAX_ANNOTATION_TOKENS, Annotator, CriticAnnotator, ModelAnnotator
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.expanders import make_expander
@@ -86,6 +86,10 @@ class _Makers:
         self.family = PromptFamily.for_model(config.reasoner)
         self.critic_family = PromptFamily.for_model(config.critique_model)
 
+    @property
+    def _critics_family(self) -> PromptFamily:
+        return PromptFamily.for_model(self._config.critic)
+
     def critic(self, *, temperature: float, field: str, max_tokens: int | None = None) -> Critic:
         if not self._config.critic_matches and self._config.critic.model == "pocket":
             raise ConfigError(
@@ -98,7 +102,7 @@ class _Makers:
         fields = self._config.critic.model_dump() | {"temperature": temperature}
         if max_tokens is not None:
             fields["max_tokens"] = max_tokens
-        return Critic(generator, PromptFamily.for_model(self._config.critic), CriticConfig.model_validate(fields))
+        return Critic(generator, self._critics_family, CriticConfig.model_validate(fields))
 
     def annotators(self, number: int, options: AnnotatorConfig) -> list[Annotator]:
         field = f"collect.annotators.{number}.kind"
@@ -117,8 +121,9 @@ class _Makers:
                 return [PocketAnnotator(), *by_critic]
 
     def _critic_annotator(self, options: AnnotatorConfig, field: str) -> Annotator:
+        allowed = max(MAX_ANNOTATION_TOKENS, self._critics_family.form.critique_tokens)
         critics = [
-            self.critic(temperature=temperature, field=field, max_tokens=options.max_tokens)
+            self.critic(temperature=temperature, field=field, max_tokens=options.max_tokens or allowed)
             for temperature in _temperatures(options.num_critiques, options.temperature)
         ]
         return CriticAnnotator(critics, name="critic")
@@ -150,8 +155,8 @@ class _Makers:
         field = f"collect.injection.detectors.{number}.kind"
         is_for_critic = self._config.critic_matches and not self.family.has("detect")
         is_critic = options.kind == "critic" or (options.kind == "auto" and is_for_critic)
-        form = PromptFamily.for_model(self._config.critic).form.critique
-        other_family = None if form == self.critic_family.form.critique else self.critic_family
+        forms = [(each.form.critique, each.form.reasons_first) for each in (self._critics_family, self.critic_family)]
+        other_family = None if forms[0] == forms[1] else self.critic_family
         for place, temperature in enumerate(_temperatures(options.num_detections, options.temperature), 1):
             if is_critic:
                 critic = self.critic(temperature=temperature, field=field)

@@ -62,6 +62,7 @@ def _blend(parts: Sequence[tuple[float, Evaluation]], errors: Sequence[Generatio
         # One part's value of a rollout is no blend, so it does not compare with the values of nodes.
         rollouts=tuple(replace(rollout, value=None) for evaluation in evaluations for rollout in evaluation.rollouts),
         errors=tuple(map(str, errors)),
+        unreadable=tuple(reason for evaluation in evaluations for reason in evaluation.unreadable),
     )
 
 

@@ -12,7 +12,6 @@ from critic_engine.types import (
     GenerationRequest,
     Message,
     Problem,
-    Sample,
     SamplingOptions,
     Trajectory,
 )
@@ -50,15 +49,17 @@ class VerdictTokenEvaluator:
             chat=replace(self.chat, thinking="off"),
         )
         generation = await self.generator.generate(request)
-        value = self._value(generation.samples[0])
-        return Evaluation(value, None, generation.usage, num_unreadable=int(value is None))
-
-    def _value(self, sample: Sample) -> float | None:
-        form = self.family.form.critique
-        if sample.tokens and begins_verdict(sample.tokens[0], form):
-            return right_share(sample.tokens[0], form)
-        _logger.info("%s: no verdict begins with %r", self.generator.name, sample.text)
-        return None
+        sample, form = generation.samples[0], self.family.form.critique
+        if not sample.tokens:
+            fault = "the model gives no log-probabilities"
+        elif not begins_verdict(sample.tokens[0], form):
+            fault = f"no verdict begins with {(sample.text or sample.thought)[:200]!r}"
+        elif (value := right_share(sample.tokens[0], form)) is None:
+            fault = f"the likeliest tokens do not tell one verdict from the other at {sample.text[:200]!r}"
+        else:
+            return Evaluation(value, None, generation.usage)
+        _logger.info("%s: %s", self.generator.name, fault)
+        return Evaluation(None, None, generation.usage, num_unreadable=1, unreadable=(fault,))
 
 
 @dataclass(frozen=True, slots=True)
