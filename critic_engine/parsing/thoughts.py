@@ -22,7 +22,11 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TypeAlias
 
+from critic_engine.types import Sample
+
 Span: TypeAlias = tuple[int, int]
+MASK = "\ue000"
+"""Stands for each character of a thought in ``Thoughts.masked``: neither a letter nor white space."""
 
 _TAG = r"(?i:seed:think|think|thinking|thoughts?|scratchpad|antthinking)"
 _HARMONY = (
@@ -105,6 +109,14 @@ class Thoughts:
             kept.append(self.text[begin:close])
         return "".join(kept)
 
+    def masked(self) -> str:
+        """Return the text with ``MASK`` in the place of each character of a thought; every place stays what it is."""
+        parts, place = [], 0
+        for begin, end in self.spans:
+            parts += [self.text[place:begin], MASK * (end - begin)]
+            place = end
+        return "".join((*parts, self.text[place:]))
+
     def _outside(self, start: int, stop: int) -> Iterator[Span]:
         """Yield the parts of the text from ``start`` to ``stop`` that hold no thought, without empty ones."""
         first = bisect_right(self.spans, start, key=itemgetter(1))
@@ -144,9 +156,24 @@ def split_thought(text: str, *, is_open: bool = False) -> tuple[str, str]:
     return text[: len(text) - num_text], text[len(text) - num_text :]
 
 
-def marked_thought(thought: str) -> str:
-    """Return a thought between markers: as it is if ``visible`` knows its markers, else with ``<think>`` ones."""
-    return thought if not visible(thought).strip() else f"<think>\n{thought.strip()}\n</think>\n\n"
+def marked_thought(thought: str, behind: str = "") -> str:
+    """Return a thought as ``visible`` knows it behind the text ``behind``: as it is, or with ``<think>`` markers."""
+    if not thought:
+        return ""
+    seen = visible(behind).split()
+    for form in (thought, f"<think>\n{thought}"):
+        thoughts = find_thoughts(behind + form)
+        if thoughts.closing is None and thoughts.visible().split() == seen:
+            return form
+    return f"<think>\n{thought.strip()}\n</think>\n\n"
+
+
+def is_unfinished(sample: Sample) -> bool:
+    """Return whether a sample ended inside its thought, before any text."""
+    if not sample.thought or sample.text.strip():
+        return False
+    thoughts = find_thoughts(sample.thought)
+    return thoughts.closing is not None or bool(thoughts.visible().strip())
 
 
 def find_thoughts(text: str, *, is_open: bool = False) -> Thoughts:

@@ -11,6 +11,7 @@ from critic_engine.config.search import ExpanderConfig, ReasonerConfig
 from critic_engine.errors import GenerationError
 from critic_engine.parsing.answer_extraction import extract_answer, stated_answer
 from critic_engine.parsing.steps import StepDraft, StepSplitter
+from critic_engine.parsing.thoughts import find_thoughts, is_unfinished, marked_thought
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Continuation, Expansion, ExpansionContext, Generator
 from critic_engine.roles.ask_until_readable import Reading, ask_until_readable
@@ -35,8 +36,10 @@ _Written = TypeVar("_Written", Sample, StepDraft)
 class Reasoner:
     """Asks a model for solutions, next steps and rewrites.
 
-    A sample without any text is unreadable: it is counted and not returned. Every method raises ``GenerationError``; a
-    retryable one is raised after ``config.max_attempts`` attempts at the same request.
+    A sample without any text is unreadable: it is counted and not returned. Steps, answers and probabilities are read
+    from texts alone; a step's exact text holds the thought before it, so that the next request continues both. Every
+    method raises ``GenerationError``; a retryable one is raised after ``config.max_attempts`` attempts at the same
+    request.
     """
 
     generator: Generator
@@ -168,16 +171,29 @@ def _read_all(
     written: Sequence[_Written], usage: TokenUsage, read: Callable[[_Written], Continuation | None]
 ) -> Expansion:
     found = [read(each) for each in written]
-    continuations = tuple(continuation for continuation in found if continuation is not None)
-    return Expansion(continuations, usage, num_unreadable=len(found) - len(continuations))
+    left_out = [each for each, continuation in zip(written, found, strict=True) if continuation is None]
+    return Expansion(
+        tuple(continuation for continuation in found if continuation is not None),
+        usage,
+        num_unreadable=len(left_out),
+        num_unfinished_thoughts=sum(map(_has_unfinished_thought, left_out)),
+    )
+
+
+def _has_unfinished_thought(written: Sample | StepDraft) -> bool:
+    """Return whether a token limit ended the text inside a thought."""
+    if isinstance(written, StepDraft):
+        return written.has_unfinished_thought
+    return written.finish_reason == "length" and is_unfinished(written)
 
 
 def _solution_continuation(sample: Sample, splitter: StepSplitter, behind: str) -> Continuation | None:
-    steps, pieces = splitter.steps(sample.text, behind), splitter.pieces(sample.text, behind)
+    text = marked_thought(sample.thought, behind) + sample.text
+    steps, pieces = splitter.steps(text, behind), splitter.pieces(text, behind)
     is_finished = sample.finish_reason == "stop"
-    if not steps and not (is_finished and behind.strip()):
+    if not steps and (not is_finished or is_unfinished(sample) or not _has_ended(behind + text)):
         return None
-    answer = extract_answer(splitter.steps(behind + sample.text)) if is_finished else None
+    answer = extract_answer(splitter.steps(behind + text)) if is_finished else None
     return Continuation(
         steps,
         is_rewrite=False,
@@ -192,7 +208,7 @@ def _solution_continuation(sample: Sample, splitter: StepSplitter, behind: str) 
 def _step_continuation(draft: StepDraft, splitter: StepSplitter) -> Continuation | None:
     has_ended_turn = draft.ending == "turn"
     step = splitter.shown(draft.text, draft.behind)
-    if not step and not (has_ended_turn and draft.behind.strip()):
+    if not step and not (has_ended_turn and _has_ended(draft.prefix)):
         return None
     answer = None
     if has_ended_turn:
@@ -209,6 +225,12 @@ def _step_continuation(draft: StepDraft, splitter: StepSplitter) -> Continuation
         texts=_exact_texts((step,), (draft.text,), is_finished=False) if step else None,
         num_tokens=draft.num_tokens,
     )
+
+
+def _has_ended(text: str) -> bool:
+    """Return whether a turn may end with ``text``: it has words, and the last thought is closed."""
+    thoughts = find_thoughts(text)
+    return thoughts.closing is None and bool(thoughts.visible().strip())
 
 
 def _exact_texts(steps: tuple[str, ...], pieces: tuple[str, ...], *, is_finished: bool) -> tuple[str, ...] | None:
