@@ -223,7 +223,7 @@ def _sentence_ends(text: str, start: int) -> Iterator[tuple[int, int]]:
 
 def _is_inner(text: str, end: int) -> bool:
     """Return whether the text up to ``end`` ends in a dot that does not end a sentence."""
-    return _INNER_DOT.search(text[max(0, end - _NUM_DOT_CHARACTERS) : end]) is not None
+    return text[end - 1 : end] == "." and _INNER_DOT.search(text[max(0, end - _NUM_DOT_CHARACTERS) : end]) is not None
 
 
 def _tokens_of_text(sample: Sample, kept: str) -> tuple[TokenLogprob, ...] | None:

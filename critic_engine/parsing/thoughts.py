@@ -77,6 +77,8 @@ _WRAPPER = r"<\|(?:end|return|call|(?:START|END)_(?:RESPONSE|TEXT)|(?:begin|end)
 # A text that speaks of a marker, "`<think>`", does not think.
 _MENTIONED = rf"</?[ ]?{_TAG}[ ]?>|\[/?THINK\]"
 _MENTION = rf"[`\"'“‘«](?:{_MENTIONED})(?:[^<\n`\"'”’»]{{0,30}}(?:{_MENTIONED}))?[`\"'”’»]"
+# A text without any of these holds no marker.
+_SIGNS = ("<", "[THINK]", "[/THINK]", "◁", "analysis", "assistantfinal", "my thought process:")
 _MARKER = re.compile(
     "|".join(
         (
@@ -102,6 +104,8 @@ class Thoughts:
     def visible(self, start: int = 0, end: int | None = None) -> str:
         """Return the text from ``start`` to ``end`` without thoughts; one inside a line becomes a line break."""
         stop = len(self.text) if end is None else end
+        if not self.spans:
+            return self.text[start:stop]
         kept: list[str] = []
         for begin, close in self._outside(start, stop):
             if kept and not kept[-1].endswith("\n") and not self.text.startswith("\n", begin):
@@ -178,6 +182,8 @@ def is_unfinished(sample: Sample) -> bool:
 
 def find_thoughts(text: str, *, is_open: bool = False) -> Thoughts:
     """Return where the thoughts of ``text`` are; ``is_open`` says that it begins inside one."""
+    if not is_open and not any(sign in text for sign in _SIGNS):
+        return Thoughts(text, ())
     spans: list[Span] = []
     position, begins_with_thought = 0, False
     if is_open:
