@@ -18,7 +18,7 @@ from critic_engine.parsing.answer_values import (
 )
 from critic_engine.parsing.thoughts import visible
 
-__all__ = ["MARKUP", "ending_answer", "extract_answer", "stated_answer", "tidied"]
+__all__ = ["MARKUP", "announces_answer", "ending_answer", "extract_answer", "stated_answer", "tidied"]
 
 _BOX_OR_BRACE = re.compile(
     r"\\(?:f?boxed|fbox)[ \t]{0,4}(?:(?P<open>\{)|(?P<bare>-?[0-9][0-9.,]{0,20}(?<![.,])|[A-Z]\b))|\\[\\{}]|[{}]"
@@ -134,6 +134,12 @@ def ending_answer(
         if labels and labels[-1].force != "mentioned" and not steps[-2][labels[-1].end :].strip(MARKUP + ":"):
             return stated_answer(steps[-2:], choices, further_words=further_words)
     return stated_answer(steps[-1:], choices, further_words=further_words)
+
+
+def announces_answer(text: str) -> bool:
+    """Return whether a text gives an answer away: in a form that ends a solution, at any place in it."""
+    found = _all_found(_seen(text), (), ()) or ()
+    return any(_read(each, ()) is not None for each in found if each.kind != "copula" or each.force == "stated")
 
 
 def _seen(text: str | Sequence[str]) -> str:

@@ -53,7 +53,8 @@ _PLAIN_VALUE = (
     r"(?![^\W\d_])){0,2}|[(\[<]?[A-Z][)\]>]?|yes|no|true|false|none|\$[^$\n]{1,80}\$|\\\([^\n]{1,80}?\\\)"
 )
 _EXPLAINED = re.compile(
-    rf"(?P<value>{_PLAIN_VALUE})[*_`]{{0,3}}[ ]?(?:[,;:.—–-]|[.]?[ ]?\()?[ ]{{0,2}}{_TALK}", re.IGNORECASE | re.DOTALL
+    rf"(?P<value>{_PLAIN_VALUE})(?!\w)[*_`]{{0,3}}[ ]?(?:[,;:.—–-]|[.]?[ ]?\()?[ ]{{0,2}}{_TALK}",
+    re.IGNORECASE | re.DOTALL,
 )
 _BRACKETED = re.compile(rf"(?P<value>{_PLAIN_VALUE})[*_`]{{0,3}} \([^()]*(?: [^()]+){{2,60}}\)\.?", re.IGNORECASE)
 _SENTENCE = re.compile(

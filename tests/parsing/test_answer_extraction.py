@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from critic_engine.parsing.answer_extraction import ending_answer, extract_answer, stated_answer
+from critic_engine.parsing.answer_extraction import announces_answer, ending_answer, extract_answer, stated_answer
 from critic_engine.parsing.answers import canonical_answer
 from tests.growth import assert_linear
 
@@ -107,3 +107,16 @@ def test_a_step_below_a_label_gives_its_answer() -> None:
     assert ending_answer(("answer : 6", "red : 7")) is None
     assert ending_answer(("answer: 7",)) == "7"
     assert ending_answer(()) is None
+
+
+@pytest.mark.parametrize("word", ["has", "is", "area", "Ball", "no one", "yes men"])
+def test_a_word_is_not_taken_for_a_letter_and_an_explanation(word: str) -> None:
+    assert extract_answer(f"answer : {word}") == word
+
+
+def test_an_answer_is_given_away_at_any_place() -> None:
+    assert announces_answer("Step 2 miscounts, so the answer: 12 is what follows.")
+    assert announces_answer(r"It should be \boxed{12} dogs.")
+    assert announces_answer("The final answer is 12.")
+    assert not announces_answer("Step 2 says that the answer is 12, which is wrong.")
+    assert not announces_answer("It asks for a short answer: a number.")
