@@ -20,14 +20,13 @@ _PLACEHOLDER = re.compile(
 _X_PLACEHOLDER = re.compile(
     r"[\[<({\"'`“]?X[\]>)}\"'`”]?(?:[,;:.]? (?:where|with|is the|being|for|in place)\b.*)?", re.DOTALL
 )
+_LEAD = re.compile(r"\A(?:so|thus|hence|therefore),[ ]", re.IGNORECASE)
 # An answer begins with none of these: a solution does.
 _ANNOUNCEMENT = re.compile(
     r"(?:let['’]?s|let us|let me|to (?:find|determine|solve|answer|calculate|compute|get|work|identify|figure"
-    r"|count|see)|we (?:need"
-    r"|can|have to|will|must|should|first|are|know|see|count|start)|first|firstly|i(?:['’]ll| will| need"
-    r"| should| must| can| have)"
-    r"|looking at|step [0-9]|count the|as follows|see (?:below|above)|(?:given |shown |stated |found )?(?:below"
-    r"|above)"
+    r"|count|see)|we (?:need|can|have to|will|must|should|first|know|see|count|start)|first(?:ly)?(?=,| we| let| i )"
+    r"|i(?:['’]ll| will| need| should| must| can| have)|looking at|step [0-9]|count the|as follows"
+    r"|see (?:below|above)|(?:given|shown|stated|found) (?:below|above)"
     r"|in order to|based on|according to|from the|given that|in the (?:image|picture|figure|photo|diagram|chart))\b",
     re.IGNORECASE,
 )
@@ -102,6 +101,7 @@ def read_value(raw: str, choices: Sequence[str] = (), *, is_said: bool = False) 
     """
     cut = _CLOSING_TAG.sub("", raw[:MAX_VALUE_CHARACTERS].rstrip())
     bare = _ENDINGS.sub("", tidied(_SYMBOLS.sub("", tidied(cut))).rstrip(_STOPS + MARKUP))
+    bare = _LEAD.sub("", bare)
     if bare.endswith(")") and "(" not in bare and not _LETTERED.fullmatch(bare):
         bare = bare[:-1].rstrip()
     if not bare or not any(map(str.isalnum, bare)) or cut.rstrip(MARKUP + ")\"'”").endswith(("?", "？")):
@@ -196,7 +196,7 @@ def _as_choice(value: str, choices: Sequence[str]) -> str:
     lettered = _LETTERED.fullmatch(value)
     if lettered and len(lettered[1]) == 1:
         index = ord(lettered[1].upper()) - ord("A")
-        if index < len(choices) and lettered[2].casefold().strip(" .*_`") == choices[index].casefold().strip(" ."):
+        if index < len(choices) and lettered[2].casefold().strip(" .*_`()") == choices[index].casefold().strip(" .()"):
             value = lettered[1].upper()
     bare = _BARE_LETTER.fullmatch(value)
     is_label = bare is not None and ord(bare[1].upper()) - ord("A") < len(choices)
