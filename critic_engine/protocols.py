@@ -87,6 +87,8 @@ class Expansion:
     usage: TokenUsage
     num_unreadable: int = 0
     """Samples left out because they could not be read as a step or a solution."""
+    num_unfinished_thoughts: int = 0
+    """Those of them whose thought took all of ``max_thought_tokens``."""
 
 
 class Expander(Protocol):

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter
 
+from critic_engine.parsing.thoughts import visible
 from critic_engine.protocols import Continuation
 from critic_engine.types import Critique, RejectedSibling, Trajectory, default_text
 from search import Node
@@ -50,10 +51,10 @@ def extend(base: Trajectory, continuation: Continuation) -> Trajectory:
 def continuation_key(continuation: Continuation, behind: str) -> str:
     """Return the key that equal continuations of the text ``behind`` share.
 
-    It holds their words without regard to spaces, whether they continue in the middle of a word, and whether they
-    finish the trajectory.
+    It holds their words without regard to spaces and thoughts, whether they continue in the middle of a word, and
+    whether they finish the trajectory.
     """
-    text = "".join(continuation.texts or continuation.steps)
+    text = visible("".join(continuation.texts or continuation.steps))
     is_joined = bool(behind and text) and not behind[-1].isspace() and not text[0].isspace()
     ending = "\n[end]" if continuation.is_finished else ""
     return "+" * is_joined + "\n".join(" ".join(step.split()) for step in continuation.steps) + ending

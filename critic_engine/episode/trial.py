@@ -207,8 +207,11 @@ def _state(
 
 
 def _failures(trial_id: int, expansion: Expansion) -> tuple[Failure, ...]:
-    failure = Failure(trial_id, "reasoner_unreadable", "no step or solution in the reasoner's text")
-    return (failure,) * expansion.num_unreadable + _retries(trial_id, "reasoner", expansion.usage)
+    num_unfinished = expansion.num_unfinished_thoughts
+    reasons = ["its thought took all max_thought_tokens; allow more, or set thinking to off"] * num_unfinished
+    reasons += ["no step or solution in the reasoner's text"] * (expansion.num_unreadable - num_unfinished)
+    unreadable = tuple(Failure(trial_id, "reasoner_unreadable", reason) for reason in reasons)
+    return unreadable + _retries(trial_id, "reasoner", expansion.usage)
 
 
 def _error(trial_id: int, who: str, error: GenerationError) -> tuple[Failure, ...]:

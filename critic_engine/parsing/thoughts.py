@@ -22,7 +22,11 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TypeAlias
 
+from critic_engine.types import Sample
+
 Span: TypeAlias = tuple[int, int]
+MASK = "\ue000"
+"""Stands for each character of a thought in ``Thoughts.masked``: neither a letter nor white space."""
 
 _TAG = r"(?i:seed:think|think|thinking|thoughts?|scratchpad|antthinking)"
 _HARMONY = (
@@ -73,6 +77,8 @@ _WRAPPER = r"<\|(?:end|return|call|(?:START|END)_(?:RESPONSE|TEXT)|(?:begin|end)
 # A text that speaks of a marker, "`<think>`", does not think.
 _MENTIONED = rf"</?[ ]?{_TAG}[ ]?>|\[/?THINK\]"
 _MENTION = rf"[`\"'“‘«](?:{_MENTIONED})(?:[^<\n`\"'”’»]{{0,30}}(?:{_MENTIONED}))?[`\"'”’»]"
+# A text without any of these holds no marker.
+_SIGNS = ("<", "[THINK]", "[/THINK]", "◁", "analysis", "assistantfinal", "my thought process:")
 _MARKER = re.compile(
     "|".join(
         (
@@ -98,12 +104,22 @@ class Thoughts:
     def visible(self, start: int = 0, end: int | None = None) -> str:
         """Return the text from ``start`` to ``end`` without thoughts; one inside a line becomes a line break."""
         stop = len(self.text) if end is None else end
+        if not self.spans:
+            return self.text[start:stop]
         kept: list[str] = []
         for begin, close in self._outside(start, stop):
             if kept and not kept[-1].endswith("\n") and not self.text.startswith("\n", begin):
                 kept.append("\n")
             kept.append(self.text[begin:close])
         return "".join(kept)
+
+    def masked(self) -> str:
+        """Return the text with ``MASK`` in the place of each character of a thought; every place stays what it is."""
+        parts, place = [], 0
+        for begin, end in self.spans:
+            parts += [self.text[place:begin], MASK * (end - begin)]
+            place = end
+        return "".join((*parts, self.text[place:]))
 
     def _outside(self, start: int, stop: int) -> Iterator[Span]:
         """Yield the parts of the text from ``start`` to ``stop`` that hold no thought, without empty ones."""
@@ -144,13 +160,30 @@ def split_thought(text: str, *, is_open: bool = False) -> tuple[str, str]:
     return text[: len(text) - num_text], text[len(text) - num_text :]
 
 
-def marked_thought(thought: str) -> str:
-    """Return a thought between markers: as it is if ``visible`` knows its markers, else with ``<think>`` ones."""
-    return thought if not visible(thought).strip() else f"<think>\n{thought.strip()}\n</think>\n\n"
+def marked_thought(thought: str, behind: str = "") -> str:
+    """Return a thought as ``visible`` knows it behind the text ``behind``: as it is, or with ``<think>`` markers."""
+    if not thought:
+        return ""
+    seen = visible(behind).split()
+    for form in (thought, f"<think>\n{thought}"):
+        thoughts = find_thoughts(behind + form)
+        if thoughts.closing is None and thoughts.visible().split() == seen:
+            return form
+    return f"<think>\n{thought.strip()}\n</think>\n\n"
+
+
+def is_unfinished(sample: Sample) -> bool:
+    """Return whether a sample ended inside its thought, before any text."""
+    if not sample.thought or sample.text.strip():
+        return False
+    thoughts = find_thoughts(sample.thought)
+    return thoughts.closing is not None or bool(thoughts.visible().strip())
 
 
 def find_thoughts(text: str, *, is_open: bool = False) -> Thoughts:
     """Return where the thoughts of ``text`` are; ``is_open`` says that it begins inside one."""
+    if not is_open and not any(sign in text for sign in _SIGNS):
+        return Thoughts(text, ())
     spans: list[Span] = []
     position, begins_with_thought = 0, False
     if is_open:

@@ -76,6 +76,8 @@ class FamilyForm(BaseModel):
     """Critique of a trajectory without a wrong step."""
     wrong_critique: str
     """Template of any other critique: ``$step``, the number of the first wrong step, and ``$reason``."""
+    answer_words: list[str] = []
+    """Further words for "answer", such as those of another language, that introduce the answer of a solution."""
 
 
 @dataclass(frozen=True)

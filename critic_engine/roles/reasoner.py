@@ -9,8 +9,9 @@ from typing import TypeVar
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.search import ExpanderConfig, ReasonerConfig
 from critic_engine.errors import GenerationError
-from critic_engine.parsing.answer_extraction import extract_answer, stated_answer
+from critic_engine.parsing.answer_extraction import ending_answer, extract_answer
 from critic_engine.parsing.steps import StepDraft, StepSplitter
+from critic_engine.parsing.thoughts import find_thoughts, is_unfinished, marked_thought
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Continuation, Expansion, ExpansionContext, Generator
 from critic_engine.roles.ask_until_readable import Reading, ask_until_readable
@@ -35,8 +36,10 @@ _Written = TypeVar("_Written", Sample, StepDraft)
 class Reasoner:
     """Asks a model for solutions, next steps and rewrites.
 
-    A sample without any text is unreadable: it is counted and not returned. Every method raises ``GenerationError``; a
-    retryable one is raised after ``config.max_attempts`` attempts at the same request.
+    A sample without any text is unreadable: it is counted and not returned. Steps, answers and probabilities are read
+    from texts alone; a step's exact text holds the thought before it, so that the next request continues both. Every
+    method raises ``GenerationError``; a retryable one is raised after ``config.max_attempts`` attempts at the same
+    request.
     """
 
     generator: Generator
@@ -45,13 +48,13 @@ class Reasoner:
 
     async def solve(self, problem: Problem, *, seeds: tuple[int, ...], options: ExpanderConfig) -> Expansion:
         """Return one whole solution for each seed; one cut at ``config.max_tokens`` is unfinished and has no answer."""
-        return await self._solutions(self.family.solve(problem), seeds, options)
+        return await self._solutions(problem, self.family.solve(problem), seeds, options)
 
     async def finish(
         self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...], options: ExpanderConfig
     ) -> Expansion:
         """Return the rest of the solution that ``trajectory`` begins, one continuation for each seed."""
-        return await self._solutions(self.family.solve(problem), seeds, options, prefix=trajectory.prefix)
+        return await self._solutions(problem, self.family.solve(problem), seeds, options, prefix=trajectory.prefix)
 
     async def rewrite(
         self,
@@ -65,7 +68,7 @@ class Reasoner:
     ) -> Expansion:
         """Return the rest of the solution that ``base`` begins, or whole ones, guided by the critique of ``former``."""
         message = self.family.rewrite(problem, steps=former.steps, critique=critique.words)
-        return await self._solutions(message, seeds, options, prefix=base.prefix)
+        return await self._solutions(problem, message, seeds, options, prefix=base.prefix)
 
     async def next_steps(
         self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...], options: ExpanderConfig
@@ -86,7 +89,7 @@ class Reasoner:
             chat=self.config.chat,
         )
         drafts, usage = await self._write_steps(request, StepDraft(behind, num_tokens), splitter)
-        return _read_all(drafts, usage, lambda draft: _step_continuation(draft, splitter))
+        return _read_all(drafts, usage, lambda draft: self._step_continuation(problem, draft, splitter))
 
     async def _write_steps(
         self, request: GenerationRequest, draft: StepDraft, splitter: StepSplitter
@@ -126,7 +129,13 @@ class Reasoner:
         return self.family.step(problem, rejected=context.rejected, concern=concern)
 
     async def _solutions(
-        self, message: Message, seeds: tuple[int, ...], options: ExpanderConfig, *, prefix: str = ""
+        self,
+        problem: Problem,
+        message: Message,
+        seeds: tuple[int, ...],
+        options: ExpanderConfig,
+        *,
+        prefix: str = "",
     ) -> Expansion:
         """Return one continuation a seed: all that the model writes after ``prefix``."""
         sampling = self._sampling(max_tokens=self.config.max_tokens, stop=())
@@ -135,7 +144,9 @@ class Reasoner:
         splitter = StepSplitter(options)
         written = await self._generate(request)
         return _read_all(
-            written.content, written.usage, lambda sample: _solution_continuation(sample, splitter, prefix)
+            written.content,
+            written.usage,
+            lambda sample: self._solution_continuation(problem, sample, splitter, behind=prefix),
         )
 
     def _sampling(self, *, max_tokens: int, stop: tuple[str, ...]) -> SamplingOptions:
@@ -148,6 +159,50 @@ class Reasoner:
             stop=stop,
             num_top_logprobs=0,
         )
+
+    def _solution_continuation(
+        self, problem: Problem, sample: Sample, splitter: StepSplitter, *, behind: str
+    ) -> Continuation | None:
+        text = marked_thought(sample.thought, behind) + sample.text
+        steps, pieces = splitter.steps(text, behind), splitter.pieces(text, behind)
+        is_finished = sample.finish_reason == "stop"
+        if not steps and (not is_finished or is_unfinished(sample) or not _has_ended(behind + text)):
+            return None
+        answer = self._answer(problem, splitter.steps(behind + text)) if is_finished else None
+        return Continuation(
+            steps,
+            is_rewrite=False,
+            is_finished=is_finished,
+            answer=answer,
+            prior=_probability(sample.tokens),
+            texts=_exact_texts(steps, pieces, is_finished=is_finished),
+            num_tokens=sample.num_tokens,
+        )
+
+    def _step_continuation(self, problem: Problem, draft: StepDraft, splitter: StepSplitter) -> Continuation | None:
+        has_ended_turn = draft.ending == "turn"
+        step = splitter.shown(draft.text, draft.behind)
+        if not step and not (has_ended_turn and _has_ended(draft.prefix)):
+            return None
+        answer = None
+        if has_ended_turn:
+            answer = self._answer(problem, splitter.steps(draft.prefix))
+        elif draft.ending == "stop":
+            # The step may have begun before the draft, if the token limit cut it.
+            steps, words = splitter.steps(draft.prefix), self.family.form.answer_words
+            answer = ending_answer(steps, problem.choices, further_words=words)
+        return Continuation(
+            (step,) if step else (),
+            is_rewrite=False,
+            is_finished=has_ended_turn or answer is not None,
+            answer=answer,
+            prior=_probability(draft.tokens),
+            texts=_exact_texts((step,), (draft.text,), is_finished=False) if step else None,
+            num_tokens=draft.num_tokens,
+        )
+
+    def _answer(self, problem: Problem, steps: tuple[str, ...]) -> str | None:
+        return extract_answer(steps, problem.choices, further_words=self.family.form.answer_words)
 
     async def _generate(self, request: GenerationRequest) -> Reading[tuple[Sample, ...]]:
         return await ask_until_readable(
@@ -168,47 +223,26 @@ def _read_all(
     written: Sequence[_Written], usage: TokenUsage, read: Callable[[_Written], Continuation | None]
 ) -> Expansion:
     found = [read(each) for each in written]
-    continuations = tuple(continuation for continuation in found if continuation is not None)
-    return Expansion(continuations, usage, num_unreadable=len(found) - len(continuations))
-
-
-def _solution_continuation(sample: Sample, splitter: StepSplitter, behind: str) -> Continuation | None:
-    steps, pieces = splitter.steps(sample.text, behind), splitter.pieces(sample.text, behind)
-    is_finished = sample.finish_reason == "stop"
-    if not steps and not (is_finished and behind.strip()):
-        return None
-    answer = extract_answer(splitter.steps(behind + sample.text)) if is_finished else None
-    return Continuation(
-        steps,
-        is_rewrite=False,
-        is_finished=is_finished,
-        answer=answer,
-        prior=_probability(sample.tokens),
-        texts=_exact_texts(steps, pieces, is_finished=is_finished),
-        num_tokens=sample.num_tokens,
+    left_out = [each for each, continuation in zip(written, found, strict=True) if continuation is None]
+    return Expansion(
+        tuple(continuation for continuation in found if continuation is not None),
+        usage,
+        num_unreadable=len(left_out),
+        num_unfinished_thoughts=sum(map(_has_unfinished_thought, left_out)),
     )
 
 
-def _step_continuation(draft: StepDraft, splitter: StepSplitter) -> Continuation | None:
-    has_ended_turn = draft.ending == "turn"
-    step = splitter.shown(draft.text, draft.behind)
-    if not step and not (has_ended_turn and draft.behind.strip()):
-        return None
-    answer = None
-    if has_ended_turn:
-        answer = extract_answer(splitter.steps(draft.prefix))
-    elif draft.ending == "stop":
-        # The step may have begun before the draft, if the token limit cut it.
-        answer = stated_answer(splitter.steps(draft.prefix)[-1:])
-    return Continuation(
-        (step,) if step else (),
-        is_rewrite=False,
-        is_finished=has_ended_turn or answer is not None,
-        answer=answer,
-        prior=_probability(draft.tokens),
-        texts=_exact_texts((step,), (draft.text,), is_finished=False) if step else None,
-        num_tokens=draft.num_tokens,
-    )
+def _has_unfinished_thought(written: Sample | StepDraft) -> bool:
+    """Return whether a token limit ended the text inside a thought."""
+    if isinstance(written, StepDraft):
+        return written.has_unfinished_thought
+    return written.finish_reason == "length" and is_unfinished(written)
+
+
+def _has_ended(text: str) -> bool:
+    """Return whether a turn may end with ``text``: it has words, and the last thought is closed."""
+    thoughts = find_thoughts(text)
+    return thoughts.closing is None and bool(thoughts.visible().strip())
 
 
 def _exact_texts(steps: tuple[str, ...], pieces: tuple[str, ...], *, is_finished: bool) -> tuple[str, ...] | None:

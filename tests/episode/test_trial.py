@@ -252,3 +252,14 @@ def test_what_is_shown_after_a_stop_is_what_was_shown_before_it() -> None:
         resumed = run(document, log=log)
         again = [call for call in resumed.expander.calls if len(call[1]) == 2]
         assert again[: len(pending)] == [first[trial] for trial in pending]
+
+
+def test_a_thought_that_took_its_whole_limit_is_named_as_the_reason() -> None:
+    class Thinker(Wanderer):
+        async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+            return Expansion((), TokenUsage(10, 5), num_unreadable=1, num_unfinished_thoughts=1)
+
+    answer = run(config(), expander=Thinker()).answer
+    assert answer.failures["reasoner_unreadable"] > 0
+    assert answer.error is not None
+    assert "thought took all max_thought_tokens" in answer.error

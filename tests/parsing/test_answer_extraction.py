@@ -1,6 +1,10 @@
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from critic_engine.parsing.answer_extraction import extract_answer, stated_answer
+from critic_engine.parsing.answer_extraction import announces_answer, ending_answer, extract_answer, stated_answer
 from critic_engine.parsing.answers import canonical_answer
 from tests.growth import assert_linear
 
@@ -76,3 +80,43 @@ def test_an_answer_only_mentioned_does_not_end_a_solution() -> None:
 )
 def test_a_megabyte_of_hostile_text_is_read_in_linear_time(text: str) -> None:
     assert_linear(lambda text: canonical_answer(extract_answer(text) or text), text)
+
+
+TABLE = Path(__file__).with_name("cases") / "found_answers.jsonl"
+CASES = [json.loads(line) for line in TABLE.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{number}: {case['why']}" for number, case in enumerate(CASES, 1)])
+def test_answer_is_found_as_a_careful_reader_finds_it(case: dict[str, Any]) -> None:
+    text, choices = case["text"], case["choices"]
+    assert extract_answer(text, choices) == case["answer"]
+    assert stated_answer(text, choices) == (case["answer"] if case["ends"] else None)
+    assert stated_answer(f"<think>{text}</think>", choices) is None or "think" in text
+
+
+def test_a_family_may_add_words_for_answer() -> None:
+    assert extract_answer("Rozwiązanie: 12") is None
+    assert extract_answer("Rozwiązanie: 12", further_words=["rozwiązanie"]) == "12"
+    assert stated_answer("Rozwiązanie: 12", further_words=["rozwiązanie"]) == "12"
+
+
+def test_a_step_below_a_label_gives_its_answer() -> None:
+    assert ending_answer(("1 + 6 = 7", "The answer is:", "7")) == "7"
+    assert ending_answer(("1 + 6 = 7", "**Answer:**", "7")) == "7"
+    assert ending_answer(("The answer is: 6", "and 7")) is None
+    assert ending_answer(("answer : 6", "red : 7")) is None
+    assert ending_answer(("answer: 7",)) == "7"
+    assert ending_answer(()) is None
+
+
+@pytest.mark.parametrize("word", ["has", "is", "area", "Ball", "no one", "yes men"])
+def test_a_word_is_not_taken_for_a_letter_and_an_explanation(word: str) -> None:
+    assert extract_answer(f"answer : {word}") == word
+
+
+def test_an_answer_is_given_away_at_any_place() -> None:
+    assert announces_answer("Step 2 miscounts, so the answer: 12 is what follows.")
+    assert announces_answer(r"It should be \boxed{12} dogs.")
+    assert announces_answer("The final answer is 12.")
+    assert not announces_answer("Step 2 says that the answer is 12, which is wrong.")
+    assert not announces_answer("It asks for a short answer: a number.")

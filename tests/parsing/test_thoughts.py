@@ -98,6 +98,9 @@ def test_a_thought_without_markers_gets_them() -> None:
     assert marked_thought("<think>a</think>\n") == "<think>a</think>\n"
     assert visible(marked_thought("a b\nanswer: 3")).strip() == ""
     assert marked_thought("") == ""
+    assert visible("b\n" + marked_thought("a</think>", "b\n") + "c").split() == ["b", "c"]
+    assert visible("b\n" + marked_thought("a[/THINK]", "b\n") + "c").split() == ["b", "c"]
+    assert marked_thought("a</think>", "<think>b</think>c\n") == "<think>\na</think>"
 
 
 FRAGMENTS = [*("a", " b", "\n", "answer: 3", "`", '"'), *(part for pair in PAIRS for part in pair), "<|end|>"]

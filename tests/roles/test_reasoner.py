@@ -8,7 +8,7 @@ import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.search import ExpanderConfig, ReasonerConfig
-from critic_engine.episode.node_state import extend
+from critic_engine.episode.node_state import continuation_key, extend
 from critic_engine.errors import ContextOverflowError, GenerationError
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.prompts import PromptFamily
@@ -179,7 +179,7 @@ def test_an_answer_cut_in_a_line_is_read_when_the_line_ends(make: Make, problem:
 
 def test_a_heading_is_shown_with_its_step_and_stops_the_one_before(make: Make, problem: Problem) -> None:
     reasoner, generator = make(
-        [stopped("Step 1: look\n", "Step 2:")], [cut(" red")], [stopped(" : 3\n", "Step 3:")], [ended(" answer : 3")]
+        [stopped("Step 1: look", "\nStep 2:")], [cut(" red")], [stopped(" : 3", "\nStep 3:")], [ended(" answer : 3")]
     )
     trajectory, shown = Trajectory(), []
     for _ in range(4):
@@ -193,8 +193,8 @@ def test_a_heading_is_shown_with_its_step_and_stops_the_one_before(make: Make, p
         "Step 1: look\nStep 2: red",
         "Step 1: look\nStep 2: red : 3\nStep 3:",
     ]
-    stops = [request.sampling.stop for request in generator.requests]
-    assert stops == [("Step 2:",), ("Step 3:",), ("Step 3:",), ("Step 4:",)]
+    stops = [request.sampling.stop[0] for request in generator.requests]
+    assert stops == ["\nStep 2:", "\nStep 3:", "\nStep 3:", "\nStep 4:"]
     assert (trajectory.is_finished, trajectory.answer) == (True, "3")
 
 
@@ -403,9 +403,60 @@ def test_completion_shows_the_heading_it_goes_on_from(make: Make, problem: Probl
     assert (continuation.steps, continuation.answer) == (("Step 2: b", "Step 3: answer : 1"), "1")
 
 
+THOUGHT = "<think>\nWe look. answer : 9\n\n</think>\n\n"
+
+
+def thoughtful(text: str, *, thought: str = THOUGHT, stop: str | None = None, finish: str = "stop") -> Sample:
+    tokens = (TokenLogprob("x", math.log(0.5)),) * 2
+    return Sample(text, 40, "length" if finish == "length" else "stop", stop, tokens if text else (), thought)
+
+
+def test_a_thought_goes_into_the_prefix_and_nowhere_else(make: Make, problem: Problem) -> None:
+    reasoner, generator = make(
+        [thoughtful("row 1", stop="\n"), stopped("row 1")], [thoughtful("answer : 3", thought="hm</think>", stop="\n")]
+    )
+    first, plain = steps(reasoner, problem, ExpansionContext(Trajectory()), seeds=2).continuations
+    assert (first.steps, first.texts, first.prior) == (("row 1",), (f"{THOUGHT}row 1\n",), pytest.approx(0.25))
+    assert (first.is_finished, first.num_tokens) == (False, 40)
+    assert continuation_key(first, "") == continuation_key(plain, "")
+    begun = extend(Trajectory(), first)
+    (last,) = steps(reasoner, problem, ExpansionContext(begun)).continuations
+    assert generator.requests[1].prefix == f"{THOUGHT}row 1\n"
+    assert (last.steps, last.is_finished, last.answer) == (("answer : 3",), True, "3")
+
+
+def test_a_solution_is_read_behind_its_thought(make: Make, problem: Problem) -> None:
+    reasoner, _ = make(
+        [thoughtful("a\nanswer : 3"), thoughtful("a"), thoughtful("a\n<think>\nanswer : 9\n</think>\nanswer : 4")]
+    )
+    whole, unanswered, again = solutions(reasoner, problem, seeds=3).continuations
+    assert (whole.steps, whole.answer, whole.texts) == (("a", "answer : 3"), "3", (f"{THOUGHT}a\n", "answer : 3"))
+    assert (unanswered.steps, unanswered.answer) == (("a",), None)
+    assert (again.steps, again.answer) == (("a", "answer : 4"), "4")
+
+
+@pytest.mark.parametrize("thought", ["<think>We look", "We look, for the template opened it"])
+@pytest.mark.parametrize("finish", ["length", "stop"])
+def test_a_thought_without_text_is_unreadable(thought: str, finish: str, make: Make, problem: Problem) -> None:
+    sample = thoughtful("", thought=thought, finish=finish)
+    reasoner, _ = make([sample], [sample], [sample])
+    for base in (Trajectory(), STEPS):
+        expansion = steps(reasoner, problem, ExpansionContext(base))
+        assert (expansion.continuations, expansion.num_unreadable) == ((), 1)
+        assert expansion.num_unfinished_thoughts == (finish == "length")
+    expansion = solutions(reasoner, problem)
+    assert (expansion.num_unreadable, expansion.num_unfinished_thoughts) == (1, finish == "length")
+
+
+def test_a_turn_that_ends_behind_a_thought_finishes_what_was_written(make: Make, problem: Problem) -> None:
+    reasoner, _ = make([thoughtful("")])
+    (continuation,) = steps(reasoner, problem, ExpansionContext(Trajectory(("answer : 14",)))).continuations
+    assert (continuation.steps, continuation.is_finished, continuation.answer) == ((), True, "14")
+
+
 FRAGMENTS = [
     *("so", " x", "Then ", "the cat ", "3.14", "\n", "\n", ". ", ".", "! ", "? ", "。", "e.g. ", "Fig. 2", "J. Doe"),
-    *("\n1. ", "### ", "#", "Step ", "\nStep 2: ", "\nStep 3: ", "Step 4:", "--", "-"),
+    *("\n1. ", "\n### ", "#", "Step ", "\nStep 2: ", "\nStep 3: ", "Step 4:", "--", "-"),
 ]
 
 
@@ -434,7 +485,7 @@ def test_step_by_step_a_text_is_cut_as_it_is_cut_when_whole(options: dict[str, A
         splitter = StepSplitter(ExpanderConfig(**options))
         assert trajectory.steps == splitter.steps(text)
         assert text.startswith(trajectory.prefix)
-        assert not text[len(trajectory.prefix) :].strip("- \n#.。!?")
+        assert not text[len(trajectory.prefix) :].replace("Step 2:", "").replace("Step 3:", "").strip("- \n#.。!?")
     assert num_compared > 110
     assert num_steps > num_compared + 15
 

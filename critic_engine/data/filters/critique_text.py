@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from critic_engine.data.filters.text_normalization import normal_words
-from critic_engine.parsing.answer_extraction import stated_answer
+from critic_engine.parsing.answer_extraction import announces_answer
 
 TextFault: TypeAlias = Literal["empty", "too_long", "answers", "repeats"]
 
@@ -17,14 +17,14 @@ def text_fault(words: str, *, max_characters: int) -> TextFault | None:
     """Return why a critique's text is unfit for training; None when nothing is wrong with it.
 
     ``empty`` has no letter or digit, ``too_long`` too many characters, ``answers`` states a final answer (see
-    ``stated_answer``), ``repeats`` says one thing over and over: its ``repeated_share`` is above 0.5. The first of them
-    that applies is named.
+    ``announces_answer``), ``repeats`` says one thing over and over: its ``repeated_share`` is above 0.5. The first of
+    them that applies is named.
     """
     if not any(map(str.isalnum, words)):
         return "empty"
     if len(words) > max_characters:
         return "too_long"
-    if stated_answer(words) is not None:
+    if announces_answer(words):
         return "answers"
     return "repeats" if repeated_share(words) > _MAX_REPEATED_SHARE else None
 

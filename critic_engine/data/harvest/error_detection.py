@@ -69,7 +69,7 @@ async def inject_and_detect(
     except (ParseError, GenerationError, ProblemError) as error:
         return InjectionResult(failure=one_line(str(error)), usage=_usage(error))
     injected = reading.content
-    shown = Trajectory(injected.steps, trajectory.is_finished, extract_answer(injected.steps))
+    shown = Trajectory(injected.steps, trajectory.is_finished, extract_answer(injected.steps, problem.choices))
     solution = _InjectedSolution(problem, shown, injected.errors, roles.grader, seed)
     found = await gather_or_cancel(solution.detect(number, detector) for number, detector in enumerate(roles.detectors))
     return InjectionResult(

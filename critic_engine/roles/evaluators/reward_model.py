@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, field, replace
 
 from critic_engine.errors import GenerationError
+from critic_engine.parsing.thoughts import visible
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import UNKNOWN, Evaluation, Generator, Scorer
 from critic_engine.roles.critic import NUM_TOP_LOGPROBS, begins_verdict, right_share
@@ -83,7 +84,7 @@ class ScorerEvaluator:
                 f"the problem has images, and {self.scorer.name} reads text only; judge it by reward_model.head "
                 "verdict_token or by the critic"
             )
-        question, solution = self.family.question(problem), trajectory.prefix.strip()
+        question, solution = self.family.question(problem), visible(trajectory.prefix).strip()
         messages = (Message("user", question), Message("assistant", solution))
         score = await self.scorer.score(messages)
         return Evaluation(score.value, None, score.usage)
