@@ -1,7 +1,7 @@
 import pytest
 
 from critic_engine.parsing.answer_extraction import extract_answer, stated_answer
-from critic_engine.parsing.answers import canonical_answer
+from critic_engine.parsing.answers import AnswerRelation
 from tests.growth import assert_linear
 
 
@@ -75,4 +75,4 @@ def test_an_answer_only_mentioned_does_not_end_a_solution() -> None:
     ids=range(14),
 )
 def test_a_megabyte_of_hostile_text_is_read_in_linear_time(text: str) -> None:
-    assert_linear(lambda text: canonical_answer(extract_answer(text) or text), text)
+    assert_linear(lambda text: AnswerRelation().read(extract_answer(text) or text), text)

@@ -1,0 +1,222 @@
+"""Words whose meanings are known: spellings of one word, and words that exclude each other.
+
+Two answers in words are different only where both are known here: any other words may be synonyms.
+"""
+
+import functools
+import itertools
+import re
+from collections.abc import Sequence
+
+# Spellings and abbreviations of one thing: the first stands for all of its line.
+_SAME = """
+yes: true | no: false
+gray: grey | color: colour | center: centre | meter: metre | theater: theatre | fiber: fibre | liter: litre
+favorite: favourite | neighbor: neighbour | behavior: behaviour | labor: labour | harbor: harbour | flavor: flavour
+honor: honour | humor: humour | aluminum: aluminium | sulfur: sulphur | jewelry: jewellery | tire: tyre
+airplane: aeroplane | mustache: moustache | pajamas: pyjamas | donut: doughnut | yogurt: yoghurt | mold: mould
+organization: organisation | plow: plough | catalog: catalogue | defense: defence | traveler: traveller
+sunday: sun. | monday: mon mon. | tuesday: tue tue. tues tues. | wednesday: wed. weds | thursday: thu thu. thur thurs
+friday: fri fri. | saturday: sat.
+january: jan jan. | february: feb feb. | march: mar. | april: apr apr. | june: jun jun. | july: jul jul.
+august: aug aug. | september: sep sep. sept sept. | october: oct oct. | november: nov nov. | december: dec dec.
+united_kingdom: uk u.k. u.k | united_states: usa us u.s.a. u.s.a u.s. u.s united_states_of_america
+united_arab_emirates: uae u.a.e. | european_union: eu | united_nations: un u.n.
+television: tv | versus: vs vs.
+left_hand_side: lhs | right_hand_side: rhs
+"""
+
+# A line: words of one kind that exclude each other. Joined by / are words of one meaning, or too close to tell apart.
+_KINDS = """
+answer: yes no
+colour: red green blue yellow black white orange purple/violet brown gray pink
+side: left/leftmost right/rightmost
+vertical: top/upper/up/upward bottom/lower/down/downward
+compass: north/northern/northward/northwards south/southern/southward/southwards east/eastern/eastward/eastwards
+  west/western/westward/westwards
+diagonal: northeast/northeastern northwest/northwestern southeast/southeastern southwest/southwestern
+shape: circle/sphere square/rectangle/cube triangle/pyramid/cone pentagon hexagon octagon cylinder star
+change: increase/increasing/increased/increases/rise/rising/up/upward/grow/growing/grew/growth
+  decrease/decreasing/decreased/decreases/fall/falling/fell/drop/decline/declining/declined/down/downward/shrink
+number: odd even
+sign: positive negative
+month: january february march april may june july august september october november december
+weekday: monday tuesday wednesday thursday friday saturday sunday
+season: spring summer autumn/fall winter
+matter: solid liquid gas plasma
+sex: male/man/men/boy/boys/husband/father/son/brother female/woman/women/girl/girls/wife/mother/daughter/sister
+position: above below/under/underneath/beneath
+depth: front/forward behind/back/rear
+time: before after
+day: morning noon/midday/afternoon evening/night midnight
+truth: correct incorrect/wrong
+size: big/large/larger/largest/bigger/biggest small/smaller/smallest/little/tiny
+length: long/longer/longest short/shorter/shortest
+height: tall/taller/tallest/high/higher/highest low/lower/lowest
+heat: hot/hotter/hottest cold/colder/coldest
+weight: heavy/heavier/heaviest light/lighter/lightest
+speed: fast/faster/fastest/quick slow/slower/slowest
+amount: more/most/greater/greatest fewer/fewest/less/least
+order: first/1st second/2nd third/3rd fourth/4th fifth/5th sixth/6th seventh/7th eighth/8th ninth/9th tenth/10th
+angle: acute obtuse reflex
+triangle_kind: scalene equilateral
+triangle_sides: isosceles scalene
+lines: parallel perpendicular
+pole: maximum/max minimum/min
+state: open/opened closed/shut
+sound: loud quiet
+age: old/older/oldest young/younger/youngest
+place: inside/indoors/indoor outside/outdoors/outdoor
+rotation: clockwise counterclockwise/anticlockwise
+blood: artery vein
+reaction: exothermic endothermic
+cycle: evaporation condensation precipitation
+rock: igneous sedimentary metamorphic
+cell_division: mitosis meiosis
+feeding: producer consumer decomposer
+diet: herbivore carnivore omnivore
+charge: proton/protons neutron/neutrons electron/electrons
+organism: bacteria/bacterium virus fungus/fungi
+part: root/roots stem/stems leaf/leaves flower/flowers/petal/petals
+organ: heart lung/lungs liver kidney/kidneys brain stomach skin
+planet: mercury venus earth/world mars jupiter saturn uranus neptune
+element: hydrogen helium lithium carbon nitrogen oxygen fluorine neon sodium magnesium aluminum silicon phosphorus
+  sulfur chlorine argon potassium calcium iron copper zinc bromine silver iodine gold lead uranium
+stuff: wood metal plastic glass stone cotton paper
+continent: africa asia europe antarctica australia north_america/america south_america/america
+country: afghanistan albania algeria argentina armenia austria azerbaijan bahrain bangladesh belarus belgium
+  bolivia bosnia_and_herzegovina/bosnia botswana brazil bulgaria cambodia cameroon canada chile china colombia
+  costa_rica croatia cuba cyprus denmark ecuador egypt estonia ethiopia finland france georgia germany ghana greece
+  guatemala haiti honduras hungary iceland india indonesia iran iraq ireland israel italy jamaica japan jordan
+  kazakhstan kenya kuwait latvia lebanon libya lithuania luxembourg madagascar malaysia mali malta mexico moldova
+  mongolia montenegro morocco mozambique nepal new_zealand nicaragua nigeria north_korea norway oman pakistan
+  panama paraguay peru philippines poland portugal qatar romania russia/russian_federation rwanda saudi_arabia
+  senegal serbia singapore slovakia slovenia somalia south_africa south_korea spain sudan sweden switzerland syria
+  tanzania thailand tunisia turkey/turkiye uganda ukraine united_arab_emirates united_kingdom/britain
+  united_states/america uruguay uzbekistan venezuela vietnam yemen zambia zimbabwe
+animal: dog/puppy cat/kitten horse/pony/foal cow/bull/ox/calf pig/piglet/hog sheep/lamb goat elephant lion tiger bear
+  monkey giraffe zebra rabbit/bunny/hare mouse/rat duck/duckling chicken/hen/rooster snake frog/toad fish/shark spider
+  butterfly/moth bee/wasp ant whale/dolphin penguin owl eagle kangaroo camel deer fox wolf squirrel
+fruit: apple banana pear grape strawberry cherry peach mango pineapple lemon watermelon
+vegetable: carrot potato tomato onion broccoli cucumber lettuce
+furniture: table/desk chair/stool/armchair bed/cot sofa/couch
+vehicle: car/automobile bus/coach truck/lorry bicycle/bike motorcycle/motorbike/bike train airplane/plane
+  helicopter boat/ship
+sport: football/soccer basketball baseball tennis golf swimming skiing hockey volleyball cricket
+building: school/college church hospital hotel museum airport
+instrument: piano guitar violin drum/drums flute trumpet
+meal: breakfast lunch/dinner/supper
+"""
+_NEGATIONS = frozenset({
+    "not", "no", "never", "none", "neither", "nor", "non", "without", "except", "but", "than", "unlike", "isn't",
+    "aren't", "doesn't", "cannot", "can't", "or", "and", "both", "either", "all", "to", "from", "between", "instead",
+    "of", "if", "maybe", "possibly", "probably", "unknown", "almost", "nearly", "about",
+})  # fmt: skip
+_ARTICLES = ("a", "an", "the")
+_SHORT_WORDS_TEXT = """
+no up on in by to of at it he we me my go do so or an as if is be am ok hi us
+"""
+_SHORT_WORDS = frozenset(_SHORT_WORDS_TEXT.split())  # fmt: skip
+_REPEATED = re.compile(r"(?:(.)\1)+")
+_MIXED_CASE = re.compile(r"[^\W\d_]*[a-zß-öø-ÿ][A-ZÀ-ÖØ-Þ][^\W\d_]*")
+_EDGES = '.,;:!?"()[]'
+_MAX_WORDS = 8
+
+
+@functools.cache
+def _spellings() -> dict[str, str]:
+    found = {}
+    for entry in _SAME.replace("\n", " | ").split(" | "):
+        first, _, others = entry.strip().partition(": ")
+        found.update({other.replace("_", " "): first.replace("_", " ") for other in others.split()})
+    return found
+
+
+@functools.cache
+def _kinds() -> dict[str, dict[str, str]]:
+    """Return the meanings of each kind by their words."""
+    kinds = {}
+    for line in _KINDS.replace("\n  ", " ").strip().splitlines():
+        kind, _, meanings = line.partition(": ")
+        words: dict[str, str] = {}
+        for meaning in meanings.split():
+            # A word of two meanings is left out: "America" is a country and two continents.
+            words.update({word: "" if word in words else meaning for word in meaning.split("/")})
+        kinds[kind] = {word.replace("_", " "): meaning for word, meaning in words.items() if meaning}
+    return kinds
+
+
+def spelled(text: str) -> tuple[str, ...]:
+    """Return the words of an answer in the spelling that its variants share.
+
+    Case is folded unless it may mean something: in "Co" and "CO", "Bb" and "bb", "NaCl". A leading article, hyphens
+    between words and the punctuation around a word fall away.
+    """
+    plain = re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text)
+    words = [_without_edges(word) for word in plain.split()]
+    words = [word for word in words if word] or plain.split()
+    if len(words) > 1 and words[0].casefold() in _ARTICLES and len(words[1]) > 1:
+        del words[0]
+    joined = _spellings().get(" ".join(words).casefold())
+    if joined is not None:
+        return tuple(joined.split())
+    return tuple(part for word in words for part in _spelled_word(word).split())
+
+
+def _without_edges(word: str) -> str:
+    """Return the word without the punctuation around it; "U.S." and "e.g." keep their dots."""
+    return word if word.casefold() in _spellings() or word.count(".") > 1 else word.strip(_EDGES)
+
+
+def _spelled_word(word: str) -> str:
+    folded = word.casefold()
+    if folded in _spellings() and (len(word) > 2 or word.isupper()):
+        return _spellings()[folded]
+    if _REPEATED.fullmatch(folded) or _MIXED_CASE.fullmatch(word):
+        return word
+    return word if len(word) == 2 and folded not in _SHORT_WORDS and not word.islower() else folded
+
+
+def are_other_words(left: Sequence[str], right: Sequence[str]) -> bool:
+    """Return whether two phrases surely mean different things.
+
+    They do if each holds exactly one word of one kind, such as a colour, the two exclude each other, and no word that
+    could turn its meaning, such as "not" or "or", stands in either. Words apart from these two may not contradict.
+    """
+    if max(len(left), len(right)) > _MAX_WORDS or _is_turned(left) or _is_turned(right):
+        return False
+    for words in _kinds().values():
+        ours, theirs = _meanings(left, words), _meanings(right, words)
+        if len(ours) == len(theirs) == 1 and ours.isdisjoint(theirs) and _are_comparable(left, right):
+            return True
+    return False
+
+
+def is_known(words: Sequence[str]) -> bool:
+    """Return whether a phrase is one word of a known meaning."""
+    text = " ".join(words)
+    return any(_singular(text, kind) in kind for kind in _kinds().values())
+
+
+def _is_turned(words: Sequence[str]) -> bool:
+    return len(words) > 1 and not _NEGATIONS.isdisjoint(words[1:] if words[0] == "no" else words)
+
+
+def _meanings(phrase: Sequence[str], words: dict[str, str]) -> set[str]:
+    pairs = [" ".join(pair) for pair in itertools.pairwise(phrase)]
+    found = {words[pair] for pair in pairs if pair in words}
+    return found or {words[_singular(word, words)] for word in phrase if _singular(word, words) in words}
+
+
+def _are_comparable(left: Sequence[str], right: Sequence[str]) -> bool:
+    """Return whether the unknown words of one phrase are among the other's, or some are in both."""
+    rest, other_rest = ({word for word in phrase if not is_known((word,))} - set(_ARTICLES) for phrase in (left, right))
+    return rest <= other_rest or other_rest <= rest or bool(rest & other_rest)
+
+
+def _singular(word: str, words: dict[str, str]) -> str:
+    for ending, instead in (("", ""), ("s", ""), ("es", ""), ("ies", "y")):
+        stem = f"{word.removesuffix(ending)}{instead}" if ending else word
+        if word.endswith(ending) and stem in words:
+            return stem
+    return word

@@ -1,0 +1,87 @@
+"""Read numbers with their units, as the question asks for them."""
+
+import re
+from dataclasses import replace
+from fractions import Fraction
+
+from critic_engine.parsing.answers.numerals import Numeral, leading_number
+from critic_engine.parsing.answers.question import QuestionForm
+from critic_engine.parsing.answers.units import PERCENT, Unit, read_unit
+from critic_engine.parsing.answers.values import Quantity
+
+_MAX_CHARACTERS = 160
+_MONEY_BEFORE = re.compile(r"([+-]?) ?(US\$|[$€£¥₹₩₽]|USD|EUR|GBP|Rs\.?) ?(?=[0-9.+-])")
+_PERCENT = re.compile(r"%|per ?cents?|pct\.?|percentage", re.IGNORECASE)
+_MARKS = {'"': "in", "''": "in", "'": "ft"}
+_NOUN = re.compile(r"[^\W\d_]{2,}(?:[ '-][^\W\d_]{1,})*")
+_MAX_NOUN_WORDS = 5
+_NO_NOUNS = frozenset({
+    "st", "nd", "rd", "th", "and", "or", "to", "more", "less", "fewer", "greater", "than", "plus", "minus", "times",
+    "over", "by", "point", "remainder", "mod", "in", "is", "are", "was", "not", "if", "out", "half", "halves", "each",
+    "about", "around", "approximately", "per", "through", "divided", "equals", "pi", "sqrt", "root", "squared",
+    "hundred", "hundreds", "thousands", "millions", "billions",
+})  # fmt: skip
+# Nouns that stand for several things each: 2 pairs are not 2.
+_COLLECTIVES_TEXT = """
+pair pairs dozen dozens couple couples set sets pack packs packet packets box boxes bag bags group groups row
+rows team teams bunch bunches stack stacks score scores gross case cases batch batches
+"""
+_COLLECTIVES = frozenset(_COLLECTIVES_TEXT.split())
+
+
+def read_quantity(text: str, question: QuestionForm) -> Quantity | None:
+    """Return the number that ``text`` is, with its unit; None if it is anything else.
+
+    A bare number is in the unit that the question asks for. The noun behind a number falls away where the question
+    counts something or names that noun.
+    """
+    if len(text) > _MAX_CHARACTERS:
+        return None
+    money = _MONEY_BEFORE.match(text)
+    numeral = leading_number(f"{money[1]}{text[money.end() :]}" if money else text)
+    if numeral is None or (money and money[1] and numeral.amount < 0 and text[money.end()] == "-"):
+        return None
+    if money:
+        unit = read_unit(money[2].rstrip("."))
+        is_said_twice = read_unit(numeral.rest) == unit
+        return _measured(numeral, unit) if unit is not None and (not numeral.rest or is_said_twice) else None
+    return _with_rest(numeral, question)
+
+
+def _with_rest(numeral: Numeral, question: QuestionForm) -> Quantity | None:
+    rest = numeral.rest
+    if not rest:
+        return _bare(numeral, question)
+    if _PERCENT.fullmatch(rest):
+        return _measured(numeral, PERCENT)
+    unit = read_unit(_MARKS.get(rest, rest.strip("()")))
+    if unit is not None:
+        return _measured(numeral, unit)
+    words = rest.lower().split()
+    if not _NOUN.fullmatch(rest) or len(words) > _MAX_NOUN_WORDS or not _NO_NOUNS.isdisjoint(words):
+        return None
+    if _is_named(words, question.words) or (question.is_count and _COLLECTIVES.isdisjoint(words)):
+        return _bare(numeral, question)
+    noun = " ".join([*words[:-1], _singular(words[-1])])
+    return Quantity(numeral.amount, Unit(noun, is_known=False), numeral.grain, numeral.is_whole)
+
+
+def _bare(numeral: Numeral, question: QuestionForm) -> Quantity:
+    return replace(_measured(numeral, question.unit), is_bare=True)
+
+
+def _measured(numeral: Numeral, unit: Unit) -> Quantity:
+    grain = numeral.grain or Fraction(int(unit.is_percent and numeral.is_whole))  # "67%" is two thirds, rounded
+    is_whole = numeral.is_whole and not unit.is_percent
+    return Quantity(numeral.amount * unit.factor, unit, grain * unit.factor, is_whole)
+
+
+def _is_named(words: list[str], said: frozenset[str]) -> bool:
+    """Return whether the question names the noun, whose last word may be one or many."""
+    *others, last = words
+    forms = {last, _singular(last), f"{last}s"}
+    return all(word in said or len(word) < 3 for word in others) and not forms.isdisjoint(said)
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
