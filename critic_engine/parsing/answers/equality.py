@@ -70,6 +70,10 @@ def _are_other_quantities(left: Quantity, right: Quantity) -> bool:
         if _may_be_measured(bare, measured):
             return False
         return bare.unit == NO_UNIT or bare.unit.dimension != measured.unit.dimension or _are_apart(bare, measured)
+    if left.unit.is_percent and left.is_bare and right.is_bare:
+        # Asked for a percentage, 0.45 may be 45.
+        return _are_apart(left, right) and not any(_is_near(one.written, other.amount, _NOISE)
+                                                   for one, other in ((left, right), (right, left)))  # fmt: skip
     if left.unit.dimension == right.unit.dimension:
         return _are_apart(left, right)
     is_known_unit = left.unit.is_known and right.unit.is_known

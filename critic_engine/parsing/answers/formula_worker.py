@@ -15,7 +15,7 @@ _PROCESSOR_LIMIT_S = 4.0
 _MAX_BYTES = 6 * 2**30
 _DIGITS = 40
 _NUM_POINTS = 4
-_CLEAR = 1e-4
+_CLEAR = 0.02
 """Relative distance from which two numbers surely differ; below it one may be the other rounded."""
 _EXACT = 1e-25
 

@@ -18,7 +18,7 @@ _PLAIN = re.compile(r"[0-9A-Za-z+*/^_{}()\[\]=,.|<> -]*")
 # Names of segments and functions, bases of numerals, marks, dots, signs without an operand: a prover reads them as
 # something else.
 _MISREAD = re.compile(
-    r"[A-Z]{2}|[a-z]{3}|(?<![A-Za-z])[fghFGPCE]\(|[0-9}]_|\.\.|[+*/^_.,-]$|^[*/^_,]|[+*/^-]{2}|[<>]{2}|,|[<>=].*[<>=].*[<>=]"
+    r"[A-Z]{2}|[A-Z][a-z]?[0-9]|[a-z]{3}|(?<![A-Za-z])[fghFGPCE]\(|[0-9}]_|\.\.|[+*/^_.,-]$|^[*/^_,]|[+*/^-]{2}|[<>]{2}|,|[<>=].*[<>=].*[<>=]"
 )
 
 
@@ -37,7 +37,7 @@ def formula_of(value: Value) -> str | None:
     for symbol, command in _SYMBOLS.items():
         text = text.replace(symbol, command)
     commands = _COMMAND.findall(text)
-    plain = _COMMAND.sub(" ", text)
+    plain = _COMMAND.sub(" a ", text)
     if not _COMMANDS.issuperset(commands) or not _PLAIN.fullmatch(plain) or _MISREAD.search(plain.strip()):
         return None
     has_unknown = bool(commands) or any(character.isalpha() for character in plain)

@@ -153,10 +153,9 @@ def spelled(text: str) -> tuple[str, ...]:
     between words and the punctuation around a word fall away.
     """
     plain = re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text)
-    words = [_without_edges(word) for word in plain.split()]
-    words = [word for word in words if word] or plain.split()
-    if len(words) > 1 and words[0].casefold() in _ARTICLES and len(words[1]) > 1:
-        del words[0]
+    parts = plain.split()
+    has_article = len(parts) > 1 and parts[0].casefold() in _ARTICLES and len(parts[1]) > 1
+    words = [word for word in map(_without_edges, parts[has_article:]) if word] or parts
     joined = _spellings().get(" ".join(words).casefold())
     if joined is not None:
         return tuple(joined.split())
@@ -209,9 +208,9 @@ def _meanings(phrase: Sequence[str], words: dict[str, str]) -> set[str]:
 
 
 def _are_comparable(left: Sequence[str], right: Sequence[str]) -> bool:
-    """Return whether the unknown words of one phrase are among the other's, or some are in both."""
+    """Return whether the unknown words of one phrase are all among the other's."""
     rest, other_rest = ({word for word in phrase if not is_known((word,))} - set(_ARTICLES) for phrase in (left, right))
-    return rest <= other_rest or other_rest <= rest or bool(rest & other_rest)
+    return rest <= other_rest or other_rest <= rest
 
 
 def _singular(word: str, words: dict[str, str]) -> str:

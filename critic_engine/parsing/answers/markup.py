@@ -21,7 +21,7 @@ _LATEX = tuple(
          r"\1"),
         (r"\\(?:left|right|displaystyle|textstyle|limits|big|Big|bigg|Bigg)(?![A-Za-z])\.?", ""),
         (r"\\!", ""),
-        (r"\\(?:[,;: ]|quad(?![A-Za-z])|qquad(?![A-Za-z]))|~", " "),
+        (r"\\(?:[,;: ]|quad(?![A-Za-z])|qquad(?![A-Za-z]))|(?<=\S)~", " "),
         (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
         (r"\\frac ?([0-9]) ?([0-9])(?![0-9])", r"\\frac{\1}{\2}"),
         (r"\\frac ?([0-9]) ?\{", r"\\frac{\1}{"),

@@ -1,6 +1,7 @@
 """Read dates and times of the day."""
 
 import re
+from dataclasses import replace
 
 from critic_engine.parsing.answers.values import Moment
 
@@ -49,7 +50,7 @@ def read_moments(text: str, *, is_time: bool) -> tuple[Moment, ...]:
     if slashed:
         first, second, year = (int(part) for part in slashed.groups())
         both = [Moment(year, month, day) for month, day in ((first, second), (second, first)) if _is_date(month, day)]
-        return tuple(dict.fromkeys(both))
+        return tuple(replace(date, written=text) for date in both) if len(set(both)) > 1 else tuple(both[:1])
     clock = _TIME.fullmatch(text)
     if clock is None or (clock[4] and not is_time):
         return ()

@@ -51,11 +51,13 @@ class Numeral:
     """Whether it is one whole number."""
     rest: str = ""
     """The text behind it, stripped."""
+    scale: str = ""
+    """The word that multiplied it, such as "million"; in lower case."""
 
-    @property
-    def percent(self) -> "Numeral":
-        """The number in hundredths."""
-        return Numeral(self.amount / 100, self.grain / 100, self.is_whole, self.rest)
+
+def scale_factor(word: str) -> int:
+    """Return the number that a word such as "million" multiplies by; 1 for any other word."""
+    return _SCALES.get(word.removesuffix("s"), 1)
 
 
 def leading_number(text: str) -> Numeral | None:
@@ -70,7 +72,8 @@ def leading_number(text: str) -> Numeral | None:
     is_exact = factor == 12 or (not found.is_whole and not found.grain)
     grain = Fraction(0) if is_exact else factor * (found.grain or Fraction(1, 2))
     rest = f" {found.rest}"[scale.end() :].strip()
-    return Numeral(found.amount * factor, grain, is_exact and (found.amount * factor).denominator == 1, rest)
+    amount = found.amount * factor
+    return Numeral(amount, grain, is_exact and amount.denominator == 1, rest, scale[1].lower())
 
 
 def _in_digits(text: str) -> Numeral | None:
@@ -150,6 +153,8 @@ def _in_words(text: str) -> Numeral | None:
             current, last = current + _SMALL_WORDS[word], "small"
         elif word in _TENS_WORDS and last in ("", "scale", "and"):
             current, last = current + _TENS_WORDS[word], "tens"
+        elif word == "dozen" and last in ("small", "tens"):
+            current, last = current * 12, "dozen"
         elif word == "hundred" and last == "small":
             current, last = current * 100, "scale"
         elif word in _SCALE_WORDS and word != "hundred" and last in ("small", "tens", "scale"):

@@ -1,10 +1,11 @@
 """Read numbers with their units, as the question asks for them."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
-from critic_engine.parsing.answers.numerals import Numeral, leading_number
+from critic_engine.parsing.answers.numerals import Numeral, leading_number, scale_factor
 from critic_engine.parsing.answers.question import QuestionForm
 from critic_engine.parsing.answers.units import PERCENT, Unit, read_unit
 from critic_engine.parsing.answers.values import Quantity
@@ -15,6 +16,8 @@ _PERCENT = re.compile(r"%|per ?cents?|pct\.?|percentage", re.IGNORECASE)
 _MARKS = {'"': "in", "''": "in", "'": "ft"}
 _NOUN = re.compile(r"[^\W\d_]{2,}(?:[ '-][^\W\d_]{1,})*")
 _MAX_NOUN_WORDS = 5
+_SCALE_GRAIN = 10
+"""A number in millions is often rounded to a tenth of itself."""
 _NO_NOUNS = frozenset({
     "st", "nd", "rd", "th", "and", "or", "to", "more", "less", "fewer", "greater", "than", "plus", "minus", "times",
     "over", "by", "point", "remainder", "mod", "in", "is", "are", "was", "not", "if", "out", "half", "halves", "each",
@@ -29,23 +32,34 @@ rows team teams bunch bunches stack stacks score scores gross case cases batch b
 _COLLECTIVES = frozenset(_COLLECTIVES_TEXT.split())
 
 
-def read_quantity(text: str, question: QuestionForm) -> Quantity | None:
-    """Return the number that ``text`` is, with its unit; None if it is anything else.
+def read_quantities(text: str, question: QuestionForm) -> tuple[Quantity, ...]:
+    """Return the number that ``text`` is, with its unit, the likeliest first; none if it is anything else.
 
     A bare number is in the unit that the question asks for. The noun behind a number falls away where the question
-    counts something or names that noun.
+    counts something or names that noun. Where the question speaks of millions, 5 may be five millions.
     """
     if len(text) > _MAX_CHARACTERS:
-        return None
+        return ()
     money = _MONEY_BEFORE.match(text)
     numeral = leading_number(f"{money[1]}{text[money.end() :]}" if money else text)
-    if numeral is None or (money and money[1] and numeral.amount < 0 and text[money.end()] == "-"):
-        return None
-    if money:
-        unit = read_unit(money[2].rstrip("."))
-        is_said_twice = read_unit(numeral.rest) == unit
-        return _measured(numeral, unit) if unit is not None and (not numeral.rest or is_said_twice) else None
-    return _with_rest(numeral, question)
+    if numeral is None or (money and money[1] and text[money.end()] in "+-"):
+        return ()
+    quantity = _with_money(numeral, money[2]) if money else _with_rest(numeral, question)
+    return () if quantity is None else (quantity, *_in_another_scale(quantity, numeral.scale, question.words))
+
+
+def _in_another_scale(quantity: Quantity, scale: str, said: frozenset[str]) -> Iterator[Quantity]:
+    for word in sorted(said):
+        factor = scale_factor(word)
+        if factor > 1 and scale in ("", word.removesuffix("s")):
+            amount = quantity.amount / factor if scale else quantity.amount * factor
+            yield replace(quantity, amount=amount, grain=abs(amount) / _SCALE_GRAIN, is_whole=False)
+
+
+def _with_money(numeral: Numeral, sign: str) -> Quantity | None:
+    unit = read_unit(sign.rstrip("."))
+    is_alone = not numeral.rest or read_unit(numeral.rest) == unit
+    return _measured(numeral, unit) if unit is not None and is_alone else None
 
 
 def _with_rest(numeral: Numeral, question: QuestionForm) -> Quantity | None:

@@ -9,7 +9,7 @@ from critic_engine.parsing.answers.groups import split_group
 from critic_engine.parsing.answers.lexicon import spelled
 from critic_engine.parsing.answers.markup import MAX_CHARACTERS, bare, final_line
 from critic_engine.parsing.answers.moments import read_moments
-from critic_engine.parsing.answers.quantities import read_quantity
+from critic_engine.parsing.answers.quantities import read_quantities
 from critic_engine.parsing.answers.question import QuestionForm
 from critic_engine.parsing.answers.values import Formula, Group, NamedChoice, Phrase, Quantity, Unclear, Value
 
@@ -85,9 +85,9 @@ def read_open_answer(text: str, question: QuestionForm, depth: int = 0) -> ReadA
     moments = read_moments(text, is_time=_CLOCK.search(question.text) is not None)
     if moments:
         return ReadAnswer(moments[0], moments[1:])
-    quantity = read_quantity(text, question)
-    if quantity is not None:
-        return ReadAnswer(quantity)
+    quantities = read_quantities(text, question)
+    if quantities:
+        return ReadAnswer(quantities[0], quantities[1:])
     return _equation(text, question, depth) or _group(text, question, depth) or ReadAnswer(_text_value(text, question))
 
 
@@ -96,7 +96,7 @@ def _equation(text: str, question: QuestionForm, depth: int) -> ReadAnswer | Non
     match = _EQUATION.fullmatch(text) if depth <= _MAX_DEPTH else None
     if match is None or not _is_asked(match[1].strip(), question):
         return None
-    right = read_open_answer(match[2].strip(), question, depth + 1)
+    right = read_open_answer(match[2].strip(), question, depth)
     return right if isinstance(right.value, Quantity | Group) else None
 
 
@@ -104,11 +104,11 @@ def _is_asked(left: str, question: QuestionForm) -> bool:
     if left.lower() in _RESULTS:
         return True
     if len(left) == 1 and left.isalpha():
-        if not question.text:
-            return left in "xX"
+        if not question.variables:
+            return left in "xX"  # by custom the unknown
         asks = rf"(?:find|for|of|is|compute|determine|what's) \$?{left}(?!\w)\$?(?! ?(?:and|,|\(|[+*/^=-]))"
         return question.variables == {left} or re.search(asks, question.text, re.IGNORECASE) is not None
-    squeezed = "".join(left.split())
+    squeezed = "".join(left.replace("\\", "").replace("∠", "angle").split())
     return len(squeezed) > 1 and squeezed in "".join(question.text.split())
 
 

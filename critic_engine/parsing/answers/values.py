@@ -60,10 +60,14 @@ class Moment:
     day: int | None = None
     minute: int | None = None
     """Minutes since midnight."""
+    written: str = ""
+    """The text, where it may be another date as well: "01/05/2020"."""
 
     @property
     def key(self) -> str:
-        """The parts in order, with ``?`` for those unknown."""
+        """The parts in order, with ``?`` for those unknown; the text where it is not clear."""
+        if self.written:
+            return self.written
         parts = ("?" if part is None else str(part) for part in (self.year, self.month, self.day, self.minute))
         return f"at {'-'.join(parts)}"
 
