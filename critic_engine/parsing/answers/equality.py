@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from critic_engine.parsing.answers.formulas import formula_of
-from critic_engine.parsing.answers.lexicon import are_other_words, is_known
+from critic_engine.parsing.answers.lexicon import are_other_words, is_no_number
 from critic_engine.parsing.answers.reading import ReadAnswer
 from critic_engine.parsing.answers.units import NO_UNIT, dimension_units
 from critic_engine.parsing.answers.values import Group, Moment, NamedChoice, Phrase, Quantity, Value
@@ -16,6 +16,7 @@ Prover: TypeAlias = Callable[[str, str], bool | None]
 # Two numbers so near to each other may be one, computed in two ways; whole numbers are apart.
 _NOISE = Fraction(1, 10_000)
 _CONVERSION_NOISE = Fraction(1, 50)
+_SCALES = (1, 10**3, 10**6, 10**9, 10**12)
 
 
 def compare(left: ReadAnswer, right: ReadAnswer, prover: Prover) -> bool | None:
@@ -61,7 +62,9 @@ def _differ(left: Value, right: Value) -> bool:
         return left.key.casefold() != right.key.casefold() if is_letter else are_other_words(left.words, right.words)
     if isinstance(left, Phrase):
         left, right = right, left
-    return isinstance(left, Quantity) and isinstance(right, Phrase) and abs(left.amount) > 1 and is_known(right.words)
+    return (
+        isinstance(left, Quantity) and isinstance(right, Phrase) and abs(left.amount) > 1 and is_no_number(right.words)
+    )
 
 
 def _are_other_quantities(left: Quantity, right: Quantity) -> bool:
@@ -76,8 +79,8 @@ def _are_other_quantities(left: Quantity, right: Quantity) -> bool:
                                                    for one, other in ((left, right), (right, left)))  # fmt: skip
     if left.unit.dimension == right.unit.dimension:
         return _are_apart(left, right)
-    is_known_unit = left.unit.is_known and right.unit.is_known
-    return is_known_unit and not _is_near(left.written, right.written, _CONVERSION_NOISE)
+    are_known = left.unit.is_known and right.unit.is_known
+    return are_known and not _is_near(left.written, right.written, _CONVERSION_NOISE)
 
 
 def _may_be_measured(bare: Quantity, measured: Quantity) -> bool:
@@ -88,8 +91,8 @@ def _may_be_measured(bare: Quantity, measured: Quantity) -> bool:
     if unit.is_percent:
         candidates = {measured.amount, measured.written}
         return any(_is_rounded(bare.written, each, bare, measured) for each in candidates)
-    if _is_near(bare.written, measured.written, _NOISE):
-        return True
+    if any(_is_near(bare.written, measured.written * scale, _NOISE) for scale in _SCALES):
+        return True  # 5 K may be 5,000
     factors = (other.factor for other in dimension_units(unit.dimension))
     return any(_is_near(bare.written * factor, measured.amount, _CONVERSION_NOISE) for factor in factors)
 
@@ -107,6 +110,9 @@ def _are_apart(left: Quantity, right: Quantity) -> bool:
         return distance >= grain and not _is_near(left.amount, right.amount, _CONVERSION_NOISE)
     if left.is_whole and right.is_whole:
         return True
+    if any(one.grain == one.unit.factor / 1000 and one.amount * 1000 == other.amount
+           for one, other in ((left, right), (right, left))):  # fmt: skip
+        return False  # "1.500" may be 1,500
     grain = max(left.grain, right.grain)
     if (left.is_whole or right.is_whole) and grain < left.unit.factor:
         grain = Fraction(0)

@@ -14,6 +14,7 @@ _COMMANDS = frozenset(_COMMANDS_TEXT.split())
 _SYMBOLS = {"π": r"\pi ", "θ": r"\theta ", "∞": r"\infty ", "∪": r"\cup "}
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _FUNCTION = re.compile(r"(?<![A-Za-z\\])(?:arcsin|arccos|arctan|sin|cos|tan|ln|log|sqrt)(?![A-Za-z])")
+_ROOT = re.compile(r"\\sqrt\(([^()]*)\)")
 _PLAIN = re.compile(r"[0-9A-Za-z+*/^_{}()\[\]=,.|<> -]*")
 # Names of segments and functions, bases of numerals, marks, dots, signs without an operand: a prover reads them as
 # something else.
@@ -34,6 +35,7 @@ def formula_of(value: Value) -> str | None:
     if not isinstance(value, Formula) or len(value.text) > _MAX_CHARACTERS:
         return None
     text = _FUNCTION.sub(lambda name: f"\\{name[0]}", value.text)
+    text = _ROOT.sub(r"\\sqrt{\1}", text.replace("**", "^"))
     for symbol, command in _SYMBOLS.items():
         text = text.replace(symbol, command)
     commands = _COMMAND.findall(text)

@@ -6,7 +6,7 @@ Two answers in words are different only where both are known here: any other wor
 import functools
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 # Spellings and abbreviations of one thing: the first stands for all of its line.
 _SAME = """
@@ -107,8 +107,12 @@ building: school/college church hospital hotel museum airport
 instrument: piano guitar violin drum/drums flute trumpet
 meal: breakfast lunch/dinner/supper
 """
+# Kinds whose words stand for no number, as "second", "square" or "May" may.
+_UNNUMBERED = ("colour", "side", "compass", "season", "animal", "fruit", "vegetable", "furniture", "vehicle", "country")
+# Kinds whose words are parts of names: the evening star is the morning star.
+_ALONE = frozenset({"day", "element", "stuff", "season"})
 _NEGATIONS = frozenset({
-    "not", "no", "never", "none", "neither", "nor", "non", "without", "except", "but", "than", "unlike", "isn't",
+    "not", "no", "never", "none", "neither", "nor", "non", "without", "except", "but", "unlike", "isn't",
     "aren't", "doesn't", "cannot", "can't", "or", "and", "both", "either", "all", "to", "from", "between", "instead",
     "of", "if", "maybe", "possibly", "probably", "unknown", "almost", "nearly", "about",
 })  # fmt: skip
@@ -184,17 +188,19 @@ def are_other_words(left: Sequence[str], right: Sequence[str]) -> bool:
     """
     if max(len(left), len(right)) > _MAX_WORDS or _is_turned(left) or _is_turned(right):
         return False
-    for words in _kinds().values():
+    for kind, words in _kinds().items():
+        if kind in _ALONE and max(len(left), len(right)) > 1:
+            continue
         ours, theirs = _meanings(left, words), _meanings(right, words)
         if len(ours) == len(theirs) == 1 and ours.isdisjoint(theirs) and _are_comparable(left, right):
             return True
     return False
 
 
-def is_known(words: Sequence[str]) -> bool:
-    """Return whether a phrase is one word of a known meaning."""
+def is_no_number(words: Sequence[str]) -> bool:
+    """Return whether a phrase is one word, of a known meaning that is surely no number."""
     text = " ".join(words)
-    return any(_singular(text, kind) in kind for kind in _kinds().values())
+    return any(_singular(text, _kinds()[kind]) in _kinds()[kind] for kind in _UNNUMBERED)
 
 
 def _is_turned(words: Sequence[str]) -> bool:
@@ -209,8 +215,24 @@ def _meanings(phrase: Sequence[str], words: dict[str, str]) -> set[str]:
 
 def _are_comparable(left: Sequence[str], right: Sequence[str]) -> bool:
     """Return whether the unknown words of one phrase are all among the other's."""
-    rest, other_rest = ({word for word in phrase if not is_known((word,))} - set(_ARTICLES) for phrase in (left, right))
+    rest, other_rest = set(_unknown(left)), set(_unknown(right))
     return rest <= other_rest or other_rest <= rest
+
+
+def _unknown(phrase: Sequence[str]) -> Iterator[str]:
+    """Yield the words of a phrase that are of no kind."""
+    place = 0
+    while place < len(phrase):
+        if _is_of_a_kind(" ".join(phrase[place : place + 2])):
+            place += 2
+            continue
+        if phrase[place] not in _ARTICLES and not _is_of_a_kind(phrase[place]):
+            yield phrase[place]
+        place += 1
+
+
+def _is_of_a_kind(text: str) -> bool:
+    return any(_singular(text, words) in words for words in _kinds().values())
 
 
 def _singular(word: str, words: dict[str, str]) -> str:

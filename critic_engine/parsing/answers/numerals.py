@@ -7,12 +7,13 @@ from fractions import Fraction
 
 _MAX_DIGITS = 64
 _MAX_EXPONENT = 99
+_MAX_SPOKEN = 200
 _SIGN = r"(?P<sign>[+-]?)"
 _DECIMAL = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{1,3}(?: [0-9]{3})+(?![0-9])|[0-9]+)?(?:\.[0-9]+)?"
 _EXPONENT = r"\^ ?(?:\{ ?(?P<exponent>[+-]?[0-9]{1,2}) ?\}|(?P<bare_exponent>[+-]?[0-9]{1,2}))"
 _MIXED = re.compile(
     _SIGN + r"(?P<whole>[0-9]{1,12})(?: ?(?:\\frac\{ ?(?P<top>[0-9]{1,12}) ?\}\{ ?(?P<bottom>[0-9]{1,12}) ?\})"
-    r"|(?: |-| and )(?P<plain_top>[0-9]{1,12})/(?P<plain_bottom>[0-9]{1,12}))"
+    r"| (?P<plain_top>[0-9]{1,12})/(?P<plain_bottom>[0-9]{1,12}))"
 )
 _FRACTION = re.compile(_SIGN + rf"\\frac\{{ ?(?P<top>-?(?:{_DECIMAL})) ?\}}\{{ ?(?P<bottom>-?(?:{_DECIMAL})) ?\}}")
 _RATIO = re.compile(_SIGN + rf"(?P<top>{_DECIMAL}) ?/ ?(?P<bottom>{_DECIMAL})")
@@ -137,49 +138,56 @@ _READERS: dict[re.Pattern[str], Callable[[dict[str, str | None]], Numeral | None
 }
 
 
+@dataclass(slots=True)
+class _Spoken:
+    """A number as its words come."""
+
+    total: int = 0
+    current: int = 0
+    last: str = ""
+    """The kind of the last word: small, tens, scale, and, dozen, article."""
+
+    def take(self, word: str) -> bool:
+        """Take one more word; False if the number ends before it."""
+        if word in _SMALL_WORDS:
+            is_next = self.last in ("", "scale", "and") or (self.last == "tens" and 0 < _SMALL_WORDS[word] < 10)
+            return is_next and self._become(self.current + _SMALL_WORDS[word], "small")
+        if word in _TENS_WORDS:
+            return self.last in ("", "scale", "and") and self._become(self.current + _TENS_WORDS[word], "tens")
+        if word in ("a", "an"):
+            return not self.last and self._become(1, "article")
+        if word in ("hundred", "dozen"):
+            scale = _SCALES[word]
+            return self.last in ("small", "article") and self._become(
+                self.current * scale, "scale" if scale == 100 else word
+            )
+        if word in _SCALE_WORDS and self.last in ("small", "tens", "scale", "article"):
+            self.total += self.current * _SCALE_WORDS[word]
+            return self._become(0, "scale")
+        return word == "and" and self.last == "scale" and self._become(self.current, "and")
+
+    def _become(self, current: int, last: str) -> bool:
+        self.current, self.last = current, last
+        return True
+
+
 def _in_words(text: str) -> Numeral | None:
     """Return the number that the first words are, such as "twenty-five", "one hundred and five" or "two thirds"."""
-    if not text[:1].isalpha():
-        return None
-    total = current = 0
-    end, last, is_begun = 0, "", False
-    for match in _WORD.finditer(text[:200].lower()):
-        word, gap = match[0], text[end : match.start()]
-        if gap not in ("", " ", "-") or (not gap and end):
+    spoken, end = _Spoken(), 0
+    for match in _WORD.finditer(text[:_MAX_SPOKEN].lower()):
+        if text[end : match.start()] not in (("",) if not end else (" ", "-")):
             break
-        if word in _SMALL_WORDS and last in ("", "tens", "scale", "and"):
-            if last == "tens" and not 0 < _SMALL_WORDS[word] < 10:
-                break
-            current, last = current + _SMALL_WORDS[word], "small"
-        elif word in _TENS_WORDS and last in ("", "scale", "and"):
-            current, last = current + _TENS_WORDS[word], "tens"
-        elif word == "dozen" and last in ("small", "tens"):
-            current, last = current * 12, "dozen"
-        elif word == "hundred" and last == "small":
-            current, last = current * 100, "scale"
-        elif word in _SCALE_WORDS and word != "hundred" and last in ("small", "tens", "scale"):
-            total, current, last = total + current * _SCALE_WORDS[word], 0, "scale"
-        elif word == "and" and last == "scale":
-            last = "and"
-            end = match.end()
-            continue
-        elif word.removesuffix("s") in _PARTS or word in _PARTS:
-            return _parts_of(word, total + current, text[match.end() :])
-        elif not end and word in ("a", "an"):
-            current, last = 1, "small"
-            end = match.end()
-            continue
-        else:
+        if match[0].removesuffix("s") in _PARTS or match[0] in _PARTS:
+            return _parts_of(match[0], spoken.total + spoken.current, text[match.end() :])
+        if not spoken.take(match[0]):
             break
-        end, is_begun = match.end(), True
-    if not is_begun or last == "and":
+        end = match.end()
+    rest, total = text[end:], Fraction(spoken.total + spoken.current)
+    if spoken.last in ("", "and", "article") or rest[:1].isalnum() or rest.startswith(("-", "'")):
         return None
-    rest = text[end:]
-    return (
-        None
-        if rest[:1].isalnum() or rest[:1] in ("-", "'")
-        else Numeral(Fraction(total + current), is_whole=True, rest=rest.strip())
-    )
+    if rest.lower().startswith(" and a half"):
+        return Numeral(total + Fraction(1, 2), rest=rest[11:].strip())
+    return Numeral(total, is_whole=True, rest=rest.strip())
 
 
 def _parts_of(word: str, count: int, rest: str) -> Numeral | None:

@@ -14,7 +14,7 @@ _MAX_CHARACTERS = 160
 _MONEY_BEFORE = re.compile(r"([+-]?) ?(US\$|[$€£¥₹₩₽]|USD|EUR|GBP|Rs\.?) ?(?=[0-9.+-])")
 _PERCENT = re.compile(r"%|per ?cents?|pct\.?|percentage", re.IGNORECASE)
 _MARKS = {'"': "in", "''": "in", "'": "ft"}
-_NOUN = re.compile(r"[^\W\d_]{2,}(?:[ '-][^\W\d_]{1,})*")
+_NOUN = re.compile(r"[^\W\d_πθ]{2,}(?:[ '-][^\W\d_πθ]+)*")
 _MAX_NOUN_WORDS = 5
 _SCALE_GRAIN = 10
 """A number in millions is often rounded to a tenth of itself."""
@@ -24,19 +24,13 @@ _NO_NOUNS = frozenset({
     "about", "around", "approximately", "per", "through", "divided", "equals", "pi", "sqrt", "root", "squared",
     "hundred", "hundreds", "thousands", "millions", "billions",
 })  # fmt: skip
-# Nouns that stand for several things each: 2 pairs are not 2.
-_COLLECTIVES_TEXT = """
-pair pairs dozen dozens couple couples set sets pack packs packet packets box boxes bag bags group groups row
-rows team teams bunch bunches stack stacks score scores gross case cases batch batches
-"""
-_COLLECTIVES = frozenset(_COLLECTIVES_TEXT.split())
 
 
 def read_quantities(text: str, question: QuestionForm) -> tuple[Quantity, ...]:
     """Return the number that ``text`` is, with its unit, the likeliest first; none if it is anything else.
 
     A bare number is in the unit that the question asks for. The noun behind a number falls away where the question
-    counts something or names that noun. Where the question speaks of millions, 5 may be five millions.
+    asks for that count. Where the question speaks of millions, 5 may be five millions.
     """
     if len(text) > _MAX_CHARACTERS:
         return ()
@@ -72,9 +66,14 @@ def _with_rest(numeral: Numeral, question: QuestionForm) -> Quantity | None:
     if unit is not None:
         return _measured(numeral, unit)
     words = rest.lower().split()
-    if not _NOUN.fullmatch(rest) or len(words) > _MAX_NOUN_WORDS or not _NO_NOUNS.isdisjoint(words):
+    if (
+        not _NOUN.fullmatch(rest)
+        or len(words) > _MAX_NOUN_WORDS
+        or not _NO_NOUNS.isdisjoint(words)
+        or leading_number(rest)
+    ):
         return None
-    if _is_named(words, question.words) or (question.is_count and _COLLECTIVES.isdisjoint(words)):
+    if _is_counted(words, question):
         return _bare(numeral, question)
     noun = " ".join([*words[:-1], _singular(words[-1])])
     return Quantity(numeral.amount, Unit(noun, is_known=False), numeral.grain, numeral.is_whole)
@@ -90,11 +89,11 @@ def _measured(numeral: Numeral, unit: Unit) -> Quantity:
     return Quantity(numeral.amount * unit.factor, unit, grain * unit.factor, is_whole)
 
 
-def _is_named(words: list[str], said: frozenset[str]) -> bool:
-    """Return whether the question names the noun, whose last word may be one or many."""
-    *others, last = words
-    forms = {last, _singular(last), f"{last}s"}
-    return all(word in said or len(word) < 3 for word in others) and not forms.isdisjoint(said)
+def _is_counted(words: list[str], question: QuestionForm) -> bool:
+    """Return whether the question names the noun, and counts it if it says what it counts."""
+    forms = [{word, _singular(word), f"{word}s"} for word in words]
+    is_named = all(not form.isdisjoint(question.words) for form in forms)
+    return is_named and (not question.counted or any(not form.isdisjoint(question.counted) for form in forms))
 
 
 def _singular(word: str) -> str:

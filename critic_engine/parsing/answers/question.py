@@ -2,15 +2,18 @@
 
 import functools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from critic_engine.parsing.answers.units import NO_UNIT, PERCENT, Unit, read_unit
 
 _MAX_CHARACTERS = 20_000
 _PERCENT = re.compile(
-    r"\b(?:what|which|how many|find the|as a|as|in|nearest|the)\b[^.?!\n]{0,30}\bper ?cent(?:age)?s?\b|\bin %|\(%\)"
-    r"|\bnearest %", re.IGNORECASE,
-)  # fmt: skip
+    r"\b(?:what|which|how many|find the|give the|compute the|calculate the|determine the|as a|as|in|nearest)"
+    r"((?: [^\W\d_]+){0,4}) (?:per ?cent(?:age)?s?|%)(?!\w)|\(%\)",
+    re.IGNORECASE,
+)
+_CONDITION = re.compile(r"\b(?:if|when|where|whose|with|given|after|after a|by)\b", re.IGNORECASE)
 _ASKED_UNIT = re.compile(
     r"(?<!\w)(?:(?P<many>how many|number of)|in|to the nearest(?: (?:whole|tenth|hundredth)(?: of an?)?)?|nearest)"
     r" (?P<words>[^\W\d_][^\s,.?!;:()]{0,20}(?: [^\W\d_][^\s,.?!;:()]{0,20}){0,3})"
@@ -26,7 +29,12 @@ _MONEY = re.compile(
 )
 _DOLLARS = re.compile(r"\\?\$ ?[0-9]|\bdollars?\b|\bUSD\b", re.IGNORECASE)
 _OTHER_MONEY = re.compile(r"[€£¥₹₩₽]|\b(?:euros?|pounds?|yen|yuan|rupees?|rubles?|won|pence)\b", re.IGNORECASE)
-_COUNT = re.compile(r"\bhow many\b|\bnumber of\b|\bcount\b", re.IGNORECASE)
+_COUNTED = re.compile(r"\b(?:how many|number of|count of|count the|count)((?: [^\W\d_]+){1,6})", re.IGNORECASE)
+_NO_THINGS_TEXT = """
+are is were was did does do will would can could has have had in on at there of the these those his her their its your
+more fewer less total different whole
+"""
+_NO_THINGS = frozenset(_NO_THINGS_TEXT.split())
 _SET = re.compile(
     r"\b(?:all|both|list)\b[^.?!\n]{0,60}\b(?:solutions?|roots?|values?|zeros|zeroes|numbers|integers|factors|"
     r"intercepts|primes|answers?)\b"
@@ -48,8 +56,8 @@ class QuestionForm:
     choices: tuple[str, ...] = ()
     unit: Unit = NO_UNIT
     """The unit of a bare number; none if the question names none, or several."""
-    is_count: bool = False
-    """Whether a noun behind the number says nothing more."""
+    counted: frozenset[str] = frozenset()
+    """The words, in lower case, that say what is to be counted; empty if it does not say."""
     is_set: bool = False
     """Whether several values, in any order, are asked for."""
     words: frozenset[str] = frozenset()
@@ -67,7 +75,7 @@ def question_form(question: str, choices: tuple[str, ...] = ()) -> QuestionForm:
     return QuestionForm(
         choices=choices,
         unit=_unit(text),
-        is_count=_COUNT.search(text) is not None,
+        counted=frozenset(_counted(text)),
         is_set=_SET.search(text) is not None,
         words=frozenset(word.lower() for word in _WORD.findall(text)),
         variables=frozenset(_VARIABLE.findall(text)),
@@ -75,8 +83,13 @@ def question_form(question: str, choices: tuple[str, ...] = ()) -> QuestionForm:
     )
 
 
+def _counted(text: str) -> Iterator[str]:
+    for match in _COUNTED.finditer(text):
+        yield from (word for word in match[1].lower().split() if word not in _NO_THINGS)
+
+
 def _unit(text: str) -> Unit:
-    if _PERCENT.search(text):
+    if any(not _CONDITION.search(match[1] or "") for match in _PERCENT.finditer(text)):
         return PERCENT
     found: dict[bool, list[Unit]] = {True: [], False: []}
     for match in _ASKED_UNIT.finditer(_LATEX_BREAK.sub(" ", text)):

@@ -15,7 +15,7 @@ from critic_engine.parsing.answers.values import Formula, Group, NamedChoice, Ph
 
 _BRACKETED_WORD = re.compile(r"[(\[<{]{1,2}([^\W\d_]+)[)\]>}]{1,2}[.,:;?]?")
 _HALF_BRACKETED_WORD = re.compile(r"([^\W\d_]+)[)\]]")
-_EQUATION = re.compile(r"([^=<>≠,;]{1,40})=([^=<>≠]+)")
+_EQUATION = re.compile(r"([^=∈<>≠,;]{1,40})([=∈])([^=∈<>≠]+)")
 _VERDICT = re.compile(r"(yes|no|true|false)[,.;:!]+ (.+)", re.IGNORECASE)
 _AGAINST = re.compile(r"\b(?:yes|no|true|false|but|however|unless|if|depends|although)\b", re.IGNORECASE)
 _CLOCK = re.compile(r"\b(?:what time|when|clock|o'clock)\b", re.IGNORECASE)
@@ -94,9 +94,9 @@ def read_open_answer(text: str, question: QuestionForm, depth: int = 0) -> ReadA
 def _equation(text: str, question: QuestionForm, depth: int) -> ReadAnswer | None:
     """Return the value on the right of "x = 7" if the left is what the question asks for."""
     match = _EQUATION.fullmatch(text) if depth <= _MAX_DEPTH else None
-    if match is None or not _is_asked(match[1].strip(), question):
+    if match is None or not (match[2] == "∈" or _is_asked(match[1].strip(), question)):
         return None
-    right = read_open_answer(match[2].strip(), question, depth)
+    right = read_open_answer(match[3].strip(), question, depth)
     return right if isinstance(right.value, Quantity | Group) else None
 
 
