@@ -334,3 +334,18 @@ def test_seeds_depend_on_every_part_and_on_nothing_else() -> None:
 def test_default_configuration_needs_a_budget_for_a_tree() -> None:
     with pytest.raises(Exception, match="budget is empty"):
         EngineConfig()
+
+
+def test_a_majority_counts_answers_that_mean_the_same_together() -> None:
+    class Spellings:
+        spelled = ("1/2", "3", "0.5", "3", r"\frac12")
+
+        async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+            continuations = (Continuation((f"answer : {each}",), False, True, each, None) for each in self.spelled)
+            return Expansion(tuple(continuations), TokenUsage(0, 4))
+
+    majority = {"strategy": {"kind": "best_of_n", "num_samples": 5}, "expander": {"kind": "solution"},
+                "decision": {"rule": "majority"}}  # fmt: skip
+    answer, episode = run(majority, expander=Spellings())
+    assert answer.answer in Spellings.spelled[::2]
+    assert {node.outcome for node in episode.tree.finished} == {"0.5", "3"}

@@ -1,7 +1,7 @@
 import pytest
 
 from critic_engine.parsing.answers import AnswerRelation, choice_letter, is_same_answer
-from tests.growth import assert_linear
+from tests.growth import assert_linear, processor_s
 
 PETS = ("a cat", "Two dogs", "14")
 
@@ -201,10 +201,29 @@ def test_choices_are_lettered_like_the_columns_of_a_spreadsheet() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "piece",
-    ["1 a", "a, ", "1,000", "a-", "([", "= + ", "1/", r"\frac{", "the ", "s", " ", "e\u0301\u0323"],
-    ids=range(12),
-)
+PIECES = [
+    "1 a", "a, ", "1,000", "a-", "([", "= + ", "1/", r"\frac{", "the ", "s", " ", "e\u0301\u0323", "$", "**", "#### ",
+    "\n#### 7\n", "one hundred and ", "½", "²", "{,}", "\\boxed{", "x=", "(A) ", "9^", "1 000", "√", "\\text{", ";", "and ",
+    "\\", "'", "1.", "per ", "sq ", "a cat ", "%", "∞", "\x00", "٣", "（１）",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", PIECES, ids=range(len(PIECES)))
 def test_hostile_answers_are_compared_in_linear_time(piece: str) -> None:
-    assert_linear(lambda text: is_same_answer(text, f"({text}b", ()), piece * (500_000 // len(piece)))
+    def look(text: str) -> None:
+        for choices in ((), PETS):
+            is_same_answer(text, f"({text}b", choices, "How many?")
+        is_same_answer("B", "A", (text, f"{text}b"))
+        is_same_answer("7", "8", (), text)
+
+    assert_linear(look, piece * (500_000 // len(piece)))
+
+
+@pytest.mark.parametrize("length", [40, 150, 1990])
+@pytest.mark.parametrize("piece", PIECES, ids=range(len(PIECES)))
+def test_hostile_answers_that_are_read_take_little_work(piece: str, length: int) -> None:
+    text = piece * (length // len(piece))
+    took_s = min(
+        processor_s(lambda text: is_same_answer(text, f"{text}b", PETS, text), text + "!" * n) for n in range(3)
+    )
+    assert took_s < 1, "a hundred times what it takes"

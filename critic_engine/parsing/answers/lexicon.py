@@ -4,9 +4,10 @@ Two answers in words are different only where both are known here: any other wor
 """
 
 import functools
-import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 # Spellings and abbreviations of one thing: the first stands for all of its line.
 _SAME = """
@@ -108,7 +109,9 @@ instrument: piano guitar violin drum/drums flute trumpet
 meal: breakfast lunch/dinner/supper
 """
 # Kinds whose words stand for no number, as "second", "square" or "May" may.
-_UNNUMBERED = ("colour", "side", "compass", "season", "animal", "fruit", "vegetable", "furniture", "vehicle", "country")
+_UNNUMBERED = frozenset(
+    {"colour", "side", "compass", "season", "animal", "fruit", "vegetable", "furniture", "vehicle", "country"}
+)
 # Kinds whose words are parts of names: the evening star is the morning star.
 _ALONE = frozenset({"day", "element", "stuff", "season"})
 _NEGATIONS = frozenset({
@@ -137,17 +140,17 @@ def _spellings() -> dict[str, str]:
 
 
 @functools.cache
-def _kinds() -> dict[str, dict[str, str]]:
-    """Return the meanings of each kind by their words."""
-    kinds = {}
+def _meanings() -> dict[str, dict[str, str]]:
+    """Return the meaning of each word by its kind."""
+    meanings: dict[str, dict[str, str]] = {}
     for line in _KINDS.replace("\n  ", " ").strip().splitlines():
-        kind, _, meanings = line.partition(": ")
-        words: dict[str, str] = {}
-        for meaning in meanings.split():
-            # A word of two meanings is left out: "America" is a country and two continents.
-            words.update({word: "" if word in words else meaning for word in meaning.split("/")})
-        kinds[kind] = {word.replace("_", " "): meaning for word, meaning in words.items() if meaning}
-    return kinds
+        kind, _, groups = line.partition(": ")
+        words = [(word.replace("_", " "), group) for group in groups.split() for word in group.split("/")]
+        num_uses = Counter(word for word, _ in words)
+        for word, group in words:
+            if num_uses[word] == 1:  # "America" is a country and two continents
+                meanings.setdefault(word, {})[kind] = group
+    return meanings
 
 
 def spelled(text: str) -> tuple[str, ...]:
@@ -180,64 +183,61 @@ def _spelled_word(word: str) -> str:
     return word if len(word) == 2 and folded not in _SHORT_WORDS and not word.islower() else folded
 
 
+@dataclass(frozen=True, slots=True)
+class _Understood:
+    """The known words of a phrase, and its others."""
+
+    meanings: dict[str, set[str]]
+    """By kind."""
+    unknown: set[str]
+
+
 def are_other_words(left: Sequence[str], right: Sequence[str]) -> bool:
     """Return whether two phrases surely mean different things.
 
-    They do if each holds exactly one word of one kind, such as a colour, the two exclude each other, and no word that
-    could turn its meaning, such as "not" or "or", stands in either. Words apart from these two may not contradict.
+    They do if each holds exactly one meaning of one kind, such as a colour, the two exclude each other, no word that
+    could turn its meaning, such as "not" or "or", stands in either, and the unknown words of one are all among the
+    other's.
     """
     if max(len(left), len(right)) > _MAX_WORDS or _is_turned(left) or _is_turned(right):
         return False
-    for kind, words in _kinds().items():
-        if kind in _ALONE and max(len(left), len(right)) > 1:
-            continue
-        ours, theirs = _meanings(left, words), _meanings(right, words)
-        if len(ours) == len(theirs) == 1 and ours.isdisjoint(theirs) and _are_comparable(left, right):
-            return True
-    return False
+    ours, theirs = _understood(left), _understood(right)
+    is_alone = len(left) == len(right) == 1
+    return (ours.unknown <= theirs.unknown or theirs.unknown <= ours.unknown) and any(
+        len(meanings) == len(theirs.meanings.get(kind, ())) == 1
+        and meanings.isdisjoint(theirs.meanings[kind])
+        and (is_alone or kind not in _ALONE)
+        for kind, meanings in ours.meanings.items()
+    )
 
 
 def is_no_number(words: Sequence[str]) -> bool:
     """Return whether a phrase is one word, of a known meaning that is surely no number."""
-    text = " ".join(words)
-    return any(_singular(text, _kinds()[kind]) in _kinds()[kind] for kind in _UNNUMBERED)
+    return not _UNNUMBERED.isdisjoint(_meaning(" ".join(words)))
 
 
 def _is_turned(words: Sequence[str]) -> bool:
     return len(words) > 1 and not _NEGATIONS.isdisjoint(words[1:] if words[0] == "no" else words)
 
 
-def _meanings(phrase: Sequence[str], words: dict[str, str]) -> set[str]:
-    pairs = [" ".join(pair) for pair in itertools.pairwise(phrase)]
-    found = {words[pair] for pair in pairs if pair in words}
-    return found or {words[_singular(word, words)] for word in phrase if _singular(word, words) in words}
-
-
-def _are_comparable(left: Sequence[str], right: Sequence[str]) -> bool:
-    """Return whether the unknown words of one phrase are all among the other's."""
-    rest, other_rest = set(_unknown(left)), set(_unknown(right))
-    return rest <= other_rest or other_rest <= rest
-
-
-def _unknown(phrase: Sequence[str]) -> Iterator[str]:
-    """Yield the words of a phrase that are of no kind."""
+def _understood(phrase: Sequence[str]) -> _Understood:
+    found = _Understood({}, set())
     place = 0
     while place < len(phrase):
-        if _is_of_a_kind(" ".join(phrase[place : place + 2])):
-            place += 2
-            continue
-        if phrase[place] not in _ARTICLES and not _is_of_a_kind(phrase[place]):
-            yield phrase[place]
-        place += 1
+        pair, word = _meaning(" ".join(phrase[place : place + 2])), _meaning(phrase[place])
+        for kind, meaning in (pair or word).items():
+            found.meanings.setdefault(kind, set()).add(meaning)
+        if not pair and not word and phrase[place] not in _ARTICLES:
+            found.unknown.add(phrase[place])
+        place += 2 if pair else 1
+    return found
 
 
-def _is_of_a_kind(text: str) -> bool:
-    return any(_singular(text, words) in words for words in _kinds().values())
-
-
-def _singular(word: str, words: dict[str, str]) -> str:
+def _meaning(text: str) -> dict[str, str]:
+    """Return the meaning of a word or two by kind, also if it is a plural; nothing if it is unknown."""
     for ending, instead in (("", ""), ("s", ""), ("es", ""), ("ies", "y")):
-        stem = f"{word.removesuffix(ending)}{instead}" if ending else word
-        if word.endswith(ending) and stem in words:
-            return stem
-    return word
+        if text.endswith(ending):
+            found = _meanings().get(f"{text.removesuffix(ending)}{instead}" if ending else text)
+            if found is not None:
+                return found
+    return {}

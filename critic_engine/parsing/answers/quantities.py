@@ -66,12 +66,8 @@ def _with_rest(numeral: Numeral, question: QuestionForm) -> Quantity | None:
     if unit is not None:
         return _measured(numeral, unit)
     words = rest.lower().split()
-    if (
-        not _NOUN.fullmatch(rest)
-        or len(words) > _MAX_NOUN_WORDS
-        or not _NO_NOUNS.isdisjoint(words)
-        or leading_number(rest)
-    ):
+    is_noun = _NOUN.fullmatch(rest) and len(words) <= _MAX_NOUN_WORDS and _NO_NOUNS.isdisjoint(words)
+    if not is_noun or leading_number(rest):
         return None
     if _is_counted(words, question):
         return _bare(numeral, question)
