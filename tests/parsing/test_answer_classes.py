@@ -23,7 +23,8 @@ def written(draw: random.Random) -> str:
              f"({plain}, 2)", f"({plain},2)", rf"\{{{plain}, 2\}}", f"{{2,{plain}}}", f"2 and {plain}", f"{plain}, 2",
              f"{plain}000000", f"{plain} million", f"#### {plain}"]  # fmt: skip
     words = ["red", "Red.", "a dog", "dog", "the dog", "dogs", "gray", "grey", "yes", "True", "no", "seven", "twelve",
-             "UK", "United Kingdom", "CO", "Co", "B", "(B)", "b.", "Jan 5", "January 5", "f'", "f", "two dogs", ""]  # fmt: skip
+             "UK", "United Kingdom", "CO", "Co", "B", "(B)", "b.", "Jan 5", "January 5", "f'", "f",
+             "two dogs", ""]  # fmt: skip
     return draw.choice(forms) if draw.random() < 0.7 else draw.choice(words)
 
 

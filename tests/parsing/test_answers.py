@@ -203,8 +203,8 @@ def test_choices_are_lettered_like_the_columns_of_a_spreadsheet() -> None:
 
 PIECES = [
     "1 a", "a, ", "1,000", "a-", "([", "= + ", "1/", r"\frac{", "the ", "s", " ", "e\u0301\u0323", "$", "**", "#### ",
-    "\n#### 7\n", "one hundred and ", "½", "²", "{,}", "\\boxed{", "x=", "(A) ", "9^", "1 000", "√", "\\text{", ";", "and ",
-    "\\", "'", "1.", "per ", "sq ", "a cat ", "%", "∞", "\x00", "٣", "（１）",
+    "\n#### 7\n", "one hundred and ", "½", "²", "{,}", "\\boxed{", "x=", "(A) ", "9^", "1 000", "√", "\\text{", ";",
+    "and ", "\\", "'", "1.", "per ", "sq ", "a cat ", "%", "∞", "\x00", "٣", "（１）",
 ]  # fmt: skip
 
 
