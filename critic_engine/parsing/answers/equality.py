@@ -77,10 +77,7 @@ def _are_other_quantities(left: Quantity, right: Quantity) -> bool:
         # Asked for a percentage, 0.45 may be 45.
         return _are_apart(left, right) and not any(_is_near(one.written, other.amount, _NOISE)
                                                    for one, other in ((left, right), (right, left)))  # fmt: skip
-    if left.unit.dimension == right.unit.dimension:
-        return _are_apart(left, right)
-    are_known = left.unit.is_known and right.unit.is_known
-    return are_known and not _is_near(left.written, right.written, _CONVERSION_NOISE)
+    return left.unit.dimension == right.unit.dimension and _are_apart(left, right)
 
 
 def _may_be_measured(bare: Quantity, measured: Quantity) -> bool:

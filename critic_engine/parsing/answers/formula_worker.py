@@ -3,6 +3,7 @@
 It is run by its path and imports nothing of this package.
 """
 
+import contextlib
 import json
 import random
 import resource
@@ -28,8 +29,8 @@ def main() -> None:
     """ReadAnswer each line until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for the program that asks
     signal.signal(signal.SIGPROF, _stop)
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (_MAX_BYTES, hard))
+    with contextlib.suppress(ValueError, OSError):  # not every system limits memory
+        resource.setrlimit(resource.RLIMIT_AS, (_MAX_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
     _load()
     print("ready", flush=True)
     for line in sys.stdin:

@@ -124,6 +124,7 @@ _SHORT_WORDS_TEXT = """
 no up on in by to of at it he we me my go do so or an as if is be am ok hi us
 """
 _SHORT_WORDS = frozenset(_SHORT_WORDS_TEXT.split())  # fmt: skip
+_CHOICE_LETTERS = "abcdefghij"
 _REPEATED = re.compile(r"(?:(.)\1)+")
 _MIXED_CASE = re.compile(r"[^\W\d_]*[a-zß-öø-ÿ][A-ZÀ-ÖØ-Þ][^\W\d_]*")
 _EDGES = '.,;:!?"()[]'
@@ -163,7 +164,7 @@ def spelled(text: str) -> tuple[str, ...]:
     parts = plain.split()
     has_article = len(parts) > 1 and parts[0].casefold() in _ARTICLES and len(parts[1]) > 1
     words = [word for word in map(_without_edges, parts[has_article:]) if word] or parts
-    joined = _spellings().get(" ".join(words).casefold())
+    joined = _spellings().get(" ".join(words).casefold()) if len(words) > 1 else None
     if joined is not None:
         return tuple(joined.split())
     return tuple(part for word in words for part in _spelled_word(word).split())
@@ -178,6 +179,8 @@ def _spelled_word(word: str) -> str:
     folded = word.casefold()
     if folded in _spellings() and (len(word) > 2 or word.isupper()):
         return _spellings()[folded]
+    if len(word) == 1:
+        return folded if folded in _CHOICE_LETTERS else word
     if _REPEATED.fullmatch(folded) or _MIXED_CASE.fullmatch(word):
         return word
     return word if len(word) == 2 and folded not in _SHORT_WORDS and not word.islower() else folded

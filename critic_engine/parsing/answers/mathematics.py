@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 _PROGRAM = Path(__file__).with_name("formula_worker.py")
@@ -39,14 +40,15 @@ class FormulaProver:
     def prove(self, left: str, right: str) -> bool | None:
         """Return whether two formulas are equal; None if that is unsure, or could not be found out in time."""
         pair = _pair(left, right)
-        if pair in self._known:
+        with suppress(KeyError):
             return self._known[pair]
         with self._lock:
             if pair not in self._known:
                 self._known[pair] = self._ask(pair)
+            verdict = self._known[pair]
             if len(self._known) > _MAX_KEPT:
                 self._known.popitem(last=False)
-            return self._known.get(pair)
+            return verdict
 
     def close(self) -> None:
         """End the worker; another starts with the next comparison."""
@@ -107,10 +109,8 @@ class _Worker:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                try:
+                with suppress(OSError):  # what is left to write has no reader any more
                     pipe.close()
-                except OSError:
-                    continue  # what was left to write has no reader any more
 
     def _read(self, limit_s: float) -> bytes:
         assert self._process.stdout is not None

@@ -10,7 +10,7 @@ _MAX_EXPONENT = 99
 _MAX_SPOKEN = 200
 _SIGN = r"(?P<sign>[+-]?)"
 _DECIMAL = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{1,3}(?: [0-9]{3})+(?![0-9])|[0-9]+)?(?:\.[0-9]+)?"
-_EXPONENT = r"\^ ?(?:\{ ?(?P<exponent>[+-]?[0-9]{1,2}) ?\}|(?P<bare_exponent>[+-]?[0-9]{1,2}))"
+_EXPONENT = r"\^ ?(?:\{ ?(?P<exponent>[+-]?[0-9]{1,3}) ?\}|(?P<bare_exponent>[+-]?[0-9]{1,3}))"
 _MIXED = re.compile(
     _SIGN + r"(?P<whole>[0-9]{1,12})(?: ?(?:\\frac\{ ?(?P<top>[0-9]{1,12}) ?\}\{ ?(?P<bottom>[0-9]{1,12}) ?\})"
     r"| (?P<plain_top>[0-9]{1,12})/(?P<plain_bottom>[0-9]{1,12}))"

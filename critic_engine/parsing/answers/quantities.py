@@ -14,7 +14,7 @@ _MAX_CHARACTERS = 160
 _MONEY_BEFORE = re.compile(r"([+-]?) ?(US\$|[$€£¥₹₩₽]|USD|EUR|GBP|Rs\.?) ?(?=[0-9.+-])")
 _PERCENT = re.compile(r"%|per ?cents?|pct\.?|percentage", re.IGNORECASE)
 _MARKS = {'"': "in", "''": "in", "'": "ft"}
-_NOUN = re.compile(r"[^\W\d_πθ]{2,}(?:[ '-][^\W\d_πθ]+)*")
+_NOUN = re.compile(r"[^\W\d_πθ]{3,}(?:[ '-][^\W\d_πθ]+)*")
 _MAX_NOUN_WORDS = 5
 _SCALE_GRAIN = 10
 """A number in millions is often rounded to a tenth of itself."""
@@ -38,7 +38,7 @@ def read_quantities(text: str, question: QuestionForm) -> tuple[Quantity, ...]:
     numeral = leading_number(f"{money[1]}{text[money.end() :]}" if money else text)
     if numeral is None or (money and money[1] and text[money.end()] in "+-"):
         return ()
-    quantity = _with_money(numeral, money[2]) if money else _with_rest(numeral, question)
+    quantity = _with_money(numeral, money[2]) if money else _with_rest(numeral, question, text)
     return () if quantity is None else (quantity, *_in_another_scale(quantity, numeral.scale, question.words))
 
 
@@ -56,7 +56,7 @@ def _with_money(numeral: Numeral, sign: str) -> Quantity | None:
     return _measured(numeral, unit) if unit is not None and is_alone else None
 
 
-def _with_rest(numeral: Numeral, question: QuestionForm) -> Quantity | None:
+def _with_rest(numeral: Numeral, question: QuestionForm, text: str) -> Quantity | None:
     rest = numeral.rest
     if not rest:
         return _bare(numeral, question)
@@ -67,7 +67,7 @@ def _with_rest(numeral: Numeral, question: QuestionForm) -> Quantity | None:
         return _measured(numeral, unit)
     words = rest.lower().split()
     is_noun = _NOUN.fullmatch(rest) and len(words) <= _MAX_NOUN_WORDS and _NO_NOUNS.isdisjoint(words)
-    if not is_noun or leading_number(rest):
+    if not is_noun or leading_number(rest) or not text.endswith(f" {rest}"):
         return None
     if _is_counted(words, question):
         return _bare(numeral, question)

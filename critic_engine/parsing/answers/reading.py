@@ -30,6 +30,9 @@ _LETTERS_ONLY = re.compile(r"[^\W\d_]+(?:[ '’.,;:?!-]+[^\W\d_]+)*[.,;:?]*")
 _SHOUTED = re.compile(r"[^\W\d_]{2,}(?: [^\W\d_]+)*!+")
 _PROSE = re.compile(r"(?<![\\^\W\d_])(?<!\\)\b[^\W\d_]{3,}\b")
 _FUNCTIONS = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "log", "exp", "lim", "max", "min", "sqrt", "frac"})
+_ASKS = re.compile(
+    r"\b(?:what is|what's|find|value of|compute|calculate|determine|evaluate|solve for)\b[^.?!,;]{0,80}", re.IGNORECASE
+)
 _RESULTS = frozenset({"answer", "result", "total", "ans"})
 _MAX_DEPTH = 2
 
@@ -49,14 +52,18 @@ class ReadAnswer:
         return self.value.key
 
 
-@functools.lru_cache(maxsize=8192)
 def read_answer(text: str, question: QuestionForm) -> ReadAnswer:
     """Return an answer's value, as the question asks for it.
 
     The answer of a whole solution is that behind its last ``####`` at the start of a line (GSM8K's form).
     """
-    plain = bare(final_line(text))
-    if not question.choices:
+    line = final_line(text)
+    return _read(line, question) if len(line) > MAX_CHARACTERS else _read_and_keep(line, question)
+
+
+def _read(text: str, question: QuestionForm) -> ReadAnswer:
+    plain = bare(text)
+    if not question.choices or len(plain) > MAX_CHARACTERS:
         return read_open_answer(plain, question)
     question, choices = _read_choices(question)
     own = read_open_answer(plain, question)
@@ -65,6 +72,9 @@ def read_answer(text: str, question: QuestionForm) -> ReadAnswer:
         return ReadAnswer(Unclear(own.key))
     chosen, *others = (NamedChoice(index, choices[index].key) for index in (pick.index, *pick.others))
     return ReadAnswer(chosen, tuple(others))
+
+
+_read_and_keep = functools.lru_cache(maxsize=8192)(_read)
 
 
 @functools.lru_cache(maxsize=256)
@@ -108,8 +118,12 @@ def _is_asked(left: str, question: QuestionForm) -> bool:
             return left in "xX"  # by custom the unknown
         asks = rf"(?:find|for|of|is|compute|determine|what's) \$?{left}(?!\w)\$?(?! ?(?:and|,|\(|[+*/^=-]))"
         return question.variables == {left} or re.search(asks, question.text, re.IGNORECASE) is not None
-    squeezed = "".join(left.replace("\\", "").replace("∠", "angle").split())
-    return len(squeezed) > 1 and squeezed in "".join(question.text.split())
+    squeezed = _squeezed(left)
+    return len(squeezed) > 1 and any(squeezed in _squeezed(asks) for asks in _ASKS.findall(question.text))
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.replace("\\", "").replace("∠", "angle").replace("$", "").split())
 
 
 def _group(text: str, question: QuestionForm, depth: int) -> ReadAnswer | None:

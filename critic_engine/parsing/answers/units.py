@@ -61,11 +61,11 @@ _TABLE = """
 1/1000000 m^3: cc ml mL | milliliter millilitre
 1/100000 m^3: cl cL | centiliter centilitre
 1/1000 m^3: l L ℓ | liter litre
-3785411784/1000000000000 m^3: gal gal. | gallon
-946352946/1000000000000 m^3: qt qt. | quart
-473176473/1000000000000 m^3: pt pt. | pint
-2365882365/10000000000000 m^3: | cup
-295735295625/10000000000000000 m^3: floz | fluid-ounce
+1 gal: gal gal. | gallon
+1/4 gal: qt qt. | quart
+1/8 gal: pt pt. | pint
+1/16 gal: | cup
+1/128 gal: floz | fluid-ounce
 1/1000000000 kg: μg ug mcg | microgram
 1/1000000 kg: mg | milligram
 1/1000 kg: g gm gms | gram gramme
@@ -115,8 +115,9 @@ _TABLE = """
 1 eV: eV | electronvolt electron-volt
 1000 eV: keV |
 1000000 eV: MeV |
-1 cal: cal | calorie
-1000 cal: kcal Cal | kilocalorie
+1 cal: cal | small-calorie
+1000 cal: kcal | kilocalorie
+1 calorie: | calorie
 1/1000 W: mW | milliwatt
 1 W: W | watt
 1000 W: kW | kilowatt
@@ -163,6 +164,7 @@ _TABLE = """
 1 ¥: ¥ |
 """
 _SPEEDS = {"mph": "mile/hour", "kmph": "km/h", "kph": "km/h", "fps": "ft/s", "rpm": "rev/min", "bps": "bit/s"}
+_FOLDED = ("min", "mins", "min.", "mi", "mi.", "mo", "mos", "ml")
 _SHORT_POWERS = {"sq": 2, "sq.": 2, "square": 2, "cubic": 3, "cu": 3, "cu.": 3}
 _LATER_POWERS = {"squared": 2, "cubed": 3}
 _PIECE = re.compile(r"([^\W\d_]+\.?|[°℃℉¢$€£₹₩₽¥ℓΩ]+[A-Z]?)(?:\^?\{?(-?[1-9])\}?)?")
@@ -190,9 +192,9 @@ def _names() -> _Names:
     folded: dict[str, list[Unit]] = {}
     for symbol, unit in names.symbols.items():
         folded.setdefault(symbol.casefold(), []).append(unit)
-    # "KG" and "Cm" are plain, "mw" is not: it may be mW or MW.
+    # "KG" and "Cm" are plain, "mw" and "Mm" are not: a small and a large m, n or p are other prefixes.
     for symbol, units in folded.items():
-        if len(set(units)) == 1 and len(symbol) > 1:
+        if len(set(units)) == 1 and len(symbol) > 1 and (symbol[0] not in "mnpu" or symbol in _FOLDED) and symbol != "cal":
             names.words.setdefault(symbol, units[0])
     return names
 
