@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from critic_engine.parsing.answers.formulas import formula_of
-from critic_engine.parsing.answers.lexicon import are_other_words, is_no_number
+from critic_engine.parsing.answers.lexicon import are_other_words, is_no_number, is_of_kind
 from critic_engine.parsing.answers.reading import ReadAnswer
 from critic_engine.parsing.answers.units import NO_UNIT, dimension_units
 from critic_engine.parsing.answers.values import Group, Moment, NamedChoice, Phrase, Quantity, Value
@@ -59,12 +59,14 @@ def _differ(left: Value, right: Value) -> bool:
         return _are_other_moments(left, right)
     if isinstance(left, Phrase) and isinstance(right, Phrase):
         is_letter = len(left.key) == len(right.key) == 1
-        return left.key.casefold() != right.key.casefold() if is_letter else are_other_words(left.words, right.words)
+        if is_letter:
+            return left.key.casefold() != right.key.casefold()
+        return are_other_words(left.words, right.words, asked=left.asked)
     if isinstance(left, Phrase):
         left, right = right, left
-    return (
-        isinstance(left, Quantity) and isinstance(right, Phrase) and abs(left.amount) > 1 and is_no_number(right.words)
-    )
+    if not isinstance(left, Quantity) or not isinstance(right, Phrase):
+        return False
+    return (abs(left.amount) > 1 and is_no_number(right.words)) or is_of_kind(right.words, right.asked)
 
 
 def _are_other_quantities(left: Quantity, right: Quantity) -> bool:

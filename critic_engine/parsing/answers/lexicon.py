@@ -30,6 +30,7 @@ left_hand_side: lhs | right_hand_side: rhs
 # A line: words of one kind that exclude each other. Joined by / are words of one meaning, or too close to tell apart.
 _KINDS = """
 answer: yes no
+nothing: none/nothing
 colour: red green blue yellow black white orange purple/violet brown gray pink
 side: left/leftmost right/rightmost
 vertical: top/upper/up/upward bottom/lower/down/downward
@@ -195,16 +196,21 @@ class _Understood:
     unknown: set[str]
 
 
-def are_other_words(left: Sequence[str], right: Sequence[str]) -> bool:
+def are_other_words(left: Sequence[str], right: Sequence[str], *, asked: str = "") -> bool:
     """Return whether two phrases surely mean different things.
 
     They do if each holds exactly one meaning of one kind, such as a colour, the two exclude each other, no word that
     could turn its meaning, such as "not" or "or", stands in either, and the unknown words of one are all among the
-    other's.
+    other's. To a question that asks for a colour, known words without a colour are another answer than a colour.
     """
     if max(len(left), len(right)) > _MAX_WORDS or _is_turned(left) or _is_turned(right):
         return False
     ours, theirs = _understood(left), _understood(right)
+    if any(
+        is_of_kind(one, asked) and not other.unknown and asked not in other.meanings
+        for one, other in ((left, theirs), (right, ours))
+    ):
+        return True
     is_alone = len(left) == len(right) == 1
     return (ours.unknown <= theirs.unknown or theirs.unknown <= ours.unknown) and any(
         len(meanings) == len(theirs.meanings.get(kind, ())) == 1
@@ -212,6 +218,11 @@ def are_other_words(left: Sequence[str], right: Sequence[str]) -> bool:
         and (is_alone or kind not in _ALONE)
         for kind, meanings in ours.meanings.items()
     )
+
+
+def is_of_kind(words: Sequence[str], kind: str) -> bool:
+    """Return whether a phrase holds exactly one meaning of the kind, and no word that could turn it."""
+    return not _is_turned(words) and len(_understood(words).meanings.get(kind, ())) == 1
 
 
 def is_no_number(words: Sequence[str]) -> bool:
@@ -230,7 +241,7 @@ def _understood(phrase: Sequence[str]) -> _Understood:
         pair, word = _meaning(" ".join(phrase[place : place + 2])), _meaning(phrase[place])
         for kind, meaning in (pair or word).items():
             found.meanings.setdefault(kind, set()).add(meaning)
-        if not pair and not word and phrase[place] not in _ARTICLES:
+        if not pair and not word and (len(phrase) == 1 or phrase[place] not in _ARTICLES):
             found.unknown.add(phrase[place])
         place += 2 if pair else 1
     return found

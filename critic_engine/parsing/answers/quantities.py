@@ -72,7 +72,7 @@ def _with_rest(numeral: Numeral, question: QuestionForm, text: str) -> Quantity 
     if _is_counted(words, question):
         return _bare(numeral, question)
     noun = " ".join([*words[:-1], _singular(words[-1])])
-    return Quantity(numeral.amount, Unit(noun, is_known=False), numeral.grain, numeral.is_whole)
+    return Quantity(numeral.amount, Unit(f"of {noun}", is_known=False), numeral.grain, numeral.is_whole)
 
 
 def _bare(numeral: Numeral, question: QuestionForm) -> Quantity:

@@ -43,6 +43,7 @@ _SET = re.compile(
     r"|\bseparated by commas\b|\bcommas?-separated\b",
     re.IGNORECASE,
 )
+_KIND = re.compile(r"\b(?:what|which) (?:is the )?(colou?r|shape|animal|country|month|season|fruit)\b", re.IGNORECASE)
 _LATEX_BREAK = re.compile(r"[\\${}]+")
 _VARIABLE = re.compile(r"(?<![\w\\])[B-HJ-Zb-hj-z](?!\w)")
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -60,6 +61,8 @@ class QuestionForm:
     """The words, in lower case, that say what is to be counted; empty if it does not say."""
     is_set: bool = False
     """Whether several values, in any order, are asked for."""
+    kind: str = ""
+    """The kind of word that is asked for, such as a colour; empty if the question names none."""
     words: frozenset[str] = frozenset()
     """The question's words of two letters and more, in lower case."""
     variables: frozenset[str] = frozenset()
@@ -77,10 +80,17 @@ def question_form(question: str, choices: tuple[str, ...] = ()) -> QuestionForm:
         unit=_unit(text),
         counted=frozenset(_counted(text)),
         is_set=_SET.search(text) is not None,
+        kind=_kind(text),
         words=frozenset(word.lower() for word in _WORD.findall(text)),
         variables=frozenset(_VARIABLE.findall(text)),
         text=text,
     )
+
+
+def _kind(text: str) -> str:
+    kinds = {kind.lower() for kind in _KIND.findall(text)}
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    return "colour" if kind == "color" else kind
 
 
 def _counted(text: str) -> Iterator[str]:

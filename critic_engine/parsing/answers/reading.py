@@ -158,6 +158,5 @@ def _text_value(text: str, question: QuestionForm) -> Value:
 
 
 def _phrase(text: str, question: QuestionForm) -> Phrase:
-    if len(text) == 1 and {text.lower(), text.upper()} <= question.variables:
-        return Phrase((text,))
-    return Phrase(spelled(text))
+    is_letter = len(text) == 1 and {text.lower(), text.upper()} <= question.variables
+    return Phrase((text,) if is_letter else spelled(text), question.kind)

@@ -106,6 +106,8 @@ class Phrase:
     """Words, in the spelling that their variants share."""
 
     words: tuple[str, ...]
+    asked: str = ""
+    """The kind of word that the question asks for, such as a colour; empty if it names none."""
 
     @property
     def key(self) -> str:
