@@ -340,8 +340,12 @@ def test_a_majority_counts_answers_that_mean_the_same_together() -> None:
     class Spellings:
         spelled = ("1/2", "3", "0.5", "3", r"\frac12")
 
+        def __init__(self) -> None:
+            self._rest = list(self.spelled)
+
         async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
-            continuations = (Continuation((f"answer : {each}",), False, True, each, None) for each in self.spelled)
+            answers = [self._rest.pop(0) for _ in seeds]
+            continuations = (Continuation((f"answer : {each}",), False, True, each, None) for each in answers)
             return Expansion(tuple(continuations), TokenUsage(0, 4))
 
     majority = {"strategy": {"kind": "best_of_n", "num_samples": 5}, "expander": {"kind": "solution"},

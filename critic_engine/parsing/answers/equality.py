@@ -66,6 +66,8 @@ def _differ(left: Value, right: Value) -> bool:
         left, right = right, left
     if not isinstance(left, Quantity) or not isinstance(right, Phrase):
         return False
+    if not left.unit.is_known:
+        return False  # "3 red circles" may be red
     return (abs(left.amount) > 1 and is_no_number(right.words)) or is_of_kind(right.words, right.asked)
 
 
