@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 
 from critic_engine.parsing.answers import AnswerClasses, AnswerRelation
+from critic_engine.parsing.answers.mathematics import FormulaProver
 from critic_engine.parsing.answers.values import plain_number
 
 QUESTIONS = [("", ()), ("How many apples are left?", ()), ("What is the length in cm?", ()), ("What percentage?", ()),
@@ -61,10 +62,14 @@ def test_classes_agree_with_pairs_of_formulas() -> None:
 
 
 def test_settled_answers_need_no_further_mathematics() -> None:
-    classes = AnswerClasses()
+    prover = FormulaProver()
+    classes, relation = AnswerClasses(prover=prover), AnswerRelation(prover=prover)
     asyncio.run(classes.settle(FORMULAS))
-    classes.relation.settle = None  # type: ignore[assignment,method-assign]
-    assert classes.key(r"\sqrt{8}") == classes.key(r"2\sqrt{2}")
+    asyncio.run(relation.settle(itertools.combinations(FORMULAS, 2)))
+    prover.close()
+    assert len({classes.key(formula) for formula in FORMULAS}) == 5
+    assert all(relation.is_same(left, right) is not None for left, right in itertools.combinations(FORMULAS[:3], 2))
+    assert prover._worker is None, "a comparison was left to do"
 
 
 def test_classes_learnt_from_a_log_take_its_keys() -> None:

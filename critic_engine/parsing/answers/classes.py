@@ -79,13 +79,19 @@ class AnswerClasses:
             if is_mathematics(read.value):
                 self._first.setdefault(key, answer)
 
-    async def settle(self, answers: Sequence[str]) -> None:
-        """Do the mathematics that ``key`` needs for these answers in another thread."""
-        fresh = [answer for answer in dict.fromkeys(answers) if self.relation.read(answer).key not in self._keys]
-        fresh = [answer for answer in fresh if is_mathematics(self.relation.read(answer).value)]
-        known = [*self._first.values(), *fresh]
-        pairs = [(answer, other) for answer in fresh for other in known if self._may_be_proved(answer, other)]
-        await self.relation.settle(pairs)
+    async def settle(self, answers: Iterable[str]) -> None:
+        """Find the classes of these answers, with the mathematics in another thread; ``key`` then answers at once."""
+        for answer in answers:
+            compared: set[str] = set()
+            while self.relation.read(answer).key not in self._keys:
+                # Another trial of the search may add classes meanwhile.
+                others = (first for first in self._first.values() if first not in compared)
+                first = next((other for other in others if self._may_be_proved(answer, other)), None)
+                if first is not None:
+                    compared.add(first)
+                    await self.relation.settle([(answer, first)])
+                if first is None or self.relation.is_same(answer, first):
+                    self.key(answer)
 
     def _may_be_proved(self, answer: str, other: str) -> bool:
         values = [self.relation.read(each).value for each in (answer, other)]

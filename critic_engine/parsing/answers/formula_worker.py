@@ -72,16 +72,18 @@ def _compare(left: Any, right: Any) -> bool | None:
 
     if left is None or right is None or isinstance(left, sympy.Expr) != isinstance(right, sympy.Expr):
         return None
+    if isinstance(left, sympy.Expr):
+        if left.free_symbols != right.free_symbols:
+            return None
+        # Numbers at a few points tell most formulas apart at once; only equal ones need to be proved.
+        distances = [_distance(left, right, seed) for seed in range(_NUM_POINTS if left.free_symbols else 1)]
+        known = [distance for distance in distances if distance is not None]
+        if not known:
+            return None
+        if max(known) > _EXACT:
+            return False if len(known) == len(distances) and min(known) > _CLEAR else None
     is_equal = verify(left, right, timeout_seconds=None) and verify(right, left, timeout_seconds=None)
-    if not isinstance(left, sympy.Expr):
-        return True if is_equal else None
-    if left.free_symbols != right.free_symbols:
-        return None
-    distances = [_distance(left, right, seed) for seed in range(_NUM_POINTS if left.free_symbols else 1)]
-    known = [distance for distance in distances if distance is not None]
-    if is_equal:
-        return True if known and max(known) < _EXACT else None
-    return False if len(known) == len(distances) and min(known) > _CLEAR else None
+    return True if is_equal else None
 
 
 def _distance(left: Any, right: Any, seed: int) -> float | None:
