@@ -353,3 +353,25 @@ def test_a_majority_counts_answers_that_mean_the_same_together() -> None:
     answer, episode = run(majority, expander=Spellings())
     assert answer.answer in Spellings.spelled[::2]
     assert {node.outcome for node in episode.tree.finished} == {"0.5", "3"}
+
+
+def test_a_log_of_formulas_goes_on_with_the_classes_of_its_answers() -> None:
+    class Roots:
+        async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+            answer = (r"\sqrt{8}", r"2\sqrt{2}", "3")[seeds[0] % 3]
+            return Expansion((Continuation((f"answer : {answer}",), False, True, answer, None),), TokenUsage(0, 4))
+
+    def outcomes(episode: Episode) -> list[tuple[str | None, object]]:
+        return [(node.state.answer, node.outcome) for node in episode.tree.nodes]
+
+    document = {"strategy": {"kind": "best_of_n", "num_samples": 6}, "expander": {"kind": "solution"}}
+    log: list[Commit] = []
+    _, whole = run(document, expander=Roots(), log=log)
+    assert len({outcome for _, outcome in outcomes(whole)} - {None}) == 2
+    for cut in range(len(log)):
+        episode = Episode(
+            PROBLEM, parse_config(document), expanders=(Roots(),), evaluator=Wary(), on_commit=lambda commit: None
+        )
+        episode.restore(events_of(log[:cut]))
+        asyncio.run(episode.run())
+        assert outcomes(episode) == outcomes(whole)

@@ -29,6 +29,7 @@ _LATEX = tuple(
         (r"\\frac \{", r"\\frac{"),
         (r"\\sqrt ?([0-9a-z])", r"\\sqrt{\1}"),
         (r"\{,\}", ","),
+        (r"([_^])\{ ?([0-9A-Za-z]) ?\}", r"\1\2"),
         (r"\\(?:times|cdot|ast)(?![A-Za-z])", "*"),
         (r"\\div(?![A-Za-z])", "/"),
         (r"\\(?:leqslant|leq|le)(?![A-Za-z])|≤", "<="),
@@ -46,6 +47,7 @@ _LATEX = tuple(
         (r"√ ?\(([^()]*)\)", r"\\sqrt{\1}"),
     )
 )  # fmt: skip
+_NEEDS_LATEX = re.compile(r"[\\√~≤≥]|[_^]\{|\{,")
 _PAIRS = (
     ("**", "**"), ("__", "__"), ("*", "*"), ("_", "_"), ("`", "`"), ('"', '"'), ("'", "'"), ("$$", "$$"), ("$", "$"),
     (r"\(", r"\)"), (r"\[", r"\]"), ("\\boxed{", "}"), ("\\fbox{", "}"), ("<answer>", "</answer>"),
@@ -72,7 +74,7 @@ def bare(text: str) -> str:
     if len(text) > MAX_CHARACTERS:
         return text
     text = _unwrapped(_plain_characters(text))
-    if "\\" in text or "√" in text or "{,}" in text or "~" in text or "≤" in text or "≥" in text:
+    if _NEEDS_LATEX.search(text):
         for pattern, plain in _LATEX:
             text = pattern.sub(plain, text)
         text = _unwrapped(" ".join(text.split()), is_math=True)

@@ -194,12 +194,8 @@ def _names() -> _Names:
         folded.setdefault(symbol.casefold(), []).append(unit)
     # "KG" and "Cm" are plain, "mw" and "Mm" are not: a small and a large m, n or p are other prefixes.
     for symbol, units in folded.items():
-        if (
-            len(set(units)) == 1
-            and len(symbol) > 1
-            and (symbol[0] not in "mnpu" or symbol in _FOLDED)
-            and symbol != "cal"
-        ):
+        is_clear = symbol in _FOLDED or (symbol[0] not in "mnpu" and symbol != "cal")
+        if len(set(units)) == 1 and len(symbol) > 1 and is_clear:
             names.words.setdefault(symbol, units[0])
     return names
 
