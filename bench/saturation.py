@@ -27,7 +27,7 @@ from critic_engine.backends.vllm.generator import VllmGenerator
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.models.metering import ModelFigures
 from critic_engine.models.registry import ModelMakers, Models
-from critic_engine.parsing.answers import answers_match
+from critic_engine.parsing.answers import is_same_answer
 from critic_engine.roles.factory import make_roles
 from critic_engine.run.problem_search import local_search
 from critic_engine.run.runner import Runner
@@ -126,7 +126,10 @@ async def search(config: EngineConfig, rows: Sequence[ProblemRow], reasoner: Rec
         flood_s=float("nan"),
         num_requests=len(reasoner.sent) + len(critic.sent),
         num_tokens=sum(answer.num_tokens for answer in answers),
-        num_right=sum(answers_match(a.answer, r) for a, r in zip(answers, references, strict=True)),
+        num_right=sum(
+            a.answer is not None and is_same_answer(a.answer, r) is True
+            for a, r in zip(answers, references, strict=True)
+        ),
         figures=models.figures(),
         in_flight_s={each.name: each.in_flight_s for each in (reasoner, critic)},
         sharable={

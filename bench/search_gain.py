@@ -19,7 +19,7 @@ from bench.provenance import commit, print_report, write_report
 from critic_engine.config.engine import load_config
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
-from critic_engine.parsing.answers import answers_match
+from critic_engine.parsing.answers import is_same_answer
 from critic_engine.pocket.problems import write_problems
 from critic_engine.roles.checker import Checker
 from critic_engine.statistics import Interval, paired_difference, share
@@ -121,7 +121,8 @@ def run(name: str, rows: Sequence[ProblemRow], budget: int | None, overrides: Se
         answers = list(engine.solve_many(rows))
         wall_s = time.perf_counter() - start_s
     is_right = [
-        answer.answer is not None and answers_match(answer.answer, row.reference_answers[0], row.problem.choices)
+        answer.answer is not None
+        and is_same_answer(answer.answer, row.reference_answers[0], row.problem.choices) is True
         for answer, row in zip(answers, rows, strict=True)
     ]
     num_tokens = sum(answer.num_tokens for answer in answers)

@@ -12,7 +12,7 @@ from critic_engine.config.engine import load_config
 from critic_engine.config.files import presets
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
-from critic_engine.parsing.answers import answers_match
+from critic_engine.parsing.answers import is_same_answer
 from critic_engine.pocket.problems import write_problems
 from critic_engine.roles.checker import Checker
 from critic_engine.types import Answer, ProblemRow
@@ -47,7 +47,7 @@ def answers(rows: tuple[ProblemRow, ...]) -> Callable[[str], list[Answer]]:
 
 def num_right(answers: list[Answer], rows: tuple[ProblemRow, ...]) -> int:
     return sum(
-        answer.answer is not None and answers_match(answer.answer, row.reference_answers[0])
+        answer.answer is not None and is_same_answer(answer.answer, row.reference_answers[0]) is True
         for answer, row in zip(answers, rows, strict=False)
     )
 

@@ -8,7 +8,7 @@ from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.node_state import NodeState, ReasoningNode, continuation_key, extend, trajectory_of
 from critic_engine.episode.revision import Judged, Reviser
 from critic_engine.errors import GenerationError
-from critic_engine.parsing.answers import canonical_answer
+from critic_engine.parsing.answers import AnswerClasses
 from critic_engine.protocols import (
     UNKNOWN,
     Continuation,
@@ -62,6 +62,7 @@ class TrialRunner:
         self._judge_name = "critic" if config.evaluator.kind == "critic" else "evaluator"
         self._judged: dict[int, dict[Hashable, Evaluation]] = {}
         self._rejected: dict[int, list[RejectedSibling]] = {}
+        self._answers = AnswerClasses(problem.question, problem.choices)
 
     def context_at(self, tree: Tree[NodeState], node: ReasoningNode) -> ExpansionContext:
         """Return the present context of ``node``."""
@@ -74,13 +75,16 @@ class TrialRunner:
         )
 
     def learn(self, node_id: int, proposals: Iterable[Proposal[NodeState]]) -> None:
-        """Remember the evaluations and rejected siblings among the proposals told at a node."""
+        """Remember the evaluations, answers and rejected siblings among the proposals told at a node."""
         judged = self._judged.setdefault(node_id, {})
         rejected = self._rejected.setdefault(node_id, [])
         for proposal in proposals:
             value, critique = proposal.value, proposal.state.critique
             is_new = proposal.key not in judged
             judged[proposal.key] = Evaluation(value, critique, TokenUsage())
+            for end in (proposal, *proposal.rollouts):
+                if end.state.answer is not None and isinstance(end.outcome, str):
+                    self._answers.learn(end.state.answer, end.outcome)
             rejected += [each for each in proposal.state.revised_from if each not in rejected]
             is_rejected = value is not None and value < self._config.expander.reject_below
             if is_new and is_rejected and critique is not None and proposal.state.steps:
@@ -102,6 +106,7 @@ class TrialRunner:
         fresh = {key: keys.index(key) for key in keys if key not in known}
         work = (self._judge_and_revise(trial, context, index, continuations[index]) for index in fresh.values())
         judged = dict(zip(fresh, await gather_or_cancel(work), strict=True))
+        await self._answers.settle(_answers(judged.values(), continuations))
         proposals = tuple(
             self._proposal(base, judged[key] if key in judged else Judged(continuation, known[key]))
             for key, continuation in zip(keys, continuations, strict=True)
@@ -186,10 +191,18 @@ class TrialRunner:
         )
 
     def _outcome(self, answer: str | None) -> str | None:
-        return None if answer is None else canonical_answer(answer, self._problem.choices)
+        return None if answer is None else self._answers.key(answer)
 
     def _seed(self, role: str, trial_id: int, *sample_and_try: int) -> int:
         return derive_seed(self._config.run.seed, self._problem.problem_id, role, trial_id, *sample_and_try)
+
+
+def _answers(judged: Iterable[Judged], continuations: Iterable[Continuation]) -> list[str]:
+    """Return every answer among the continuations, revised ones and rollouts included."""
+    ends = [*continuations]
+    for each in judged:
+        ends += [each.continuation, *(rollout.continuation for rollout in each.evaluation.rollouts)]
+    return [end.answer for end in ends if end.answer is not None]
 
 
 def _state(

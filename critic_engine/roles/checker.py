@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from critic_engine.parsing.answers import canonical_answer, choice_index, is_same_answer
+from critic_engine.parsing.answers import AnswerRelation
 from critic_engine.types import FailedRow, Problem, ProblemRow, RowFault
 
 
@@ -54,8 +54,15 @@ class Checker:
             return None
         if answer is None:
             return False
-        found = {is_same_answer(answer, reference, problem.choices) for reference in self.references(problem)}
+        relation = AnswerRelation(problem.question, problem.choices)
+        found = {relation.is_same(answer, reference) for reference in self.references(problem)}
         return True if True in found else None if None in found else False
+
+    async def settle(self, problem: Problem, answers: Iterable[str | None]) -> None:
+        """Do the mathematics that ``is_right`` needs for these answers in another thread."""
+        references = self.references(problem)
+        pairs = [(answer, reference) for answer in answers if answer is not None for reference in references]
+        await AnswerRelation(problem.question, problem.choices).settle(pairs)
 
     def objection(self, problem: Problem) -> Objection | None:
         """Return the reason that ``problem`` cannot be checked; None if it can."""
@@ -63,13 +70,17 @@ class Checker:
         if not rows:
             reason = "it has no reference answer; write one in its column 'answer', or leave the row out"
             return Objection("no_reference_answer", reason)
-        meanings = [{canonical_answer(answer, problem.choices) for answer in accepted} for accepted in rows]
-        if not set.intersection(*meanings):
+        relation = AnswerRelation(problem.question, problem.choices)
+        if not any(_is_accepted_by_all(answer, rows, relation) for answer in rows[0]):
             quoted = " and ".join(repr(accepted[0]) for accepted in rows)
             reason = f"its rows have different reference answers, {quoted}; keep the right one"
             return Objection("disputed_reference_answer", reason)
-        foreign = [answer for answer in rows[0] if choice_index(answer, problem.choices) is None]
+        foreign = [answer for answer in rows[0] if relation.choice_index(answer) is None]
         if problem.choices and len(foreign) == len(rows[0]):
             reason = f"its reference answer {foreign[0]!r} is none of the choices; write one's letter or text"
             return Objection("foreign_reference_answer", reason)
         return None
+
+
+def _is_accepted_by_all(answer: str, rows: Sequence[Sequence[str]], relation: AnswerRelation) -> bool:
+    return all(any(relation.is_same(answer, other) for other in accepted) for accepted in rows)

@@ -48,6 +48,8 @@ HEAVY = {
     "ray": ("critic_engine.actors",),
     "trl": (),
     "openai": ("critic_engine.backends",),
+    "math_verify": ("critic_engine.parsing",),
+    "sympy": ("critic_engine.parsing",),
 }
 
 TRAINING = "critic_engine.pocket.training"  # not in the wheel: see pyproject.toml

@@ -334,3 +334,44 @@ def test_seeds_depend_on_every_part_and_on_nothing_else() -> None:
 def test_default_configuration_needs_a_budget_for_a_tree() -> None:
     with pytest.raises(Exception, match="budget is empty"):
         EngineConfig()
+
+
+def test_a_majority_counts_answers_that_mean_the_same_together() -> None:
+    class Spellings:
+        spelled = ("1/2", "3", "0.5", "3", r"\frac12")
+
+        def __init__(self) -> None:
+            self._rest = list(self.spelled)
+
+        async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+            answers = [self._rest.pop(0) for _ in seeds]
+            continuations = (Continuation((f"answer : {each}",), False, True, each, None) for each in answers)
+            return Expansion(tuple(continuations), TokenUsage(0, 4))
+
+    majority = {"strategy": {"kind": "best_of_n", "num_samples": 5}, "expander": {"kind": "solution"},
+                "decision": {"rule": "majority"}}  # fmt: skip
+    answer, episode = run(majority, expander=Spellings())
+    assert answer.answer in Spellings.spelled[::2]
+    assert {node.outcome for node in episode.tree.finished} == {"0.5", "3"}
+
+
+def test_a_log_of_formulas_goes_on_with_the_classes_of_its_answers() -> None:
+    class Roots:
+        async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
+            answer = (r"\sqrt{8}", r"2\sqrt{2}", "3")[seeds[0] % 3]
+            return Expansion((Continuation((f"answer : {answer}",), False, True, answer, None),), TokenUsage(0, 4))
+
+    def outcomes(episode: Episode) -> list[tuple[str | None, object]]:
+        return [(node.state.answer, node.outcome) for node in episode.tree.nodes]
+
+    document = {"strategy": {"kind": "best_of_n", "num_samples": 6}, "expander": {"kind": "solution"}}
+    log: list[Commit] = []
+    _, whole = run(document, expander=Roots(), log=log)
+    assert len({outcome for _, outcome in outcomes(whole)} - {None}) == 2
+    for cut in range(len(log)):
+        episode = Episode(
+            PROBLEM, parse_config(document), expanders=(Roots(),), evaluator=Wary(), on_commit=lambda commit: None
+        )
+        episode.restore(events_of(log[:cut]))
+        asyncio.run(episode.run())
+        assert outcomes(episode) == outcomes(whole)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from critic_engine.parsing.answer_extraction import announces_answer, ending_answer, extract_answer, stated_answer
-from critic_engine.parsing.answers import canonical_answer
+from critic_engine.parsing.answers import AnswerRelation
 from tests.growth import assert_linear
 
 
@@ -79,7 +79,7 @@ def test_an_answer_only_mentioned_does_not_end_a_solution() -> None:
     ids=range(14),
 )
 def test_a_megabyte_of_hostile_text_is_read_in_linear_time(text: str) -> None:
-    assert_linear(lambda text: canonical_answer(extract_answer(text) or text), text)
+    assert_linear(lambda text: AnswerRelation().read(extract_answer(text) or text), text)
 
 
 TABLE = Path(__file__).with_name("cases") / "found_answers.jsonl"

@@ -51,3 +51,30 @@ def test_a_reference_that_is_none_of_the_choices_is_objected_to_before_anything_
     assert checker.is_right(CHOICES, "A") is None
     assert checker.is_right(CHOICES, "E") is None
     assert checker.objection(PROBLEM) is None
+
+
+def test_references_that_are_one_number_in_two_forms_agree() -> None:
+    checker = Checker([row(PROBLEM, "1/2"), row(PROBLEM, "0.5")])
+    assert checker.objection(PROBLEM) is None
+    assert checker.is_right(PROBLEM, r"\frac12") is True
+    assert checker.is_right(PROBLEM, "0.75") is False
+
+
+def test_the_reference_may_be_a_whole_solution_with_its_answer_behind_hashes() -> None:
+    checker = Checker([row(PROBLEM, "He has 3 + 4 = <<3+4=7>>7 of them.\n#### 7")])
+    assert [checker.is_right(PROBLEM, answer) for answer in ("7", "seven", "x = 7", "3")] == [True, True, True, False]
+
+
+def test_each_of_several_accepted_answers_is_right() -> None:
+    checker = Checker([ProblemRow(1, "a", PROBLEM, ("grey", "silver"))])
+    assert checker.is_right(PROBLEM, "gray") is True
+    assert checker.is_right(PROBLEM, "Silver.") is True
+    assert checker.is_right(PROBLEM, "red") is None
+
+
+def test_a_choice_contradicted_by_the_words_behind_it_is_neither_right_nor_wrong() -> None:
+    problem = Problem("how many ?", choices=("12", "15", "20", "25"))
+    checker = Checker([row(problem, "C")])
+    assert [checker.is_right(problem, answer) for answer in ("C. 20", "C. 25", "(B) is wrong", "B")] == [
+        True, None, None, False,
+    ]  # fmt: skip

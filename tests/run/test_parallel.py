@@ -8,7 +8,7 @@ import pytest
 from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
-from critic_engine.parsing.answers import answers_match
+from critic_engine.parsing.answers import is_same_answer
 from critic_engine.pocket.problems import write_problems
 from critic_engine.types import Problem, ProblemRow
 from tests.rounds import Rounds, RoundsGenerator
@@ -32,7 +32,8 @@ def num_right(rows: Sequence[ProblemRow], trials_in_flight: int) -> int:
     with Engine("mcts", overrides=[*SIMULATIONS, f"run.trials_in_flight={trials_in_flight}"]) as engine:
         answers = list(engine.solve_many(rows))
     return sum(
-        answers_match(answer.answer, row.reference_answers[0]) for answer, row in zip(answers, rows, strict=True)
+        answer.answer is not None and is_same_answer(answer.answer, row.reference_answers[0]) is True
+        for answer, row in zip(answers, rows, strict=True)
     )
 
 

@@ -4,14 +4,20 @@ import re
 from collections.abc import Iterator, Sequence
 
 from critic_engine.data.filters.text_normalization import clean_text, normal_words
-from critic_engine.parsing.answers import canonical_answer, choice_index, choice_letter
+from critic_engine.parsing.answers import AnswerRelation, choice_letter
+from critic_engine.parsing.answers.numerals import leading_number
+from critic_engine.parsing.answers.values import Quantity, plain_number
 
 _NUMBER = re.compile(
     r"(?<!\w)(?<![0-9][.,])(?P<sign>[+-] ?)?"
     r"(?P<digits>\.?[0-9][0-9,.]*+(?:e[+-]?[0-9]{1,2})?)(?!\w) ?(?P<percent>%?)",
     re.IGNORECASE,
 )
-_PLAIN_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_FRACTION = re.compile(
+    r"(?<![\w./])-?[0-9]{1,12} ?/ ?[0-9]{1,12}(?![\w/])|-?\\[dt]?frac ?\{ ?-?[0-9]{1,12} ?\} ?\{ ?-?[0-9]{1,12} ?\}"
+)
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})*(?:\.[0-9]*)?(?:e[+-]?[0-9]{1,2})?", re.IGNORECASE)
+_MAX_DIGITS = 64
 _UNIT_APART = re.compile(r"(?<=[0-9]) (?=[^\W\d_])")
 _UNIT_JOINED = re.compile(r"(?<=[0-9])(?=[^\W\d_])")
 _ENGLISH_WORDS = ("a", "i")
@@ -31,8 +37,9 @@ def leaks_answer(words: str, references: Sequence[str], choices: Sequence[str] =
     """Return whether a critique's reason holds a reference answer as whole words, in one of the ways to write it.
 
     These are the answer as it was written, any number that means the same ("5" is in "5.0" and "5%", not in "15" or
-    "5.3"), and for a choice its own text or its letter, as in "(B)", "option B" and "answer is B"; a letter on its own
-    is none. Case, spacing and punctuation do not matter, but that the answers "a" and "i" are found as capitals alone.
+    "5.3"; "1/2" is in "0.5"), its number without its unit, and for a choice its own text or its letter, as in "(B)",
+    "option B" and "answer is B"; a letter on its own is none. Case, spacing and punctuation do not matter, but that the
+    answers "a" and "i" are found as capitals alone.
 
     The words "zero" to "twenty" are their numbers, here and in an answer: "five chairs" holds "5", and "5" holds the
     answer "five"; "twenty-five" and "five hundred" hold neither. "one" is no number, as it is a pronoun far more often:
@@ -51,24 +58,28 @@ class _Said:
     """A reason, read once for all reference answers."""
 
     def __init__(self, words: str) -> None:
-        self._text = clean_text(words).replace("\N{MINUS SIGN}", "-")
+        self._text = clean_text(words).replace("\N{MINUS SIGN}", "-").replace("\N{FRACTION SLASH}", "/")
         plain = normal_words(words)
         with_digits = _with_digits(plain)
         self._words = f" {' '.join(with_digits)} "
         spelled = {digits for word, digits in zip(plain, with_digits, strict=True) if word != digits}
-        self._numbers = {*_numbers(self._text), *spelled}
+        self._numbers = {*_numbers(self._text), *_fractions(self._text), *spelled}
 
     def gives_away(self, reference: str, choices: Sequence[str]) -> bool:
-        index = choice_index(reference, choices)
+        index = AnswerRelation(choices=choices).choice_index(reference) if choices else None
         if index is None:
             return self._has(reference)
         return self._names(choice_letter(index)) or self._has(choices[index])
 
     def _has(self, answer: str) -> bool:
-        canonical = canonical_answer(answer)
-        number = _NUMBER_WORDS.get(canonical, canonical)
-        if _PLAIN_NUMBER.fullmatch(number):
-            return number in self._numbers
+        value = AnswerRelation().read(answer).value
+        is_pronoun = answer.strip(" .").casefold() == "one"
+        if isinstance(value, Quantity) and not is_pronoun:
+            written = {plain_number(value.written)} | ({value.key} if value.unit.is_percent else set())
+            if not written.isdisjoint(self._numbers):
+                return True
+            if value.is_bare and not any(map(str.isalpha, answer)):
+                return False
         wanted = " ".join(_with_digits(normal_words(answer)))
         if not wanted:
             return bool(answer.strip()) and answer.strip().casefold() in self._text.casefold()
@@ -94,11 +105,28 @@ def _numbers(text: str) -> Iterator[str]:
     """Yield the numbers in ``text`` in canonical form, each with and without a possible sign and percent sign."""
     for match in _NUMBER.finditer(text):
         digits = match["digits"].rstrip(".,")
-        whole = canonical_answer(digits)
-        for part in [digits] if _PLAIN_NUMBER.fullmatch(whole) else digits.split(","):
+        for part in [digits] if "," not in digits or _THOUSANDS.fullmatch(digits) else digits.split(","):
             for sign in {"", (match["sign"] or "").strip()}:
-                for percent in {"", match["percent"]}:
-                    yield canonical_answer(f"{sign}{part}{percent}")
+                for is_percent in {False, bool(match["percent"])}:
+                    yield from _plain(f"{sign}{part}", is_percent=is_percent)
+
+
+def _fractions(text: str) -> Iterator[str]:
+    """Yield the fractions in ``text`` in canonical form."""
+    for match in _FRACTION.finditer(text):
+        number = leading_number(re.sub(r"\\[dt]frac", r"\\frac", match[0]).replace("} {", "}{").replace("c {", "c{"))
+        if number is not None:
+            yield plain_number(number.amount)
+
+
+def _plain(number: str, *, is_percent: bool) -> Iterator[str]:
+    """Yield a number in canonical form; nothing for one that is too long."""
+    if number.isdigit() and not is_percent and len(number) <= _MAX_DIGITS:
+        yield number.lstrip("0") or "0"
+        return
+    numeral = leading_number(number)
+    if numeral is not None:
+        yield plain_number(numeral.amount / 100 if is_percent else numeral.amount)
 
 
 def _with_digits(words: Sequence[str]) -> list[str]:

@@ -99,6 +99,7 @@ class LiftMeter:
                 )
         except GenerationError as error:
             return Finding(DrawResult(error=str(error)), error.usage)
+        await self.checker.settle(problem, (continuation.answer for continuation in expansion.continuations))
         verdicts = [self.checker.is_right(problem, continuation.answer) for continuation in expansion.continuations]
         counts = DrawCounts(
             num_right=sum(verdict is True for verdict in verdicts),

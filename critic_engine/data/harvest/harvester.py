@@ -83,6 +83,7 @@ class Harvester:
         """Put all findings of the task's tree into its ledger."""
         splitter = StepSplitter(self.config.expander)
         tree = logged_tree(self.config, task.problem, task.events)
+        await self.checker.settle(task.problem, (end.state.answer for end in (*tree.finished, *tree.rollouts)))
         paths = read_paths(tree, task.problem, checker=self.checker, splitter=splitter)
         references = await self._references(task, tree, paths)
         await task.ledger.once(PATHS, lambda: _at_once(count_outcomes(paths, _reference(references))))
@@ -225,6 +226,7 @@ class Harvester:
         numbers = range(self.collect.labels.num_rollouts)
         seeds = tuple(self._seed(problem, "label", number, num_steps, draw) for draw in numbers)
         expansion = await self.expander.finish(problem, base, seeds=seeds)
+        await self.checker.settle(problem, (each.answer for each in expansion.continuations))
         verdicts = [self.checker.is_right(problem, each.answer) for each in expansion.continuations]
         known = [verdict for verdict in verdicts if verdict is not None] + [False] * expansion.num_unreadable
         return known, expansion.usage

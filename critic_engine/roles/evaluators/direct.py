@@ -15,6 +15,8 @@ class CheckerEvaluator:
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return 1 if the answer is right and 0 if it is wrong; unknown if it is unfinished or cannot be checked."""
+        if trajectory.is_finished:
+            await self.checker.settle(problem, [trajectory.answer])
         is_right = self.checker.is_right(problem, trajectory.answer) if trajectory.is_finished else None
         return UNKNOWN if is_right is None else Evaluation(float(is_right), None, TokenUsage())
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from critic_engine.parsing.answers import canonical_answer
+from critic_engine.parsing.answers import AnswerClasses
 from critic_engine.protocols import UNKNOWN, Continuation, Evaluation, Expander, Expansion, Rollout
 from critic_engine.roles.checker import Checker
 from critic_engine.seeds import derive_seed
@@ -31,8 +31,10 @@ class ReferenceEvaluator:
         if self.checker.objection(problem) is not None:
             return UNKNOWN
         if trajectory.is_finished:
+            await self.checker.settle(problem, [trajectory.answer])
             return Evaluation(self._value(problem, trajectory.answer), None, TokenUsage())
         expansion = await _complete(self.expander, problem, trajectory, num_rollouts=self.num_rollouts, seed=seed)
+        await self.checker.settle(problem, (continuation.answer for continuation in expansion.continuations))
         rollouts = tuple(
             Rollout(continuation, self._value(problem, continuation.answer)) for continuation in expansion.continuations
         )
@@ -68,11 +70,14 @@ class AgreementEvaluator:
             return UNKNOWN
         base = trajectory.before_last_step if trajectory.is_finished else trajectory
         expansion = await _complete(self.expander, problem, base, num_rollouts=self.num_rollouts, seed=seed)
-        shares = _shares(expansion, problem)
-        rollouts = tuple(Rollout(each, _share_of(each, shares, problem)) for each in expansion.continuations)
+        answers = [*(each.answer for each in expansion.continuations), trajectory.answer]
+        classes = AnswerClasses(problem.question, problem.choices)
+        await classes.settle([answer for answer in answers if answer is not None])
+        shares = _shares(expansion, classes)
+        rollouts = tuple(Rollout(each, _share_of(each, shares, classes)) for each in expansion.continuations)
         if trajectory.answer is None:
             return _evaluation(max(shares.values(), default=None), expansion, rollouts)
-        value = shares.get(canonical_answer(trajectory.answer, problem.choices), 0.0) if shares else None
+        value = shares.get(classes.key(trajectory.answer), 0.0) if shares else None
         # These completions begin before the end of the path, so they are not rollouts of it.
         return replace(_evaluation(value, expansion, rollouts), rollouts=())
 
@@ -84,16 +89,16 @@ async def _complete(
     return await expander.finish(problem, trajectory, seeds=seeds)
 
 
-def _shares(expansion: Expansion, problem: Problem) -> dict[str, float]:
-    """Return each canonical answer's share of all completions drawn; empty with fewer than 2 answers."""
+def _shares(expansion: Expansion, classes: AnswerClasses) -> dict[str, float]:
+    """Return the share of each class of answers among all completions drawn; empty with fewer than 2 answers."""
     answers = [continuation.answer for continuation in expansion.continuations if continuation.answer is not None]
-    counts = Counter(canonical_answer(answer, problem.choices) for answer in answers)
+    counts = Counter(map(classes.key, answers))
     num_drawn = len(expansion.continuations) + expansion.num_unreadable
     return {key: count / num_drawn for key, count in counts.items()} if len(answers) >= 2 else {}
 
 
-def _share_of(continuation: Continuation, shares: dict[str, float], problem: Problem) -> float | None:
-    return None if continuation.answer is None else shares.get(canonical_answer(continuation.answer, problem.choices))
+def _share_of(continuation: Continuation, shares: dict[str, float], classes: AnswerClasses) -> float | None:
+    return None if continuation.answer is None else shares.get(classes.key(continuation.answer))
 
 
 def _evaluation(value: float | None, expansion: Expansion, rollouts: tuple[Rollout, ...]) -> Evaluation:
