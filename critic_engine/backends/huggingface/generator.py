@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING
 from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.backends.huggingface.batch_worker import BatchWorker
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
+from critic_engine.backends.huggingface.decoding import TokenDecoder
 from critic_engine.backends.huggingface.encoding import PromptEncoder, Row
 from critic_engine.backends.huggingface.sampling import RowRecord, RowSampler
-from critic_engine.backends.huggingface.stop_strings import RowStopper, decode_after
+from critic_engine.backends.huggingface.stop_strings import RowStopper
 from critic_engine.errors import GenerationError
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenLogprob, TokenUsage
 
@@ -31,7 +31,7 @@ class BatchGenerator:
         """The torch module."""
         self._checkpoint = checkpoint
         self._encoder = PromptEncoder(checkpoint)
-        self._token_text = functools.cache(lambda token: str(checkpoint.tokenizer.decode([token])))
+        self._decoder = TokenDecoder(checkpoint.tokenizer)
 
     def encode(self, request: GenerationRequest) -> list[Row]:
         """Return one row a seed, cut where the model's context ends.
@@ -68,9 +68,7 @@ class BatchGenerator:
         import torch
 
         sampler = RowSampler(rows, self.model.device)
-        stopper = RowStopper(
-            rows, self._checkpoint.tokenizer, end_token_ids=self._checkpoint.end_token_ids, is_closing=is_closing
-        )
+        stopper = RowStopper(rows, self._decoder, end_token_ids=self._checkpoint.end_token_ids, is_closing=is_closing)
         with torch.inference_mode():
             output = self.model.generate(
                 **self._collate(rows),
@@ -122,8 +120,9 @@ class BatchGenerator:
         for index, row in enumerate(rows):
             ids = generated[index][: stopper.lengths[index]]
             is_ended = ids[-1] in self._checkpoint.end_token_ids
-            text = decode_after(self._checkpoint.tokenizer, row.prompt.context_ids, ids[:-1] if is_ended else ids)
+            text, num_kept = self._decoder.whole_after(row.prompt.context_ids, ids[:-1] if is_ended else ids)
             text, stop = cut_at_stop(text, row.sampling.stop)
+            places = [*range(num_kept), *[len(ids) - 1] * is_ended]
             num_top = row.sampling.num_top_logprobs
             samples.append(
                 Sample(
@@ -131,18 +130,20 @@ class BatchGenerator:
                     num_tokens=len(ids),
                     finish_reason="stop" if is_ended or stop is not None else "length",
                     stop=stop,
-                    tokens=None if num_top is None else self._token_logprobs(records[index], ids, num_top),
+                    tokens=None if num_top is None else self._token_logprobs(records[index], ids, num_top, places),
                 )
             )
         return samples
 
-    def _token_logprobs(self, record: RowRecord, ids: list[int], num_top: int) -> tuple[TokenLogprob, ...]:
+    def _token_logprobs(
+        self, record: RowRecord, ids: list[int], num_top: int, places: Sequence[int]
+    ) -> tuple[TokenLogprob, ...]:
+        logprobs, tokens, top_logprobs = record
         rows = []
-        # The record goes on while other rows of the batch do.
-        for token, logprob, tokens, logprobs in zip(ids, *record, strict=False):
-            likeliest = map(self._token_text, tokens[:num_top])
-            top = tuple(zip(likeliest, logprobs[:num_top], strict=True))
-            rows.append(TokenLogprob(self._token_text(token), logprob, top))
+        for place in places:
+            likeliest = map(self._decoder.token_text, tokens[place][:num_top])
+            top = tuple(zip(likeliest, top_logprobs[place][:num_top], strict=True))
+            rows.append(TokenLogprob(self._decoder.token_text(ids[place]), logprobs[place], top))
         return tuple(rows)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from critic_engine.backends.huggingface.decoding import TokenDecoder
 from critic_engine.backends.huggingface.encoding import Row
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ class RowStopper:
     """
 
     def __init__(
-        self, rows: Sequence[Row], tokenizer: Any, *, end_token_ids: frozenset[int], is_closing: threading.Event
+        self, rows: Sequence[Row], decoder: TokenDecoder, *, end_token_ids: frozenset[int], is_closing: threading.Event
     ) -> None:
         """Watch ``rows``, the rows of the batch in order; when ``is_closing`` is set, every row ends."""
         self._rows = rows
-        self._tokenizer = tokenizer
+        self._decoder = decoder
         self._is_closing = is_closing
-        self._may_end = functools.cache(functools.partial(_could_end, tokenizer))
+        self._may_end = functools.cache(functools.partial(_could_end, decoder))
         self._num_prompt_tokens = max(len(row.prompt.token_ids) for row in rows)
         self.eos_token_id = end_token_ids
         """The end tokens, under the name by which ``generate`` learns that ended rows are to be padded."""
@@ -55,22 +56,13 @@ class RowStopper:
         num_tail = min(num_tokens, max(len(stop.encode()) for stop in sampling.stop) + _NUM_SPARE_TOKENS)
         tail = input_ids[index, -num_tail - _NUM_SPARE_TOKENS :].tolist()
         context = tail[:-num_tail] if num_tail < num_tokens else self._rows[index].prompt.context_ids
-        text = decode_after(self._tokenizer, context, tail[-num_tail:])
+        text = self._decoder.after(context, tail[-num_tail:])
         return any(stop in text for stop in sampling.stop)
 
 
-def decode_after(tokenizer: Any, context_ids: list[int], token_ids: list[int]) -> str:
-    """Return the text of ``token_ids`` as it reads behind ``context_ids``, without special tokens."""
-    context = tokenizer.decode(context_ids, skip_special_tokens=True)
-    text: str = tokenizer.decode([*context_ids, *token_ids], skip_special_tokens=True)
-    if not text.startswith(context):
-        return str(tokenizer.decode(token_ids, skip_special_tokens=True))
-    return text[len(context) :]
-
-
-def _could_end(tokenizer: Any, token: int, stops: tuple[str, ...]) -> bool:
+def _could_end(decoder: TokenDecoder, token: int, stops: tuple[str, ...]) -> bool:
     """Return whether ``token`` could be the last of a stop string, judged by its text alone."""
-    text = tokenizer.decode([token])
+    text = decoder.token_text(token)
     return any(_could_complete(stop, text) for stop in stops)
 
 
