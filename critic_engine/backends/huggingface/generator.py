@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.backends.huggingface.batch_worker import BatchWorker
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
-from critic_engine.backends.huggingface.decoding import TokenDecoder
 from critic_engine.backends.huggingface.encoding import PromptEncoder, Row
 from critic_engine.backends.huggingface.sampling import RowRecord, RowSampler
 from critic_engine.backends.huggingface.stop_strings import RowStopper
+from critic_engine.backends.huggingface.token_text import TokenDecoder
 from critic_engine.errors import GenerationError
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenLogprob, TokenUsage
 

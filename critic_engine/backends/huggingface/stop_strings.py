@@ -7,8 +7,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from critic_engine.backends.huggingface.decoding import TokenDecoder
 from critic_engine.backends.huggingface.encoding import Row
+from critic_engine.backends.huggingface.token_text import TokenDecoder
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from typing import Any
 
 from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.backends.huggingface.checkpoint import end_token_ids
-from critic_engine.backends.huggingface.decoding import TokenDecoder
+from critic_engine.backends.huggingface.token_text import TokenDecoder
 from critic_engine.backends.vllm.prompts import VllmPrompt
 from critic_engine.types import Sample, SamplingOptions, TokenLogprob
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
-from critic_engine.backends.huggingface.decoding import TokenDecoder
 from critic_engine.backends.huggingface.encoding import Prompt, Row
 from critic_engine.backends.huggingface.stop_strings import RowStopper
+from critic_engine.backends.huggingface.token_text import TokenDecoder
 from critic_engine.types import SamplingOptions
 
 PROMPT_IDS = [1, 2, 3]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
-from critic_engine.backends.huggingface.decoding import TokenDecoder
+from critic_engine.backends.huggingface.token_text import TokenDecoder
 from tests.backends.tokenizers import byte_fallback, byte_level, random_text
 
 NUM_TEXTS = 2000
