@@ -73,10 +73,10 @@ class RowSampler:
         self._num_steps += 1
         return self._torch.full_like(scores, -self._torch.inf).scatter_(1, tokens, 0.0) if self._is_sampled else scores
 
-    def records(self) -> list[RowRecord]:
-        """Return what was recorded of each row; nothing when no row asked for log-probabilities."""
+    def records(self) -> Sequence[RowRecord | None]:
+        """Return what was recorded of each row; None for each when no row asked for log-probabilities."""
         if not self.logprobs:
-            return []
+            return [None] * len(self._sources)
         sampled = self._torch.cat(self.logprobs, dim=1).tolist()
         tops = (self._torch.stack(steps, dim=1).tolist() for steps in (self.top_tokens, self.top_logprobs))
         return list(zip(sampled, *tops, strict=True))

@@ -24,7 +24,7 @@ class TokenDecoder:
         added = {token for token, about in tokenizer.added_tokens_decoder.items() if about.special}
         self._hidden = frozenset(added.union(tokenizer.all_special_ids) - shown)
         self._added = frozenset(tokenizer.added_tokens_decoder)
-        self._bytes_of_character = _bytes_of_characters() if _is_byte_level(tokenizer) else None
+        self._bytes_of_character = _bytes_of_characters() if is_byte_level(tokenizer) else None
         self.token_text = functools.cache(self._token_text)
         """From a token to its text alone."""
 
@@ -73,6 +73,10 @@ class TokenDecoder:
         # Some tokenizers would tidy spaces before punctuation, which the model wrote.
         return str(self._tokenizer.decode(kept, clean_up_tokenization_spaces=False)) if kept else ""
 
+    def hides(self, token: int) -> bool:
+        """Return whether a token is a special one that has no text."""
+        return token in self._hidden
+
     def _token_text(self, token: int) -> str:
         return str(self._tokenizer.decode([token]))
 
@@ -104,7 +108,7 @@ class TokenDecoder:
         return bytes(letters[letter] for letter in name)
 
 
-def _is_byte_level(tokenizer: Any) -> bool:
+def is_byte_level(tokenizer: Any) -> bool:
     """Return whether the names of tokens are bytes, written one character a byte."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None or backend.decoder is None:
