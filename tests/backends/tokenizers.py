@@ -1,5 +1,7 @@
 """Tokenizers of the kinds that published models have, made from a few texts, and random texts of many languages."""
 
+import copy
+import functools
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +37,11 @@ def random_text(source: random.Random) -> str:
 
 def byte_level(specials: Sequence[str] = (), added: Sequence[str] = (), *, vocabulary: int = 340) -> Any:
     """Return a tokenizer as Qwen, Llama 3 and gpt-oss have: byte-pair encoding over bytes."""
+    return copy.deepcopy(_trained(tuple(specials), tuple(added), vocabulary))
+
+
+@functools.cache
+def _trained(specials: tuple[str, ...], added: tuple[str, ...], vocabulary: int) -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())

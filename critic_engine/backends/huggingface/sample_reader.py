@@ -219,7 +219,7 @@ class SampleReader:
 
     def _text_behind(self, whole: str, ids: list[int], num_thought: int) -> str:
         """Return the text behind the first ``num_thought`` tokens, the last of which may hold words of the text too."""
-        if num_thought == len(self.ids) and self.phase == "thought":
+        if self.phase == "thought":
             return ""
         thought = self._rules.decoder.after(self._row.prompt.context_ids, ids[:num_thought]) if num_thought else ""
         text = whole[len(thought) :]
