@@ -31,14 +31,18 @@ class Family:
     added: tuple[str, ...] = ()
     """Tokens that are no special ones."""
     is_byte_level: bool = True
+    prepends_space: bool = False
+    """Whether its tokenizer writes a space before each text."""
     opening: str = ""
     """Marker before a thought that the model writes."""
     closing: str = ""
     """Marker behind a thought; empty for a model that does not think."""
 
     def tokenizer(self) -> Any:
-        make = byte_level if self.is_byte_level else byte_fallback
-        tokenizer = make(self.specials, self.added)
+        if self.is_byte_level:
+            tokenizer = byte_level(self.specials, self.added)
+        else:
+            tokenizer = byte_fallback(self.specials, self.added, prepends_space=self.prepends_space)
         tokenizer.eos_token = self.end
         tokenizer.pad_token = self.specials[0]
         if "<bos>" in self.specials:
@@ -127,6 +131,16 @@ FAMILIES = {
         "<|eot_id|>",
     ),
 }
+# Its turns are text and no special tokens, and its decoder drops the space before a text.
+LLAMA_2 = Family(
+    "{{- bos_token }}{%- for message in messages %}{%- if message['role'] == 'user' %}"
+    "{{ '[INST] ' + message['content'] + ' [/INST]' }}{%- else %}{{ ' ' + message['content'] + eos_token }}"
+    "{%- endif %}{%- endfor %}",
+    ("<pad>", "<bos>", "</s>"),
+    "</s>",
+    is_byte_level=False,
+    prepends_space=True,
+)
 THINKING = sorted(name for name, family in FAMILIES.items() if family.closing)
 
 
@@ -145,7 +159,9 @@ def save_script(
         GenerationRequest((Message("user", question),), chat=chat)
     )
     num_before = len(tokenizer(prompt.text, add_special_tokens=False)["input_ids"])
-    token_ids = [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    behind = tokenizer(prompt.text + text, add_special_tokens=False)["input_ids"][num_before:]
+    written = tokenizer(text, add_special_tokens=False)["input_ids"] if family.is_byte_level else behind
+    token_ids = [*written, tokenizer.eos_token_id]
     config = GPT2Config(
         vocab_size=len(tokenizer),
         n_positions=NUM_POSITIONS,

@@ -15,7 +15,7 @@ from critic_engine.backends.huggingface.token_text import is_byte_level
 from critic_engine.errors import ContextOverflowError
 from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
-from critic_engine.types import GenerationRequest, Image, SamplingOptions
+from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
 
 _DIGEST = "critic_engine_digest"
 _NUM_CONTEXT_TOKENS = 8
@@ -73,7 +73,7 @@ class PromptEncoder:
         self._processor = checkpoint.processor
         self.writer = ChatWriter(checkpoint.processor, checkpoint.tokenizer, has_vision=checkpoint.has_vision)
         """Writes requests as text."""
-        self._prefixes = PrefixEncoder(checkpoint.tokenizer)
+        self._prefixes = PrefixEncoder(checkpoint.tokenizer, self.writer.render([Message("user", "a")]))
         if checkpoint.has_vision:
             self._processor = copy.copy(checkpoint.processor)
             self._processor.image_processor = CachedImageProcessor(
@@ -104,8 +104,20 @@ class PromptEncoder:
         if prefix_ids is not None:
             tensors = self._tensors(written.text, request)
             if _can_go_on(tensors):
-                return _split_tensors(_gone_on(tensors, prefix_ids), written)
-        return _split_tensors(self._tensors(written.text + written.prefix, request), written)
+                return self._prompt(_gone_on(tensors, prefix_ids), written)
+        return self._prompt(self._tensors(written.text + written.prefix, request), written)
+
+    def _prompt(self, tensors: Mapping[str, Any], written: WrittenChat) -> Prompt:
+        token_ids = [int(token) for token in tensors["input_ids"][0]]
+        rest = {name: tensor for name, tensor in tensors.items() if name not in ("input_ids", "attention_mask")}
+        token_tensors = {name: tensor for name, tensor in rest.items() if tuple(tensor.shape) == (1, len(token_ids))}
+        return Prompt(
+            token_ids=token_ids,
+            context_ids=self._prefixes.context(token_ids, written.prefix),
+            token_tensors=token_tensors,
+            image_tensors={name: tensor for name, tensor in rest.items() if name not in token_tensors},
+            start=written.start,
+        )
 
     def _tensors(self, text: str, request: GenerationRequest) -> Mapping[str, Any]:
         add_special_tokens = not self.writer.is_begun(text)
@@ -125,8 +137,9 @@ class PrefixEncoder:
     Encoded together, a line break at the border would join the template's.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        """Encode with ``tokenizer``."""
+    def __init__(self, tokenizer: Any, turn: str) -> None:
+        """Encode with ``tokenizer``; ``turn`` is a prompt up to where the model begins to write."""
+        self._start_context = _start_context(tokenizer, turn)
         self._tokenizer: Any = None
         # Others put a space before each text.
         if is_byte_level(tokenizer) and tokenizer.decode(_plain_ids(tokenizer, "a")) == "a":
@@ -142,6 +155,15 @@ class PrefixEncoder:
         if not prefix:
             return []
         return None if self._tokenizer is None else _plain_ids(self._tokenizer, prefix)
+
+    def context(self, token_ids: Sequence[int], prefix: str) -> list[int]:
+        """Return the tokens before a continuation of ``prefix`` on which decoding it depends.
+
+        Args:
+            token_ids: The whole prompt, the prefix included.
+            prefix: The beginning of the model's turn.
+        """
+        return list(token_ids[-_NUM_CONTEXT_TOKENS:]) if prefix else self._start_context
 
 
 class CachedImageProcessor:
@@ -180,11 +202,6 @@ def context_overflow(num_prompt_tokens: int, max_context_tokens: int) -> Context
     )
 
 
-def context_behind(token_ids: Sequence[int], *, has_prefix: bool) -> list[int]:
-    """Return the last tokens of a prompt's prefix, on which decoding the continuation depends; none without one."""
-    return list(token_ids[-_NUM_CONTEXT_TOKENS:]) if has_prefix else []
-
-
 def _lazy_picture(image: Image) -> Any:
     """Return the image unread, with its digest; it is decoded only when it has to be prepared."""
     picture = open_picture(image.data)
@@ -194,6 +211,19 @@ def _lazy_picture(image: Image) -> Any:
 
 def _map_pictures(images: Any, change: Any) -> Any:
     return [_map_pictures(image, change) for image in images] if isinstance(images, list | tuple) else change(images)
+
+
+def _start_context(tokenizer: Any, turn: str) -> list[int]:
+    """Return a token behind which the first token of a turn keeps its space; none where it has no space to lose.
+
+    Some decoders drop the space before a text. The model wrote it if a word with a space behind its prompt is the token
+    of a word inside a text.
+    """
+    spaced = tokenizer.convert_tokens_to_ids("▁a")
+    is_word = isinstance(spaced, int) and tokenizer.convert_ids_to_tokens(spaced) == "▁a"
+    if not is_word or tokenizer.decode([spaced]) != "a":
+        return []
+    return [spaced] if _plain_ids(tokenizer, f"{turn} a") == [*_plain_ids(tokenizer, turn), spaced] else []
 
 
 def _plain_ids(tokenizer: Any, text: str) -> list[int]:
@@ -217,16 +247,3 @@ def _gone_on(tensors: Mapping[str, Any], token_ids: list[int]) -> dict[str, Any]
         longer[name] = tensors[name].new_zeros(1, len(longer["input_ids"][0]))
         longer[name][:, : tensors[name].shape[1]] = tensors[name]
     return longer
-
-
-def _split_tensors(tensors: Mapping[str, Any], written: WrittenChat) -> Prompt:
-    token_ids = [int(token) for token in tensors["input_ids"][0]]
-    rest = {name: tensor for name, tensor in tensors.items() if name not in ("input_ids", "attention_mask")}
-    token_tensors = {name: tensor for name, tensor in rest.items() if tuple(tensor.shape) == (1, len(token_ids))}
-    return Prompt(
-        token_ids=token_ids,
-        context_ids=context_behind(token_ids, has_prefix=bool(written.prefix)),
-        token_tensors=token_tensors,
-        image_tensors={name: tensor for name, tensor in rest.items() if name not in token_tensors},
-        start=written.start,
-    )

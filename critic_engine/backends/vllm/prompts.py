@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from critic_engine.backends.huggingface.chat_writer import ChatWriter, TurnStart
 from critic_engine.backends.huggingface.checkpoint import require_chat_template
 from critic_engine.backends.huggingface.control_tokens import encoding_errors
-from critic_engine.backends.huggingface.encoding import PrefixEncoder, Prompt, Row, context_behind, context_overflow
+from critic_engine.backends.huggingface.encoding import PrefixEncoder, Prompt, Row, context_overflow
 from critic_engine.errors import GenerationError
 from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
-from critic_engine.types import GenerationRequest, Image
+from critic_engine.types import GenerationRequest, Image, Message
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -69,7 +69,7 @@ class VllmPrompts:
         require_chat_template(model, processor, self.tokenizer)
         self.writer = ChatWriter(processor, self.tokenizer, has_vision=self._max_images > 0)
         """Writes requests as text."""
-        self._prefixes = PrefixEncoder(self.tokenizer)
+        self._prefixes = PrefixEncoder(self.tokenizer, self.writer.render([Message("user", "a")]))
         self._pictures: ByteCache[PIL.Image.Image] = ByteCache()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vllm-prompts")
 
@@ -96,7 +96,7 @@ class VllmPrompts:
         return VllmPrompt(
             engine_input=engine_input,
             num_tokens=num_tokens,
-            context_ids=context_behind(token_ids, has_prefix=bool(request.prefix)),
+            context_ids=self._prefixes.context(token_ids, request.prefix),
             max_tokens=limit - num_tokens,
             start=start,
         )

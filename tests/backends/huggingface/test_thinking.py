@@ -14,7 +14,7 @@ from critic_engine.backends.huggingface.encoding import PromptEncoder
 from critic_engine.backends.huggingface.generator import BatchGenerator, HuggingFaceGenerator
 from critic_engine.errors import GenerationError
 from critic_engine.types import ChatOptions, Generation, GenerationRequest, Message, Sample
-from tests.backends.families import DEFAULT, FAMILIES, THINKING, save_script
+from tests.backends.families import DEFAULT, FAMILIES, LLAMA_2, THINKING, save_script
 from tests.backends.thinking import TEXT, WORDS, request, writing
 
 Load = Callable[..., Checkpoint]
@@ -142,6 +142,18 @@ def test_thought_in_the_middle_of_a_text_stays_there_and_no_stop_string_acts_in_
 def test_thought_whose_opening_the_model_left_out_is_one(load: Load) -> None:
     found = sample(load("qwen3", "hm, 3\n</think>\n\nanswer: 4"), request())
     assert (found.thought, found.text) == ("hm, 3\n</think>\n\n", "answer: 4")
+
+
+def test_space_before_the_first_word_is_kept_where_a_decoder_drops_it(tmp_path: Path) -> None:
+    for number, text in enumerate((" the 好 is\nanswer: 7", "the 好 is\nanswer: 7")):
+        save_script(tmp_path / str(number), LLAMA_2, text)
+        checkpoint = load_checkpoint(CheckpointOptions(str(tmp_path / str(number)), device="cpu"))
+        assert sample(checkpoint, request()).text == text
+        prefix = ""
+        for _ in range(30):
+            found = sample(checkpoint, request(prefix=prefix, max_tokens=3))
+            prefix += found.text
+        assert prefix == text
 
 
 CLOSED = {
