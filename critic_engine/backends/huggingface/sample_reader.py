@@ -69,6 +69,7 @@ class SampleReader:
         self._num_leading = 0
         self._num_in_thoughts = 0
         self._segment = 0
+        self._phase_start = 0
 
     @property
     def num_thought_left(self) -> int:
@@ -144,15 +145,16 @@ class SampleReader:
         if self._closes(token):
             if self.phase == "later thought":
                 self.phase, self._segment = "text", len(self.ids)
+                self._phase_start = len(self.ids)
             else:
                 self._end_leading_thought()
         elif self._num_in_thoughts >= self._row.max_thought_tokens:
             self.has_ended = True
 
     def _end_leading_thought(self) -> None:
-        self._num_leading = self._segment = self._num_in_thoughts = len(self.ids)
         markers = self._markers
         is_split = markers is not None and bool(self._tail(len(markers.closing)).rpartition(markers.closing)[2].strip())
+        self._num_leading = self._segment = self._num_in_thoughts = self._phase_start = len(self.ids)
         self.phase = "text" if is_split else "behind thought"
 
     def _push_text(self, token: int) -> None:
@@ -166,7 +168,7 @@ class SampleReader:
         if self.phase == "begun":
             is_undecided = self._decide()
         elif self.looks_for_opening and self._opens(token):
-            self.phase = "later thought"
+            self.phase, self._phase_start = "later thought", len(self.ids)
             self._num_in_thoughts += 1
         if self.phase in ("thought", "later thought"):
             return
@@ -186,6 +188,7 @@ class SampleReader:
         if not begun.startswith(markers.opening):
             return bool(begun)
         self.phase, self._num_in_thoughts = "thought", len(self.ids)
+        self._phase_start = len(self.ids)
         if markers.closing in begun:
             self._end_leading_thought()
         return False
@@ -199,7 +202,9 @@ class SampleReader:
     def _completes(self, token: int, marker: str, marker_id: int | None) -> bool:
         if marker_id is not None and token == marker_id:
             return True
-        return self._rules.may_complete(token, (marker,)) and marker in self._tail(len(marker.encode()))
+        if not self._rules.may_complete(token, (marker,)):
+            return False
+        return marker in self._tail(len(marker.encode()), since=self._phase_start)
 
     def _stops(self, token: int) -> bool:
         stops = self._row.sampling.stop

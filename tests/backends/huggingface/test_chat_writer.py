@@ -143,3 +143,11 @@ def test_reasoning_effort_that_the_template_does_not_know_is_refused() -> None:
     asked = GenerationRequest((Message("user", "a"),), chat=ChatOptions(reasoning_effort="low"))
     with pytest.raises(GenerationError, match="knows no reasoning_effort"):
         writer(USER + HEADER).write(asked)
+
+
+def test_variables_reach_the_template_of_a_processor(vision_checkpoint: Checkpoint) -> None:
+    closing = "{%- if enable_thinking is defined and not enable_thinking %}<think></think>{%- endif %}"
+    template = vision_checkpoint.processor.chat_template + closing + "{{ reasoning_effort }}"
+    chat = ChatOptions(thinking="off", reasoning_effort="low")
+    asked = GenerationRequest((Message("user", "how many?"),), chat=chat)
+    assert seeing(vision_checkpoint, template).write(asked).text.endswith("<assistant><think></think>low")

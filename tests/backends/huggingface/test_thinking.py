@@ -14,7 +14,7 @@ from critic_engine.backends.huggingface.encoding import PromptEncoder
 from critic_engine.backends.huggingface.generator import BatchGenerator, HuggingFaceGenerator
 from critic_engine.errors import GenerationError
 from critic_engine.types import ChatOptions, Generation, GenerationRequest, Message, Sample
-from tests.backends.families import DEFAULT, FAMILIES, LLAMA_2, THINKING, save_script
+from tests.backends.families import DEFAULT, FAMILIES, LLAMA_2, THINKING, save_chain, save_script
 from tests.backends.thinking import TEXT, WORDS, request, writing
 
 Load = Callable[..., Checkpoint]
@@ -137,6 +137,21 @@ def test_thought_in_the_middle_of_a_text_stays_there_and_no_stop_string_acts_in_
     for family in ("qwen3", "special_tags"):
         found = sample(load(family, text), request(stop=("\n",)))
         assert (found.thought, found.text, found.stop) == ("", "one. <think>two\nthree</think> four", "\n")
+
+
+def test_thought_behind_another_ends_at_its_own_closing(load: Load) -> None:
+    for family in ("plain_tags", "qwen3"):
+        start = FAMILIES[family].opening
+        text = f"{start}a</think>b<think>c > d</think>e\nf"
+        found = sample(load(family, text), request(stop=("\n",)))
+        assert (found.thought, found.text) == (f"{start}a</think>", "b<think>c > d</think>e")
+
+
+def test_text_in_the_last_token_of_a_thought_is_text(tmp_path: Path) -> None:
+    save_chain(tmp_path, FAMILIES["plain_tags"], ("hm ", "</thi", "nk>\nSo", " it is 4\n", "more"))
+    checkpoint = load_checkpoint(CheckpointOptions(str(tmp_path), device="cpu"))
+    found = sample(checkpoint, request(stop=("\n",), num_top_logprobs=0))
+    assert (found.thought, found.text, found.stop) == ("hm </think>\n", "So it is 4", "\n")
 
 
 def test_thought_whose_opening_the_model_left_out_is_one(load: Load) -> None:

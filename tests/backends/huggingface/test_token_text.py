@@ -3,8 +3,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tokenizers import normalizers
 
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
+from critic_engine.backends.huggingface.encoding import PrefixEncoder
 from critic_engine.backends.huggingface.token_text import TokenDecoder
 from tests.backends.tokenizers import byte_fallback, byte_level, random_text
 
@@ -79,3 +81,29 @@ def test_text_goes_on_from_a_context_that_begins_inside_a_character(kind: str) -
     more = more[[name.strip("▁") for name in tokenizer.convert_ids_to_tokens(more)].index("a") + 1 :]
     for num_context in range(len(begun)):
         assert decoder.after(begun[num_context:], more) == rest
+
+
+def test_prefix_keeps_the_tokens_that_were_written_though_the_tokenizer_composes_characters() -> None:
+    tokenizer = byte_level()
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    written = "e\N{COMBINING ACUTE ACCENT}t\N{COMBINING TILDE} 好👩\N{ZERO WIDTH JOINER}🚀"
+    ids = PrefixEncoder(tokenizer, "").encode(written)
+    assert ids is not None
+    assert TokenDecoder(tokenizer).after([], ids) == written
+    assert TokenDecoder(tokenizer).after([], tokenizer.encode(written)) != written
+
+
+def test_prefix_of_random_texts_reads_as_it_was_written() -> None:
+    tokenizer, source = byte_level(["<think>", "</think>"]), random.Random(11)
+    encoder, decoder = PrefixEncoder(tokenizer, "a"), TokenDecoder(tokenizer, ["<think>", "</think>"])
+    num_same = 0
+    for _ in range(NUM_TEXTS):
+        text = f"<think>{random_text(source)}</think>{random_text(source)}"
+        ids = tokenizer.encode(text, add_special_tokens=False)
+        found, num_kept = decoder.whole_after([], ids[: source.randrange(len(ids) + 1)])
+        again = encoder.encode(found)
+        assert again is not None
+        assert decoder.after([], again) == found
+        num_same += again[: num_kept - 1] == ids[: num_kept - 1]
+    # Elsewhere the word that was cut is another word without its rest.
+    assert num_same > 0.95 * NUM_TEXTS
