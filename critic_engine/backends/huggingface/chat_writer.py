@@ -104,8 +104,9 @@ class ChatWriter:
         # The prefix goes behind the generation prompt, where the model itself would have written it. Rendering it as a
         # message to be continued loses its last newline in every template that trims, and what a template puts before
         # the assistant's words (such as an opened thought) may differ between the two.
+        variables = self._template_variables(request.chat)
         with encoding_errors():
-            text = self.render(request.messages, self._template_variables(request.chat))
+            text = self.render(request.messages, variables)
         text += self._thought_switch(request.chat, _behind_messages(text, request.messages))
         return WrittenChat(text, request.prefix, self._start(_behind_messages(text, request.messages), request.prefix))
 
