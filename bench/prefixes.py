@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from critic_engine.backends.huggingface.encoding import ChatWriter
+from critic_engine.backends.huggingface.chat_writer import ChatWriter
 from critic_engine.types import Generation, GenerationRequest
 
 
@@ -54,7 +54,8 @@ class Transcriber:
 
     def prompt(self, request: GenerationRequest, *, written: str = "") -> list[object]:
         """Return the tokens of the prompt, and of the text ``written`` behind it."""
-        text = self._writer.write(request) + written
+        chat = self._writer.write(request)
+        text = chat.text + chat.prefix + written
         images = iter([image for message in request.messages for image in message.images])
         token_ids = self._processor.tokenizer(text, add_special_tokens=False)["input_ids"]
         tokens: list[object] = []

@@ -18,6 +18,7 @@ import click
 from critic_engine.cli.command import EngineCommand
 from critic_engine.cli.endpoints import find_endpoints
 from critic_engine.cli.engine_options import model_overrides, override
+from critic_engine.cli.model_view import card_fields, card_lines, find_cards
 from critic_engine.cli.placement_options import Placement, placement_options
 from critic_engine.cli.text import labelled
 from critic_engine.run.report import json_line
@@ -119,7 +120,7 @@ class _StepRequest:
 @click.option("--image", "images", multiple=True, metavar="PATH", help="An image of the question; may be repeated.")
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object on stdout.")
 def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_json: bool, **options: Any) -> int:
-    """Report installed packages and devices, and whether the models load and answer one pocket problem.
+    """Report installed packages and devices, and whether the models load and answer one problem.
 
     With --step-split, report the steps of the reasoner's solution, in one piece and step by step. Exit code: 0 when it
     has steps, 1 when not.
@@ -141,13 +142,17 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
     endpoints = find_endpoints(config)
     for line in (line for endpoint in endpoints if not is_json for line in endpoint.lines()):
         click.echo(line)
+    cards = find_cards(config)
+    for line in (line for card in cards if not is_json for line in card_lines(card, config)):
+        click.echo(line)
     name = "models" if request.split is None else "steps"
     if request.split is None:
-        found, code = _try_models(config, is_json=is_json)
+        found, code = _try_models(config, sees=all(card.has_vision for card in cards), is_json=is_json)
     else:
         found, code = _try_steps(request, config, is_json=is_json)
     if is_json:
-        click.echo(json_line({**facts, "endpoints": [endpoint.fields() for endpoint in endpoints], name: found}))
+        about = {"endpoints": [endpoint.fields() for endpoint in endpoints], "cards": list(map(card_fields, cards))}
+        click.echo(json_line({**facts, **about, name: found}))
     return code
 
 
@@ -211,19 +216,30 @@ def _pocket_problem() -> tuple["Problem", str]:
     return Problem(pocket.question, (load_image(pocket.png()),), name=pocket.problem_id), pocket.answer
 
 
+def _text_problem() -> tuple["Problem", str]:
+    """Return a problem without an image, for models that read text only, and its reference answer."""
+    from critic_engine.types import Problem
+
+    return Problem("There are 3 red circles and 4 blue circles. How many circles are there?"), "7"
+
+
 def _name(model: "ModelConfig") -> str:
     return model.backend if model.backend == "scripted" else model.model
 
 
-def _try_models(config: "EngineConfig", *, is_json: bool) -> tuple[dict[str, Any], int]:
-    """Return the result of one pocket problem and the exit code; print the result too, unless ``is_json``."""
+def _try_models(config: "EngineConfig", *, sees: bool, is_json: bool) -> tuple[dict[str, Any], int]:
+    """Return the result of one problem and the exit code; print the result too, unless ``is_json``.
+
+    The problem has an image if the models see; an endpoint that fails at it is asked one without.
+    """
     from critic_engine.engine import Engine
     from critic_engine.errors import CriticEngineError
 
-    problem, reference_answer = _pocket_problem()
+    reasoner, critic = config.reasoner, config.critic
+    problem, reference_answer = _pocket_problem() if sees else _text_problem()
     found: dict[str, Any] = {
-        "reasoner": _name(config.reasoner),
-        "critic": _name(config.critic) if config.needs_critic else None,
+        "reasoner": _name(reasoner),
+        "critic": _name(critic) if config.needs_critic else None,
         **dict.fromkeys(("load_s", "solve_s", "question", "answer", "reference_answer", "num_tokens", "error")),
     }
     try:
@@ -232,6 +248,9 @@ def _try_models(config: "EngineConfig", *, is_json: bool) -> tuple[dict[str, Any
             engine.load()
             found["load_s"] = round(time.perf_counter() - start_s, 2)
             answer = engine.solve(problem)
+            if answer.error is not None and problem.images and "openai_api" in (reasoner.backend, critic.backend):
+                problem, reference_answer = _text_problem()
+                answer = engine.solve(problem)
         found |= {"solve_s": round(answer.wall_s, 2), "question": problem.question, "answer": answer.answer}
         found |= {"reference_answer": reference_answer, "num_tokens": answer.num_tokens, "error": answer.error}
     except CriticEngineError as error:

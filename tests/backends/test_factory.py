@@ -1,3 +1,4 @@
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,9 @@ def test_what_has_no_classification_head_is_refused(field: str, options: dict[st
     with pytest.raises(ConfigError, match="has no head 'sequence_classification'") as caught:
         make_scorer(RewardModelConfig.model_validate({"head": "sequence_classification", **options}))
     assert caught.value.field == f"reward_model.{field}"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is there")
+def test_missing_vllm_is_told_when_the_generator_is_made() -> None:
+    with pytest.raises(ModelLoadError, match=r"pip install 'critic-engine\[vllm\]'"):
+        make_generator(ModelConfig(backend="vllm"), "reasoner")

@@ -326,6 +326,14 @@ def test_value_that_vllm_refuses_is_told_in_one_line(
     run(generator.aclose())
 
 
+def test_engine_that_is_closed_prints_nothing(run: Run[Any], capfd: pytest.CaptureFixture[str]) -> None:
+    generator = vllm_generator(pocket_folder("reasoner"))
+    samples(run, generator, pocket_requests(1, max_tokens=3))
+    capfd.readouterr()
+    run(generator.aclose())
+    assert capfd.readouterr().out == ""
+
+
 def test_folder_that_is_no_model_is_refused(run: Run[Any], tmp_path: Path) -> None:
     generator = vllm_generator(tmp_path)
     with pytest.raises(ModelLoadError, match=r"no config\.json"):

@@ -4,6 +4,9 @@ import platform
 
 import PIL.Image
 import pytest
+from transformers import GenerationConfig
+
+from tests.backends.families import FAMILIES, save_chain
 
 
 def test_doctor_reports_the_machine_and_a_model_that_does_not_load(cli) -> None:
@@ -125,3 +128,39 @@ def test_endpoint_that_does_not_answer_is_a_finding_with_its_reason(cli) -> None
     assert result.code == 2
     (endpoint,) = result.rows[0]["endpoints"]
     assert "check openai_api.base_url" in endpoint["error"]
+
+
+CHAIN = (
+    "<think>",
+    "\nanswer: 99\n",
+    "Verdict: wrong\n",
+    "</think>",
+    "\n\n",
+    "I count.\n",
+    "Verdict: right\n",
+    "answer: 7",
+)
+
+
+def test_text_model_that_thinks_is_told_apart_and_answers_a_problem_without_an_image(cli, tmp_path) -> None:
+    save_chain(tmp_path / "tiny", FAMILIES["qwen3"], CHAIN)
+    GenerationConfig(temperature=0.6, top_k=20, repetition_penalty=1.1, do_sample=True).save_pretrained(
+        tmp_path / "tiny"
+    )
+    models = ["--reasoner", "./tiny", "--critic", "./tiny"]
+    result = cli("doctor", *models)
+    assert result.code == 0, result.out + result.err
+    assert "and answered '7' in" in result.out
+    for line in (
+        "reads text only: no problem with an image suits it; context: 4096 tokens",
+        "chat template: content as text; system messages as they are",
+        "between <think> and </think>; the model may begin with one; switch: enable_thinking",
+        "methods        all: a prefix is continued token by token",
+        "top_k 20 (here 0), repetition_penalty 1.1 (here none)",
+    ):
+        assert line in result.out
+    (facts,) = cli("doctor", *models, "--json").rows
+    (card,) = facts["cards"]
+    assert (card["thought"], card["switches"]) == (["<think>", "</think>"], ["enable_thinking"])
+    assert card["defaults"] == {"temperature": 0.6, "top_k": 20, "repetition_penalty": 1.1}
+    assert facts["models"]["answer"] == "7"

@@ -226,6 +226,11 @@ def _load_error(model: str, error: Exception) -> ModelLoadError:
         return ModelLoadError(
             f"model {model} needs Python code of its own; set is_remote_code_trusted to true if you trust that code"
         )
+    if "torchvision" in reason.lower():
+        return ModelLoadError(
+            f"model {model} prepares its images with the package torchvision, which is not installed; "
+            "pip install 'critic-engine[vision]'"
+        )
     if len(reason) > _MAX_REASON_CHARACTERS:
         reason = reason[:_MAX_REASON_CHARACTERS] + "…"
     return ModelLoadError(f"model {model} cannot be loaded: {reason}")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import dataclasses
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from critic_engine.backends.huggingface.chat_writer import ChatWriter, TurnStart, WrittenChat
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
-from critic_engine.errors import ContextOverflowError, GenerationError
+from critic_engine.backends.huggingface.control_tokens import encoding_errors
+from critic_engine.backends.huggingface.token_text import is_byte_level
+from critic_engine.errors import ContextOverflowError
 from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
 from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
 
 _DIGEST = "critic_engine_digest"
 _NUM_CONTEXT_TOKENS = 8
+# Tensors with a number a token, 0 for text.
+_KINDS_OF_TOKENS = {"token_type_ids", "mm_token_type_ids"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +35,8 @@ class Prompt:
     """Further tensors with one entry a token, shape (1, tokens)."""
     image_tensors: Mapping[str, Any] = field(default_factory=dict)
     """Tensors that are joined along their first axis when prompts are batched."""
+    start: TurnStart = field(default_factory=TurnStart)
+    """The thought that samples begin in, if any."""
 
     @property
     def signature(self) -> tuple[Any, ...]:
@@ -47,44 +52,16 @@ class Row:
     prompt: Prompt
     sampling: SamplingOptions
     seed: int
+    max_thought_tokens: int = 0
+    """Most tokens of its thought."""
+    room: int = sys.maxsize
+    """Tokens that the context holds behind the prompt."""
 
-
-class ChatWriter:
-    """Writes requests as the text that a model reads, in which one token stands for each image."""
-
-    def __init__(self, processor: Any, tokenizer: Any, *, has_vision: bool) -> None:
-        """Write by the chat template of ``processor``, or of ``tokenizer`` where that has none."""
-        self._processor = processor
-        self._tokenizer = tokenizer
-        self._has_vision = has_vision
-        self._control_tokens = control_tokens(tokenizer)
-
-    def write(self, request: GenerationRequest) -> str:
-        """Return the whole chat, prefix included.
-
-        Raises:
-            GenerationError: it has images for a model that reads text only, its text holds a control token, or the chat
-                cannot be rendered.
-        """
-        if not self._has_vision and any(message.images for message in request.messages):
-            raise GenerationError("the request has images, but the model reads text only; choose one that sees")
-        refuse_control_tokens(self._control_tokens, [*(message.text for message in request.messages), request.prefix])
-        # The prefix goes behind the generation prompt, where the model itself would have written it. Rendering it as a
-        # message to be continued loses its last newline in every template that trims, and what a template puts before
-        # the assistant's words (such as an opened thought) may differ between the two.
-        chat = [_chat_turn(message, self._has_vision) for message in request.messages]
-        with encoding_errors():
-            template = None if self._processor.chat_template else self._tokenizer.get_chat_template()
-            text: str = self._processor.apply_chat_template(
-                chat, chat_template=template, tokenize=False, add_generation_prompt=True
-            )
-        return text + request.prefix
-
-    def is_begun(self, text: str) -> bool:
-        """Return whether a text holds the tokens that begin one, so that the tokenizer is not to add them."""
-        bos = self._tokenizer.bos_token
-        # Processors add them to what a template has not begun; a text model reads what its template wrote.
-        return not self._has_vision or bool(bos and text.startswith(bos))
+    @property
+    def num_expected(self) -> int:
+        """The tokens that it may take, as far as can be told before it begins."""
+        num_thought = self.max_thought_tokens if self.prompt.start.may_think else 0
+        return min(self.room, self.sampling.max_tokens + num_thought)
 
 
 class PromptEncoder:
@@ -94,7 +71,9 @@ class PromptEncoder:
         """Take over the processor; ``cache`` keeps prepared images, a cache of the usual size unless given."""
         self._checkpoint = checkpoint
         self._processor = checkpoint.processor
-        self._writer = ChatWriter(checkpoint.processor, checkpoint.tokenizer, has_vision=checkpoint.has_vision)
+        self.writer = ChatWriter(checkpoint.processor, checkpoint.tokenizer, has_vision=checkpoint.has_vision)
+        """Writes requests as text."""
+        self._prefixes = PrefixEncoder(checkpoint.tokenizer, self.writer.render([Message("user", "a")]))
         if checkpoint.has_vision:
             self._processor = copy.copy(checkpoint.processor)
             self._processor.image_processor = CachedImageProcessor(
@@ -108,32 +87,83 @@ class PromptEncoder:
             ContextOverflowError: the prompt leaves no room for a token in the model's context.
             GenerationError: its text holds a control token, the chat cannot be rendered, or an image cannot be read.
         """
-        text = self._writer.write(request)
+        written = self.writer.write(request)
         with encoding_errors():
-            prompt = self._encode(text, request)
-        if self._room_behind(prompt) < 1:
+            prompt = self._encode(written, request)
+        if self.room_behind(prompt) < 1:
             raise context_overflow(len(prompt.token_ids), self._checkpoint.max_context_tokens or 0)
         return prompt
 
-    def fit(self, sampling: SamplingOptions, prompt: Prompt) -> SamplingOptions:
-        """Return ``sampling`` with ``max_tokens`` cut to the room that the context has behind ``prompt``."""
-        return dataclasses.replace(sampling, max_tokens=min(sampling.max_tokens, self._room_behind(prompt)))
-
-    def _room_behind(self, prompt: Prompt) -> int:
+    def room_behind(self, prompt: Prompt) -> int:
+        """Return how many tokens the model's context holds behind ``prompt``; less than 1 if it does not fit."""
         limit = self._checkpoint.max_context_tokens
         return sys.maxsize if limit is None else limit - len(prompt.token_ids)
 
-    def _encode(self, text: str, request: GenerationRequest) -> Prompt:
-        add_special_tokens = not self._writer.is_begun(text)
+    def _encode(self, written: WrittenChat, request: GenerationRequest) -> Prompt:
+        prefix_ids = self._prefixes.encode(written.prefix)
+        if prefix_ids is not None:
+            tensors = self._tensors(written.text, request)
+            if _can_go_on(tensors):
+                return self._prompt(_gone_on(tensors, prefix_ids), written)
+        return self._prompt(self._tensors(written.text + written.prefix, request), written)
+
+    def _prompt(self, tensors: Mapping[str, Any], written: WrittenChat) -> Prompt:
+        token_ids = [int(token) for token in tensors["input_ids"][0]]
+        rest = {name: tensor for name, tensor in tensors.items() if name not in ("input_ids", "attention_mask")}
+        token_tensors = {name: tensor for name, tensor in rest.items() if tuple(tensor.shape) == (1, len(token_ids))}
+        return Prompt(
+            token_ids=token_ids,
+            context_ids=self._prefixes.context(token_ids, written.prefix),
+            token_tensors=token_tensors,
+            image_tensors={name: tensor for name, tensor in rest.items() if name not in token_tensors},
+            start=written.start,
+        )
+
+    def _tensors(self, text: str, request: GenerationRequest) -> Mapping[str, Any]:
+        add_special_tokens = not self.writer.is_begun(text)
         if not self._checkpoint.has_vision:
             encoded = self._checkpoint.tokenizer(text, add_special_tokens=add_special_tokens)
-            tensors = {"input_ids": [encoded["input_ids"]]}
-        else:
-            images = [_lazy_picture(image) for message in request.messages for image in message.images]
-            tensors = self._processor(
-                text=[text], images=images or None, add_special_tokens=add_special_tokens, return_tensors="pt"
-            )
-        return _split_tensors(tensors, has_prefix=bool(request.prefix))
+            return {"input_ids": [encoded["input_ids"]]}
+        images = [_lazy_picture(image) for message in request.messages for image in message.images]
+        tensors: Mapping[str, Any] = self._processor(
+            text=[text], images=images or None, add_special_tokens=add_special_tokens, return_tensors="pt"
+        )
+        return tensors
+
+
+class PrefixEncoder:
+    """Encodes the beginning of a turn by itself, so that the prompt before it keeps the tokens that the model read.
+
+    Encoded together, a line break at the border would join the template's.
+    """
+
+    def __init__(self, tokenizer: Any, turn: str) -> None:
+        """Encode with ``tokenizer``; ``turn`` is a prompt up to where the model begins to write."""
+        self._start_context = _start_context(tokenizer, turn)
+        self._tokenizer: Any = None
+        # Others put a space before each text.
+        if is_byte_level(tokenizer) and tokenizer.decode(_plain_ids(tokenizer, "a")) == "a":
+            self._tokenizer = tokenizer
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if self._tokenizer is not None and backend is not None and backend.normalizer is not None:
+            # What the model wrote stays as it wrote it: a normal form has other tokens for composed characters.
+            self._tokenizer = copy.deepcopy(tokenizer)
+            self._tokenizer.backend_tokenizer.normalizer = None
+
+    def encode(self, prefix: str) -> list[int] | None:
+        """Return the tokens of a prefix, or None if it has to be encoded together with the prompt."""
+        if not prefix:
+            return []
+        return None if self._tokenizer is None else _plain_ids(self._tokenizer, prefix)
+
+    def context(self, token_ids: Sequence[int], prefix: str) -> list[int]:
+        """Return the tokens before a continuation of ``prefix`` on which decoding it depends.
+
+        Args:
+            token_ids: The whole prompt, the prefix included.
+            prefix: The beginning of the model's turn.
+        """
+        return list(token_ids[-_NUM_CONTEXT_TOKENS:]) if prefix else self._start_context
 
 
 class CachedImageProcessor:
@@ -162,36 +192,6 @@ class CachedImageProcessor:
         return copy.copy(prepared)
 
 
-def control_tokens(tokenizer: Any) -> tuple[str, ...]:
-    """Return the control tokens, which text must not hold; some checkpoints list them among the added tokens alone."""
-    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
-    return tuple(sorted({*tokenizer.all_special_tokens, *added} - {""}))
-
-
-def refuse_control_tokens(tokens: Iterable[str], texts: Sequence[str]) -> None:
-    """Refuse text that would end a turn or stand for an image: questions may come from anyone.
-
-    Raises:
-        GenerationError: one of ``texts`` holds one of ``tokens``.
-    """
-    for token in tokens:
-        if any(token in text for text in texts):
-            raise GenerationError(f"the prompt's text holds {token}, a control token of the model; remove it")
-
-
-@contextlib.contextmanager
-def encoding_errors() -> Iterator[None]:
-    """Turn any failure inside into one error.
-
-    Raises:
-        GenerationError: the code inside failed; the message gives the reason.
-    """
-    try:
-        yield
-    except Exception as error:
-        raise GenerationError(f"the prompt cannot be encoded: {' '.join(str(error).split())}") from error
-
-
 def context_overflow(num_prompt_tokens: int, max_context_tokens: int) -> ContextOverflowError:
     """Return the error of a prompt behind which the context holds no token."""
     return ContextOverflowError(
@@ -200,18 +200,6 @@ def context_overflow(num_prompt_tokens: int, max_context_tokens: int) -> Context
         num_prompt_tokens=num_prompt_tokens,
         max_context_tokens=max_context_tokens,
     )
-
-
-def context_behind(token_ids: Sequence[int], *, has_prefix: bool) -> list[int]:
-    """Return the last tokens of a prompt's prefix, on which decoding the continuation depends; none without one."""
-    return list(token_ids[-_NUM_CONTEXT_TOKENS:]) if has_prefix else []
-
-
-def _chat_turn(message: Message, has_vision: bool) -> dict[str, Any]:
-    if not has_vision:
-        return {"role": message.role, "content": message.text}
-    parts: list[dict[str, str]] = [{"type": "image"} for _ in message.images]
-    return {"role": message.role, "content": [*parts, {"type": "text", "text": message.text}]}
 
 
 def _lazy_picture(image: Image) -> Any:
@@ -225,13 +213,37 @@ def _map_pictures(images: Any, change: Any) -> Any:
     return [_map_pictures(image, change) for image in images] if isinstance(images, list | tuple) else change(images)
 
 
-def _split_tensors(tensors: Mapping[str, Any], *, has_prefix: bool) -> Prompt:
-    token_ids = [int(token) for token in tensors["input_ids"][0]]
+def _start_context(tokenizer: Any, turn: str) -> list[int]:
+    """Return a token behind which the first token of a turn keeps its space; none where it has no space to lose.
+
+    Some decoders drop the space before a text. The model wrote it if a word with a space behind its prompt is the token
+    of a word inside a text.
+    """
+    spaced = tokenizer.convert_tokens_to_ids("▁a")
+    is_word = isinstance(spaced, int) and tokenizer.convert_ids_to_tokens(spaced) == "▁a"
+    if not is_word or tokenizer.decode([spaced]) != "a":
+        return []
+    return [spaced] if _plain_ids(tokenizer, f"{turn} a") == [*_plain_ids(tokenizer, turn), spaced] else []
+
+
+def _plain_ids(tokenizer: Any, text: str) -> list[int]:
+    return [int(token) for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+
+def _can_go_on(tensors: Mapping[str, Any]) -> bool:
+    """Return whether tokens can be put behind: all other tensors with an entry a token mark the kind of token."""
+    width = len(tensors["input_ids"][0])
     rest = {name: tensor for name, tensor in tensors.items() if name not in ("input_ids", "attention_mask")}
-    token_tensors = {name: tensor for name, tensor in rest.items() if tuple(tensor.shape) == (1, len(token_ids))}
-    return Prompt(
-        token_ids=token_ids,
-        context_ids=context_behind(token_ids, has_prefix=has_prefix),
-        token_tensors=token_tensors,
-        image_tensors={name: tensor for name, tensor in rest.items() if name not in token_tensors},
-    )
+    is_by_token = {name for name, tensor in rest.items() if len(tensor.shape) > 1 and tensor.shape[1] == width}
+    return is_by_token <= _KINDS_OF_TOKENS
+
+
+def _gone_on(tensors: Mapping[str, Any], token_ids: list[int]) -> dict[str, Any]:
+    """Return the tensors of a prompt with further tokens of text behind it."""
+    longer = dict(tensors)
+    longer["input_ids"] = [[*(int(token) for token in tensors["input_ids"][0]), *token_ids]]
+    for name in _KINDS_OF_TOKENS & set(tensors):
+        # 0 is text.
+        longer[name] = tensors[name].new_zeros(1, len(longer["input_ids"][0]))
+        longer[name][:, : tensors[name].shape[1]] = tensors[name]
+    return longer

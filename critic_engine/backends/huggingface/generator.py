@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.backends.huggingface.batch_worker import BatchWorker
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.encoding import PromptEncoder, Row
+from critic_engine.backends.huggingface.sample_reader import SampleReader, SampleRules
 from critic_engine.backends.huggingface.sampling import RowRecord, RowSampler
-from critic_engine.backends.huggingface.stop_strings import RowStopper, decode_after
+from critic_engine.backends.huggingface.stop_strings import RowStopper
 from critic_engine.errors import GenerationError
 from critic_engine.types import Generation, GenerationRequest, Sample, TokenLogprob, TokenUsage
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 _MAX_TOKENS_RATIO = 4
+# For the opening of a thought, written beyond the limit of the text.
+_NUM_SPARE_TOKENS = 64
 
 
 class BatchGenerator:
@@ -31,7 +32,9 @@ class BatchGenerator:
         """The torch module."""
         self._checkpoint = checkpoint
         self._encoder = PromptEncoder(checkpoint)
-        self._token_text = functools.cache(lambda token: str(checkpoint.tokenizer.decode([token])))
+        self._rules = SampleRules(
+            checkpoint.tokenizer, self._encoder.writer.markers, end_token_ids=checkpoint.end_token_ids
+        )
 
     def encode(self, request: GenerationRequest) -> list[Row]:
         """Return one row a seed, cut where the model's context ends.
@@ -41,16 +44,19 @@ class BatchGenerator:
             GenerationError: the prompt cannot be encoded.
         """
         prompt = self._encoder.encode(request)
-        sampling = self._encoder.fit(request.sampling, prompt)
-        return [Row(prompt, sampling, seed) for seed in request.seeds]
+        room = self._encoder.room_behind(prompt)
+        return [
+            Row(prompt, request.sampling, seed, max_thought_tokens=request.chat.max_thought_tokens, room=room)
+            for seed in request.seeds
+        ]
 
     @staticmethod
     def next_batch(waiting: Sequence[Row], max_batch_size: int) -> list[Row]:
         """Return the rows to run next, shortest prompt first; the row that has waited longest is always among them.
 
-        Its companions can share a batch with it (equal tensors), may run about as long (``max_tokens`` within a factor
-        of four, so that two tokens of a verdict do not wait for a whole solution), and are the nearest to it in prompt
-        length.
+        Its companions can share a batch with it (equal tensors), may run about as long (limits of tokens within a
+        factor of four, so that two tokens of a verdict do not wait for a whole solution), and are the nearest to it in
+        prompt length.
 
         Args:
             waiting: At least one row, in the order of arrival.
@@ -68,13 +74,11 @@ class BatchGenerator:
         import torch
 
         sampler = RowSampler(rows, self.model.device)
-        stopper = RowStopper(
-            rows, self._checkpoint.tokenizer, end_token_ids=self._checkpoint.end_token_ids, is_closing=is_closing
-        )
+        stopper = RowStopper(rows, self._rules, is_closing=is_closing)
         with torch.inference_mode():
-            output = self.model.generate(
+            self.model.generate(
                 **self._collate(rows),
-                max_new_tokens=max(row.sampling.max_tokens for row in rows),
+                max_new_tokens=max(map(_most_tokens, rows)),
                 do_sample=False,
                 use_cache=True,
                 logits_processor=[sampler],
@@ -82,7 +86,11 @@ class BatchGenerator:
             )
         if is_closing.is_set():
             raise GenerationError("the generator was closed while it answered", is_retryable=True)
-        return self._read_samples(rows, output, sampler, stopper)
+        records = sampler.records()
+        return [
+            reader.read(self._logprobs(reader, records[index], row))
+            for index, (reader, row) in enumerate(zip(stopper.readers, rows, strict=True))
+        ]
 
     def combine(self, rows: Sequence[Row], outcomes: Sequence[Sample]) -> Generation:
         """Return the generation of a request's samples; the usage counts the prompt once."""
@@ -112,43 +120,34 @@ class BatchGenerator:
             for name, tensor in inputs.items()
         }
 
-    def _read_samples(
-        self, rows: Sequence[Row], output: torch.Tensor, sampler: RowSampler, stopper: RowStopper
-    ) -> list[Sample]:
-        num_prompt_tokens = max(len(row.prompt.token_ids) for row in rows)
-        generated = output[:, num_prompt_tokens:].tolist()
-        records = sampler.records()
-        samples = []
-        for index, row in enumerate(rows):
-            ids = generated[index][: stopper.lengths[index]]
-            is_ended = ids[-1] in self._checkpoint.end_token_ids
-            text = decode_after(self._checkpoint.tokenizer, row.prompt.context_ids, ids[:-1] if is_ended else ids)
-            text, stop = cut_at_stop(text, row.sampling.stop)
-            num_top = row.sampling.num_top_logprobs
-            samples.append(
-                Sample(
-                    text=text,
-                    num_tokens=len(ids),
-                    finish_reason="stop" if is_ended or stop is not None else "length",
-                    stop=stop,
-                    tokens=None if num_top is None else self._token_logprobs(records[index], ids, num_top),
-                )
-            )
-        return samples
+    def _logprobs(
+        self, reader: SampleReader, record: RowRecord | None, row: Row
+    ) -> Callable[[int], TokenLogprob] | None:
+        """Return what gives the log-probability of the token at a place; None if the row asks for none."""
+        num_top = row.sampling.num_top_logprobs
+        if record is None or num_top is None:
+            return None
+        logprobs, tokens, top_logprobs = record
+        token_text = self._rules.decoder.token_text
 
-    def _token_logprobs(self, record: RowRecord, ids: list[int], num_top: int) -> tuple[TokenLogprob, ...]:
-        rows = []
-        # The record goes on while other rows of the batch do.
-        for token, logprob, tokens, logprobs in zip(ids, *record, strict=False):
-            likeliest = map(self._token_text, tokens[:num_top])
-            top = tuple(zip(likeliest, logprobs[:num_top], strict=True))
-            rows.append(TokenLogprob(self._token_text(token), logprob, top))
-        return tuple(rows)
+        def at(place: int) -> TokenLogprob:
+            likeliest = map(token_text, tokens[place][:num_top])
+            top = tuple(zip(likeliest, top_logprobs[place][:num_top], strict=True))
+            return TokenLogprob(token_text(reader.ids[place]), logprobs[place], top)
+
+        return at
 
 
 def _can_share(one: Row, other: Row) -> bool:
-    shorter, longer = sorted((one.sampling.max_tokens, other.sampling.max_tokens))
+    shorter, longer = sorted((one.num_expected, other.num_expected))
     return longer <= _MAX_TOKENS_RATIO * shorter and one.prompt.signature == other.prompt.signature
+
+
+def _most_tokens(row: Row) -> int:
+    """Return a number of tokens that the row's reader does not let pass."""
+    if row.prompt.start.markers is None:
+        return min(row.room, row.sampling.max_tokens)
+    return min(row.room, row.sampling.max_tokens + row.max_thought_tokens + _NUM_SPARE_TOKENS)
 
 
 def _num_tokens(row: Row) -> int:

@@ -1,4 +1,4 @@
-"""Sampling the next token of every row of a batch by the row's own temperature, nucleus and seed."""
+"""Sampling the next token of every row of a batch by the row's own temperature, limits and seed."""
 
 from __future__ import annotations
 
@@ -39,8 +39,12 @@ class RowSampler:
         heats = [heat if heat >= _MIN_TEMPERATURE else 0.0 for heat in heats]
         self._temperature = self._column(heats, device)
         self._top_p = self._column([row.sampling.top_p for row in rows], device)
-        self._is_sampled = any(heat > 0 for heat in heats)
-        self._has_nucleus = any(heat > 0 and row.sampling.top_p < 1 for heat, row in zip(heats, rows, strict=True))
+        self._top_k = torch.tensor([row.sampling.top_k for row in rows], device=device).unsqueeze(1)
+        self._min_p = self._column([row.sampling.min_p for row in rows], device)
+        drawn = [row.sampling for heat, row in zip(heats, rows, strict=True) if heat > 0]
+        self._is_sampled = bool(drawn)
+        self._has_nucleus = any(sampling.top_p < 1 for sampling in drawn)
+        self._has_limits = any(sampling.top_k or sampling.min_p for sampling in drawn)
         self._num_top = max((row.sampling.num_top_logprobs or 0 for row in rows), default=0)
         self._has_logprobs = any(row.sampling.num_top_logprobs is not None for row in rows)
         self._sources = [numpy.random.default_rng(row.seed) for row in rows]
@@ -69,10 +73,10 @@ class RowSampler:
         self._num_steps += 1
         return self._torch.full_like(scores, -self._torch.inf).scatter_(1, tokens, 0.0) if self._is_sampled else scores
 
-    def records(self) -> list[RowRecord]:
-        """Return what was recorded of each row; nothing when no row asked for log-probabilities."""
+    def records(self) -> Sequence[RowRecord | None]:
+        """Return what was recorded of each row; None for each when no row asked for log-probabilities."""
         if not self.logprobs:
-            return []
+            return [None] * len(self._sources)
         sampled = self._torch.cat(self.logprobs, dim=1).tolist()
         tops = (self._torch.stack(steps, dim=1).tolist() for steps in (self.top_tokens, self.top_logprobs))
         return list(zip(sampled, *tops, strict=True))
@@ -80,11 +84,25 @@ class RowSampler:
     def _sample(self, scores: torch.Tensor) -> torch.Tensor:
         heat = self._temperature.where(self._temperature > 0, 1.0)
         mass = (scores.to(self._precision) / heat).softmax(dim=-1)
+        if self._has_limits:
+            mass = self._within_limits(mass)
         if self._has_nucleus:
             mass = self._nucleus(mass)
         cumulative = mass.cumsum(dim=-1)
         place = self._uniform() * cumulative[:, -1:]
         return self._torch.searchsorted(cumulative, place, right=True).clamp_(max=scores.shape[-1] - 1)
+
+    def _within_limits(self, mass: torch.Tensor) -> torch.Tensor:
+        """Return ``mass`` without the tokens that a row's ``min_p`` and ``top_k`` leave out; each row's sum stays 1.
+
+        Rows without either keep their mass to the last bit.
+        """
+        sorted_mass, order = mass.sort(dim=-1, descending=True, stable=True)
+        ranks = self._torch.arange(mass.shape[-1], device=mass.device)
+        is_out = (ranks >= self._top_k) & (self._top_k > 0) | (sorted_mass < self._min_p * sorted_mass[:, :1])
+        kept = mass.masked_fill(self._torch.zeros_like(is_out).scatter_(1, order, is_out), 0.0)
+        has_limits = (self._top_k > 0) | (self._min_p > 0)
+        return self._torch.where(has_limits, kept / kept.sum(dim=-1, keepdim=True), mass)
 
     def _nucleus(self, mass: torch.Tensor) -> torch.Tensor:
         """Return ``mass`` with every token outside its row's nucleus set to 0; the likeliest token always remains."""

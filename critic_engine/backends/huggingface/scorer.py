@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from critic_engine.backends.huggingface.batch_worker import BatchWorker
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, open_model, opening
-from critic_engine.backends.huggingface.encoding import control_tokens, encoding_errors, refuse_control_tokens
+from critic_engine.backends.huggingface.control_tokens import control_tokens, encoding_errors, refuse_control_tokens
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
 from critic_engine.protocols import Score
 from critic_engine.types import Message

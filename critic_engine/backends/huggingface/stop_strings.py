@@ -2,83 +2,35 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from critic_engine.backends.huggingface.encoding import Row
+from critic_engine.backends.huggingface.sample_reader import SampleReader, SampleRules
 
 if TYPE_CHECKING:
     import torch
 
-_UNREADABLE = "\N{REPLACEMENT CHARACTER}"
-_NUM_SPARE_TOKENS = 4
-
 
 class RowStopper:
-    """A stopping criterion that ends rows one by one and keeps where each ended.
+    """A stopping criterion that ends rows one by one, each where its reader says."""
 
-    Only a token that could complete a stop string, by its own text, has the end of its row decoded.
-    """
-
-    def __init__(
-        self, rows: Sequence[Row], tokenizer: Any, *, end_token_ids: frozenset[int], is_closing: threading.Event
-    ) -> None:
+    def __init__(self, rows: Sequence[Row], rules: SampleRules, *, is_closing: threading.Event) -> None:
         """Watch ``rows``, the rows of the batch in order; when ``is_closing`` is set, every row ends."""
-        self._rows = rows
-        self._tokenizer = tokenizer
         self._is_closing = is_closing
-        self._may_end = functools.cache(functools.partial(_could_end, tokenizer))
-        self._num_prompt_tokens = max(len(row.prompt.token_ids) for row in rows)
-        self.eos_token_id = end_token_ids
+        self.readers = [SampleReader(row, rules) for row in rows]
+        """The samples as they were followed, in the order of the rows."""
+        self.eos_token_id = rules.end_token_ids
         """The end tokens, under the name by which ``generate`` learns that ended rows are to be padded."""
-        self.lengths: list[int | None] = [None] * len(rows)
-        """Tokens generated in each row when it ended, the ending token included; None while it goes on."""
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **options: object) -> torch.Tensor:
         """Return whether each row has ended, shape (rows,)."""
         import torch
 
-        num_tokens = int(input_ids.shape[1]) - self._num_prompt_tokens
-        for index, token in enumerate(input_ids[:, -1].tolist()):
-            if self.lengths[index] is None and self._has_ended(index, token, input_ids, num_tokens):
-                self.lengths[index] = num_tokens
-        return torch.tensor([length is not None for length in self.lengths], device=input_ids.device)
-
-    def _has_ended(self, index: int, token: int, input_ids: torch.Tensor, num_tokens: int) -> bool:
-        sampling = self._rows[index].sampling
-        if token in self.eos_token_id or num_tokens >= sampling.max_tokens or self._is_closing.is_set():
-            return True
-        if not sampling.stop or not self._may_end(token, sampling.stop):
-            return False
-        num_tail = min(num_tokens, max(len(stop.encode()) for stop in sampling.stop) + _NUM_SPARE_TOKENS)
-        tail = input_ids[index, -num_tail - _NUM_SPARE_TOKENS :].tolist()
-        context = tail[:-num_tail] if num_tail < num_tokens else self._rows[index].prompt.context_ids
-        text = decode_after(self._tokenizer, context, tail[-num_tail:])
-        return any(stop in text for stop in sampling.stop)
-
-
-def decode_after(tokenizer: Any, context_ids: list[int], token_ids: list[int]) -> str:
-    """Return the text of ``token_ids`` as it reads behind ``context_ids``, without special tokens."""
-    context = tokenizer.decode(context_ids, skip_special_tokens=True)
-    text: str = tokenizer.decode([*context_ids, *token_ids], skip_special_tokens=True)
-    if not text.startswith(context):
-        return str(tokenizer.decode(token_ids, skip_special_tokens=True))
-    return text[len(context) :]
-
-
-def _could_end(tokenizer: Any, token: int, stops: tuple[str, ...]) -> bool:
-    """Return whether ``token`` could be the last of a stop string, judged by its text alone."""
-    text = tokenizer.decode([token])
-    return any(_could_complete(stop, text) for stop in stops)
-
-
-def _could_complete(stop: str, text: str) -> bool:
-    """Return whether a token of this text may end ``stop``; decoding one token alone may hide a space before it."""
-    if not text or _UNREADABLE in text:
-        return True
-    spaced = f" {text}"
-    if stop in spaced:
-        return True
-    return any(form.startswith(stop[start:]) for form in (text, spaced) for start in range(1, len(stop)))
+        for reader, token in zip(self.readers, input_ids[:, -1].tolist(), strict=True):
+            if not reader.has_ended:
+                reader.push(token)
+            if self._is_closing.is_set():
+                reader.end()
+        return torch.tensor([reader.has_ended for reader in self.readers], device=input_ids.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from critic_engine.backends.huggingface.chat_writer import ChatWriter
 from critic_engine.backends.huggingface.checkpoint import (
     Checkpoint,
     CheckpointOptions,
@@ -12,12 +13,8 @@ from critic_engine.backends.huggingface.checkpoint import (
     pocket_folder,
     require_chat_template,
 )
-from critic_engine.backends.huggingface.encoding import (
-    PromptEncoder,
-    control_tokens,
-    encoding_errors,
-    refuse_control_tokens,
-)
+from critic_engine.backends.huggingface.control_tokens import control_tokens, encoding_errors, refuse_control_tokens
+from critic_engine.backends.huggingface.encoding import PromptEncoder
 from critic_engine.types import GenerationRequest, Message
 
 
@@ -43,7 +40,7 @@ class TokenCounter:
         checkpoint = Checkpoint(None, processor, tokenizer, frozenset(), pad_token_id=0, max_context_tokens=None)
         self._tokenizer = tokenizer
         self._encoder = PromptEncoder(checkpoint)
-        self._num_closing = _num_closing_tokens(checkpoint)
+        self._num_closing = _num_closing_tokens(tokenizer, self._encoder.writer)
 
     def count(self, messages: tuple[Message, ...]) -> int:
         """Return the tokens of a dialogue that ends with the assistant's turn, images and the turn's end included.
@@ -70,13 +67,11 @@ class TokenCounter:
         return sum(lengths) + (self._tokenizer.bos_token_id is not None)
 
 
-def _num_closing_tokens(checkpoint: Checkpoint) -> int:
+def _num_closing_tokens(tokenizer: Any, writer: ChatWriter) -> int:
     """Return how many tokens the template writes behind the assistant's words."""
-    writer = checkpoint.processor if checkpoint.processor.chat_template else checkpoint.tokenizer
-    content: Any = [{"type": "text", "text": "a"}] if checkpoint.has_vision else "a"
-    question, answer = {"role": "user", "content": content}, {"role": "assistant", "content": content}
+    question, answer = Message("user", "a"), Message("assistant", "a")
     with encoding_errors():
-        whole = writer.apply_chat_template([question, answer], tokenize=False)
-        begun = writer.apply_chat_template([question], tokenize=False, add_generation_prompt=True) + "a"
-        lengths = [len(checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (whole, begun)]
+        whole = writer.render([question, answer], begins_turn=False)
+        begun = writer.render([question]) + "a"
+        lengths = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (whole, begun)]
     return max(0, lengths[0] - lengths[1])

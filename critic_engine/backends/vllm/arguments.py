@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import importlib.util
 import os
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
@@ -70,6 +71,9 @@ def check_engine_args(config: ModelConfig, section: str) -> None:
     if isinstance(num_logprobs, int) and 0 <= num_logprobs < _NUM_LOGPROBS:
         path = f"{section}.vllm.engine_args.max_logprobs"
         raise ConfigError(f"{path} is {num_logprobs}, and values need {_NUM_LOGPROBS}; leave it out", field=path)
+    if importlib.util.find_spec("vllm") is None:
+        # Told at once, and not by each replica that fails to start.
+        raise _missing("there is no such package")
     if not config.vllm.engine_args:
         return
     known = {field.name for field in dataclasses.fields(_engine_args_class())}
@@ -118,11 +122,15 @@ def _engine_args_class() -> Any:
     try:
         from vllm.engine.arg_utils import AsyncEngineArgs
     except ImportError as error:
-        raise ModelLoadError(
-            f"backend vllm needs the package vllm, which cannot be imported ({error}); "
-            "install critic-engine[vllm], or choose another backend"
-        ) from error
+        raise _missing(str(error)) from error
     return AsyncEngineArgs
+
+
+def _missing(reason: str) -> ModelLoadError:
+    return ModelLoadError(
+        f"backend vllm needs the package vllm, which cannot be imported ({reason}); "
+        "pip install 'critic-engine[vllm]', or choose another backend"
+    )
 
 
 def _defaults(config: ModelConfig, runner: Runner) -> dict[str, object]:

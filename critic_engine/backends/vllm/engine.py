@@ -123,6 +123,11 @@ class VllmEngine:
         self._is_stopped = True
         if self._starting is not None:
             await asyncio.gather(asyncio.shield(self._starting), return_exceptions=True)
+        # Its task that reads outputs would take the end of the engine for a death, and print that.
+        reading = getattr(self._llm, "output_handler", None)
+        if reading is not None and reading.get_loop() is asyncio.get_running_loop():
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
         await asyncio.to_thread(self._shut_down)
 
     def _open(self) -> None:

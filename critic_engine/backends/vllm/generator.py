@@ -31,7 +31,7 @@ class VllmReplica(VllmEngine):
         """
         await super().start()
         self._prompts = VllmPrompts(self.llm, model=self.model)
-        self._samples = VllmSamples(self._prompts.tokenizer, self.llm.model_config)
+        self._samples = VllmSamples(self._prompts.tokenizer, self.llm.model_config, self._prompts.writer.markers)
 
     async def call(self, request: GenerationRequest) -> Generation:
         """Return one sample a seed, cut where the model's context ends.
@@ -76,14 +76,21 @@ class VllmReplica(VllmEngine):
     async def _generate(
         self, prompt: VllmPrompt, request: GenerationRequest, samples: VllmSamples, seed: int
     ) -> _Generated:
-        with engine_errors(self.model):
-            params = samples.params(request.sampling, prompt, seed if self.can_seed else None)
-        output: Any = await self.ask(prompt.engine_input, params)
-        if output.outputs[0].finish_reason not in ("stop", "length"):
-            raise _UnfinishedError(
-                f"vLLM ended a request with {output.outputs[0].finish_reason}; it may be sent again", is_retryable=True
-            )
-        return samples.read(output, request.sampling, prompt), output.num_cached_tokens or 0
+        sample = samples.begin(prompt.row(request, seed), has_seed=self.can_seed)
+        num_cached: int | None = None
+        has_ended = False
+        while not has_ended:
+            with engine_errors(self.model):
+                params = sample.params()
+            output: Any = await self.ask(prompt.behind(sample.reader.ids), params)
+            num_cached = output.num_cached_tokens or 0 if num_cached is None else num_cached
+            (completion,) = output.outputs
+            if completion.finish_reason not in ("stop", "length"):
+                raise _UnfinishedError(
+                    f"vLLM ended a request with {completion.finish_reason}; it may be sent again", is_retryable=True
+                )
+            has_ended = sample.take(completion)
+        return sample.read(), num_cached or 0
 
 
 class VllmGenerator(PooledGenerator):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from critic_engine.backends.huggingface.encoding import encoding_errors
+from critic_engine.backends.huggingface.control_tokens import encoding_errors
 from critic_engine.backends.huggingface.scorer import BatchScorer, value_of
 from critic_engine.backends.vllm.engine import VllmEngine, engine_name, pool_of_one
 from critic_engine.config.models import ModelConfig

@@ -1,12 +1,18 @@
+import importlib.util
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import GenerationConfig, Qwen2_5_VLConfig
 
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, load_checkpoint
+from critic_engine.backends.huggingface.generator import BatchGenerator
 from critic_engine.errors import ModelLoadError
+from critic_engine.types import GenerationRequest, Message, SamplingOptions
+from tests.backends.tokenizers import byte_level
 
 
 @pytest.fixture
@@ -91,3 +97,35 @@ def test_checkpoints_sampling_defaults_are_dropped(copy: Path) -> None:
     loaded = load_checkpoint(CheckpointOptions(str(copy), device="cpu"))
     assert loaded.model.generation_config.repetition_penalty is None
     assert loaded.end_token_ids == {2, 7}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchvision") is not None, reason="torchvision is there")
+def test_missing_torchvision_is_named_with_its_extra(tmp_path: Path) -> None:
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2}
+    ends = {"bos_token_id": 0, "eos_token_id": 0, "vocab_size": 300, "num_hidden_layers": 1}
+    sight = {"depth": 1, "hidden_size": 32, "num_heads": 2, "out_hidden_size": 32}
+    Qwen2_5_VLConfig(text_config={**small, **ends}, vision_config=sight).save_pretrained(tmp_path)
+    byte_level(("<|im_end|>", "<|image_pad|>")).save_pretrained(tmp_path)
+    named = {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2_5_VLProcessor"}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(named))
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ModelLoadError, match=r"torchvision.*pip install 'critic-engine\[vision\]'") as caught:
+        load_checkpoint(CheckpointOptions(str(tmp_path), device="cpu"))
+    assert "\n" not in str(caught.value)
+
+
+def test_sampling_of_a_checkpoints_makers_is_not_taken_over(text_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(text_folder, tmp_path / "model")
+    defaults = GenerationConfig(
+        temperature=0.1, top_k=3, top_p=0.2, repetition_penalty=5.0, do_sample=True, eos_token_id=2, max_new_tokens=3
+    )
+    defaults.save_pretrained(tmp_path / "model")
+    request = GenerationRequest(
+        (Message("user", "how many?"),), sampling=SamplingOptions(temperature=1.5, max_tokens=20), seeds=(1, 2)
+    )
+    texts = []
+    for folder in (text_folder, tmp_path / "model"):
+        model = BatchGenerator(load_checkpoint(CheckpointOptions(str(folder), device="cpu")))
+        rows = model.encode(request)
+        texts.append([sample.text for sample in model.run(rows, is_closing=threading.Event())])
+    assert texts[0] == texts[1]

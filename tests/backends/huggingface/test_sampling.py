@@ -84,3 +84,39 @@ def test_temperature_close_to_0_is_greedy(temperature: float) -> None:
 def test_negative_number_of_logprobs_is_refused(num_top_logprobs: int) -> None:
     with pytest.raises(ValueError, match=f"num_top_logprobs is {num_top_logprobs}; it must be None, 0 or more"):
         SamplingOptions(num_top_logprobs=num_top_logprobs)
+
+
+def test_top_k_keeps_that_many_of_the_likeliest_tokens() -> None:
+    assert set(draw(SamplingOptions(temperature=1.0, top_k=1))[0].tolist()) == {0}
+    tokens = draw(SamplingOptions(temperature=1.0, top_k=2))[0]
+    assert set(tokens.tolist()) == {0, 1}
+    expected = LOGITS[:2].softmax(-1)
+    assert abs((tokens == 0).float().mean() - expected[0]) < 0.04
+    assert set(draw(SamplingOptions(temperature=1.0, top_k=9))[0].tolist()) == {0, 1, 2, 3}
+
+
+def test_min_p_drops_tokens_far_below_the_likeliest_at_the_temperature_of_the_draw() -> None:
+    assert set(draw(SamplingOptions(temperature=1.0, min_p=0.3))[0].tolist()) == {0, 1}
+    # exp(-1 / 2) of the likeliest one's probability, and exp(-2 / 2).
+    assert set(draw(SamplingOptions(temperature=2.0, min_p=0.3))[0].tolist()) == {0, 1, 2}
+    assert set(draw(SamplingOptions(temperature=2.0, min_p=1.0))[0].tolist()) == {0}
+
+
+def test_nucleus_is_taken_of_what_top_k_leaves() -> None:
+    share = float(LOGITS[:3].softmax(-1)[0])
+    options = SamplingOptions(temperature=1.0, top_k=3, top_p=share - 0.01)
+    assert set(draw(options)[0].tolist()) == {0}
+
+
+@pytest.mark.parametrize("options", [{"top_k": 2}, {"min_p": 0.5}, {"top_k": 3, "min_p": 0.1, "top_p": 0.5}])
+def test_limits_of_one_row_do_not_reach_another(options: dict[str, float]) -> None:
+    plain = rows(40, SamplingOptions(temperature=1.3))
+    limited = [dataclasses.replace(row, sampling=dataclasses.replace(row.sampling, **options)) for row in plain]
+    scores = torch.randn(1, 300, generator=torch.Generator().manual_seed(0)).repeat(40, 1)
+
+    def tokens(batch: list[Row]) -> list[int]:
+        return RowSampler(batch, torch.device("cpu"))(IDS, scores[: len(batch)]).argmax(-1).tolist()
+
+    mixed = [pair[place % 2] for place, pair in enumerate(zip(plain, limited, strict=True))]
+    beside, alone, narrow = tokens(mixed), tokens(plain), [tokens([row])[0] for row in limited]
+    assert beside == [(narrow if place % 2 else alone)[place] for place in range(40)]

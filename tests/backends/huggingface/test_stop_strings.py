@@ -7,7 +7,8 @@ import torch
 
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.encoding import Prompt, Row
-from critic_engine.backends.huggingface.stop_strings import RowStopper, decode_after
+from critic_engine.backends.huggingface.sample_reader import SampleRules
+from critic_engine.backends.huggingface.stop_strings import RowStopper
 from critic_engine.types import SamplingOptions
 
 PROMPT_IDS = [1, 2, 3]
@@ -17,10 +18,12 @@ def length_at_stop(checkpoint: Checkpoint, text: str, stop: str) -> int | None:
     """Return after how many tokens of ``text`` a row that stops at ``stop`` has ended."""
     ids = checkpoint.tokenizer.encode(text, add_special_tokens=False)
     row = Row(Prompt(PROMPT_IDS, []), SamplingOptions(max_tokens=500, stop=(stop,)), seed=0)
-    stopper = RowStopper([row], checkpoint.tokenizer, end_token_ids=frozenset({2}), is_closing=threading.Event())
+    rules = SampleRules(checkpoint.tokenizer, None, end_token_ids=frozenset({2}))
+    stopper = RowStopper([row], rules, is_closing=threading.Event())
     for end in range(1, len(ids) + 1):
         stopper(torch.tensor([PROMPT_IDS + ids[:end]]), None)
-    return stopper.lengths[0]
+    (reader,) = stopper.readers
+    return len(reader.ids) if reader.has_ended else None
 
 
 @pytest.mark.parametrize(
@@ -44,9 +47,10 @@ def test_row_ends_at_the_token_that_completes_its_stop_string(
 
 def test_stopper_goes_with_its_batch_and_not_when_garbage_is_collected(text_checkpoint: Checkpoint) -> None:
     row = Row(Prompt(PROMPT_IDS, []), SamplingOptions(max_tokens=5, stop=("a",)), seed=0)
+    rules = SampleRules(text_checkpoint.tokenizer, None, end_token_ids=frozenset({2}))
     gc.disable()
     try:
-        stopper = RowStopper([row], text_checkpoint.tokenizer, end_token_ids=frozenset(), is_closing=threading.Event())
+        stopper = RowStopper([row], rules, is_closing=threading.Event())
         stopper(torch.tensor([[*PROMPT_IDS, 5]]), None)
         reference = weakref.ref(stopper)
         del stopper
@@ -62,18 +66,11 @@ def test_stop_string_is_found_though_tokens_without_text_stand_in_it(
     assert length_at_stop(text_checkpoint, "x y a" + "<user>" * num_hidden + "b c", "ab") == 5 + num_hidden
 
 
-def test_text_after_a_context_reads_on_from_it(text_checkpoint: Checkpoint) -> None:
-    tokenizer = text_checkpoint.tokenizer
-    first, second = tokenizer.convert_tokens_to_ids(["Ã", "©"])
-    assert decode_after(tokenizer, [], [first, second]) == "é"
-    assert decode_after(tokenizer, tokenizer.encode("a b"), tokenizer.encode(" c")) == " c"
-    assert decode_after(tokenizer, [1, 5], tokenizer.encode("\nc")) == "\nc"
-
-
 def test_closing_ends_every_row(text_checkpoint: Checkpoint) -> None:
     is_closing = threading.Event()
+    rules = SampleRules(text_checkpoint.tokenizer, None, end_token_ids=frozenset({2}))
     rows = [Row(Prompt(PROMPT_IDS, []), SamplingOptions(), seed=seed) for seed in (0, 1)]
-    stopper = RowStopper(rows, text_checkpoint.tokenizer, end_token_ids=frozenset({2}), is_closing=is_closing)
+    stopper = RowStopper(rows, rules, is_closing=is_closing)
     ids = torch.tensor([[*PROMPT_IDS, 50]] * 2)
     assert stopper(ids, None).tolist() == [False, False]
     is_closing.set()

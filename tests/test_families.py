@@ -1,0 +1,52 @@
+"""Every preset on a model that thinks and on a plain one: nothing is read from a thought."""
+
+from pathlib import Path
+
+import pytest
+
+from critic_engine.config.engine import load_config
+from critic_engine.config.files import presets
+from critic_engine.engine import Engine
+from critic_engine.roles.checker import Checker
+from critic_engine.types import Problem
+from tests.backends.families import FAMILIES, save_chain
+
+THOUGHT = ("\nanswer: 99\n", "Verdict: wrong\n", "First wrong step: 1\n")
+TEXT = ("I count.\n", "Verdict: right\n", "First wrong step: none\n", "answer: 7")
+CHAINS = {
+    "qwen3": ("<think>", *THOUGHT, "</think>", "\n\n", *TEXT),
+    "special_tags": ("<think>", *THOUGHT, "</think>", *TEXT),
+    "gemma": TEXT,
+}
+QUESTION = "There are 3 red circles and 4 blue circles. How many circles are there?"
+
+
+@pytest.fixture(scope="module", params=sorted(CHAINS))
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that thinks of 99 and says 7."""
+    return save_chain(tmp_path_factory.mktemp("chains") / request.param, FAMILIES[request.param], CHAINS[request.param])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", sorted(presets()))
+def test_preset_reads_nothing_from_a_thought(folder: Path, preset: str) -> None:
+    overrides = [f"{role}.model={folder}" for role in ("reasoner", "critic", "reward_model")]
+    config = load_config(preset, [*overrides, "budget.max_tokens=600"])
+    problem, checker = Problem(QUESTION), Checker()
+    checker.add(problem.problem_id, ("7",))
+    seen: list[str] = []
+    with Engine(config, checker=checker if config.needs_reference else None) as engine:
+        answer = engine.solve(problem, on_event=lambda event: seen.append(repr(event)))
+    assert answer.answer == "7", answer
+    assert not any("99" in step for step in answer.steps)
+    assert not any("verdict='wrong'" in event for event in seen)
+
+
+def test_a_thinking_model_answers_step_by_step(tmp_path: Path) -> None:
+    folder = save_chain(tmp_path / "tiny", FAMILIES["qwen3"], CHAINS["qwen3"])
+    models = [f"{role}.model={folder}" for role in ("reasoner", "critic")]
+    with Engine("mcts", overrides=[*models, "budget.max_tokens=300"]) as engine:
+        answer = engine.solve(Problem(QUESTION))
+    assert (answer.answer, answer.error) == ("7", None)
+    assert answer.value is not None
+    assert answer.value > 0.5
