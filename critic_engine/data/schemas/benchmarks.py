@@ -1,0 +1,155 @@
+"""The schemas of benchmarks, as their authors publish them on the Hugging Face hub and as VLMEvalKit keeps them.
+
+The question is the one that the benchmark's own evaluation asks, and the reference answer the one that its grader
+reads. The choices are apart, since the prompts list them.
+"""
+
+from critic_engine.data.schemas.schema import LETTERS, NUMBERED_IMAGES, Schema
+
+SCHEMAS = (
+    Schema(  # AI4Math/MathVista. `query` states unit, precision and form of the answer, and repeats the choices.
+        name="mathvista",
+        marks=("pid", "question", "query", "choices", "answer_type", "precision"),
+        id=("pid",),
+        open_question="query",
+        context="unit",
+        posing="{question} (Unit: {context})",
+        images=(("decoded_image",), ("image",)),
+        choices=(("choices",),),
+        choice_answer="text",
+    ),
+    Schema(  # Lin-Chen/MMStar
+        name="mmstar",
+        marks=("index", "question", "answer", "l2_category", "meta_info"),
+        id=("index",),
+        has_inline_choices=True,
+    ),
+    Schema(  # LightChen2333/M3CoT
+        name="m3cot",
+        marks=("question", "choices", "context", "answer", "rationale", "domain", "topic"),
+        context="context",
+        posing="{question}\nContext: {context}",
+        choices=(("choices",),),
+    ),
+    Schema(  # derek-thomas/ScienceQA, and problems.json of lupantech/ScienceQA
+        name="scienceqa",
+        marks=("question", "choices", "answer", "hint", "lecture", "solution"),
+        context="hint",
+        choices=(("choices",),),
+        choice_answer="index",
+    ),
+    Schema(  # HuggingFaceM4/ChartQA, and the files of vis-nlp/ChartQA
+        name="chartqa",
+        marks=("query", "label"),
+        unmarked_by=("question", "answer", "choices"),
+        question=("query",),
+        images=(("image",), ("imgname",)),
+        answer=("label",),
+    ),
+    Schema(  # lmms-lab/ChartQA
+        name="chartqa",
+        marks=("type", "question", "answer", "image"),
+        marking_text=("type", "_test"),
+    ),
+    Schema(  # AI4Math/MathVerse. Where the question stands in the image alone, `query_cot` says so.
+        name="mathverse",
+        marks=("sample_index", "problem_index", "problem_version", "question", "query_cot"),
+        id=("sample_index",),
+        question=("question", "query_cot"),
+        has_inline_choices=True,
+    ),
+    Schema(  # MMMU/MMMU and MMMU/MMMU_Pro
+        name="mmmu",
+        marks=("id", "question", "options", "image_1", "answer"),
+        images=(NUMBERED_IMAGES,),
+        choices=(("options",),),
+        open_answer="list",
+    ),
+    Schema(  # MathLLMs/MathVision
+        name="mathvision",
+        marks=("id", "question", "options", "image", "decoded_image", "answer", "level", "subject"),
+        images=(("decoded_image",), ("image",)),
+        choices=(("options",),),
+    ),
+    Schema(  # xai-org/RealworldQA
+        name="realworldqa",
+        marks=("image", "question", "answer"),
+        marking_text=("question", "Please answer directly with"),
+        images=(("image",), ("image_path",)),
+        has_inline_choices=True,
+    ),
+    Schema(  # HuggingFaceM4/A-OKVQA
+        name="aokvqa",
+        marks=("question_id", "question", "choices", "correct_choice_idx"),
+        id=("question_id",),
+        choices=(("choices",),),
+        answer=("correct_choice_idx",),
+        choice_answer="index",
+    ),
+    Schema(  # lmms-lab/ai2d
+        name="ai2d",
+        marks=("question", "options", "answer", "image"),
+        unmarked_by=("id", "index", "decoded_image", "image_1", "choices"),
+        choices=(("options",),),
+        choice_answer="index",
+    ),
+    Schema(  # openai/gsm8k
+        name="gsm8k",
+        marks=("question", "answer"),
+        marking_text=("answer", "\n#### "),
+        images=(),
+        open_answer="marked",
+    ),
+    Schema(  # HuggingFaceH4/MATH-500
+        name="math",
+        marks=("problem", "solution", "answer", "level", "subject"),
+        id=("unique_id",),
+        question=("problem",),
+        images=(),
+    ),
+    Schema(  # hendrycks/competition_math, EleutherAI/hendrycks_math
+        name="math",
+        marks=("problem", "solution", "level", "type"),
+        unmarked_by=("answer",),
+        question=("problem",),
+        images=(),
+        answer=("solution",),
+        open_answer="boxed",
+    ),
+    Schema(  # cais/mmlu
+        name="mmlu",
+        marks=("question", "subject", "choices", "answer"),
+        unmarked_by=("image", "images", "decoded_image", "hint", "context"),
+        images=(),
+        choices=(("choices",),),
+        choice_answer="index",
+    ),
+    Schema(  # allenai/ai2_arc, tau/commonsense_qa, allenai/openbookqa
+        name="arc",
+        marks=("choices", "answerKey"),
+        question=("question", "question_stem"),
+        images=(),
+        choices=(("choices",),),
+        answer=("answerKey",),
+        choice_answer="label",
+    ),
+    Schema(  # TSV files of VLMEvalKit
+        name="vlmevalkit",
+        marks=("index", "question", "A", "B", "answer"),
+        id=("index",),
+        context="hint",
+        posing="Hint: {context}\nQuestion: {question}",
+        images=(("image",), ("image_path",)),
+        choices=(LETTERS,),
+    ),
+    Schema(  # the same for open questions
+        name="vlmevalkit",
+        marks=("index", "question", "image", "answer"),
+        unmarked_by=("choices", "options", "meta_info"),
+        id=("index",),
+        context="hint",
+        posing="Hint: {context}\nQuestion: {question}",
+        images=(("image",), ("image_path",)),
+    ),
+)
+"""In the order in which a file is compared with them."""
