@@ -117,7 +117,7 @@ def _split(text: str, before: str, style: str) -> tuple[str, tuple[str, ...]]:
         starts.append(mark.span())
         position = mark.end()
     ends = [start for start, _ in starts[1:]] + [len(text)]
-    choices = tuple(text[begin:end].strip() for (_, begin), end in zip(starts, ends, strict=True) if starts)
+    choices = tuple(text[begin:end].strip() for (_, begin), end in zip(starts, ends, strict=False))
     if len(choices) < 2 or not all(choices):
         return text, ()
     return text[: starts[0][0]], choices
