@@ -1,5 +1,6 @@
 """Problems files: each row becomes a problem, or a recorded failure with its reason."""
 
+import dataclasses
 import itertools
 import logging
 from collections import Counter
@@ -12,7 +13,7 @@ from critic_engine.data.schemas.cells import first_filled, is_missing
 from critic_engine.data.schemas.image_cells import FindCell
 from critic_engine.data.schemas.recognition import choose_schema
 from critic_engine.data.schemas.row_reading import read_row, row_id
-from critic_engine.data.schemas.schema import Schema
+from critic_engine.data.schemas.schema import PLAIN, Schema
 from critic_engine.data.table_files.table import NUM_LOOKED_AT, RawRow, Table
 from critic_engine.data.tables import open_table
 from critic_engine.errors import ProblemError
@@ -58,6 +59,24 @@ class ProblemsFile:
         """Return whether any of the first ``limit`` rows holds a reference answer; no image is read."""
         rows = itertools.islice(self.table.rows(), limit)
         return any(isinstance(raw, Mapping) and not is_missing(first_filled(raw, self.schema.answer)) for raw in rows)
+
+    def without_answers(self) -> "ProblemsFile":
+        """Return the same problems without reference answers, so that no row fails for its answer."""
+        return dataclasses.replace(self, schema=dataclasses.replace(self.schema, answer=()))
+
+    @property
+    def unusual_columns(self) -> str:
+        """Words for the columns of a file of no known benchmark that are not called as the parts that they hold."""
+        if self.schema.name != PLAIN:
+            return ""
+        parts = self.schema.parts.items()
+        usual = {"images": {"images", "image"}}
+        named = [
+            f"{part} is read from {names[0]!r}"
+            for part, names in parts
+            if names and not usual.get(part, {part}) & set(names)
+        ]
+        return ", ".join(named)
 
     def _find_cell(self) -> FindCell | None:
         """Return the function that finds a cell of another row by that row's id, if the file can be searched."""
@@ -135,6 +154,7 @@ def read_problems(
         chosen = choose_schema(table.columns, first_rows, name=schema, mapping=columns)
     except ProblemError as error:
         raise ProblemError(f"{path}: {error}") from error
+    _logger.info("%s is read by the schema %s", path, chosen.name)
     return ProblemsFile(table, chosen, image_root=table.folder if image_root is None else image_root, limits=limits)
 
 

@@ -36,7 +36,7 @@ def open_table(source: str | Path) -> Table:
     Raises:
         ProblemError: the file as a whole cannot be used; the message names the file and what to do.
     """
-    if str(source).startswith(HUB_PREFIX):
+    if is_on_hub(source):
         return open_hub(str(source))
     path = Path(source)
     try:
@@ -46,6 +46,16 @@ def open_table(source: str | Path) -> Table:
     if not table.count_rows():
         raise ProblemError(f"{path} is empty; it needs at least one row")
     return table
+
+
+def is_on_hub(source: str | Path) -> bool:
+    """Return whether the source of a table is a data set of the hub."""
+    return str(source).startswith(HUB_PREFIX)
+
+
+def is_there(source: Path) -> bool:
+    """Return whether a table may be opened, without reading it."""
+    return is_on_hub(source) or source.exists() or (source.parent.is_dir() and bool(_shards_of_split(source)))
 
 
 def _open_path(path: Path) -> Table:

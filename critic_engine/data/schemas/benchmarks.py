@@ -38,12 +38,17 @@ SCHEMAS = (
         choices=(("choices",),),
         choice_answer="index",
     ),
-    Schema(  # HuggingFaceM4/ChartQA, and the files of vis-nlp/ChartQA
+    Schema(  # HuggingFaceM4/ChartQA
         name="chartqa",
-        marks=("query", "label"),
-        unmarked_by=("question", "answer", "choices"),
+        marks=("query", "label", "image", "human_or_machine"),
         question=("query",),
-        images=(("image",), ("imgname",)),
+        answer=("label",),
+    ),
+    Schema(  # the files of vis-nlp/ChartQA
+        name="chartqa",
+        marks=("query", "label", "imgname"),
+        question=("query",),
+        images=(("imgname",),),
         answer=("label",),
     ),
     Schema(  # lmms-lab/ChartQA

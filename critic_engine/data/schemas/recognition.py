@@ -185,9 +185,7 @@ def _check_mapping(columns: Sequence[str], mapping: Mapping[str, str]) -> None:
         if field not in FIELDS:
             near = difflib.get_close_matches(field, FIELDS, n=1, cutoff=0.5)
             hint = f", did you mean {near[0]}" if near else ""
-            raise ProblemError(
-                f"--map {field[:_MAX_NAME]}=… names no part of a problem{hint} They are {', '.join(FIELDS)}"
-            )
+            raise ProblemError(f"a problem has no part {field[:_MAX_NAME]!r}{hint}; its parts are {', '.join(FIELDS)}")
         for name in names.split(","):
             if name.strip() not in columns:
                 raise ProblemError(_no_column(name.strip(), field, columns))

@@ -52,6 +52,11 @@ def read_row(schema: Schema, raw: Mapping[str, object], find_cell: FindCell | No
     if schema.has_inline_choices:
         question, choices = _with_inline_choices(question, choices, raw.get(column))
     form = schema.choice_answer if choices.texts else schema.open_answer
+    if form == "plain" and column.casefold() == "label" and isinstance(raw[column], int) and not choices.texts:
+        raise ProblemError(
+            f"label is the number {raw[column]}, which may stand for a class; if it is the answer, say "
+            "--map answer=label"
+        )
     is_solution = column.casefold() == "solution"
     references = read_references(raw.get(column), form, choices, is_solution=is_solution)
     posed = _posed(schema, raw, question, has_choices=bool(choices.texts))

@@ -35,11 +35,12 @@ def open_hub(source: str) -> Table:
             )
         if split is not None and split not in splits:
             raise ProblemError(f"{source} has no split {split!r}; its splits are {', '.join(splits[:20])}")
-        rows = functools.partial(_read, source, name, config, split or splits[0])
+        place = (source, name, config, split or splits[0])
+        rows, count_rows = functools.partial(_read, *place), functools.partial(_count, *place)
         first = list(itertools.islice(rows(), NUM_LOOKED_AT))
     columns = dict.fromkeys(column for row in first for column in row)
     folder = Path(name) if Path(name).is_dir() else Path.cwd()
-    return Table(columns=tuple(columns), rows=rows, count_rows=lambda: sum(1 for _ in rows()), folder=folder)
+    return Table(columns=tuple(columns), rows=rows, count_rows=count_rows, folder=folder)
 
 
 def _parts(source: str) -> tuple[str, str | None, str | None]:
@@ -62,6 +63,16 @@ def _read(source: str, name: str, config: str | None, split: str) -> Iterator[Ma
 
         rows: Any = datasets.load_dataset(name, config, split=split, streaming=True)
         yield from rows.decode(False)
+
+
+def _count(source: str, name: str, config: str | None, split: str) -> int:
+    """Return the number of rows that the data set states; they are streamed and counted if it states none."""
+    with _hub_errors(source):
+        import datasets
+
+        stated = (datasets.load_dataset_builder(name, config).info.splits or {}).get(split)
+    num_rows: int = 0 if stated is None else stated.num_examples or 0
+    return num_rows or sum(1 for _ in _read(source, name, config, split))
 
 
 @contextlib.contextmanager
