@@ -22,11 +22,12 @@ _ALIASES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "choices": (("choices",), ("options",)),
     "answer": (("answer",), ("final_answer", "label", "target", "ground_truth", "answerkey"), ("solution",)),
 }
+_LIKELY_QUESTIONS = ("text", "input", "content", "user", "question_text", "original_question")
 _IMAGES = ("images", "decoded_image", "image", "image_path", "img_path", "imgname", "img")
 _MAX_NAMES_SHOWN = 20
 _MAX_NAME = 40
 _MAX_COMPARED = 200
-_MIN_LIKENESS = 0.5
+_MIN_LIKENESS = 0.6
 
 
 def choose_schema(
@@ -94,6 +95,7 @@ def _named(columns: Sequence[str], name: str, mapping: Mapping[str, str]) -> Sch
         raise ProblemError(f"there is no schema {name[:_MAX_NAME]!r}{hint}; the schemas are {', '.join(SCHEMA_NAMES)}")
     named = [schema for schema in SCHEMAS if schema.name == name]
     others = [schema for schema in SCHEMAS if schema.name == "vlmevalkit" and set(schema.marks) <= set(columns)]
+    named.sort(key=lambda schema: not set(schema.marks) <= set(columns))
     mapped = [_mapped(schema, mapping) for schema in (*named, *others)]
     for is_answered in (True, False):  # the answers of a test split may be withheld
         for schema in mapped:
@@ -155,7 +157,7 @@ def _mapped(schema: Schema, mapping: Mapping[str, str]) -> Schema:
     if "choices" in groups:
         changes |= {"has_inline_choices": False}
     if "answer" in groups and schema.name == PLAIN:
-        changes |= {"choice_answer": "named"}
+        changes |= {"choice_answer": "named", "open_answer": "named"}
     if "answer_index" in groups:
         changes |= {"answer": groups["answer_index"], "choice_answer": "index"}
     return dataclasses.replace(schema, **changes)  # type: ignore[arg-type]
@@ -192,7 +194,7 @@ def _check_mapping(columns: Sequence[str], mapping: Mapping[str, str]) -> None:
 
 
 def _no_question(columns: Sequence[str]) -> str:
-    wanted = [name for names in _ALIASES["question"] for name in names]
+    wanted = [*_LIKELY_QUESTIONS, *(name for names in _ALIASES["question"] for name in names)]
     scored = [
         (difflib.SequenceMatcher(None, name, column.casefold()).ratio(), column)
         for column in columns[:200]

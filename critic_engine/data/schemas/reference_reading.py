@@ -45,7 +45,7 @@ def _reference(cell: object, form: AnswerForm, choices: Choices, *, is_solution:
         return _by_index(cell, choices)
     text = text_of(cell, "answer")
     if form == "unsure" or (form == "plain" and isinstance(cell, int)):
-        _check_not_a_place(text.strip(), choices)
+        _check_not_a_place(text.strip(), choices, is_counted=form == "unsure")
     if form == "letter":
         return _by_letter(text, choices)
     if form == "label":
@@ -138,9 +138,9 @@ def is_place(text: str, choices: Sequence[str]) -> bool:
     return _INDEX.fullmatch(text) is not None and int(text) <= len(choices) > 0
 
 
-def _check_not_a_place(text: str, choices: Choices) -> None:
-    """Refuse a number that may be a choice's place as well as its text."""
-    if is_place(text, choices.texts) and choices.texts[int(text) : int(text) + 1] != (text,):
+def _check_not_a_place(text: str, choices: Choices, *, is_counted: bool) -> None:
+    """Refuse a number that may be a choice's place as well as its text; ``is_counted`` if other rows count choices."""
+    if is_place(text, choices.texts) and (is_counted or choices.texts[int(text) : int(text) + 1] != (text,)):
         raise ProblemError(
             f"answer is the number {text}, which may be a choice's text or its place; say which: --map answer=COLUMN "
             "reads the text, and --map answer_index=COLUMN counts the choices from 0"
