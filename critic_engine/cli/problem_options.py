@@ -28,7 +28,7 @@ schema_options = combined(
         metavar="PART=COLUMN",
         help="The column that holds a part of the problem: id, question, images, choices, answer, or "
         "answer_index, which "
-        "counts the choices from 0; may be repeated.",
+        "counts the choices from 0; PART= for none; may be repeated.",
     ),
 )
 """Adds ``--schema`` and ``--map``."""
@@ -62,7 +62,7 @@ def _columns(maps: Sequence[str]) -> dict[str, str]:
     columns: dict[str, str] = {}
     for each in maps:
         part, sign, column = (text.strip() for text in each.partition("="))
-        if not (part and sign and column):
+        if not (part and sign and (column or part != "question")):
             raise click.UsageError(f"--map {each!r}: write PART=COLUMN, such as answer=solution.")
         if part in columns:
             raise click.UsageError(f"--map names {part} twice; separate several columns by commas.")

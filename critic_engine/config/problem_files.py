@@ -12,4 +12,5 @@ class ProblemFilesConfig(Section):
     """The benchmark whose columns the file has, such as ``mathvista``; ``plain`` for none. None recognises it."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Columns by the part of a problem that they hold: ``id``, ``question``, ``images``, ``choices``, ``answer``, or
-    ``answer_index`` for an answer that counts the choices from 0; several are separated by commas."""
+    ``answer_index`` for an answer that counts the choices from 0; several are separated by commas, none is
+    empty text."""

@@ -25,6 +25,7 @@ _logger = logging.getLogger(__name__)
 _LIMITS = RunConfig()
 _MAX_IMAGES_BYTES = 256 * 1024 * 1024
 _NUM_DUPLICATES_SHOWN = 5
+_MAX_LIGHT_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +144,32 @@ def read_problems(
         image_root: The folder that paths of images are relative to and may not leave; by default that of the file.
         schema: The name of a benchmark whose columns the file has, or ``plain`` to recognise none.
         columns: The columns of the file by part, ``id``, ``question``, ``images``, ``choices``, ``answer``, and
-            ``answer_index`` for an answer that counts the choices from 0; several are separated by commas.
+            ``answer_index`` for an answer that counts the choices from 0; several are separated by commas, and none is
+            empty text.
 
     Raises:
         ProblemError: the file is missing, empty, not UTF-8, cut off, or without a column that holds the question.
     """
     table = open_table(path)
-    first_rows = [row for row in itertools.islice(table.rows(), NUM_LOOKED_AT) if isinstance(row, Mapping)]
+    first_rows = [_lightened(row) for row in itertools.islice(table.rows(), NUM_LOOKED_AT) if isinstance(row, Mapping)]
     try:
         chosen = choose_schema(table.columns, first_rows, name=schema, mapping=columns)
     except ProblemError as error:
         raise ProblemError(f"{path}: {error}") from error
     _logger.info("%s is read by the schema %s", path, chosen.name)
     return ProblemsFile(table, chosen, image_root=table.folder if image_root is None else image_root, limits=limits)
+
+
+def _lightened(row: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a row without its images and long texts, of which many rows would not fit into memory."""
+    return {name: cell for name, cell in row.items() if _is_light(cell)}
+
+
+def _is_light(cell: object, depth: int = 3) -> bool:
+    if isinstance(cell, Mapping | list | tuple):
+        entries = cell.values() if isinstance(cell, Mapping) else cell
+        return depth > 0 and all(_is_light(entry, depth - 1) for entry in entries)
+    return not isinstance(cell, bytes) and not (isinstance(cell, str) and len(cell) > _MAX_LIGHT_CHARACTERS)
 
 
 class _Duplicates:

@@ -94,6 +94,14 @@ class TestNames:
         row = only(read({"question": "q", "answer": "3 + 4 = 7\n#### 7", "level": 1}))
         assert row.extras == {"answer": "3 + 4 = 7\n#### 7", "level": 1}
 
+    def test_truth_value_is_also_yes_or_no(self, read) -> None:
+        assert only(read({"question": "q", "answer": True})).reference_answers == ("true", "yes")
+        assert only(read({"question": "q", "answer": False})).reference_answers == ("false", "no")
+
+    def test_heading_before_the_last_line_marks_no_answer(self, read) -> None:
+        text = "#### First step\nIt is 7."
+        assert only(read({"question": "q", "answer": text})).reference_answers == (text,)
+
     def test_list_of_answers_accepts_each(self, read) -> None:
         assert only(read({"question": "q", "answer": ["a dog", "dog", 7]})).reference_answers == ("a dog", "dog", "7")
 
@@ -111,6 +119,24 @@ class TestMapping:
         found = only(read(row, columns=columns))
         assert (found.problem.choices, found.reference_answers) == (("w", "x", "y"), ("C",))
         assert [image.data for image in found.problem.images] == [png()]
+
+    def test_part_may_be_none_of_the_columns(self, read) -> None:
+        row = {"question": "q", "image": 4711, "answer": "7"}
+        assert "images holds a number" in reason(read(row))
+        assert only(read(row, columns={"images": ""})).extras == {"image": 4711}
+
+    def test_schema_of_a_benchmark_in_columns_of_vlmevalkit(self, read) -> None:
+        row = {
+            "index": 3,
+            "question": "q",
+            "A": "x",
+            "B": "y",
+            "answer": "B",
+            "l2_category": "c",
+            "image": encoded("red"),
+        }
+        found = only(read(row, schema="mmstar"))
+        assert (found.id, found.problem.choices, found.reference_answers) == ("3", ("x", "y"), ("B",))
 
     def test_mapping_changes_a_named_schema(self, read) -> None:
         row = {"query": "q", "label": ["1"], "picture": encoded("red"), "image": "gone.png"}
@@ -152,8 +178,10 @@ class TestChoices:
             {"choices": {"b": "it's", "a": "a, b"}},
             {"choices": {"text": ["a, b", "it's"], "label": ["A", "B"]}},
             {"A": "a, b", "B": "it's", "C": ""},
+            {"options": ["A) a, b", "B)it's"]},
+            {"options": "(A) a, b\n(B) it's"},
         ],
-        ids=["list", "JSON", "Python", "letters", "small letters", "texts and labels", "columns"],
+        ids=["list", "JSON", "Python", "letters", "small", "labels", "columns", "own letters", "text"],
     )
     def test_choices_come_in_many_forms(self, read, cells: Mapping[str, Any]) -> None:
         assert only(read({"question": "q", **cells, "answer": "B"})).problem.choices == ("a, b", "it's")
@@ -276,6 +304,15 @@ class TestImages:
     def test_image_that_is_none_fails_its_row(self, read, image: object, message: str) -> None:
         assert message in reason(read({"question": "q", "image": image}))
 
+    def test_image_of_scienceqa_lies_below_its_split_and_id(self, read, tmp_path: Path) -> None:
+        (tmp_path / "test" / "7").mkdir(parents=True)
+        (tmp_path / "test" / "7" / "image.png").write_bytes(png())
+        cells = {"question": "q", "choices": ["x", "y"], "answer": 1, "hint": "", "lecture": "", "solution": ""}
+        found = only(read({"id": "7", **cells, "image": "image.png", "split": "test"}))
+        assert [image.data for image in found.problem.images] == [png()]
+        outside = reason(read({"id": "7", **cells, "image": "image.png", "split": "../.."}))
+        assert "lies outside" in outside
+
     def test_path_that_begins_like_base64_is_a_path(self, read, tmp_path: Path) -> None:
         name = "Qk" + "a" * 90 + ".png"
         (tmp_path / name).write_bytes(png())
@@ -283,6 +320,13 @@ class TestImages:
 
 
 class TestHostileText:
+    def test_deep_nesting_fails_no_more_than_its_row(self, tmp_path: Path) -> None:
+        deep = "[" * 900 + "]" * 900
+        lines = [f'{{"question": "q", "{name}": {deep}}}' for name in ("image", "choices", "answer", "id", "other")]
+        (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+        rows = list(read_problems(tmp_path / "rows.jsonl"))
+        assert [isinstance(row, FailedRow) for row in rows] == [True, True, True, True, False]
+
     @pytest.mark.parametrize(
         "piece",
         ["[", "'", "'a',", "\\'", "1,", " ", "['a' ", "\\boxed{", "{", "####", "\n#### ", "A: ", "\nA. ", ", B: "],

@@ -10,7 +10,7 @@ SCHEMAS = (
     Schema(  # AI4Math/MathVista. `query` states unit, precision and form of the answer, and repeats the choices.
         name="mathvista",
         marks=("pid", "question", "query", "choices", "answer_type", "precision"),
-        id=("pid",),
+        id=("pid", "index"),
         open_question="query",
         context="unit",
         posing="{question} (Unit: {context})",
@@ -35,6 +35,7 @@ SCHEMAS = (
         name="scienceqa",
         marks=("question", "choices", "answer", "hint", "lecture", "solution"),
         context="hint",
+        image_path="{split}/{id}/{image}",
         choices=(("choices",),),
         choice_answer="index",
     ),

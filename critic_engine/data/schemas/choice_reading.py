@@ -9,6 +9,7 @@ from critic_engine.data.schemas.schema import LETTERS, Schema
 from critic_engine.errors import ProblemError
 
 _HEADER = re.compile(r"(?:^|\s)(?:options|choices)[ \t]*:\s*", re.IGNORECASE)
+_OWN_LETTER = re.compile(r"\s{0,9}\(?([A-Z])[).:]\s*(?=\S)")
 _LETTER_WISH = re.compile(r"please [^\n]*\bletter\b[^\n]*", re.IGNORECASE)
 # How a choice begins, the letter apart: by a line of its own, or behind a header also within a line.
 _LINE_STYLES = ("({})", "{}:", "{}.", "{})")
@@ -36,8 +37,20 @@ def read_choices(schema: Schema, raw: Mapping[str, object]) -> Choices:
             if any(not is_missing(cell) for cell in cells.values()):
                 return Choices(_in_turn(cells))
         elif not is_missing(cell := first_filled(raw, group)):
-            return _mapped(cell) if isinstance(cell, Mapping) else Choices(_texts(list_of(cell, "choices")))
+            return _mapped(cell) if isinstance(cell, Mapping) else Choices(_listed(cell))
     return Choices()
+
+
+def _listed(cell: object) -> tuple[str, ...]:
+    """Return the choices of a list, or of a text like "(A) … (B) …", without letters of their own."""
+    texts = _texts(list_of(cell, "choices"))
+    if len(texts) == 1 and isinstance(cell, str):
+        return split_question(f"Options: {cell}")[1] or texts
+    marks = [_OWN_LETTER.match(text) for text in texts[: len(LETTERS)]]
+    letters = [mark.group(1) for mark in marks if mark is not None]
+    if len(texts) < 2 or letters != list(LETTERS[: len(texts)]):
+        return texts
+    return tuple(text[mark.end() :] for text, mark in zip(texts, marks, strict=True) if mark is not None)
 
 
 def _texts(cells: list[object]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ _BARE = re.compile(r"(?:<image>\s*)+")
 _BASE64_BEGINNINGS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk")
 _MIN_BASE64 = 65
 """A shorter text is no image; VLMEvalKit takes it for the index of the row that holds the image."""
+_BARE_NAME = re.compile(r"[\w.-]{1,64}")
 _NUMBER_AT_END = re.compile(r"_([0-9]{1,3})$")
 
 
@@ -38,7 +39,8 @@ def read_images(
     mentioned = sorted({int(number) for text in texts for number in _NUMBERED.findall(text)})
     if len(group) < 2:
         entries = [entry for name in group for entry in _entries(raw[name], name, find_cell)]
-        return [image_source(entry) for entry in entries], _without_bare(texts, len(entries))
+        sources = [_placed(schema, raw, image_source(entry)) for entry in entries]
+        return sources, _without_bare(texts, len(sources))
     cells = {_number(name, place): raw[name] for place, name in enumerate(group, 1) if not is_missing(raw.get(name))}
     for number in mentioned:
         if number not in cells:
@@ -47,6 +49,16 @@ def read_images(
     sources = [image_source(entry) for number in numbers for entry in _entries(cells[number], "images", find_cell)]
     places = {number: place for place, number in enumerate(numbers, 1)}
     return sources, _without_bare([_renumbered(text, places) for text in texts], len(sources))
+
+
+def _placed(schema: Schema, raw: Mapping[str, object], source: str | bytes) -> str | bytes:
+    """Return the path of an image of which the row gives the name alone; other sources as they are."""
+    if schema.image_path is None or not isinstance(source, str) or not _BARE_NAME.fullmatch(source):
+        return source
+    try:
+        return schema.image_path.format_map(raw)
+    except KeyError:  # a file that keeps its images in one folder
+        return source
 
 
 def _number(column: str, place: int) -> int:

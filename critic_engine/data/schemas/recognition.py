@@ -43,7 +43,8 @@ def choose_schema(
         columns: The columns of the file.
         first_rows: Some of its rows, from the first on.
         name: The name of a schema; None recognises one by the columns, or takes the usual names of columns.
-        mapping: The columns of the file by ``FIELDS``, several separated by commas; they go before the schema's own.
+        mapping: The columns of the file by ``FIELDS``, several separated by commas, none for a part that the file does
+            not have; they go before the schema's own.
 
     Raises:
         ProblemError: no such schema, field or column; or the columns show none. The message has no file name.
@@ -73,10 +74,13 @@ def _counts_choices(schema: Schema, row: Mapping[str, object]) -> bool:
 
 def _recognised(columns: Sequence[str], first_rows: Sequence[Mapping[str, object]]) -> Schema | None:
     for schema in SCHEMAS:
-        is_like = set(schema.marks) <= set(columns) and not set(schema.unmarked_by) & set(columns)
-        if is_like and schema.marks and _shows_text(schema, first_rows):
+        if _has_marks(schema, columns) and _shows_text(schema, first_rows):
             return schema
     return None
+
+
+def _has_marks(schema: Schema, columns: Sequence[str]) -> bool:
+    return set(schema.marks) <= set(columns) and not set(schema.unmarked_by) & set(columns)
 
 
 def _shows_text(schema: Schema, first_rows: Sequence[Mapping[str, object]]) -> bool:
@@ -94,9 +98,9 @@ def _named(columns: Sequence[str], name: str, mapping: Mapping[str, str]) -> Sch
         hint = f", did you mean {near[0]}" if near else ""
         raise ProblemError(f"there is no schema {name[:_MAX_NAME]!r}{hint}; the schemas are {', '.join(SCHEMA_NAMES)}")
     named = [schema for schema in SCHEMAS if schema.name == name]
-    others = [schema for schema in SCHEMAS if schema.name == "vlmevalkit" and set(schema.marks) <= set(columns)]
-    named.sort(key=lambda schema: not set(schema.marks) <= set(columns))
-    mapped = [_mapped(schema, mapping) for schema in (*named, *others)]
+    others = [schema for schema in SCHEMAS if schema.name == "vlmevalkit" and _has_marks(schema, columns)]
+    likely = [schema for schema in named if _has_marks(schema, columns)]
+    mapped = [_mapped(schema, mapping) for schema in (*likely, *others, *named)]
     for is_answered in (True, False):  # the answers of a test split may be withheld
         for schema in mapped:
             if not schema.lacks(tuple(columns), is_answered=is_answered):
@@ -149,7 +153,9 @@ def _alias(
 
 
 def _mapped(schema: Schema, mapping: Mapping[str, str]) -> Schema:
-    groups = {field: tuple(name.strip() for name in names.split(",")) for field, names in mapping.items()}
+    groups = {
+        field: tuple(name.strip() for name in names.split(",") if name.strip()) for field, names in mapping.items()
+    }
     changes: dict[str, object] = {field: groups[field] for field in ("id", "question", "answer") if field in groups}
     changes |= {field: (groups[field],) for field in ("images", "choices") if field in groups}
     if "question" in groups:
@@ -188,7 +194,7 @@ def _check_mapping(columns: Sequence[str], mapping: Mapping[str, str]) -> None:
             near = difflib.get_close_matches(field, FIELDS, n=1, cutoff=0.5)
             hint = f", did you mean {near[0]}" if near else ""
             raise ProblemError(f"a problem has no part {field[:_MAX_NAME]!r}{hint}; its parts are {', '.join(FIELDS)}")
-        for name in names.split(","):
+        for name in names.split(",") if names.strip() or field == "question" else ():
             if name.strip() not in columns:
                 raise ProblemError(_no_column(name.strip(), field, columns))
 

@@ -15,6 +15,7 @@ _TAGGED = re.compile(r"<answer>([^<]*)</answer>", re.IGNORECASE)
 _BOX_OR_BRACE = re.compile(r"\\f?boxed[ \t]{0,4}\{|\\boxed[ \t]+([^\s$\\{}]+)|\\[\\{}]|[{}]")
 # Test splits that withhold their answers write these.
 _WITHHELD: dict[AnswerForm, object] = {"index": -1, "letter": "?", "list": "?"}
+_YES_NO = {True: "yes", False: "no"}
 _MAX_BARE_WORDS = 5
 """A column of solutions holds an answer alone only where it is as short as this."""
 
@@ -37,6 +38,8 @@ def read_references(cell: object, form: AnswerForm, choices: Choices, *, is_solu
         cell = found
     cells = list(cell) if isinstance(cell, list | tuple) else [cell]
     read = [_reference(each, form, choices, is_solution=is_solution) for each in cells if not is_missing(each)]
+    # A statement is true, and the question whether it holds is answered by yes.
+    read += [_YES_NO[each] for each in cells if isinstance(each, bool)]
     return tuple(dict.fromkeys(read))
 
 
@@ -60,7 +63,8 @@ def _reference(cell: object, form: AnswerForm, choices: Choices, *, is_solution:
 
 
 def _plain(text: str, *, is_solution: bool) -> str:
-    found = marked_answer(text) or tagged_answer(text) or boxed_answer(text)
+    last_line = text.rstrip().rpartition("\n")[2]
+    found = marked_answer(last_line) or tagged_answer(text) or boxed_answer(text)
     if found is None and is_solution and len(text.split()) > _MAX_BARE_WORDS:
         raise ProblemError(
             "the solution marks no answer by \\boxed{…} or '#### '; name its column by --map answer=COLUMN"

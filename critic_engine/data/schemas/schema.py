@@ -45,6 +45,8 @@ class Schema:
     posing: str = "Context: {context}\n{question}"
     """The question of a row that fills ``context``."""
     images: ColumnGroups = (("image",),)
+    image_path: str | None = None
+    """Path of an image below the folder of images, put together from columns, where a row's image is a name alone."""
     choices: ColumnGroups = ()
     has_inline_choices: bool = False
     """Whether the choices stand in the text of the question."""

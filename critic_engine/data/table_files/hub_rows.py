@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from critic_engine.data.table_files.table import NUM_LOOKED_AT, Table
+from critic_engine.data.table_files.table import Table
 from critic_engine.errors import ProblemError
 
 HUB_PREFIX = "hf:"
 """How the name of a data set begins, ``hf:NAME[/CONFIG][:SPLIT]``."""
+
+_NUM_LOOKED_AT = 8
 
 
 def open_hub(source: str) -> Table:
@@ -37,7 +39,7 @@ def open_hub(source: str) -> Table:
             raise ProblemError(f"{source} has no split {split!r}; its splits are {', '.join(splits[:20])}")
         place = (source, name, config, split or splits[0])
         rows, count_rows = functools.partial(_read, *place), functools.partial(_count, *place)
-        first = list(itertools.islice(rows(), NUM_LOOKED_AT))
+        first = list(itertools.islice(rows(), _NUM_LOOKED_AT))
     columns = dict.fromkeys(column for row in first for column in row)
     folder = Path(name) if Path(name).is_dir() else Path.cwd()
     return Table(columns=tuple(columns), rows=rows, count_rows=count_rows, folder=folder)
