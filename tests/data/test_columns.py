@@ -249,6 +249,15 @@ class TestAnswersAmongChoices:
         assert len([row for row in read(*rows) if isinstance(row, FailedRow)]) == 2
         assert only(read(rows[0])).reference_answers == ("1",)
 
+    @pytest.mark.parametrize("answers", [("1", "2"), ("B", "A"), ("0", "3")], ids=["from 1", "letters", "too many"])
+    def test_columns_of_ai2d_alone_do_not_make_answers_indices(self, read, answers: tuple[str, str]) -> None:
+        rows = [{"question": "q", "options": ["x", "y"], "answer": answer, "image": None} for answer in answers]
+        problems = read(*rows)
+        assert problems.schema.name == "plain"
+        assert not [
+            row for row in problems if isinstance(row, ProblemRow) and row.reference_answers != (answers[row.row - 1],)
+        ]
+
     @pytest.mark.parametrize("answer", [4, "x", -2, True, 1.0])
     def test_index_outside_the_choices_is_refused(self, read, answer: object) -> None:
         row = {"question": "q", "choices": ["a", "b"], "answer": answer}

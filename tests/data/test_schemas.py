@@ -567,8 +567,14 @@ _AOKVQA = Fixture(
 )
 _AI2D = Fixture(
     "ai2d",
-    [{"question": "What feeds on it?", "options": ["1", "2", "0", "3"], "answer": "2", "image": struct(RED)}],
-    [Wanted("1", "What feeds on it?", ("C",), ("1", "2", "0", "3"), (RED,))],
+    [
+        {"question": "What feeds on it?", "options": ["1", "2", "0", "3"], "answer": "2", "image": struct(RED)},
+        {"question": "What is A?", "options": ["a fox", "a bear"], "answer": "0", "image": struct(BLUE)},
+    ],
+    [
+        Wanted("1", "What feeds on it?", ("C",), ("1", "2", "0", "3"), (RED,)),
+        Wanted("2", "What is A?", ("A",), ("a fox", "a bear"), (BLUE,)),
+    ],
     {"question": TEXT, "options": TEXTS, "answer": TEXT, "image": IMAGE},
 )
 _GSM8K = Fixture(
@@ -611,8 +617,14 @@ _MATH500 = Fixture(
 )
 _MMLU = Fixture(
     "mmlu",
-    [{"question": "Find the degree.", "subject": "algebra", "choices": ["0", "4", "2", "6"], "answer": 1}],
-    [Wanted("1", "Find the degree.", ("B",), ("0", "4", "2", "6"))],
+    [
+        {"question": "Find the degree.", "subject": "algebra", "choices": ["0", "4", "2", "6"], "answer": 1},
+        {"question": "Find the field.", "subject": "algebra", "choices": ["Q", "R", "C", "Z"], "answer": 0},
+    ],
+    [
+        Wanted("1", "Find the degree.", ("B",), ("0", "4", "2", "6")),
+        Wanted("2", "Find the field.", ("A",), ("Q", "R", "C", "Z")),
+    ],
     {"question": TEXT, "subject": TEXT, "choices": TEXTS, "answer": INT},
 )
 _ARC = Fixture(

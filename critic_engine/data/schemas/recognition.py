@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 
 from critic_engine.data.schemas.benchmarks import SCHEMAS
@@ -74,7 +75,8 @@ def _counts_choices(schema: Schema, row: Mapping[str, object]) -> bool:
 
 def _recognised(columns: Sequence[str], first_rows: Sequence[Mapping[str, object]]) -> Schema | None:
     for schema in SCHEMAS:
-        if _has_marks(schema, columns) and _shows_text(schema, first_rows):
+        is_like = _has_marks(schema, columns) and _shows_text(schema, first_rows)
+        if is_like and (not schema.is_counting or _counts_from_0(schema, first_rows)):
             return schema
     return None
 
@@ -88,7 +90,19 @@ def _shows_text(schema: Schema, first_rows: Sequence[Mapping[str, object]]) -> b
         return True
     column, text = schema.marking_text
     cells = [row[column] for row in first_rows if row.get(column) is not None]
-    return bool(cells) and all(isinstance(cell, str) and text in cell for cell in cells)
+    return bool(cells) and all(re.search(text, str(cell)) for cell in cells)
+
+
+def _counts_from_0(schema: Schema, first_rows: Sequence[Mapping[str, object]]) -> bool:
+    """Return whether all answers are indices, one of them 0 and one not the text of any choice."""
+    answered = [row for row in first_rows if first_filled(row, schema.answer) is not None]
+    try:
+        rows = [(str(first_filled(row, schema.answer)), read_choices(schema, row).texts) for row in answered]
+    except ProblemError:
+        return False
+    is_index = all(is_place(answer, texts) and int(answer) < len(texts) for answer, texts in rows)
+    has_0 = any(answer == "0" for answer, _ in rows)
+    return is_index and has_0 and any(answer not in texts for answer, texts in rows)
 
 
 def _named(columns: Sequence[str], name: str, mapping: Mapping[str, str]) -> Schema:
@@ -115,7 +129,7 @@ def _named(columns: Sequence[str], name: str, mapping: Mapping[str, str]) -> Sch
 def _plain(columns: Sequence[str], mapping: Mapping[str, str]) -> Schema:
     """Return a schema of the usual names of columns, in capitals or not."""
     by_name = {column.casefold(): column for column in reversed(columns)} | {column: column for column in columns}
-    found = {field: _alias(by_name, field, mapping, columns) for field in _ALIASES}
+    found = {field: _alias(by_name, field, mapping) for field in _ALIASES}
     images = tuple((by_name[name],) for name in _IMAGES if name in by_name)
     question = found["question"]
     if not question and "question" not in mapping:
@@ -135,9 +149,7 @@ def _plain(columns: Sequence[str], mapping: Mapping[str, str]) -> Schema:
     )
 
 
-def _alias(
-    by_name: Mapping[str, str], field: str, mapping: Mapping[str, str], columns: Sequence[str]
-) -> tuple[str, ...]:
+def _alias(by_name: Mapping[str, str], field: str, mapping: Mapping[str, str]) -> tuple[str, ...]:
     """Return the column that usually holds a part; none if the file has none, or if another is named."""
     if field in mapping or (field == "answer" and "answer_index" in mapping):
         return ()
@@ -153,9 +165,7 @@ def _alias(
 
 
 def _mapped(schema: Schema, mapping: Mapping[str, str]) -> Schema:
-    groups = {
-        field: tuple(name.strip() for name in names.split(",") if name.strip()) for field, names in mapping.items()
-    }
+    groups = {field: tuple(filter(None, map(str.strip, names.split(",")))) for field, names in mapping.items()}
     changes: dict[str, object] = {field: groups[field] for field in ("id", "question", "answer") if field in groups}
     changes |= {field: (groups[field],) for field in ("images", "choices") if field in groups}
     if "question" in groups:
@@ -163,7 +173,9 @@ def _mapped(schema: Schema, mapping: Mapping[str, str]) -> Schema:
     if "choices" in groups:
         changes |= {"has_inline_choices": False}
     if "answer" in groups and schema.name == PLAIN:
-        changes |= {"choice_answer": "named", "open_answer": "named"}
+        changes |= {"choice_answer": "named"}
+    if "answer" in groups and schema.open_answer in ("plain", "marked", "boxed"):
+        changes |= {"open_answer": "named"}
     if "answer_index" in groups:
         changes |= {"answer": groups["answer_index"], "choice_answer": "index"}
     return dataclasses.replace(schema, **changes)  # type: ignore[arg-type]
@@ -201,14 +213,16 @@ def _check_mapping(columns: Sequence[str], mapping: Mapping[str, str]) -> None:
 
 def _no_question(columns: Sequence[str]) -> str:
     wanted = [*_LIKELY_QUESTIONS, *(name for names in _ALIASES["question"] for name in names)]
-    scored = [
-        (difflib.SequenceMatcher(None, name, column.casefold()).ratio(), column)
-        for column in columns[:200]
-        for name in wanted
-    ]
-    near = max(scored, default=(0.0, ""))
-    column = near[1] if near[0] >= 0.5 else "COLUMN"
+    others = {name for part, lines in _ALIASES.items() if part != "question" for names in lines for name in names}
+    free = [column for column in columns[:_MAX_COMPARED] if column.casefold() not in others.union(_IMAGES)]
+    scored = [(_likeness(name, column), column) for column in free for name in wanted]
+    likeness, column = max(scored, default=(0.0, ""))
+    column = column if likeness >= _MIN_LIKENESS else "COLUMN"
     return f"there is no column 'question'; {_shown(columns)}: say which holds it, --map question={column[:_MAX_NAME]}"
+
+
+def _likeness(name: str, column: str) -> float:
+    return difflib.SequenceMatcher(None, name, column[:_MAX_NAME].casefold()).ratio()
 
 
 def _no_column(name: str, field: str, columns: Sequence[str]) -> str:

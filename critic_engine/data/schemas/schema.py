@@ -31,7 +31,9 @@ class Schema:
     marks: tuple[str, ...] = ()
     """The columns that together tell files of this schema from others; empty if it is never recognised."""
     marking_text: tuple[str, str] | None = None
-    """A column and a text that is in its first cell; also needed for the schema to be recognised."""
+    """A column and a pattern that is in each of its first cells; also needed for the schema to be recognised."""
+    is_counting: bool = False
+    """Whether it is recognised only in a file whose answers surely count the choices from 0."""
     unmarked_by: tuple[str, ...] = ()
     """Columns that none of its files has."""
     id: tuple[str, ...] = ("id",)
