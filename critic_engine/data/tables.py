@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from critic_engine.data.table_files.arrow_files import open_arrow, open_parquet
@@ -23,7 +23,7 @@ _OPENERS: Mapping[str, Callable[[Path], Table]] = {
 }
 _COMPRESSED = ".gz"
 _SHARD = re.compile(r"(.*?)-?[0-9]{5}-of-[0-9]{5}(?:-[0-9a-f]+)?\Z")
-_MAX_SHARDS = 10_000
+_MAX_ENTRIES = 10_000
 
 
 def open_table(source: str | Path) -> Table:
@@ -104,21 +104,30 @@ def _splits(folder: Path) -> dict[str, list[Path]]:
     for place in (folder, folder / "data"):
         if not place.is_dir():
             continue
-        names = sorted(itertools.islice((each for each in place.iterdir()), _MAX_SHARDS))
+        names = sorted(itertools.islice(place.iterdir(), _MAX_ENTRIES + 1))
+        if len(names) > _MAX_ENTRIES:
+            raise ProblemError(f"{place} holds more than {_MAX_ENTRIES:,} files; give the path of a problems file")
         if (place / "state.json").is_file():
             files = [each for each in names if each.suffix == ".arrow" and each.name.startswith("data-")]
             return {"data": files} if files else {}
         saved = {each.name: _splits(each).get("data", []) for each in names if (each / "state.json").is_file()}
         if saved:
             return saved
-        splits: dict[str, list[Path]] = {}
-        for each in names:
-            if each.is_file() and each.suffix.lower() in (".parquet", ".arrow", ".jsonl", ".csv", ".tsv"):
-                shard = _SHARD.fullmatch(each.stem)
-                splits.setdefault(each.stem if shard is None else shard.group(1) or "data", []).append(each)
-        if splits:
+        if splits := _split_files(names):
             return splits
     return {}
+
+
+def _split_files(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Return the data files among ``paths`` by split; of files that differ in their kind alone each is one."""
+    splits: dict[str, list[Path]] = {}
+    for path in paths:
+        if path.is_file() and path.suffix.lower() in _OPENERS and path.suffix.lower() != ".json":
+            shard = _SHARD.fullmatch(path.stem)
+            splits.setdefault(path.stem if shard is None else shard.group(1) or "data", []).append(path)
+    if all(len({path.suffix for path in found}) == 1 for found in splits.values()):
+        return splits
+    return {path.name: [path] for found in splits.values() for path in found}
 
 
 def _joined(path: Path, shards: list[Path]) -> Table:

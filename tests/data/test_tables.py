@@ -130,6 +130,12 @@ class TestShards:
             read_problems(tmp_path / "d")
         assert ids(tmp_path / "d" / "train") == ["b"]
 
+    def test_one_file_in_two_kinds_is_not_read_twice(self, tmp_path: Path) -> None:
+        (tmp_path / "rows.jsonl").write_text(LINES)
+        (tmp_path / "rows.csv").write_text("question\nq1\n")
+        with pytest.raises(ProblemError, match=r"several splits, rows\.csv, rows\.jsonl; name one"):
+            read_problems(tmp_path)
+
     def test_folder_without_data_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "weights.pkl").write_bytes(b"\x80\x04.")
         with pytest.raises(ProblemError, match=r"is not a file, and as a folder holds no .jsonl"):
