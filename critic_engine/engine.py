@@ -228,7 +228,7 @@ class Engine:
 
     def _guard(self) -> Guard | None:
         sets = [] if self.config.collect is None else self.config.collect.filters.evaluation_sets
-        return Guard(sets, limits=self.config.run) if sets else None
+        return Guard(sets, limits=self.config.run, reading=self.config.problems) if sets else None
 
     def _check_same(self, store: RunStore) -> None:
         """Refuse to continue a run that was started with another configuration or mode."""

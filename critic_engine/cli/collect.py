@@ -12,6 +12,7 @@ import click
 from critic_engine.cli.command import EngineCommand
 from critic_engine.cli.engine_options import EngineRequest, engine_options, file_options, limit_options, limited
 from critic_engine.cli.placement_options import placement_options
+from critic_engine.cli.problem_options import open_problems, schema_options
 
 if TYPE_CHECKING:
     from critic_engine.config.engine import EngineConfig
@@ -41,6 +42,8 @@ class _CollectRequest(EngineRequest):
     run: Path | None
     limit: int | None
     image_root: Path | None
+    schema: str | None
+    maps: tuple[str, ...]
     evaluation_sets: tuple[Path, ...]
     max_tokens: int | None
     max_seconds: float | None
@@ -55,6 +58,7 @@ class _CollectRequest(EngineRequest):
 @engine_options("mmc_collect")
 @placement_options
 @file_options
+@schema_options
 @click.option(
     "--evaluation-set",
     "evaluation_sets",
@@ -75,9 +79,9 @@ class _CollectRequest(EngineRequest):
 )
 @click.option("--json", "is_json", is_flag=True, help="Print the summary as JSON on stdout.")
 def command(**options: Any) -> int:
-    """Search each problem of a .jsonl, .csv or .parquet file with its reference answer, and collect training data.
+    """Search each problem of a file with its reference answer, and collect training data.
 
-    The rows have a column `answer` beside those that `solve` reads; a row without one fails. In each tree, right and
+    The file is one that `solve` reads, with a column `answer`; a row without an answer fails. In each tree, right and
     wrong paths are paired where they part, annotators write critiques of the error there, and the lift of each critique
     is measured: how much it helps the reasoner. All findings are kept in the run, which can be stopped at any moment
     and resumed. `inspect` shows them, and `export` writes them for trainers.
@@ -89,7 +93,6 @@ def _collect(request: _CollectRequest) -> int:
     from critic_engine.cli.estimate import estimate, print_estimate
     from critic_engine.cli.follow_run import keep_run
     from critic_engine.cli.progress import load_models
-    from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
     from critic_engine.errors import ProblemError
     from critic_engine.roles.checker import Checker
@@ -99,12 +102,17 @@ def _collect(request: _CollectRequest) -> int:
         raise click.UsageError("Name a folder by --run, or ask for an --estimate, which keeps nothing.")
     if request.sample is not None and not request.is_estimate:
         raise click.UsageError("--sample is about an --estimate; leave it out, or see --limit.")
-    config = _load_config(request)
-    problems = read_problems(request.problems, limits=config.run, image_root=request.image_root)
+    problems, config = open_problems(
+        request.problems,
+        _load_config(request),
+        image_root=request.image_root,
+        schema=request.schema,
+        maps=request.maps,
+    )
     if not problems.has_reference_answers(request.limit):
         raise ProblemError(
-            f"{request.problems} has no reference answer in the rows to search; write them in a column 'answer', or "
-            "use `critic-engine solve`"
+            f"{request.problems} has no reference answer in the rows to search; write them in a column 'answer', "
+            "name their column by --map answer=COLUMN, or use `critic-engine solve`"
         )
     if request.run is None:
         found = estimate(config, problems, limit=request.limit, size=request.sample or _SAMPLE_SIZE)
@@ -137,15 +145,16 @@ def _check_same(run: Path, config: EngineConfig) -> None:
 def _load_config(request: _CollectRequest) -> EngineConfig:
     """Return the config with the options for the whole run applied."""
     from critic_engine.config.collect import CollectConfig
+    from critic_engine.data.tables import is_on_hub, is_there
     from critic_engine.errors import ProblemError
 
     config = request.load_config()
     collect = config.collect or CollectConfig()
     paths = [*map(Path, collect.filters.evaluation_sets), *request.evaluation_sets]
     for path in paths:
-        if not path.is_file():
+        if not is_there(path):
             raise ProblemError(f"the evaluation set {path} does not exist; give the path of a problems file")
-    sets = tuple(str(path.absolute()) for path in paths)
+    sets = tuple(str(path) if is_on_hub(path) else str(path.absolute()) for path in paths)
     collect = collect.model_copy(update={"filters": collect.filters.model_copy(update={"evaluation_sets": sets})})
     config = config.model_copy(update={"collect": collect})
     return limited(config, max_tokens=request.max_tokens, max_seconds=request.max_seconds)

@@ -20,6 +20,7 @@ from critic_engine.cli.endpoints import find_endpoints
 from critic_engine.cli.engine_options import model_overrides, override
 from critic_engine.cli.model_view import card_fields, card_lines, find_cards
 from critic_engine.cli.placement_options import Placement, placement_options
+from critic_engine.cli.problem_check import check_problems, problem_check_options
 from critic_engine.cli.text import labelled
 from critic_engine.run.report import json_line
 
@@ -47,6 +48,7 @@ Examples:
   critic-engine doctor --json
   critic-engine doctor --reasoner Qwen/Qwen2.5-VL-7B-Instruct --critic pocket --device cuda
   critic-engine doctor --reasoner openai:qwen --critic openai:qwen --base-url http://localhost:8000/v1
+  critic-engine doctor --problems test.parquet --limit 100
   critic-engine doctor --step-split delimiter
   critic-engine doctor --reasoner Qwen/Qwen2.5-VL-7B-Instruct --step-split template --max-step-tokens 256
   critic-engine doctor --reasoner my-model --step-split delimiter --step-delimiter '\\n\\n' \\
@@ -118,6 +120,7 @@ class _StepRequest:
 @click.option("--max-step-tokens", "max_tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens in a step.")
 @click.option("--question", metavar="TEXT", help="Question to solve with --step-split; a pocket problem by default.")
 @click.option("--image", "images", multiple=True, metavar="PATH", help="An image of the question; may be repeated.")
+@problem_check_options
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object on stdout.")
 def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_json: bool, **options: Any) -> int:
     """Report installed packages and devices, and whether the models load and answer one problem.
@@ -125,6 +128,8 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
     With --step-split, report the steps of the reasoner's solution, in one piece and step by step. Exit code: 0 when it
     has steps, 1 when not.
     """
+    if (code_of_problems := check_problems(options, is_json=is_json)) is not None:
+        return code_of_problems
     placement = Placement(**{field.name: options.pop(field.name) for field in dataclasses.fields(Placement)})
     request = _StepRequest(**options)
     request.check()

@@ -15,6 +15,7 @@ import click
 from critic_engine.cli.command import EngineCommand, Interrupted
 from critic_engine.cli.engine_options import EngineRequest, engine_options, file_options
 from critic_engine.cli.placement_options import placement_options
+from critic_engine.cli.problem_options import open_problems, schema_options
 
 if TYPE_CHECKING:
     from critic_engine.config.search import RunConfig
@@ -25,6 +26,9 @@ _EPILOG = """\b
 Examples:
   critic-engine solve problems.jsonl --config mcts --run runs/a
   critic-engine solve problems.jsonl --limit 10 --out answers.jsonl
+  critic-engine solve test.parquet --schema mathvista --limit 10
+  critic-engine solve problems.jsonl --map question=problem --map answer=solution --run runs/mapped
+  critic-engine solve hf:openai/gsm8k/main:test --limit 10
   critic-engine solve --question "how many red shapes are there ?" --image board.png
   critic-engine solve --question "Which is larger?" --choice 9.8 --choice 9.11 --json
   critic-engine solve problems.jsonl --run runs/b --set budget.max_tokens=800 --seed 7
@@ -48,6 +52,8 @@ class _SolveRequest(EngineRequest):
     run: Path | None
     limit: int | None
     image_root: Path | None
+    schema: str | None
+    maps: tuple[str, ...]
     out: Path | None
     is_json: bool
     is_streamed: bool | None
@@ -58,8 +64,9 @@ class _SolveRequest(EngineRequest):
             raise click.UsageError("give either a problems file or --question.")
         if not all(choice.strip() for choice in self.choices):
             raise click.UsageError("--choice is empty; give its text, or leave it out.")
-        only_for_file = {"--run": self.run, "--limit": self.limit, "--image-root": self.image_root, "--out": self.out}
-        only_for_question = {"--image": self.images, "--choice": self.choices}
+        only_for_file: dict[str, object] = {"--run": self.run, "--limit": self.limit, "--image-root": self.image_root}
+        only_for_file |= {"--schema": self.schema, "--map": self.maps, "--out": self.out}
+        only_for_question: dict[str, object] = {"--image": self.images, "--choice": self.choices}
         is_file = self.problems is not None
         for name, value in (only_for_question if is_file else only_for_file).items():
             if value:
@@ -98,6 +105,7 @@ class _SolveRequest(EngineRequest):
     help="Keep the run in a new folder, to resume it.",
 )
 @file_options
+@schema_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows to FILE, not to stdout.")
 @click.option(
     "--json",
@@ -112,10 +120,12 @@ class _SolveRequest(EngineRequest):
     help="Show the tree as it grows; on by default in a terminal.",
 )
 def command(**options: Any) -> int:
-    """Answer one question, or each problem of a .jsonl, .csv or .parquet file.
+    """Answer one question, or each problem of a file.
 
-    The rows of a file have a column `question` and, optionally, `images`, `choices` and `id`. Answers go to stdout, one
-    line of JSON per problem, or with --run into a folder.
+    PROBLEMS is a .jsonl, .json, .csv, .tsv or .parquet file, a folder of such files, or hf:NAME[/CONFIG][:SPLIT]. Its
+    columns are those of a known benchmark, or `question` and, optionally, `images`, `choices` and `id`; `doctor
+    --problems PROBLEMS` shows what would be read. Answers go to stdout, one line of JSON per problem, or with --run
+    into a folder.
     """
     request = _SolveRequest(**options)
     request.check()
@@ -165,12 +175,12 @@ def _problem(request: _SolveRequest, limits: RunConfig) -> Problem:
 def _solve_file(request: _SolveRequest, path: Path) -> int:
     from critic_engine.cli.follow_run import keep_run
     from critic_engine.cli.progress import load_models
-    from critic_engine.data.problems import read_problems
     from critic_engine.engine import Engine
     from critic_engine.run.database import check_free
 
-    config = request.load_config()
-    problems = read_problems(path, limits=config.run, image_root=request.image_root)
+    problems, config = open_problems(
+        path, request.load_config(), image_root=request.image_root, schema=request.schema, maps=request.maps
+    )
     if request.run is not None:
         check_free(request.run)
     with Engine(config) as engine:

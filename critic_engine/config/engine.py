@@ -16,6 +16,7 @@ from critic_engine.config.base import Section
 from critic_engine.config.collect import CollectConfig
 from critic_engine.config.files import apply_override, merged, read_document
 from critic_engine.config.models import ModelConfig, RayConfig
+from critic_engine.config.problem_files import ProblemFilesConfig
 from critic_engine.config.search import (
     BlendEvaluatorConfig,
     BudgetConfig,
@@ -121,6 +122,8 @@ class EngineConfig(Section):
     """The reward model."""
     collect: CollectConfig | None = None
     """How training data is made from labelled trees; in labelling mode only."""
+    problems: ProblemFilesConfig = ProblemFilesConfig()
+    """How problems files are read."""
     run: RunConfig = RunConfig()
     """Seed, concurrency, and the limits of the whole run."""
     ray: RayConfig = RayConfig()

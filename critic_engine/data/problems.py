@@ -1,26 +1,31 @@
 """Problems files: each row becomes a problem, or a recorded failure with its reason."""
 
+import dataclasses
 import itertools
-import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from critic_engine.config.search import RunConfig
-from critic_engine.data.tables import RawRow, Table, open_table
+from critic_engine.data.schemas.cells import first_filled, is_missing
+from critic_engine.data.schemas.image_cells import FindCell
+from critic_engine.data.schemas.recognition import choose_schema
+from critic_engine.data.schemas.row_reading import read_row, row_id
+from critic_engine.data.schemas.schema import PLAIN, Schema
+from critic_engine.data.table_files.table import NUM_LOOKED_AT, RawRow, Table
+from critic_engine.data.tables import open_table
 from critic_engine.errors import ProblemError
 from critic_engine.images.loading import load_image
 from critic_engine.run.problem_size import check_num_images
 from critic_engine.types import FailedRow, Image, Problem, ProblemRow
 
 _logger = logging.getLogger(__name__)
-_COLUMNS = ("id", "question", "images", "choices", "answer")
 _LIMITS = RunConfig()
 _MAX_IMAGES_BYTES = 256 * 1024 * 1024
 _NUM_DUPLICATES_SHOWN = 5
-_WANTED = {"choices": 'a list of texts or numbers, ["…", "…"]'}
+_MAX_LIGHT_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +33,14 @@ class ProblemsFile:
     """A problems file that was looked over and can be read, from its beginning each time; use ``read_problems``."""
 
     table: Table
-    """It has a column ``question``."""
+    schema: Schema
+    """The columns that hold the parts of a problem, and how they are read."""
     image_root: Path
     limits: RunConfig
 
     def __len__(self) -> int:
         """Return the number of rows, those that cannot be read included."""
-        return self.table.num_rows
+        return self.table.count_rows()
 
     def __iter__(self) -> Iterator[ProblemRow | FailedRow]:
         """Yield the rows in order, one in memory at a time; rows that repeat a problem or an id are logged as warnings.
@@ -42,8 +48,9 @@ class ProblemsFile:
         Finding those takes about 250 bytes a row.
         """
         duplicates = _Duplicates()
+        find_cell = self._find_cell()
         for number, raw in enumerate(self.table.rows(), start=1):
-            row = self._row(number, raw)
+            row = self._row(number, raw, find_cell)
             if isinstance(row, ProblemRow):
                 duplicates.add(row)
             yield row
@@ -52,43 +59,60 @@ class ProblemsFile:
     def has_reference_answers(self, limit: int | None = None) -> bool:
         """Return whether any of the first ``limit`` rows holds a reference answer; no image is read."""
         rows = itertools.islice(self.table.rows(), limit)
-        return any(isinstance(raw, Mapping) and not _is_missing(raw.get("answer")) for raw in rows)
+        return any(isinstance(raw, Mapping) and not is_missing(first_filled(raw, self.schema.answer)) for raw in rows)
 
-    def _row(self, number: int, raw: RawRow) -> ProblemRow | FailedRow:
-        row_id = str(number)
+    def without_answers(self) -> "ProblemsFile":
+        """Return the same problems without reference answers, so that no row fails for its answer."""
+        return dataclasses.replace(self, schema=dataclasses.replace(self.schema, answer=()))
+
+    @property
+    def unusual_columns(self) -> str:
+        """Words for the columns of a file of no known benchmark that are not called as the parts that they hold."""
+        if self.schema.name != PLAIN:
+            return ""
+        parts = self.schema.parts.items()
+        usual = {"images": {"images", "image"}}
+        named = [
+            f"{part} is read from {names[0]!r}"
+            for part, names in parts
+            if names and not usual.get(part, {part}) & set(names)
+        ]
+        return ", ".join(named)
+
+    def _find_cell(self) -> FindCell | None:
+        """Return the function that finds a cell of another row by that row's id, if the file can be searched."""
+        find_row = self.table.find_row
+        if find_row is None or not self.schema.id:
+            return None
+
+        def find(column: str, value: str) -> object:
+            row = find_row(self.schema.id[0], value)
+            return row.get(column) if isinstance(row, Mapping) else None
+
+        return find
+
+    def _row(self, number: int, raw: RawRow, find_cell: FindCell | None) -> ProblemRow | FailedRow:
+        name = str(number)
         try:
             if isinstance(raw, ProblemError):
                 raise raw
-            row_id = _row_id(raw.get("id")) or row_id
-            return self._problem_row(number, row_id, raw)
+            name = row_id(self.schema, raw) or name
+            return self._problem_row(number, name, raw, find_cell)
         except (ProblemError, ValueError) as error:
-            return FailedRow(row=number, id=row_id, reason=" ".join(str(error).split()))
+            return FailedRow(row=number, id=name, reason=" ".join(str(error).split()))
 
-    def _problem_row(self, number: int, row_id: str, raw: Mapping[str, object]) -> ProblemRow:
-        question = raw.get("question")
-        if not isinstance(question, str):
-            raise ProblemError(f"question is {_kind(question)}; write it as text")
-        answer = raw.get("answer")
-        problem = Problem(
-            question=_text(question, "question"),
-            images=self._images(raw.get("images")),
-            choices=tuple(_text(choice, "choices") for choice in _list(raw.get("choices"), "choices")),
-            name=row_id,
-        )
+    def _problem_row(self, number: int, name: str, raw: Mapping[str, object], find_cell: FindCell | None) -> ProblemRow:
+        parts = read_row(self.schema, raw, find_cell)
+        images = self._images(parts.images)
+        problem = Problem(question=parts.question, images=images, choices=parts.choices, name=name)
         return ProblemRow(
-            row=number,
-            id=row_id,
-            problem=problem,
-            reference_answers=() if _is_missing(answer) else (_text(answer, "answer"),),
-            extras={name: value for name, value in raw.items() if name not in _COLUMNS},
+            row=number, id=name, problem=problem, reference_answers=parts.reference_answers, extras=parts.extras
         )
 
-    def _images(self, cell: object) -> tuple[Image, ...]:
+    def _images(self, sources: Sequence[str | bytes]) -> tuple[Image, ...]:
         images: list[Image] = []
-        entries = _list(cell, "images")
-        check_num_images(len(entries), self.limits.max_images)
-        for entry in entries:
-            source = _image_source(entry)
+        check_num_images(len(sources), self.limits.max_images)
+        for source in sources:
             image = load_image(source, base=self.image_root, max_pixels=self.limits.max_image_pixels)
             images.append(image)
             if sum(len(image.data) for image in images) > _MAX_IMAGES_BYTES:
@@ -96,26 +120,56 @@ class ProblemsFile:
         return tuple(images)
 
 
-def read_problems(path: str | Path, *, limits: RunConfig = _LIMITS, image_root: Path | None = None) -> ProblemsFile:
-    """Return the problems in a ``.jsonl``, ``.csv`` or ``.parquet`` file that one pass found to be usable as a whole.
+def read_problems(
+    path: str | Path,
+    *,
+    limits: RunConfig = _LIMITS,
+    image_root: Path | None = None,
+    schema: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> ProblemsFile:
+    """Return the problems in a file that one pass found to be usable as a whole.
 
-    Columns are ``question``, and if given ``id``, ``images``, ``choices`` and ``answer``; all others are carried along.
-    In CSV, ``images`` and ``choices`` are JSON lists, or one entry as it is. A row that cannot be used becomes a
-    ``FailedRow``.
+    The file is ``.jsonl``, ``.json``, ``.csv``, ``.tsv``, ``.parquet`` or ``.arrow``, a folder of such shards or one
+    that ``datasets`` saved, or ``hf:NAME[/CONFIG][:SPLIT]``, which the package ``datasets`` reads. A row that cannot be
+    used becomes a ``FailedRow``.
+
+    Its columns are those of a known benchmark, which is recognised, or ``question``, and if given ``id``, ``images``,
+    ``choices`` and ``answer``, or other usual names of these. Others are carried along. In text files, ``images`` and
+    ``choices`` are lists as JSON or Python write them, or one entry as it is.
 
     Args:
         path: The file.
         limits: A row with more images, or an image of more pixels, than a run allows is refused before it is decoded.
         image_root: The folder that paths of images are relative to and may not leave; by default that of the file.
+        schema: The name of a benchmark whose columns the file has, or ``plain`` to recognise none.
+        columns: The columns of the file by part, ``id``, ``question``, ``images``, ``choices``, ``answer``, and
+            ``answer_index`` for an answer that counts the choices from 0; several are separated by commas, and none is
+            empty text.
 
     Raises:
-        ProblemError: the file is missing, empty, not UTF-8, cut off, or without a column ``question``.
+        ProblemError: the file is missing, empty, not UTF-8, cut off, or without a column that holds the question.
     """
-    path = Path(path)
-    table = open_table(path, required="question")
-    if "image" in table.columns and "images" not in table.columns:
-        _logger.warning("%s has a column 'image', which is not read: rename it to 'images'", path)
-    return ProblemsFile(table, image_root=path.parent if image_root is None else image_root, limits=limits)
+    table = open_table(path)
+    first_rows = [_lightened(row) for row in itertools.islice(table.rows(), NUM_LOOKED_AT) if isinstance(row, Mapping)]
+    try:
+        chosen = choose_schema(table.columns, first_rows, name=schema, mapping=columns)
+    except ProblemError as error:
+        raise ProblemError(f"{path}: {error}") from error
+    _logger.info("%s is read by the schema %s", path, chosen.name)
+    return ProblemsFile(table, chosen, image_root=table.folder if image_root is None else image_root, limits=limits)
+
+
+def _lightened(row: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a row without its images and long texts, of which many rows would not fit into memory."""
+    return {name: cell for name, cell in row.items() if _is_light(cell)}
+
+
+def _is_light(cell: object, depth: int = 3) -> bool:
+    if isinstance(cell, Mapping | list | tuple):
+        entries = cell.values() if isinstance(cell, Mapping) else cell
+        return depth > 0 and all(_is_light(entry, depth - 1) for entry in entries)
+    return not isinstance(cell, bytes) and not (isinstance(cell, str) and len(cell) > _MAX_LIGHT_CHARACTERS)
 
 
 class _Duplicates:
@@ -147,66 +201,3 @@ class _Duplicates:
         for kind, number in self._num_found.items():
             if number > _NUM_DUPLICATES_SHOWN:
                 _logger.warning("%d rows %s", number, kind)
-
-
-def _row_id(cell: object) -> str:
-    if _is_missing(cell):
-        return ""
-    if not isinstance(cell, str | int) or isinstance(cell, bool):
-        raise ProblemError(f"id is {_kind(cell)}; write text or a whole number, or leave it out")
-    return _text(cell, "id").strip()
-
-
-def _image_source(entry: object) -> str | bytes:
-    """Return the path, URL or bytes in an entry; datasets keep an image as ``{"bytes": …, "path": …}``."""
-    if isinstance(entry, Mapping):
-        entry = entry.get("path") if entry.get("bytes") is None else entry["bytes"]
-    if isinstance(entry, str | bytes) and entry.strip():
-        return entry
-    raise ProblemError(f"images holds {_kind(entry)}; write each as a path or data URL, or give the bytes of an image")
-
-
-def _list(cell: object, name: str) -> list[object]:
-    """Return the entries of a cell that holds a list, a list written as JSON, or one entry."""
-    if _is_missing(cell):
-        return []
-    if isinstance(cell, str) and cell.lstrip().startswith("["):
-        try:
-            cell = json.loads(cell)
-        except (ValueError, RecursionError) as error:
-            raise ProblemError(f'{name} begins like a list and is not JSON; write ["…", "…"]') from error
-    return list(cell) if isinstance(cell, list | tuple) else [cell]
-
-
-def _text(cell: object, name: str) -> str:
-    """Return a cell as text that UTF-8 can hold."""
-    if isinstance(cell, bool):
-        cell = "true" if cell else "false"
-    if not isinstance(cell, str | int | float):
-        raise ProblemError(f"{name} holds {_kind(cell)}; write {_WANTED.get(name, 'text or a number')}")
-    text = str(cell)
-    if not text.strip():
-        raise ProblemError(f"{name} is empty text; write something, or leave it out")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ProblemError(f"{name} holds half a surrogate pair, which is no character; write the whole one") from error
-    return text
-
-
-def _is_missing(cell: object) -> bool:
-    is_nan = isinstance(cell, float) and cell != cell  # pandas writes NaN for a missing cell
-    return cell is None or is_nan or (isinstance(cell, str) and not cell.strip())
-
-
-def _kind(cell: object) -> str:
-    kinds = {
-        dict: "an object",
-        list: "a list",
-        str: "empty text",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        bytes: "bytes",
-    }
-    return "missing" if cell is None else kinds.get(type(cell), f"a {type(cell).__name__}")

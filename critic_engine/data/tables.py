@@ -1,200 +1,144 @@
-"""Rows of a JSON Lines, CSV or Parquet file as plain mappings, looked over first and then streamed."""
+"""Rows of a data file or of a folder of them as plain mappings, looked over first and then streamed."""
 
-import contextlib
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
 
+from critic_engine.data.table_files.arrow_files import open_arrow, open_parquet
+from critic_engine.data.table_files.csv_files import open_csv
+from critic_engine.data.table_files.hub_rows import HUB_PREFIX, open_hub
+from critic_engine.data.table_files.json_files import open_json, open_json_lines
+from critic_engine.data.table_files.table import RawRow, Table
 from critic_engine.errors import ProblemError
 
-MAX_LINE_BYTES = 256 * 1024 * 1024
-"""A line of text with more bytes is refused, so that a file without line ends is never held in memory."""
-
-_NUM_LOOKED_AT = 100
-_PARQUET_BATCH_ROWS = 16
-
-RawRow: TypeAlias = Mapping[str, object] | ProblemError
-
-
-@dataclass(frozen=True)
-class Table:
-    """A readable file; its rows are streamed, never held in memory."""
-
-    num_rows: int
-    """The number of rows, unreadable ones included."""
-    columns: tuple[str, ...]
-    """The columns of the first row that has the required one."""
-    rows: Callable[[], Iterator[RawRow]]
-    """Streams the file from its beginning; a row that cannot be read comes as the error that says why."""
+_OPENERS: Mapping[str, Callable[[Path], Table]] = {
+    ".jsonl": open_json_lines,
+    ".ndjson": open_json_lines,
+    ".json": open_json,
+    ".csv": open_csv,
+    ".tsv": open_csv,
+    ".parquet": open_parquet,
+    ".arrow": open_arrow,
+}
+_COMPRESSED = ".gz"
+_SHARD = re.compile(r"(.*?)-?[0-9]{5}-of-[0-9]{5}(?:-[0-9a-f]+)?\Z")
+_MAX_ENTRIES = 10_000
 
 
-def open_table(path: Path, *, required: str) -> Table:
-    """Return the table in a file after one pass over it.
+def open_table(source: str | Path) -> Table:
+    """Return the table in a file, in a folder of shards, or in a data set of the hub, after one pass over a file.
+
+    Args:
+        source: A file; a folder that ``datasets`` saved or that holds one split; such a folder with the name of a split
+            behind it; or ``hf:NAME[/CONFIG][:SPLIT]``.
 
     Raises:
         ProblemError: the file as a whole cannot be used; the message names the file and what to do.
     """
-    if not path.exists():
-        raise ProblemError(f"{path} does not exist; give the path of a problems file")
-    if not path.is_file():
-        raise ProblemError(f"{path} is not a file; give the path of a problems file")
-    openers = {".jsonl": _open_json_lines, ".csv": _open_csv, ".parquet": _open_parquet}
-    opener = openers.get(path.suffix.lower())
-    if opener is None:
-        raise ProblemError(f"{path} must end in {', '.join(openers)}; convert or rename it")
+    if is_on_hub(source):
+        return open_hub(str(source))
+    path = Path(source)
     try:
-        table = opener(path, required)
+        table = _open_path(path)
     except OSError as error:
         raise ProblemError(f"{path} cannot be read: {error.strerror or error}") from error
-    if not table.num_rows:
+    if not table.count_rows():
         raise ProblemError(f"{path} is empty; it needs at least one row")
     return table
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield each line with its 1-based number, blank ones included."""
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            if len(line) > MAX_LINE_BYTES:
-                raise ProblemError(f"{path}: line {number} has over {MAX_LINE_BYTES:,} bytes; write one row a line")
-            try:
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                wrong = f"byte 0x{error.object[error.start]:02x} at line {number}, column {error.start + 1}"
-                raise ProblemError(f"{path} is not UTF-8: {wrong}; save it as UTF-8") from error
+def is_on_hub(source: str | Path) -> bool:
+    """Return whether the source of a table is a data set of the hub."""
+    return str(source).startswith(HUB_PREFIX)
 
 
-def _open_json_lines(path: Path, required: str) -> Table:
-    num_rows, number, last = 0, 0, ""
-    seen: dict[str, None] = {}
-    is_found, complaint = False, ""
-    for number, line in _lines(path):
-        if not line.strip():
-            continue
-        num_rows, last = num_rows + 1, line
-        if not is_found and num_rows <= _NUM_LOOKED_AT:
-            row = _parse_line(number, line)
-            if isinstance(row, ProblemError):
-                complaint = complaint or str(row)
-            elif is_found := required in row:
-                seen = {}
-            seen.update(dict.fromkeys(row if isinstance(row, Mapping) else ()))
-    if not last.endswith("\n") and isinstance(_parse_line(number, last), ProblemError) and last:
-        raise ProblemError(f"{path}: line {number}, the last, is cut off; get the whole file, or delete that line")
-    if num_rows and not is_found:
-        raise _no_column(path, required, tuple(seen), complaint)
-    return Table(num_rows, tuple(seen), lambda: _read_json_lines(path))
+def is_there(source: Path) -> bool:
+    """Return whether a table may be opened, without reading it."""
+    return is_on_hub(source) or source.exists() or (source.parent.is_dir() and bool(_shards_of_split(source)))
 
 
-def _read_json_lines(path: Path) -> Iterator[RawRow]:
-    for number, line in _lines(path):
-        if line.strip():
-            yield _parse_line(number, line)
+def _open_path(path: Path) -> Table:
+    if path.is_dir():
+        return _joined(path, _shards(path))
+    if path.is_file():
+        return _open_file(path)
+    if path.parent.is_dir() and (shards := _shards_of_split(path)):
+        return _joined(path, shards)
+    if path.exists():
+        raise ProblemError(f"{path} is not a file; give the path of a problems file")
+    raise ProblemError(f"{path} does not exist; give the path of a problems file")
 
 
-def _parse_line(number: int, line: str) -> RawRow:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return ProblemError(f"line {number} is not JSON: {error}")
-    if not isinstance(row, dict):
-        return ProblemError(f"line {number} is no JSON object; write one {{…}} a line")
-    return row
+def _open_file(path: Path) -> Table:
+    suffix = path.suffix.lower()
+    if suffix == _COMPRESSED:
+        suffix = path.with_suffix("").suffix.lower()
+        suffix = "" if suffix in (".parquet", ".arrow") else suffix
+    opener = _OPENERS.get(suffix)
+    if opener is None:
+        raise ProblemError(f"{path} must end in {', '.join(_OPENERS)}; convert or rename it")
+    return opener(path)
 
 
-def _open_csv(path: Path, required: str) -> Table:
-    reader = _csv_reader(path)
-    header = next(reader, None)
-    if isinstance(header, ProblemError):
-        raise ProblemError(f"{path}: {header}") from header
-    columns = tuple(header or ())
-    repeated = [name for index, name in enumerate(columns) if name in columns[:index]]
-    if repeated:
-        raise ProblemError(f"{path} has two columns {repeated[0]!r}; rename one")
-    if columns and required not in columns:
-        raise _no_column(path, required, columns, "")
-    num_rows = 0
-    for row in reader:
-        num_rows += 1
-        if isinstance(row, ProblemError) and "unexpected end of data" in str(row):
-            raise ProblemError(f"{path}: {row}; a quote is never closed: get the whole file, or close it")
-    return Table(num_rows, columns, lambda: _read_csv(path))
-
-
-def _read_csv(path: Path) -> Iterator[RawRow]:
-    reader = _csv_reader(path)
-    header = next(reader)
-    assert not isinstance(header, ProblemError)  # the pass before has read it
-    for row in reader:
-        if isinstance(row, ProblemError):
-            yield row
-        elif len(row) != len(header):
-            yield ProblemError(
-                f"the row has {len(row)} fields and the header {len(header)}; quote cells that hold commas"
-            )
-        else:
-            yield {name: cell for name, cell in zip(header, row, strict=True) if cell}
-
-
-def _csv_reader(path: Path) -> Iterator[list[str] | ProblemError]:
-    """Yield the fields of each row that is not blank, the header first."""
-    csv.field_size_limit(MAX_LINE_BYTES)  # the default of 128 KiB refuses images in data URLs
-    reader = csv.reader((line for _, line in _lines(path)), strict=True)
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield ProblemError(f"line {reader.line_num} is not CSV: {error}")
-        else:
-            if row:
-                yield row
-
-
-def _open_parquet(path: Path, required: str) -> Table:
-    with _parquet_file(path) as file:
-        num_rows, columns = file.metadata.num_rows, tuple(file.schema_arrow.names)
-    if required not in columns:
-        raise _no_column(path, required, columns, "")
-    return Table(num_rows, columns, lambda: _read_parquet(path))
-
-
-def _read_parquet(path: Path) -> Iterator[Mapping[str, object]]:
-    """Yield the rows in order, a few in memory at a time.
-
-    Raises:
-        ProblemError: the file is broken.
-    """
-    with _parquet_file(path) as file:
-        for batch in file.iter_batches(batch_size=_PARQUET_BATCH_ROWS, use_threads=False):
-            yield from batch.to_pylist()
-
-
-@contextlib.contextmanager
-def _parquet_file(path: Path) -> Iterator[Any]:
-    """Give the open file; an error of reading it becomes a ``ProblemError``."""
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
+def _shards(folder: Path) -> list[Path]:
+    """Return the files of the one split in a folder, in order."""
+    splits = _splits(folder)
+    if not splits:
         raise ProblemError(
-            f"{path} is Parquet, which needs pyarrow; install it by pip install 'critic-engine[parquet]'"
-        ) from error
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            yield file
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ProblemError(f"{path} is truncated or no Parquet file: {reason}; get it again") from error
+            f"{folder} is not a file, and as a folder holds no {', '.join(_OPENERS)}; give the path of a problems file"
+        )
+    if len(splits) > 1:
+        names = ", ".join(sorted(splits)[:20])
+        raise ProblemError(f"{folder} holds several splits, {names}; name one, as in {folder / min(splits)}")
+    return next(iter(splits.values()))
 
 
-def _no_column(path: Path, required: str, columns: tuple[str, ...], complaint: str) -> ProblemError:
-    if not columns:
-        return ProblemError(f"{path} holds no readable row: {complaint}")
-    names = ", ".join(column[:40] for column in columns[:20])
-    return ProblemError(f"{path} has no column {required!r}; its columns are {names}: rename the one that holds it")
+def _shards_of_split(path: Path) -> list[Path]:
+    """Return the files of the split that is named behind its folder; none if the folder has no such split."""
+    return _splits(path.parent).get(path.name, [])
+
+
+def _splits(folder: Path) -> dict[str, list[Path]]:
+    """Return the data files of a folder by split: shards, one file each, or folders that ``datasets`` saved."""
+    for place in (folder, folder / "data"):
+        if not place.is_dir():
+            continue
+        names = sorted(itertools.islice(place.iterdir(), _MAX_ENTRIES + 1))
+        if len(names) > _MAX_ENTRIES:
+            raise ProblemError(f"{place} holds more than {_MAX_ENTRIES:,} files; give the path of a problems file")
+        if (place / "state.json").is_file():
+            files = [each for each in names if each.suffix == ".arrow" and each.name.startswith("data-")]
+            return {"data": files} if files else {}
+        saved = {each.name: _splits(each).get("data", []) for each in names if (each / "state.json").is_file()}
+        if saved:
+            return saved
+        if splits := _split_files(names):
+            return splits
+    return {}
+
+
+def _split_files(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Return the data files among ``paths`` by split; of files that differ in their kind alone each is one."""
+    splits: dict[str, list[Path]] = {}
+    for path in paths:
+        if path.is_file() and path.suffix.lower() in _OPENERS and path.suffix.lower() != ".json":
+            shard = _SHARD.fullmatch(path.stem)
+            splits.setdefault(path.stem if shard is None else shard.group(1) or "data", []).append(path)
+    if all(len({path.suffix for path in found}) == 1 for found in splits.values()):
+        return splits
+    return {path.name: [path] for found in splits.values() for path in found}
+
+
+def _joined(path: Path, shards: list[Path]) -> Table:
+    """Return one table of several files, in order."""
+    tables = [_open_file(shard) for shard in shards]
+    columns = dict.fromkeys(column for table in tables for column in table.columns)
+
+    def rows() -> Iterator[RawRow]:
+        return itertools.chain.from_iterable(table.rows() for table in tables)
+
+    folder = path if path.is_dir() else path.parent
+    return Table(
+        columns=tuple(columns), rows=rows, folder=folder, count_rows=lambda: sum(table.count_rows() for table in tables)
+    )

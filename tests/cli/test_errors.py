@@ -82,7 +82,7 @@ class TestProblemsFile:
             (b"", "p.jsonl is empty"),
             (b'{"question": "caf\xe9"}\n', "is not UTF-8: byte 0xe9 at line 1"),
             (b'{"question": "a"}\n{"quest', "line 2, the last, is cut off"),
-            (b'{"prompt": "a", "image": "b"}\n', "no column 'question'; its columns are prompt, image"),
+            (b'{"body": "a", "title": "b"}\n', "no column 'question'; the columns are body, title"),
         ],
         ids=["empty", "not UTF-8", "truncated", "columns"],
     )
@@ -281,5 +281,5 @@ class TestDebug:
     def test_error_text_is_one_safe_line(self, cli, tmp_path: Path) -> None:
         (tmp_path / "p.jsonl").write_text(json.dumps({"\x1b]0;evil\x07\x1b[31mred\nline": 1}) + "\n")
         result = cli("solve", "p.jsonl")
-        assert_refused(result, "its columns are red line")
+        assert_refused(result, "the columns are red line")
         assert "\x1b" not in result.err

@@ -6,15 +6,17 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from critic_engine.config.problem_files import ProblemFilesConfig
 from critic_engine.config.search import RunConfig
 from critic_engine.data.filters.near_duplicate_index import NearDuplicateIndex, sketch_of
 from critic_engine.data.filters.text_normalization import normal_words
-from critic_engine.data.problems import read_problems
+from critic_engine.data.problems import ProblemsFile, read_problems
 from critic_engine.errors import ImageError, ProblemError
 from critic_engine.types import FailedRow, Problem, ProblemRow
 
 _logger = logging.getLogger(__name__)
 _LIMITS = RunConfig()
+_READING = ProblemFilesConfig()
 _MAX_SHOWN = 80
 
 
@@ -30,7 +32,12 @@ class Guard:
     """
 
     def __init__(
-        self, paths: Sequence[str | Path], *, limits: RunConfig = _LIMITS, image_root: Path | None = None
+        self,
+        paths: Sequence[str | Path],
+        *,
+        limits: RunConfig = _LIMITS,
+        image_root: Path | None = None,
+        reading: ProblemFilesConfig = _READING,
     ) -> None:
         """Take up the problems in ``paths``, which need no answers; each file is streamed once.
 
@@ -38,6 +45,7 @@ class Guard:
             paths: Problems files; each is named in objections by its file name.
             limits: The limits on images of a row, as in a run.
             image_root: The folder that paths of images are relative to; by default that of each file.
+            reading: How a file is read whose own columns are not known.
 
         Raises:
             ProblemError: a file cannot be read, or no row of it can.
@@ -50,7 +58,7 @@ class Guard:
         self._ids: list[str] = []
         self._set_names: list[str] = []
         for path in paths:
-            self._add_file(Path(path), limits, image_root)
+            self._add_file(Path(path), _open(path, limits, image_root, reading))
 
     def __len__(self) -> int:
         """Return the number of problems guarded against; those of the same content count once."""
@@ -71,9 +79,9 @@ class Guard:
                 return f"it repeats {self._named(row)}"
         return None
 
-    def _add_file(self, path: Path, limits: RunConfig, image_root: Path | None) -> None:
+    def _add_file(self, path: Path, problems: ProblemsFile) -> None:
         num_rows, num_unreadable, first_reason = 0, 0, ""
-        for row in read_problems(path, limits=limits, image_root=image_root):
+        for row in problems:
             num_rows += 1
             reason = self._add(row, path.name) if isinstance(row, ProblemRow) else row.reason
             if reason is not None:
@@ -121,6 +129,18 @@ def guarded(rows: Iterable[ProblemRow | FailedRow], guard: Guard) -> Iterator[Pr
         else:
             is_kept = objection is None
             yield row if is_kept else FailedRow(row.row, row.id, f"{objection}, {way_out}", "evaluation_set")
+
+
+def _open(path: str | Path, limits: RunConfig, image_root: Path | None, reading: ProblemFilesConfig) -> ProblemsFile:
+    """Return an evaluation set without its answers, which may be of any form; its own columns go first."""
+    try:
+        return read_problems(path, limits=limits, image_root=image_root).without_answers()
+    except ProblemError:
+        if reading == _READING:
+            raise
+    schema, columns = reading.schema_name, reading.columns
+    problems = read_problems(path, limits=limits, image_root=image_root, schema=schema, columns=columns)
+    return problems.without_answers()
 
 
 def _choices_key(problem: Problem) -> int:

@@ -77,7 +77,7 @@ class Selection:
         # The rows were checked against the evaluation sets of the run's own configuration when they were read in.
         guarded = self._collect.filters.evaluation_sets
         paths = [Path(path) for path in self.filters.evaluation_sets if path not in guarded]
-        self._guard = Guard(paths, limits=self.config.run) if paths else None
+        self._guard = Guard(paths, limits=self.config.run, reading=self.config.problems) if paths else None
         self.screen = Screen(self.config, self.filters, store.checker)
         self.funnel = Funnel()
 
