@@ -30,6 +30,7 @@ from critic_engine.parsing.steps import StepSplitter
 from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import make_roles
+from critic_engine.roles.given_models import with_given
 from critic_engine.run.database import check_free, explain_write_errors
 from critic_engine.run.problem_search import ProblemSearch, Search, local_search
 from critic_engine.run.problem_size import check_size
@@ -71,16 +72,18 @@ class Engine:
                 each later one overrides the fields it names.
             overrides: ``section.field=value`` changes to a config that is read from a file or preset.
             reasoner: The generator to reason with; its owner closes it. None makes the one that the configuration
-                names.
-            critic: The generator of the critic, likewise; made only when the evaluator needs one.
+                names. With ``reasoner.prompts: auto`` it gets the plain prompts, never those of the pocket models.
+            critic: The generator of the critic, likewise; made only when the evaluator needs one. It may be the same
+                as ``reasoner``.
             checker: Holds reference answers; the engine adds those of the rows it is given.
 
         Raises:
-            ConfigError: the configuration is wrong, needs reference answers and there is no ``checker``, or Ray cannot
-                be reached.
+            ConfigError: the configuration is wrong, needs reference answers and there is no ``checker``, pairs another
+                model with a pocket model that nobody named, or Ray cannot be reached.
             ModelLoadError: a model's folder holds no model.
         """
-        self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
+        config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
+        self.config = with_given(config, has_reasoner=reasoner is not None, has_critic=critic is not None)
         self._checker = checker
         if self.config.ray.num_search_workers and (reasoner or critic):
             raise ConfigError(
