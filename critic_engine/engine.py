@@ -14,8 +14,8 @@ from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.concurrency import LoopThread, Stream
 from critic_engine.config.compare import first_difference, without_hosting_and_limits
 from critic_engine.config.engine import EngineConfig, load_config
-from critic_engine.config.search import RunConfig
 from critic_engine.data.filters.contamination import Guard, guarded
+from critic_engine.data.given_problems import GivenProblem, given_problem, given_rows
 from critic_engine.data.harvest.factory import make_harvester
 from critic_engine.data.harvest.finding_kinds import PATHS
 from critic_engine.data.harvest.harvester import Harvester
@@ -23,7 +23,7 @@ from critic_engine.data.harvest.paths import TreePaths, count_outcomes, read_pat
 from critic_engine.data.selection.selected_findings import summarise
 from critic_engine.episode.episode import Episode, SearchEvent
 from critic_engine.episode.logged_tree import logged_tree
-from critic_engine.errors import ConfigError, ProblemError, RunError
+from critic_engine.errors import ConfigError, RunError
 from critic_engine.models.metering import ModelFigures, merged
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.steps import StepSplitter
@@ -33,7 +33,6 @@ from critic_engine.roles.factory import make_roles
 from critic_engine.roles.given_models import with_given
 from critic_engine.run.database import check_free, explain_write_errors
 from critic_engine.run.problem_search import ProblemSearch, Search, local_search
-from critic_engine.run.problem_size import check_size
 from critic_engine.run.report import RunOutputs
 from critic_engine.run.runner import Progress, Runner
 from critic_engine.run.store import RunStore
@@ -109,32 +108,38 @@ class Engine:
 
         Raises:
             ModelLoadError: a model cannot be loaded.
+            RuntimeError: the engine is closed.
         """
+        self._check_open()
         self._loop.call(self._load())
 
-    def solve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
+    def solve(self, problem: GivenProblem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
         """Return the answer to one problem; ``status`` says whether there is one.
 
         Args:
-            problem: The problem to solve.
+            problem: A problem, the text of a question, or a mapping with ``question`` and optionally ``images``,
+                ``choices`` and ``id``. Images of a mapping are whatever ``load_image`` takes; their paths may lead
+                anywhere on this machine, so read files that come from elsewhere by ``read_problems``.
             on_event: Called, from the engine's thread, for each proposal told to the tree.
 
         Raises:
-            ProblemError: the problem exceeds the limits of the config section ``run``.
+            ProblemError: it is no problem, or exceeds the limits of the config section ``run``.
+            RuntimeError: the engine is closed.
             ModelLoadError: a model cannot be loaded.
             ReplicaLostError: all replicas of a model are lost and could not be restarted.
         """
-        check_size(problem, self.config.run)
-        return self._loop.call(self._solve(problem, on_event))
+        self._check_open()
+        return self._loop.call(self._solve(given_problem(problem, self.config.run), on_event))
 
-    async def asolve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
+    async def asolve(self, problem: GivenProblem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
         """Return the answer to one problem without blocking the caller's event loop; many calls may be in flight."""
-        check_size(problem, self.config.run)
-        return await asyncio.wrap_future(self._loop.submit(self._solve(problem, on_event)))
+        self._check_open()
+        search = self._solve(given_problem(problem, self.config.run), on_event)
+        return await asyncio.wrap_future(self._loop.submit(search))
 
     def solve_many(
         self,
-        problems: Iterable[Problem | ProblemRow | FailedRow],
+        problems: Iterable[GivenProblem],
         *,
         run: str | Path | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -142,15 +147,19 @@ class Engine:
         """Yield one answer a problem, in input order.
 
         Args:
-            problems: The problems, or the rows of a problems file.
+            problems: The problems, each as ``solve`` takes it, or the rows of a problems file. Of a mapping, ``answer``
+                is the reference answer, which only an engine with a ``checker`` keeps.
             run: A new folder for the run, so that it can be resumed; None keeps nothing on disk.
             on_progress: Called, from the engine's thread, whenever tokens were generated or a problem ended.
 
         Raises:
             RunError: the folder is not empty.
+            RuntimeError: the engine is closed.
             ProblemError: an evaluation set that training data is guarded against cannot be read.
             ModelLoadError: a model cannot be loaded.
         """
+        self._check_open()
+        rows = given_rows(problems, self.config.run)
         if run is not None:
             check_free(Path(run))
         guard = self._guard()
@@ -164,7 +173,6 @@ class Engine:
                 else RunStore.create(Path(run), self.config, checker=checker)
             )
             on_error.callback(store.close)
-            rows = (_row(number, given, self.config.run) for number, given in enumerate(problems, start=1))
             store.add_rows(rows if guard is None else guarded(rows, guard))
             on_error.pop_all()
         return self._run(store, on_progress)
@@ -177,8 +185,10 @@ class Engine:
         Raises:
             RunError: the folder holds no run, or one that was started with another configuration, or it is labelled
                 and the engine has no checker, or the reverse.
+            RuntimeError: the engine is closed.
             ModelLoadError: a model cannot be loaded.
         """
+        self._check_open()
         with contextlib.ExitStack() as on_error:
             store = on_error.enter_context(RunStore.open(Path(run), checker=self._checker))
             self._check_same(store)
@@ -216,6 +226,10 @@ class Engine:
     ) -> None:
         """Close the engine."""
         self.close()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the engine is closed; make another one, or call it inside its `with` block")
 
     def _make_harvester(self, reasoner: ModelGenerator | None, critic: ModelGenerator | None) -> Harvester | None:
         if self.config.collect is None:
@@ -322,18 +336,6 @@ async def _tree_of(
     if found is None or found.content.num_rollouts is None:
         return store.row(position), store.events(position), None
     return store.row(position), [], found.content
-
-
-def _row(number: int, given: Problem | ProblemRow | FailedRow, limits: RunConfig) -> ProblemRow | FailedRow:
-    """Return the row; it becomes a ``FailedRow`` when its problem exceeds the run's size limits."""
-    if isinstance(given, FailedRow):
-        return given
-    row = given if isinstance(given, ProblemRow) else ProblemRow(number, given.name or str(number), given)
-    try:
-        check_size(row.problem, limits)
-    except ProblemError as error:
-        return FailedRow(row.row, row.id, str(error))
-    return row
 
 
 def _alone(config: EngineConfig) -> EngineConfig:

@@ -136,7 +136,7 @@ class EngineConfig(Section):
 
     @property
     def critic_matches(self) -> bool:
-        """Whether the critic matches the reasoner: both have the same ``model`` and ``backend``, and are pocket or not."""
+        """Whether the critic matches the reasoner: equal ``model``, ``backend`` and kind, pocket or not."""
         is_same_model = self.critic.model == self.reasoner.model and self.critic.backend == self.reasoner.backend
         return is_same_model and self.critic.is_pocket == self.reasoner.is_pocket
 
