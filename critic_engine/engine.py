@@ -289,6 +289,7 @@ class Engine:
             outputs = at_end.enter_context(store.outputs())
             at_end.callback(lambda: outputs.set_end(self.figures(), cut_by=runner.cut_reason))
             for position in itertools.count():
+                self._check_open()
                 answer = self._loop.call(stream.next())
                 if answer is None:
                     if self._harvest is not None and store.folder is not None:

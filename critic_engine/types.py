@@ -47,11 +47,8 @@ class Problem:
         """Take lists for tuples; refuse an empty question, fields of another type, and text that is not Unicode."""
         for name, kind, wanted in (("images", Image, "images, each made by load_image(…)"), ("choices", str, "texts")):
             given = getattr(self, name)
-            wrong = (
-                [each for each in given if not isinstance(each, kind)] if isinstance(given, list | tuple) else [given]
-            )
-            if wrong:
-                raise TypeError(f"{name} is or holds a {type(wrong[0]).__name__}; give a list of {wanted}")
+            if not isinstance(given, list | tuple) or not all(isinstance(each, kind) for each in given):
+                raise TypeError(f"{name} is {repr(given)[:60]}; give a list of {wanted}")
             object.__setattr__(self, name, tuple(given))
         if not isinstance(self.question, str) or not self.question.strip():
             raise ValueError("question is empty; a problem needs a question of at least one word")

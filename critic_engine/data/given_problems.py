@@ -58,7 +58,7 @@ def given_row(given: GivenProblem, number: int, limits: RunConfig) -> ProblemRow
             row_id = _id(given.get("id"), row_id)
             row = _mapping_row(given, number, row_id, limits)
         else:
-            raise TypeError(f"the problem is a {type(given).__name__}; {_WANTED}")
+            raise TypeError(f"the problem is of type {type(given).__name__}; {_WANTED}")
         check_size(row.problem, limits)
     except (ProblemError, ValueError) as error:
         return FailedRow(number if not isinstance(given, ProblemRow) else given.row, row_id, _one_line(error))
@@ -74,7 +74,9 @@ def given_rows(given: Iterable[GivenProblem], limits: RunConfig) -> Iterable[Pro
     problems: object = given
     if isinstance(problems, str | Path | Problem | ProblemRow | Mapping) or not isinstance(problems, Iterable):
         kind = type(problems).__name__
-        raise TypeError(f"problems is a {kind}; give a list of problems, or read_problems(path) for those of a file")
+        raise TypeError(
+            f"problems is of type {kind}; give a list of problems, or read_problems(path) for those of a file"
+        )
     return (given_row(each, number, limits) for number, each in enumerate(given, start=1))
 
 
@@ -83,7 +85,7 @@ def _mapping_row(given: Mapping[str, object], number: int, row_id: str, limits: 
     if not isinstance(question, str):
         names = ", ".join(map(str, given)) or "none"
         raise ProblemError(
-            f"question is {'missing' if question is None else f'a {type(question).__name__}'}; a row needs a text "
+            f"question is {'missing' if question is None else f'of type {type(question).__name__}'}; a row needs a text "
             f"there (its columns are {names[:200]})"
         )
     images = _images([*_entries(given.get("images")), *_entries(given.get("image"))], limits)
@@ -123,7 +125,7 @@ def _text(cell: object, name: str) -> str:
     if isinstance(cell, numpy.number):
         cell = cell.item()
     if not isinstance(cell, str | int | float):
-        raise ProblemError(f"{name} holds a {type(cell).__name__}; give a text or a number")
+        raise ProblemError(f"{name} holds one of type {type(cell).__name__}; give a text or a number")
     if not str(cell).strip():
         raise ProblemError(f"{name} is empty text; give one, or leave it out")
     return str(cell)

@@ -75,8 +75,8 @@ def test_row_keeps_its_id_choices_answer_and_other_columns() -> None:
     [
         ("  ", "question is empty"),
         ({"query": "how many ?"}, r"question is missing.*columns are query"),
-        ({"question": 3}, "question is a int"),
-        ({"question": "q ?", "images": [3]}, "image is a int; give a path, a data URL, bytes"),
+        ({"question": 3}, "question is of type int"),
+        ({"question": "q ?", "images": [3]}, "image is of type int; give a path, a data URL, bytes"),
         ({"question": "q ?", "images": ["absent.png"]}, "absent.png does not exist"),
         ({"question": "q ?", "images": ["https://example.org/a.png"]}, "nothing is fetched"),
         ({"question": "q ?", "images": [b"no picture"]}, "is not an image"),
@@ -85,8 +85,8 @@ def test_row_keeps_its_id_choices_answer_and_other_columns() -> None:
         ({"question": "q ?", "images": [numpy.zeros((11, 10), numpy.uint8)]}, r"run\.max_image_pixels"),
         ({"question": "q ?", "images": [numpy.zeros((2, 3), numpy.float32)]}, "array of float32.*give uint8"),
         ({"question": "q ?", "images": [png()] * 3}, "run.max_images"),
-        ({"question": "q ?", "choices": [["A"]]}, "choices holds a list"),
-        ({"question": "q ?", "id": ["A"]}, "id holds a list"),
+        ({"question": "q ?", "choices": [["A"]]}, "choices holds one of type list"),
+        ({"question": "q ?", "id": ["A"]}, "id holds one of type list"),
         (Problem("q" * 200_000), "run.max_characters"),
     ],
 )
@@ -114,10 +114,10 @@ def test_one_problem_is_no_list_of_problems(given: Any) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"images": ("a.png",)}, r"images is or holds a str; give a list of images, each made by load_image\(…\)"),
-        ({"images": "a.png"}, "images is or holds a str"),
-        ({"choices": "ABC"}, "choices is or holds a str; give a list of texts"),
-        ({"choices": (1, 2)}, "choices is or holds a int"),
+        ({"images": ("a.png",)}, r"images is \('a.png',\); give a list of images, each made by load_image\(…\)"),
+        ({"images": "a.png"}, "images is 'a.png'"),
+        ({"choices": "ABC"}, "choices is 'ABC'; give a list of texts"),
+        ({"choices": (1, 2)}, r"choices is \(1, 2\)"),
     ],
 )
 def test_problem_says_what_its_fields_must_hold(fields: dict[str, Any], reason: str) -> None:
