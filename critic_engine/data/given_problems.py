@@ -74,9 +74,7 @@ def given_rows(given: Iterable[GivenProblem], limits: RunConfig) -> Iterable[Pro
     problems: object = given
     if isinstance(problems, str | Path | Problem | ProblemRow | Mapping) or not isinstance(problems, Iterable):
         kind = type(problems).__name__
-        raise TypeError(
-            f"problems is of type {kind}; give a list of problems, or read_problems(path) for those of a file"
-        )
+        raise TypeError(f"problems is of type {kind}; give a list of problems, or read_problems(path) for a file")
     return (given_row(each, number, limits) for number, each in enumerate(given, start=1))
 
 
@@ -84,10 +82,8 @@ def _mapping_row(given: Mapping[str, object], number: int, row_id: str, limits: 
     question = given.get("question")
     if not isinstance(question, str):
         names = ", ".join(map(str, given)) or "none"
-        raise ProblemError(
-            f"question is {'missing' if question is None else f'of type {type(question).__name__}'}; a row needs a text "
-            f"there (its columns are {names[:200]})"
-        )
+        what = "missing" if question is None else f"of type {type(question).__name__}"
+        raise ProblemError(f"question is {what}; a row needs a text there (its columns are {names[:200]})")
     images = _images([*_entries(given.get("images")), *_entries(given.get("image"))], limits)
     choices = tuple(_text(choice, "choices") for choice in _entries(given.get("choices")))
     problem = Problem(question, images, choices, name=row_id)

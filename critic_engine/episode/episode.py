@@ -194,7 +194,7 @@ class Episode:
         if isinstance(event, Stopped):
             return
         if isinstance(event, Asked):
-            context = self._trials.context_at(self.tree, self.tree.nodes[event.node_id])
+            context = self._trials.ask_at(self.tree, self.tree.nodes[event.node_id], arm=event.arm)
             self._asked[event.trial_id] = event.node_id, context
             return
         node_id, _ = self._asked.pop(event.trial_id)
@@ -276,9 +276,15 @@ class Episode:
         if self._failures:
             counts = Counter(failure.kind for failure in self._failures)
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-            return f"no path ends in an answer ({kinds}); the last failure: {self._failures[-1].reason}"
+            # A text that was cut is the likeliest cause.
+            cuts = [failure for failure in self._failures if failure.kind == "reasoner_cut"]
+            last = (cuts or self._failures)[-1]
+            return f"no path ends in an answer ({kinds}); the last failure: {last.reason}"
         if self._stop_reason in _CUTS:
             return f"no path had ended when the search was cut; raise {_CUTS[self._stop_reason]}"
         if self._strategy.stop_reason in (StopReason.COST, StopReason.SIMULATIONS):
             return "no path ends in an answer within the budget; raise it, or check reasoner.prompts"
+        max_steps = self._config.expander.max_steps
+        if self._config.expander.kind == "step" and any(node.depth >= max_steps for node in self.tree.nodes):
+            return f"no path ends in an answer within {max_steps} steps; raise expander.max_steps"
         return "no path ends in an answer; check that reasoner.prompts ask for a last line `answer: X`"

@@ -55,8 +55,7 @@ def load_image(source: ImageSource, *, base: Path | None = None, max_pixels: int
         source = os.fspath(source)
     if not isinstance(source, str):
         raise ImageError(
-            f"image is of type {type(source).__name__}; give a path, a data URL, bytes, a picture of Pillow or an array of "
-            "uint8"
+            f"image is of type {type(source).__name__}; give a path, a data URL, bytes, a Pillow picture or an array"
         )
     if not source.strip():
         raise ImageError("image has an empty path; give the path of an image file")
