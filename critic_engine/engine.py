@@ -23,6 +23,7 @@ from critic_engine.data.harvest.paths import TreePaths, count_outcomes, read_pat
 from critic_engine.data.selection.selected_findings import summarise
 from critic_engine.episode.episode import Episode, SearchEvent
 from critic_engine.episode.logged_tree import logged_tree
+from critic_engine.episode.solution_budget import BudgetWarning
 from critic_engine.errors import ConfigError, RunError
 from critic_engine.models.metering import ModelFigures, merged
 from critic_engine.models.registry import ModelMakers, Models
@@ -91,6 +92,7 @@ class Engine:
                 field="ray.num_search_workers",
             )
         self._streams: set[Stream[Answer]] = set()
+        self._budget_warning = BudgetWarning()
         with contextlib.ExitStack() as on_error:
             self._ray = None if self.config.ray.address is None else RayHost(self.config)
             if self._ray is not None:
@@ -276,6 +278,8 @@ class Engine:
             _alone(self.config),
             expanders=self._roles.expanders,
             evaluator=self._roles.evaluator,
+            max_tokens=self.config.run.max_tokens,
+            on_commit=lambda commit: self._budget_warning.check(commit.failures),
             on_event=on_event or (lambda event: None),
         )
         return await episode.run()
@@ -340,9 +344,7 @@ async def _tree_of(
 
 
 def _alone(config: EngineConfig) -> EngineConfig:
-    """Return the configuration of a single search: the limits of the run bound its budget."""
-    pairs = ((config.budget.max_tokens, config.run.max_tokens), (config.budget.max_wall_s, config.run.max_wall_s))
-    max_tokens, max_wall_s = (min((limit for limit in pair if limit is not None), default=None) for pair in pairs)
-    return config.model_copy(
-        update={"budget": config.budget.model_copy(update={"max_tokens": max_tokens, "max_wall_s": max_wall_s})}
-    )
+    """Return the configuration of a single search: the seconds of the run bound its own."""
+    limits = (config.budget.max_wall_s, config.run.max_wall_s)
+    max_wall_s = min((limit for limit in limits if limit is not None), default=None)
+    return config.model_copy(update={"budget": config.budget.model_copy(update={"max_wall_s": max_wall_s})})

@@ -3,10 +3,11 @@
 The options of the strategies and of stopping are the dataclasses of the package ``search``, with their defaults.
 """
 
+import re
 import string
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from critic_engine.config.base import Section
 from critic_engine.config.models import ModelConfig
@@ -170,6 +171,23 @@ class DecisionConfig(Section):
     """Exponent of the reasoner's probability of a path, which multiplies its value; 0 leaves it out."""
 
 
+POCKET_SOLUTION_TOKENS = 25
+"""Tokens that count as one solution of the pocket pair in a budget: its figures are measured with 16 of them, 400."""
+_SOLUTIONS = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) solutions?")
+
+
+def _token_limit(given: object) -> object:
+    """Return a number of tokens, a number of solutions as text, or None."""
+    if given is None or (isinstance(given, str) and (found := _SOLUTIONS.fullmatch(given)) and float(found[1]) > 0):
+        return given
+    if isinstance(given, int | float) and not isinstance(given, bool) and given >= 1 and given == int(given):
+        return int(given)
+    raise ValueError(
+        "it must be a whole number of tokens greater than or equal to 1, or a multiple of the tokens of one solution, "
+        "such as '16 solutions'"
+    )
+
+
 class BudgetConfig(Section):
     """Limits of one search, independent of its findings."""
 
@@ -177,11 +195,19 @@ class BudgetConfig(Section):
     """Most trials told in one tree; abandoned ones do not count. None sets no limit."""
     max_wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Seconds after which a search is cut, with its trials in flight; finished paths so far give the answer."""
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Generated tokens of all roles for one problem after which no trial is begun.
+    max_tokens: Annotated[int | str | None, BeforeValidator(_token_limit)] = None
+    """Generated tokens of all roles for one problem after which no trial is begun; or a multiple of what one solution
+    takes, such as ``16 solutions``: so many times the mean of the reasoner's tokens of the paths that this search has
+    finished, at least 64. Until a path is finished, the longest one counts as half of a solution, which is no longer
+    than ``reasoner.max_tokens``. A solution of the pocket pair counts as 25 tokens.
 
     Trials in flight are still told, and a search without a finished path completes its best one in addition.
     """
+
+    @property
+    def num_solutions(self) -> float | None:
+        """The limit on tokens as a multiple of one solution's; None if it is no such multiple."""
+        return float(self.max_tokens.split()[0]) if isinstance(self.max_tokens, str) else None
 
 
 class RunConfig(Section):

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.node_state import NodeState, ReasoningNode, decode_state, encode_state, trajectory_of
+from critic_engine.episode.solution_budget import SolutionBudget, too_small
 from critic_engine.episode.strategy_factory import make_strategy
 from critic_engine.episode.trial import Ending, TrialResult, TrialRunner
 from critic_engine.protocols import Evaluator, Expander, ExpansionContext
@@ -78,6 +79,7 @@ class Episode:
         expanders: Sequence[Expander],
         evaluator: Evaluator,
         row_id: str = "",
+        max_tokens: int | None = None,
         on_commit: Callable[[Commit], None] = lambda commit: None,
         on_event: Callable[[SearchEvent], None] = lambda event: None,
     ) -> None:
@@ -89,6 +91,7 @@ class Episode:
             expanders: One for each arm of the strategy, in order.
             evaluator: Values trajectories.
             row_id: The id in the answer; the problem's name unless given.
+            max_tokens: A limit on its tokens besides that of the budget.
             on_commit: Called after each trial, before the search continues; must store the commit.
             on_event: Called for each proposal told to the tree.
         """
@@ -102,7 +105,8 @@ class Episode:
         self._failures: list[Failure] = []
         # The node of each pending trial, and its context at the time of the ask.
         self._asked: dict[int, tuple[int, ExpansionContext]] = {}
-        self._strategy = make_strategy(config, problem.problem_id)
+        self._strategy = make_strategy(config, problem.problem_id, max_tokens=max_tokens)
+        self._measured = SolutionBudget(max_tokens=config.reasoner.max_tokens)
         self._strategy.record_to(self._record)
         self._wake: asyncio.Future[None] | None = None
         self._cut_reason: StopReason | None = None
@@ -124,6 +128,7 @@ class Episode:
         """
         log = [event_from_dict(event, decode_state) for event in events]
         replay(self._strategy, log)
+        self._measured.observe((*self.tree.nodes, *self.tree.rollouts))
         self._events.clear()
         self._failures = list(failures)
 
@@ -159,6 +164,8 @@ class Episode:
             if self._events:
                 self._commit((), num_tokens=0)
         value, ending = await self._decide()
+        if (failure := too_small(self._strategy, ending.trajectory)) is not None:
+            self._commit((failure,), num_tokens=0)
         return self._answer(value, ending)
 
     def cut(self, reason: StopReason) -> None:
@@ -202,15 +209,23 @@ class Episode:
             self._trials.learn(node_id, event.proposals)
 
     def _tell(self, trial: ReasoningTrial, result: TrialResult) -> None:
-        first_node_id = len(self._strategy.tree)
+        first_node_id, num_rollouts = len(self.tree), len(self.tree.rollouts)
         if result.proposals:
             self._strategy.tell(trial, result.proposals, cost=result.num_tokens)
         else:
             self._strategy.abandon(trial, cost=result.num_tokens)
+        self._measured.observe((*self.tree.nodes[first_node_id:], *self.tree.rollouts[num_rollouts:]))
+        self._stop_if_spent()
         self._commit(result.failures, num_tokens=result.num_tokens)
         nodes = {child.key: child for child in trial.node.children}
         for proposal in result.proposals:
             self._emit(nodes[proposal.key], is_duplicate=nodes[proposal.key].node_id < first_node_id)
+
+    def _stop_if_spent(self) -> None:
+        """Stop a search whose budget is measured, in the commit of the trial that spent it."""
+        num_solutions = None if self._config.reasoner.is_pocket else self._config.budget.num_solutions
+        if num_solutions is not None and self._strategy.usage.cost >= self._measured.limit(num_solutions):
+            self._strategy.stop(StopReason.COST)
 
     def _commit(self, failures: tuple[Failure, ...], *, num_tokens: int) -> None:
         events = tuple(event_to_dict(event, encode_state) for event in self._events)

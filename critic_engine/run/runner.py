@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.episode import Commit
+from critic_engine.episode.solution_budget import BudgetWarning
 from critic_engine.episode.trial import NO_TRIAL
 from critic_engine.errors import ReplicaLostError, RunError
 from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, Finding, Harvest, Ledger, SearchedProblem
@@ -62,6 +63,7 @@ class Runner:
         self._started_s = time.perf_counter()
         self._num_tokens_before = 0 if config.run.max_tokens is None else store.num_tokens()
         self._searches: set[Search] = set()
+        self._budget_warning = BudgetWarning()
         self.cut_reason: StopReason | None = None
         """The limit of the run that was reached; None while none is."""
 
@@ -200,6 +202,7 @@ class Runner:
             nonlocal num_logged
             self._store.append(position, num_logged, commit.events, commit.failures)
             num_logged += len(commit.events)
+            self._budget_warning.check(commit.failures)
             self._spend(commit.num_tokens)
 
         return ProblemSearch(row.id, row.problem, read_log, on_commit)
