@@ -33,7 +33,7 @@ from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import make_roles
 from critic_engine.roles.given_models import with_given
 from critic_engine.run.database import check_free, explain_write_errors
-from critic_engine.run.problem_search import ProblemSearch, Search, local_search
+from critic_engine.run.problem_search import ProblemSearch, Search, alone, local_search
 from critic_engine.run.report import RunOutputs
 from critic_engine.run.runner import Progress, Runner
 from critic_engine.run.store import RunStore
@@ -275,7 +275,7 @@ class Engine:
         await self._load()
         episode = Episode(
             problem,
-            _alone(self.config),
+            alone(self.config),
             expanders=self._roles.expanders,
             evaluator=self._roles.evaluator,
             max_tokens=self.config.run.max_tokens,
@@ -288,10 +288,12 @@ class Engine:
         # Findings are stored in the run's folder; without one there is nobody to read them.
         harvest = None if store.folder is None else self._harvest
         with store, contextlib.ExitStack() as at_end:
-            runner = Runner(store, self.config, begin=self._begin, harvest=harvest, on_progress=on_progress)
-            stream = at_end.enter_context(self._streaming(runner.answers()))
             outputs = at_end.enter_context(store.outputs())
+            runner = Runner(
+                store, self.config, begin=self._begin, harvest=harvest, on_answer=outputs.add, on_progress=on_progress
+            )
             at_end.callback(lambda: outputs.set_end(self.figures(), cut_by=runner.cut_reason))
+            stream = at_end.enter_context(self._streaming(runner.answers()))
             for position in itertools.count():
                 self._check_open()
                 answer = self._loop.call(stream.next())
@@ -300,7 +302,7 @@ class Engine:
                         outputs.collection = summarise(store.folder)
                     return
                 self._count_tree(outputs, store, position)
-                outputs.write(answer)
+                outputs.put_in_order(answer)
                 yield answer
 
     @contextlib.contextmanager
@@ -341,10 +343,3 @@ async def _tree_of(
     if found is None or found.content.num_rollouts is None:
         return store.row(position), store.events(position), None
     return store.row(position), [], found.content
-
-
-def _alone(config: EngineConfig) -> EngineConfig:
-    """Return the configuration of a single search: the seconds of the run bound its own."""
-    limits = (config.budget.max_wall_s, config.run.max_wall_s)
-    max_wall_s = min((limit for limit in limits if limit is not None), default=None)
-    return config.model_copy(update={"budget": config.budget.model_copy(update={"max_wall_s": max_wall_s})})

@@ -345,3 +345,21 @@ def test_closed_engine_says_so() -> None:
     ):
         with pytest.raises(RuntimeError, match="the engine is closed"):
             call()
+
+
+def test_answers_of_a_run_reach_its_file_while_an_early_problem_is_slow(tmp_path: Path) -> None:
+    class Waits(ScriptedGenerator):
+        async def generate(self, request: GenerationRequest) -> Generation:
+            if PROBLEMS[0].question in request.messages[-1].text:
+                while len(rows()) < len(PROBLEMS) - 1:
+                    await asyncio.sleep(0.01)
+            return await super().generate(request)
+
+    def rows() -> list[dict[str, Any]]:
+        lines = (tmp_path / "run" / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    with Engine("mcts", overrides=SCRIPTED, reasoner=Waits(scripted_reasoner())) as engine:
+        answers = list(engine.solve_many(PROBLEMS, run=tmp_path / "run"))
+    assert [row["id"] for row in rows()] == [answer.id for answer in answers] == [f"p{n}" for n in range(len(PROBLEMS))]
+    assert [row["row"] for row in rows()] == list(range(1, len(PROBLEMS) + 1))

@@ -50,14 +50,25 @@ class Runner:
         *,
         begin: Callable[[ProblemSearch], Search],
         harvest: Harvest | None = None,
+        on_answer: Callable[[int, Answer], None] = lambda position, answer: None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        """Take a store with all its rows, the function that begins a search, and the harvest of a searched problem."""
+        """Take what a run needs.
+
+        Args:
+            store: The store with all its rows.
+            config: What the run does.
+            begin: Begins a search.
+            harvest: The harvest of a searched problem.
+            on_answer: Called with the position of each new answer, as soon as there is one.
+            on_progress: Called whenever tokens were generated or a problem ended.
+        """
         self._store = store
         self._config = config
         self._begin = begin
         self._harvest = harvest
         self._harvests: set[asyncio.Task[None]] = set()
+        self._on_answer = on_answer
         self._on_progress = on_progress
         self._progress = Progress(0, 0, store.num_rows, 0, 0.0)
         self._started_s = time.perf_counter()
@@ -103,6 +114,7 @@ class Runner:
                 async with places:
                     if answer is None:
                         answer = await self._answer(position, self._store.row(position))
+                        self._on_answer(position, answer)
                     if self._harvest is not None:
                         await self._reap(position, self._harvest)
         except ReplayError as error:
