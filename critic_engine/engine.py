@@ -28,10 +28,11 @@ from critic_engine.errors import ConfigError, RunError
 from critic_engine.models.metering import ModelFigures, merged
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.steps import StepSplitter
+from critic_engine.pocket.scope import ScopeWarning
 from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import make_roles
-from critic_engine.roles.given_models import with_given
+from critic_engine.roles.given_models import is_shipped, with_given
 from critic_engine.run.database import check_free, explain_write_errors
 from critic_engine.run.problem_search import ProblemSearch, Search, alone, local_search
 from critic_engine.run.report import RunOutputs
@@ -93,6 +94,7 @@ class Engine:
             )
         self._streams: set[Stream[Answer]] = set()
         self._budget_warning = BudgetWarning()
+        self._scope_warning = ScopeWarning(is_on=reasoner is None and is_shipped(self.config.reasoner))
         with contextlib.ExitStack() as on_error:
             self._ray = None if self.config.ray.address is None else RayHost(self.config)
             if self._ray is not None:
@@ -161,7 +163,7 @@ class Engine:
             ModelLoadError: a model cannot be loaded.
         """
         self._check_open()
-        rows = given_rows(problems, self.config.run)
+        rows = map(self._scope_warning.checked, given_rows(problems, self.config.run))
         if run is not None:
             check_free(Path(run))
         guard = self._guard()
@@ -272,6 +274,7 @@ class Engine:
         return local_search(task, self.config, self._roles)
 
     async def _solve(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Answer:
+        self._scope_warning.check(problem)
         await self._load()
         episode = Episode(
             problem,

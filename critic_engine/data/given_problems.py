@@ -49,9 +49,10 @@ def given_row(given: GivenProblem, number: int, limits: RunConfig) -> ProblemRow
     row_id = str(number)
     try:
         if isinstance(given, ProblemRow):
-            row = given
+            row, number, row_id = given, given.row, given.id
         elif isinstance(given, Problem):
-            row = ProblemRow(number, given.name or row_id, given)
+            row_id = given.name or row_id
+            row = ProblemRow(number, row_id, given)
         elif isinstance(given, str):
             row = ProblemRow(number, row_id, Problem(given, name=row_id))
         elif isinstance(given, Mapping):
@@ -61,7 +62,7 @@ def given_row(given: GivenProblem, number: int, limits: RunConfig) -> ProblemRow
             raise TypeError(f"the problem is of type {type(given).__name__}; {_WANTED}")
         check_size(row.problem, limits)
     except (ProblemError, ValueError) as error:
-        return FailedRow(number if not isinstance(given, ProblemRow) else given.row, row_id, _one_line(error))
+        return FailedRow(number, row_id, _one_line(error))
     return row
 
 

@@ -18,9 +18,9 @@ def with_given(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) ->
         ConfigError: a shipped model would be asked by prompts of other models, or be paired with one unasked.
     """
     update: dict[str, ReasonerConfig | CriticConfig] = {}
-    if has_reasoner and _is_shipped(config.reasoner) and config.reasoner.prompts == "auto":
+    if has_reasoner and is_shipped(config.reasoner) and config.reasoner.prompts == "auto":
         update["reasoner"] = config.reasoner.model_copy(update={"prompts": "plain"})
-    if has_critic and _is_shipped(config.critic) and config.critic.prompts == "auto":
+    if has_critic and is_shipped(config.critic) and config.critic.prompts == "auto":
         update["critic"] = config.critic.model_copy(update={"prompts": "plain"})
     config = config.model_copy(update=update)
     if config.needs_critic:
@@ -34,13 +34,14 @@ def with_given(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) ->
     return config
 
 
-def _is_shipped(model: ModelConfig) -> bool:
+def is_shipped(model: ModelConfig) -> bool:
+    """Return whether it is a shipped model itself, and no script in its place."""
     return model.model == "pocket" and model.backend != "scripted"
 
 
 def _is_default(model: ModelConfig, *, is_other_given: bool) -> bool:
     """Return whether it is the shipped model and nobody asked for it beside the other role's model."""
-    return _is_shipped(model) and (is_other_given or "model" not in model.model_fields_set)
+    return is_shipped(model) and (is_other_given or "model" not in model.model_fields_set)
 
 
 def _check_pair(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> None:
@@ -61,7 +62,7 @@ def _check_pair(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -
 
 
 def _check_prompts(model: ModelConfig, role: str) -> None:
-    if _is_shipped(model) and model.prompts in ("plain", "headed"):
+    if is_shipped(model) and model.prompts in ("plain", "headed"):
         raise ConfigError(
             f"{role}.prompts is {model.prompts!r}, and the pocket {role} knows its own prompts only; hand in the "
             f"generator by {role}=… if a program made this configuration, name {role}.model, or leave the prompts out",
