@@ -14,24 +14,29 @@ from critic_engine.config.models import ModelConfig
 from search import Aggregation, DecisionRule
 
 
-class ReasonerConfig(ModelConfig):
-    """The reasoner's model and its sampling."""
+class SampledModelConfig(ModelConfig):
+    """A model, and the tokens that it may draw."""
 
-    temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
-    """Sampling temperature in [0, 5]; 0 is greedy, and MMC uses 0.7 (arXiv 2504.11009)."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Probability mass of nucleus sampling, in (0, 1]."""
     top_k: Annotated[int, Field(ge=0)] = 0
     """Number of likeliest tokens to draw from; 0 sets no limit."""
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Tokens less likely than this share of the likeliest one's probability are not drawn; in [0, 1]."""
+
+
+class ReasonerConfig(SampledModelConfig):
+    """The reasoner's model and its sampling."""
+
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
+    """Sampling temperature in [0, 5]; 0 is greedy, and MMC uses 0.7 (arXiv 2504.11009)."""
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 1024
     """Most tokens of one whole solution."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 2
     """Most attempts at one request before its trial fails."""
 
 
-class CriticConfig(ModelConfig):
+class CriticConfig(SampledModelConfig):
     """The critic's model and its sampling."""
 
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 256

@@ -70,4 +70,4 @@ def _make_reward_model(config: EngineConfig, models: Models) -> Evaluator:
     if config.reward_model.head == "verdict_token":
         generator = models.generator(config.reward_model, "critic")
         return VerdictTokenEvaluator(generator, family, config.reward_model.chat)
-    return ScorerEvaluator(models.scorer(config.reward_model), family)
+    return ScorerEvaluator(models.scorer(config.reward_model), family, config.reward_model.chat)
