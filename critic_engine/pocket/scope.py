@@ -1,4 +1,4 @@
-"""What the pocket models can be asked: a board, and words of their world; and a warning of all else."""
+"""The questions that the pocket models can be asked: a board, and words of their world; a warning of all others."""
 
 import logging
 

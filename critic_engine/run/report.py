@@ -101,8 +101,8 @@ class RunOutputs:
         ordered = Path(self._ordered.name)
         try:
             with _writing(self._folder):
-                self._file.close()
-                self._ordered.close()
+                with self._ordered:
+                    self._file.close()
                 if kind is None:
                     ordered.replace(self._folder / "answers.jsonl")
                 path.write_text(report + "\n", encoding="utf-8")

@@ -25,14 +25,14 @@ class LabellingCounts(_ReportPart):
 
 
 class StageOutcome(_ReportPart):
-    """What one stage of a labelled run took in, kept, and left out by reason."""
+    """The counts of one stage of a labelled run, and those left out by reason."""
 
     num_in: int = Field(alias="in")
     kept: int
     left_out: dict[str, int]
 
 
-class FailedHarvest(_ReportPart):
+class ReportedFailure(_ReportPart):
     """A problem whose harvest failed."""
 
     id: str
@@ -43,7 +43,7 @@ class CollectionSummary(_ReportPart):
     """The summary of a labelled run's findings."""
 
     num_tokens: int
-    failed: tuple[FailedHarvest, ...]
+    failed: tuple[ReportedFailure, ...]
     stages: dict[str, StageOutcome]
 
 

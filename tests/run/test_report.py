@@ -19,7 +19,9 @@ needs_full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="t
 def test_answers_hold_no_control_character_and_read_back_as_they_were(tmp_path: Path) -> None:
     text = "\x1b[31m\x9b\x7f\u202e\u2028 \u00fc 漢 half \ud800"
     with RunOutputs(tmp_path, duplicates=[]) as outputs:
-        outputs.add(0, Answer("1", "0" * 16, text, None, "answered", "num_samples", 100, 4, 0.5))
+        answer = replace(ANSWER, answer=text)
+        outputs.add(0, answer)
+        outputs.put_in_order(answer)
     line = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").removesuffix("\n")
     assert line.isprintable()
     assert "漢" in line
