@@ -45,7 +45,8 @@ def timing(args: argparse.Namespace, trials_in_flight: int) -> Timing:
     """Return the seconds of trees in which each model call takes ``args.latency_s``."""
     reasoner = ScriptedGenerator(scripted_reasoner(), latency_s=args.latency_s)
     critic = ScriptedGenerator(scripted_critic(), latency_s=args.latency_s)
-    with Engine(args.preset, overrides=overrides(args, trials_in_flight), reasoner=reasoner, critic=critic) as engine:
+    changes = ["reasoner.prompts=pocket", "critic.prompts=pocket", *overrides(args, trials_in_flight)]
+    with Engine(args.preset, overrides=changes, reasoner=reasoner, critic=critic) as engine:
         answers = [engine.solve(Problem(f"how many stars are there in sky {number} ?")) for number in range(args.trees)]
     return Timing(trials_in_flight, [answer.wall_s for answer in answers])
 

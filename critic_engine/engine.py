@@ -14,8 +14,8 @@ from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.concurrency import LoopThread, Stream
 from critic_engine.config.compare import first_difference, without_hosting_and_limits
 from critic_engine.config.engine import EngineConfig, load_config
-from critic_engine.config.search import RunConfig
 from critic_engine.data.filters.contamination import Guard, guarded
+from critic_engine.data.given_problems import GivenProblem, given_problem, given_rows
 from critic_engine.data.harvest.factory import make_harvester
 from critic_engine.data.harvest.finding_kinds import PATHS
 from critic_engine.data.harvest.harvester import Harvester
@@ -23,16 +23,18 @@ from critic_engine.data.harvest.paths import TreePaths, count_outcomes, read_pat
 from critic_engine.data.selection.selected_findings import summarise
 from critic_engine.episode.episode import Episode, SearchEvent
 from critic_engine.episode.logged_tree import logged_tree
-from critic_engine.errors import ConfigError, ProblemError, RunError
+from critic_engine.episode.solution_budget import BudgetWarning
+from critic_engine.errors import ConfigError, RunError
 from critic_engine.models.metering import ModelFigures, merged
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.steps import StepSplitter
+from critic_engine.pocket.scope import ScopeWarning
 from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import make_roles, with_critique_tokens
+from critic_engine.roles.given_models import is_shipped, with_given
 from critic_engine.run.database import check_free, explain_write_errors
-from critic_engine.run.problem_search import ProblemSearch, Search, local_search
-from critic_engine.run.problem_size import check_size
+from critic_engine.run.problem_search import ProblemSearch, Search, alone, local_search
 from critic_engine.run.report import RunOutputs
 from critic_engine.run.runner import Progress, Runner
 from critic_engine.run.store import RunStore
@@ -71,17 +73,19 @@ class Engine:
                 each later one overrides the fields it names.
             overrides: ``section.field=value`` changes to a config that is read from a file or preset.
             reasoner: The generator to reason with; its owner closes it. None makes the one that the configuration
-                names.
-            critic: The generator of the critic, likewise; made only when the evaluator needs one.
+                names. With ``reasoner.prompts: auto`` it gets the plain prompts, never those of the pocket models.
+            critic: The generator of the critic, likewise; made only when the evaluator needs one. It may be the same
+                as ``reasoner``.
             checker: Holds reference answers; the engine adds those of the rows it is given.
 
         Raises:
-            ConfigError: the configuration is wrong, needs reference answers and there is no ``checker``, or Ray cannot
-                be reached.
+            ConfigError: the configuration is wrong, needs reference answers and there is no ``checker``, pairs another
+                model with a pocket model that nobody named, or Ray cannot be reached.
             ModelLoadError: a model's folder holds no model.
         """
-        self.config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
-        self.config = with_critique_tokens(self.config)
+        config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
+        config = with_given(config, has_reasoner=reasoner is not None, has_critic=critic is not None)
+        self.config = with_critique_tokens(config)
         self._checker = checker
         if self.config.ray.num_search_workers and (reasoner or critic):
             raise ConfigError(
@@ -90,6 +94,8 @@ class Engine:
                 field="ray.num_search_workers",
             )
         self._streams: set[Stream[Answer]] = set()
+        self._budget_warning = BudgetWarning()
+        self._scope_warning = ScopeWarning(is_on=reasoner is None and is_shipped(self.config.reasoner))
         with contextlib.ExitStack() as on_error:
             self._ray = None if self.config.ray.address is None else RayHost(self.config)
             if self._ray is not None:
@@ -107,32 +113,38 @@ class Engine:
 
         Raises:
             ModelLoadError: a model cannot be loaded.
+            RuntimeError: the engine is closed.
         """
+        self._check_open()
         self._loop.call(self._load())
 
-    def solve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
+    def solve(self, problem: GivenProblem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
         """Return the answer to one problem; ``status`` says whether there is one.
 
         Args:
-            problem: The problem to solve.
+            problem: A problem, the text of a question, or a mapping with ``question`` and optionally ``images``,
+                ``choices`` and ``id``. Images of a mapping are whatever ``load_image`` takes; their paths may lead
+                anywhere on this machine, so read files that come from elsewhere by ``read_problems``.
             on_event: Called, from the engine's thread, for each proposal told to the tree.
 
         Raises:
-            ProblemError: the problem exceeds the limits of the config section ``run``.
+            ProblemError: it is no problem, or exceeds the limits of the config section ``run``.
+            RuntimeError: the engine is closed.
             ModelLoadError: a model cannot be loaded.
             ReplicaLostError: all replicas of a model are lost and could not be restarted.
         """
-        check_size(problem, self.config.run)
-        return self._loop.call(self._solve(problem, on_event))
+        self._check_open()
+        return self._loop.call(self._solve(given_problem(problem, self.config.run), on_event))
 
-    async def asolve(self, problem: Problem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
+    async def asolve(self, problem: GivenProblem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
         """Return the answer to one problem without blocking the caller's event loop; many calls may be in flight."""
-        check_size(problem, self.config.run)
-        return await asyncio.wrap_future(self._loop.submit(self._solve(problem, on_event)))
+        self._check_open()
+        search = self._solve(given_problem(problem, self.config.run), on_event)
+        return await asyncio.wrap_future(self._loop.submit(search))
 
     def solve_many(
         self,
-        problems: Iterable[Problem | ProblemRow | FailedRow],
+        problems: Iterable[GivenProblem],
         *,
         run: str | Path | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -140,15 +152,19 @@ class Engine:
         """Yield one answer a problem, in input order.
 
         Args:
-            problems: The problems, or the rows of a problems file.
+            problems: The problems, each as ``solve`` takes it, or the rows of a problems file. Of a mapping, ``answer``
+                is the reference answer, which only an engine with a ``checker`` keeps.
             run: A new folder for the run, so that it can be resumed; None keeps nothing on disk.
             on_progress: Called, from the engine's thread, whenever tokens were generated or a problem ended.
 
         Raises:
             RunError: the folder is not empty.
+            RuntimeError: the engine is closed.
             ProblemError: an evaluation set that training data is guarded against cannot be read.
             ModelLoadError: a model cannot be loaded.
         """
+        self._check_open()
+        rows = map(self._scope_warning.checked, given_rows(problems, self.config.run))
         if run is not None:
             check_free(Path(run))
         guard = self._guard()
@@ -162,7 +178,6 @@ class Engine:
                 else RunStore.create(Path(run), self.config, checker=checker)
             )
             on_error.callback(store.close)
-            rows = (_row(number, given, self.config.run) for number, given in enumerate(problems, start=1))
             store.add_rows(rows if guard is None else guarded(rows, guard))
             on_error.pop_all()
         return self._run(store, on_progress)
@@ -175,8 +190,10 @@ class Engine:
         Raises:
             RunError: the folder holds no run, or one that was started with another configuration, or it is labelled
                 and the engine has no checker, or the reverse.
+            RuntimeError: the engine is closed.
             ModelLoadError: a model cannot be loaded.
         """
+        self._check_open()
         with contextlib.ExitStack() as on_error:
             store = on_error.enter_context(RunStore.open(Path(run), checker=self._checker))
             self._check_same(store)
@@ -214,6 +231,10 @@ class Engine:
     ) -> None:
         """Close the engine."""
         self.close()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the engine is closed; make another one, or call it inside its `with` block")
 
     def _make_harvester(self, reasoner: ModelGenerator | None, critic: ModelGenerator | None) -> Harvester | None:
         if self.config.collect is None:
@@ -254,12 +275,15 @@ class Engine:
         return local_search(task, self.config, self._roles)
 
     async def _solve(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Answer:
+        self._scope_warning.check(problem)
         await self._load()
         episode = Episode(
             problem,
-            _alone(self.config),
+            alone(self.config),
             expanders=self._roles.expanders,
             evaluator=self._roles.evaluator,
+            max_tokens=self.config.run.max_tokens,
+            on_commit=lambda commit: self._budget_warning.check(commit.failures),
             on_event=on_event or (lambda event: None),
         )
         return await episode.run()
@@ -268,18 +292,21 @@ class Engine:
         # Findings are stored in the run's folder; without one there is nobody to read them.
         harvest = None if store.folder is None else self._harvest
         with store, contextlib.ExitStack() as at_end:
-            runner = Runner(store, self.config, begin=self._begin, harvest=harvest, on_progress=on_progress)
-            stream = at_end.enter_context(self._streaming(runner.answers()))
             outputs = at_end.enter_context(store.outputs())
+            runner = Runner(
+                store, self.config, begin=self._begin, harvest=harvest, on_answer=outputs.add, on_progress=on_progress
+            )
             at_end.callback(lambda: outputs.set_end(self.figures(), cut_by=runner.cut_reason))
+            stream = at_end.enter_context(self._streaming(runner.answers()))
             for position in itertools.count():
+                self._check_open()
                 answer = self._loop.call(stream.next())
                 if answer is None:
                     if self._harvest is not None and store.folder is not None:
                         outputs.collection = summarise(store.folder)
                     return
                 self._count_tree(outputs, store, position)
-                outputs.write(answer)
+                outputs.put_in_order(answer)
                 yield answer
 
     @contextlib.contextmanager
@@ -320,24 +347,3 @@ async def _tree_of(
     if found is None or found.content.num_rollouts is None:
         return store.row(position), store.events(position), None
     return store.row(position), [], found.content
-
-
-def _row(number: int, given: Problem | ProblemRow | FailedRow, limits: RunConfig) -> ProblemRow | FailedRow:
-    """Return the row; it becomes a ``FailedRow`` when its problem exceeds the run's size limits."""
-    if isinstance(given, FailedRow):
-        return given
-    row = given if isinstance(given, ProblemRow) else ProblemRow(number, given.name or str(number), given)
-    try:
-        check_size(row.problem, limits)
-    except ProblemError as error:
-        return FailedRow(row.row, row.id, str(error))
-    return row
-
-
-def _alone(config: EngineConfig) -> EngineConfig:
-    """Return the configuration of a single search: the limits of the run bound its budget."""
-    pairs = ((config.budget.max_tokens, config.run.max_tokens), (config.budget.max_wall_s, config.run.max_wall_s))
-    max_tokens, max_wall_s = (min((limit for limit in pair if limit is not None), default=None) for pair in pairs)
-    return config.model_copy(
-        update={"budget": config.budget.model_copy(update={"max_tokens": max_tokens, "max_wall_s": max_wall_s})}
-    )

@@ -59,6 +59,8 @@ class ExpansionContext:
     """The critic's critique of this trajectory; None if there is none."""
     rejected: tuple[RejectedSibling, ...] = ()
     """Rejected children of the node, most recent last."""
+    is_repeated: bool = False
+    """Whether the reasoner was asked for the same before; a greedy one samples then, or it would say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Expansion:
     """Samples left out because they could not be read as a step or a solution."""
     num_unfinished_thoughts: int = 0
     """Those of them whose thought took all of ``max_thought_tokens``."""
+    cut_by: tuple[str, ...] = ()
+    """For each sample that its length cut before it was whole, the option that sets this length."""
 
 
 class Expander(Protocol):

@@ -44,8 +44,13 @@ class Problem:
     """The ``id`` of its row; no part of its identity."""
 
     def __post_init__(self) -> None:
-        """Refuse an empty question, and text that is not Unicode."""
-        if not self.question.strip():
+        """Take lists for tuples; refuse an empty question, fields of another type, and text that is not Unicode."""
+        for name, kind, wanted in (("images", Image, "images, each made by load_image(…)"), ("choices", str, "texts")):
+            given = getattr(self, name)
+            if not isinstance(given, list | tuple) or not all(isinstance(each, kind) for each in given):
+                raise TypeError(f"{name} is {repr(given)[:60]}; give a list of {wanted}")
+            object.__setattr__(self, name, tuple(given))
+        if not isinstance(self.question, str) or not self.question.strip():
             raise ValueError("question is empty; a problem needs a question of at least one word")
         for text in (self.question, *self.choices):
             try:

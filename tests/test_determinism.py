@@ -32,7 +32,8 @@ class Jittery(ScriptedGenerator):
 
 def searched(preset: str, run: Path, *, trials_in_flight: int) -> EngineConfig:
     overrides = [f"run.trials_in_flight={trials_in_flight}", "budget.max_simulations=30", "budget.max_tokens=null"]
-    config = load_config(preset, [*overrides, "reward_model.backend=scripted"])
+    prompts = ["reasoner.prompts=pocket", "critic.prompts=pocket"]
+    config = load_config(preset, [*overrides, *prompts, "reward_model.backend=scripted"])
     with Engine(config, reasoner=Jittery(scripted_reasoner()), critic=Jittery(scripted_critic())) as engine:
         assert all(answer.status == "answered" for answer in engine.solve_many(PROBLEMS, run=run))
     return config

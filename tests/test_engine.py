@@ -320,3 +320,46 @@ def test_run_whose_model_is_gone_for_good_is_gone_on_with_by_a_resume(models: di
     assert all("resume the run: no replica is left" in (answer.error or "") for answer in lost)
     with Engine("mcts", overrides=SCRIPTED) as engine:
         assert [stable(answer) for answer in engine.resume(tmp_path / "run")] == undisturbed
+
+
+def test_texts_and_rows_are_solved_as_problems_are(engine: Engine) -> None:
+    expected = stable(engine.solve(Problem("how many of kind 3 ?", name="1")))
+    assert stable(engine.solve("how many of kind 3 ?")) == expected
+    assert stable(engine.solve({"question": "how many of kind 3 ?", "answer": "9"})) == expected
+    answers = list(engine.solve_many(["how many of kind 3 ?", {"question": "  ", "id": "empty"}]))
+    assert stable(answers[0]) == expected
+    assert (answers[1].id, answers[1].status, answers[1].stop_reason) == ("empty", "failed", "unreadable_row")
+
+
+def test_closed_engine_says_so() -> None:
+    with Engine("mcts", overrides=SCRIPTED) as engine:
+        unfinished = engine.solve_many(PROBLEMS)
+        next(unfinished)
+    for call in (
+        lambda: engine.solve("how many ?"),
+        lambda: engine.solve_many(["how many ?"]),
+        lambda: asyncio.run(engine.asolve("how many ?")),
+        lambda: engine.resume("nowhere"),
+        engine.load,
+        lambda: list(unfinished),
+    ):
+        with pytest.raises(RuntimeError, match="the engine is closed"):
+            call()
+
+
+def test_answers_of_a_run_reach_its_file_while_an_early_problem_is_slow(tmp_path: Path) -> None:
+    class Waits(ScriptedGenerator):
+        async def generate(self, request: GenerationRequest) -> Generation:
+            if PROBLEMS[0].question in request.messages[-1].text:
+                while len(rows()) < len(PROBLEMS) - 1:
+                    await asyncio.sleep(0.01)
+            return await super().generate(request)
+
+    def rows() -> list[dict[str, Any]]:
+        lines = (tmp_path / "run" / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    with Engine("mcts", overrides=SCRIPTED, reasoner=Waits(scripted_reasoner())) as engine:
+        answers = list(engine.solve_many(PROBLEMS, run=tmp_path / "run"))
+    assert [row["id"] for row in rows()] == [answer.id for answer in answers] == [f"p{n}" for n in range(len(PROBLEMS))]
+    assert [row["row"] for row in rows()] == list(range(1, len(PROBLEMS) + 1))

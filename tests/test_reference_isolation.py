@@ -33,7 +33,13 @@ SENTINEL = "zq-reference-sentinel"
 # Answers are of plain words, which are told apart.
 NAMES = ("none", "one", "two", "three", "four", "five")
 LABELLING_PRESETS = [name for name, path in presets().items() if load_config(path).needs_reference]
-OVERRIDES = ["budget.max_tokens=300", "run.problems_in_flight=3", "run.trials_in_flight=2"]
+OVERRIDES = [
+    "reasoner.prompts=pocket",
+    "critic.prompts=pocket",
+    "budget.max_tokens=300",
+    "run.problems_in_flight=3",
+    "run.trials_in_flight=2",
+]
 WORKERS = (Engine, Episode, Runner, RunStore, TrialRunner)
 # Classes and modules are the program, not what it works on.
 PROGRAM = (type, types.ModuleType, types.CodeType, types.BuiltinFunctionType)

@@ -1,18 +1,19 @@
 """Show the progress of a run that is kept in a folder, new or resumed, and report its result."""
 
-import json
 import shlex
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from critic_engine.cli.answer_view import Tally, failed_line, failed_lines
 from critic_engine.cli.command import interrupted_with
+from critic_engine.data.row_types import NOT_DONE
 from critic_engine.run.report import json_line
+from critic_engine.run.written_report import CollectionSummary, WrittenReport
 from critic_engine.types import Answer
 
 if TYPE_CHECKING:
@@ -60,34 +61,34 @@ def closing_answers(answers: Iterator[Answer]) -> Iterator[Iterator[Answer]]:
 
 def _report(tally: Tally, run: Path, *, is_json: bool) -> int:
     """Print the summary of a run, as JSON on stdout if ``is_json``; return the exit code."""
-    rows = run / "answers.jsonl"
-    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
-    labelling, collection = report.get("labelling", {}), report.get("collect")
+    rows, report = run / "answers.jsonl", WrittenReport.read(run)
+    labelling, collection = report.labelling, report.collect
     if is_json:
-        collected = {} if collection is None else {"collect": collection}
-        click.echo(json_line({"run": str(run), "answers": str(rows), **tally.fields(), **labelling, **collected}))
+        parts = {} if labelling is None else labelling.model_dump()
+        parts |= {} if collection is None else {"collect": collection.model_dump(by_alias=True)}
+        click.echo(json_line({"run": str(run), "answers": str(rows), **tally.fields(), **parts}))
     exit_code = tally.report(where=rows)
-    if labelling:
+    if labelling is not None:
         click.echo(
-            f"found right paths for {labelling['num_with_right']}, wrong ones for {labelling['num_with_wrong']}, both "
-            f"for {labelling['num_with_both']}; {labelling['num_rollouts']:,} rollouts",
+            f"found right paths for {labelling.num_with_right}, wrong ones for {labelling.num_with_wrong}, both for "
+            f"{labelling.num_with_both}; {labelling.num_rollouts:,} rollouts",
             err=True,
         )
     if collection is None:
         return exit_code
-    return max(exit_code, _report_collection(collection, run, is_cut_by_tokens=report["cut_by"] == "run_tokens"))
+    return max(exit_code, _report_collection(collection, run, is_cut_by_tokens=report.cut_by == "run_tokens"))
 
 
-def _report_collection(collection: dict[str, Any], run: Path, *, is_cut_by_tokens: bool) -> int:
+def _report_collection(collection: CollectionSummary, run: Path, *, is_cut_by_tokens: bool) -> int:
     """Print the counts of pairs and critiques; return 1 when some problems failed or are not done yet."""
-    stages, num_tokens, name = collection["stages"], collection["num_tokens"], shlex.quote(str(run))
-    failed = [failed_line(each["id"], each["reason"]) for each in collection["failed"]]
+    pairs, critiques = collection.stages["divergent pairs"], collection.stages["critiques"]
+    name = shlex.quote(str(run))
+    failed = [failed_line(each.id, each.reason) for each in collection.failed]
     for line in failed_lines(failed, num=len(failed), where=str(run / "report.json")):
         click.echo(line, err=True)
     click.echo(
-        f"{stages['divergent pairs']['in']:,} divergent pairs, {stages['critiques']['kept']:,} of "
-        f"{stages['critiques']['in']:,} critiques kept, {num_tokens:,} tokens for them; see `critic-engine inspect "
-        f"{name}`",
+        f"{pairs.num_in:,} divergent pairs, {critiques.kept:,} of {critiques.num_in:,} critiques kept, "
+        f"{collection.num_tokens:,} tokens for them; see `critic-engine inspect {name}`",
         err=True,
     )
     if failed:
@@ -96,7 +97,7 @@ def _report_collection(collection: dict[str, Any], run: Path, *, is_cut_by_token
             "--debug shows the traceback",
             err=True,
         )
-    num_left = stages["rows"]["left_out"].get("not_done_yet", 0)
+    num_left = collection.stages["rows"].left_out.get(NOT_DONE, 0)
     if num_left:
         more = f", with a higher run.max_tokens in {run / 'config.yaml'} or --max-tokens N" if is_cut_by_tokens else ""
         click.echo(

@@ -18,6 +18,7 @@ from critic_engine.config.files import apply_override, merged, read_document
 from critic_engine.config.models import ModelConfig, RayConfig
 from critic_engine.config.problem_files import ProblemFilesConfig
 from critic_engine.config.search import (
+    POCKET_SOLUTION_TOKENS,
     BlendEvaluatorConfig,
     BudgetConfig,
     CriticConfig,
@@ -139,13 +140,22 @@ class EngineConfig(Section):
 
     @property
     def critic_matches(self) -> bool:
-        """Whether the critic matches the reasoner: both have the same ``model`` and ``backend``."""
-        return self.critic.model == self.reasoner.model and self.critic.backend == self.reasoner.backend
+        """Whether the critic matches the reasoner: equal ``model``, ``backend`` and kind, pocket or not."""
+        is_same_model = self.critic.model == self.reasoner.model and self.critic.backend == self.reasoner.backend
+        return is_same_model and self.critic.is_pocket == self.reasoner.is_pocket
 
     @property
     def critique_model(self) -> ModelConfig:
         """The model with the prompts for critiques: the critic if it matches the reasoner, else the reasoner."""
         return self.critic if self.critic_matches else self.reasoner
+
+    @property
+    def max_cost(self) -> int | None:
+        """The limit on the tokens of one search; None if there is none, or if it is measured in the search itself."""
+        num_solutions, max_tokens = self.budget.num_solutions, self.budget.max_tokens
+        if num_solutions is not None and self.reasoner.is_pocket:
+            return max(1, round(num_solutions * POCKET_SOLUTION_TOKENS))
+        return max_tokens if isinstance(max_tokens, int) else None
 
     @property
     def needs_critic(self) -> bool:

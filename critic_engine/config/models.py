@@ -154,6 +154,11 @@ class ModelConfig(Section):
     """Hosting of the model by Ray."""
 
     @property
+    def is_pocket(self) -> bool:
+        """Whether it is the shipped model or a script in its place, and is asked by the pocket prompts."""
+        return self.model == "pocket" and self.prompts in ("auto", "pocket")
+
+    @property
     def hosting(self) -> str:
         """The model and its hosting as JSON; roles with equal hosting share one engine."""
         return self.model_dump_json(include=set(ModelConfig.model_fields) - _OF_REQUESTS)

@@ -3,34 +3,40 @@
 The options of the strategies and of stopping are the dataclasses of the package ``search``, with their defaults.
 """
 
+import re
 import string
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from critic_engine.config.base import Section
 from critic_engine.config.models import ModelConfig
 from search import Aggregation, DecisionRule
 
 
-class ReasonerConfig(ModelConfig):
-    """The reasoner's model and its sampling."""
+class SampledModelConfig(ModelConfig):
+    """A model, and the tokens that it may draw."""
 
-    temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
-    """Sampling temperature in [0, 5]; 0 is greedy, and MMC uses 0.7 (arXiv 2504.11009)."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Probability mass of nucleus sampling, in (0, 1]."""
     top_k: Annotated[int, Field(ge=0)] = 0
     """Number of likeliest tokens to draw from; 0 sets no limit."""
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Tokens less likely than this share of the likeliest one's probability are not drawn; in [0, 1]."""
+
+
+class ReasonerConfig(SampledModelConfig):
+    """The reasoner's model and its sampling."""
+
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
+    """Sampling temperature in [0, 5]; 0 is greedy, and MMC uses 0.7 (arXiv 2504.11009)."""
     max_tokens: Annotated[int, Field(ge=1, le=131072)] = 1024
     """Most tokens of one whole solution."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 2
     """Most attempts at one request before its trial fails."""
 
 
-class CriticConfig(ModelConfig):
+class CriticConfig(SampledModelConfig):
     """The critic's model and its sampling."""
 
     max_tokens: Annotated[int, Field(ge=1, le=131072)] | None = None
@@ -171,6 +177,23 @@ class DecisionConfig(Section):
     """Exponent of the reasoner's probability of a path, which multiplies its value; 0 leaves it out."""
 
 
+POCKET_SOLUTION_TOKENS = 25
+"""Tokens that count as one solution of the pocket pair in a budget: its figures are measured with 16 of them, 400."""
+_SOLUTIONS = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) solutions?")
+
+
+def _token_limit(given: object) -> object:
+    """Return a number of tokens, a number of solutions as text, or None."""
+    if given is None or (isinstance(given, str) and (found := _SOLUTIONS.fullmatch(given)) and float(found[1]) > 0):
+        return given
+    if isinstance(given, int | float) and not isinstance(given, bool) and given >= 1 and given == int(given):
+        return int(given)
+    raise ValueError(
+        "it must be a whole number of tokens greater than or equal to 1, or a multiple of the tokens of one solution, "
+        "such as '16 solutions'"
+    )
+
+
 class BudgetConfig(Section):
     """Limits of one search, independent of its findings."""
 
@@ -178,11 +201,19 @@ class BudgetConfig(Section):
     """Most trials told in one tree; abandoned ones do not count. None sets no limit."""
     max_wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Seconds after which a search is cut, with its trials in flight; finished paths so far give the answer."""
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Generated tokens of all roles for one problem after which no trial is begun.
+    max_tokens: Annotated[int | str | None, BeforeValidator(_token_limit)] = None
+    """Generated tokens of all roles for one problem after which no trial is begun; or a multiple of what one solution
+    takes, such as ``16 solutions``: so many times the mean of the reasoner's tokens of the paths that this search has
+    finished, at least 64. Until a path is finished, the longest one counts as half of a solution, which is no longer
+    than ``reasoner.max_tokens``. A solution of the pocket pair counts as 25 tokens.
 
     Trials in flight are still told, and a search without a finished path completes its best one in addition.
     """
+
+    @property
+    def num_solutions(self) -> float | None:
+        """The limit on tokens as a multiple of one solution's; None if it is no such multiple."""
+        return float(self.max_tokens.split()[0]) if isinstance(self.max_tokens, str) else None
 
 
 class RunConfig(Section):

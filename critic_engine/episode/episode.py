@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.logged_usage import log_usage, logged_usage
 from critic_engine.episode.node_state import NodeState, ReasoningNode, decode_state, encode_state, trajectory_of
+from critic_engine.episode.solution_budget import SolutionBudget, too_small
 from critic_engine.episode.strategy_factory import make_strategy
 from critic_engine.episode.trial import Ending, TrialResult, TrialRunner
 from critic_engine.protocols import Evaluator, Expander, ExpansionContext
@@ -78,6 +79,7 @@ class Episode:
         expanders: Sequence[Expander],
         evaluator: Evaluator,
         row_id: str = "",
+        max_tokens: int | None = None,
         on_commit: Callable[[Commit], None] = lambda commit: None,
         on_event: Callable[[SearchEvent], None] = lambda event: None,
     ) -> None:
@@ -89,6 +91,7 @@ class Episode:
             expanders: One for each arm of the strategy, in order.
             evaluator: Values trajectories.
             row_id: The id in the answer; the problem's name unless given.
+            max_tokens: A limit on its tokens besides that of the budget.
             on_commit: Called after each trial, before the search continues; must store the commit.
             on_event: Called for each proposal told to the tree.
         """
@@ -103,7 +106,8 @@ class Episode:
         self._usage = TokenUsage()
         # The node of each pending trial, and its context at the time of the ask.
         self._asked: dict[int, tuple[int, ExpansionContext]] = {}
-        self._strategy = make_strategy(config, problem.problem_id)
+        self._strategy = make_strategy(config, problem.problem_id, max_tokens=max_tokens)
+        self._measured = SolutionBudget(max_tokens=config.reasoner.max_tokens)
         self._strategy.record_to(self._record)
         self._wake: asyncio.Future[None] | None = None
         self._cut_reason: StopReason | None = None
@@ -125,6 +129,7 @@ class Episode:
         """
         log = [event_from_dict(event, decode_state) for event in events]
         replay(self._strategy, log)
+        self._measured.observe((*self.tree.nodes, *self.tree.rollouts))
         self._events.clear()
         self._failures = list(failures)
         self._usage = logged_usage(events)
@@ -161,6 +166,8 @@ class Episode:
             if self._events:
                 self._commit(())
         value, ending = await self._decide()
+        if (failure := too_small(self._strategy, ending.trajectory)) is not None:
+            self._commit((failure,))
         return self._answer(value, ending)
 
     def cut(self, reason: StopReason) -> None:
@@ -196,7 +203,7 @@ class Episode:
         if isinstance(event, Stopped):
             return
         if isinstance(event, Asked):
-            context = self._trials.context_at(self.tree, self.tree.nodes[event.node_id])
+            context = self._trials.ask_at(self.tree, self.tree.nodes[event.node_id], arm=event.arm)
             self._asked[event.trial_id] = event.node_id, context
             return
         node_id, _ = self._asked.pop(event.trial_id)
@@ -204,15 +211,23 @@ class Episode:
             self._trials.learn(node_id, event.proposals)
 
     def _tell(self, trial: ReasoningTrial, result: TrialResult) -> None:
-        first_node_id = len(self._strategy.tree)
+        first_node_id, num_rollouts = len(self.tree), len(self.tree.rollouts)
         if result.proposals:
             self._strategy.tell(trial, result.proposals, cost=result.usage.generated_tokens)
         else:
             self._strategy.abandon(trial, cost=result.usage.generated_tokens)
+        self._measured.observe((*self.tree.nodes[first_node_id:], *self.tree.rollouts[num_rollouts:]))
+        self._stop_if_spent()
         self._commit(result.failures, result.usage)
         nodes = {child.key: child for child in trial.node.children}
         for proposal in result.proposals:
             self._emit(nodes[proposal.key], is_duplicate=nodes[proposal.key].node_id < first_node_id)
+
+    def _stop_if_spent(self) -> None:
+        """Stop a search whose budget is measured, in the commit of the trial that spent it."""
+        num_solutions = None if self._config.reasoner.is_pocket else self._config.budget.num_solutions
+        if num_solutions is not None and self._strategy.usage.cost >= self._measured.limit(num_solutions):
+            self._strategy.stop(StopReason.COST)
 
     def _commit(self, failures: tuple[Failure, ...], usage: TokenUsage | None = None) -> None:
         events = tuple(event_to_dict(event, encode_state) for event in self._events)
@@ -284,9 +299,15 @@ class Episode:
         if self._failures:
             counts = Counter(failure.kind for failure in self._failures)
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-            return f"no path ends in an answer ({kinds}); the last failure: {self._failures[-1].reason}"
+            # A text that was cut is the likeliest cause.
+            cuts = [failure for failure in self._failures if failure.kind == "reasoner_cut"]
+            last = (cuts or self._failures)[-1]
+            return f"no path ends in an answer ({kinds}); the last failure: {last.reason}"
         if self._stop_reason in _CUTS:
             return f"no path had ended when the search was cut; raise {_CUTS[self._stop_reason]}"
         if self._strategy.stop_reason in (StopReason.COST, StopReason.SIMULATIONS):
             return "no path ends in an answer within the budget; raise it, or check reasoner.prompts"
+        max_steps = self._config.expander.max_steps
+        if self._config.expander.kind == "step" and any(node.depth >= max_steps for node in self.tree.nodes):
+            return f"no path ends in an answer within {max_steps} steps; raise expander.max_steps"
         return "no path ends in an answer; check that reasoner.prompts ask for a last line `answer: X`"

@@ -42,12 +42,15 @@ class Reviser:
 
     async def revise(self, judged: Judged, context: ExpansionContext) -> Judged:
         """Return the best revision of a step offered in ``context``, with the cost of all attempts."""
+        asked: set[tuple[RejectedSibling, ...]] = set()
         for attempt in range(1, self.options.max_revisions + 1):
             weak = self._weak_step(judged)
             if weak is None:
                 break
             shown = (*context.rejected, *judged.revised_from, weak)[-max(1, self.options.max_rejected) :]
-            judged = await self._try(judged, weak, replace(context, rejected=shown), attempt)
+            revised = replace(context, rejected=shown, is_repeated=shown in asked)
+            asked.add(shown)
+            judged = await self._try(judged, weak, revised, attempt)
         return judged
 
     def _weak_step(self, judged: Judged) -> RejectedSibling | None:

@@ -25,11 +25,18 @@ from search import (
 )
 
 
-def make_strategy(config: EngineConfig, problem_id: str) -> Strategy[NodeState]:
-    """Return the strategy for one problem, before its first ask; its random draws depend on the run's seed."""
+def make_strategy(config: EngineConfig, problem_id: str, *, max_tokens: int | None = None) -> Strategy[NodeState]:
+    """Return the strategy for one problem, before its first ask; its random draws depend on the run's seed.
+
+    Args:
+        config: The configuration.
+        problem_id: The problem's.
+        max_tokens: A limit on its tokens besides that of the budget.
+    """
     options = config.strategy.options
     rng = np.random.default_rng(derive_seed(config.run.seed, problem_id, "strategy"))
-    budget = Budget(max_simulations=config.budget.max_simulations, max_cost=config.budget.max_tokens)
+    max_cost = min((limit for limit in (config.max_cost, max_tokens) if limit is not None), default=None)
+    budget = Budget(max_simulations=config.budget.max_simulations, max_cost=max_cost)
     limits, root = Limits(budget, config.stop), NodeState()
     if isinstance(options, BestOfNOptions):
         return BestOfN(options, rng=rng, root=root, limits=limits)

@@ -1,7 +1,7 @@
 """The work of a trial, between its ask and its tell: draw proposals for one node, evaluate and revise them."""
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.engine import EngineConfig
@@ -63,16 +63,22 @@ class TrialRunner:
         self._judged: dict[int, dict[Hashable, Evaluation]] = {}
         self._rejected: dict[int, list[RejectedSibling]] = {}
         self._answers = AnswerClasses(problem.question, problem.choices)
+        self._asked: set[tuple[int, ExpansionContext]] = set()
 
-    def context_at(self, tree: Tree[NodeState], node: ReasoningNode) -> ExpansionContext:
-        """Return the present context of ``node``."""
+    def ask_at(self, tree: Tree[NodeState], node: ReasoningNode, *, arm: int) -> ExpansionContext:
+        """Return the present context of ``node``, at which the reasoner number ``arm`` is about to be asked."""
         limit = self._config.expander.max_rejected
         rejected = self._rejected.get(node.node_id, [])
-        return ExpansionContext(
+        context = ExpansionContext(
             trajectory=trajectory_of(tree.path(node)),
             critique=node.state.critique,
             rejected=tuple(rejected[-limit:]) if limit else (),
         )
+        asked = (arm, context)
+        if asked in self._asked:
+            return replace(context, is_repeated=True)
+        self._asked.add(asked)
+        return context
 
     def learn(self, node_id: int, proposals: Iterable[Proposal[NodeState]]) -> None:
         """Remember the evaluations, answers and rejected siblings among the proposals told at a node."""
@@ -224,7 +230,11 @@ def _failures(trial_id: int, expansion: Expansion) -> tuple[Failure, ...]:
     reasons = ["its thought took all max_thought_tokens; allow more, or set thinking to off"] * num_unfinished
     reasons += ["no step or solution in the reasoner's text"] * (expansion.num_unreadable - num_unfinished)
     unreadable = tuple(Failure(trial_id, "reasoner_unreadable", reason) for reason in reasons)
-    return unreadable + _retries(trial_id, "reasoner", expansion.usage)
+    cuts = tuple(
+        Failure(trial_id, "reasoner_cut", f"a text was cut by its length before it was whole; raise {option}")
+        for option in expansion.cut_by
+    )
+    return unreadable + cuts + _retries(trial_id, "reasoner", expansion.usage)
 
 
 def _error(trial_id: int, who: str, error: GenerationError) -> tuple[Failure, ...]:

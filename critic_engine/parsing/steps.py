@@ -196,7 +196,9 @@ class StepDraft:
         if is_thinking and sample.stop is None:
             return "cut"
         if not self.has_words:
-            return None if self.num_skipped <= MAX_BLANK_STOPS else "cut"
+            # The same request would write a thought that its length cut again.
+            is_lost = bool(sample.thought) and sample.stop is None and not sample.text
+            return "cut" if is_lost or self.num_skipped > MAX_BLANK_STOPS else None
         if sample.stop is None:
             return "cut"
         is_in_thought = is_thinking or has_thought_on

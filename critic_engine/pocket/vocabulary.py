@@ -36,10 +36,15 @@ _PIECE = re.compile(r"\n|[" + re.escape(PUNCTUATION) + r"]|[^\s" + re.escape(PUN
 WORD_IDS = {word: number for number, word in enumerate(WORDS)}
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words of ``text`` as the models read them, known or not."""
+    return _PIECE.findall(text.lower())
+
+
 def encode(text: str) -> list[int]:
     """Return the word ids of ``text``; the shipped tokenizer gives the same."""
     unknown = WORD_IDS[UNKNOWN]
-    return [WORD_IDS.get(word, unknown) for word in _PIECE.findall(text.lower())]
+    return [WORD_IDS.get(word, unknown) for word in words_of(text)]
 
 
 def turn_ids(user: str) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from critic_engine.errors import GenerationError, ParseError
 from critic_engine.protocols import Generator
 from critic_engine.seeds import derive_seed
-from critic_engine.types import Generation, GenerationRequest, TokenUsage
+from critic_engine.types import Generation, GenerationRequest, SamplingOptions, TokenUsage
 
 _logger = logging.getLogger(__name__)
 _RETRY_TEMPERATURE = 0.7
@@ -77,9 +77,13 @@ async def ask_until_readable(
     raise ParseError(message, text=last.text, usage=usage, num_unreadable=len(refused), reasons=reasons) from last
 
 
+def varied(sampling: SamplingOptions) -> SamplingOptions:
+    """Return the options for a request that was made before, at a temperature of at least 0.7."""
+    return replace(sampling, temperature=max(_RETRY_TEMPERATURE, sampling.temperature))
+
+
 def _redrawn(request: GenerationRequest, num_unreadable: int) -> GenerationRequest:
     if not num_unreadable:
         return request
-    temperature = max(_RETRY_TEMPERATURE, request.sampling.temperature)
     seeds = tuple(derive_seed(seed, num_unreadable) for seed in request.seeds)
-    return replace(request, sampling=replace(request.sampling, temperature=temperature), seeds=seeds)
+    return replace(request, sampling=varied(request.sampling), seeds=seeds)

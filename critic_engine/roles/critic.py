@@ -58,6 +58,9 @@ class Critic:
             messages=self.config.chat.messages(self.family.critique(problem, steps=trajectory.steps)),
             sampling=SamplingOptions(
                 temperature=self.config.temperature,
+                top_p=self.config.top_p,
+                top_k=self.config.top_k,
+                min_p=self.config.min_p,
                 max_tokens=self.max_tokens,
                 num_top_logprobs=NUM_TOP_LOGPROBS,
             ),

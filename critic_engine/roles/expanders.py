@@ -45,17 +45,28 @@ class SolutionExpander:
         former, critique = context.trajectory, context.critique
         if former.steps and critique is not None:
             expansion = await self.reasoner.rewrite(
-                problem, former, critique, base=Trajectory(), seeds=seeds, options=self.options
+                problem,
+                former,
+                critique,
+                base=Trajectory(),
+                seeds=seeds,
+                options=self.options,
+                is_repeated=context.is_repeated,
             )
         else:
-            expansion = await self.reasoner.solve(problem, seeds=seeds, options=self.options)
+            # Below the root, this is what the root was asked.
+            is_repeated = context.is_repeated or bool(former.steps)
+            expansion = await self.reasoner.solve(problem, seeds=seeds, options=self.options, is_repeated=is_repeated)
         is_rewrite = bool(former.steps)
         continuations = tuple(replace(continuation, is_rewrite=is_rewrite) for continuation in expansion.continuations)
         return replace(expansion, continuations=continuations)
 
     async def finish(self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...]) -> Expansion:
-        """Return at most one fresh solution for each seed; a solution cut by the token limit is not continued."""
-        return await self.expand(problem, ExpansionContext(trajectory), seeds=seeds)
+        """Return at most one fresh solution for each seed; a solution cut by the token limit is not continued.
+
+        The root was asked for the same before.
+        """
+        return await self.expand(problem, ExpansionContext(trajectory, is_repeated=True), seeds=seeds)
 
 
 def make_expander(options: ExpanderConfig, reasoner: Reasoner) -> Expander:

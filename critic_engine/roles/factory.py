@@ -90,4 +90,4 @@ def _make_reward_model(config: EngineConfig, models: Models) -> Evaluator:
             )
         generator = models.generator(config.reward_model, "critic")
         return VerdictTokenEvaluator(generator, family, config.reward_model.chat)
-    return ScorerEvaluator(models.scorer(config.reward_model), family)
+    return ScorerEvaluator(models.scorer(config.reward_model), family, config.reward_model.chat)

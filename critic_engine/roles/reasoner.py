@@ -14,7 +14,7 @@ from critic_engine.parsing.steps import StepDraft, StepSplitter
 from critic_engine.parsing.thoughts import find_thoughts, is_unfinished, marked_thought
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Continuation, Expansion, ExpansionContext, Generator
-from critic_engine.roles.ask_until_readable import Reading, ask_until_readable
+from critic_engine.roles.ask_until_readable import Reading, ask_until_readable, varied
 from critic_engine.types import (
     Critique,
     GenerationRequest,
@@ -29,12 +29,16 @@ from critic_engine.types import (
 )
 
 _logger = logging.getLogger(__name__)
+_THOUGHT_LENGTH = "reasoner.max_thought_tokens"
 _Written = TypeVar("_Written", Sample, StepDraft)
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoner:
     """Asks a model for solutions, next steps and rewrites.
+
+    A greedy reasoner takes the likeliest text for the first seed of a request and samples for the others, and for all
+    seeds of a request that was made before (``is_repeated``): the likeliest text is always the same.
 
     A sample without any text is unreadable: it is counted and not returned. Steps, answers and probabilities are read
     from texts alone; a step's exact text holds the thought before it, so that the next request continues both. Every
@@ -46,9 +50,11 @@ class Reasoner:
     family: PromptFamily
     config: ReasonerConfig
 
-    async def solve(self, problem: Problem, *, seeds: tuple[int, ...], options: ExpanderConfig) -> Expansion:
+    async def solve(
+        self, problem: Problem, *, seeds: tuple[int, ...], options: ExpanderConfig, is_repeated: bool = False
+    ) -> Expansion:
         """Return one whole solution for each seed; one cut at ``config.max_tokens`` is unfinished and has no answer."""
-        return await self._solutions(problem, self.family.solve(problem), seeds, options)
+        return await self._solutions(problem, self.family.solve(problem), seeds, options, is_repeated=is_repeated)
 
     async def finish(
         self, problem: Problem, trajectory: Trajectory, *, seeds: tuple[int, ...], options: ExpanderConfig
@@ -65,10 +71,11 @@ class Reasoner:
         base: Trajectory,
         seeds: tuple[int, ...],
         options: ExpanderConfig,
+        is_repeated: bool = False,
     ) -> Expansion:
         """Return the rest of the solution that ``base`` begins, or whole ones, guided by the critique of ``former``."""
         message = self.family.rewrite(problem, steps=former.steps, critique=critique.words)
-        return await self._solutions(problem, message, seeds, options, prefix=base.prefix)
+        return await self._solutions(problem, message, seeds, options, prefix=base.prefix, is_repeated=is_repeated)
 
     async def next_steps(
         self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...], options: ExpanderConfig
@@ -81,15 +88,19 @@ class Reasoner:
         """
         behind, splitter = context.trajectory.prefix, StepSplitter(options)
         num_tokens = min(options.max_step_tokens, self.config.max_tokens)
+        sampling = self._sampling(max_tokens=num_tokens, stop=splitter.stop_strings(behind))
         request = GenerationRequest(
             messages=self.config.chat.messages(self._step_message(problem, context, options)),
             prefix=behind,
-            sampling=self._sampling(max_tokens=num_tokens, stop=splitter.stop_strings(behind)),
+            sampling=varied(sampling) if context.is_repeated and sampling.is_greedy else sampling,
             seeds=seeds,
             chat=self.config.chat,
         )
         drafts, usage = await self._write_steps(request, StepDraft(behind, num_tokens), splitter)
-        return _read_all(drafts, usage, lambda draft: self._step_continuation(problem, draft, splitter))
+        expansion = _read_all(drafts, usage, lambda draft: self._step_continuation(problem, draft, splitter))
+        # A step that its length cuts goes on in the next one; only a thought that is cut is lost.
+        lost = [draft for draft in drafts if draft.ending == "cut" and not draft.has_words and not draft.text.isspace()]
+        return replace(expansion, cut_by=(_THOUGHT_LENGTH,) * len(lost))
 
     async def _write_steps(
         self, request: GenerationRequest, draft: StepDraft, splitter: StepSplitter
@@ -136,18 +147,22 @@ class Reasoner:
         options: ExpanderConfig,
         *,
         prefix: str = "",
+        is_repeated: bool = False,
     ) -> Expansion:
         """Return one continuation a seed: all that the model writes after ``prefix``."""
         sampling = self._sampling(max_tokens=self.config.max_tokens, stop=())
+        sampling = varied(sampling) if is_repeated and sampling.is_greedy else sampling
         chat = self.config.chat
         request = GenerationRequest(chat.messages(message), prefix, sampling, seeds, chat)
         splitter = StepSplitter(options)
         written = await self._generate(request)
-        return _read_all(
+        expansion = _read_all(
             written.content,
             written.usage,
             lambda sample: self._solution_continuation(problem, sample, splitter, behind=prefix),
         )
+        cut_by = [_cut_by(sample) for sample in written.content if sample.finish_reason == "length"]
+        return replace(expansion, cut_by=tuple(cut_by))
 
     def _sampling(self, *, max_tokens: int, stop: tuple[str, ...]) -> SamplingOptions:
         return SamplingOptions(
@@ -205,6 +220,12 @@ class Reasoner:
         return extract_answer(steps, problem.choices, further_words=self.family.form.answer_words)
 
     async def _generate(self, request: GenerationRequest) -> Reading[tuple[Sample, ...]]:
+        if request.sampling.is_greedy and len(request.seeds) > 1:
+            others = replace(request, sampling=varied(request.sampling), seeds=request.seeds[1:])
+            first = replace(request, seeds=request.seeds[:1])
+            readings = await gather_or_cancel(self._generate(each) for each in (first, others))
+            samples = tuple(sample for reading in readings for sample in reading.content)
+            return Reading(samples, readings[0].usage + readings[1].usage)
         return await ask_until_readable(
             self.generator, request, lambda generation: generation.samples, max_attempts=self.config.max_attempts
         )
@@ -217,6 +238,11 @@ def _groups_to_go_on(drafts: Sequence[StepDraft]) -> list[list[int]]:
         if draft.ending is None:
             groups.setdefault((draft.text, draft.num_tokens_left), []).append(index)
     return list(groups.values())
+
+
+def _cut_by(sample: Sample) -> str:
+    """Return the option whose length cut the sample; a thought that was cut leaves no text."""
+    return _THOUGHT_LENGTH if sample.thought and not sample.text else "reasoner.max_tokens"
 
 
 def _read_all(

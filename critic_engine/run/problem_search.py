@@ -66,3 +66,10 @@ def local_search(task: ProblemSearch, config: EngineConfig, roles: SearchRoles) 
     log = task.read_log()
     episode.restore(log.events, log.failures)
     return episode
+
+
+def alone(config: EngineConfig) -> EngineConfig:
+    """Return the configuration of a single search: the seconds of the run bound its own."""
+    limits = (config.budget.max_wall_s, config.run.max_wall_s)
+    max_wall_s = min((limit for limit in limits if limit is not None), default=None)
+    return config.model_copy(update={"budget": config.budget.model_copy(update={"max_wall_s": max_wall_s})})

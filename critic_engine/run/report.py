@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -29,13 +29,34 @@ def json_line(fields: Mapping[str, object]) -> str:
 
 
 class RunOutputs:
-    """Writes each answer as it comes, in input order, and a report at the end. With no folder it writes nothing."""
+    """Writes each answer as it comes, and at the end all of them in input order and a report.
 
-    def __init__(self, folder: Path | None, *, duplicates: list[tuple[str, ...]], is_labelled: bool = False) -> None:
-        """Take the run's folder, the ids of the rows that hold the same problem, and whether it is a labelled run."""
+    The files that appear at the end take the place of others at once, so a process that is killed at any time leaves
+    whole rows behind, each with its number. With no folder nothing is written.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        duplicates: list[tuple[str, ...]],
+        is_labelled: bool = False,
+        stored: Iterable[tuple[int, Answer]] = (),
+    ) -> None:
+        """Prepare for one session.
+
+        Args:
+            folder: The run's; None writes nothing.
+            duplicates: The ids of the rows that hold the same problem.
+            is_labelled: Whether it is a labelled run.
+            stored: The answers of earlier sessions by their positions, in input order.
+        """
         self._folder = folder
         self._duplicates = duplicates
+        self._stored = stored
         self._file: IO[str] | None = None
+        self._ordered: IO[str] | None = None
+        self._num_ordered = 0
         self._counts: Counter[str] = Counter()
         self._stop_reasons: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
@@ -46,37 +67,54 @@ class RunOutputs:
         """The summary of a labelled run's findings; None while there is none."""
 
     def __enter__(self) -> Self:
-        """Open an empty ``answers.jsonl`` and delete the report, which is written at the end.
+        """Write the answers of earlier sessions, and delete the report, which is written at the end.
 
         Raises:
-            RunError: it cannot be written.
+            RunError: they cannot be written.
         """
         self._started_s = time.perf_counter()
-        if self._folder is not None:
-            with _writing(self._folder):
-                (self._folder / "report.json").unlink(missing_ok=True)
-                self._file = (self._folder / "answers.jsonl").open("w", encoding="utf-8")
+        if self._folder is None:
+            return self
+        path, part = self._folder / "answers.jsonl", self._folder / "answers.jsonl.part"
+        with _writing(self._folder):
+            (self._folder / "report.json").unlink(missing_ok=True)
+            with part.open("w", encoding="utf-8") as file:
+                for position, answer in self._stored:
+                    self._count(answer)
+                    file.write(_row(position, answer))
+            has_stored = part.stat().st_size > 0
+            if has_stored:
+                part.replace(path)
+            self._file = path.open("a" if has_stored else "w", encoding="utf-8")
+            self._ordered = part.open("w", encoding="utf-8")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the answers and write the report; ``is_complete`` is false when the run was cut.
+        """Put the answers into input order and write the report; ``is_complete`` is false when the run was cut.
 
         Raises:
             RunError: they cannot be written, and nothing else went wrong before; there is no report then.
         """
-        if self._file is None or self._folder is None:
+        if self._file is None or self._ordered is None or self._folder is None:
             return
-        report, path = json.dumps(self._report(is_complete=kind is None), indent=2), self._folder / "report.json"
+        report, path = json.dumps(self._report(is_complete=kind is None), indent=2), self._folder / "report.json.part"
+        ordered = Path(self._ordered.name)
         try:
             with _writing(self._folder):
-                self._file.close()
+                with self._ordered:
+                    self._file.close()
+                if kind is None:
+                    ordered.replace(self._folder / "answers.jsonl")
                 path.write_text(report + "\n", encoding="utf-8")
+                path.replace(self._folder / "report.json")
         except RunError:
             path.unlink(missing_ok=True)
             if error is None:
                 raise
+        finally:
+            ordered.unlink(missing_ok=True)
 
     def count_tree(self, *, has_right: bool, has_wrong: bool, num_rollouts: int) -> None:
         """Count the tree of one problem of a labelled run by the finished paths that it has."""
@@ -88,19 +126,33 @@ class RunOutputs:
                 num_rollouts=num_rollouts,
             )
 
-    def write(self, answer: Answer) -> None:
-        """Add the next answer.
+    def add(self, position: int, answer: Answer) -> None:
+        """Write a new answer, whichever comes first. Any one thread at a time may call it.
 
         Raises:
             RunError: it cannot be written.
         """
+        self._count(answer)
+        if self._file is not None and self._folder is not None:
+            with _writing(self._folder):
+                self._file.write(_row(position, answer))
+                self._file.flush()
+
+    def put_in_order(self, answer: Answer) -> None:
+        """Take the next answer in input order, a new or a stored one, for the file at the end.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        if self._ordered is not None and self._folder is not None:
+            with _writing(self._folder):
+                self._ordered.write(_row(self._num_ordered, answer))
+        self._num_ordered += 1
+
+    def _count(self, answer: Answer) -> None:
         self._counts.update({answer.status: 1, **{name: getattr(answer, name) for name in _SPENT}})
         self._stop_reasons[answer.stop_reason] += 1
         self._failures.update(answer.failures)
-        if self._file is not None and self._folder is not None:
-            with _writing(self._folder):
-                self._file.write(json_line(asdict(answer)) + "\n")
-                self._file.flush()
 
     def set_end(self, models: dict[str, ModelFigures], *, cut_by: str | None) -> None:
         """Set the figures of each model, by its name, and the limit of the run that was reached; None is none."""
@@ -121,6 +173,11 @@ class RunOutputs:
             **({} if self._labelling is None else {"labelling": {name: self._labelling[name] for name in _LABELLING}}),
             **({} if self.collection is None else {"collect": self.collection}),
         }
+
+
+def _row(position: int, answer: Answer) -> str:
+    """Return the line of one answer; ``row`` counts from 1."""
+    return json_line({"row": position + 1, **asdict(answer)}) + "\n"
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from critic_engine.config.engine import EngineConfig
 from critic_engine.episode.episode import Commit
 from critic_engine.episode.logged_usage import logged_usage
+from critic_engine.episode.solution_budget import BudgetWarning
 from critic_engine.episode.trial import NO_TRIAL
 from critic_engine.errors import ReplicaLostError, RunError
 from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, Finding, Harvest, Ledger, SearchedProblem
@@ -52,19 +53,31 @@ class Runner:
         *,
         begin: Callable[[ProblemSearch], Search],
         harvest: Harvest | None = None,
+        on_answer: Callable[[int, Answer], None] = lambda position, answer: None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        """Take a store with all its rows, the function that begins a search, and the harvest of a searched problem."""
+        """Take what a run needs.
+
+        Args:
+            store: The store with all its rows.
+            config: What the run does.
+            begin: Begins a search.
+            harvest: The harvest of a searched problem.
+            on_answer: Called with the position of each new answer, as soon as there is one.
+            on_progress: Called whenever tokens were generated or a problem ended.
+        """
         self._store = store
         self._config = config
         self._begin = begin
         self._harvest = harvest
         self._harvests: set[asyncio.Task[None]] = set()
+        self._on_answer = on_answer
         self._on_progress = on_progress
         self._progress = Progress(0, 0, store.num_rows, 0, 0.0)
         self._started_s = time.perf_counter()
         self._num_tokens_before = 0 if config.run.max_tokens is None else store.num_tokens()
         self._searches: set[Search] = set()
+        self._budget_warning = BudgetWarning()
         self.cut_reason: StopReason | None = None
         """The limit of the run that was reached; None while none is."""
 
@@ -104,6 +117,7 @@ class Runner:
                 async with places:
                     if answer is None:
                         answer = await self._answer(position, self._store.row(position))
+                        self._on_answer(position, answer)
                     if self._harvest is not None:
                         await self._reap(position, self._harvest)
         except ReplayError as error:
@@ -203,6 +217,7 @@ class Runner:
             nonlocal num_logged
             self._store.append(position, num_logged, commit.events, commit.failures)
             num_logged += len(commit.events)
+            self._budget_warning.check(commit.failures)
             self._spend(commit.usage)
 
         return ProblemSearch(row.id, row.problem, read_log, on_commit)

@@ -8,7 +8,7 @@ import base64
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -212,8 +212,12 @@ class RunStore:
         found = self._connection.execute("SELECT answer FROM answers WHERE position = ?", (position,)).fetchone()
         if found is None:
             return None
-        fields = from_json(found[0])
-        return Answer(**{**fields, "steps": tuple(fields["steps"])})
+        return _read_answer(found[0])
+
+    def answers(self) -> Iterator[tuple[int, Answer]]:
+        """Yield the positions and outcomes of the problems that have one, in input order."""
+        for position, answer in self._connection.execute("SELECT position, answer FROM answers ORDER BY position"):
+            yield position, _read_answer(answer)
 
     def extras(self, position: int) -> dict[str, object]:
         """Return the other columns of a row of a labelled run: bytes in base64, values that JSON lacks as text."""
@@ -232,7 +236,8 @@ class RunStore:
 
     def outputs(self) -> RunOutputs:
         """Return the writer of the folder's ``answers.jsonl`` and ``report.json``."""
-        return RunOutputs(self.folder, duplicates=self.duplicates(), is_labelled=self.checker is not None)
+        is_labelled = self.checker is not None
+        return RunOutputs(self.folder, duplicates=self.duplicates(), is_labelled=is_labelled, stored=self.answers())
 
     def close(self) -> None:
         """Close the database and let other processes have the run."""
@@ -302,6 +307,11 @@ class RunStore:
 
     def _insert(self, table: str, values: Sequence[object]) -> None:
         self._connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
+
+
+def _read_answer(text: str) -> Answer:
+    fields = from_json(text)
+    return Answer(**{**fields, "steps": tuple(fields["steps"])})
 
 
 def _plain(value: object) -> str:

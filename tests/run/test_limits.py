@@ -12,12 +12,13 @@ from critic_engine.config.engine import load_config
 from critic_engine.engine import Engine
 from critic_engine.types import Answer, Generation, GenerationRequest, Problem
 
+POCKET = ["reasoner.prompts=pocket", "critic.prompts=pocket"]
 PROBLEMS = [Problem(f"how many stars are in sky {number} ?", name=str(number)) for number in range(12)]
 
 
 def solve(overrides: Sequence[str], run: Path | None = None, *, is_new: bool = True) -> list[Answer]:
     reasoner, critic = ScriptedGenerator(scripted_reasoner()), ScriptedGenerator(scripted_critic())
-    config = load_config("mcts", ["run.problems_in_flight=2", *overrides])
+    config = load_config("mcts", ["run.problems_in_flight=2", *POCKET, *overrides])
     with Engine(config, reasoner=reasoner, critic=critic) as engine:
         return list(engine.solve_many(PROBLEMS, run=run) if is_new else engine.resume(run))
 
@@ -63,7 +64,7 @@ def test_tokens_of_earlier_sessions_count(tmp_path: Path) -> None:
 
 def test_one_search_alone_keeps_to_the_limits_of_a_run() -> None:
     reasoner, critic = ScriptedGenerator(scripted_reasoner()), ScriptedGenerator(scripted_critic())
-    with Engine("mcts", overrides=["run.max_tokens=50"], reasoner=reasoner, critic=critic) as engine:
+    with Engine("mcts", overrides=[*POCKET, "run.max_tokens=50"], reasoner=reasoner, critic=critic) as engine:
         answer = engine.solve(PROBLEMS[0])
     assert 50 <= answer.num_tokens < 100
     assert answer.stop_reason == "tokens"
@@ -89,7 +90,8 @@ class TiringGenerator(ScriptedGenerator):
 
 def test_seconds_of_a_run_end_it_in_time(tmp_path: Path) -> None:
     # What is answered takes a fraction of the time, on a slow machine too; the rest would take for ever.
-    config = load_config("mcts", ["run.problems_in_flight=2", "run.max_wall_s=3.0", "budget.max_tokens=20000"])
+    overrides = ["run.problems_in_flight=2", "run.max_wall_s=3.0", "budget.max_tokens=20000"]
+    config = load_config("mcts", [*POCKET, *overrides])
     reasoner = TiringGenerator(scripted_reasoner(), num_answers=200)
     with Engine(config, reasoner=reasoner, critic=ScriptedGenerator(scripted_critic())) as engine:
         answers = list(engine.solve_many(PROBLEMS, run=tmp_path / "run"))

@@ -14,6 +14,7 @@ from critic_engine.types import Problem, ProblemRow
 from tests.rounds import Rounds, RoundsGenerator
 
 pytestmark = pytest.mark.slow
+POCKET = ["reasoner.prompts=pocket", "critic.prompts=pocket"]
 SIMULATIONS = ["budget.max_tokens=null", "budget.max_simulations=64"]
 
 
@@ -21,7 +22,7 @@ def num_rounds(trials_in_flight: int) -> int:
     """Return how often one search waits for calls of the models."""
     rounds = Rounds()
     reasoner, critic = RoundsGenerator(scripted_reasoner(), rounds), RoundsGenerator(scripted_critic(), rounds)
-    overrides = [*SIMULATIONS, f"run.trials_in_flight={trials_in_flight}"]
+    overrides = [*POCKET, *SIMULATIONS, f"run.trials_in_flight={trials_in_flight}"]
     with Engine("mcts", overrides=overrides, reasoner=reasoner, critic=critic) as engine:
         answer = engine.solve(Problem("how many stars are there ?"))
     assert answer.num_simulations == 64

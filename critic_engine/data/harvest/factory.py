@@ -114,7 +114,7 @@ class _Makers:
             case "self" | "model":
                 return [self._model_annotator(options, field)]
             case "auto":
-                if self._config.reasoner.model != "pocket":
+                if not self._config.reasoner.is_pocket:
                     return [self._model_annotator(options, field)]
                 twice = options.model_copy(update={"num_critiques": max(_NUM_POCKET_CRITIQUES, options.num_critiques)})
                 by_critic = [self._critic_annotator(twice, field)] if self._config.critic_matches else []
@@ -133,7 +133,7 @@ class _Makers:
         return ModelAnnotator(generator, family, options, self._chat(options.model))
 
     def injection(self, options: InjectionConfig) -> InjectionRoles:
-        is_pocket = self._config.reasoner.model == "pocket"
+        is_pocket = self._config.reasoner.is_pocket
         is_by_rules = options.kind == "pocket_rules" or (options.kind == "auto" and is_pocket)
         injector: Injector = SlipInjector()
         if not is_by_rules:

@@ -70,6 +70,8 @@ class ScorerEvaluator:
     scorer: Scorer
     family: PromptFamily
     """It writes a question with its choices."""
+    chat: ChatOptions = field(default_factory=ChatOptions)
+    """Only its system message counts."""
 
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return the scorer's value; a trajectory without steps is not judged.
@@ -85,6 +87,6 @@ class ScorerEvaluator:
                 "verdict_token or by the critic"
             )
         question, solution = self.family.question(problem), visible(trajectory.prefix).strip()
-        messages = (Message("user", question), Message("assistant", solution))
+        messages = (*self.chat.messages(Message("user", question)), Message("assistant", solution))
         score = await self.scorer.score(messages)
         return Evaluation(score.value, None, score.usage)
