@@ -55,14 +55,14 @@ class _LazyGroup(click.Group):
 
 _EPILOG = """\b
 Examples:
-  critic-engine pocket make --split test --num 100 --seed 7 --out problems.jsonl
+  critic-engine pocket make --split test --num 100 --seed 7 --out problems.jsonl --images boards
   critic-engine solve problems.jsonl --run runs/a
   critic-engine collect problems.jsonl --run runs/labelled
   critic-engine inspect runs/labelled
   critic-engine export runs/labelled --format trl-dpo --out data/critiques
   critic-engine resume runs/a
   critic-engine presets
-  critic-engine solve --question "how many red shapes are there ?" --image board.png
+  critic-engine solve --question "how many red shapes are there ?" --image boards/test-7-0000.png
 """
 
 

@@ -14,9 +14,12 @@ Examples:
 """
 
 
-@click.group("pocket", epilog=_EPILOG, short_help="Write problems of the pocket world.")
-def command() -> None:
+@click.group("pocket", epilog=_EPILOG, short_help="Write problems of the pocket world.", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Problems of the pocket world: boards of coloured shapes and questions about them."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @command.command("make", cls=EngineCommand, epilog=_EPILOG)

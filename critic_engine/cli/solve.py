@@ -25,7 +25,7 @@ _EPILOG = """\b
 Examples:
   critic-engine solve problems.jsonl --config mcts --run runs/a
   critic-engine solve problems.jsonl --limit 10 --out answers.jsonl
-  critic-engine solve --question "how many red shapes are there ?" --image board.png
+  critic-engine solve --question "how many red shapes are there ?" --image boards/test-7-0000.png
   critic-engine solve --question "Which is larger?" --choice 9.8 --choice 9.11 --json
   critic-engine solve problems.jsonl --run runs/b --set budget.max_tokens=800 --seed 7
   critic-engine solve problems.jsonl --run runs/c --reasoner Qwen/Qwen2.5-VL-7B-Instruct \\

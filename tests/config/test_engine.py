@@ -6,6 +6,7 @@ from typing import Any
 import pydantic
 import pytest
 
+from critic_engine.config.compare import without_hosting_and_limits
 from critic_engine.config.engine import StrategyConfig, dump_config, load_config, parse_config
 from critic_engine.config.files import hosting_presets, presets
 from critic_engine.errors import ConfigError
@@ -393,3 +394,10 @@ def test_unknown_preset_is_told_the_nearest_one() -> None:
 @pytest.mark.parametrize(("given", "read"), [("on", "on"), ("off", "off"), ("auto", "auto"), ("'off'", "off")])
 def test_thinking_is_a_word_though_yaml_reads_a_switch(given: str, read: str) -> None:
     assert load_config("greedy", [f"reasoner.thinking={given}"]).reasoner.thinking == read
+
+
+def test_annotators_may_move_between_the_sessions_of_a_run() -> None:
+    models = ("{model: ./a, device: cpu}", "{model: ./a, device: 'cuda:1', backend: huggingface}", "{model: ./b}")
+    settings = (f"collect.annotators=[{{kind: model, model: {model}}}]" for model in models)
+    before, moved, other = (without_hosting_and_limits(load_config("mmc_collect", [each])) for each in settings)
+    assert before == moved != other
