@@ -1,6 +1,7 @@
 """Options that choose a method, its models and their placement."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from critic_engine.config.models import ModelConfig
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_ENDPOINT = "openai:"
+_logger = logging.getLogger(__name__)
 
 file_options = combined(
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N rows of the file."),
@@ -53,16 +54,23 @@ class EngineRequest(Placement):
     settings: tuple[str, ...] = ()
     reasoner: str | None = None
     critic: str | None = None
+    reward_model: str | None = None
     seed: int | None = None
 
     def load_config(self) -> "EngineConfig":
         """Return the config with all options applied; ``--set`` has the last word."""
-        from critic_engine.config.engine import load_config
+        from critic_engine.config.engine import load_document, parse_config
+        from critic_engine.config.every_model import endpoint_places
 
         seed = [] if self.seed is None else [override("run.seed", self.seed)]
-        models = model_overrides(reasoner=self.reasoner, critic=self.critic)
-        config = load_config(self.config, [*models, *seed, *self.settings])
-        config = self.apply(config, [*models, *self.settings])
+        models = model_overrides(reasoner=self.reasoner, critic=self.critic, reward_model=self.reward_model)
+        document = load_document(self.config, [*models, *seed, *self.settings])
+        config = parse_config(document, origin=" and ".join(self.config))
+        config = self.apply(config, [*models, *self.settings], endpoints=list(endpoint_places(document)))
+        if self.critic is not None and not config.asks_critic:
+            _logger.warning("--critic is not used: this method asks no critic")
+        if self.reward_model is not None and not config.needs_reward_model:
+            _logger.warning("--reward-model is not used: this method asks no reward model")
         check_pair(config, reasoner=self.reasoner, critic=self.critic)
         return config
 
@@ -75,7 +83,7 @@ def limited(config: "EngineConfig", *, max_tokens: int | None, max_seconds: floa
 
 
 def engine_options(default_config: str) -> Callable[[_Command], _Command]:
-    """Return a decorator that adds ``--config``, ``--set``, ``--reasoner``, ``--critic`` and ``--seed``."""
+    """Return a decorator that adds ``--config``, ``--set``, the models and ``--seed``."""
     return combined(
         click.option(
             "--config",
@@ -98,6 +106,7 @@ def engine_options(default_config: str) -> Callable[[_Command], _Command]:
             help="A local folder, a hub id, 'pocket' for the shipped model, or openai:NAME for one behind an endpoint.",
         ),
         click.option("--critic", metavar="MODEL", help="The critic, named likewise; may be the same model."),
+        click.option("--reward-model", metavar="MODEL", help="The reward model of methods such as beam."),
         click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of every random choice."),
     )
 
@@ -107,30 +116,20 @@ def override(field: str, value: str | int) -> str:
     return f"{field}={json.dumps(value, ensure_ascii=False)}"
 
 
-def model_overrides(*, reasoner: str | None, critic: str | None) -> list[str]:
-    """Return the overrides that name the models; ``openai:NAME`` selects a model behind an endpoint."""
-    overrides = []
-    for role, name in (("reasoner", reasoner), ("critic", critic)):
-        if name is None:
-            continue
-        is_endpoint = name.startswith(_ENDPOINT)
-        if not name.removeprefix(_ENDPOINT).strip():
-            raise click.UsageError(f"--{role} {name!r} names no model; write openai:NAME or the model's name.")
-        overrides.append(override(f"{role}.model", name.removeprefix(_ENDPOINT)))
-        overrides += [override(f"{role}.backend", "openai_api")] if is_endpoint else []
-    return overrides
+def model_overrides(*, reasoner: str | None, critic: str | None, reward_model: str | None = None) -> list[str]:
+    """Return the overrides that name the models."""
+    named = {"reasoner": reasoner, "critic": critic, "reward_model": reward_model}
+    for role, name in named.items():
+        if name is not None and not name.strip():
+            raise click.UsageError(f"--{role.replace('_', '-')} is empty; name a model, or leave it out.")
+    return [override(f"{role}.model", name) for role, name in named.items() if name is not None]
 
 
 def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | None) -> None:
-    """Refuse a critic that is never used, and a named model that would be paired with a default pocket model.
+    """Refuse a named model that would be paired with a default pocket model.
 
     The pocket models know the hundred words of the pocket world, and cannot read the other model's text.
     """
-    if critic is not None and not config.asks_critic:
-        raise click.UsageError(
-            "--critic is given, but this config uses no critic: name reward_model.model with --set instead, or leave "
-            "--critic out."
-        )
     _check_reward_model(config)
     _check_other_reasoners(config, reasoner)
     if (reasoner is None) == (critic is None) or not config.needs_critic:
@@ -151,7 +150,7 @@ def _check_reward_model(config: "EngineConfig") -> None:
     if config.needs_reward_model and is_pocket_alone and config.reasoner.backend != "scripted":
         raise click.UsageError(
             f"the reasoner {config.reasoner.model} would be paired with the pocket reward model, which knows only the "
-            "pocket world: name a reward model with --set reward_model.model=MODEL."
+            "pocket world: name a reward model with --reward-model MODEL."
         )
 
 

@@ -15,7 +15,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
-_COMMANDS = ("solve", "collect", "inspect", "export", "resume", "doctor", "pocket")
+_COMMANDS = ("solve", "collect", "inspect", "export", "resume", "presets", "config", "doctor", "pocket")
 _USAGE_ERRORS = (
     ConfigError,
     RunError,
@@ -41,16 +41,28 @@ class _LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"critic_engine.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from critic_engine.config.files import nearest
+
+            ctx.fail(
+                f"No such command {args[0]!r}; the commands are {', '.join(_COMMANDS)}{nearest(args[0], _COMMANDS)}"
+            )
+        return super().resolve_command(ctx, args)
+
 
 _EPILOG = """\b
 Examples:
-  critic-engine pocket make --split test --num 100 --seed 7 --out problems.jsonl
+  critic-engine pocket make --split test --num 100 --seed 7 --out problems.jsonl --images boards
   critic-engine solve problems.jsonl --run runs/a
   critic-engine collect problems.jsonl --run runs/labelled
   critic-engine inspect runs/labelled
   critic-engine export runs/labelled --format trl-dpo --out data/critiques
   critic-engine resume runs/a
-  critic-engine solve --question "how many red shapes are there ?" --image board.png
+  critic-engine presets
+  critic-engine solve --question "how many red shapes are there ?" --image boards/test-7-0000.png
 """
 
 

@@ -1,6 +1,6 @@
 """Options for the placement of models and searches."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from critic_engine.config.engine import EngineConfig
     from critic_engine.config.models import ModelConfig
 
-_ROLES = ("reasoner", "critic", "reward_model")
 placement_options = combined(
     click.option(
         "--backend",
@@ -56,44 +55,70 @@ class Placement:
     ray: str | None = None
     search_workers: int | None = None
 
-    def apply(self, config: "EngineConfig", settings: Iterable[str] = ()) -> "EngineConfig":
+    def apply(
+        self, config: "EngineConfig", settings: Iterable[str] = (), *, endpoints: Collection[str] = ()
+    ) -> "EngineConfig":
         """Return the config with this placement for all models, except fields that the overrides ``settings`` name.
+
+        Args:
+            config: The config.
+            settings: Overrides that the config was read with.
+            endpoints: Places of the models that files name ``openai:NAME``; these stay behind their endpoint.
 
         Raises:
             ConfigError: the resulting config is contradictory.
         """
         from critic_engine.config.engine import parse_config
+        from critic_engine.config.every_model import every_model, with_models
 
-        names = {setting.partition("=")[0] for setting in settings}
-        changes: dict[str, object] = {role: self._placed(getattr(config, role), names, role) for role in _ROLES}
-        changes["other_reasoners"] = tuple(
-            self._placed(each, names, "other_reasoners") for each in config.other_reasoners
-        )
+        names = _own_names(settings, endpoints)
         num_workers = 0 if self.ray == "off" and self.search_workers is None else self.search_workers
         ray = {"address": self.ray, "num_search_workers": num_workers}
         own = {name for name in ray if f"ray.{name}" in names or "ray" in names}
-        changes["ray"] = config.ray.model_copy(update=_given(ray, own))
-        placed = config.model_copy(update=changes)
-        models = (placed.reasoner, placed.critic, placed.reward_model, *placed.other_reasoners)
-        if self.base_url is not None and not any(_is_endpoint(model) for model in models):
+        placed = with_models(config, lambda place, model: self._placed(model, names, place))
+        placed = placed.model_copy(update={"ray": config.ray.model_copy(update=_given(ray, own))})
+        if self.base_url is not None and not any(map(_is_endpoint, every_model(placed).values())):
             raise click.UsageError("--base-url is given, but no model is behind an endpoint; name one as openai:NAME.")
+        if (self.device or self.dtype) and all(map(_is_endpoint, _used(placed))):
+            raise click.UsageError("--device and --dtype are of models that run here, and each is behind an endpoint.")
         return config if placed == config else parse_config(placed.model_dump(mode="json"), origin="the options")
 
-    def _placed(self, model: "ModelConfig", names: set[str], role: str) -> "ModelConfig":
+    def _placed(self, model: "ModelConfig", names: set[str], place: str) -> "ModelConfig":
         given = {"device": self.device, "dtype": self.dtype, "backend": self.backend}
+        is_set_whole = any(place == name or place.startswith(f"{name}.") for name in names)
         own = {
-            name for name in given if f"{role}.{name}" in names or (role in names and name in model.model_fields_set)
+            name for name in given if f"{place}.{name}" in names or (is_set_whole and name in model.model_fields_set)
         }
         update = _given(given, own)
-        if update.get("backend", model.backend) != model.backend:
+        backend = update.get("backend", model.backend)
+        unused = model.defaults_without_effect(backend)
+        if backend == "openai_api" and self.backend != backend:
+            # Its device is not this machine's, whatever that of the other models is.
+            update = {name: value for name, value in update.items() if name not in unused}
+        if backend != model.backend:
             # Settings of the old backend have no meaning for the new one.
-            others = {"vllm", "openai_api", "device", "max_batch_size"} - {update["backend"], *update}
-            update |= {name: type(model).model_fields[name].default for name in others}
+            update |= {name: value for name, value in unused.items() if name not in update}
         placed = model.model_copy(update=update)
-        if self.base_url is None or not _is_endpoint(placed) or f"{role}.openai_api.base_url" in names:
+        if self.base_url is None or not _is_endpoint(placed) or f"{place}.openai_api.base_url" in names:
             return placed
         endpoint = placed.openai_api.model_copy(update={"base_url": self.base_url})
         return placed.model_copy(update={"openai_api": endpoint})
+
+
+def _used(config: "EngineConfig") -> "list[ModelConfig]":
+    used: list[ModelConfig] = [config.reasoner, *config.other_reasoners]
+    used += [config.critic] if config.asks_critic else []
+    return used + ([config.reward_model] if config.needs_reward_model else [])
+
+
+def _own_names(settings: Iterable[str], endpoints: Collection[str]) -> set[str]:
+    """Return the dotted names that placement leaves alone: those of the settings, and the backends of endpoints."""
+    from critic_engine.config.models import is_endpoint_name
+
+    pairs = [setting.partition("=")[::2] for setting in settings]
+    names = {name for name, _ in pairs}
+    models = {name.removesuffix(".model") for name, value in pairs if is_endpoint_name(value.strip("\"'"))}
+    return names | {f"{place}.backend" for place in (*models, *endpoints)}
 
 
 def _given(values: dict[str, Any], own: set[str]) -> dict[str, Any]:

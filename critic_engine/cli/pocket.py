@@ -9,13 +9,17 @@ from critic_engine.cli.command import EngineCommand
 _EPILOG = """\b
 Examples:
   critic-engine pocket make --split test --num 100 --seed 7 --out problems.jsonl
+  critic-engine pocket make --num 5 --out problems.jsonl --images boards
   critic-engine solve problems.jsonl --run runs/a
 """
 
 
-@click.group("pocket", epilog=_EPILOG, short_help="Write problems of the pocket world.")
-def command() -> None:
+@click.group("pocket", epilog=_EPILOG, short_help="Write problems of the pocket world.", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Problems of the pocket world: boards of coloured shapes and questions about them."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @command.command("make", cls=EngineCommand, epilog=_EPILOG)
@@ -43,17 +47,26 @@ def command() -> None:
     required=True,
     help="The .jsonl file to write; an existing one is replaced once the new one is complete.",
 )
-def make(split: str, num: int, seed: int, out: Path) -> None:
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the pictures into this folder, in or below that of --out; without it, the rows hold them.",
+)
+def make(split: str, num: int, seed: int, out: Path, images: Path | None) -> None:
     """Write problems with their images and reference answers as JSON lines."""
     if out.suffix != ".jsonl":
         raise click.BadParameter(f"{out} must end in .jsonl", param_hint="--out")
     if not out.parent.is_dir():
         raise click.BadParameter(f"{out}: there is no folder {out.parent}; make it first", param_hint="--out")
+    if images is not None and not images.resolve().is_relative_to(out.parent.resolve()):
+        raise click.BadParameter(f"{images} is not below {out.parent}, the folder of --out", param_hint="--images")
     from critic_engine.pocket.problems import write_problems
 
-    unfinished = out.with_name(f".{out.name}.unfinished")
+    unfinished = out.resolve().with_name(f".{out.name}.unfinished")
     try:
-        write_problems(unfinished, split=split, num=num, seed=seed)
+        folder = None if images is None else images.resolve()
+        write_problems(unfinished, split=split, num=num, seed=seed, images=folder)
         unfinished.replace(out)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ Examples:
   critic-engine solve test.parquet --schema mathvista --limit 10
   critic-engine solve problems.jsonl --map question=problem --map answer=solution --run runs/mapped
   critic-engine solve hf:openai/gsm8k/main:test --limit 10
-  critic-engine solve --question "how many red shapes are there ?" --image board.png
+  critic-engine solve --question "how many red shapes ?" --image boards/test-7-0000.png
   critic-engine solve --question "Which is larger?" --choice 9.8 --choice 9.11 --json
   critic-engine solve problems.jsonl --run runs/b --set budget.max_tokens=800 --seed 7
   critic-engine solve problems.jsonl --run runs/c --reasoner Qwen/Qwen2.5-VL-7B-Instruct \\

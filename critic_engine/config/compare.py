@@ -4,22 +4,15 @@ import json
 from collections.abc import Mapping
 
 from critic_engine.config.engine import EngineConfig
+from critic_engine.config.every_model import with_models
 from critic_engine.config.models import ModelConfig, RayConfig
 from critic_engine.config.search import RunConfig
 
 
 def without_hosting_and_limits(config: EngineConfig) -> EngineConfig:
     """Return the configuration without hosting, concurrency and the limits of the run."""
-    return config.model_copy(
-        update={
-            "reasoner": _which(config.reasoner),
-            "other_reasoners": tuple(_which(each) for each in config.other_reasoners),
-            "critic": _which(config.critic),
-            "reward_model": _which(config.reward_model),
-            "run": RunConfig(seed=config.run.seed, max_image_pixels=config.run.max_image_pixels),
-            "ray": RayConfig(),
-        }
-    )
+    run = RunConfig(seed=config.run.seed, max_image_pixels=config.run.max_image_pixels)
+    return with_models(config, lambda place, model: _which(model)).model_copy(update={"run": run, "ray": RayConfig()})
 
 
 def first_difference(before: EngineConfig, now: EngineConfig) -> str | None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serial
 
 from critic_engine.config.base import Section
 from critic_engine.config.collect import CollectConfig
-from critic_engine.config.files import apply_override, merged, read_document
+from critic_engine.config.files import apply_override, merged, nearest, read_document
 from critic_engine.config.models import ModelConfig, RayConfig
 from critic_engine.config.problem_files import ProblemFilesConfig
 from critic_engine.config.search import (
@@ -86,7 +86,8 @@ def _check_names(what: str, options: type[StrategyOptions | StopOptions], fields
     known = [field.name for field in dataclasses.fields(options) if field.name not in _DERIVED_OPTIONS]
     unknown = sorted(set(fields) - set(known), key=str)
     if unknown:
-        raise ValueError(f"{unknown[0]} is not an option of {what}; its options are {', '.join(known)}")
+        near = nearest(unknown[0], known)
+        raise ValueError(f"{unknown[0]} is not an option of {what}; its options are {', '.join(known)}{near}")
 
 
 def _known_stops(section: object) -> object:
@@ -257,12 +258,21 @@ def load_config(source: str | Path | Sequence[str | Path], overrides: Sequence[s
         ConfigError: no such file, not YAML, an unknown key, or a value out of range; the message names the field.
     """
     sources = [source] if isinstance(source, str | Path) else source
+    return parse_config(load_document(sources, overrides), origin=" and ".join(map(str, sources)))
+
+
+def load_document(sources: Sequence[str | Path], overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the merged mapping that ``load_config`` reads, as it stands in the files and overrides.
+
+    Raises:
+        ConfigError: no such file, not YAML, or an override without a value.
+    """
     document: dict[str, Any] = {}
     for each in sources:
         document = merged(document, read_document(each))
     for override in overrides:
         apply_override(document, override, sections=EngineConfig.model_fields)
-    return parse_config(document, origin=" and ".join(map(str, sources)))
+    return document
 
 
 def parse_config(document: Mapping[str, Any], *, origin: str = "config") -> EngineConfig:
@@ -310,4 +320,4 @@ def _known_keys(location: tuple[int | str, ...]) -> str:
         annotation = section.model_fields[part].annotation
         types = [each for each in (annotation, *get_args(annotation)) if isinstance(each, type)]
         section = next((each for each in types if issubclass(each, BaseModel)), section)
-    return "the keys here are " + ", ".join(section.model_fields)
+    return f"the keys here are {', '.join(section.model_fields)}{nearest(location[-1], section.model_fields)}"

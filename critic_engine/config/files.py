@@ -1,7 +1,8 @@
 """Find, read, merge and override YAML files as plain mappings."""
 
 import copy
-from collections.abc import Container, Mapping
+import difflib
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,12 @@ def apply_override(document: dict[str, Any], override: str, *, sections: Contain
         raise ConfigError(f"override {override!r}: the value cannot be read as YAML: {error}", field=name) from error
 
 
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Return words that name the known name nearest to an unknown one, to end its error; empty if none is near."""
+    found = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
 def _parse_yaml(text: str) -> Any:
     """Return the YAML document in ``text``; raise ``ValueError`` with a one-line reason if it is invalid."""
     try:
@@ -104,5 +111,5 @@ def _find(source: str | Path) -> Path:
         return known[str(source)]
     raise ConfigError(
         f"config {source} is neither a file nor a preset; the presets are {', '.join(methods)}; and for where models "
-        f"run {', '.join(hosting)}"
+        f"run {', '.join(hosting)}{nearest(source, known)}"
     )

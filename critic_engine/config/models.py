@@ -1,5 +1,6 @@
 """The configuration sections of models and their hosting."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
@@ -8,6 +9,7 @@ from critic_engine.config.base import Section
 from critic_engine.types import ChatOptions, Thinking
 
 Backend: TypeAlias = Literal["huggingface", "vllm", "openai_api", "scripted"]
+_ENDPOINT = "openai:"
 
 
 class VllmConfig(Section):
@@ -111,11 +113,17 @@ def _without_own_fields(body: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return body
 
 
+def _read_switch(switch: object) -> object:
+    # YAML reads the words on and off as true and false.
+    return {True: "on", False: "off"}[switch] if isinstance(switch, bool) else switch
+
+
 class ModelConfig(Section):
     """A model and its hosting."""
 
     model: str = "pocket"
-    """``pocket`` for the shipped model of the role, a local folder, a hub id, or the endpoint's name of the model."""
+    """``pocket`` for the shipped model of the role, a local folder, a hub id, or ``openai:NAME`` for the model that an
+    endpoint serves under that name, which is backend ``openai_api``."""
     backend: Backend = "huggingface"
     """Backend that runs the model."""
     prompts: str = "auto"
@@ -124,7 +132,7 @@ class ModelConfig(Section):
     steps in words before it gives its verdict."""
     system_prompt: str = ""
     """Text of a system message before each prompt; empty for none."""
-    thinking: Thinking = "auto"
+    thinking: Annotated[Thinking, BeforeValidator(_read_switch)] = "auto"
     """Whether the model thinks before it writes: ``on``, ``off``, or ``auto`` as its chat template or endpoint does by
     itself. Nothing is read from a thought; its tokens count."""
     max_thought_tokens: Annotated[int, Field(ge=1, le=1_048_576)] = 8192
@@ -175,18 +183,37 @@ class ModelConfig(Section):
             extra_body=self.extra_body,
         )
 
+    @classmethod
+    def defaults_without_effect(cls, backend: str) -> dict[str, object]:
+        """Return the defaults of the fields that have no effect on a backend."""
+        names = [name for name, backends in _ONLY_OF.items() if backend not in backends]
+        return {name: cls.model_fields[name].get_default(call_default_factory=True) for name in names}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_endpoint(cls, section: object) -> object:
+        if not isinstance(section, Mapping) or not is_endpoint_name(section.get("model")):
+            return section
+        name = str(section["model"]).removeprefix(_ENDPOINT)
+        if not name.strip() or is_endpoint_name(name):
+            raise ValueError(f"model is {section['model']!r}; write openai:NAME with the endpoint's name of the model")
+        return {**section, "model": name, "backend": "openai_api"}
+
     @model_validator(mode="after")
     def _check_backend(self) -> "ModelConfig":
-        for name, backends in _ONLY_OF.items():
-            if self.backend not in backends and getattr(self, name) != ModelConfig.model_fields[name].get_default(
-                call_default_factory=True
-            ):
-                names = " or ".join(map(repr, backends))
+        for name, default in self.defaults_without_effect(self.backend).items():
+            if getattr(self, name) != default:
+                names = " or ".join(map(repr, _ONLY_OF[name]))
                 raise ValueError(
                     f"{name} is set and has no effect where backend is {self.backend!r}; leave {name} out, or set "
                     f"backend to {names}"
                 )
         return self
+
+
+def is_endpoint_name(model: object) -> bool:
+    """Return whether ``model`` is a name ``openai:NAME``, which selects backend ``openai_api``."""
+    return isinstance(model, str) and model.startswith(_ENDPOINT)
 
 
 def _off_is_none(address: object) -> object:

@@ -52,9 +52,13 @@ class PocketProblem:
         Image.fromarray(picture(self.board, random.Random(self.problem_id))).save(buffer, format="PNG")
         return buffer.getvalue()
 
-    def row(self) -> dict[str, object]:
-        """Return the problem as a line of a problem file; ``family``, ``board`` and ``split`` are carried along."""
-        image = "data:image/png;base64," + base64.b64encode(self.png()).decode()
+    def row(self, image: str | None = None) -> dict[str, object]:
+        """Return the problem as a line of a problem file; ``family``, ``board`` and ``split`` are carried along.
+
+        Args:
+            image: Path of the picture; None puts the picture itself into the row.
+        """
+        image = image or "data:image/png;base64," + base64.b64encode(self.png()).decode()
         return {
             "id": self.problem_id, "question": self.question, "images": [image], "answer": self.answer,
             "family": self.family, "board": self.board.code, "split": self.board.split,
@@ -76,8 +80,17 @@ def problem_of(row: Mapping[str, object]) -> PocketProblem:
     return PocketProblem(str(row["id"]), str(row["question"]), Board.from_code(str(row["board"])))
 
 
-def write_problems(path: Path, *, split: str, num: int, seed: int) -> None:
-    """Write ``num`` problems as JSON lines."""
+def write_problems(path: Path, *, split: str, num: int, seed: int, images: Path | None = None) -> None:
+    """Write ``num`` problems as JSON lines, and their pictures into the folder ``images``, which lies below ``path``'s.
+
+    Without a folder, each row holds its picture.
+    """
+    if images is not None:
+        images.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         for problem in make_problems(split, num, seed):
-            file.write(json.dumps(problem.row()) + "\n")
+            picture_path = None
+            if images is not None:
+                (images / f"{problem.problem_id}.png").write_bytes(problem.png())
+                picture_path = (images / f"{problem.problem_id}.png").relative_to(path.parent).as_posix()
+            file.write(json.dumps(problem.row(picture_path)) + "\n")

@@ -48,7 +48,7 @@ def test_run_without_a_readable_critique_is_warned_of(capsys: pytest.CaptureFixt
 def test_run_whose_evaluator_never_gave_a_value_is_warned_of(capsys: pytest.CaptureFixture[str], kind: str) -> None:
     warning, _ = reported(capsys, *[replace(ANSWER, failures={kind: 4, "reasoner_error": 9})] * 2)
     assert warning.startswith(WARNING)
-    assert "reward_model.model" in warning
+    assert "--reward-model" in warning
 
 
 def test_run_whose_reasoner_alone_failed_is_not_warned_of(capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,7 +141,7 @@ def test_stopped_run_is_resumed_to_what_it_would_have_been(cli, labelled: Path, 
         ),
         (
             ["solve", "labelled.jsonl", "--set", "evaluator.kind=reward_model", "--reasoner", "./other"],
-            ["would be paired with the pocket reward model", "reward_model.model"],
+            ["would be paired with the pocket reward model", "--reward-model MODEL"],
         ),
         (
             ["solve", "--question", "q", *CLASSIFIED],

@@ -62,12 +62,16 @@ def test_pocket_model_beside_another_reasoner_is_refused(tmp_path: Path) -> None
         requested(path).load_config()
 
 
-@pytest.mark.parametrize("kind", ["reward_model", "rollout"])
-def test_critic_that_nobody_asks_is_refused(kind: str) -> None:
-    settings = (f"evaluator.kind={kind}",)
-    request = EngineRequest(config=("mcts",), settings=settings, reasoner="pocket", critic="pocket")
-    with pytest.raises(click.UsageError, match=r"uses no critic: name reward_model\.model"):
-        request.load_config()
+@pytest.mark.parametrize(
+    ("method", "unused"),
+    [("greedy", ["--critic", "--reward-model"]), ("beam", ["--critic"]), ("mcts", ["--reward-model"])],
+)
+def test_model_that_nobody_asks_is_said_to_be_unused(
+    method: str, unused: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = EngineRequest(config=(method,), reasoner="./a", critic="./b", reward_model="./c").load_config()
+    assert (config.reasoner.model, config.critic.model, config.reward_model.model) == ("./a", "./b", "./c")
+    assert [message.split()[0] for message in caplog.messages] == unused
 
 
 def test_endpoint_is_named_by_its_prefix_and_keeps_its_backend_beside_another() -> None:
@@ -78,6 +82,44 @@ def test_endpoint_is_named_by_its_prefix_and_keeps_its_backend_beside_another() 
     assert (config.reasoner.backend, config.reasoner.model) == ("openai_api", "qwen")
     assert config.reasoner.openai_api.base_url == "http://localhost:8000/v1"
     assert (config.critic.backend, config.critic.model) == ("vllm", "./critic")
+
+
+ANNOTATED = """
+critic: {model: openai:judge}
+collect:
+  annotators: [{kind: model, model: {model: openai:writer}}, {kind: model, model: {model: ./c}}]
+  injection: {grader: {model: openai:grader}, detectors: [{kind: model, model: {model: openai:finder}}]}
+"""
+
+
+def test_every_model_may_be_behind_the_endpoint(tmp_path: Path) -> None:
+    (tmp_path / "annotated.yaml").write_text(ANNOTATED)
+    request = EngineRequest(
+        config=("mcts", str(tmp_path / "annotated.yaml")),
+        settings=("reward_model.model=openai:scores",),
+        backend="vllm",
+        base_url="http://host/v1",
+    )
+    config = request.load_config()
+    collect = config.collect
+    assert collect is not None
+    assert collect.injection is not None
+    annotators = [each.model for each in collect.annotators]
+    behind = [config.critic, config.reward_model, annotators[0], collect.injection.grader]
+    for model in (*behind, collect.injection.detectors[0].model):
+        assert model is not None
+        assert (model.backend, model.openai_api.base_url) == ("openai_api", "http://host/v1")
+        assert not model.model.startswith("openai:")
+    assert annotators[1] is not None
+    assert (annotators[1].backend, config.reasoner.backend) == ("vllm", "vllm")
+
+
+def test_device_is_that_of_the_models_that_run_here() -> None:
+    request = EngineRequest(config=("mcts",), reasoner="openai:qwen", critic="./critic", device="cuda:1")
+    config = request.load_config()
+    assert (config.reasoner.device, config.critic.device) == ("auto", "cuda:1")
+    with pytest.raises(click.UsageError, match="each is behind an endpoint"):
+        EngineRequest(config=("mcts",), reasoner="openai:a", critic="openai:b", device="cpu").load_config()
 
 
 def test_base_url_without_an_endpoint_is_refused() -> None:

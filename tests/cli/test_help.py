@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-COMMANDS = [[], ["solve"], ["collect"], ["inspect"], ["export"], ["resume"], ["doctor"], ["pocket"], ["pocket", "make"]]
+NAMES = ["solve", "collect", "inspect", "export", "resume", "presets", "config", "doctor", "pocket", "pocket make"]
+COMMANDS = [[], *(name.split() for name in NAMES)]
 HEAVY = ["torch", "transformers", "ray", "vllm", "pydantic", "numpy", "PIL", "rich", "yaml", "pyarrow"]
 
 
@@ -23,7 +24,8 @@ def test_help_ends_with_examples_and_imports_nothing_heavy(command: list[str]) -
     assert "  critic-engine " in examples
 
 
-def test_program_without_a_command_shows_its_help(cli) -> None:
-    result = cli()
+@pytest.mark.parametrize("group", [[], ["pocket"]])
+def test_group_without_a_command_shows_its_help(cli, group: list[str]) -> None:
+    result = cli(*group)
     assert result.code == 0
     assert result.out.startswith("Usage: critic-engine")

@@ -24,3 +24,19 @@ def test_same_seed_writes_the_same_file_over_the_old_one(cli, tmp_path: Path) ->
         contents.append((tmp_path / "p.jsonl").read_bytes())
     assert contents[0] == contents[2] != contents[1]
     assert [path.name for path in tmp_path.iterdir()] == ["p.jsonl"]
+
+
+def test_pictures_are_written_beside_the_problems_on_request(cli, tmp_path: Path) -> None:
+    assert cli("pocket", "make", "--num", 3, "--out", "whole.jsonl").code == 0
+    assert cli("pocket", "make", "--num", 3, "--out", "p.jsonl", "--images", "boards/few").code == 0
+    assert len(list((tmp_path / "boards/few").glob("*.png"))) == 3
+    names = [(tmp_path / name).name for name in ("whole.jsonl", "p.jsonl")]
+    whole, beside = ([row.problem for row in read_problems(tmp_path / name)] for name in names)
+    assert [each.problem_id for each in whole] == [each.problem_id for each in beside]
+
+
+def test_pictures_that_the_file_could_not_reach_are_refused(cli, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    result = cli("pocket", "make", "--out", "data/p.jsonl", "--images", "boards")
+    assert (result.code, "boards is not below data" in result.err) == (2, True)
+    assert not (tmp_path / "boards").exists()

@@ -6,6 +6,7 @@ from typing import Any
 import pydantic
 import pytest
 
+from critic_engine.config.compare import without_hosting_and_limits
 from critic_engine.config.engine import StrategyConfig, dump_config, load_config, parse_config
 from critic_engine.config.files import hosting_presets, presets
 from critic_engine.errors import ConfigError
@@ -355,3 +356,48 @@ def test_what_may_be_a_key_is_not_repeated() -> None:
 def test_replicas_without_ray_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"set ray\.address"):
         load_config("greedy", ["reasoner.actor.num_replicas=4"])
+
+
+def test_model_behind_an_endpoint_is_named_by_its_prefix_everywhere() -> None:
+    config = load_config("ab_mcts", ["reward_model.model=openai:a", "other_reasoners=[{model: openai:b/c:d}]"])
+    for model, name in (config.reward_model, "a"), (config.other_reasoners[0], "b/c:d"):
+        assert (model.model, model.backend) == (name, "openai_api")
+    assert parse_config(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize("name", ["openai:", "openai: ", "openai:openai:a"])
+def test_prefix_alone_or_twice_names_no_model(name: str) -> None:
+    with pytest.raises(ConfigError, match="write openai:NAME"):
+        parse_config({"critic": {"model": name}, "budget": {"max_tokens": 9}})
+
+
+@pytest.mark.parametrize(
+    ("override", "near"),
+    [
+        ("reasoner.temprature=1", "temperature"),
+        ("strategy.exploraton=1", "exploration"),
+        ("stop.patence=3", "patience"),
+        ("expnder.kind=step", "expander"),
+        ("collect.pairs.max_pair=3", "max_pairs"),
+    ],
+)
+def test_unknown_key_is_told_the_nearest_one(override: str, near: str) -> None:
+    with pytest.raises(ConfigError, match=rf"did you mean {near}\?"):
+        load_config("mcts", [override])
+
+
+def test_unknown_preset_is_told_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean majority\?"):
+        load_config("majorty")
+
+
+@pytest.mark.parametrize(("given", "read"), [("on", "on"), ("off", "off"), ("auto", "auto"), ("'off'", "off")])
+def test_thinking_is_a_word_though_yaml_reads_a_switch(given: str, read: str) -> None:
+    assert load_config("greedy", [f"reasoner.thinking={given}"]).reasoner.thinking == read
+
+
+def test_annotators_may_move_between_the_sessions_of_a_run() -> None:
+    models = ("{model: ./a, device: cpu}", "{model: ./a, device: 'cuda:1', backend: huggingface}", "{model: ./b}")
+    settings = (f"collect.annotators=[{{kind: model, model: {model}}}]" for model in models)
+    before, moved, other = (without_hosting_and_limits(load_config("mmc_collect", [each])) for each in settings)
+    assert before == moved != other
