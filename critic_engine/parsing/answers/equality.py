@@ -16,6 +16,8 @@ Prover: TypeAlias = Callable[[str, str], bool | None]
 # Two numbers so near to each other may be one, computed in two ways; whole numbers are apart.
 _NOISE = Fraction(1, 10_000)
 _CONVERSION_NOISE = Fraction(1, 50)
+# The dimensions whose units are all in the table: a bare 25 may be in °C and the other in °F.
+_WHOLE_DIMENSIONS = ("m", "kg", "USD")
 _SCALES = (1, 10**3, 10**6, 10**9, 10**12)
 
 
@@ -76,7 +78,9 @@ def _are_other_quantities(left: Quantity, right: Quantity) -> bool:
         bare, measured = (left, right) if left.is_bare else (right, left)
         if _may_be_measured(bare, measured):
             return False
-        return bare.unit == NO_UNIT or bare.unit.dimension != measured.unit.dimension or _are_apart(bare, measured)
+        if measured.unit.is_percent or (bare.unit == NO_UNIT and measured.unit.dimension in _WHOLE_DIMENSIONS):
+            return True
+        return bare.unit.dimension == measured.unit.dimension and _are_apart(bare, measured)
     if left.unit.is_percent and left.is_bare and right.is_bare:
         # Asked for a percentage, 0.45 may be 45.
         return _are_apart(left, right) and not any(_is_near(one.written, other.amount, _NOISE)
@@ -136,8 +140,7 @@ def _compare_groups(left: Group, right: Group, prover: Prover) -> bool | None:
         found = {_compare(one, other, prover) for one, other in zip(left.items, right.items, strict=True)}
         if found == {True}:
             return True
-        is_list = not left.brackets
-        if not is_list:
+        if left.brackets:
             return False if False in found else None
     table = [[_compare(one, other, prover) for other in right.items] for one in left.items]
     lines = [*table, *(list(column) for column in zip(*table, strict=True))]

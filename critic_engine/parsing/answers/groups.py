@@ -6,7 +6,7 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _INTERVALS = {"(": ")]", "[": ")]", "{": "}"}
 _SEPARATOR = re.compile(r" ?; ?|,? (?:and|or|&) |, ?(?:and |or )?")
 _THOUSANDS = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
-_MAX_ITEMS = 64
+_MAX_ITEMS = 20
 
 
 def split_group(text: str) -> tuple[str, list[str]] | None:
