@@ -32,6 +32,8 @@ class Checker:
 
     def add(self, problem_id: str, accepted: Sequence[str]) -> None:
         """Add one row's accepted answers to its problem; none, or the same ones again, change nothing."""
+        if isinstance(accepted, str):
+            raise TypeError(f"the accepted answers are the text {accepted!r}; give a tuple of texts")
         known = self._references.get(problem_id, ())
         if accepted and tuple(accepted) not in known:
             self._references[problem_id] = (*known, tuple(accepted))
