@@ -118,6 +118,5 @@ def _budget(config: EngineConfig) -> str:
         sizes = ("num_samples", "max_rounds", "width", "num_subtrees")
         limits = {name: value for name in sizes if (value := getattr(config.strategy.options, name, None)) is not None}
     # A limit may be a text, such as "16 solutions".
-    return ", ".join(
-        f"{name} {value if isinstance(value, str) else format(value, ',')}" for name, value in limits.items()
-    )
+    written = {name: value if isinstance(value, str) else f"{value:,}" for name, value in limits.items()}
+    return ", ".join(f"{name} {value}" for name, value in written.items())

@@ -136,7 +136,7 @@ def test_model_without_a_turn_of_the_system_reads_its_words_in_the_turn_of_the_u
     from critic_engine.backends.huggingface.token_counter import TokenCounter
 
     found = export("visualprm", limit=LengthLimit(1000, "pocket", TokenCounter("pocket")))
-    print(found)
+    assert (found.num_rows, found.num_left_out) == ({"train": 4}, {})
 
 
 def test_image_of_a_row_that_is_too_long_is_not_written(export, hand_made, make_row, tmp_path: Path) -> None:
