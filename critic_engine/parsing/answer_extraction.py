@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from critic_engine.parsing.answer_labels import MAX_LABELS, find_labels, is_opening
+from critic_engine.parsing.answer_labels import MAX_LABELS, MAX_LEAD_CHARACTERS, find_labels, is_opening
 from critic_engine.parsing.answer_values import (
     MARKUP,
     is_plain_value,
@@ -51,6 +51,7 @@ _NEXT_QUESTION = re.compile(
     r"^\W{0,6}(?:Question|Problem|Human|User|Q)[ \t]?[0-9]{0,3}[ \t]?[*_]{0,2}[:：]", re.MULTILINE
 )
 _HTML = re.compile(r"</?(?:b|strong|i|em|p|span|u)>|<br ?/?>")
+_STARS = re.compile(r"\*{1,3}")
 _FENCE = re.compile(r"^[ \t]{0,8}(?:```|~~~)", re.MULTILINE)
 _BLANK_OR_OPENING_LINE = re.compile(r"[ \t]*(?:\$\$|\\\[|\\\(|```[a-z]{0,12}|~~~|[*_]{1,3})?[ \t]*\n")
 _SECOND_THOUGHTS = re.compile(
@@ -205,7 +206,13 @@ def _labelled(text: str, further_words: Sequence[str]) -> Iterator[_Found]:
             line_end = text.find("\n", begin)
             end = len(text) if line_end < 0 else line_end
             raw = text[begin:end].strip().removeprefix("- ") if begin <= next_start and next_start >= end else ""
-        yield _Found(label.start, raw, label.force, "copula" if label.is_copula else "label", end)
+        force = label.force
+        lead = text[text.rfind("\n", max(0, label.start - MAX_LEAD_CHARACTERS), label.start) + 1 : label.end]
+        if len(_STARS.findall(lead)) % 2:
+            is_bold_line = lead.startswith("**") and raw.rstrip(" .").endswith("**") and not text[end:].strip()
+            raw = raw.rstrip(MARKUP + ".")
+            force = "stated" if force == "said" and is_bold_line else force
+        yield _Found(label.start, raw, force, "copula" if label.is_copula else "label", end)
 
 
 def _next_line(text: str, place: int) -> int:

@@ -65,7 +65,8 @@ _KINDS_BEFORE = re.compile(rf"(?<![^\W_]){_KIND}{{1,3}}\Z", re.IGNORECASE)
 # "reanswer" and "my_answer" are other words.
 _IN_WORD = re.compile(r"[a-zà-ÿа-яё0-9]_?\Z", re.IGNORECASE)
 _NOUNS = ("option", "choice")
-_NUM_BEFORE = 160
+MAX_LEAD_CHARACTERS = 160
+"""Most characters of its line before an announcement that are looked at."""
 _NUM_KINDS = 60
 MAX_LABELS = 256
 """Most announcements of one form that are looked at, from the end of the text."""
@@ -87,7 +88,7 @@ class AnswerLabel:
 
 
 def find_labels(text: str, further_words: Sequence[str] = ()) -> Iterator[AnswerLabel]:
-    """Yield each announcement of an answer in ``text``, without those in doubt or in quotes."""
+    """Yield each announcement of an answer in ``text``, without those in doubt, in quotes or in quoted lines."""
     word, label = _patterns(tuple(further_words))
     end = 0
     for place in deque((match.start() for match in word.finditer(text)), MAX_LABELS):
@@ -97,10 +98,16 @@ def find_labels(text: str, further_words: Sequence[str] = ()) -> Iterator[Answer
         if match is None or place < end or _IN_WORD.search(text, max(0, start - 2), start):
             continue
         end = match.end()
-        before = text[max(0, start - _NUM_BEFORE) : start]
+        before = text[max(0, start - MAX_LEAD_CHARACTERS) : start]
         begin = before.rfind("\n") + 1
-        is_whole_line = begin > 0 or start <= _NUM_BEFORE
+        is_whole_line = begin > 0 or start <= MAX_LEAD_CHARACTERS
         line = before[begin:]
+        if match["colon"] is not None and match["colon"][0] == "]":
+            if line.strip("*_# \t") != "[":
+                continue
+            line = ""
+        if line.lstrip().startswith(">"):
+            continue
         is_copula, is_heading = match["copula"] is not None and match["colon"] is None, match["heading"] is not None
         if _HEDGE.search(line) or (is_heading and not _is_headed(line, text[start : match.end()])):
             continue
@@ -143,7 +150,7 @@ def _patterns(further_words: tuple[str, ...]) -> tuple[re.Pattern[str], re.Patte
         rf"(?:[ \t]{{1,3}}(?:to|of|for|in)[ \t][^:：\n.?!]{{1,60}}?)?"
         rf"(?:[ \t*_`]{{0,8}}(?P<copula>{_COPULA})"
         r"(?:[ \t]{1,3}(?:therefore|thus|hence|then|simply|just|indeed|clearly|actually|probably|likely)\b,?)?)?"
-        r"(?:[ \t*_`]{0,8}(?P<colon>[:：=】]|[ \t][–—-](?=[ \t]))|(?(copula)"
+        r"(?:[ \t*_`]{0,8}(?P<colon>[:：=】→]|\]:?|[ \t][–—-](?=[ \t]))|(?(copula)"
         r"|(?P<heading>[*_ \t]{0,6}(?=\n))))[ \t*_:]{0,8}"
     )
     return re.compile("|".join(map(re.escape, forms))), re.compile(label, re.IGNORECASE)

@@ -7,6 +7,8 @@ MARKUP = "*_` "
 
 MAX_VALUE_CHARACTERS = 4000
 _STOPS = ".。．"
+_DOT_AND_SPACE = ".` "
+_STARRED = re.compile(r"[^\W\d_]\*\Z")
 # What prompts write in the place of an answer, and what models copy from them.
 _PLACEHOLDER = re.compile(
     r"[\[<({$\"'`“]{0,3}(?:(?:your|the|final|insert|my|correct|put|write|give|option|choice|single|one|a|an"
@@ -14,7 +16,7 @@ _PLACEHOLDER = re.compile(
     r"|numerical|short|exact)[ _-]){0,4}(?:answer|letter|option|choice|value|number|result|response|final)s?"
     r"(?:[ _-](?:here|alone|only|letter|value|itself|of the (?:right |correct )?(?:option|choice|answer)))*"
     r"[\]>)}$\"'`”]{0,3}|[\[<({\"'`“]?[.…_?]{1,20}[\]>)}\"'`”]?|[\[<(]?A/B(?:/[C-H]){0,6}[\])>]?"
-    r"|A, B(?:, [C-H]){0,5},? or [B-H]",
+    r"|A, B(?:, [C-H]){0,5},? or [B-H]|\\f?boxed\{[^\w\n]{0,10}\}",
     re.IGNORECASE,
 )
 _X_PLACEHOLDER = re.compile(
@@ -25,7 +27,9 @@ _LEAD = re.compile(r"\A(?:so|thus|hence|therefore),[ ]", re.IGNORECASE)
 _ANNOUNCEMENT = re.compile(
     r"(?:let['’]?s|let us|let me|to (?:find|determine|solve|answer|calculate|compute|get|work|identify|figure"
     r"|count|see)|we (?:need|can|have to|will|must|should|first|know|see|count|start)|first(?:ly)?(?=,| we| let| i )"
-    r"|i(?:['’]ll| will| need| should| must| can| have)|looking at|step [0-9]|count the|as follows"
+    r"|i(?:['’]ll| will| need| should| must| can| have)|i(?: can(?:no|['’])t| could(?: no|n['’])t| do(?: no|n['’])t"
+    r"|(?: am|['’]m) (?:not|un|sorry|afraid))|(?:i am |i['’]m )?(?:sorry|unable to|unsure)|as an ai"
+    r"|looking at|step [0-9]|count the|as follows"
     r"|see (?:below|above)|(?:given|shown|stated|found) (?:below|above)"
     r"|in order to|based on|according to|from the|given that|in the (?:image|picture|figure|photo|diagram|chart))\b",
     re.IGNORECASE,
@@ -60,7 +64,7 @@ _SENTENCE = re.compile(
     r"(?<!\b[A-Z])(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bSt)(?<!\bNo)(?<!\bvs)(?<!\be\.g)[.!。！][*_`]{0,3}[ ]{1,3}(?=\S)"
 )
 _SYMBOLS = re.compile(
-    r"\A[\s\U0001f000-\U0001faff\u2600-\u27bf\ufe0f*_]{1,8}|[\s\U0001f000-\U0001faff\u2600-\u27bf\ufe0f*_]{1,8}\Z"
+    r"\A[\s\U0001f000-\U0001faff\u2600-\u27bf\ufe0f*_]{1,8}|[\s\U0001f000-\U0001faff\u2600-\u27bf\ufe0f]{1,8}\Z"
 )
 # "The total number of apples is 12", "There are 12 apples in total".
 _IN_SENTENCE = re.compile(
@@ -78,15 +82,20 @@ _LETTERED = re.compile(
 )
 _BARE_LETTER = re.compile(r"[(\[<]?([A-Z])[)\]>]?[.:)]?", re.IGNORECASE)
 _CLOSING_TAG = re.compile(
-    r"</?(?:answer|final_answer|response|conclusion|output|solution|summary|s)>?\s*\Z", re.IGNORECASE
+    r"(?:</?(?:answer|final_answer|response|conclusion|output|solution|summary|s)>?"
+    r"|<\|(?:im_end|eot_id|eot|end|endoftext|end_of_text|end_of_turn|return)\|>|<(?:end_of_turn|eos)>)\s*\Z",
+    re.IGNORECASE,
 )
 _ENDINGS = re.compile(r"(?:입니다|이다|です|である)\Z")
 
 
 def tidied(raw: str) -> str:
-    """Return an answer in one line, without markup around it and without a dot at its end."""
+    """Return an answer in one line, without markup around it and without a dot at its end; "z*" keeps its star."""
     printable = "".join(character for character in " ".join(raw.split()) if character.isprintable())
-    return printable.strip(MARKUP).rstrip("." + MARKUP)
+    value = printable.rstrip(_DOT_AND_SPACE)
+    bare = value.lstrip(MARKUP)
+    is_starred = not value.startswith("*") and _STARRED.search(bare) is not None
+    return bare if is_starred else bare.rstrip("." + MARKUP)
 
 
 def read_value(raw: str, choices: Sequence[str] = (), *, is_said: bool = False) -> str | None:
@@ -100,13 +109,15 @@ def read_value(raw: str, choices: Sequence[str] = (), *, is_said: bool = False) 
         is_said: Whether it follows "the answer is", which sentences go on from that state none.
     """
     cut = _CLOSING_TAG.sub("", raw[:MAX_VALUE_CHARACTERS].rstrip())
-    bare = _ENDINGS.sub("", tidied(_SYMBOLS.sub("", tidied(cut))).rstrip(_STOPS + MARKUP))
+    bare = _ENDINGS.sub("", tidied(_SYMBOLS.sub("", tidied(cut))).rstrip(_STOPS))
     bare = _LEAD.sub("", bare)
-    if bare.endswith(")") and "(" not in bare and not _LETTERED.fullmatch(bare):
+    if bare.endswith(")") and not {"(", "["} & set(bare) and not _LETTERED.fullmatch(bare):
         bare = bare[:-1].rstrip()
     if not bare or not any(map(str.isalnum, bare)) or cut.rstrip(MARKUP + ")\"'”").endswith(("?", "？")):
         return None
-    if _is_placeholder(bare, choices) or _ANNOUNCEMENT.match(bare) or (is_said and _NOT_SAID.match(bare)):
+    if _is_placeholder(bare, choices) or (is_said and _NOT_SAID.match(bare)):
+        return None
+    if _ANNOUNCEMENT.match(bare) and not _is_choice(bare, choices):
         return None
     if _RETRACTED.search(bare):
         return None
@@ -129,7 +140,7 @@ def read_last_line(text: str, choices: Sequence[str] = ()) -> str | None:
     if not choices:
         return bare if len(lines) == 1 and _NUMBER.fullmatch(bare) else None
     lettered, letter = _LETTERED.fullmatch(bare), _BARE_LETTER.fullmatch(bare)
-    is_named = bare.casefold() in {tidied(choice).casefold() for choice in choices}
+    is_named = _is_choice(bare, choices)
     if letter and letter[1].isupper() and ord(letter[1]) - ord("A") < len(choices):
         is_named = True
     if lettered and _as_choice(bare, choices) != bare:
@@ -142,8 +153,12 @@ def is_plain_value(value: str) -> bool:
     return re.fullmatch(_PLAIN_VALUE, value, re.IGNORECASE) is not None
 
 
+def _is_choice(bare: str, choices: Sequence[str]) -> bool:
+    return bare.casefold() in {tidied(choice).casefold() for choice in choices}
+
+
 def _is_placeholder(bare: str, choices: Sequence[str]) -> bool:
-    if bare.casefold() in {choice.casefold().strip() for choice in choices}:
+    if _is_choice(bare, choices):
         return False
     has_x = len(choices) >= ord("X") - ord("A") + 1
     return _PLACEHOLDER.fullmatch(bare) is not None or (not has_x and _X_PLACEHOLDER.fullmatch(bare) is not None)
@@ -166,7 +181,7 @@ def _unexplained(bare: str, choices: Sequence[str], *, is_said: bool) -> str:
     sentence = _SENTENCE.search(bare)
     head = bare if sentence is None else bare[: sentence.start()]
     is_plain = re.fullmatch(rf"(?:{_PLAIN_VALUE})[*_`]{{0,3}}", head, re.IGNORECASE) is not None
-    return head.strip(MARKUP) if is_plain or (is_said and not lettered) else bare
+    return tidied(head) if is_plain or (is_said and not lettered) else bare
 
 
 def _is_about(words: str, choices: Sequence[str]) -> bool:

@@ -28,7 +28,7 @@ Span: TypeAlias = tuple[int, int]
 MASK = "\ue000"
 """Stands for each character of a thought in ``Thoughts.masked``: neither a letter nor white space."""
 
-_TAG = r"(?i:seed:think|think|thinking|thoughts?|scratchpad|antthinking)"
+_TAG = r"(?ai:seed:think|think|thinking|thoughts?|scratchpad|antthinking)"
 _HARMONY = (
     r"(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>{}[^<]{{0,200}}(?:<\|constrain\|>[a-z]{{0,20}})?<\|message\|>"
 )
@@ -53,7 +53,7 @@ _STYLES = {
     "tag": _Style(rf"<[ ]?{_TAG}[ ]?>", rf"</[ ]?{_TAG}[ ]?>", "</think>"),
     "bracket": _Style(r"\[THINK\]", r"\[/THINK\]", "[/THINK]"),
     "harmony": _Style(
-        _HARMONY.format("(?!final)[a-z]+"), _HARMONY.format("final"), "<|channel|>final<|message|>", False
+        _HARMONY.format("(?!final)[a-z]{1,40}(?![a-z])"), _HARMONY.format("final"), "<|channel|>final<|message|>", False
     ),
     # gpt-oss as an endpoint shows it that drops the special tokens.
     "bare_harmony": _Style(r"\Aanalysis(?=[A-Z])", r"assistantfinal", "assistantfinal", nests=False),
@@ -77,18 +77,26 @@ _WRAPPER = r"<\|(?:end|return|call|(?:START|END)_(?:RESPONSE|TEXT)|(?:begin|end)
 # A text that speaks of a marker, "`<think>`", does not think.
 _MENTIONED = rf"</?[ ]?{_TAG}[ ]?>|\[/?THINK\]"
 _MENTION = rf"[`\"'“‘«](?:{_MENTIONED})(?:[^<\n`\"'”’»]{{0,30}}(?:{_MENTIONED}))?[`\"'”’»]"
-# A text without any of these holds no marker.
-_SIGNS = ("<", "[THINK]", "[/THINK]", "◁", "analysis", "assistantfinal", "my thought process:")
-_MARKER = re.compile(
-    "|".join(
-        (
-            rf"(?P<mention>{_MENTION})",
-            *(rf"(?P<open_{name}>{style.opening})" for name, style in _STYLES.items()),
-            *(rf"(?P<close_{name}>{style.closing})" for name, style in _STYLES.items()),
-            rf"(?P<wrapper>{_WRAPPER})",
-        )
+# A text without any of these, in lower case, holds no marker.
+_SIGNS = ("think", "thought", "scratchpad", "<|", "channel|>", "<unused9", "analysis", "assistantfinal")
+
+
+def _marker_pattern() -> str:
+    """Return the pattern of all markers; most characters begin none, and are passed without trying each."""
+    patterns = {f"open_{name}": style.opening for name, style in _STYLES.items()}
+    patterns |= {f"close_{name}": style.closing for name, style in _STYLES.items()}
+    patterns["wrapper"] = _WRAPPER
+    special = {name: pattern for name, pattern in patterns.items() if pattern.startswith((r"<\|", r"(?:<\|"))}
+    others = {name: pattern for name, pattern in patterns.items() if name not in special}
+    either, other = ("|".join(f"(?P<{name}>{pattern})" for name, pattern in each.items()) for each in (special, others))
+    # What a marker begins with; Granite's may have white space before it.
+    return (
+        rf"(?=[`\"'“‘«][<\[])(?P<mention>{_MENTION})|(?=<\|[a-zA-Z])(?:{either})"
+        rf"|(?=<[ ]?/?[ ]?[a-zA-Z]|\[/?THINK|◁|assistantfinal|Here|\A(?:analysis|\s))(?:{other})"
     )
-)
+
+
+_MARKER = re.compile(_marker_pattern())
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +190,7 @@ def is_unfinished(sample: Sample) -> bool:
 
 def find_thoughts(text: str, *, is_open: bool = False) -> Thoughts:
     """Return where the thoughts of ``text`` are; ``is_open`` says that it begins inside one."""
-    if not is_open and not any(sign in text for sign in _SIGNS):
+    if not is_open and not _may_hold_marker(text):
         return Thoughts(text, ())
     spans: list[Span] = []
     position, begins_with_thought = 0, False
@@ -203,6 +211,11 @@ def find_thoughts(text: str, *, is_open: bool = False) -> Thoughts:
             continue
         spans.append((begin, position))
     return Thoughts(text, _merged(spans))
+
+
+def _may_hold_marker(text: str) -> bool:
+    folded = text.lower()
+    return any(sign in folded for sign in _SIGNS)
 
 
 def _end_of_open_thought(text: str) -> int:

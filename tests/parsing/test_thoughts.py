@@ -135,11 +135,12 @@ def test_parts_of_a_text_are_seen_as_in_the_whole() -> None:
         "<|channel|>analysis<|message|>" * 10_000,
         "<|start|>assistant<|channel|>" * 10_000,
         "<|channel|>" + "a" * 300_000,
+        "<|channel|>analysis" * 20_000,
         "<|channel|>final" + " " * 300_000,
         "<" * 300_000,
         " " * 300_000 + "Here is my thought process:",
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_hostile_text_is_read_in_linear_time(text: str) -> None:
     assert_linear(visible, text)

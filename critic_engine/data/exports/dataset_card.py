@@ -115,6 +115,7 @@ def _limits(facts: CardContents) -> str:
             "",
             *(f"- {note}" for note in facts.report.notes),
             f"- {length}",
+            "- No text holds what a model thought before it wrote: the labels judge only what it wrote.",
             "- Right and wrong are judged by the final answer alone: a right answer may stand on a wrong step.",
             "- Questions and images are those of the problems searched; whoever owns them sets what may be done with "
             "them.",

@@ -8,11 +8,15 @@ from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.data.row_types import Demonstration, Preference, Rated, StepLabelled, TrainingRow
 from critic_engine.data.selection.row_origin import critique_columns, pair_columns
 from critic_engine.data.selection.selected_findings import SelectedProblem, Selection
+from critic_engine.parsing.thoughts import visible
 from critic_engine.prompts import PromptFamily
 
 
 class ReasonerRows:
-    """Makes rows of selected problems, and counts left-out rows in the selection's funnel."""
+    """Makes rows of selected problems, and counts left-out rows in the selection's funnel.
+
+    No text of a row holds a thought: nothing of it was read or judged, so the row's label says nothing about it.
+    """
 
     def __init__(self, selection: Selection) -> None:
         """Take the selection that yields the problems."""
@@ -27,7 +31,7 @@ class ReasonerRows:
                 continue
             chosen, rejected = _whole_text(pair, pair.chosen), _whole_text(pair, pair.rejected)
             is_partial = pair.chosen.answer is None or pair.rejected.answer is None
-            is_repeat = (chosen, rejected) in said
+            is_repeat = chosen == rejected or (chosen, rejected) in said
             said.add((chosen, rejected))
             if is_repeat or (is_partial and not self._selection.filters.is_partial_allowed):
                 self._selection.funnel.training.count("says_the_same" if is_repeat else "partial")
@@ -48,7 +52,7 @@ class ReasonerRows:
         if selected.reference_fault is not None:
             self._selection.funnel.training.count(selected.reference_fault)
         elif selected.reference is not None:
-            texts[selected.reference.text.strip()] = True
+            texts[_without_thoughts(selected.reference.text)] = True
         for number, pair in enumerate(selected.pairs):
             is_wrong = pair.kind != "sibling" and pair.rejected.answer is not None
             if is_wrong and number in selected.believed:
@@ -96,7 +100,7 @@ class ReasonerRows:
                     prompt=message.text,
                     source=each.record.annotator,
                     facts=critique_columns(pair.depth, each),
-                    completion=each.record.corrected,
+                    completion=_without_thoughts(each.record.corrected),
                     value=0.0,
                 )
 
@@ -107,4 +111,8 @@ def _unspaced(steps: Sequence[str]) -> str:
 
 
 def _whole_text(pair: Pair, branch: Branch) -> str:
-    return (pair.shared_text + branch.text).strip()
+    return _without_thoughts(pair.shared_text + branch.text)
+
+
+def _without_thoughts(text: str) -> str:
+    return visible(text).strip()

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from critic_engine.parsing.answers.values import choice_letter
 
 _LETTERED = re.compile(
-    r"(?:(?:the )?(?:correct )?(?:option|choice|answer|letter)(?: is)?[ :]{1,2})?"
+    r"(?:(?:(?:the|la|a|el|die) |l['’])?(?:correct )?"
+    r"(?:option|choice|answer|letter|opción|opção|opzione|вариант|选项|選項)(?: is)?[ :]{1,2})?"
     r"(?:[(\[<{] ?([A-Za-z]{1,2}) ?[)\]>}]|([A-Za-z]{1,2})(?=$|[.):](?:\W|$)| [-:] ))[.):-]*(?= |$)(.*)",
     re.IGNORECASE,
 )

@@ -1,14 +1,15 @@
 """Tell whether two answers mean the same: surely, surely not, or unsure."""
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import TypeAlias
 
-from critic_engine.parsing.answers.formulas import formula_of
+from critic_engine.parsing.answers.formulas import formula_of, in_both_logarithms
 from critic_engine.parsing.answers.lexicon import are_other_words, is_no_number, is_of_kind
 from critic_engine.parsing.answers.reading import ReadAnswer
 from critic_engine.parsing.answers.units import NO_UNIT, dimension_units
-from critic_engine.parsing.answers.values import Group, Moment, NamedChoice, Phrase, Quantity, Value
+from critic_engine.parsing.answers.values import Formula, Group, Measure, Moment, NamedChoice, Phrase, Quantity, Value
 
 Prover: TypeAlias = Callable[[str, str], bool | None]
 """Tells whether two formulas in LaTeX are equal; None if it cannot."""
@@ -18,6 +19,10 @@ _NOISE = Fraction(1, 10_000)
 _CONVERSION_NOISE = Fraction(1, 50)
 # The dimensions whose units are all in the table: a bare 25 may be in °C and the other in °F.
 _WHOLE_DIMENSIONS = ("m", "kg", "USD")
+_CURRENCIES = frozenset({"USD", "EUR", "GBP", "INR", "KRW", "RUB"})
+# Neither is a time of the day.
+_RATIO = re.compile(r"([0-9]{1,9}):([1-9]|[1-9][0-9]{2,8})")
+_INEQUALITY = re.compile(r"([^<>=≠]{1,40})([<>]=?|≠)([^<>=≠]{1,40})")
 _SCALES = (1, 10**3, 10**6, 10**9, 10**12)
 
 
@@ -49,7 +54,8 @@ def _compare(left: Value, right: Value, prover: Prover) -> bool | None:
     formulas = formula_of(left), formula_of(right)
     if formulas[0] is None or formulas[1] is None or (isinstance(left, Quantity) and isinstance(right, Quantity)):
         return None
-    return prover(formulas[0], formulas[1])
+    found = {prover(*pair) for pair in in_both_logarithms(formulas[0], formulas[1])}
+    return found.pop() if len(found) == 1 else None
 
 
 def _differ(left: Value, right: Value) -> bool:
@@ -57,6 +63,10 @@ def _differ(left: Value, right: Value) -> bool:
         return left.text_key != right.text_key
     if isinstance(left, Quantity) and isinstance(right, Quantity):
         return _are_other_quantities(left, right)
+    if isinstance(left, Measure) and isinstance(right, Measure):
+        return True
+    if isinstance(left, Formula) and isinstance(right, Formula):
+        return _are_other_formulas(left.text, right.text)
     if isinstance(left, Moment) and isinstance(right, Moment):
         return _are_other_moments(left, right)
     if isinstance(left, Phrase) and isinstance(right, Phrase):
@@ -73,7 +83,30 @@ def _differ(left: Value, right: Value) -> bool:
     return (abs(left.amount) > 1 and is_no_number(right.words)) or is_of_kind(right.words, right.asked)
 
 
+def _are_other_formulas(left: str, right: str) -> bool:
+    """Return whether two infinities, ratios or inequalities surely differ, as they do in nothing but one sign."""
+    if {left.lstrip("+-"), right.lstrip("+-")} == {"∞"}:
+        return left.startswith("-") != right.startswith("-")
+    ratios = _RATIO.fullmatch(left), _RATIO.fullmatch(right)
+    if ratios[0] and ratios[1]:
+        (one, two), (three, four) = ((int(part) for part in ratio.groups()) for ratio in ratios if ratio)
+        return one * four != two * three
+    sides = _INEQUALITY.fullmatch(left), _INEQUALITY.fullmatch(right)
+    return (
+        sides[0] is not None
+        and sides[1] is not None
+        and ((sides[0][1], sides[0][3]) == (sides[1][1], sides[1][3]) and sides[0][2] != sides[1][2])
+    )
+
+
 def _are_other_quantities(left: Quantity, right: Quantity) -> bool:
+    currencies = {left.unit.dimension, right.unit.dimension}
+    if len(currencies) == 2 and currencies <= _CURRENCIES and not left.is_bare | right.is_bare:
+        return True
+    if not left.unit.is_known and not right.unit.is_known:
+        nouns = (each.unit.dimension.removeprefix("of ").split() for each in (left, right))
+        if are_other_words(*nouns):
+            return True
     if left.is_bare != right.is_bare:
         bare, measured = (left, right) if left.is_bare else (right, left)
         if _may_be_measured(bare, measured):
@@ -135,6 +168,9 @@ def _are_other_moments(left: Moment, right: Moment) -> bool:
 
 def _compare_groups(left: Group, right: Group, prover: Prover) -> bool | None:
     """Return whether two groups are the same: item by item in equal brackets, as sets otherwise."""
+    shapes = {left.brackets, right.brackets}
+    if len(shapes) == 2 and shapes & {"[)", "(]"} and shapes <= {"[)", "(]", "()", "[]"}:
+        return False
     is_ordered = left.brackets == right.brackets != "{}"
     if is_ordered and len(left.items) == len(right.items):
         found = {_compare(one, other, prover) for one, other in zip(left.items, right.items, strict=True)}

@@ -14,6 +14,7 @@ _COMMANDS = frozenset(_COMMANDS_TEXT.split())
 _SYMBOLS = {"π": r"\pi ", "θ": r"\theta ", "∞": r"\infty ", "∪": r"\cup "}
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _FUNCTION = re.compile(r"(?<![A-Za-z\\])(?:arcsin|arccos|arctan|sin|cos|tan|ln|log|sqrt)(?![A-Za-z])")
+_BARE_LOG = re.compile(r"\\log(?![A-Za-z]| ?_) ?")
 _ROOT = re.compile(r"\\sqrt\(([^()]*)\)")
 _PLAIN = re.compile(r"[0-9A-Za-z+*/^_{}()\[\]=,.|<> -]*")
 # Names of segments and functions, bases of numerals, marks, dots, signs without an operand: a prover reads them as
@@ -44,6 +45,13 @@ def formula_of(value: Value) -> str | None:
         return None
     has_unknown = bool(commands) or any(character.isalpha() for character in plain)
     return text if has_unknown and _is_balanced(plain) else None
+
+
+def in_both_logarithms(left: str, right: str) -> tuple[tuple[str, str], ...]:
+    """Return a pair of formulas in each reading of a bare "log": the natural logarithm and that to the base 10."""
+    if not _BARE_LOG.search(left + " " + right):
+        return ((left, right),)
+    return tuple((_BARE_LOG.sub(log, left), _BARE_LOG.sub(log, right)) for log in (r"\\ln ", r"\\log_{10} "))
 
 
 def is_mathematics(value: Value) -> bool:

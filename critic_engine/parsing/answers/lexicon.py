@@ -24,6 +24,8 @@ august: aug aug. | september: sep sep. sept sept. | october: oct oct. | november
 united_kingdom: uk u.k. u.k | united_states: usa us u.s.a. u.s.a u.s. u.s united_states_of_america
 united_arab_emirates: uae u.a.e. | european_union: eu | united_nations: un u.n.
 television: tv | versus: vs vs.
+doctor: dr dr. | mister: mr mr.
+1st: first | 4th: fourth | 5th: fifth | 6th: sixth | 7th: seventh | 8th: eighth | 9th: ninth | 10th: tenth
 left_hand_side: lhs | right_hand_side: rhs
 """
 
@@ -59,7 +61,7 @@ heat: hot/hotter/hottest cold/colder/coldest
 weight: heavy/heavier/heaviest light/lighter/lightest
 speed: fast/faster/fastest/quick slow/slower/slowest
 amount: more/most/greater/greatest fewer/fewest/less/least
-order: first/1st second/2nd third/3rd fourth/4th fifth/5th sixth/6th seventh/7th eighth/8th ninth/9th tenth/10th
+order: 1st second/2nd third/3rd 4th 5th 6th 7th 8th 9th 10th
 angle: acute obtuse reflex
 triangle_kind: scalene equilateral
 triangle_sides: isosceles scalene
@@ -99,7 +101,7 @@ country: afghanistan albania algeria argentina armenia austria azerbaijan bahrai
 animal: dog/puppy cat/kitten horse/pony/foal cow/bull/ox/calf pig/piglet/hog sheep/lamb goat elephant lion tiger bear
   monkey giraffe zebra rabbit/bunny/hare mouse/rat duck/duckling chicken/hen/rooster snake frog/toad fish/shark spider
   butterfly/moth bee/wasp ant whale/dolphin penguin owl eagle kangaroo camel deer fox wolf squirrel
-fruit: apple banana pear grape strawberry cherry peach mango pineapple lemon watermelon
+fruit: apple orange banana pear grape strawberry cherry peach mango pineapple lemon watermelon
 vegetable: carrot potato tomato onion broccoli cucumber lettuce
 furniture: table/desk chair/stool/armchair bed/cot sofa/couch
 vehicle: car/automobile bus/coach truck/lorry bicycle/bike motorcycle/motorbike/bike train airplane/plane
@@ -159,7 +161,7 @@ def spelled(text: str) -> tuple[str, ...]:
     """Return the words of an answer in the spelling that its variants share.
 
     Case is folded unless it may mean something: in "Co" and "CO", "Bb" and "bb", "NaCl". A leading article, hyphens
-    between words and the punctuation around a word fall away.
+    between words and the punctuation around a word fall away. A shape alone is singular.
     """
     plain = re.sub(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})", " ", text)
     parts = plain.split()
@@ -168,7 +170,15 @@ def spelled(text: str) -> tuple[str, ...]:
     joined = _spellings().get(" ".join(words).casefold()) if len(words) > 1 else None
     if joined is not None:
         return tuple(joined.split())
+    if len(words) == 1:
+        words = [_singular(words[0])]
     return tuple(part for word in words for part in _spelled_word(word).split())
+
+
+def _singular(word: str) -> str:
+    """Return the name of a shape in the singular; any other word, such as "dogs", may say that there are several."""
+    singular = word.removesuffix("s")
+    return singular if "shape" in _meanings().get(singular.casefold(), ()) else word
 
 
 def _without_edges(word: str) -> str:

@@ -21,6 +21,8 @@ _LATEX = tuple(
          r"\1"),
         (r"\\(?:left|right|displaystyle|textstyle|limits|big|Big|bigg|Bigg)(?![A-Za-z])\.?", ""),
         (r"\\!", ""),
+        (r" ?\\\\ ?", r"\\\\"),
+        (r"\\(begin|end)\{bmatrix\}", r"\\\1{pmatrix}"),
         (r"\\(?:[,;: ]|quad(?![A-Za-z])|qquad(?![A-Za-z]))|(?<=\S)~", " "),
         (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
         (r"\\frac ?([0-9]) ?([0-9])(?![0-9])", r"\\frac{\1}{\2}"),
@@ -29,6 +31,7 @@ _LATEX = tuple(
         (r"\\frac \{", r"\\frac{"),
         (r"\\sqrt ?([0-9a-z])", r"\\sqrt{\1}"),
         (r"\{,\}", ","),
+        (r" ?& ?(?=.*\\end)", "&"),
         (r"([_^])\{ ?([0-9A-Za-z]) ?\}", r"\1\2"),
         (r"\\(?:times|cdot|ast)(?![A-Za-z])", "*"),
         (r"\\div(?![A-Za-z])", "/"),
@@ -42,11 +45,32 @@ _LATEX = tuple(
         (r"\\theta(?![A-Za-z])", "θ"),
         (r"\\cup(?![A-Za-z])", "∪"),
         (r"\\in(?![A-Za-z])", "∈"),
+        (r"\\angle(?![A-Za-z]) ?", "∠"),
+        (r"\\triangle(?![A-Za-z]) ?", "△"),
+        (r"\\(?:emptyset|varnothing)(?![A-Za-z])", "∅"),
+        (r"\\mathbb ?\{?([A-Z])(?![A-Za-z])\}?", r"\1"),
         (r"\\([%$#&{}_])", r"\1"),
         (r"√ ?([0-9a-z]+)", r"\\sqrt{\1}"),
         (r"√ ?\(([^()]*)\)", r"\\sqrt{\1}"),
     )
 )  # fmt: skip
+# Names of numbers in words, where no other words stand.
+_NUMBER_NAMES = tuple(
+    (re.compile(pattern, flags), plain)
+    for pattern, plain, flags in (
+        (r"\b(?:negative |minus )(?=inf)", "-", re.IGNORECASE),
+        (r"\b(?:positive |plus )(?=inf)|\+(?=inf|∞)", "", re.IGNORECASE),
+        (r"(?<![A-Za-z\\])(?:infinity|inf)(?![A-Za-z])", "∞", re.IGNORECASE),
+        (r"(?<![A-Za-z\\])pi(?![A-Za-z])", "π", 0),
+    )
+)
+_WORDS = re.compile(
+    r"(?<![\\A-Za-z])(?!(?:infinity|inf|positive|negative|plus|minus|sqrt)(?![A-Za-z]))[A-Za-z]{3,}", re.IGNORECASE
+)
+_COMPOUND = re.compile(
+    r"(?=[^_^]{1,20}[_^])(?:(?:[A-Z][a-z]?|\((?:[A-Z][a-z]?(?:_?[0-9]{1,3}|_\{[0-9]{1,3}\})?){1,4}\))"
+    r"(?:_?[0-9]{1,3}|_\{[0-9]{1,3}\})?){1,12}(?:\^(?:[0-9]?[+-]|\{[0-9]?[+-]\}))?"
+)
 _NEEDS_LATEX = re.compile(r"[\\√~≤≥]|[_^]\{|\{,")
 _PAIRS = (
     ("**", "**"), ("__", "__"), ("*", "*"), ("_", "_"), ("`", "`"), ('"', '"'), ("'", "'"), ("$$", "$$"), ("$", "$"),
@@ -78,6 +102,11 @@ def bare(text: str) -> str:
         for pattern, plain in _LATEX:
             text = pattern.sub(plain, text)
         text = _unwrapped(" ".join(text.split()), is_math=True)
+    if _COMPOUND.fullmatch(text):
+        return re.sub(r"\^(?=[+-])", "", re.sub(r"[_{}]", "", text))
+    if not _WORDS.search(text):
+        for pattern, plain in _NUMBER_NAMES:
+            text = pattern.sub(plain, text)
     return text
 
 

@@ -35,6 +35,8 @@ _MAX_CHARACTERS = 40
 def read_moments(text: str, *, is_time: bool) -> tuple[Moment, ...]:
     """Return the dates or times that ``text`` may be, the likeliest first; none if it is something else.
 
+    "3:30" may be in the morning or in the afternoon.
+
     Args:
         text: The answer.
         is_time: Whether the question asks for a time of the day; else "3:30" may be a ratio.
@@ -55,7 +57,12 @@ def read_moments(text: str, *, is_time: bool) -> tuple[Moment, ...]:
     if clock is None or (clock[4] and not is_time):
         return ()
     minute = _minute(clock)
-    return () if minute is None else (Moment(minute=minute),)
+    if minute is None:
+        return ()
+    if clock[3] or not 0 < minute // 60 <= 12:
+        return (Moment(minute=minute),)
+    written = f"{minute // 60}:{minute % 60:02}"
+    return tuple(Moment(minute=each % (24 * 60), written=written) for each in (minute, minute + 12 * 60))
 
 
 def _date(parts: dict[str, str | None]) -> Moment | None:

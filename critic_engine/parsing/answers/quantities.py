@@ -14,6 +14,10 @@ _MAX_CHARACTERS = 160
 _MONEY_BEFORE = re.compile(r"([+-]?) ?(US\$|[$€£¥₹₩₽]|USD|EUR|GBP|Rs\.?) ?(?=[0-9.+-])")
 _PERCENT = re.compile(r"%|per ?cents?|pct\.?|percentage", re.IGNORECASE)
 _MARKS = {'"': "in", "''": "in", "'": "ft"}
+_TWO_UNITS = re.compile(
+    r"([0-9]{1,9} ?[^\W\d_]{1,12}\.?|[0-9]{1,2}(?='))(?:,? and |,? |' ?)"
+    r"([0-9][0-9.]{0,8} ?(?:[^\W\d_]{1,12}\.?|\"|''))"
+)
 _NOUN = re.compile(r"[^\W\d_πθ]{3,}(?:[ '-][^\W\d_πθ]+)*")
 _MAX_NOUN_WORDS = 5
 _SCALE_GRAIN = 10
@@ -34,12 +38,31 @@ def read_quantities(text: str, question: QuestionForm) -> tuple[Quantity, ...]:
     """
     if len(text) > _MAX_CHARACTERS:
         return ()
+    sum_of_two = _in_two_units(text, question)
+    if sum_of_two is not None:
+        return (sum_of_two,)
     money = _MONEY_BEFORE.match(text)
     numeral = leading_number(f"{money[1]}{text[money.end() :]}" if money else text)
     if numeral is None or (money and money[1] and text[money.end()] in "+-"):
         return ()
     quantity = _with_money(numeral, money[2]) if money else _with_rest(numeral, question, text)
     return () if quantity is None else (quantity, *_in_another_scale(quantity, numeral.scale, question.words))
+
+
+def _in_two_units(text: str, question: QuestionForm) -> Quantity | None:
+    """Return the sum of "1 hour 30 minutes" or 5 ft 10 in; None if it is no such sum."""
+    match = _TWO_UNITS.fullmatch(text)
+    if match is None:
+        return None
+    texts = (f"{match[1]} ft" if match[1].isdigit() else match[1], match[2])
+    found = [each for part in texts for each in read_quantities(part, question)[:1]]
+    if len(found) < len(texts):
+        return None
+    large, small = found
+    is_sum = large.unit.is_known and large.unit.dimension == small.unit.dimension != ""
+    if not is_sum or large.unit.factor <= small.unit.factor or small.amount >= large.unit.factor:
+        return None
+    return Quantity(large.amount + small.amount, small.unit, small.grain, small.is_whole)
 
 
 def _in_another_scale(quantity: Quantity, scale: str, said: frozenset[str]) -> Iterator[Quantity]:
@@ -62,7 +85,7 @@ def _with_rest(numeral: Numeral, question: QuestionForm, text: str) -> Quantity 
         return _bare(numeral, question)
     if _PERCENT.fullmatch(rest):
         return _measured(numeral, PERCENT)
-    unit = read_unit(_MARKS.get(rest, rest.strip("()")))
+    unit = read_unit(_MARKS.get(rest, rest.strip("()").removesuffix(" old")))
     if unit is not None:
         return _measured(numeral, unit)
     words = rest.lower().split()

@@ -11,7 +11,8 @@ from critic_engine.parsing.answers.markup import MAX_CHARACTERS, bare, final_lin
 from critic_engine.parsing.answers.moments import read_moments
 from critic_engine.parsing.answers.quantities import read_quantities
 from critic_engine.parsing.answers.question import QuestionForm
-from critic_engine.parsing.answers.values import Formula, Group, NamedChoice, Phrase, Quantity, Unclear, Value
+from critic_engine.parsing.answers.units import unit_named
+from critic_engine.parsing.answers.values import Formula, Group, Measure, NamedChoice, Phrase, Quantity, Unclear, Value
 
 _BRACKETED_WORD = re.compile(r"[(\[<{]{1,2}([^\W\d_]+)[)\]>}]{1,2}[.,:;?]?")
 _HALF_BRACKETED_WORD = re.compile(r"([^\W\d_]+)[)\]]")
@@ -33,6 +34,10 @@ _FUNCTIONS = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "log", "exp", 
 _ASKS = re.compile(
     r"\b(?:what is|what's|find|value of|compute|calculate|determine|evaluate|solve for)\b[^.?!,;]{0,80}", re.IGNORECASE
 )
+_ASKS_YEAR = re.compile(r"\b(?:year|when)\b", re.IGNORECASE)
+_YEAR = re.compile(r"(?:(?:in|during|the|year|of) ){1,4}([12][0-9]{3})", re.IGNORECASE)
+_ASKS_RATIO = re.compile(r"\b(?:ratio|odds|proportion|scale)\b", re.IGNORECASE)
+_RATIO = re.compile(r"([0-9]{1,9}) to ([0-9]{1,9})")
 _RESULTS = frozenset({"answer", "result", "total", "ans"})
 _MAX_DEPTH = 2
 
@@ -92,6 +97,7 @@ def read_open_answer(text: str, question: QuestionForm, depth: int = 0) -> ReadA
     """Return the value of an answer without markup, whatever the choices are."""
     if not text or len(text) > MAX_CHARACTERS:
         return ReadAnswer(Unclear(text.casefold()))
+    text = _as_asked(text, question)
     moments = read_moments(text, is_time=_CLOCK.search(question.text) is not None)
     if moments:
         return ReadAnswer(moments[0], moments[1:])
@@ -99,6 +105,15 @@ def read_open_answer(text: str, question: QuestionForm, depth: int = 0) -> ReadA
     if quantities:
         return ReadAnswer(quantities[0], quantities[1:])
     return _equation(text, question, depth) or _group(text, question, depth) or ReadAnswer(_text_value(text, question))
+
+
+def _as_asked(text: str, question: QuestionForm) -> str:
+    """Return a year without the words before it, and a ratio with its colon, where the question asks for one."""
+    year = _YEAR.fullmatch(text)
+    if year and _ASKS_YEAR.search(question.text):
+        return year[1]
+    ratio = _RATIO.fullmatch(text)
+    return f"{ratio[1]}:{ratio[2]}" if ratio and _ASKS_RATIO.search(question.text) else text
 
 
 def _equation(text: str, question: QuestionForm, depth: int) -> ReadAnswer | None:
@@ -149,6 +164,9 @@ def _text_value(text: str, question: QuestionForm) -> Value:
     verdict = _VERDICT.fullmatch(text)
     if verdict and not _AGAINST.search(verdict[2]):
         return _phrase(verdict[1], question)
+    unit = unit_named(text)
+    if unit is not None:
+        return Measure(unit)
     if _ORDINAL.fullmatch(text):
         return Phrase((text.lower(),))
     is_prose = "\\" not in text and any(word not in _FUNCTIONS for word in _PROSE.findall(text))

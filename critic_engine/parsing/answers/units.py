@@ -157,14 +157,24 @@ _TABLE = """
 1 GBP: £ GBP gbp | quid
 1/100 GBP: | pence
 1 INR: ₹ INR Rs Rs. | rupee
-1 JPY: JPY | yen
-1 CNY: CNY RMB | yuan
-1 KRW: ₩ KRW | won
+1 JPY: JPY 円 | yen
+1 CNY: CNY RMB 元 | yuan
+1 KRW: ₩ KRW 원 | won
 1 RUB: ₽ RUB | ruble rouble
 1 ¥: ¥ |
 """
 _SPEEDS = {"mph": "mile/hour", "kmph": "km/h", "kph": "km/h", "fps": "ft/s", "rpm": "rev/min", "bps": "bit/s"}
 _FOLDED = ("min", "mins", "min.", "mi", "mi.", "mo", "mos", "ml")
+# Symbols and words that mean something else as well, where no number stands before them.
+_EVERYDAY_TEXT = """
+in in. min min. mi mo mos ac ha pt pm us ms sec second seconds minute minutes hour hours day days week weeks month
+months year years yr decade decades century foot feet yard yards bar bars mole moles cup cups cent cents penny
+pennies pence buck bucks quid won
+pound pounds degree degrees deg rad rev revolution revolutions lux atmosphere inches hand celsius
+fahrenheit kelvin newton pascal joule watt coulomb volt ampere amp hertz farad henry weber micron gal cal bit bits byte
+ohm gray mb tb gb kb quart quarts pint pints ton dollar dollars euro euros yen yuan rupee rupees ruble rubles bps fps
+"""
+_EVERYDAY_WORDS = frozenset(_EVERYDAY_TEXT.split())
 _SHORT_POWERS = {"sq": 2, "sq.": 2, "square": 2, "cubic": 3, "cu": 3, "cu.": 3}
 _LATER_POWERS = {"squared": 2, "cubed": 3}
 _PIECE = re.compile(r"([^\W\d_]+\.?|[°℃℉¢$€£₹₩₽¥ℓΩ]+[A-Z]?)(?:\^?\{?(-?[1-9])\}?)?")
@@ -214,6 +224,11 @@ def read_unit(text: str) -> Unit | None:
             return None
         product = unit if not number else product * unit**-1
     return product
+
+
+def unit_named(text: str) -> Unit | None:
+    """Return the unit that ``text`` names, a symbol of one letter or an everyday word apart; None if it is none."""
+    return read_unit(text) if len(text) > 1 and text.casefold() not in _EVERYDAY_WORDS else None
 
 
 def dimension_units(dimension: str) -> Iterator[Unit]:

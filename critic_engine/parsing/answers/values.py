@@ -52,6 +52,18 @@ class Quantity:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """A unit of measure without a number."""
+
+    unit: Unit
+
+    @property
+    def key(self) -> str:
+        """Its size and dimension."""
+        return f"unit of {self.unit.factor} {self.unit.dimension}"
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
     """A date or a time of the day."""
 
@@ -127,7 +139,7 @@ class Unclear:
         return self.text
 
 
-Value: TypeAlias = NamedChoice | Quantity | Moment | Group | Formula | Phrase | Unclear
+Value: TypeAlias = NamedChoice | Quantity | Measure | Moment | Group | Formula | Phrase | Unclear
 
 
 def choice_letter(index: int) -> str:

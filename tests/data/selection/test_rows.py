@@ -10,6 +10,7 @@ import pytest
 
 from critic_engine.config.collect import FiltersConfig
 from critic_engine.config.engine import parse_config
+from critic_engine.data.harvest.critique_lift import DrawCounts, DrawResult
 from critic_engine.data.harvest.finding_kinds import CRITIQUES, INJECTION, LABELS, SEARCH, baseline_key, refined_key
 from critic_engine.data.harvest.labels import FailedSearch, LabelledPath, SearchedPath, StepLabel, TreeLabels
 from critic_engine.data.row_types import Demonstration, Preference, Rated, StepLabelled, TrainingRow
@@ -377,3 +378,19 @@ def test_hostile_words_come_through_as_they_are(tmp_path: Path) -> None:
     found[refined_key(9, "unknown", is_fresh=True)] = drawn(1, 1)
     (row,) = rows_of(made_run(tmp_path / "run", found), Rated, "critic")
     assert row.completion == nasty.words
+
+
+def test_no_text_of_a_solution_holds_a_thought(tmp_path: Path) -> None:
+    plain = pair()
+    thoughtful = replace(
+        plain,
+        shared_text=f"<think>\nperhaps answer : 7\n</think>\n\n{plain.shared_text}",
+        chosen=replace(plain.chosen, text=f"[THINK]or 8?[/THINK]{plain.chosen.text}"),
+        rejected=replace(plain.rejected, text=f"<think>or 9?</think>{plain.rejected.text}"),
+    )
+    refined = {refined_key(0, GOOD.words): DrawResult(DrawCounts(9, 1, 0), "<think>hm</think>\nlook\nanswer : 1")}
+    run = made_run(tmp_path / "run", {**tree_findings(thoughtful), **measured(GOOD), **refined})
+    (preference,) = rows_of(run, Preference, "reasoner")
+    assert (preference.chosen, preference.rejected) == ("look\nanswer : 1", "look\nanswer : 2")
+    assert {row.completion for row in rows_of(run, Rated, "reasoner")} == {"look\nanswer : 1", "look\nanswer : 2"}
+    assert {row.completion for row in rows_of(run, Demonstration, "reasoner")} == {"look\nanswer : 1"}
