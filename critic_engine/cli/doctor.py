@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from critic_engine.config.models import ModelConfig
     from critic_engine.types import Problem
 
-_PACKAGES = ("critic-engine", "torch", "transformers", "pyarrow", "vllm", "ray", "openai")
+_PACKAGES = (
+    "critic-engine", "torch", "torchvision", "transformers", "pyarrow", "datasets", "vllm", "ray", "openai",
+)  # fmt: skip
+_TRIAL_BUDGET = "4 solutions"
+"""A search of one problem that shows whether the models work, within minutes on a slow machine too."""
 _PROBE_TIMEOUT_S = 120.0
 # A process of its own: a torch that is broken may take the interpreter down with it.
 _PROBE = """
@@ -105,7 +109,11 @@ class _StepRequest:
 @click.option("--reasoner", default="pocket", metavar="MODEL", help="The reasoner to try; the shipped one by default.")
 @click.option("--critic", metavar="MODEL", help="The critic to try; none with --step-split.")
 @click.option(
-    "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Change one field of the config 'mcts'."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.FIELD=VALUE",
+    help=f"Change one field of the config 'mcts', which has a budget of {_TRIAL_BUDGET} here.",
 )
 @placement_options
 @click.option(
@@ -137,7 +145,8 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
         raise click.UsageError("--critic goes without --step-split only.")
     if request.split is not None and (placement.ray or placement.search_workers):
         raise click.UsageError("--ray and --search-workers go without --step-split only.")
-    overrides = [*model_overrides(reasoner=reasoner, critic=critic), *request.overrides(), *settings]
+    models = model_overrides(reasoner=reasoner, critic=critic)
+    overrides = [override("budget.max_tokens", _TRIAL_BUDGET), *models, *request.overrides(), *settings]
     config = _load_config(request, placement, overrides)
     facts = _facts()
     if not is_json:

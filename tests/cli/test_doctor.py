@@ -27,6 +27,13 @@ def test_shipped_models_answer_a_pocket_problem(cli) -> None:
     assert "pocket and pocket loaded in" in result.out
 
 
+def test_trial_is_short_unless_its_budget_is_set(cli) -> None:
+    scripted = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted", "--json"]
+    (short,) = cli("doctor", *scripted).rows
+    (long,) = cli("doctor", *scripted, "--set", "budget.max_tokens=16 solutions").rows
+    assert 0 < short["models"]["num_tokens"] < long["models"]["num_tokens"] / 2
+
+
 def test_step_split_says_into_which_steps_the_reasoner_falls(cli) -> None:
     result = cli("doctor", "--step-split", "delimiter", "--set", "reasoner.backend=scripted", "--json")
     (facts,) = result.rows
