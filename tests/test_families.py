@@ -12,7 +12,7 @@ from critic_engine.types import Problem
 from tests.backends.families import FAMILIES, save_chain
 
 THOUGHT = ("\nanswer: 99\n", "Verdict: wrong\n", "First wrong step: 1\n")
-TEXT = ("I count.\n", "Verdict: right\n", "First wrong step: none\n", "answer: 7")
+TEXT = ("I count.\n", "Verdict:", " right\n", "First wrong step: none\n", "answer: 7")
 CHAINS = {
     "qwen3": ("<think>", *THOUGHT, "</think>", "\n\n", *TEXT),
     "special_tags": ("<think>", *THOUGHT, "</think>", *TEXT),

@@ -30,8 +30,8 @@ from critic_engine.run.store import RunStore
 from critic_engine.types import Generation, GenerationRequest, Problem, ProblemRow
 
 SENTINEL = "zq-reference-sentinel"
-# Answers are of plain words, which are told apart.
-NAMES = ("none", "one", "two", "three", "four", "five")
+# Colours are surely told apart.
+COLOURS = ("white", "red", "green", "blue", "yellow", "black")
 LABELLING_PRESETS = [name for name, path in presets().items() if load_config(path).needs_reference]
 OVERRIDES = [
     "reasoner.prompts=pocket",
@@ -81,7 +81,7 @@ def rows() -> list[ProblemRow]:
             number,
             f"p{number}",
             Problem(f"how many of kind {number} ?"),
-            (f"{SENTINEL} {NAMES[number]}",),
+            (f"{SENTINEL} {COLOURS[number]}", COLOURS[number]),
             {"hint": SENTINEL},
         )
         for number in range(1, 6)
@@ -192,18 +192,20 @@ def test_solve_refuses_to_collect(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def writes_around_the_sentinel(request: GenerationRequest, seed: int) -> str:
-    """Answer any prompt of the family ``plain``; a right answer is spelt in capitals, so never as the reference is."""
+    """Answer any prompt of the family ``plain``; right answers are in capitals, and never hold the sentinel."""
     prompt = request.messages[-1].text
     asked = next(name for name, beginning in PROMPTS.items() if prompt.startswith(beginning))
     if asked in ("solve", "rewrite"):
         number = re.search(r"how many of kind (\d+)", prompt)
         assert number is not None
-        answer = f"{SENTINEL.upper()} {NAMES[int(number[1])]}" if seed % 2 else f"nothing of sort {NAMES[seed % 3]}"
+        right = int(number[1])
+        answer = COLOURS[right].upper() if seed % 2 else COLOURS[(right + 1 + seed % 3) % len(COLOURS)]
         lines = ["it is dark", f"number {seed % 5} is near", f"answer: {answer}"]
         return "\n".join(lines[request.prefix.count("\n") :])
     steps = re.findall(r"^\[(\d+)\] (.*)$", prompt, flags=re.MULTILINE)
     if asked == "annotate":
-        side = "A" if "answer: nothing" in prompt.partition("Path A goes on:")[2].partition("Path B")[0] else "B"
+        path = prompt.partition("Path A goes on:")[2].partition("Path B")[0]
+        side = "A" if re.search(r"answer: [a-z]", path) else "B"
         return f"Wrong path: {side}\nFirst wrong step: 3\nCritique: number {seed % 3} is not near"
     if asked == "inject":
         spoilt = [f"[{number}] {step}" for number, step in steps[:-1]] + [f"[{steps[-1][0]}] answer: 0"]
@@ -239,7 +241,7 @@ def test_no_model_is_sent_a_reference_answer_while_data_is_collected(collected: 
     texts = [request.messages[-1].text for request in collected]
     for beginning in PROMPTS.values():
         assert any(text.startswith(beginning) for text in texts), f"nobody was asked: {beginning}"
-    assert any(SENTINEL.upper() in text for text in texts), "no right path was shown to anyone"
+    assert any(re.search(r"answer: [A-Z]", text) for text in texts), "no right path was shown to anyone"
     assert leaks(collected) == []
 
 

@@ -1,6 +1,6 @@
 """Readable names for the reasons and filters of a funnel, and for the kinds of findings."""
 
-from critic_engine.data.row_types import NOT_DONE
+from critic_engine.run.written_report import NOT_DONE
 
 _REASONS = {
     "unreadable": "cannot be read, or are too large",

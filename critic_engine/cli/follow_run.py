@@ -11,9 +11,8 @@ import click
 
 from critic_engine.cli.answer_view import Tally, failed_line, failed_lines
 from critic_engine.cli.command import interrupted_with
-from critic_engine.data.row_types import NOT_DONE
 from critic_engine.run.report import json_line
-from critic_engine.run.written_report import CollectionSummary, WrittenReport
+from critic_engine.run.written_report import NOT_DONE, CollectionSummary, WrittenReport
 from critic_engine.types import Answer
 
 if TYPE_CHECKING:

@@ -117,4 +117,6 @@ def _budget(config: EngineConfig) -> str:
     if not limits:
         sizes = ("num_samples", "max_rounds", "width", "num_subtrees")
         limits = {name: value for name in sizes if (value := getattr(config.strategy.options, name, None)) is not None}
-    return ", ".join(f"{name} {value:,}" for name, value in limits.items())
+    # A limit may be a text, such as "16 solutions".
+    written = {name: value if isinstance(value, str) else f"{value:,}" for name, value in limits.items()}
+    return ", ".join(f"{name} {value}" for name, value in written.items())

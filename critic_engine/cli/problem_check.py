@@ -37,7 +37,7 @@ problem_check_options = combined(
 
 
 @dataclass
-class _Found:
+class _ProblemCheck:
     """The rows of a file, counted."""
 
     first: list[ProblemRow] = field(default_factory=list)
@@ -85,7 +85,7 @@ def check_problems(options: dict[str, Any], *, is_json: bool) -> int | None:
     from critic_engine.config.engine import load_config
 
     problems, _ = open_problems(Path(path), load_config("mcts"), image_root=image_root, schema=schema, maps=maps)
-    found = _Found()
+    found = _ProblemCheck()
     for row in itertools.islice(problems, limit):
         found.add(row)
     if is_json:
@@ -96,7 +96,7 @@ def check_problems(options: dict[str, Any], *, is_json: bool) -> int | None:
     return 1 if found.num_failed else 0
 
 
-def _fields(problems: ProblemsFile, found: _Found) -> dict[str, Any]:
+def _fields(problems: ProblemsFile, found: _ProblemCheck) -> dict[str, Any]:
     return {
         "schema": problems.schema.name,
         "columns": {part: list(names) for part, names in problems.schema.parts.items() if names},
@@ -117,7 +117,7 @@ def _fields(problems: ProblemsFile, found: _Found) -> dict[str, Any]:
     }
 
 
-def _lines(problems: ProblemsFile, found: _Found, path: str) -> list[tuple[str, object]]:
+def _lines(problems: ProblemsFile, found: _ProblemCheck, path: str) -> list[tuple[str, object]]:
     fields = _fields(problems, found)
     columns = "; ".join(f"{part} from {', '.join(names)}" for part, names in fields["columns"].items())
     used = {name for names in fields["columns"].values() for name in names}

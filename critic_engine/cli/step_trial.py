@@ -215,6 +215,6 @@ def _missing_separator(text: str, expander: ExpanderConfig) -> str | None:
     splitter = StepSplitter(expander)
     if expander.split == "delimiter" and expander.delimiter not in text:
         return f"the delimiter {expander.delimiter!r} never occurs; choose one that the model writes between its steps"
-    if expander.split == "template" and (heading := splitter.stop_strings("")[0]) not in text:
+    if expander.split == "template" and (heading := splitter.stop_strings("")[0].strip()) not in text:
         return f"the heading {heading!r} never occurs; ask for headings in the prompts that reasoner.prompts names"
     return None

@@ -7,9 +7,6 @@ from typing import TypeAlias
 
 from critic_engine.types import Image
 
-NOT_DONE = "not_done_yet"
-"""The reason for leaving out problems that a resumed run would finish."""
-
 
 @dataclass(slots=True)
 class StageCounts:

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from critic_engine.errors import RunError
 
+NOT_DONE = "not_done_yet"
+"""The reason for leaving out problems that a resumed run would finish."""
+
 
 class _ReportPart(BaseModel):
     """A part of the report; fields that are not named here are kept as they are."""

@@ -31,7 +31,7 @@ def test_every_field_is_explained(cli) -> None:
 def test_default_follows_a_value_that_differs(cli) -> None:
     lines = [line.strip() for line in cli("config", "mcts", "--set", "critic.max_tokens=9").out.splitlines()]
     assert "exploration: 0.8  # default: 1.25" in lines
-    assert "max_tokens: 9  # default: 256" in lines
+    assert "max_tokens: 9  # default: null" in lines
     assert "num_proposals: 1  # default: 4" in lines
     assert "max_steps: 40" in lines
     assert 'delimiter: "\\n"' in lines

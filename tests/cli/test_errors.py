@@ -47,7 +47,10 @@ class TestUsage:
             (["solve", "p.jsonl", "--image-root", "gone"], ["--image-root", "gone"]),
             (["solv"], ["No such command 'solv'", "did you mean solve?", "critic-engine --help"]),
             (["config", "bestofn"], ["bestofn is neither", "did you mean best_of_n?"]),
-            (["config", "--fields", "top_p"], ["no section or field top_p; did you mean reasoner.top_p?"]),
+            (
+                ["config", "--fields", "top_p"],
+                ["no section or field top_p; did you mean reasoner.top_p or critic.top_p?"],
+            ),
             (["config", "--fields", "budget.max_token"], ["did you mean budget.max_tokens?"]),
             (["config", "--critic", "openai:"], ["critic: model is 'openai:'", "openai:NAME"]),
             (["solve", "p.jsonl", "--reward-model", " "], ["--reward-model is empty"]),

@@ -26,7 +26,7 @@ FIELDS = {
 
 
 def timeless(row: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in row.items() if name != "wall_s"}
+    return {name: value for name, value in row.items() if name not in ("wall_s", "row")}
 
 
 def _num_lines(path: Path) -> int:

@@ -114,7 +114,7 @@ class TestFields:
         [
             ({"expnder": {}}, "expnder", "strategy, expander, evaluator, decision, budget, stop, reasoner, other_reas"),
             ({"decision": {"rul": "last"}}, "decision.rul", "rule, aggregation"),
-            ({"reasoner": {"top_x": 5}}, "reasoner.top_x", "temperature, top_p"),
+            ({"reasoner": {"top_x": 5}}, "reasoner.top_x", "temperature, max_tokens"),
         ],
     )
     def test_an_unknown_key_is_named_and_the_known_ones_are_listed(

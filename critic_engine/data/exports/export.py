@@ -21,8 +21,9 @@ from critic_engine.data.exports.row_format import Container, RowFormat, RowSumma
 from critic_engine.data.exports.row_summary import summarise_rows
 from critic_engine.data.exports.verification import ExportVerifier, Fingerprint
 from critic_engine.data.row_spool import RowSpool
-from critic_engine.data.row_types import NOT_DONE, StageCounts, TrainingRow
+from critic_engine.data.row_types import StageCounts, TrainingRow
 from critic_engine.errors import ConfigError
+from critic_engine.run.written_report import NOT_DONE
 from critic_engine.seeds import derive_seed
 
 _SPLITS = ("train", "validation")

@@ -22,12 +22,12 @@ from critic_engine.data.harvest.pair_checks import (
 )
 from critic_engine.data.harvest.pairs import Pair, TreePairs, errors
 from critic_engine.data.harvest.paths import ReferencePath, TreePaths
-from critic_engine.data.row_types import NOT_DONE
 from critic_engine.data.selection.critique_filters import Screen, ScreenedCritique, count_critiques
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.errors import ImageError
 from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, ProblemFindings
 from critic_engine.run.store import RunStore
+from critic_engine.run.written_report import NOT_DONE
 from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
 
 

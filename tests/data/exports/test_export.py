@@ -132,11 +132,11 @@ def test_length_is_counted_without_a_template_for_the_trainer_that_uses_none(exp
         export("trl-prm", source, limit=LengthLimit(14, "words", WordCounter()), is_overwritten=True)
 
 
-def test_model_without_a_turn_of_the_system_cannot_count_what_begins_with_one(export) -> None:
+def test_model_without_a_turn_of_the_system_reads_its_words_in_the_turn_of_the_user(export) -> None:
     from critic_engine.backends.huggingface.token_counter import TokenCounter
 
-    with pytest.raises(ConfigError, match="left out: 4 not_encodable"):
-        export("visualprm", limit=LengthLimit(1000, "pocket", TokenCounter("pocket")))
+    found = export("visualprm", limit=LengthLimit(1000, "pocket", TokenCounter("pocket")))
+    assert (found.num_rows, found.num_left_out) == ({"train": 4}, {})
 
 
 def test_image_of_a_row_that_is_too_long_is_not_written(export, hand_made, make_row, tmp_path: Path) -> None:
