@@ -54,7 +54,7 @@ class Engine:
 
     Example:
         >>> with Engine("mcts") as engine:  # doctest: +SKIP
-        ...     print(engine.solve(Problem("how many red shapes are there ?", images=(board,))).answer)
+        ...     print(engine.solve(Problem("how many red shapes ?", images=(board,))).answer)
     """
 
     def __init__(

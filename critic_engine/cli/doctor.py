@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from critic_engine.config.models import ModelConfig
     from critic_engine.types import Problem
 
-_PACKAGES = ("critic-engine", "torch", "transformers", "pyarrow", "vllm", "ray", "openai")
+_PACKAGES = (
+    "critic-engine", "torch", "torchvision", "transformers", "pyarrow", "datasets", "vllm", "ray", "openai",
+)  # fmt: skip
+_NUM_FINISHED = 1
+"""Finished paths after which the search that tries the models ends: enough to show that they work."""
 _PROBE_TIMEOUT_S = 120.0
 # A process of its own: a torch that is broken may take the interpreter down with it.
 _PROBE = """
@@ -103,9 +107,13 @@ class _StepRequest:
 
 @click.command("doctor", cls=EngineCommand, epilog=_EPILOG, short_help="Check what this machine can run.")
 @click.option("--reasoner", default="pocket", metavar="MODEL", help="The reasoner to try; the shipped one by default.")
-@click.option("--critic", metavar="MODEL", help="The critic to try; none with --step-split.")
+@click.option("--critic", metavar="MODEL", help="The critic to try; the same model by default, none with --step-split.")
 @click.option(
-    "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Change one field of the config 'mcts'."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.FIELD=VALUE",
+    help="Change one field of the config 'mcts', whose search ends here at the first finished path.",
 )
 @placement_options
 @click.option(
@@ -137,7 +145,9 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
         raise click.UsageError("--critic goes without --step-split only.")
     if request.split is not None and (placement.ray or placement.search_workers):
         raise click.UsageError("--ray and --search-workers go without --step-split only.")
-    overrides = [*model_overrides(reasoner=reasoner, critic=critic), *request.overrides(), *settings]
+    # A model that is named alone is tried in both roles: the shipped critic cannot read its text.
+    models = model_overrides(reasoner=reasoner, critic=reasoner if critic is None and reasoner != "pocket" else critic)
+    overrides = [override("stop.num_finished", _NUM_FINISHED), *models, *request.overrides(), *settings]
     config = _load_config(request, placement, overrides)
     facts = _facts()
     if not is_json:

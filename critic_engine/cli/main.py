@@ -62,7 +62,7 @@ Examples:
   critic-engine export runs/labelled --format trl-dpo --out data/critiques
   critic-engine resume runs/a
   critic-engine presets
-  critic-engine solve --question "how many red shapes are there ?" --image boards/test-7-0000.png
+  critic-engine solve --question "how many red shapes ?" --image boards/test-7-0000.png
 """
 
 

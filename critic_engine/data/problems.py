@@ -73,11 +73,11 @@ class ProblemsFile:
         parts = self.schema.parts.items()
         usual = {"images": {"images", "image"}}
         named = [
-            f"{part} is read from {names[0]!r}"
+            f"{part} read from {', '.join(map(repr, names))}"
             for part, names in parts
             if names and not usual.get(part, {part}) & set(names)
         ]
-        return ", ".join(named)
+        return "; ".join(named)
 
     def _find_cell(self) -> FindCell | None:
         """Return the function that finds a cell of another row by that row's id, if the file can be searched."""

@@ -27,6 +27,14 @@ def test_shipped_models_answer_a_pocket_problem(cli) -> None:
     assert "pocket and pocket loaded in" in result.out
 
 
+def test_trial_ends_at_the_first_answer_unless_set_otherwise(cli) -> None:
+    scripted = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted", "--json"]
+    (short,) = cli("doctor", *scripted).rows
+    (long,) = cli("doctor", *scripted, "--set", "stop.num_finished=null").rows
+    assert short["models"]["answer"] is not None
+    assert 0 < short["models"]["num_tokens"] < long["models"]["num_tokens"]
+
+
 def test_step_split_says_into_which_steps_the_reasoner_falls(cli) -> None:
     result = cli("doctor", "--step-split", "delimiter", "--set", "reasoner.backend=scripted", "--json")
     (facts,) = result.rows
@@ -99,6 +107,7 @@ def test_the_shipped_reasoner_falls_into_steps(cli, split: list[str], num_steps:
         (["--set", "foo.bar=1"], "foo is not a known key"),
         (["--set", "evaluator.kind=checker"], "evaluator.kind"),
         (["--set", "reasoner.prompts=gone"], "prompts gone is neither a folder"),
+        (["--set", "critic.prompts=reasoned"], "the pocket critic knows its own prompts only"),
         (["--step-split", "template", "--step-template", "$foo"], "step_template is '$foo'"),
         (["--step-split", "delimiter", "--step-delimiter", ""], "expander.delimiter"),
         (["--step-split", "tokens", "--set", "expander.kind=solution"], "only steps are tried"),
@@ -114,9 +123,12 @@ def test_wrong_config_is_refused_before_anything_is_said(cli, options: list[str]
 
 
 def test_models_are_named_as_the_config_has_them(cli) -> None:
-    result = cli("doctor", "--set", "reasoner.model=./gone", "--set", "evaluator.kind=reward_model", "--json")
+    by_reward = ["--set", "evaluator.kind=reward_model", "--set", "reward_model.model=./gone"]
+    result = cli("doctor", "--set", "reasoner.model=./gone", *by_reward, "--json")
     models = result.rows[0]["models"]
     assert (models["reasoner"], models["critic"]) == ("./gone", None)
+    models = cli("doctor", "--reasoner", "./gone", "--json").rows[0]["models"]
+    assert (models["reasoner"], models["critic"]) == ("./gone", "./gone")
     scripted = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted"]
     assert "scripted and scripted loaded in" in cli("doctor", *scripted).out
 

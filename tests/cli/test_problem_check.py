@@ -72,6 +72,12 @@ def test_file_of_unknown_columns_ends_in_one_line(cli, tmp_path: Path, command, 
     assert not (tmp_path / "runs").exists()
 
 
+def test_columns_that_were_guessed_are_all_named(cli, tmp_path: Path) -> None:
+    path = write(tmp_path / "quiz.jsonl", [{"question": "Which?", "A": "red", "B": "dog", "label": "A"}])
+    result = cli("doctor", "--problems", path)
+    assert result.err == f"{path}: choices read from 'A', 'B'; answer read from 'label'; see --map if that is not so\n"
+
+
 def test_options_of_a_file_need_a_file(cli) -> None:
     for options in (["--schema", "mmmu"], ["--map", "a=b"], ["--limit", "3"]):
         assert "goes with --problems only" in cli("doctor", *options).err
