@@ -246,28 +246,29 @@ def _enveloped(text: str) -> Iterator[Span]:
 
 def _quotations(text: str) -> Iterator[Span]:
     """Yield the passages in quotation marks; none goes over a blank line, and some kinds none over a line break."""
-    opening: re.Match[str] | None = None
-    for mark in _BOUNDARY.finditer(text):
-        if mark[0][0] == "\n":
-            if opening is not None and (mark[0].count("\n") > 1 or opening[0] in _OF_ONE_LINE):
-                opening = None
-        elif opening is not None and mark[0] in _CLOSING[opening[0]] and _can_close(text, mark):
-            yield opening.start(), mark.end()
-            opening = None
-        elif mark[0] in _CLOSING and _can_open(text, mark):
-            is_inner = opening is not None and opening[0] not in _OF_ONE_LINE and mark[0] in _OF_ONE_LINE
-            opening = opening if is_inner else mark
+    start, opening = 0, ""
+    for match in _BOUNDARY.finditer(text):
+        mark, place = match[0], match.start()
+        if mark[0] == "\n":
+            if mark.count("\n") > 1 or opening in _OF_ONE_LINE:
+                opening = ""
+        elif opening and mark in _CLOSING[opening] and _can_close(text, mark, place):
+            yield start, place + 1
+            opening = ""
+        elif opening and mark in _OF_ONE_LINE and opening not in _OF_ONE_LINE:
+            continue  # A quotation within another, or an apostrophe.
+        elif mark in _CLOSING and _can_open(text, mark, place):
+            start, opening = place, mark
 
 
-def _can_open(text: str, mark: re.Match[str]) -> bool:
-    if mark[0] not in "\"'`":
+def _can_open(text: str, mark: str, place: int) -> bool:
+    if mark not in "\"'`":
         return True
-    before, after = text[max(0, mark.start() - 1) : mark.start()], text[mark.end() : mark.end() + 1]
-    return not before.isalnum() and not after.isspace() and after != ""
+    after = text[place + 1 : place + 2]
+    return after != "" and not after.isspace() and not text[max(0, place - 1) : place].isalnum()
 
 
-def _can_close(text: str, mark: re.Match[str]) -> bool:
-    if mark[0] not in "\"'`’":
+def _can_close(text: str, mark: str, place: int) -> bool:
+    if mark not in "\"'`’":
         return True
-    before, after = text[mark.start() - 1 : mark.start()], text[mark.end() : mark.end() + 1]
-    return not before.isspace() and not after.isalnum()
+    return not text[place - 1].isspace() and not text[place + 1 : place + 2].isalnum()
