@@ -33,6 +33,9 @@ _ENVELOPE = re.compile(
     re.IGNORECASE,
 )
 _STRUCK_OUT = re.compile(r"~~[^~\n]{1,200}~~|<(?:s|del|strike)>[^<\n]{1,200}</(?:s|del|strike)>", re.IGNORECASE)
+# In a reply that is one JSON object, the quotation marks around a key and a value in words quote nothing.
+_JSON_OBJECT = re.compile(r"\s*(?:```\w{0,10}\s*)?\{.*\}\s*(?:```\s*)?", re.DOTALL)
+_JSON_PAIR = re.compile(r"\"[\w ]{1,40}\"\s{0,4}:(?:\s{0,4}\"[\w ]{1,20}\")?")
 _CLOSING = {'"': '"', "“": "”", "„": "“”", "«": "»", "‹": "›", "「": "」", "『": "』", "‘": "’", "'": "'", "`": "`"}
 _OF_ONE_LINE = "‘'`"
 _BOUNDARY = re.compile(r"[\"“”„«»‹›「」『』‘’'`]|\n[ \t\n]*")
@@ -74,7 +77,8 @@ class OwnWords:
     visible: str
     """The text with spaces for its thoughts."""
     text: str
-    """The text with spaces for its thoughts, code blocks and struck-out words; full-width signs are ASCII ones."""
+    """The text with spaces for its thoughts, code blocks and struck-out words; full-width signs are ASCII ones.
+    A JSON object has spaces for the quotation marks around its keys and values in words."""
     quoted: tuple[Span, ...]
     """Begin and end of each passage in quotation marks, in order."""
     is_list: bool = False
@@ -87,6 +91,8 @@ class OwnWords:
         own = _blanked(visible, _code_blocks(visible))
         own = _blanked(own, _enveloped(own))
         own = _blanked(own, (match.span() for match in _STRUCK_OUT.finditer(own))).translate(_FULL_WIDTH)
+        if _JSON_OBJECT.fullmatch(own):
+            own = _JSON_PAIR.sub(lambda pair: pair[0].replace('"', " "), own)
         numbered = rf"\s*(?:[*_]{{0,3}})1[.)]{MARKUP}{{0,8}}{first_label}"
         is_list = bool(first_label) and re.match(numbered, own, re.IGNORECASE) is not None
         return cls(visible, own, tuple(_quotations(own)), is_list)
