@@ -80,7 +80,7 @@ def parse_annotation(text: str) -> ReadAnnotation:
         ParseError: it names no path or both, or no step, gives no reason, or holds half a surrogate pair.
     """
     check_unicode(text, "annotation")
-    own = OwnWords.of(text)
+    own = OwnWords.of(text, first_label=r"wrong\s{1,4}path")
     sides = own.statements(_WRONG_PATH, before_quoted=AFTER_SENTENCE)
     start = _start_of_last(sides)
     behind_quotes = AFTER_SENTENCE_OR_QUOTATION

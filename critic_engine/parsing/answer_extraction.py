@@ -207,7 +207,8 @@ def _labelled(text: str, further_words: Sequence[str]) -> Iterator[_Found]:
             end = len(text) if line_end < 0 else line_end
             raw = text[begin:end].strip().removeprefix("- ") if begin <= next_start and next_start >= end else ""
         force = label.force
-        lead = text[text.rfind("\n", max(0, label.start - MAX_LEAD_CHARACTERS), label.start) + 1 : label.end]
+        begin = max(0, label.start - MAX_LEAD_CHARACTERS)
+        lead = text[max(begin, text.rfind("\n", begin, label.start) + 1) : label.end]
         if len(_STARS.findall(lead)) % 2:
             is_bold_line = lead.startswith("**") and raw.rstrip(" .").endswith("**") and not text[end:].strip()
             raw = raw.rstrip(MARKUP + ".")

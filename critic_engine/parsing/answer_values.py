@@ -8,7 +8,7 @@ MARKUP = "*_` "
 MAX_VALUE_CHARACTERS = 4000
 _STOPS = ".。．"
 _DOT_AND_SPACE = ".` "
-_STARRED = re.compile(r"[^\W\d_]\*\Z")
+_STARRED = re.compile(r"(?:[^\W\d_]|\^)\*\Z")
 # What prompts write in the place of an answer, and what models copy from them.
 _PLACEHOLDER = re.compile(
     r"[\[<({$\"'`“]{0,3}(?:(?:your|the|final|insert|my|correct|put|write|give|option|choice|single|one|a|an"

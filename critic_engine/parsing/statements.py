@@ -33,6 +33,9 @@ _ENVELOPE = re.compile(
     re.IGNORECASE,
 )
 _STRUCK_OUT = re.compile(r"~~[^~\n]{1,200}~~|<(?:s|del|strike)>[^<\n]{1,200}</(?:s|del|strike)>", re.IGNORECASE)
+# In a reply that is one JSON object, the quotation marks around a key and a value in words quote nothing.
+_JSON_OBJECT = re.compile(r"\s*(?:```\w{0,10}\s*)?\{.*\}\s*(?:```\s*)?", re.DOTALL)
+_JSON_PAIR = re.compile(r"\"[\w ]{1,40}\"\s{0,4}:(?:\s{0,4}\"[\w ]{1,20}\")?")
 _CLOSING = {'"': '"', "“": "”", "„": "“”", "«": "»", "‹": "›", "「": "」", "『": "』", "‘": "’", "'": "'", "`": "`"}
 _OF_ONE_LINE = "‘'`"
 _BOUNDARY = re.compile(r"[\"“”„«»‹›「」『』‘’'`]|\n[ \t\n]*")
@@ -74,7 +77,8 @@ class OwnWords:
     visible: str
     """The text with spaces for its thoughts."""
     text: str
-    """The text with spaces for its thoughts, code blocks and struck-out words; full-width signs are ASCII ones."""
+    """The text with spaces for its thoughts, code blocks and struck-out words; full-width signs are ASCII ones.
+    A JSON object has spaces for the quotation marks around its keys and values in words."""
     quoted: tuple[Span, ...]
     """Begin and end of each passage in quotation marks, in order."""
     is_list: bool = False
@@ -87,6 +91,8 @@ class OwnWords:
         own = _blanked(visible, _code_blocks(visible))
         own = _blanked(own, _enveloped(own))
         own = _blanked(own, (match.span() for match in _STRUCK_OUT.finditer(own))).translate(_FULL_WIDTH)
+        if _JSON_OBJECT.fullmatch(own):
+            own = _JSON_PAIR.sub(lambda pair: pair[0].replace('"', " "), own)
         numbered = rf"\s*(?:[*_]{{0,3}})1[.)]{MARKUP}{{0,8}}{first_label}"
         is_list = bool(first_label) and re.match(numbered, own, re.IGNORECASE) is not None
         return cls(visible, own, tuple(_quotations(own)), is_list)
@@ -246,28 +252,29 @@ def _enveloped(text: str) -> Iterator[Span]:
 
 def _quotations(text: str) -> Iterator[Span]:
     """Yield the passages in quotation marks; none goes over a blank line, and some kinds none over a line break."""
-    opening: re.Match[str] | None = None
-    for mark in _BOUNDARY.finditer(text):
-        if mark[0][0] == "\n":
-            if opening is not None and (mark[0].count("\n") > 1 or opening[0] in _OF_ONE_LINE):
-                opening = None
-        elif opening is not None and mark[0] in _CLOSING[opening[0]] and _can_close(text, mark):
-            yield opening.start(), mark.end()
-            opening = None
-        elif mark[0] in _CLOSING and _can_open(text, mark):
-            is_inner = opening is not None and opening[0] not in _OF_ONE_LINE and mark[0] in _OF_ONE_LINE
-            opening = opening if is_inner else mark
+    start, opening = 0, ""
+    for match in _BOUNDARY.finditer(text):
+        mark, place = match[0], match.start()
+        if mark[0] == "\n":
+            if mark.count("\n") > 1 or opening in _OF_ONE_LINE:
+                opening = ""
+        elif opening and mark in _CLOSING[opening] and _can_close(text, mark, place):
+            yield start, place + 1
+            opening = ""
+        elif opening and mark in _OF_ONE_LINE and opening not in _OF_ONE_LINE:
+            continue  # A quotation within another, or an apostrophe.
+        elif mark in _CLOSING and _can_open(text, mark, place):
+            start, opening = place, mark
 
 
-def _can_open(text: str, mark: re.Match[str]) -> bool:
-    if mark[0] not in "\"'`":
+def _can_open(text: str, mark: str, place: int) -> bool:
+    if mark not in "\"'`":
         return True
-    before, after = text[max(0, mark.start() - 1) : mark.start()], text[mark.end() : mark.end() + 1]
-    return not before.isalnum() and not after.isspace() and after != ""
+    after = text[place + 1 : place + 2]
+    return after != "" and not after.isspace() and not text[max(0, place - 1) : place].isalnum()
 
 
-def _can_close(text: str, mark: re.Match[str]) -> bool:
-    if mark[0] not in "\"'`’":
+def _can_close(text: str, mark: str, place: int) -> bool:
+    if mark not in "\"'`’":
         return True
-    before, after = text[mark.start() - 1 : mark.start()], text[mark.end() : mark.end() + 1]
-    return not before.isspace() and not after.isalnum()
+    return not text[place - 1].isspace() and not text[place + 1 : place + 2].isalnum()

@@ -18,14 +18,14 @@ MAX_INNER_STOPS = 16
 
 _SENTENCE_STOPS = (". ", "! ", "? ", "\n", "。", "！", "？")
 _SENTENCE_END = re.compile(r"[.!?](?= )|[\n。！？]")
-# A sentence continues after these: initials, abbreviations, and the number of a list item.
-_INNER_DOT = re.compile(
-    r"(?:(?<![^\W_])(?:[A-Z]|[Ee]\.g|[Ii]\.e|[Cc]f|[Vv]s|viz|ca|[Aa]pprox|resp|et al|"
-    r"[Ff]igs?|[Ee]qs?|Sec|Tab|Ch|Vol|pp|Nos?|Drs?|Mrs?|Ms|Prof|St|Mt|Rev|Gen|Gov|Sen|Capt|Lt|Col)"
-    r"|(?:\A|\n)[ \t*#>(-]{0,8}(?:[Ss]tep )?[0-9]{1,3})\.\Z"
+# A sentence continues after these: initials and abbreviations, and the number of a list item.
+_ABBREVIATION = re.compile(
+    r"(?<![^\W_])(?:[A-Z]|[Ee]\.g|[Ii]\.e|[Cc]f|[Vv]s|viz|ca|[Aa]pprox|resp|et al|"
+    r"[Ff]igs?|[Ee]qs?|Sec|Tab|Ch|Vol|pp|Nos?|Drs?|Mrs?|Ms|Prof|St|Mt|Rev|Gen|Gov|Sen|Capt|Lt|Col)\.\Z"
 )
+_LIST_NUMBER = re.compile(r"(?:\A|\n)[ \t*#>(-]{0,8}(?:[Ss]tep )?[0-9]{1,3}\.\Z")
 # Longer than any match of the pattern, so that its \A is the beginning of the text.
-_NUM_DOT_CHARACTERS = 40
+_NUM_ABBREVIATION_CHARACTERS, _NUM_NUMBER_CHARACTERS = 10, 40
 
 Ending: TypeAlias = Literal["turn", "stop", "cut"]
 
@@ -225,7 +225,12 @@ def _sentence_ends(text: str, start: int) -> Iterator[tuple[int, int]]:
 
 def _is_inner(text: str, end: int) -> bool:
     """Return whether the text up to ``end`` ends in a dot that does not end a sentence."""
-    return text[end - 1 : end] == "." and _INNER_DOT.search(text[max(0, end - _NUM_DOT_CHARACTERS) : end]) is not None
+    before = text[end - 2 : end - 1] if end > 1 else ""
+    if text[end - 1 : end] != "." or not before.isalnum():
+        return False
+    if before.isdigit():
+        return _LIST_NUMBER.search(text[max(0, end - _NUM_NUMBER_CHARACTERS) : end]) is not None
+    return _ABBREVIATION.search(text[max(0, end - _NUM_ABBREVIATION_CHARACTERS) : end]) is not None
 
 
 def _tokens_of_text(sample: Sample, kept: str) -> tuple[TokenLogprob, ...] | None:

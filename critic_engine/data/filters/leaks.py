@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from critic_engine.data.filters.text_normalization import clean_text, normal_words
 from critic_engine.parsing.answers import AnswerRelation, choice_letter
+from critic_engine.parsing.answers.markup import bare
 from critic_engine.parsing.answers.numerals import leading_number
 from critic_engine.parsing.answers.values import Quantity, plain_number
 
@@ -68,7 +69,7 @@ class _Said:
     def gives_away(self, reference: str, choices: Sequence[str]) -> bool:
         index = AnswerRelation(choices=choices).choice_index(reference) if choices else None
         if index is None:
-            return self._has(reference)
+            return self._has(reference) or self._has(bare(reference))
         return self._names(choice_letter(index)) or self._has(choices[index])
 
     def _has(self, answer: str) -> bool:

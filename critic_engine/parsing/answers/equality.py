@@ -64,7 +64,8 @@ def _differ(left: Value, right: Value) -> bool:
     if isinstance(left, Quantity) and isinstance(right, Quantity):
         return _are_other_quantities(left, right)
     if isinstance(left, Measure) and isinstance(right, Measure):
-        return True
+        dimensions = {left.unit.dimension, right.unit.dimension}
+        return len(dimensions) == 1 or all(map(str.isalpha, dimensions))  # a kilowatt times an hour is a kWh
     if isinstance(left, Formula) and isinstance(right, Formula):
         return _are_other_formulas(left.text, right.text)
     if isinstance(left, Moment) and isinstance(right, Moment):

@@ -60,7 +60,7 @@ def read_moments(text: str, *, is_time: bool) -> tuple[Moment, ...]:
     if minute is None:
         return ()
     if clock[3] or not 0 < minute // 60 <= 12:
-        return (Moment(minute=minute),)
+        return (Moment(minute=minute % (24 * 60)),)
     written = f"{minute // 60}:{minute % 60:02}"
     return tuple(Moment(minute=each % (24 * 60), written=written) for each in (minute, minute + 12 * 60))
 

@@ -27,7 +27,8 @@ def test_number_within_another_or_within_a_word_is_none(words: str) -> None:
     [("it has 1000", "1,000"), ("0.05 is right", "5%"), ("it is \N{MINUS SIGN}5", "-5"), ("so 5cm", "5 cm"),
      ("it should be 0.5", "1/2"), ("it is 1/2", "0.5"), (r"so \frac{1}{2}", "0.5"), ("that makes ½", "50%"),
      ("there are 7", "7 apples"), ("so $18", "18 dollars"), ("it is 7", "#### 7"), ("7 of them", r"\boxed{7}"),
-     ("so 5 cm", "5cm"), ("x is 1/2", "1/2"), ("see √2 there", "√2"), ("猫です", "猫")],
+     ("so 5 cm", "5cm"), ("x is 1/2", "1/2"), ("see √2 there", "√2"), ("猫です", "猫"),
+     ("H2O is formed", "H_2O"), ("so CO2", r"\text{CO}_2")],
 )  # fmt: skip
 def test_answer_is_found_in_its_canonical_form(words: str, reference: str) -> None:
     assert leaks_answer(words, [reference])
