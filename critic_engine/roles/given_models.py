@@ -29,7 +29,7 @@ def with_given(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) ->
         _check_prompts(config.reasoner, "reasoner")
     if config.needs_critic and not has_critic:
         _check_prompts(config.critic, "critic")
-    if not config.reasoner.is_pocket:
+    if _is_foreign(config.reasoner, is_given=has_reasoner):
         _check_others(config, has_reasoner=has_reasoner)
     return config
 
@@ -44,16 +44,21 @@ def _is_default(model: ModelConfig, *, is_other_given: bool) -> bool:
     return is_shipped(model) and (is_other_given or "model" not in model.model_fields_set)
 
 
+def _is_foreign(model: ModelConfig, *, is_given: bool) -> bool:
+    """Return whether the role's model is none of the shipped ones, whatever prompts these are asked by."""
+    return not model.is_pocket and (is_given or not is_shipped(model))
+
+
 def _check_pair(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> None:
     is_pocket_critic = not has_critic and _is_default(config.critic, is_other_given=has_reasoner)
-    if is_pocket_critic and not config.reasoner.is_pocket:
+    if is_pocket_critic and _is_foreign(config.reasoner, is_given=has_reasoner):
         raise ConfigError(
             f"the reasoner would be paired with the pocket critic, {_WORLD}; give a critic too, by critic=… (the same "
             "generator may serve both roles) or critic.model, or set evaluator.kind to 'none'",
             field="critic.model",
         )
     is_pocket_reasoner = not has_reasoner and _is_default(config.reasoner, is_other_given=has_critic)
-    if is_pocket_reasoner and not config.critic.is_pocket:
+    if is_pocket_reasoner and _is_foreign(config.critic, is_given=has_critic):
         raise ConfigError(
             f"the critic would be paired with the pocket reasoner, {_WORLD}; give a reasoner too, by reasoner=… (the "
             "same generator may serve both roles) or reasoner.model",

@@ -1,5 +1,6 @@
 """``doctor`` says what there is, and fails when the models do not load."""
 
+import itertools
 import platform
 
 import PIL.Image
@@ -114,11 +115,33 @@ def test_wrong_config_is_refused_before_anything_is_said(cli, options: list[str]
 
 
 def test_models_are_named_as_the_config_has_them(cli) -> None:
-    result = cli("doctor", "--set", "reasoner.model=./gone", "--set", "evaluator.kind=reward_model", "--json")
+    settings = ["reasoner.model=./gone", "evaluator.kind=reward_model", "reward_model.model=./gone"]
+    result = cli("doctor", *itertools.chain(*(("--set", setting) for setting in settings)), "--json")
     models = result.rows[0]["models"]
     assert (models["reasoner"], models["critic"]) == ("./gone", None)
     scripted = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted"]
     assert "scripted and scripted loaded in" in cli("doctor", *scripted).out
+
+
+def test_model_without_a_named_critic_is_its_own_and_its_trial_is_short(cli, tmp_path) -> None:
+    save_chain(
+        tmp_path / "tiny",
+        FAMILIES["r1"],
+        ["<think>", *(f" w{number}" for number in range(1100)), "</think>", "answer: 7"],
+    )
+    result = cli("doctor", "--reasoner", "./tiny", "--set", "reasoner.device=cpu")
+    assert "critic         none is named, so the reasoner's model is tried as its own critic" in result.out
+    assert "raise reasoner.max_thought_tokens" in result.out
+    assert result.code == 1
+    (facts,) = cli("doctor", "--reasoner", "./tiny", "--json").rows
+    assert facts["models"]["critic"] == "./tiny"
+    assert facts["models"]["num_tokens"] <= 3 * 1024
+
+
+def test_critic_alone_is_not_paired_with_the_pocket_reasoner(cli) -> None:
+    result = cli("doctor", "--critic", "./gone")
+    assert "name --reasoner too" in result.err
+    assert (result.code, result.out) == (2, "")
 
 
 @pytest.mark.openai_api
