@@ -221,12 +221,22 @@ class Reasoner:
         if request.sampling.is_greedy and len(request.seeds) > 1:
             others = replace(request, sampling=varied(request.sampling), seeds=request.seeds[1:])
             first = replace(request, seeds=request.seeds[:1])
-            readings = await gather_or_cancel(self._generate(each) for each in (first, others))
-            samples = tuple(sample for reading in readings for sample in reading.content)
-            return Reading(samples, readings[0].usage + readings[1].usage)
+            found = await gather_or_cancel(self._generated_or_failed(each) for each in (first, others))
+            usage = found[0].usage + found[1].usage
+            readings = [each for each in found if isinstance(each, Reading)]
+            for failure in found:
+                if isinstance(failure, GenerationError):
+                    raise failure.with_usage(usage) from failure
+            return Reading(tuple(sample for reading in readings for sample in reading.content), usage)
         return await ask_until_readable(
             self.generator, request, lambda generation: generation.samples, max_attempts=self.config.max_attempts
         )
+
+    async def _generated_or_failed(self, request: GenerationRequest) -> Reading[tuple[Sample, ...]] | GenerationError:
+        try:
+            return await self._generate(request)
+        except GenerationError as error:
+            return error
 
 
 def _groups_to_go_on(drafts: Sequence[StepDraft]) -> list[list[int]]:
