@@ -16,7 +16,7 @@ from critic_engine.episode.node_state import NodeState
 from critic_engine.episode.solution_budget import SolutionBudget
 from critic_engine.errors import ConfigError
 from critic_engine.run.store import RunStore
-from critic_engine.types import Answer, GenerationRequest, Problem
+from critic_engine.types import Answer, GenerationRequest, Problem, Sample
 from search import Proposal, StopReason, Tree
 
 PROBLEMS = [Problem(f"how many stars are in sky {number} ?", name=str(number)) for number in range(4)]
@@ -98,6 +98,24 @@ def test_path_that_is_not_finished_counts_as_half_of_a_solution_up_to_the_most_t
         assert budget.limit(16) == 16 * one
     budget.observe([tree.add_child(tree.root, Proposal(NodeState(answer="3", num_tokens=90), is_terminal=True))])
     assert budget.limit(16) == 16 * 90
+
+
+@pytest.mark.parametrize("trials_in_flight", [1, 8])
+def test_a_long_thought_that_is_lost_does_not_end_the_search(trials_in_flight: int, tmp_path: Path) -> None:
+    first: list[int] = []
+
+    def script(request: GenerationRequest, seed: int) -> Any:
+        first.append(seed)
+        if seed == first[0]:
+            return Sample("", 8192, "length", thought="<think>let me see")
+        return write(request, seed)
+
+    config = load_config("mcts", [*OVERRIDES, f"run.trials_in_flight={trials_in_flight}"])
+    with Engine(config, reasoner=ScriptedGenerator(script), critic=ScriptedGenerator(CRITIQUES)) as engine:
+        (answer,) = engine.solve_many(PROBLEMS[:1], run=tmp_path / "run")
+    assert answer.failures == {"reasoner_cut": 1}
+    assert answer.status == "answered"
+    assert answer.num_simulations > 1
 
 
 @pytest.mark.parametrize("limit", ["16 solutions", "1 solution", "0.5 solutions", 400, None])
