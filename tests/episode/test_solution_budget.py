@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,11 @@ def solve(config: EngineConfig, problems: list[Problem] = PROBLEMS, run: Path | 
         return list(engine.solve_many(problems, run=run))
 
 
+def logged(run: Path) -> list[list[dict[str, Any]]]:
+    with closing(RunStore.open(run)) as store:
+        return [store.events(position) for position in range(store.num_rows)]
+
+
 def overrides(preset: str) -> list[str]:
     return OVERRIDES if preset == "mcts" else OVERRIDES[:1]
 
@@ -74,10 +80,12 @@ def test_limit_is_part_of_the_log_and_a_replay_stops_there(tmp_path: Path) -> No
     store.close()
 
 
-def test_search_that_was_cut_anywhere_goes_on_to_the_same_end(tmp_path: Path) -> None:
-    config = load_config("mcts", [*OVERRIDES, "run.problems_in_flight=1"])
+@pytest.mark.parametrize("trials_in_flight", [1, 8])
+def test_search_that_was_cut_anywhere_goes_on_to_the_same_end(trials_in_flight: int, tmp_path: Path) -> None:
+    overrides = [*OVERRIDES, "run.problems_in_flight=1", f"run.trials_in_flight={trials_in_flight}"]
+    config = load_config("mcts", overrides)
     whole = solve(config, run=tmp_path / "whole")
-    cut = load_config("mcts", [*OVERRIDES, "run.problems_in_flight=1", "run.max_tokens=4000"])
+    cut = load_config("mcts", [*overrides, "run.max_tokens=4000"])
     solve(cut, run=tmp_path / "run")
     with Engine(config, reasoner=ScriptedGenerator(write), critic=ScriptedGenerator(CRITIQUES)) as engine:
         resumed = list(engine.resume(tmp_path / "run"))
@@ -85,6 +93,7 @@ def test_search_that_was_cut_anywhere_goes_on_to_the_same_end(tmp_path: Path) ->
     assert [[getattr(each, name) for name in kept] for each in resumed] == [
         [getattr(each, name) for name in kept] for each in whole
     ]
+    assert logged(tmp_path / "run") == logged(tmp_path / "whole")
 
 
 def test_path_that_is_not_finished_counts_as_half_of_a_solution_up_to_the_most_that_one_may_take() -> None:
