@@ -89,10 +89,19 @@ class Expansion:
     usage: TokenUsage
     num_unreadable: int = 0
     """Samples left out because they could not be read as a step or a solution."""
-    num_unfinished_thoughts: int = 0
-    """Those of them whose thought took all of ``max_thought_tokens``."""
+    num_cut: int = 0
+    """Those of them that their length cut, which ``cut_by`` names too."""
     cut_by: tuple[str, ...] = ()
-    """For each sample that its length cut before it was whole, the option that sets this length."""
+    """For each sample that its length cut before it was whole, left out or not, the option that sets this length."""
+
+    @property
+    def cut_reasons(self) -> tuple[str, ...]:
+        """One line about each sample in ``cut_by``."""
+        return tuple(
+            f"a text was cut by its length before it was whole; raise {option}"
+            + (", or set thinking to off" if option.endswith("max_thought_tokens") else "")
+            for option in self.cut_by
+        )
 
 
 class Expander(Protocol):

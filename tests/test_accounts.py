@@ -90,6 +90,16 @@ def test_resumed_problem_costs_what_both_sessions_spent(tmp_path: Path) -> None:
     assert [asdict(cost(each)) for each in resumed] == [asdict(cost(each)) for each in whole]
 
 
+@pytest.mark.parametrize("failed", [0, 1])
+def test_greedy_request_whose_other_half_fails_is_paid_for(failed: int) -> None:
+    reasoner = models(reasoner={failed: GenerationError("no")})["reasoner"]
+    with Engine("majority", overrides=["reasoner.temperature=0"], reasoner=reasoner) as engine:
+        answer = engine.solve(PROBLEMS[0])
+        figures = engine.figures()["reasoner"]
+    assert (figures.num_failed, figures.usage.num_requests) == (1, answer.num_requests)
+    assert cost(answer) == figures.usage
+
+
 def test_critiques_that_cannot_be_read_are_paid_for() -> None:
     unreadable = ScriptedGenerator(["no verdict here"], name="critic")
     reasoner = models()["reasoner"]

@@ -17,7 +17,7 @@ import click
 
 from critic_engine.cli.command import EngineCommand
 from critic_engine.cli.endpoints import find_endpoints
-from critic_engine.cli.engine_options import model_overrides, override
+from critic_engine.cli.engine_options import check_pair, model_overrides, override
 from critic_engine.cli.model_view import card_fields, card_lines, find_cards
 from critic_engine.cli.placement_options import Placement, placement_options
 from critic_engine.cli.problem_check import check_problems, problem_check_options
@@ -29,12 +29,19 @@ if TYPE_CHECKING:
     from critic_engine.config.models import ModelConfig
     from critic_engine.types import Problem
 
-_PACKAGES = (
-    "critic-engine", "torch", "torchvision", "transformers", "pyarrow", "datasets", "vllm", "ray", "openai",
-)  # fmt: skip
-_NUM_FINISHED = 1
-"""Finished paths after which the search that tries the models ends: enough to show that they work."""
+_PACKAGES = ("critic-engine", "torch", "torchvision", "transformers", "pyarrow", "datasets", "vllm", "ray", "openai")
 _PROBE_TIMEOUT_S = 120.0
+# The trial of other models than the shipped ones: one proposal, its critique and the rest of the solution.
+_TRIAL = {
+    "strategy.max_depth": 1,
+    "strategy.max_proposals": 1,
+    "reasoner.max_tokens": 128,
+    "reasoner.max_thought_tokens": 1024,
+    "reasoner.max_attempts": 1,
+    "critic.max_tokens": 128,
+    "critic.max_thought_tokens": 1024,
+    "critic.max_attempts": 1,
+}
 # A process of its own: a torch that is broken may take the interpreter down with it.
 _PROBE = """
 import json, torch
@@ -50,7 +57,7 @@ _EPILOG = """\b
 Examples:
   critic-engine doctor
   critic-engine doctor --json
-  critic-engine doctor --reasoner Qwen/Qwen2.5-VL-7B-Instruct --critic pocket --device cuda
+  critic-engine doctor --reasoner Qwen/Qwen2.5-VL-7B-Instruct --device cuda
   critic-engine doctor --reasoner openai:qwen --critic openai:qwen --base-url http://localhost:8000/v1
   critic-engine doctor --problems test.parquet --limit 100
   critic-engine doctor --step-split delimiter
@@ -106,14 +113,12 @@ class _StepRequest:
 
 
 @click.command("doctor", cls=EngineCommand, epilog=_EPILOG, short_help="Check what this machine can run.")
-@click.option("--reasoner", default="pocket", metavar="MODEL", help="The reasoner to try; the shipped one by default.")
-@click.option("--critic", metavar="MODEL", help="The critic to try; the same model by default, none with --step-split.")
+@click.option("--reasoner", metavar="MODEL", help="The reasoner to try; the shipped one by default.")
 @click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="SECTION.FIELD=VALUE",
-    help="Change one field of the config 'mcts', whose search ends here at the first finished path.",
+    "--critic", metavar="MODEL", help="The critic to try; by default the reasoner's model. None with --step-split."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Change one field of the config 'mcts'."
 )
 @placement_options
 @click.option(
@@ -130,8 +135,11 @@ class _StepRequest:
 @click.option("--image", "images", multiple=True, metavar="PATH", help="An image of the question; may be repeated.")
 @problem_check_options
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object on stdout.")
-def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_json: bool, **options: Any) -> int:
+def command(reasoner: str | None, critic: str | None, settings: tuple[str, ...], is_json: bool, **options: Any) -> int:
     """Report installed packages and devices, and whether the models load and answer one problem.
+
+    The trial is short: other models than the shipped ones write one step, a critique of it and the rest of the
+    solution, each at most 128 tokens and a thought of 1024, unless --set says otherwise.
 
     With --step-split, report the steps of the reasoner's solution, in one piece and step by step. Exit code: 0 when it
     has steps, 1 when not.
@@ -145,10 +153,8 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
         raise click.UsageError("--critic goes without --step-split only.")
     if request.split is not None and (placement.ray or placement.search_workers):
         raise click.UsageError("--ray and --search-workers go without --step-split only.")
-    # A model that is named alone is tried in both roles: the shipped critic cannot read its text.
-    models = model_overrides(reasoner=reasoner, critic=reasoner if critic is None and reasoner != "pocket" else critic)
-    overrides = [override("stop.num_finished", _NUM_FINISHED), *models, *request.overrides(), *settings]
-    config = _load_config(request, placement, overrides)
+    overrides = [*model_overrides(reasoner=reasoner, critic=critic), *request.overrides(), *settings]
+    config, is_own_critic = _load_config(request, placement, overrides, reasoner=reasoner, critic=critic)
     facts = _facts()
     if not is_json:
         for name, value in facts.items():
@@ -160,6 +166,8 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
     cards = find_cards(config)
     for line in (line for card in cards if not is_json for line in card_lines(card, config)):
         click.echo(line)
+    if is_own_critic and request.split is None and not is_json:
+        click.echo(labelled("critic", "none is named, so the reasoner's model is tried as its own critic"))
     name = "models" if request.split is None else "steps"
     if request.split is None:
         found, code = _try_models(config, sees=all(card.has_vision for card in cards), is_json=is_json)
@@ -171,19 +179,43 @@ def command(reasoner: str, critic: str | None, settings: tuple[str, ...], is_jso
     return code
 
 
-def _load_config(request: _StepRequest, placement: Placement, overrides: list[str]) -> "EngineConfig":
-    """Return the config, or raise before anything is printed; failed loads of models are reported later."""
+def _load_config(
+    request: _StepRequest, placement: Placement, overrides: list[str], *, reasoner: str | None, critic: str | None
+) -> "tuple[EngineConfig, bool]":
+    """Return the config, and whether the reasoner's model was made its critic because none is named.
+
+    Raises before anything is printed; failed loads of models are reported later.
+    """
     from critic_engine.config.engine import load_config
     from critic_engine.engine import Engine
     from critic_engine.errors import ConfigError, ModelLoadError
+    from critic_engine.roles.given_models import is_shipped
 
-    config = load_config("mcts", overrides)
+    config, is_own_critic = load_config("mcts", overrides), False
     if request.split is not None and config.expander.kind != "step":
         raise ConfigError("expander.kind is 'solution', and only steps are tried; leave it out", field="expander.kind")
+    if not is_shipped(config.reasoner) and not config.reasoner.is_pocket:
+        is_own_critic = config.needs_critic and "model" not in config.critic.model_fields_set
+        shared = _for_critic(overrides) if is_own_critic else []
+        is_short = request.split is None and not any(setting.startswith("strategy.") for setting in overrides)
+        limits = [override(field, limit) for field, limit in _TRIAL.items()] if is_short else []
+        overrides = [*limits, *shared, *overrides]
+        config = load_config("mcts", overrides)
+    if not is_own_critic:
+        check_pair(config, reasoner=reasoner, critic=critic)
     config = placement.apply(config, overrides)
     with contextlib.suppress(ModelLoadError):  # only an engine detects some errors
         Engine(config).close()
-    return config
+    return config, is_own_critic
+
+
+def _for_critic(overrides: list[str]) -> list[str]:
+    """Return the overrides of the reasoner's model and hosting, made for the critic."""
+    from critic_engine.config.models import ModelConfig
+
+    shared = set(ModelConfig.model_fields) - {"prompts"}
+    pairs = [setting.removeprefix("reasoner.") for setting in overrides if setting.startswith("reasoner.")]
+    return [f"critic.{pair}" for pair in pairs if pair.partition("=")[0].partition(".")[0] in shared]
 
 
 def _facts() -> dict[str, Any]:

@@ -203,9 +203,10 @@ class BudgetConfig(Section):
     """Seconds after which a search is cut, with its trials in flight; finished paths so far give the answer."""
     max_tokens: Annotated[int | str | None, BeforeValidator(_token_limit)] = None
     """Generated tokens of all roles for one problem after which no trial is begun; or a multiple of what one solution
-    takes, such as ``16 solutions``: so many times the mean of the reasoner's tokens of the paths that this search has
-    finished, at least 64. Until a path is finished, the longest one counts as half of a solution, which is no longer
-    than ``reasoner.max_tokens``. A solution of the pocket pair counts as 25 tokens.
+    takes, such as ``16 solutions``: so many times the mean of the reasoner's tokens, thoughts included, of the paths
+    that this search has finished, at least 64. Until a path is finished, the longest one counts as half of a solution,
+    which is no longer than ``reasoner.max_tokens`` or that path; a text that was lost, such as a thought that was cut,
+    counts as a path. A solution of the pocket pair counts as 25 tokens.
 
     Trials in flight are still told, and a search without a finished path completes its best one in addition.
     """

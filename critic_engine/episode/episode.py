@@ -104,8 +104,8 @@ class Episode:
         self._events: list[Event[NodeState]] = []
         self._failures: list[Failure] = []
         self._usage = TokenUsage()
-        # The node of each pending trial, and its context at the time of the ask.
-        self._asked: dict[int, tuple[int, ExpansionContext]] = {}
+        # The ask of each pending trial, and the context of its node at that time.
+        self._asked: dict[int, tuple[Asked, ExpansionContext]] = {}
         self._strategy = make_strategy(config, problem.problem_id, max_tokens=max_tokens)
         self._measured = SolutionBudget(max_tokens=config.reasoner.max_tokens)
         self._strategy.record_to(self._record)
@@ -204,11 +204,13 @@ class Episode:
             return
         if isinstance(event, Asked):
             context = self._trials.ask_at(self.tree, self.tree.nodes[event.node_id], arm=event.arm)
-            self._asked[event.trial_id] = event.node_id, context
+            self._asked[event.trial_id] = event, context
             return
-        node_id, _ = self._asked.pop(event.trial_id)
+        asked, _ = self._asked.pop(event.trial_id)
         if isinstance(event, Told):
-            self._trials.learn(node_id, event.proposals)
+            self._trials.learn(asked.node_id, event.proposals)
+        else:
+            self._measured.observe_lost(event.cost // asked.num_proposals)
 
     def _tell(self, trial: ReasoningTrial, result: TrialResult) -> None:
         first_node_id, num_rollouts = len(self.tree), len(self.tree.rollouts)

@@ -39,6 +39,10 @@ class SolutionBudget:
                 self._num_tokens += num_tokens
                 self._num_finished += 1
 
+    def observe_lost(self, num_tokens: int) -> None:
+        """Count a text of so many tokens that gave no node, such as a thought that was cut: a path is no shorter."""
+        self._longest = max(self._longest, num_tokens)
+
     def limit(self, num_solutions: float) -> int:
         """Return the tokens of so many solutions.
 

@@ -226,14 +226,11 @@ def _state(
 
 
 def _failures(trial_id: int, expansion: Expansion) -> tuple[Failure, ...]:
-    num_unfinished = expansion.num_unfinished_thoughts
-    reasons = ["its thought took all max_thought_tokens; allow more, or set thinking to off"] * num_unfinished
-    reasons += ["no step or solution in the reasoner's text"] * (expansion.num_unreadable - num_unfinished)
-    unreadable = tuple(Failure(trial_id, "reasoner_unreadable", reason) for reason in reasons)
-    cuts = tuple(
-        Failure(trial_id, "reasoner_cut", f"a text was cut by its length before it was whole; raise {option}")
-        for option in expansion.cut_by
-    )
+    reason = "no step or solution in the reasoner's text"
+    # What its length cut counts as that alone.
+    num_unreadable = expansion.num_unreadable - expansion.num_cut
+    unreadable = (Failure(trial_id, "reasoner_unreadable", reason),) * num_unreadable
+    cuts = tuple(Failure(trial_id, "reasoner_cut", reason) for reason in expansion.cut_reasons)
     return unreadable + cuts + _retries(trial_id, "reasoner", expansion.usage)
 
 

@@ -97,6 +97,9 @@ def _marker_pattern() -> str:
 
 
 _MARKER = re.compile(_marker_pattern())
+# Styles whose markers stand as they are in chat templates and vocabularies.
+_IN_TEMPLATES = ("tag", "bracket", "kimi", "command", "open_thinker", "apertus")
+_OPENING = re.compile("|".join(rf"(?P<{name}>{_STYLES[name].opening})" for name in _IN_TEMPLATES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,12 @@ def is_unfinished(sample: Sample) -> bool:
         return False
     thoughts = find_thoughts(sample.thought)
     return thoughts.closing is not None or bool(thoughts.visible().strip())
+
+
+def find_openings(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield the opening markers in a chat template or vocabulary: the place, the marker, and the one that closes it."""
+    for match in _OPENING.finditer(text):
+        yield match.start(), match[0], _closing(match[0], str(match.lastgroup))
 
 
 def find_thoughts(text: str, *, is_open: bool = False) -> Thoughts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from critic_engine.types import TokenUsage
 
 __all__ = ["PoolFigures", "PoolOptions", "Replica", "ReplicaPool"]
 
+_logger = logging.getLogger(__name__)
 _Request = TypeVar("_Request")
 _Result = TypeVar("_Result")
 _Queue: TypeAlias = "OrderedDict[asyncio.Future[Life[_Request, _Result]], None]"
@@ -121,6 +123,10 @@ class ReplicaPool(Generic[_Request, _Result]):
             life = self._enter(is_alone=is_alone) or await self._wait(is_alone=is_alone)
             try:
                 return await life.call(request), num_lost
+            except GenerationError as error:
+                if not num_lost:
+                    raise
+                raise error.with_usage(error.usage + TokenUsage(num_retries=num_lost, num_requests=num_lost)) from error
             except ReplicaLostError as error:
                 num_lost += 1
                 self._num_lost_calls += 1
@@ -154,6 +160,10 @@ class ReplicaPool(Generic[_Request, _Result]):
         """Supervise a replica until it is given up; when none is left, fail the calls that wait."""
         error = await supervisor.run(self._on_ready, self._on_end)
         self._working.remove(supervisor)
+        if self._working or self._was_ready:  # Otherwise the failed load says it.
+            _logger.error(
+                "a replica of %s is given up after %d restarts: %s", self.name, supervisor.num_restarts, error
+            )
         if not self._working:
             self._error = error
             self._is_settled.set()

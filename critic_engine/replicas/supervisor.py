@@ -183,7 +183,6 @@ class Supervisor(Generic[_Request, _Result]):
                 num_in_row = 0 if life.has_worked else num_in_row
             await self.stop()
             if isinstance(error, ModelLoadError) or num_in_row >= self.options.max_restarts:
-                _logger.error("a replica of %s is given up after %d restarts: %s", self.name, num_in_row, error)
                 return error
             num_in_row += 1
             backoff_s = self._backoff_s(num_in_row)

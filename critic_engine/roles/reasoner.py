@@ -97,10 +97,9 @@ class Reasoner:
             chat=self.config.chat,
         )
         drafts, usage = await self._write_steps(request, StepDraft(behind, num_tokens), splitter)
-        expansion = _read_all(drafts, usage, lambda draft: self._step_continuation(problem, draft, splitter))
-        # A step that its length cuts goes on in the next one; only a thought that is cut is lost.
-        lost = [draft for draft in drafts if draft.ending == "cut" and not draft.has_words and not draft.text.isspace()]
-        return replace(expansion, cut_by=(_THOUGHT_LENGTH,) * len(lost))
+        return _read_all(
+            drafts, usage, lambda draft: self._step_continuation(problem, draft, splitter), cut_by=_lost_by
+        )
 
     async def _write_steps(
         self, request: GenerationRequest, draft: StepDraft, splitter: StepSplitter
@@ -156,13 +155,12 @@ class Reasoner:
         request = GenerationRequest(chat.messages(message), prefix, sampling, seeds, chat)
         splitter = StepSplitter(options)
         written = await self._generate(request)
-        expansion = _read_all(
+        return _read_all(
             written.content,
             written.usage,
             lambda sample: self._solution_continuation(problem, sample, splitter, behind=prefix),
+            cut_by=_cut_by,
         )
-        cut_by = [_cut_by(sample) for sample in written.content if sample.finish_reason == "length"]
-        return replace(expansion, cut_by=tuple(cut_by))
 
     def _sampling(self, *, max_tokens: int, stop: tuple[str, ...]) -> SamplingOptions:
         return SamplingOptions(
@@ -223,12 +221,22 @@ class Reasoner:
         if request.sampling.is_greedy and len(request.seeds) > 1:
             others = replace(request, sampling=varied(request.sampling), seeds=request.seeds[1:])
             first = replace(request, seeds=request.seeds[:1])
-            readings = await gather_or_cancel(self._generate(each) for each in (first, others))
-            samples = tuple(sample for reading in readings for sample in reading.content)
-            return Reading(samples, readings[0].usage + readings[1].usage)
+            found = await gather_or_cancel(self._generated_or_failed(each) for each in (first, others))
+            usage = found[0].usage + found[1].usage
+            readings = [each for each in found if isinstance(each, Reading)]
+            for failure in found:
+                if isinstance(failure, GenerationError):
+                    raise failure.with_usage(usage) from failure
+            return Reading(tuple(sample for reading in readings for sample in reading.content), usage)
         return await ask_until_readable(
             self.generator, request, lambda generation: generation.samples, max_attempts=self.config.max_attempts
         )
+
+    async def _generated_or_failed(self, request: GenerationRequest) -> Reading[tuple[Sample, ...]] | GenerationError:
+        try:
+            return await self._generate(request)
+        except GenerationError as error:
+            return error
 
 
 def _groups_to_go_on(drafts: Sequence[StepDraft]) -> list[list[int]]:
@@ -240,29 +248,34 @@ def _groups_to_go_on(drafts: Sequence[StepDraft]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _cut_by(sample: Sample) -> str:
-    """Return the option whose length cut the sample; a thought that was cut leaves no text."""
+def _cut_by(sample: Sample) -> str | None:
+    """Return the option whose length cut a solution; None if none did. A thought that was cut leaves no text."""
+    if sample.finish_reason != "length":
+        return None
     return _THOUGHT_LENGTH if sample.thought and not sample.text else "reasoner.max_tokens"
 
 
+def _lost_by(draft: StepDraft) -> str | None:
+    """Return the option whose length lost a step; None if none did: a step that is cut goes on in the next one."""
+    return _THOUGHT_LENGTH if draft.has_unfinished_thought and not draft.has_words else None
+
+
 def _read_all(
-    written: Sequence[_Written], usage: TokenUsage, read: Callable[[_Written], Continuation | None]
+    written: Sequence[_Written],
+    usage: TokenUsage,
+    read: Callable[[_Written], Continuation | None],
+    *,
+    cut_by: Callable[[_Written], str | None],
 ) -> Expansion:
-    found = [read(each) for each in written]
-    left_out = [each for each, continuation in zip(written, found, strict=True) if continuation is None]
+    found = [(read(each), cut_by(each)) for each in written]
+    left_out = [option for continuation, option in found if continuation is None]
     return Expansion(
-        tuple(continuation for continuation in found if continuation is not None),
+        tuple(continuation for continuation, _ in found if continuation is not None),
         usage,
         num_unreadable=len(left_out),
-        num_unfinished_thoughts=sum(map(_has_unfinished_thought, left_out)),
+        num_cut=sum(option is not None for option in left_out),
+        cut_by=tuple(option for _, option in found if option is not None),
     )
-
-
-def _has_unfinished_thought(written: Sample | StepDraft) -> bool:
-    """Return whether a token limit ended the text inside a thought."""
-    if isinstance(written, StepDraft):
-        return written.has_unfinished_thought
-    return written.finish_reason == "length" and is_unfinished(written)
 
 
 def _has_ended(text: str) -> bool:

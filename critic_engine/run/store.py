@@ -273,7 +273,10 @@ class RunStore:
                 raise
             meta = {}
         if meta and meta.get("format") != FORMAT:
-            raise RunError(f"{self.folder} is a run of format {meta.get('format')}; this version reads format {FORMAT}")
+            raise RunError(
+                f"{self.folder} is a run of format {meta.get('format')}, and this version reads format {FORMAT}; go on "
+                "with the version that began it, or begin a new run in another folder"
+            )
         if "is_complete" not in meta:
             raise RunError(
                 f"{self.folder} was stopped before its problems were read in; start it again by the same command"

@@ -1,5 +1,6 @@
 """``doctor`` says what there is, and fails when the models do not load."""
 
+import itertools
 import platform
 
 import PIL.Image
@@ -25,14 +26,6 @@ def test_shipped_models_answer_a_pocket_problem(cli) -> None:
     result = cli("doctor")
     assert result.code == 0
     assert "pocket and pocket loaded in" in result.out
-
-
-def test_trial_ends_at_the_first_answer_unless_set_otherwise(cli) -> None:
-    scripted = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted", "--json"]
-    (short,) = cli("doctor", *scripted).rows
-    (long,) = cli("doctor", *scripted, "--set", "stop.num_finished=null").rows
-    assert short["models"]["answer"] is not None
-    assert 0 < short["models"]["num_tokens"] < long["models"]["num_tokens"]
 
 
 def test_step_split_says_into_which_steps_the_reasoner_falls(cli) -> None:
@@ -107,7 +100,6 @@ def test_the_shipped_reasoner_falls_into_steps(cli, split: list[str], num_steps:
         (["--set", "foo.bar=1"], "foo is not a known key"),
         (["--set", "evaluator.kind=checker"], "evaluator.kind"),
         (["--set", "reasoner.prompts=gone"], "prompts gone is neither a folder"),
-        (["--set", "critic.prompts=reasoned"], "the pocket critic knows its own prompts only"),
         (["--step-split", "template", "--step-template", "$foo"], "step_template is '$foo'"),
         (["--step-split", "delimiter", "--step-delimiter", ""], "expander.delimiter"),
         (["--step-split", "tokens", "--set", "expander.kind=solution"], "only steps are tried"),
@@ -123,14 +115,33 @@ def test_wrong_config_is_refused_before_anything_is_said(cli, options: list[str]
 
 
 def test_models_are_named_as_the_config_has_them(cli) -> None:
-    by_reward = ["--set", "evaluator.kind=reward_model", "--set", "reward_model.model=./gone"]
-    result = cli("doctor", "--set", "reasoner.model=./gone", *by_reward, "--json")
+    settings = ["reasoner.model=./gone", "evaluator.kind=reward_model", "reward_model.model=./gone"]
+    result = cli("doctor", *itertools.chain(*(("--set", setting) for setting in settings)), "--json")
     models = result.rows[0]["models"]
     assert (models["reasoner"], models["critic"]) == ("./gone", None)
-    models = cli("doctor", "--reasoner", "./gone", "--json").rows[0]["models"]
-    assert (models["reasoner"], models["critic"]) == ("./gone", "./gone")
     scripted = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted"]
     assert "scripted and scripted loaded in" in cli("doctor", *scripted).out
+
+
+def test_model_without_a_named_critic_is_its_own_and_its_trial_is_short(cli, tmp_path) -> None:
+    save_chain(
+        tmp_path / "tiny",
+        FAMILIES["r1"],
+        ["<think>", *(f" w{number}" for number in range(1100)), "</think>", "answer: 7"],
+    )
+    result = cli("doctor", "--reasoner", "./tiny", "--set", "reasoner.device=cpu")
+    assert "critic         none is named, so the reasoner's model is tried as its own critic" in result.out
+    assert "raise reasoner.max_thought_tokens" in result.out
+    assert result.code == 1
+    (facts,) = cli("doctor", "--reasoner", "./tiny", "--json").rows
+    assert facts["models"]["critic"] == "./tiny"
+    assert facts["models"]["num_tokens"] <= 3 * 1024
+
+
+def test_critic_alone_is_not_paired_with_the_pocket_reasoner(cli) -> None:
+    result = cli("doctor", "--critic", "./gone")
+    assert "name --reasoner too" in result.err
+    assert (result.code, result.out) == (2, "")
 
 
 @pytest.mark.openai_api

@@ -92,5 +92,6 @@ def test_text_cut_by_its_length_names_the_option_to_raise(preset: str, script: A
     answer, _ = solve(load_config(preset, OVERRIDES), script)
     assert answer.status == "failed"
     assert answer.failures["reasoner_cut"] > 0
+    assert "reasoner_unreadable" not in answer.failures
     assert option in str(answer.error)
     assert "answer: X" not in str(answer.error)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from critic_engine.episode.node_state import NodeState
 from critic_engine.episode.solution_budget import SolutionBudget
 from critic_engine.errors import ConfigError
 from critic_engine.run.store import RunStore
-from critic_engine.types import Answer, GenerationRequest, Problem
+from critic_engine.types import Answer, GenerationRequest, Problem, Sample
 from search import Proposal, StopReason, Tree
 
 PROBLEMS = [Problem(f"how many stars are in sky {number} ?", name=str(number)) for number in range(4)]
@@ -38,6 +39,11 @@ def solve(config: EngineConfig, problems: list[Problem] = PROBLEMS, run: Path | 
     reasoner, critic = ScriptedGenerator(write), ScriptedGenerator(CRITIQUES)
     with Engine(config, reasoner=reasoner, critic=critic if config.needs_critic else None) as engine:
         return list(engine.solve_many(problems, run=run))
+
+
+def logged(run: Path) -> list[list[dict[str, Any]]]:
+    with closing(RunStore.open(run)) as store:
+        return [store.events(position) for position in range(store.num_rows)]
 
 
 def overrides(preset: str) -> list[str]:
@@ -74,10 +80,12 @@ def test_limit_is_part_of_the_log_and_a_replay_stops_there(tmp_path: Path) -> No
     store.close()
 
 
-def test_search_that_was_cut_anywhere_goes_on_to_the_same_end(tmp_path: Path) -> None:
-    config = load_config("mcts", [*OVERRIDES, "run.problems_in_flight=1"])
+@pytest.mark.parametrize("trials_in_flight", [1, 8])
+def test_search_that_was_cut_anywhere_goes_on_to_the_same_end(trials_in_flight: int, tmp_path: Path) -> None:
+    overrides = [*OVERRIDES, "run.problems_in_flight=1", f"run.trials_in_flight={trials_in_flight}"]
+    config = load_config("mcts", overrides)
     whole = solve(config, run=tmp_path / "whole")
-    cut = load_config("mcts", [*OVERRIDES, "run.problems_in_flight=1", "run.max_tokens=4000"])
+    cut = load_config("mcts", [*overrides, "run.max_tokens=4000"])
     solve(cut, run=tmp_path / "run")
     with Engine(config, reasoner=ScriptedGenerator(write), critic=ScriptedGenerator(CRITIQUES)) as engine:
         resumed = list(engine.resume(tmp_path / "run"))
@@ -85,6 +93,7 @@ def test_search_that_was_cut_anywhere_goes_on_to_the_same_end(tmp_path: Path) ->
     assert [[getattr(each, name) for name in kept] for each in resumed] == [
         [getattr(each, name) for name in kept] for each in whole
     ]
+    assert logged(tmp_path / "run") == logged(tmp_path / "whole")
 
 
 def test_path_that_is_not_finished_counts_as_half_of_a_solution_up_to_the_most_that_one_may_take() -> None:
@@ -98,6 +107,24 @@ def test_path_that_is_not_finished_counts_as_half_of_a_solution_up_to_the_most_t
         assert budget.limit(16) == 16 * one
     budget.observe([tree.add_child(tree.root, Proposal(NodeState(answer="3", num_tokens=90), is_terminal=True))])
     assert budget.limit(16) == 16 * 90
+
+
+@pytest.mark.parametrize("trials_in_flight", [1, 8])
+def test_a_long_thought_that_is_lost_does_not_end_the_search(trials_in_flight: int, tmp_path: Path) -> None:
+    first: list[int] = []
+
+    def script(request: GenerationRequest, seed: int) -> Any:
+        first.append(seed)
+        if seed == first[0]:
+            return Sample("", 8192, "length", thought="<think>let me see")
+        return write(request, seed)
+
+    config = load_config("mcts", [*OVERRIDES, f"run.trials_in_flight={trials_in_flight}"])
+    with Engine(config, reasoner=ScriptedGenerator(script), critic=ScriptedGenerator(CRITIQUES)) as engine:
+        (answer,) = engine.solve_many(PROBLEMS[:1], run=tmp_path / "run")
+    assert answer.failures == {"reasoner_cut": 1}
+    assert answer.status == "answered"
+    assert answer.num_simulations > 1
 
 
 @pytest.mark.parametrize("limit", ["16 solutions", "1 solution", "0.5 solutions", 400, None])

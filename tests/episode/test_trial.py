@@ -257,9 +257,11 @@ def test_what_is_shown_after_a_stop_is_what_was_shown_before_it() -> None:
 def test_a_thought_that_took_its_whole_limit_is_named_as_the_reason() -> None:
     class Thinker(Wanderer):
         async def expand(self, problem: Problem, context: ExpansionContext, *, seeds: tuple[int, ...]) -> Expansion:
-            return Expansion((), TokenUsage(10, 5), num_unreadable=1, num_unfinished_thoughts=1)
+            return Expansion(
+                (), TokenUsage(10, 5), num_unreadable=1, num_cut=1, cut_by=("reasoner.max_thought_tokens",)
+            )
 
     answer = run(config(), expander=Thinker()).answer
-    assert answer.failures["reasoner_unreadable"] > 0
+    assert list(answer.failures) == ["reasoner_cut"]
     assert answer.error is not None
-    assert "thought took all max_thought_tokens" in answer.error
+    assert "raise reasoner.max_thought_tokens, or set thinking to off" in answer.error

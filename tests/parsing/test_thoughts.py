@@ -138,7 +138,7 @@ def test_parts_of_a_text_are_seen_as_in_the_whole() -> None:
         "<|channel|>analysis" * 20_000,
         "<|channel|>final" + " " * 300_000,
         "<" * 300_000,
-        " " * 300_000 + "Here is my thought process:",
+        (" " * 30_000 + "Here is my thought process:") * 10,
     ],
     ids=range(13),
 )

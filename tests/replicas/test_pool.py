@@ -123,7 +123,7 @@ def test_loading_returns_when_the_first_replica_is_ready() -> None:
     run(scenario)
 
 
-def test_loading_fails_when_no_replica_can_ever_be_ready() -> None:
+def test_loading_fails_when_no_replica_can_ever_be_ready(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         broken = EchoReplica(faults=(ModelLoadError("weights are missing"),))
         pool = pool_of(broken)
@@ -132,6 +132,37 @@ def test_loading_fails_when_no_replica_can_ever_be_ready() -> None:
         with pytest.raises(ModelLoadError, match="weights are missing"):
             await pool.call("x")
         assert (broken.num_starts, broken.num_stops, pool.figures.num_replicas) == (1, 1, 0)
+        await pool.aclose()
+
+    run(scenario)
+    assert caplog.messages == []
+
+
+def test_replica_given_up_beside_others_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        pool = pool_of(EchoReplica("a"), EchoReplica("b", faults=(ModelLoadError("weights are missing"),)))
+        await pool.load()
+        while pool.figures.num_replicas > 1:
+            await asyncio.sleep(0.001)
+        await pool.aclose()
+
+    run(scenario)
+    assert caplog.messages == ["a replica of echo is given up after 0 restarts: weights are missing"]
+
+
+def test_refused_request_counts_those_that_were_lost_before() -> None:
+    class Fussy(EchoReplica):
+        async def call(self, request: str) -> str:
+            if self.num_starts == 1:
+                self.has_died.set()
+                raise ReplicaLostError("it died")
+            raise GenerationError("no")
+
+    async def scenario() -> None:
+        pool = pool_of(Fussy("a"))
+        with pytest.raises(GenerationError, match="no") as refused:
+            await pool.call("x")
+        assert (refused.value.usage.num_retries, refused.value.usage.num_requests) == (1, 1)
         await pool.aclose()
 
     run(scenario)

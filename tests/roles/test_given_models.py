@@ -8,6 +8,7 @@ from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.engine import load_config
 from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError
+from critic_engine.roles.given_models import with_given
 from critic_engine.types import Problem
 
 QUESTION = Problem("What is the capital of France?")
@@ -81,3 +82,8 @@ def test_run_of_given_generators_is_not_continued_with_the_pocket_pair(tmp_path:
         Engine(config)
     with Engine(config, reasoner=reasoner, critic=critic) as engine:
         assert [answer.answer for answer in engine.resume(tmp_path / "run")] == ["1"]
+
+
+def test_the_shipped_pair_with_prompts_of_ones_own_is_no_foreign_pair() -> None:
+    config = load_config("mcts", ["reasoner.prompts=some-folder"])
+    assert with_given(config, has_reasoner=False, has_critic=False) == config

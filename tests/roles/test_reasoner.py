@@ -443,9 +443,9 @@ def test_a_thought_without_text_is_unreadable(thought: str, finish: str, make: M
     for base in (Trajectory(), STEPS):
         expansion = steps(reasoner, problem, ExpansionContext(base))
         assert (expansion.continuations, expansion.num_unreadable) == ((), 1)
-        assert expansion.num_unfinished_thoughts == (finish == "length")
+        assert (expansion.num_cut, len(expansion.cut_by)) == (finish == "length",) * 2
     expansion = solutions(reasoner, problem)
-    assert (expansion.num_unreadable, expansion.num_unfinished_thoughts) == (1, finish == "length")
+    assert (expansion.num_unreadable, expansion.num_cut) == (1, finish == "length")
 
 
 def test_a_turn_that_ends_behind_a_thought_finishes_what_was_written(make: Make, problem: Problem) -> None:

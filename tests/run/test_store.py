@@ -152,6 +152,16 @@ def test_a_folder_without_a_readable_run_says_so(folder: Path, content: bytes) -
         RunStore.open(folder)
 
 
+def test_a_run_of_another_format_says_so_and_the_way_on(folder: Path) -> None:
+    RunStore.create(folder, CONFIG).close()
+    with sqlite3.connect(folder / "run.sqlite") as connection:
+        connection.execute("UPDATE meta SET value = '3' WHERE key = 'format'")
+    connection.close()
+    for read in (RunStore.open, RunStore.view):
+        with pytest.raises(RunError, match=r"is a run of format 3, and .* begin a new run in another folder"):
+            read(folder)
+
+
 def test_configuration_defaults_stand_in_one_place() -> None:
     assert EngineConfig.model_validate({"budget": {"max_tokens": 100}}) == CONFIG
 

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
-_WORD = r"(?:[a-z]+:)?(?:anti?)?(?:think|thinking|thoughts?|reason|reasoning|scratchpad)"
-# Openings, each with the pattern by which its closing is made of it.
-_STYLES = (
-    (re.compile(rf"<({_WORD})>"), "</{0}>"),
-    (re.compile(r"\[(THINK|THINKING|REASONING)\]"), "[/{0}]"),
-    (re.compile(r"◁(think)▷"), "◁/{0}▷"),
-    (re.compile(r"<\|START_(THINKING)\|>"), "<|END_{0}|>"),
-    (re.compile(r"<\|begin_of_(thought|reasoning)\|>"), "<|end_of_{0}|>"),
-    (re.compile(r"<\|(inner)_prefix\|>"), "<|{0}_suffix|>"),
-)
+from critic_engine.parsing.thoughts import find_openings
+
 _HARMONY_TOKENS = ("<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>")
 _GEMMA_TOKENS = ("<|channel>", "<channel|>")
 
@@ -72,6 +63,7 @@ def find_markers(tokenizer: Any, template: str) -> ThoughtMarkers | None:
         return ThoughtMarkers(
             "<|channel>thought", "<channel|>", _GEMMA_TOKENS, is_known_to_template=_GEMMA_TOKENS[0] in template
         )
+    # Every Gemma has these tokens, and few think.
     if "<unused94>" in template:
         return ThoughtMarkers("<unused94>", "<unused95>", ("<unused94>", "<unused95>"))
     return _tags(template, added) or _tags(" ".join(sorted(added)), added, is_known_to_template=False)
@@ -80,10 +72,9 @@ def find_markers(tokenizer: Any, template: str) -> ThoughtMarkers | None:
 def _tags(text: str, added: set[str], *, is_known_to_template: bool = True) -> ThoughtMarkers | None:
     """Return the pair of tags in ``text`` that closes first of all styles; one written as a single token goes first."""
     found = [
-        (not {match[0], closing} & added, match.start(), match[0], closing)
-        for pattern, form in _STYLES
-        for match in pattern.finditer(text)
-        if (closing := form.format(match[1])) in text or closing in added
+        (not {opening, closing} & added, place, opening, closing)
+        for place, opening, closing in find_openings(text)
+        if closing in text or closing in added
     ]
     if not found:
         # A template may cut thoughts off old turns by the closing alone.

@@ -103,6 +103,13 @@ def _share_of(continuation: Continuation, shares: dict[str, float], classes: Ans
 
 def _evaluation(value: float | None, expansion: Expansion, rollouts: tuple[Rollout, ...]) -> Evaluation:
     num_unanswered = sum(rollout.continuation.answer is None for rollout in rollouts)
+    num_unreadable = expansion.num_unreadable + num_unanswered
+    others = ("a completion states no answer",) * (num_unreadable - len(expansion.cut_by))
     return Evaluation(
-        value, None, expansion.usage, num_unreadable=expansion.num_unreadable + num_unanswered, rollouts=rollouts
+        value,
+        None,
+        expansion.usage,
+        num_unreadable=num_unreadable,
+        rollouts=rollouts,
+        unreadable=expansion.cut_reasons + others,
     )

@@ -133,6 +133,13 @@ def test_markers_are_found_in_tokens_and_template(
     assert (found and found.opening, found and found.closing) == (opening, closing)
 
 
+@pytest.mark.parametrize("tag", ["reasoning", "solution"])
+def test_tags_that_texts_are_read_in_are_no_markers_of_thoughts(tag: str) -> None:
+    """A model that is taught to answer in such tags would lose its words from every prefix."""
+    template = f"Write <{tag}>…</{tag}><answer>…</answer>. {{{{ messages[0]['content'] }}}}"
+    assert find_markers(byte_level([]), template) is None
+
+
 def test_plain_families_have_no_markers() -> None:
     for name in ("gemma", "llama"):
         tokenizer = FAMILIES[name].tokenizer()
