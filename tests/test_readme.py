@@ -86,7 +86,7 @@ class Qwen(FaultyEndpoint):
     """Answers every question with 3, and is content with every solution."""
 
     def __init__(self) -> None:
-        super().__init__(Abilities())
+        super().__init__(Abilities(ignores_unknown=True))
         self.models = ["qwen"]
         self.max_context_tokens = 100_000
         self._one_at_a_time = threading.Lock()
