@@ -124,7 +124,7 @@ class Engine:
         Args:
             problem: A problem, the text of a question, or a mapping with ``question`` and optionally ``images``,
                 ``choices`` and ``id``. Images of a mapping are whatever ``load_image`` takes; their paths may lead
-                anywhere on this machine, so read files that come from elsewhere by ``read_problems``.
+                anywhere on this machine, so read files from elsewhere by ``read_problems``.
             on_event: Called, from the engine's thread, for each proposal told to the tree.
 
         Raises:
@@ -164,12 +164,13 @@ class Engine:
             ModelLoadError: a model cannot be loaded.
         """
         self._check_open()
-        rows = map(self._scope_warning.checked, given_rows(problems, self.config.run))
+        checker = self._checker
+        given = given_rows(problems, self.config.run, is_labelled=checker is not None)
+        rows = map(self._scope_warning.checked, given)
         if run is not None:
             check_free(Path(run))
         guard = self._guard()
         self.load()
-        checker = self._checker
         with contextlib.ExitStack() as on_error:
             on_error.enter_context(explain_write_errors(None if run is None else Path(run)))
             store = (

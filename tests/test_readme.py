@@ -86,7 +86,7 @@ class Qwen(FaultyEndpoint):
     """Answers every question with 3, and is content with every solution."""
 
     def __init__(self) -> None:
-        super().__init__(Abilities())
+        super().__init__(Abilities(ignores_unknown=True))
         self.models = ["qwen"]
         self.max_context_tokens = 100_000
         self._one_at_a_time = threading.Lock()
@@ -161,6 +161,7 @@ def reader(tmp_path: Path) -> dict[str, str]:
         for extra, packages in EXTRAS.items()
         if extra not in ("test", "dev")
         for package in packages
+        if not package.startswith("critic-engine[")
     }
     values = {"INSTALLED": str(stubs / "installed"), "KNOWN": list(EXTRAS), "EXTRA_OF": extra_of}
     heading = "".join(f"{name} = {value!r}\n" for name, value in values.items())

@@ -59,7 +59,8 @@ class Tally:
         if num_without_value and self.num_answered and not self.num_valued:
             click.echo(
                 f"warning: no answer has a value, for {num_without_value} evaluations failed or could not be read; "
-                "name another --critic or --reward-model, or set evaluator.kind=none",
+                "-v shows why; raise critic.max_tokens if they were cut, name another --critic or --reward-model, or "
+                "set evaluator.kind=none",
                 err=True,
             )
         num, place = self.num_answered + self.num_failed, "" if where is None else f": {where}"

@@ -64,10 +64,43 @@ def test_row_takes_images_of_every_kind(path: Path, make: Any, column: str) -> N
 
 
 def test_row_keeps_its_id_choices_answer_and_other_columns() -> None:
-    given = {"question": "how many ?", "choices": ["1", 2, True], "id": 7, "answer": 2, "hint": "count"}
+    given = {"question": "how many ?", "choices": ["1", 2, True], "id": 7, "answer": "2", "hint": "count"}
     row = given_row(given, 3, LIMITS)
     problem = Problem("how many ?", choices=("1", "2", "true"), name="7")
     assert row == ProblemRow(3, "7", problem, ("2",), {"hint": "count"})
+
+
+@pytest.mark.parametrize(
+    ("columns", "choices", "references"),
+    [
+        ({"choices": '["red", "blue"]', "answer": "B"}, ("red", "blue"), ("B",)),
+        ({"A": "red", "B": "blue", "answer": "blue"}, ("red", "blue"), ("blue",)),
+        (
+            {"choices": numpy.array(["red", "blue"], dtype=object), "answer_index": numpy.int64(1)},
+            ("red", "blue"),
+            ("B",),
+        ),
+        ({"choices": {"text": ["red", "blue"], "label": ["1", "2"]}}, ("red", "blue"), ()),
+        ({"answer": ["1/2", "0.5"]}, (), ("1/2", "0.5")),
+        ({"answer": "It is 7.\n#### 7"}, (), ("7",)),
+        ({"answer": numpy.float64(0.5)}, (), ("0.5",)),
+        ({"answer": float("nan")}, (), ()),
+    ],
+)
+def test_row_is_read_as_that_of_a_file(columns: Mapping[str, Any], choices: Any, references: Any) -> None:
+    row = given_row({"question": "which ?", **columns}, 1, LIMITS)
+    assert isinstance(row, ProblemRow)
+    assert (row.problem.choices, row.reference_answers, row.extras) == (choices, references, {})
+
+
+@pytest.mark.parametrize("answer", [0, 2, "1", numpy.int64(1)])
+def test_number_that_may_be_a_place_or_a_text_is_no_reference(answer: Any) -> None:
+    given = {"question": "which ?", "choices": ["red", "blue"], "answer": answer}
+    row = given_row(given, 1, LIMITS)
+    assert isinstance(row, FailedRow)
+    assert "counted from 0, as answer_index" in row.reason
+    assert given_problem(given, LIMITS).choices == ("red", "blue")
+    assert isinstance(given_row(given, 1, LIMITS, is_labelled=False), ProblemRow)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +118,8 @@ def test_row_keeps_its_id_choices_answer_and_other_columns() -> None:
         ({"question": "q ?", "images": [numpy.zeros((11, 10), numpy.uint8)]}, r"run\.max_image_pixels"),
         ({"question": "q ?", "images": [numpy.zeros((2, 3), numpy.float32)]}, "array of float32.*give uint8"),
         ({"question": "q ?", "images": [png()] * 3}, "run.max_images"),
-        ({"question": "q ?", "choices": [["A"]]}, "choices holds one of type list"),
-        ({"question": "q ?", "id": ["A"]}, "id holds one of type list"),
+        ({"question": "q ?", "choices": [["A"]]}, "choices holds a list; write a list of texts"),
+        ({"question": "q ?", "id": ["A"]}, "id is a list; write text or a whole number"),
         (Problem("q" * 200_000), "run.max_characters"),
     ],
 )
