@@ -79,8 +79,6 @@ class OwnWords:
     text: str
     """The text with spaces for its thoughts, code blocks and struck-out words; full-width signs are ASCII ones.
     A JSON object has spaces for the quotation marks around its keys and values in words."""
-    quoted: tuple[Span, ...]
-    """Begin and end of each passage in quotation marks, in order."""
     is_list: bool = False
     """Whether the writer's statements are the items of a numbered list."""
 
@@ -95,7 +93,7 @@ class OwnWords:
             own = _JSON_PAIR.sub(lambda pair: pair[0].replace('"', " "), own)
         numbered = rf"\s*(?:[*_]{{0,3}})1[.)]{MARKUP}{{0,8}}{first_label}"
         is_list = bool(first_label) and re.match(numbered, own, re.IGNORECASE) is not None
-        return cls(visible, own, tuple(_quotations(own)), is_list)
+        return cls(visible, own, is_list)
 
     def statements(
         self,
@@ -134,6 +132,11 @@ class OwnWords:
     def line_start(self, index: int) -> int:
         """Return where the line of ``index`` begins."""
         return self._line_starts[bisect_right(self._line_starts, index) - 1]
+
+    @cached_property
+    def _quoted(self) -> tuple[Span, ...]:
+        """Begin and end of each passage in quotation marks, in order."""
+        return tuple(_quotations(self.text))
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -185,8 +188,8 @@ class OwnWords:
         return 2
 
     def _is_quoted(self, index: int) -> bool:
-        number = bisect_right(self.quoted, index, key=itemgetter(0)) - 1
-        return number >= 0 and index < self.quoted[number][1]
+        number = bisect_right(self._quoted, index, key=itemgetter(0)) - 1
+        return number >= 0 and index < self._quoted[number][1]
 
     def _is_announced(self, index: int) -> bool:
         line = self._line_before(index)
@@ -194,7 +197,7 @@ class OwnWords:
 
     def _is_line_in_quotes(self, match: re.Match[str], line_start: int, before_quoted: re.Pattern[str] | None) -> bool:
         """Return whether the quotation is the whole line, and no line around it belongs to the same sentence."""
-        begin, end = self.quoted[bisect_right(self.quoted, match.start(), key=itemgetter(0)) - 1]
+        begin, end = self._quoted[bisect_right(self._quoted, match.start(), key=itemgetter(0)) - 1]
         line_end = self.text.find("\n", match.end())
         behind = self.text[end : len(self.text) if line_end < 0 else line_end]
         if begin < line_start or re.search(r"\w", behind[:200]) or len(behind) > 200:
