@@ -31,7 +31,7 @@ from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.selected_findings import SelectedProblem, Selection
 from critic_engine.pocket.problems import PocketProblem, problem_of
 from critic_engine.run.store import RunStore
-from critic_engine.statistics import Interval, share
+from critic_engine.statistics.intervals import Interval, share
 
 EXPORTS = (
     ("trl-dpo", "critic"),

@@ -28,7 +28,7 @@ from critic_engine.pocket.training.metrics import (
     rewrite_all,
     solve_all,
 )
-from critic_engine.statistics import share
+from critic_engine.statistics.intervals import share
 
 SEEDS = {"problems": 7, "sampling": 70, "partial": 700}
 NUM_TRIES = 8

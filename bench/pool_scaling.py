@@ -27,11 +27,11 @@ from critic_engine.backends.scripted_roles import scripted_critic, scripted_reas
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.config.models import ActorConfig, RayConfig
 from critic_engine.models.registry import ModelRole, model_key
-from critic_engine.protocols import Generator
+from critic_engine.protocols import Generation, GenerationRequest, Generator
 from critic_engine.replicas.pooled_model import ModelReplica
 from critic_engine.run.runner import Runner
 from critic_engine.run.store import RunStore
-from critic_engine.types import Generation, GenerationRequest, Message, Problem, ProblemRow, SamplingOptions
+from critic_engine.types import Message, Problem, ProblemRow, SamplingOptions
 
 Pool = ActorPool[GenerationRequest, Generation]
 REQUEST = GenerationRequest(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from critic_engine.backends.huggingface.chat_writer import ChatWriter
-from critic_engine.types import Generation, GenerationRequest
+from critic_engine.protocols import Generation, GenerationRequest
 
 
 @dataclass(frozen=True)

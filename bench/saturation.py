@@ -28,11 +28,12 @@ from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.models.metering import ModelFigures
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.answers import is_same_answer
+from critic_engine.protocols import Generation, GenerationRequest
 from critic_engine.roles.factory import make_roles
 from critic_engine.run.problem_search import local_search
 from critic_engine.run.runner import Runner
 from critic_engine.run.store import RunStore
-from critic_engine.types import Answer, Generation, GenerationRequest, ProblemRow
+from critic_engine.types import Answer, ProblemRow
 
 
 @dataclass

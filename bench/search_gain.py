@@ -22,7 +22,7 @@ from critic_engine.engine import Engine
 from critic_engine.parsing.answers import is_same_answer
 from critic_engine.pocket.problems import write_problems
 from critic_engine.roles.checker import Checker
-from critic_engine.statistics import Interval, paired_difference, share
+from critic_engine.statistics.intervals import Interval, paired_difference, share
 from critic_engine.types import ProblemRow
 
 SAMPLE_ON = ("strategy.num_samples=1000",)

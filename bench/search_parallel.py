@@ -18,7 +18,7 @@ from bench.search_gain import Outcome, load_rows, problem_parser, run
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.engine import Engine
-from critic_engine.statistics import paired_difference
+from critic_engine.statistics.intervals import paired_difference
 from critic_engine.types import Problem, ProblemRow
 
 

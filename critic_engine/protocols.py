@@ -1,18 +1,70 @@
 """The interfaces of generators, scorers, expanders and evaluators, and the values they exchange."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from critic_engine.types import (
+    ChatOptions,
     Critique,
-    Generation,
-    GenerationRequest,
+    FinishReason,
     Message,
     Problem,
     RejectedSibling,
+    SamplingOptions,
     TokenUsage,
     Trajectory,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One prompt, and the samples to draw for it."""
+
+    messages: tuple[Message, ...]
+    prefix: str = ""
+    """Beginning of the assistant's turn, its thought included; samples continue it and do not repeat it."""
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    seeds: tuple[int, ...] = (0,)
+    """One sample is drawn for each seed, in this order; each in [0, 2**63)."""
+    chat: ChatOptions = field(default_factory=ChatOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One generated token and its log-probability under the model's own distribution (temperature 1, no top-p)."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+    """The likeliest tokens at this position, likeliest first, as (text, log-probability)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One text a generator drew."""
+
+    text: str
+    """Without the thought, the prefix, the stop string and special tokens."""
+    num_tokens: int
+    """Tokens generated for it, including its thought and the token that ended it."""
+    finish_reason: FinishReason
+    """``stop`` if the model or a stop string ended it, ``length`` if ``max_tokens`` did."""
+    stop: str | None = None
+    """The stop string that ended it; None if the model or ``max_tokens`` did."""
+    tokens: tuple[TokenLogprob, ...] | None = None
+    """Tokens of the text, in order, including the token that ended it; None without log-probabilities."""
+    thought: str = ""
+    """Exact text before ``text``, up to the end of the model's thought and its markers. Behind the prefix the model
+    wrote ``thought + text``. No answer, step or verdict is read from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A generator's answer to one request."""
+
+    samples: tuple[Sample, ...]
+    """In the order of the request's seeds."""
+    usage: TokenUsage
 
 
 class Model(Protocol):

@@ -184,6 +184,12 @@ class TokenUsage:
     """Requests that failed and were retried."""
     num_requests: int = 0
     """Requests sent, failed and retried ones included; 0 if the backend leaves their count to the model's meter."""
+    critic_prompt_tokens: int = 0
+    """Part of ``prompt_tokens`` that the critic or the reward model read."""
+    critic_generated_tokens: int = 0
+    """Part of ``generated_tokens`` that the critic or the reward model wrote."""
+    critic_cached_tokens: int = 0
+    """Part of ``cached_tokens`` that belongs to the critic or the reward model."""
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
         """Return the sum, field by field."""
@@ -264,57 +270,6 @@ class ChatOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationRequest:
-    """One prompt, and the samples to draw for it."""
-
-    messages: tuple[Message, ...]
-    prefix: str = ""
-    """Beginning of the assistant's turn, its thought included; samples continue it and do not repeat it."""
-    sampling: SamplingOptions = SamplingOptions()
-    seeds: tuple[int, ...] = (0,)
-    """One sample is drawn for each seed, in this order; each in [0, 2**63)."""
-    chat: ChatOptions = ChatOptions()
-
-
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
-    """One generated token and its log-probability under the model's own distribution (temperature 1, no top-p)."""
-
-    text: str
-    logprob: float
-    top: tuple[tuple[str, float], ...] = ()
-    """The likeliest tokens at this position, likeliest first, as (text, log-probability)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One text a generator drew."""
-
-    text: str
-    """Without the thought, the prefix, the stop string and special tokens."""
-    num_tokens: int
-    """Tokens generated for it, including its thought and the token that ended it."""
-    finish_reason: FinishReason
-    """``stop`` if the model or a stop string ended it, ``length`` if ``max_tokens`` did."""
-    stop: str | None = None
-    """The stop string that ended it; None if the model or ``max_tokens`` did."""
-    tokens: tuple[TokenLogprob, ...] | None = None
-    """Tokens of the text, in order, including the token that ended it; None without log-probabilities."""
-    thought: str = ""
-    """Exact text before ``text``, up to the end of the model's thought and its markers. Behind the prefix the model
-    wrote ``thought + text``. No answer, step or verdict is read from it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """A generator's answer to one request."""
-
-    samples: tuple[Sample, ...]
-    """In the order of the request's seeds."""
-    usage: TokenUsage
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """The outcome of one problem: a row of ``answers.jsonl``."""
 
@@ -348,3 +303,9 @@ class Answer:
     """Part of ``prompt_tokens`` that a cache held, as far as the backends report it."""
     num_requests: int = 0
     """Requests sent for it to all models, failed and retried ones included."""
+    critic_tokens: int = 0
+    """Part of ``num_tokens`` that the critic or the reward model generated."""
+    critic_prompt_tokens: int = 0
+    """Part of ``prompt_tokens`` that the critic or the reward model read."""
+    critic_cached_tokens: int = 0
+    """Part of ``cached_tokens`` that belongs to the critic or the reward model."""

@@ -3,7 +3,7 @@
 import asyncio
 
 from critic_engine.backends.scripted import Script, ScriptedGenerator
-from critic_engine.types import Generation, GenerationRequest
+from critic_engine.protocols import Generation, GenerationRequest
 
 NUM_QUIET_TURNS = 100
 """Turns of the event loop without a new call after which none is expected before an answer."""

@@ -14,8 +14,9 @@ from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.engine import Engine
 from critic_engine.episode.logged_tree import logged_tree
 from critic_engine.episode.node_state import NodeState, encode_state
+from critic_engine.protocols import Generation, GenerationRequest
 from critic_engine.run.store import RunStore
-from critic_engine.types import Generation, GenerationRequest, Problem
+from critic_engine.types import Problem
 from search import Tree
 
 PROBLEMS = [Problem(f"how many stars are in sky {number} ?") for number in range(4)]

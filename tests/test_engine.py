@@ -16,8 +16,9 @@ from critic_engine.config.engine import load_config
 from critic_engine.engine import Engine
 from critic_engine.episode.episode import SearchEvent
 from critic_engine.errors import GenerationError, ParseError, ReplicaLostError, RunError
+from critic_engine.protocols import Generation, GenerationRequest
 from critic_engine.run.runner import Progress
-from critic_engine.types import Answer, FailedRow, Generation, GenerationRequest, Problem, ProblemRow
+from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
 from tests.rounds import Rounds, RoundsGenerator
 
 SCRIPTED = ["reasoner.backend=scripted", "critic.backend=scripted", "budget.max_tokens=1000"]

@@ -24,10 +24,11 @@ from critic_engine.data.selection.selected_findings import Selection
 from critic_engine.engine import Engine
 from critic_engine.episode.episode import Episode
 from critic_engine.episode.trial import TrialRunner
+from critic_engine.protocols import Generation, GenerationRequest
 from critic_engine.roles.checker import Checker
 from critic_engine.run.runner import Runner
 from critic_engine.run.store import RunStore
-from critic_engine.types import Generation, GenerationRequest, Problem, ProblemRow
+from critic_engine.types import Problem, ProblemRow
 
 SENTINEL = "zq-reference-sentinel"
 # Colours are surely told apart.

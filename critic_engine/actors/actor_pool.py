@@ -14,9 +14,9 @@ from critic_engine.actors.image_transfer import ImageSender, ImageSupply, Missin
 from critic_engine.actors.placement import PATIENCE_S, PlacedActor, Vacancy
 from critic_engine.config.models import ActorConfig
 from critic_engine.errors import CriticEngineError, GenerationError, ModelLoadError, ReplicaLostError
-from critic_engine.protocols import Score
+from critic_engine.protocols import Generation, GenerationRequest, Score
 from critic_engine.replicas.pool import PoolOptions, Replica, ReplicaPool
-from critic_engine.types import Generation, GenerationRequest, Image, Message
+from critic_engine.types import Image, Message
 
 _POLL_S = 1.0
 _MAX_SENDS = 3

@@ -11,8 +11,7 @@ from critic_engine.actors.connection import Connection
 from critic_engine.actors.image_transfer import MissingImages, Packed
 from critic_engine.actors.model_host import Outcome
 from critic_engine.errors import CriticEngineError, GenerationError, ReplicaLostError
-from critic_engine.protocols import Score
-from critic_engine.types import Generation
+from critic_engine.protocols import Generation, Score
 
 
 class Channel:

@@ -10,7 +10,8 @@ from typing import Generic, TypeVar, cast
 
 from critic_engine.errors import GenerationError
 from critic_engine.images.byte_cache import ByteCache
-from critic_engine.types import GenerationRequest, Image, Message
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Image, Message
 
 _Request = TypeVar("_Request", bound="GenerationRequest | tuple[Message, ...]")
 _MAX_BYTES = 2**30

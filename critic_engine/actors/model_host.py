@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 from critic_engine.actors.connection import Address, Connection, Listener
 from critic_engine.actors.image_transfer import ImageKeeper, MissingImages
 from critic_engine.errors import CriticEngineError, GenerationError
-from critic_engine.protocols import Score
+from critic_engine.protocols import Generation, Score
 from critic_engine.replicas.supervisor import Replica, release
-from critic_engine.types import Generation, Image
+from critic_engine.types import Image
 
 _logger = logging.getLogger(__name__)
 _MAX_REASON_CHARACTERS = 300

@@ -22,10 +22,10 @@ from critic_engine.config.models import ModelConfig
 from critic_engine.config.search import RewardModelConfig
 from critic_engine.errors import ConfigError
 from critic_engine.models.registry import ModelRole
-from critic_engine.protocols import Generator, Score, Scorer
+from critic_engine.protocols import Generation, GenerationRequest, Generator, Score, Scorer
 from critic_engine.replicas.pool import Replica
 from critic_engine.replicas.pooled_model import ModelReplica
-from critic_engine.types import Generation, GenerationRequest, Message
+from critic_engine.types import Message
 
 
 def make_generator(config: ModelConfig, role: ModelRole) -> Generator:

@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.errors import GenerationError
-from critic_engine.types import Generation, GenerationRequest, Sample, SamplingOptions, TokenLogprob, TokenUsage
+from critic_engine.protocols import Generation, GenerationRequest, Sample, TokenLogprob
+from critic_engine.types import SamplingOptions, TokenUsage
 
 _TOKEN = re.compile(r"\n|[^\S\n]*\S+|[^\S\n]+")
 _END = "<end>"

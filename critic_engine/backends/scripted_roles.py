@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from critic_engine.backends.scripted import Script, ScriptedText, unit_hash
-from critic_engine.types import GenerationRequest
+from critic_engine.protocols import GenerationRequest
 
 _MIN_STEPS = 3
 _MAX_STEPS = 5

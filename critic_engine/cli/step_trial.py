@@ -10,10 +10,10 @@ from critic_engine.config.search import ExpanderConfig
 from critic_engine.episode.node_state import extend
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import ExpansionContext, Generator
+from critic_engine.protocols import ExpansionContext, Generation, GenerationRequest, Generator, Sample
 from critic_engine.roles.expanders import StepExpander
 from critic_engine.roles.reasoner import Reasoner
-from critic_engine.types import Generation, GenerationRequest, Problem, Sample, Trajectory
+from critic_engine.types import Problem, Trajectory
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from critic_engine.errors import CriticEngineError, GenerationError
-from critic_engine.protocols import Generator, Score, Scorer
-from critic_engine.types import Generation, GenerationRequest, Message, TokenUsage
+from critic_engine.protocols import Generation, GenerationRequest, Generator, Score, Scorer
+from critic_engine.types import Message, TokenUsage
 
 if TYPE_CHECKING:
     from critic_engine.config.models import EndpointConfig

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.parsing.headings import find_headings, heading_stops
 from critic_engine.parsing.thoughts import Thoughts, find_thoughts, is_unfinished, marked_thought
-from critic_engine.types import Sample, TokenLogprob
+from critic_engine.protocols import Sample, TokenLogprob
 
 MAX_BLANK_STOPS = 3
 """Most stop strings in a row that are skipped before the first word of a step."""

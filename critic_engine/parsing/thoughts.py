@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TypeAlias
 
-from critic_engine.types import Sample
+from critic_engine.protocols import Sample
 
 Span: TypeAlias = tuple[int, int]
 MASK = "\ue000"

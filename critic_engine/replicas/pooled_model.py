@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from critic_engine.protocols import Generator, Score, Scorer
+from critic_engine.protocols import Generation, GenerationRequest, Generator, Score, Scorer
 from critic_engine.replicas.pool import ReplicaPool
-from critic_engine.types import Generation, GenerationRequest, Message, TokenUsage
+from critic_engine.types import Message, TokenUsage
 
 _Request = TypeVar("_Request")
 _Result = TypeVar("_Result")

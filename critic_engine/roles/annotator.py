@@ -10,19 +10,11 @@ from critic_engine.errors import GenerationError, ParseError
 from critic_engine.parsing.annotations import ReadAnnotation, names_paths, parse_annotation
 from critic_engine.parsing.critiques import reason_of
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Generator
+from critic_engine.protocols import GenerationRequest, Generator, Sample
 from critic_engine.roles.ask_until_readable import ask_until_readable
 from critic_engine.roles.critic import Critic
 from critic_engine.seeds import derive_seed
-from critic_engine.types import (
-    ChatOptions,
-    GenerationRequest,
-    Problem,
-    Sample,
-    SamplingOptions,
-    TokenUsage,
-    Trajectory,
-)
+from critic_engine.types import ChatOptions, Problem, SamplingOptions, TokenUsage, Trajectory
 
 MAX_ANNOTATION_TOKENS = 512
 """Most tokens of one critique if ``max_tokens`` of the annotator does not say otherwise."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from critic_engine.errors import GenerationError, ParseError
-from critic_engine.protocols import Generator
+from critic_engine.protocols import Generation, GenerationRequest, Generator
 from critic_engine.seeds import derive_seed
-from critic_engine.types import Generation, GenerationRequest, SamplingOptions, TokenUsage
+from critic_engine.types import SamplingOptions, TokenUsage
 
 _logger = logging.getLogger(__name__)
 _RETRY_TEMPERATURE = 0.7

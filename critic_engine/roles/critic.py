@@ -11,17 +11,9 @@ from critic_engine.parsing.critique_parts import CritiqueParts, FoundVerdict
 from critic_engine.parsing.critiques import lack_of_verdict, read_parts
 from critic_engine.parsing.thoughts import find_thoughts
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import UNKNOWN, Evaluation, Generator
+from critic_engine.protocols import UNKNOWN, Evaluation, GenerationRequest, Generator, Sample, TokenLogprob
 from critic_engine.roles.ask_until_readable import ask_until_readable
-from critic_engine.types import (
-    Critique,
-    GenerationRequest,
-    Problem,
-    Sample,
-    SamplingOptions,
-    TokenLogprob,
-    Trajectory,
-)
+from critic_engine.types import Critique, Problem, SamplingOptions, Trajectory
 
 NUM_TOP_LOGPROBS = 10
 """Number of likeliest tokens requested at each position to read a verdict."""

@@ -18,21 +18,11 @@ from critic_engine.parsing.injections import (
     written_errors,
 )
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Generator
+from critic_engine.protocols import GenerationRequest, Generator, Sample
 from critic_engine.roles.ask_until_readable import Reading, ask_until_readable
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.injection_protocols import Detection
-from critic_engine.types import (
-    ChatOptions,
-    Critique,
-    GenerationRequest,
-    Message,
-    Problem,
-    Sample,
-    SamplingOptions,
-    TokenUsage,
-    Trajectory,
-)
+from critic_engine.types import ChatOptions, Critique, Message, Problem, SamplingOptions, TokenUsage, Trajectory
 
 _Read = TypeVar("_Read")
 

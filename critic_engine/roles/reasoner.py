@@ -13,20 +13,17 @@ from critic_engine.parsing.answer_extraction import ending_answer, extract_answe
 from critic_engine.parsing.steps import StepDraft, StepSplitter
 from critic_engine.parsing.thoughts import find_thoughts, is_unfinished, marked_thought
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Continuation, Expansion, ExpansionContext, Generator
-from critic_engine.roles.ask_until_readable import Reading, ask_until_readable, varied
-from critic_engine.types import (
-    Critique,
+from critic_engine.protocols import (
+    Continuation,
+    Expansion,
+    ExpansionContext,
     GenerationRequest,
-    Message,
-    Problem,
+    Generator,
     Sample,
-    SamplingOptions,
     TokenLogprob,
-    TokenUsage,
-    Trajectory,
-    default_text,
 )
+from critic_engine.roles.ask_until_readable import Reading, ask_until_readable, varied
+from critic_engine.types import Critique, Message, Problem, SamplingOptions, TokenUsage, Trajectory, default_text
 
 _logger = logging.getLogger(__name__)
 _THOUGHT_LENGTH = "reasoner.max_thought_tokens"

@@ -15,10 +15,10 @@ from critic_engine.actors.placement import PlacedActor, Vacancy
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ActorConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError, ReplicaLostError
-from critic_engine.protocols import Score
+from critic_engine.protocols import Generation, GenerationRequest, Score
 from critic_engine.replicas.pool import PoolOptions, ReplicaPool
 from critic_engine.replicas.pooled_model import ModelReplica, PooledGenerator, PooledScorer
-from critic_engine.types import Generation, GenerationRequest, Image, Message
+from critic_engine.types import Image, Message
 
 pytestmark = pytest.mark.ray
 

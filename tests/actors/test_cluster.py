@@ -35,7 +35,8 @@ from critic_engine.actors.actor_pool import ActorPool, image_sender
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ActorConfig, RayConfig
 from critic_engine.replicas.pooled_model import ModelReplica
-from critic_engine.types import GenerationRequest, Message
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Message
 
 def make():
     def script(request, seed):

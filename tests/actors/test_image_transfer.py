@@ -3,7 +3,8 @@ from collections.abc import Awaitable, Mapping
 
 from critic_engine.actors.image_transfer import ImageKeeper, ImageSender, ImageSupply, MissingImages, pack
 from critic_engine.errors import GenerationError
-from critic_engine.types import GenerationRequest, Image, Message
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Image, Message
 
 
 def image(number: int) -> Image:

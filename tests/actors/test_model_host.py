@@ -17,9 +17,9 @@ from critic_engine.errors import (
     ModelLoadError,
     ReplicaLostError,
 )
-from critic_engine.protocols import Generator, Score, Scorer
+from critic_engine.protocols import Generation, GenerationRequest, Generator, Sample, Score, Scorer
 from critic_engine.replicas.pooled_model import ModelReplica
-from critic_engine.types import Generation, GenerationRequest, Image, Message, Sample, TokenUsage
+from critic_engine.types import Image, Message, TokenUsage
 
 
 class Lengths:

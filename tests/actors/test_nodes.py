@@ -11,9 +11,10 @@ from critic_engine.actors.cluster import connect
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ActorConfig, RayConfig
 from critic_engine.engine import Engine
+from critic_engine.protocols import GenerationRequest
 from critic_engine.replicas.pooled_model import ModelReplica
 from critic_engine.run.runner import Progress
-from critic_engine.types import GenerationRequest, Message, Problem
+from critic_engine.types import Message, Problem
 
 pytestmark = pytest.mark.ray
 

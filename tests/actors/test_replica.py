@@ -12,9 +12,10 @@ from critic_engine.actors.image_transfer import ImageSender
 from critic_engine.actors.model_host import ModelHost
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import GenerationError, ReplicaLostError
+from critic_engine.protocols import Generation, GenerationRequest
 from critic_engine.replicas.pool import PoolOptions, ReplicaPool
 from critic_engine.replicas.pooled_model import ModelReplica
-from critic_engine.types import Generation, GenerationRequest, Image, Message
+from critic_engine.types import Image, Message
 
 pytestmark = pytest.mark.ray
 

@@ -18,7 +18,8 @@ from critic_engine.actors.cluster import Cluster
 from critic_engine.backends.factory import make_generator_replica
 from critic_engine.config.models import ModelConfig
 from critic_engine.pocket.problems import write_problems
-from critic_engine.types import GenerationRequest, Message, SamplingOptions
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Message, SamplingOptions
 
 pytestmark = [pytest.mark.ray, pytest.mark.vllm]
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from critic_engine.backends.huggingface.checkpoint import Checkpoint, CheckpointOptions, load_checkpoint
-from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Image, Message, SamplingOptions
 
 SPECIALS = ("<pad>", "<bos>", "<end>", "<image>", "<user>", "<assistant>", "<system>")
 # Trimming the content is what most published templates do.

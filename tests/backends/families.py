@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from critic_engine.backends.huggingface.chat_writer import ChatWriter
-from critic_engine.types import ChatOptions, GenerationRequest, Message
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import ChatOptions, Message
 from tests.backends.tokenizers import byte_fallback, byte_level
 
 MAX_CONTEXT_TOKENS = 4096

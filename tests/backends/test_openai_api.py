@@ -17,7 +17,8 @@ from critic_engine.backends.openai_api.client import RetryLimits
 from critic_engine.backends.openai_api.generator import OpenAiGenerator
 from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
-from critic_engine.types import Generation, GenerationRequest, Image, Message, SamplingOptions, TokenUsage
+from critic_engine.protocols import Generation, GenerationRequest
+from critic_engine.types import Image, Message, SamplingOptions, TokenUsage
 from tests.backends.endpoint_faults import PLAIN, POOR, SOLUTION, Abilities, Fault, FaultyEndpoint
 
 pytestmark = pytest.mark.openai_api

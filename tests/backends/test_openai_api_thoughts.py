@@ -19,7 +19,8 @@ from critic_engine.config.engine import parse_config
 from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ConfigError, ContextOverflowError, GenerationError
 from critic_engine.parsing.thoughts import visible
-from critic_engine.types import ChatOptions, Generation, GenerationRequest, Sample, SamplingOptions, TokenUsage
+from critic_engine.protocols import Generation, GenerationRequest, Sample
+from critic_engine.types import ChatOptions, SamplingOptions, TokenUsage
 from tests.backends.conftest import build_tokenizer
 from tests.backends.endpoint_faults import (
     CLOSING,

@@ -22,8 +22,8 @@ from critic_engine.config.models import EndpointConfig, ModelConfig
 from critic_engine.errors import ContextOverflowError
 from critic_engine.images.loading import load_image
 from critic_engine.pocket.problems import make_problems
-from critic_engine.protocols import Generator
-from critic_engine.types import Generation, GenerationRequest, Message, Sample, SamplingOptions, TokenUsage
+from critic_engine.protocols import Generation, GenerationRequest, Generator, Sample
+from critic_engine.types import Message, SamplingOptions, TokenUsage
 
 pytestmark = [pytest.mark.vllm, pytest.mark.openai_api]
 

@@ -7,7 +7,8 @@ import pytest
 from critic_engine.backends.factory import make_generator
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
 from critic_engine.config.models import ModelConfig
-from critic_engine.types import Generation, GenerationRequest, Image
+from critic_engine.protocols import Generation, GenerationRequest
+from critic_engine.types import Image
 
 QUESTION = "how many red circles ?"
 

@@ -8,7 +8,8 @@ import pytest
 from critic_engine.backends.scripted import Script, ScriptedGenerator, ScriptedText
 from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.errors import GenerationError
-from critic_engine.types import Generation, GenerationRequest, Image, Message, Sample, SamplingOptions
+from critic_engine.protocols import Generation, GenerationRequest, Sample
+from critic_engine.types import Image, Message, SamplingOptions
 
 QUESTION = "how many red circles ?"
 

@@ -18,7 +18,8 @@ from critic_engine.backends.vllm.generator import VllmGenerator
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
 from critic_engine.pocket.problems import make_problems
-from critic_engine.types import Generation, GenerationRequest, Image, Message, Sample, SamplingOptions
+from critic_engine.protocols import Generation, GenerationRequest, Sample
+from critic_engine.types import Image, Message, SamplingOptions
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]
 

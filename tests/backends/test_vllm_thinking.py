@@ -10,7 +10,8 @@ import pytest
 
 from critic_engine.backends.vllm.generator import VllmGenerator
 from critic_engine.config.models import ModelConfig
-from critic_engine.types import ChatOptions, Generation, GenerationRequest
+from critic_engine.protocols import Generation, GenerationRequest
+from critic_engine.types import ChatOptions
 from tests.backends.families import FAMILIES, THINKING, save_script
 from tests.backends.thinking import TEXT, WORDS, request, writing
 

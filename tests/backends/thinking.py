@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from critic_engine.types import ChatOptions, GenerationRequest, Message, SamplingOptions
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import ChatOptions, Message, SamplingOptions
 from tests.backends.families import DEFAULT, FAMILIES
 
 WORDS = "I find the answer: 3.\n\nVerdict: wrong\nanswer: 99"

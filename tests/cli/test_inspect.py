@@ -16,8 +16,9 @@ from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.data.harvest.finding_kinds import INJECTION
 from critic_engine.data.problems import read_problems
 from critic_engine.engine import Engine
+from critic_engine.protocols import GenerationRequest
 from critic_engine.roles.checker import Checker
-from critic_engine.types import GenerationRequest, RowFault
+from critic_engine.types import RowFault
 from tests.data.harvesting import detected, made_run, tree_findings, words_of
 
 SETTINGS = [

@@ -8,7 +8,8 @@ import pytest
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.cli.step_trial import StepTrial, trial_lines, try_steps
 from critic_engine.config.engine import parse_config
-from critic_engine.types import GenerationRequest, Problem
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Problem
 
 LINES = "row 1 : a1 none\n\nred : 2\nanswer : 2"
 HEADED = "Step 1: look at e.g. Fig. 2. It is red.\nStep 2: count.\nAnswer: 2"

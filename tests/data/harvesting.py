@@ -30,11 +30,12 @@ from critic_engine.engine import Engine
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.injections import InjectedError
 from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import GenerationRequest
 from critic_engine.roles.annotator import Annotation, Fault
 from critic_engine.roles.checker import Checker
 from critic_engine.run.findings import HARVEST_DONE, Finding, FindingKey, Ledger, ProblemFindings, SearchedProblem
 from critic_engine.run.store import RunStore
-from critic_engine.types import FailedRow, GenerationRequest, Message, Problem, ProblemRow, TokenUsage
+from critic_engine.types import FailedRow, Message, Problem, ProblemRow, TokenUsage
 
 Contents: TypeAlias = dict[FindingKey[Any], Any]
 NUM_ROWS = 6

@@ -8,7 +8,8 @@ import pytest
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.engine import EngineConfig, load_config, parse_config
 from critic_engine.engine import Engine
-from critic_engine.types import Answer, GenerationRequest, Problem, Sample
+from critic_engine.protocols import GenerationRequest, Sample
+from critic_engine.types import Answer, Problem
 
 PROBLEM = Problem("how many ?", name="p")
 OVERRIDES = ["reasoner.prompts=pocket", "critic.prompts=pocket", "reasoner.temperature=0", "run.problems_in_flight=1"]

@@ -16,8 +16,9 @@ from critic_engine.episode.logged_tree import logged_tree
 from critic_engine.episode.node_state import NodeState
 from critic_engine.episode.solution_budget import SolutionBudget
 from critic_engine.errors import ConfigError
+from critic_engine.protocols import GenerationRequest, Sample
 from critic_engine.run.store import RunStore
-from critic_engine.types import Answer, GenerationRequest, Problem, Sample
+from critic_engine.types import Answer, Problem
 from search import Proposal, StopReason, Tree
 
 PROBLEMS = [Problem(f"how many stars are in sky {number} ?", name=str(number)) for number in range(4)]

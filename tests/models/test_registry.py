@@ -9,8 +9,8 @@ from critic_engine.config.search import CriticConfig, ReasonerConfig, RewardMode
 from critic_engine.errors import GenerationError, ModelLoadError
 from critic_engine.models.metering import Meter, ModelFigures, merged
 from critic_engine.models.registry import ModelMakers, ModelRole, Models
-from critic_engine.protocols import Generator
-from critic_engine.types import Generation, GenerationRequest, Message, TokenUsage
+from critic_engine.protocols import Generation, GenerationRequest, Generator
+from critic_engine.types import Message, TokenUsage
 
 REQUEST = GenerationRequest(messages=(Message("user", "how many ?"),))
 

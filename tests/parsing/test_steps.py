@@ -5,7 +5,7 @@ import pytest
 
 from critic_engine.config.search import ExpanderConfig
 from critic_engine.parsing.steps import MAX_INNER_STOPS, StepDraft, StepSplitter
-from critic_engine.types import Sample, TokenLogprob
+from critic_engine.protocols import Sample, TokenLogprob
 from tests.growth import assert_linear
 
 LINES = StepSplitter(ExpanderConfig(split="delimiter"))

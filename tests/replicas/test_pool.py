@@ -9,11 +9,11 @@ import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import GenerationError, ModelLoadError, ReplicaLostError
-from critic_engine.protocols import Score
+from critic_engine.protocols import Generation, GenerationRequest, Score
 from critic_engine.replicas.pool import PoolOptions, ReplicaPool
 from critic_engine.replicas.pooled_model import PooledGenerator, PooledScorer
 from critic_engine.replicas.supervisor import Supervisor
-from critic_engine.types import Generation, GenerationRequest, Message
+from critic_engine.types import Message
 
 QUICK = PoolOptions(
     max_in_flight=64, max_restarts=5, first_backoff_s=0.001, max_backoff_s=0.004, check_interval_s=0.005, drain_s=0.2

@@ -4,7 +4,7 @@ import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.errors import GenerationError
-from critic_engine.types import Sample
+from critic_engine.protocols import Sample
 
 
 def listed_generator(*items: list[Sample] | GenerationError) -> ScriptedGenerator:

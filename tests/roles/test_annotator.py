@@ -10,6 +10,7 @@ from critic_engine.config.collect import AnnotatorConfig
 from critic_engine.config.search import CriticConfig
 from critic_engine.errors import GenerationError, ReplicaLostError
 from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import Generation, GenerationRequest, Sample
 from critic_engine.roles.annotator import (
     Annotated,
     Annotation,
@@ -19,7 +20,7 @@ from critic_engine.roles.annotator import (
     Parting,
 )
 from critic_engine.roles.critic import Critic
-from critic_engine.types import Generation, GenerationRequest, Problem, Sample, TokenUsage
+from critic_engine.types import Problem, TokenUsage
 
 PLAIN = PromptFamily.load("plain")
 PARTING = Parting(("row 1 has 2",), ("row 2 has 1", "answer: 3"), ("row 2 has 2", "answer: 4"))

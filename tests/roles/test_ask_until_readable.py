@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from critic_engine.errors import ContextOverflowError, GenerationError, ParseError, ReplicaLostError
+from critic_engine.protocols import Generation, GenerationRequest, Sample
 from critic_engine.roles.ask_until_readable import Reading, ask_until_readable
-from critic_engine.types import Generation, GenerationRequest, Message, Sample, SamplingOptions, TokenUsage
+from critic_engine.types import Message, SamplingOptions, TokenUsage
 
 MESSAGES = (Message("user", "one two three"),)
 REQUEST = GenerationRequest(MESSAGES, sampling=SamplingOptions(temperature=0.9), seeds=(4, 5))

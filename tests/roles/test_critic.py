@@ -8,9 +8,9 @@ import pytest
 from critic_engine.config.search import CriticConfig
 from critic_engine.errors import GenerationError
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Evaluation
+from critic_engine.protocols import Evaluation, Sample, TokenLogprob
 from critic_engine.roles.critic import Critic, verdict_probability
-from critic_engine.types import Critique, Problem, Sample, SamplingOptions, TokenLogprob, TokenUsage, Trajectory
+from critic_engine.types import Critique, Problem, SamplingOptions, TokenUsage, Trajectory
 
 STEPS = Trajectory(("row 1 : a1 none", "row 2 : a2 none", "answer : 0"), is_finished=True, answer="0")
 PROMPT_TOKENS = 25  # words and line breaks of the pocket prompt for these steps

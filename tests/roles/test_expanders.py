@@ -8,11 +8,11 @@ from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.config.search import CriticConfig, ExpanderConfig, ReasonerConfig
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Expansion, ExpansionContext
+from critic_engine.protocols import Expansion, ExpansionContext, Sample
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.expanders import SolutionExpander, StepExpander, make_expander
 from critic_engine.roles.reasoner import Reasoner
-from critic_engine.types import Critique, Problem, Sample, TokenUsage, Trajectory
+from critic_engine.types import Critique, Problem, TokenUsage, Trajectory
 
 ROOT = ExpansionContext(Trajectory())
 FINISHED = Trajectory(("row 1 : a1 none", "answer : 0"), is_finished=True, answer="0")

@@ -12,19 +12,9 @@ from critic_engine.episode.node_state import continuation_key, extend
 from critic_engine.errors import ContextOverflowError, GenerationError
 from critic_engine.parsing.steps import StepSplitter
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import Continuation, Expansion, ExpansionContext
+from critic_engine.protocols import Continuation, Expansion, ExpansionContext, GenerationRequest, Sample, TokenLogprob
 from critic_engine.roles.reasoner import Reasoner
-from critic_engine.types import (
-    Critique,
-    GenerationRequest,
-    Problem,
-    RejectedSibling,
-    Sample,
-    SamplingOptions,
-    TokenLogprob,
-    TokenUsage,
-    Trajectory,
-)
+from critic_engine.types import Critique, Problem, RejectedSibling, SamplingOptions, TokenUsage, Trajectory
 
 STEPS = Trajectory(("row 1 : a1 none", "row 2 : a2 none"))
 WRONG = Critique("wrong step 2 : a2 is red circle", "wrong", 0.2, 2)

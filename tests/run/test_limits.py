@@ -10,7 +10,8 @@ from critic_engine.backends.scripted import Script, ScriptedGenerator
 from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.config.engine import load_config
 from critic_engine.engine import Engine
-from critic_engine.types import Answer, Generation, GenerationRequest, Problem
+from critic_engine.protocols import Generation, GenerationRequest
+from critic_engine.types import Answer, Problem
 
 POCKET = ["reasoner.prompts=pocket", "critic.prompts=pocket"]
 PROBLEMS = [Problem(f"how many stars are in sky {number} ?", name=str(number)) for number in range(12)]

@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeAlias
 from critic_engine.backends.huggingface.control_tokens import control_tokens, encoding_errors, refuse_control_tokens
 from critic_engine.backends.huggingface.thought_markers import ThoughtMarkers, find_markers
 from critic_engine.errors import GenerationError, ModelLoadError
-from critic_engine.types import ChatOptions, GenerationRequest, Message
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import ChatOptions, Message
 
 ContentForm: TypeAlias = Literal["text", "parts", "text with image tokens"]
 

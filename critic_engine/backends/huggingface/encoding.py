@@ -15,7 +15,8 @@ from critic_engine.backends.huggingface.token_text import is_byte_level
 from critic_engine.errors import ContextOverflowError
 from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
-from critic_engine.types import GenerationRequest, Image, Message, SamplingOptions
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Image, Message, SamplingOptions
 
 _DIGEST = "critic_engine_digest"
 _NUM_CONTEXT_TOKENS = 8

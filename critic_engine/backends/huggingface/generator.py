@@ -13,7 +13,8 @@ from critic_engine.backends.huggingface.sample_reader import SampleReader, Sampl
 from critic_engine.backends.huggingface.sampling import RowRecord, RowSampler
 from critic_engine.backends.huggingface.stop_strings import RowStopper
 from critic_engine.errors import GenerationError
-from critic_engine.types import Generation, GenerationRequest, Sample, TokenLogprob, TokenUsage
+from critic_engine.protocols import Generation, GenerationRequest, Sample, TokenLogprob
+from critic_engine.types import TokenUsage
 
 if TYPE_CHECKING:
     import torch

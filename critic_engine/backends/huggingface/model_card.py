@@ -12,7 +12,8 @@ from critic_engine.backends.huggingface.checkpoint import (
     opening,
     require_chat_template,
 )
-from critic_engine.types import GenerationRequest, Message
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Message
 
 _SAMPLING = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
 

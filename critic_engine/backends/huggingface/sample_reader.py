@@ -10,7 +10,7 @@ from critic_engine.backends.cutting import cut_at_stop
 from critic_engine.backends.huggingface.encoding import Row
 from critic_engine.backends.huggingface.thought_markers import ThoughtMarkers
 from critic_engine.backends.huggingface.token_text import TokenDecoder
-from critic_engine.types import Sample, TokenLogprob
+from critic_engine.protocols import Sample, TokenLogprob
 
 Phase: TypeAlias = Literal["begun", "thought", "behind thought", "text", "later thought"]
 """``begun`` until it is clear whether the sample begins with a thought."""

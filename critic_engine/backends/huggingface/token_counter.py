@@ -15,7 +15,8 @@ from critic_engine.backends.huggingface.checkpoint import (
 )
 from critic_engine.backends.huggingface.control_tokens import control_tokens, encoding_errors, refuse_control_tokens
 from critic_engine.backends.huggingface.encoding import PromptEncoder
-from critic_engine.types import GenerationRequest, Message
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Message
 
 
 class TokenCounter:

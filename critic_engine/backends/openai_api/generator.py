@@ -30,7 +30,8 @@ from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.models import EndpointConfig
 from critic_engine.errors import ContextOverflowError, GenerationError
 from critic_engine.images.byte_cache import ByteCache
-from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
+from critic_engine.protocols import Generation, GenerationRequest, Sample
+from critic_engine.types import TokenUsage
 
 _REFUSED = 400
 

@@ -13,7 +13,8 @@ from critic_engine.backends.openai_api.capabilities import THINKING_VARIABLES, E
 from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
 from critic_engine.parsing.thoughts import visible
-from critic_engine.types import ChatOptions, GenerationRequest, Image, Message, SamplingOptions
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import ChatOptions, Image, Message, SamplingOptions
 
 JsonObject: TypeAlias = dict[str, object]
 """A part of a request as it is sent."""

@@ -11,7 +11,8 @@ from critic_engine.backends.openai_api.replies import ChatReply, Choice, ChosenT
 from critic_engine.backends.openai_api.request_bodies import Draft
 from critic_engine.errors import GenerationError
 from critic_engine.parsing.thoughts import marked_thought, split_thought
-from critic_engine.types import FinishReason, Sample, TokenLogprob
+from critic_engine.protocols import Sample, TokenLogprob
+from critic_engine.types import FinishReason
 
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 _BLANK = b" "

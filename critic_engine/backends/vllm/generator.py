@@ -10,8 +10,9 @@ from critic_engine.backends.vllm.samples import VllmSamples
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import GenerationError, ReplicaLostError
+from critic_engine.protocols import Generation, GenerationRequest, Sample
 from critic_engine.replicas.pooled_model import PooledGenerator
-from critic_engine.types import Generation, GenerationRequest, Sample, TokenUsage
+from critic_engine.types import TokenUsage
 
 _MAX_SENDS = 2
 _Generated: TypeAlias = tuple[Sample, int]  # And how many of its prompt's tokens were cached.

@@ -16,7 +16,8 @@ from critic_engine.backends.huggingface.encoding import PrefixEncoder, Prompt, R
 from critic_engine.errors import GenerationError
 from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
-from critic_engine.types import GenerationRequest, Image, Message
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Image, Message
 
 if TYPE_CHECKING:
     import PIL.Image

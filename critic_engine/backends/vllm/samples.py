@@ -9,8 +9,8 @@ from critic_engine.backends.huggingface.checkpoint import end_token_ids
 from critic_engine.backends.huggingface.encoding import Row
 from critic_engine.backends.huggingface.sample_reader import SampleReader, SampleRules
 from critic_engine.backends.huggingface.thought_markers import ThoughtMarkers
+from critic_engine.protocols import Sample, TokenLogprob
 from critic_engine.seeds import derive_seed
-from critic_engine.types import Sample, TokenLogprob
 
 
 class VllmSamples:

@@ -11,7 +11,7 @@ from critic_engine.roles.checker import Checker
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.run.findings import Finding
 from critic_engine.seeds import derive_seed
-from critic_engine.statistics import Interval, difference
+from critic_engine.statistics.intervals import Interval, difference
 from critic_engine.types import Critique, Problem, Trajectory
 
 

@@ -15,7 +15,7 @@ from critic_engine.parsing.critiques import reason_of
 from critic_engine.prompts import PromptFamily
 from critic_engine.roles.checker import Checker
 from critic_engine.run.findings import FindingKey, ProblemFindings
-from critic_engine.statistics import Interval
+from critic_engine.statistics.intervals import Interval
 from critic_engine.types import Problem
 
 # The filters in order, with the reasons of each; ``faults`` has all others.

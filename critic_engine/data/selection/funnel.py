@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from critic_engine.data.row_types import StageCounts
-from critic_engine.statistics import clustered_mean
+from critic_engine.statistics.intervals import clustered_mean
 
 
 class Funnel:

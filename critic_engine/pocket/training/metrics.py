@@ -15,7 +15,7 @@ from critic_engine.pocket.problems import PocketProblem
 from critic_engine.pocket.prompts import critic_prompt, rewrite_prompt
 from critic_engine.pocket.training.generation import PocketRequest, generate_texts, next_word_log_probs
 from critic_engine.pocket.vocabulary import WORD_IDS
-from critic_engine.statistics import auroc
+from critic_engine.statistics.intervals import auroc
 
 Solutions = Sequence[tuple[str, ...]]
 

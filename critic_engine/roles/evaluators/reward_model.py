@@ -6,16 +6,9 @@ from dataclasses import dataclass, field, replace
 from critic_engine.errors import GenerationError
 from critic_engine.parsing.thoughts import visible
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import UNKNOWN, Evaluation, Generator, Scorer
+from critic_engine.protocols import UNKNOWN, Evaluation, GenerationRequest, Generator, Scorer
 from critic_engine.roles.critic import NUM_TOP_LOGPROBS, begins_verdict, right_share
-from critic_engine.types import (
-    ChatOptions,
-    GenerationRequest,
-    Message,
-    Problem,
-    SamplingOptions,
-    Trajectory,
-)
+from critic_engine.types import ChatOptions, Message, Problem, SamplingOptions, Trajectory
 
 _logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from critic_engine.backends.huggingface.chat_writer import ChatWriter
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.thought_markers import find_markers
 from critic_engine.errors import GenerationError, ModelLoadError
-from critic_engine.types import ChatOptions, GenerationRequest, Image, Message
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import ChatOptions, Image, Message
 from tests.backends.families import FAMILIES
 from tests.backends.tokenizers import byte_level
 

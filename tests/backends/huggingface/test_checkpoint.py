@@ -11,7 +11,8 @@ from transformers import GenerationConfig, Qwen2_5_VLConfig
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, load_checkpoint
 from critic_engine.backends.huggingface.generator import BatchGenerator
 from critic_engine.errors import ModelLoadError
-from critic_engine.types import GenerationRequest, Message, SamplingOptions
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Message, SamplingOptions
 from tests.backends.tokenizers import byte_level
 
 

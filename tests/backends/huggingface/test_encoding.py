@@ -13,7 +13,8 @@ from critic_engine.backends.huggingface.encoding import CachedImageProcessor, Pr
 from critic_engine.errors import GenerationError
 from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
-from critic_engine.types import GenerationRequest, Image
+from critic_engine.protocols import GenerationRequest
+from critic_engine.types import Image
 
 
 class CountingImageProcessor:

@@ -10,7 +10,8 @@ from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.encoding import PromptEncoder
 from critic_engine.backends.huggingface.generator import BatchGenerator, HuggingFaceGenerator
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
-from critic_engine.types import Generation, GenerationRequest, Image, Sample
+from critic_engine.protocols import Generation, GenerationRequest, Sample
+from critic_engine.types import Image
 
 Ask = Callable[..., GenerationRequest]
 

@@ -13,7 +13,8 @@ from critic_engine.backends.huggingface.checkpoint import Checkpoint, Checkpoint
 from critic_engine.backends.huggingface.encoding import PromptEncoder
 from critic_engine.backends.huggingface.generator import BatchGenerator, HuggingFaceGenerator
 from critic_engine.errors import GenerationError
-from critic_engine.types import ChatOptions, Generation, GenerationRequest, Message, Sample
+from critic_engine.protocols import Generation, GenerationRequest, Sample
+from critic_engine.types import ChatOptions, Message
 from tests.backends.families import DEFAULT, FAMILIES, LLAMA_2, THINKING, save_chain, save_script
 from tests.backends.thinking import TEXT, WORDS, request, writing
 

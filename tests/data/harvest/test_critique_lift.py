@@ -19,11 +19,12 @@ from critic_engine.data.harvest.finding_kinds import CRITIQUES
 from critic_engine.data.harvest.pairs import Branch, Pair
 from critic_engine.errors import GenerationError, ReplicaLostError
 from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import Generation, GenerationRequest, Sample
 from critic_engine.roles.annotator import Annotation
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.run.findings import Finding
-from critic_engine.types import Generation, GenerationRequest, Image, Problem, ProblemRow, Sample
+from critic_engine.types import Image, Problem, ProblemRow
 
 PLAIN = PromptFamily.load("plain")
 PROBLEM = Problem("how many ?", images=(Image(b"board", "image/png", 1, 1),))

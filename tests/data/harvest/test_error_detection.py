@@ -17,6 +17,7 @@ from critic_engine.parsing.injections import Injected, InjectedError
 from critic_engine.pocket.problems import make_problems
 from critic_engine.pocket.rule_injector import SlipInjector
 from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import GenerationRequest, Sample
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.injection_models import (
     CriticDetector,
@@ -26,15 +27,7 @@ from critic_engine.roles.injection_models import (
     SampledModel,
 )
 from critic_engine.roles.injection_protocols import Detection, Detector
-from critic_engine.types import (
-    GenerationRequest,
-    Image,
-    Problem,
-    Sample,
-    SamplingOptions,
-    TokenUsage,
-    Trajectory,
-)
+from critic_engine.types import Image, Problem, SamplingOptions, TokenUsage, Trajectory
 
 PLAIN = PromptFamily.load("plain")
 PROBLEM = Problem("how many are red ?", images=(Image(b"picture", "image/png", 1, 1),))

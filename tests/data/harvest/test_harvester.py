@@ -30,10 +30,11 @@ from critic_engine.engine import Engine
 from critic_engine.episode.logged_tree import logged_tree
 from critic_engine.errors import ConfigError, GenerationError, ReplicaLostError
 from critic_engine.parsing.steps import StepSplitter
+from critic_engine.protocols import Generation, GenerationRequest, Sample
 from critic_engine.roles.checker import Checker
 from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, FindingKey, ProblemFindings
 from critic_engine.run.store import RunStore
-from critic_engine.types import Generation, GenerationRequest, Problem, ProblemRow, Sample, TokenUsage
+from critic_engine.types import Problem, ProblemRow, TokenUsage
 from tests.data.harvesting import (
     COLLECT,
     NUM_ROWS,

@@ -15,9 +15,10 @@ from critic_engine.data.row_types import StageCounts
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.selected_findings import SelectedProblem, Selection
 from critic_engine.errors import ProblemError
+from critic_engine.protocols import GenerationRequest
 from critic_engine.run.findings import HARVEST_DONE, HARVEST_ERROR, ProblemFindings
 from critic_engine.run.store import RunStore
-from critic_engine.types import FailedRow, GenerationRequest, Problem, ProblemRow
+from critic_engine.types import FailedRow, Problem, ProblemRow
 from tests.data.harvesting import (
     collected,
     config,

@@ -18,7 +18,7 @@ from critic_engine.config.search import (
 )
 from critic_engine.errors import ConfigError, GenerationError
 from critic_engine.prompts import PromptFamily
-from critic_engine.protocols import UNKNOWN, Continuation, Evaluation, Evaluator, Rollout, Score
+from critic_engine.protocols import UNKNOWN, Continuation, Evaluation, Evaluator, Rollout, Sample, Score, TokenLogprob
 from critic_engine.roles.checker import Checker
 from critic_engine.roles.critic import Critic
 from critic_engine.roles.evaluators.blend import BlendEvaluator
@@ -28,17 +28,7 @@ from critic_engine.roles.evaluators.reward_model import ScorerEvaluator, Verdict
 from critic_engine.roles.evaluators.rollouts import AgreementEvaluator, ReferenceEvaluator
 from critic_engine.roles.expanders import SolutionExpander, StepExpander
 from critic_engine.roles.reasoner import Reasoner
-from critic_engine.types import (
-    Critique,
-    Message,
-    Problem,
-    ProblemRow,
-    Sample,
-    SamplingOptions,
-    TokenLogprob,
-    TokenUsage,
-    Trajectory,
-)
+from critic_engine.types import Critique, Message, Problem, ProblemRow, SamplingOptions, TokenUsage, Trajectory
 
 OPEN = Trajectory(("row 1 : a1 none",))
 FINISHED = Trajectory(("row 1 : a1 none", "answer : 0"), is_finished=True, answer="0")

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from critic_engine.statistics import auroc, clustered_mean, difference, paired_difference, share
+from critic_engine.statistics.intervals import auroc, clustered_mean, difference, paired_difference, share
 
 
 def test_share_matches_wilson_worked_by_hand() -> None:
