@@ -1,5 +1,6 @@
 """Every preset on a model that thinks and on a plain one: nothing is read from a thought."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -17,18 +18,34 @@ CHAINS = {
     "qwen3": ("<think>", *THOUGHT, "</think>", "\n\n", *TEXT),
     "special_tags": ("<think>", *THOUGHT, "</think>", *TEXT),
     "gemma": TEXT,
+    "gpt_oss": (
+        *("<|channel|>", "analysis", "<|message|>", *THOUGHT, "<|end|>", "<|start|>", "assistant"),
+        *("<|channel|>", "final", "<|message|>", *TEXT),
+    ),
+    "llama": TEXT,
+    "mistral": ("[THINK]", *THOUGHT, "[/THINK]", *TEXT),
+    "plain_tags": (*THOUGHT, "</think>", "\n\n", *TEXT),
+    "r1": (*THOUGHT, "</think>", "\n\n", *TEXT),
 }
 QUESTION = "There are 3 red circles and 4 blue circles. How many circles are there?"
 
 
-@pytest.fixture(scope="module", params=sorted(CHAINS))
+@pytest.fixture(scope="module")
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that thinks of 99 and says 7."""
-    return save_chain(tmp_path_factory.mktemp("chains") / request.param, FAMILIES[request.param], CHAINS[request.param])
+    folder = tmp_path_factory.mktemp("chains") / request.param
+    return save_chain(folder, FAMILIES[request.param], CHAINS[request.param], switch=THOUGHT[-1])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", sorted(presets()))
+@pytest.mark.parametrize(
+    ("folder", "preset"),
+    [
+        *itertools.product(["gemma", "gpt_oss", "qwen3", "special_tags"], sorted(presets())),
+        *itertools.product(["llama", "mistral", "plain_tags", "r1"], ["best_of_n", "mcts", "mmc"]),
+    ],
+    indirect=["folder"],
+)
 def test_preset_reads_nothing_from_a_thought(folder: Path, preset: str) -> None:
     overrides = [f"{role}.model={folder}" for role in ("reasoner", "critic", "reward_model")]
     config = load_config(preset, [*overrides, "budget.max_tokens=600"])

@@ -189,21 +189,24 @@ def save_script(
     return folder
 
 
-def save_chain(folder: Path, family: Family, pieces: Sequence[str]) -> Path:
-    """Write a Llama that writes ``pieces``, all different, one behind the other from anywhere, and then ends its turn.
+def save_chain(folder: Path, family: Family, pieces: Sequence[str], *, switch: str = "") -> Path:
+    """Write a Llama that writes ``pieces`` one behind the other from anywhere, and then ends its turn.
 
-    Each piece is one token. The layers are empty, and the head turns a token into the next; any other token leads to
-    the first piece.
+    Each piece is one token. The head turns a token into the next; any other token leads to the first piece. A piece may
+    occur twice, before and behind ``switch``, which no prompt holds: its second successor follows once the switch is
+    written. Uniform attention sees whether it is, and a gate of the layer joins that with the token.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = family.tokenizer()
-    tokenizer.add_tokens([piece for piece in pieces if piece not in tokenizer.get_vocab()])
+    tokenizer.add_tokens([piece for piece in dict.fromkeys(pieces) if piece not in tokenizer.get_vocab()])
     chain = [*tokenizer.convert_tokens_to_ids(list(pieces)), tokenizer.eos_token_id]
-    width = -(-len(tokenizer) // 64) * 64
+    again = [place for place, token in enumerate(chain) if token in chain[:place]]
+    num_tokens = len(tokenizer)
+    width = -(-(num_tokens + 1 + len(again)) // 64) * 64
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=num_tokens,
         hidden_size=width,
         intermediate_size=32,
         num_hidden_layers=1,
@@ -217,16 +220,26 @@ def save_chain(folder: Path, family: Family, pieces: Sequence[str]) -> Path:
         tie_word_embeddings=False,
     )
     model = LlamaForCausalLM(config)
+    (layer,) = model.model.layers
     with torch.no_grad():
-        for layer in model.model.layers:
-            layer.self_attn.o_proj.weight.zero_()
-            layer.mlp.down_proj.weight.zero_()
-        model.model.embed_tokens.weight.copy_(torch.eye(len(tokenizer), width))
+        for module in (layer.self_attn, layer.mlp):
+            for weights in module.parameters():
+                weights.zero_()
+        model.model.embed_tokens.weight.copy_(torch.eye(num_tokens, width))
         model.lm_head.weight.zero_()
-        model.lm_head.weight[chain[0]] = 1
-        for token, following in itertools.pairwise(chain):
-            model.lm_head.weight[:, token] = 0
-            model.lm_head.weight[following, token] = 1
+        model.lm_head.weight[chain[0], :num_tokens] = 1
+        for place, (token, following) in enumerate(itertools.pairwise(chain)):
+            if place not in again:
+                model.lm_head.weight[:, token] = 0
+                model.lm_head.weight[following, token] = 1
+        if again:
+            layer.self_attn.v_proj.weight[0, tokenizer.convert_tokens_to_ids(switch)] = 1
+            layer.self_attn.o_proj.weight[num_tokens, 0] = 100
+        for number, place in enumerate(again):
+            layer.mlp.gate_proj.weight[number, chain[place]] = 1000
+            layer.mlp.up_proj.weight[number, num_tokens] = 1
+            layer.mlp.down_proj.weight[num_tokens + 1 + number, number] = 1
+            model.lm_head.weight[chain[place + 1], num_tokens + 1 + number] = 1
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
