@@ -214,8 +214,8 @@ class BudgetConfig(Section):
     """
     prompt_weight: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.0
     """Weight of a prompt token that no cache held in ``max_tokens``, beside 1 for a generated one. With 1 the budget is
-    of computation, for reading and writing a token take 2 N FLOPs each, and with 0 reading is free. It needs a number in
-    ``max_tokens``."""
+    of computation, for reading and writing a token take 2 N FLOPs each; with 0 reading is free. ``max_tokens`` must be
+    a number then."""
 
     def cost(self, usage: TokenUsage) -> int:
         """Return what a trial takes from ``max_tokens``: ``generated + ceil(prompt_weight * uncached prompt)``."""
