@@ -102,8 +102,8 @@ def _making(facts: CardContents) -> str:
 def _limits(facts: CardContents) -> str:
     limit = facts.options.limit
     length = (
-        f"No row is longer than {limit.max_tokens} tokens as {plain_markdown(limit.model)} counts all that the trainer reads of "
-        "it, images included; longer ones were left out, none was cut."
+        f"No row is longer than {limit.max_tokens} tokens as {plain_markdown(limit.model)} counts all that the trainer "
+        "reads of it, images included; longer ones were left out, none was cut."
         if limit
         else "Nothing was cut. The length of rows was not limited, nor were texts searched for control tokens; "
         "`--max-length` with `--tokenizer` does both."

@@ -69,7 +69,8 @@ def curves_png(report: ComparisonReport) -> bytes | None:
         panels[0].set_ylabel("share of right answers, 95 % interval")
         panels[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
         picture = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(picture, metadata={"Software": None})
+        FigureCanvasAgg(figure)
+        figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
 
 

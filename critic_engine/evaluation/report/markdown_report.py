@@ -41,9 +41,9 @@ def markdown_report(report: ComparisonReport, *, files: Sequence[str] = ()) -> s
 
 
 _COST_NOTES = (
-    "Means over all searches: tokens that the reasoner and the critic generated, prompt tokens that all roles read, and "
-    "those of them that no cache held. `all requests` and `wall s` are of the whole run. FLOPs are 2 N for each token "
-    "read uncached or generated."
+    "Means over all searches: tokens that the reasoner and the critic generated, prompt tokens that all roles read, "
+    "and those of them that no cache held. `all requests` and `wall s` are of the whole run. FLOPs are 2 N for each "
+    "token read uncached or generated."
 )
 _VALUE_NOTES = (
     "The AUROC is the probability that the chosen path of a right answer has a higher value than that of a wrong one: "
@@ -93,8 +93,8 @@ def _currencies(method: MethodReport) -> Iterator[float]:
 def _accuracy_notes(report: ComparisonReport) -> str:
     return (
         "`right` is the share of all answers that are right; unsure and failed ones count as not right. The intervals "
-        "take a problem's seeds as dependent. `tokens`, `compute` and `seconds` are the means of one search; `spent` is "
-        f"in {currency_words(report.currency)}, of the budget, and no figure is rescaled by it."
+        "take a problem's seeds as dependent. `tokens`, `compute` and `seconds` are the means of one search; `spent` "
+        f"is in {currency_words(report.currency)}, of the budget, and no figure is rescaled by it."
     )
 
 
@@ -136,8 +136,9 @@ def _samples(methods: Sequence[MethodReport]) -> Iterator[str]:
     if rows:
         table = markdown_table(("method", "measure", "k", "share", "problems"), rows)
         yield (
-            f"## Independent samples\n\n{table}\n\npass@k is the share of problems with a right answer among k samples: "
-            "a bound for any choice among them, not an accuracy. maj@k is the share that a majority of k gets right."
+            f"## Independent samples\n\n{table}\n\npass@k is the share of problems with a right answer among k "
+            "samples: a bound for any choice among them, not an accuracy. maj@k is the share that a "
+            "majority of k gets right."
         )
 
 
@@ -165,10 +166,10 @@ def _measurement(report: ComparisonReport) -> Iterator[str]:
         f"uncached prompt token as {report.prompt_weight:g}."
     )
     yield f"Seconds were measured with up to {report.concurrency:,} requests in flight."
-    yield "The interval of an accuracy is Wilson's at the effective number of independent answers, clustered by problem."
+    yield "The interval of an accuracy is Wilson's at the effective number of answers, with seeds clustered by problem."
     yield (
-        "A pair's p-value is of the exact paired test over problems, adjusted by Holm over all pairs; its interval is a "
-        f"bootstrap over problems with seed {report.seed}."
+        "A pair's p-value is of the exact paired test over problems, adjusted by Holm over all pairs; its interval is "
+        f"a bootstrap over problems with seed {report.seed}."
     )
     yield (
         f"A verdict is better or worse at an adjusted p of at most {report.level:g}, and no difference if the interval "

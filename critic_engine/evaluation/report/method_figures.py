@@ -71,8 +71,8 @@ def _value_auroc(run: MethodRun, *, seed: int) -> tuple[Measured | None, int]:
         [
             (graded.answer.value, graded.grade.is_right)
             for graded in problem
-            if graded.answer.value is not None and graded.answer.status == "answered"
-            if graded.grade.is_right is not None and math.isfinite(graded.answer.value)
+            if graded.answer.value is not None and 0 <= graded.answer.value <= 1
+            if graded.answer.status == "answered" and graded.grade.is_right is not None
         ]
         for problem in run.answers
     ]
