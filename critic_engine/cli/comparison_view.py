@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from critic_engine.cli.survey_view import new_table
 from critic_engine.cli.text import duration, one_line
 from critic_engine.evaluation.report.comparison_report import ComparisonReport, MethodReport, PairReport
 from critic_engine.evaluation.report.figure_words import (
@@ -54,7 +54,11 @@ def _table(report: ComparisonReport) -> Table:
     # Columns that hold nothing would take the room of those that do.
     has_ungraded = any(method.num_unsure or method.num_failed for method in report.methods)
     numbers += ["unsure", "failed"] if has_ungraded else []
-    table = new_table(f"methods on {one_line(report.problems, max_chars=80)}", "method", *numbers, numbers=numbers)
+    title = f"methods on {one_line(report.problems, max_chars=80)}"
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("method", overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
     for method in report.methods:
         ungraded = (f"{method.num_unsure:,}", f"{method.num_failed:,}") if has_ungraded else ()
         table.add_row(
