@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from critic_engine.cli.text import duration, one_line
-from critic_engine.evaluation.report.comparison_report import ComparisonReport, MethodReport, PairReport
+from critic_engine.evaluation.report.comparison_report import ComparisonReport, MethodReport, ShareAtK
 from critic_engine.evaluation.report.figure_words import (
     UNKNOWN,
     accuracy_words,
@@ -21,20 +21,18 @@ from critic_engine.evaluation.report.gates import GateOutcome
 
 _STYLES = {"worse": "red", "fail": "red", "better": "green", "pass": "green"}
 _NUM_PAIRS_SHOWN = 20
-_MAX_NAME = 40
+_MAX_NAME, _MAX_TITLE = 40, 80
 
 
 def print_report(report: ComparisonReport, console: Console) -> None:
     """Print the accuracy and the costs of each method, the verdicts, losses first, and what cannot be concluded."""
-    console.print(_table(report))
+    console.print(_accuracy_table(report))
+    console.print(_detail_table(report))
     counts = f"{report.num_problems:,} problems, {report.num_seeds} seeds"
-    console.print(Text(f"{counts}; spent of the budget in {currency_words(report.currency)}"))
-    for method in report.methods:
-        for line in _method_lines(method):
-            console.print(Text(line))
+    console.print(Text(f"{counts}; means of one search; spent of the budget in {currency_words(report.currency)}"))
     console.print()
     for pair in report.pairs[:_NUM_PAIRS_SHOWN]:
-        console.print(_pair_line(pair))
+        console.print(Text(one_line(pair.text), style=_STYLES.get(pair.verdict, "")))
     if len(report.pairs) > _NUM_PAIRS_SHOWN:
         console.print(Text(f"… and {len(report.pairs) - _NUM_PAIRS_SHOWN:,} more pairs; see report.md"))
     for sentence in report.cautions:
@@ -49,50 +47,63 @@ def print_gates(outcomes: Iterable[GateOutcome], console: Console) -> None:
         console.print(line)
 
 
-def _table(report: ComparisonReport) -> Table:
+def _accuracy_table(report: ComparisonReport) -> Table:
     numbers = ["right", "95 % interval", "tokens", "compute", "seconds", "spent"]
     # Columns that hold nothing would take the room of those that do.
     has_ungraded = any(method.num_unsure or method.num_failed for method in report.methods)
-    numbers += ["unsure", "failed"] if has_ungraded else []
-    title = f"methods on {one_line(report.problems, max_chars=80)}"
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("method", overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _new_table(f"methods on {report.problems}", [*numbers, *(("unsure", "failed") if has_ungraded else ())])
     for method in report.methods:
-        ungraded = (f"{method.num_unsure:,}", f"{method.num_failed:,}") if has_ungraded else ()
+        costs = method.costs
+        amounts = (None,) * 3 if costs is None else (costs.tokens, costs.compute, costs.seconds)
         table.add_row(
-            one_line(method.name, max_chars=_MAX_NAME),
+            _name(method),
             *accuracy_words(method),
-            *_cost_cells(method),
+            *map(amount_words, amounts),
             spending_words(method.spending),
-            *ungraded,
+            *((f"{method.num_unsure:,}", f"{method.num_failed:,}") if has_ungraded else ()),
         )
     return table
 
 
-def _cost_cells(method: MethodReport) -> Sequence[str]:
-    costs = method.costs
-    if costs is None:
-        return (UNKNOWN,) * 3
-    return tuple(map(amount_words, (costs.tokens, costs.compute, costs.seconds)))
+def _detail_table(report: ComparisonReport) -> Table:
+    # The largest k of each method says most; report.md has all of them.
+    table = _new_table("", ["critic tokens", "prompt tokens", "requests", "AUROC of value", "pass@k", "maj@k", "wall"])
+    for method in report.methods:
+        costs = method.costs
+        amounts = (
+            (None,) * 3 if costs is None else (costs.critic_tokens, costs.uncached_prompt_tokens, costs.num_requests)
+        )
+        auroc = method.value_auroc
+        table.add_row(
+            _name(method),
+            *map(amount_words, amounts),
+            UNKNOWN if auroc is None else measured_words(auroc),
+            _at_largest_k(method.pass_at),
+            _at_largest_k(method.majority_at),
+            duration(method.wall_s),
+        )
+    return table
 
 
-def _method_lines(method: MethodReport) -> Iterable[str]:
-    """Return a line of the figures that only some methods have."""
-    parts = []
-    if method.costs is not None and method.costs.critic_tokens:
-        parts.append(f"{amount_words(method.costs.critic_tokens)} of the tokens by the critic")
-    if method.value_auroc is not None:
-        parts.append(f"AUROC of its values {measured_words(method.value_auroc)}")
-    for name, shares in (("pass", method.pass_at), ("maj", method.majority_at)):
-        if shares:
-            parts.append(f"{name}@{shares[-1].k} {measured_words(shares[-1].share)}")
-    if method.costs is not None and method.costs.usd is not None:
-        parts.append(f"{method.costs.usd:.4f} USD a search")
-    if parts:
-        yield f"{one_line(method.name, max_chars=_MAX_NAME)}: {', '.join(parts)}, {duration(method.wall_s)} in all"
+def _at_largest_k(shares: Sequence[ShareAtK]) -> str:
+    if not shares or shares[-1].share.estimate is None:
+        return UNKNOWN
+    return f"{shares[-1].share.estimate:.3f} ({shares[-1].k})"
 
 
-def _pair_line(pair: PairReport) -> Text:
-    return Text(one_line(pair.text), style=_STYLES.get(pair.verdict, ""))
+def _new_table(title: str, numbers: Sequence[str]) -> Table:
+    """Return a table of methods whose other columns hold numbers; it fits 100 columns."""
+    table = Table(
+        box=SIMPLE_HEAD,
+        title=Text(one_line(title, max_chars=_MAX_TITLE), style="bold") if title else None,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("method", overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _name(method: MethodReport) -> Text:
+    return Text(one_line(method.name, max_chars=_MAX_NAME))

@@ -13,6 +13,9 @@ from critic_engine.statistics.calibration import clustered_auroc
 from critic_engine.statistics.intervals import Interval, clustered_share
 from critic_engine.statistics.sampling import majority_at_k, pass_at_k
 
+# With more, the AUROC of a large benchmark would take longer than all else of a report.
+_NUM_RESAMPLES = 1_000
+
 
 def method_report(run: MethodRun, options: ReportOptions) -> MethodReport:
     """Return the figures of one method run."""
@@ -80,7 +83,7 @@ def _value_auroc(run: MethodRun, *, seed: int) -> tuple[Measured | None, int]:
     num = sum(map(len, groups))
     if len({is_right for group in groups for _, is_right in group}) < 2:
         return None, num
-    return measured(clustered_auroc(groups, seed=seed)), num
+    return measured(clustered_auroc(groups, seed=seed, num_resamples=_NUM_RESAMPLES)), num
 
 
 def _pass_at(run: MethodRun, options: ReportOptions) -> tuple[ShareAtK, ...]:
