@@ -1,6 +1,6 @@
 """The report of a comparison in the terminal: its table, its verdicts, and the outcomes of gates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -28,8 +28,8 @@ def print_report(report: ComparisonReport, console: Console) -> None:
     """Print the accuracy and the costs of each method, the verdicts, losses first, and what cannot be concluded."""
     console.print(_accuracy_table(report))
     console.print(_detail_table(report))
-    counts = f"{report.num_problems:,} problems, {report.num_seeds} seeds"
-    console.print(Text(f"{counts}; means of one search; spent of the budget in {currency_words(report.currency)}"))
+    for line in _explanations(report):
+        console.print(Text(line))
     console.print()
     for pair in report.pairs[:_NUM_PAIRS_SHOWN]:
         console.print(Text(one_line(pair.text), style=_STYLES.get(pair.verdict, "")))
@@ -45,6 +45,14 @@ def print_gates(outcomes: Iterable[GateOutcome], console: Console) -> None:
         line = Text(f"{outcome.passing:<12} ", style=_STYLES.get(outcome.passing, "yellow"))
         line.append(f"{one_line(outcome.gate)}: {one_line(outcome.reason)}", style="default")
         console.print(line)
+
+
+def _explanations(report: ComparisonReport) -> Iterator[str]:
+    yield f"{report.num_problems:,} problems, {report.num_seeds} seeds; budgets in {currency_words(report.currency)}"
+    yield (
+        "means of one search: tokens generated, those by the critic, and prompt tokens read uncached; wall is of the "
+        f"whole run, with {report.concurrency:,} requests in flight"
+    )
 
 
 def _accuracy_table(report: ComparisonReport) -> Table:
@@ -67,12 +75,10 @@ def _accuracy_table(report: ComparisonReport) -> Table:
 
 def _detail_table(report: ComparisonReport) -> Table:
     # The largest k of each method says most; report.md has all of them.
-    table = _new_table("", ["critic tokens", "prompt tokens", "requests", "AUROC of value", "pass@k", "maj@k", "wall"])
+    table = _new_table("", ["critic", "prompt", "AUROC of value", "pass@k", "maj@k", "wall"])
     for method in report.methods:
         costs = method.costs
-        amounts = (
-            (None,) * 3 if costs is None else (costs.critic_tokens, costs.uncached_prompt_tokens, costs.num_requests)
-        )
+        amounts = (None, None) if costs is None else (costs.critic_tokens, costs.uncached_prompt_tokens)
         auroc = method.value_auroc
         table.add_row(
             _name(method),
