@@ -1,5 +1,6 @@
 """The report of a comparison in the terminal: its table, its verdicts, and the outcomes of gates."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -21,30 +22,42 @@ from critic_engine.evaluation.report.gates import GateOutcome
 
 _STYLES = {"worse": "red", "fail": "red", "better": "green", "pass": "green"}
 _NUM_PAIRS_SHOWN = 20
-_MAX_NAME, _MAX_TITLE = 40, 80
+_MIN_NAME, _MAX_NAME, _MAX_TITLE = 12, 40, 80
+_WIDTH = 100
+"""Columns that the tables need."""
+
+
+def report_console() -> Console:
+    """Return the console on stdout; where stdout is no terminal, a table may take 100 columns."""
+    return Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
 
 
 def print_report(report: ComparisonReport, console: Console) -> None:
     """Print the accuracy and the costs of each method, the verdicts, losses first, and what cannot be concluded."""
-    console.print(_accuracy_table(report))
-    console.print(_detail_table(report))
+    is_wide = console.width >= _WIDTH
+    console.print(_accuracy_table(report, is_wide=is_wide))
+    console.print(_detail_table(report, is_wide=is_wide))
     for line in _explanations(report):
-        console.print(Text(line))
+        _print_line(console, line)
     console.print()
     for pair in report.pairs[:_NUM_PAIRS_SHOWN]:
-        console.print(Text(one_line(pair.text), style=_STYLES.get(pair.verdict, "")))
+        _print_line(console, pair.text, style=_STYLES.get(pair.verdict, ""))
     if len(report.pairs) > _NUM_PAIRS_SHOWN:
-        console.print(Text(f"… and {len(report.pairs) - _NUM_PAIRS_SHOWN:,} more pairs; see report.md"))
+        _print_line(console, f"… and {len(report.pairs) - _NUM_PAIRS_SHOWN:,} more pairs; see report.md")
     for sentence in report.cautions:
-        console.print(Text(f"note: {one_line(sentence)}"))
+        _print_line(console, f"note: {sentence}")
 
 
 def print_gates(outcomes: Iterable[GateOutcome], console: Console) -> None:
     """Print a line for each outcome of a gate."""
     for outcome in outcomes:
-        line = Text(f"{outcome.passing:<12} ", style=_STYLES.get(outcome.passing, "yellow"))
-        line.append(f"{one_line(outcome.gate)}: {one_line(outcome.reason)}", style="default")
-        console.print(line)
+        line = f"{outcome.passing}: {outcome.gate}: {outcome.reason}"
+        _print_line(console, line, style=_STYLES.get(outcome.passing, "yellow"))
+
+
+def _print_line(console: Console, line: str, *, style: str = "") -> None:
+    """Print a sentence, which wraps in a terminal and stays one line elsewhere."""
+    console.print(Text(one_line(line), style=style), soft_wrap=not console.is_terminal)
 
 
 def _explanations(report: ComparisonReport) -> Iterator[str]:
@@ -55,11 +68,12 @@ def _explanations(report: ComparisonReport) -> Iterator[str]:
     )
 
 
-def _accuracy_table(report: ComparisonReport) -> Table:
+def _accuracy_table(report: ComparisonReport, *, is_wide: bool) -> Table:
     numbers = ["right", "95 % interval", "tokens", "compute", "seconds", "spent"]
     # Columns that hold nothing would take the room of those that do.
     has_ungraded = any(method.num_unsure or method.num_failed for method in report.methods)
-    table = _new_table(f"methods on {report.problems}", [*numbers, *(("unsure", "failed") if has_ungraded else ())])
+    numbers += ["unsure", "failed"] if has_ungraded else []
+    table = _new_table(f"methods on {report.problems}", numbers, is_wide=is_wide)
     for method in report.methods:
         costs = method.costs
         amounts = (None,) * 3 if costs is None else (costs.tokens, costs.compute, costs.seconds)
@@ -73,9 +87,9 @@ def _accuracy_table(report: ComparisonReport) -> Table:
     return table
 
 
-def _detail_table(report: ComparisonReport) -> Table:
+def _detail_table(report: ComparisonReport, *, is_wide: bool) -> Table:
     # The largest k of each method says most; report.md has all of them.
-    table = _new_table("", ["critic", "prompt", "AUROC of value", "pass@k", "maj@k", "wall"])
+    table = _new_table("", ["critic", "prompt", "AUROC of value", "pass@k", "maj@k", "wall"], is_wide=is_wide)
     for method in report.methods:
         costs = method.costs
         amounts = (None, None) if costs is None else (costs.critic_tokens, costs.uncached_prompt_tokens)
@@ -97,17 +111,17 @@ def _at_largest_k(shares: Sequence[ShareAtK]) -> str:
     return f"{shares[-1].share.estimate:.3f} ({shares[-1].k})"
 
 
-def _new_table(title: str, numbers: Sequence[str]) -> Table:
-    """Return a table of methods whose other columns hold numbers; it fits 100 columns."""
+def _new_table(title: str, numbers: Sequence[str], *, is_wide: bool) -> Table:
+    """Return a table of methods whose other columns hold numbers; these wrap if the console is narrow."""
     table = Table(
         box=SIMPLE_HEAD,
         title=Text(one_line(title, max_chars=_MAX_TITLE), style="bold") if title else None,
         title_justify="left",
         padding=(0, 1, 0, 0),
     )
-    table.add_column("method", overflow="fold")
+    table.add_column("method", overflow="fold", min_width=_MIN_NAME)
     for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=is_wide, overflow="fold")
     return table
 
 
