@@ -22,7 +22,7 @@ from critic_engine.evaluation.report.gates import GateOutcome
 
 _STYLES = {"worse": "red", "fail": "red", "better": "green", "pass": "green"}
 _NUM_PAIRS_SHOWN = 20
-_MIN_NAME, _MAX_NAME, _MAX_TITLE = 12, 40, 80
+_MIN_NAME, _MAX_NAME, _MAX_TITLE = 8, 40, 80
 _WIDTH = 100
 """Columns that the tables need."""
 
