@@ -124,11 +124,14 @@ def reliability_bins(
 def clustered_calibration_error(
     groups: Sequence[Sequence[tuple[float, bool]]], *, seed: int, num_bins: int = 10, num_resamples: int = 2_000
 ) -> Interval:
-    """Return the expected calibration error, with its basic bootstrap interval over whole problems.
+    """Return the expected calibration error, with its bootstrap interval over whole problems.
 
-    ``groups`` holds a sequence a problem, and in it the (value, outcome) pairs. A resample has chance error on top of
-    that of the sample, so its distance to the sample's error is taken off the latter (Davison and Hinkley, 1997,
-    5.2.1). The bins stay those of all values. The interval is NaN with fewer than two problems that have a value.
+    ``groups`` holds a sequence a problem, and in it the (value, outcome) pairs. The bins stay those of all values. The
+    error of a sample is above the true one by chance, and that of a resample above both. So the upper bound is that of
+    the basic bootstrap, which takes the chance error off (Davison and Hinkley, 1997, Bootstrap Methods, 5.2.1), and the
+    lower bound is the estimate minus the 95 % quantile of how far the bins' gaps move in resamples,
+    ``sum_b abs(gap*_b - gap_b)``: the true error cannot lie further below than the gaps do. The interval is NaN with
+    fewer than two problems that have a value.
 
     Raises:
         ValueError: see ``calibration_error``.
@@ -144,9 +147,11 @@ def clustered_calibration_error(
     draws = resampled_counts(
         np.full(len(gaps), 1 / len(gaps)), len(gaps), seed=seed, num_resamples=num_resamples, width=num_bins
     )
-    errors = np.concatenate([np.abs(counts @ gaps).sum(axis=1) / (counts @ sizes) for counts in draws])
-    low, high = 2 * estimate - np.quantile(errors, [0.975, 0.025])
-    return Interval(estimate, max(0.0, min(float(low), estimate)), min(1.0, max(float(high), estimate)))
+    resampled = np.concatenate([counts @ gaps / (counts @ sizes)[:, np.newaxis] for counts in draws])
+    moved = np.abs(resampled - gaps.sum(axis=0) / len(given)).sum(axis=1)
+    low = estimate - float(np.quantile(moved, 0.95))
+    high = 2 * estimate - float(np.quantile(np.abs(resampled).sum(axis=1), 0.025))
+    return Interval(estimate, max(0.0, low), min(1.0, max(high, estimate)))
 
 
 def clustered_auroc(
