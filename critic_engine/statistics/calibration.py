@@ -76,6 +76,41 @@ class PlattScaling:
         return float(_sigmoid(self.slope * _log_odds(np.asarray(value)) + self.intercept))
 
 
+@dataclass(frozen=True, slots=True)
+class ScalingCheck:
+    """A scaling fitted on one half of the problems, and the calibration error of the other half."""
+
+    scaling: PlattScaling
+    before: Interval
+    """Of the values as given, with its interval over problems."""
+    after: Interval
+    """Of the scaled values."""
+
+
+def check_scaling(
+    groups: Sequence[Sequence[tuple[float, bool]]], *, seed: int, num_bins: int = 10, has_intercept: bool = True
+) -> ScalingCheck:
+    """Return the scaling fitted on half of the problems, drawn with ``seed``, with its check on the others.
+
+    ``groups`` holds a sequence a problem, and in it the (value, outcome) pairs. A problem is in one half whole.
+
+    Raises:
+        ValueError: fewer than two problems have a value, or a value lies outside [0, 1].
+    """
+    filled = [group for group in groups if len(group)]
+    if len(filled) < 2:
+        raise ValueError(f"{len(filled)} problems have a value; fitting on one half and checking on the other needs 2")
+    order = np.random.default_rng(seed).permutation(len(filled)).tolist()
+    fitted, held = ([filled[index] for index in half] for half in (order[::2], order[1::2]))
+    pairs = [pair for group in fitted for pair in group]
+    scaling = PlattScaling.fit(
+        [value for value, _ in pairs], [outcome for _, outcome in pairs], has_intercept=has_intercept
+    )
+    scaled = [[(scaling.apply(value), outcome) for value, outcome in group] for group in held]
+    before, after = (clustered_calibration_error(half, seed=seed, num_bins=num_bins) for half in (held, scaled))
+    return ScalingCheck(scaling, before, after)
+
+
 def brier_score(values: Sequence[float], outcomes: Sequence[bool]) -> float:
     """Return the mean of ``(value - outcome)**2``, in [0, 1] (Brier, 1950, Monthly Weather Review 78, 1-3).
 
