@@ -68,7 +68,7 @@ def evaluate(request: EvaluateRequest) -> int:
             PlannedMethod(name=name, config=config.model_copy(update={"problems": noted.problems}))
             for name, config in configs.items()
         ),
-        budgets=request.budgets,
+        budgets=tuple(dict.fromkeys(request.budgets)),
         seeds=tuple(range(first.run.seed, first.run.seed + (request.seeds or 1))),
         match=request.match or "tokens",
         prompt_weight=1.0 if request.prompt_weight is None else request.prompt_weight,
@@ -116,8 +116,7 @@ def _run(campaign: Campaign, *, is_json: bool) -> int:
             err=True,
         )
     command = f"critic-engine evaluate --resume {shlex.quote(str(campaign.folder))}"
-    with campaign.locked(), interrupted_with(f"interrupted; the work is kept; go on with: {command}"):
-        campaign.begin()
+    with campaign.begun(), interrupted_with(f"interrupted; the work is kept; go on with: {command}"):
         for change in dict.fromkeys(f"{run.method}: {change}" for run in runs for change in run.changes):
             click.echo(f"{change}, so that it can spend a budget", err=True)
         campaign.run_missing(_watch)

@@ -1,6 +1,10 @@
 """``critic-engine evaluate`` on the command line, with scripted models."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +122,19 @@ def test_labelled_run_has_its_own_references(cli: Cli, many: Path) -> None:
     assert cli("collect", many, *options, "--run", "labelled").code == 1
     (report,) = cli("evaluate", "--score", "labelled", "--json").rows
     assert (report["num_problems"], report["num_rows_without_reference"]) == (19, 1)
+
+
+def test_interrupt_names_the_command_to_go_on(many: Path, tmp_path: Path) -> None:
+    options = ["--method", "majority", "--budget", "1000000", *SCRIPTED, "--out", "my ev"]
+    command = [sys.executable, "-m", "critic_engine", "evaluate", str(many), *options]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(tmp_path.glob("my ev/runs/*/answers.jsonl")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 130, err
+    last = err.splitlines()[-1]
+    assert last == "interrupted; the work is kept; go on with: critic-engine evaluate --resume 'my ev'"
 
 
 @pytest.mark.parametrize(

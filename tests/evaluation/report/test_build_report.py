@@ -135,7 +135,9 @@ def test_a_method_that_was_told_the_answers_has_no_accuracy_and_no_verdict(make_
     assert report.methods[0].accuracy is None
     assert report.methods[0].costs is not None
     assert report.pairs == ()
-    assert "labelled @100 was told the reference answers, so it has no accuracy and is in no verdict." in report.cautions
+    assert (
+        "labelled @100 was told the reference answers, so it has no accuracy and is in no verdict." in report.cautions
+    )
 
 
 @pytest.mark.parametrize("words", ["rr", "ff", "uu ff", "r", "f"])
