@@ -22,8 +22,10 @@ from critic_engine.data.tables import is_on_hub
 from critic_engine.evaluation.campaign import Campaign, RunTurn
 from critic_engine.evaluation.graded import MethodRun
 from critic_engine.evaluation.graded_rows import write_graded
-from critic_engine.evaluation.graders.named_graders import grader_for, make_grader
-from critic_engine.evaluation.method_runs import read_method_runs
+from critic_engine.evaluation.graders.audit import audit, write_audit
+from critic_engine.evaluation.graders.grader import AnswerGrader
+from critic_engine.evaluation.graders.named_graders import GRADER_NAMES, grader_for, make_grader
+from critic_engine.evaluation.method_runs import answer_texts, read_method_runs
 from critic_engine.evaluation.plan import EvaluationPlan, PlannedMethod, ProblemsSource
 from critic_engine.evaluation.problem_set import ProblemSet, read_problem_set
 from critic_engine.evaluation.report.build_report import build_report
@@ -121,6 +123,7 @@ def _run(campaign: Campaign, *, is_json: bool) -> int:
             click.echo(f"{change}, so that it can spend a budget", err=True)
         campaign.run_missing(_watch)
         graded = read_method_runs(campaign, Scorekeeper(grader))
+        _audit(campaign, grader)
         end = EvaluationEnd(
             references=tuple(each.row.reference_answers for each in problems.problems),
             seeds=plan.seeds,
@@ -128,6 +131,17 @@ def _run(campaign: Campaign, *, is_json: bool) -> int:
             options=_options(plan, problems),
         )
         return end.report(graded, campaign.folder, is_json=is_json)
+
+
+def _audit(campaign: Campaign, grader: AnswerGrader) -> None:
+    """Keep the answers that the answer relation grades otherwise than another grader, for a person to look at."""
+    path = campaign.folder / "audit.jsonl"
+    if grader.name == GRADER_NAMES[0]:
+        path.unlink(missing_ok=True)
+        return
+    num_cases = sum(write_audit(path, audit(answer_texts(campaign), grader)).values())
+    if num_cases:
+        click.echo(f"the answer relation grades {num_cases:,} answers otherwise than {grader.name}: {path}", err=True)
 
 
 @contextmanager

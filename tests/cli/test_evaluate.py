@@ -84,6 +84,19 @@ def test_json_is_the_report_with_the_gates(cli: Cli, many: Path) -> None:
     assert [gate["passing"] for gate in report["gates"]] == ["pass"]
 
 
+def test_answers_that_the_relation_grades_otherwise_are_kept_for_a_person(cli: Cli, many: Path) -> None:
+    rows = [json.loads(line) | {"answer": "0.0"} for line in many.read_text().splitlines()]
+    many.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    options = [many, "--method", "greedy", *SCRIPTED, "--out", "ev", "--grader"]
+    exact = cli("evaluate", *options, "exact")
+    cases = [json.loads(line) for line in Path("ev/audit.jsonl").read_text().splitlines()]
+    assert cases
+    assert {(case["answer"], case["kind"]) for case in cases} == {("0", "right_wrong")}
+    assert f"the answer relation grades {len(cases)} answers otherwise than exact" in exact.err
+    assert cli("evaluate", *options, "relation").code == 0
+    assert not Path("ev/audit.jsonl").exists()
+
+
 def test_failed_problem_counts_as_wrong_and_apart(cli: Cli, many: Path) -> None:
     result = cli("evaluate", many, "--method", "greedy", *SCRIPTED, "--set", "reasoner.max_tokens=2", "--out", "ev")
     assert result.code == 1
