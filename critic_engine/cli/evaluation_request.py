@@ -23,6 +23,7 @@ class EvaluateRequest(EngineRequest):
     match: Literal["tokens", "compute", "seconds"] | None
     prompt_weight: float | None
     grader: str | None
+    judge: str | None
     gates: tuple[str, ...]
     margin: float | None
     out: Path | None
@@ -60,6 +61,7 @@ class EvaluateRequest(EngineRequest):
             "--budget": self.budgets,
             "--seeds": self.seeds,
             "--match": self.match,
+            "--judge": self.judge,
             "--set": self.settings,
             "--reasoner": self.reasoner,
             "--critic": self.critic,
