@@ -69,10 +69,11 @@ class Campaign:
     def _check_folder(self) -> None:
         if (self.folder / PLAN_FILE).is_file():
             before = EvaluationPlan.read(self.folder)
-            if before.problems.digest != self.plan.problems.digest:
+            if before.problems.digest != self.problems.digest:
                 raise RunError(
-                    f"{self.folder} evaluates other problems: those of {before.problems.path} with the digest "
-                    f"{before.problems.digest}, and these have {self.plan.problems.digest}; name another folder"
+                    f"{self.folder} evaluates other problems: {before.problems.path} had those with the digest "
+                    f"{before.problems.digest}, and these have {self.problems.digest}; put the file back, or name "
+                    "another folder"
                 )
         elif self.folder.exists() and (
             not self.folder.is_dir() or {path.name for path in self.folder.iterdir()} - _BEFORE_THE_PLAN

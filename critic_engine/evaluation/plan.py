@@ -35,7 +35,7 @@ class ProblemsSource(Section):
     limit: int | None = None
     """Rows of the file that are looked at; None is all."""
     digest: str
-    """Digest of the problems and reference answers."""
+    """Digest of the problems that are searched."""
 
 
 class PlannedMethod(Section):
