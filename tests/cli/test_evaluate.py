@@ -181,6 +181,10 @@ def test_interrupt_names_the_command_to_go_on(many: Path, tmp_path: Path) -> Non
         (["many.jsonl", "--out", "ev", "--method", "mmc_collect"], "is told the reference answers"),
         (["many.jsonl", "--out", "ev", "--grader", "mathvisto"], "there is no grader 'mathvisto'"),
         (["many.jsonl", "--out", "ev", "--gate", "mcts"], "--gate 'mcts' cannot be read"),
+        (
+            ["many.jsonl", "--out", "ev", "--budget", "9", "--set", "budget.max_tokens=8"],
+            "--set budget.max_tokens would be replaced by --budget",
+        ),
         (["--resume", "nothing"], "nothing holds no evaluation"),
     ],
 )
