@@ -26,7 +26,7 @@ from critic_engine.statistics.verdicts import Verdict
 Passing: TypeAlias = Literal["pass", "fail", "inconclusive"]
 _EXAMPLES = "such as 'mcts >= majority', 'mcts@400 > greedy + 0.02' or 'mcts >= 0.75'"
 _NUMBER = r"\d{1,12}(?:\.\d{0,12})?|\.\d{1,12}"
-_MARGIN = re.compile(rf"\s([+-])\s{{0,20}}({_NUMBER})$")
+_MARGIN = re.compile(rf"(?:^|\s)([+-])\s{{0,20}}({_NUMBER})$")
 _BUDGET = re.compile(rf"\s{{0,20}}@\s{{0,20}}({_NUMBER})$")
 _MAX_CHARS = 1_000
 _REVERSED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}

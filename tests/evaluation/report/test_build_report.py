@@ -1,7 +1,10 @@
 """Figures of hand-worked answers."""
 
 import dataclasses
+import itertools
 import json
+import random
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ from critic_engine.evaluation.graded import MethodRun
 from critic_engine.evaluation.graders.grader import Grade
 from critic_engine.evaluation.report.build_report import build_report
 from critic_engine.evaluation.report.comparison_report import ComparisonReport
+from critic_engine.evaluation.report.report_files import write_report
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.intervals import share
 
@@ -135,7 +139,9 @@ def test_a_method_that_was_told_the_answers_has_no_accuracy_and_no_verdict(make_
     assert report.methods[0].accuracy is None
     assert report.methods[0].costs is not None
     assert report.pairs == ()
-    assert "labelled @100 was told the reference answers, so it has no accuracy and is in no verdict." in report.cautions
+    assert (
+        "labelled @100 was told the reference answers, so it has no accuracy and is in no verdict." in report.cautions
+    )
 
 
 @pytest.mark.parametrize("words", ["rr", "ff", "uu ff", "r", "f"])
@@ -155,7 +161,7 @@ def test_no_problems_are_a_report_that_says_so(make_run, options: ReportOptions)
     assert (report.num_problems, report.num_seeds, report.pairs) == (0, 0, ())
     assert [method.accuracy for method in report.methods] == [None, None]
     assert report.cautions == (
-        "12 rows have no reference answer that can be used: nothing is known of them.",
+        "12 rows without a reference answer that can be used: nothing is known of them.",
         "No problem could be graded, so there is no accuracy and no verdict.",
     )
     assert build_report([], options=options).methods == ()
@@ -201,3 +207,18 @@ def test_runs_that_do_not_fit_are_refused(make_run, options: ReportOptions, othe
 def test_options_out_of_range_are_refused(options: ReportOptions, change) -> None:
     with pytest.raises(ValueError, match="must"):
         dataclasses.replace(options, **change)
+
+
+@pytest.mark.slow
+def test_a_large_comparison_is_built_and_written_whole(make_run, options: ReportOptions, tmp_path: Path) -> None:
+    rng = random.Random(0)
+    runs = []
+    for method, budget in itertools.product(("majority", "best_of_n", "mcts", "beam"), (300, 1000, 3000)):
+        words = " ".join("".join(rng.choice("rrrwwu") for _ in range(3)) for _ in range(5_000))
+        runs.append(make_run(method, budget, words))
+    report = build_report(runs, options=options)
+    assert len(report.pairs) == 3 * 6
+    write_report(report, tmp_path, runs=runs)
+    num_flips = sum(pair.num_ours_alone_right + pair.num_theirs_alone_right for pair in report.pairs)
+    with (tmp_path / "flips.jsonl").open(encoding="utf-8") as file:
+        assert sum(1 for _ in file) == num_flips
