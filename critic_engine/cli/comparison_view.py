@@ -68,6 +68,12 @@ def _explanations(report: ComparisonReport) -> Iterator[str]:
         "means of one search: tokens generated, those by the critic, and prompt tokens read uncached; wall is of the "
         f"whole run, with {report.concurrency:,} requests in flight"
     )
+    known = [(_name(method).plain, method.costs) for method in report.methods if method.costs is not None]
+    prices = [f"{name} {amount_words(costs.usd)}" for name, costs in known if costs.usd is not None]
+    operations = [f"{name} {amount_words(costs.flops)}" for name, costs in known if costs.flops is not None]
+    for unit, amounts in (("USD", prices), ("FLOPs", operations)):
+        if amounts:
+            yield f"{unit} of one search: {', '.join(amounts)}"
 
 
 def _accuracy_table(report: ComparisonReport, *, is_wide: bool) -> Table:

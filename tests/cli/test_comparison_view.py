@@ -1,5 +1,6 @@
 """The report of a comparison in the terminal."""
 
+import dataclasses
 import io
 
 from rich.console import Console
@@ -59,6 +60,14 @@ def test_the_tables_fit_100_columns_and_hold_all_figures() -> None:
 def test_no_column_is_lost_in_80_columns() -> None:
     text = printed(report_of(run("greedy", None, "rwu")), width=80)
     assert "failed" in " ".join(text.split())
+
+
+def test_prices_and_operations_are_printed_where_they_are_known() -> None:
+    priced = dataclasses.replace(RUNS[0], usd=0.6, flops=1.2e15)
+    lines = printed(report_of(priced, RUNS[1])).splitlines()
+    assert "USD of one search: majority @1000000 0.0100" in lines
+    assert "FLOPs of one search: majority @1000000 2e+13" in lines
+    assert not any("USD" in line for line in printed(report_of(*RUNS)).splitlines())
 
 
 def test_each_verdict_is_one_line_in_a_pipe_and_wraps_in_a_terminal() -> None:

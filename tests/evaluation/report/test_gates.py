@@ -108,7 +108,8 @@ def method(name: str, accuracy: tuple[float, float]):
     ],
 )
 def test_a_gate_on_two_methods(text: str, difference, verdict: str, passing: str) -> None:
-    assert check_gates(report_of(difference, verdict), [parse_gate(text)]) == (GateOutcome(text, passing, "in words"),)
+    [outcome] = check_gates(report_of(difference, verdict), [parse_gate(text)])
+    assert (outcome.gate, outcome.passing) == (text, passing)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,25 @@ def test_a_gate_on_two_methods(text: str, difference, verdict: str, passing: str
 )
 def test_a_gate_on_an_accuracy_asks_its_interval(text: str, accuracy: tuple[float, float], passing: str) -> None:
     [outcome] = check_gates(report_of((0.0, 0.1), "inconclusive", accuracy=accuracy), [parse_gate(text)])
-    assert (outcome.passing, outcome.reason) == (passing, "mcts @100 has accuracy 0.750 [0.700, 0.800]")
+    assert outcome.passing == passing
+    assert outcome.reason.startswith("mcts @100 has accuracy 0.750 [0.700, 0.800]; a pass needs a low end ")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("mcts >= majority", "mcts @100 less majority @100 is +0.030 [+0.010, +0.050], better; a pass needs a low end of "
+         "at least -0.02 and no verdict worse"),
+        ("majority > mcts", "majority @100 less mcts @100 is -0.030 [-0.050, -0.010], worse; a pass needs the verdict "
+         "better"),
+        ("mcts > majority - 0.05", "mcts @100 less majority @100 is +0.030 [+0.010, +0.050], better; a pass needs a low "
+         "end above -0.05"),
+        ("mcts >= 0.9", "mcts @100 has accuracy 0.750 [0.700, 0.800]; a pass needs a low end of at least 0.9"),
+    ],
+)  # fmt: skip
+def test_an_outcome_says_what_was_found_and_what_is_needed(text: str, reason: str) -> None:
+    [outcome] = check_gates(report_of((0.01, 0.05), "better"), [parse_gate(text)])
+    assert outcome.reason == reason
 
 
 def test_a_gate_without_a_budget_has_an_outcome_for_each(make_run, options: ReportOptions) -> None:
