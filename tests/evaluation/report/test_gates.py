@@ -132,12 +132,12 @@ def test_a_gate_on_an_accuracy_asks_its_interval(text: str, accuracy: tuple[floa
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("mcts >= majority", "mcts @100 less majority @100 is +0.030 [+0.010, +0.050], better; a pass needs a low end of "
-         "at least -0.02 and no verdict worse"),
+        ("mcts >= majority", "mcts @100 less majority @100 is +0.030 [+0.010, +0.050], better; a pass needs a low end "
+         "of at least -0.02 and no verdict worse"),
         ("majority > mcts", "majority @100 less mcts @100 is -0.030 [-0.050, -0.010], worse; a pass needs the verdict "
          "better"),
-        ("mcts > majority - 0.05", "mcts @100 less majority @100 is +0.030 [+0.010, +0.050], better; a pass needs a low "
-         "end above -0.05"),
+        ("mcts > majority - 0.05", "mcts @100 less majority @100 is +0.030 [+0.010, +0.050], better; a pass needs a "
+         "low end above -0.05"),
         ("mcts >= 0.9", "mcts @100 has accuracy 0.750 [0.700, 0.800]; a pass needs a low end of at least 0.9"),
     ],
 )  # fmt: skip
