@@ -34,6 +34,7 @@ def markdown_report(report: ComparisonReport, *, files: Sequence[str] = ()) -> s
         "## What cannot be concluded\n\n" + _list(report.cautions or ["Nothing more than the verdicts say."]),
         f"## Costs of one search\n\n{_cost_table(report)}\n\n{_COST_NOTES}",
         *_samples(report.methods),
+        *_ungraded(report.methods),
         f"## Values and ends\n\n{_value_table(report)}\n\n{_VALUE_NOTES}",
         "## How it was measured\n\n" + _list(_measurement(report)),
     ]
@@ -163,6 +164,13 @@ def _samples(methods: Sequence[MethodReport]) -> Iterator[str]:
             "samples: a bound for any choice among them, not an accuracy. maj@k is the share that a "
             "majority of k gets right."
         )
+
+
+def _ungraded(methods: Sequence[MethodReport]) -> Iterator[str]:
+    rows = [(method.name, each.outcome, each.reason, f"{each.num:,}") for method in methods for each in method.reasons]
+    if rows:
+        table = markdown_table(("method", "outcome", "reason", "answers"), rows)
+        yield f"## Unsure and failed answers\n\nThe commonest reasons; these answers count as not right.\n\n{table}"
 
 
 def _value_table(report: ComparisonReport) -> str:

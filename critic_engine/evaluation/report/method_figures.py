@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from critic_engine.config.critic_card import Measured
 from critic_engine.evaluation.graded import GradedAnswer, MethodRun
-from critic_engine.evaluation.report.comparison_report import MethodReport, ShareAtK
+from critic_engine.evaluation.report.comparison_report import MethodReport, ReasonCount, ShareAtK
 from critic_engine.evaluation.report.costs import mean_costs, significant, spending
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.calibration import clustered_auroc
@@ -15,6 +15,7 @@ from critic_engine.statistics.sampling import majority_at_k, pass_at_k
 
 # With more, the AUROC of a large benchmark would take longer than all else of a report.
 _NUM_RESAMPLES = 1_000
+_MAX_REASONS, _MAX_REASON = 10, 200
 
 
 def method_report(run: MethodRun, options: ReportOptions) -> MethodReport:
@@ -33,6 +34,7 @@ def method_report(run: MethodRun, options: ReportOptions) -> MethodReport:
         num_wrong=outcomes["wrong"],
         num_unsure=outcomes["unsure"],
         num_failed=outcomes["failed"],
+        reasons=_reasons(answers),
         accuracy=None if run.needs_reference or not answers else measured(clustered_share(right_shares(run))),
         costs=mean_costs(run, prompt_weight=options.prompt_weight),
         spending=spending(run, options.currency, prompt_weight=options.prompt_weight),
@@ -66,6 +68,18 @@ def measured(interval: Interval) -> Measured:
         None if math.isnan(each) else significant(each) for each in (interval.estimate, interval.low, interval.high)
     )
     return Measured(estimate=estimate, low=low, high=high)
+
+
+def _reasons(answers: Sequence[GradedAnswer]) -> tuple[ReasonCount, ...]:
+    counts = Counter(
+        (outcome(graded), (graded.answer.error or graded.grade.reason)[:_MAX_REASON])
+        for graded in answers
+        if outcome(graded) in ("unsure", "failed")
+    )
+    commonest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MAX_REASONS]
+    return tuple(
+        ReasonCount.model_validate({"outcome": kind, "reason": reason, "num": num}) for (kind, reason), num in commonest
+    )
 
 
 def _value_auroc(run: MethodRun, *, seed: int) -> tuple[Measured | None, int]:

@@ -25,6 +25,14 @@ def test_answers_are_counted_and_unsure_and_failed_ones_are_not_right(make_run, 
     assert method.accuracy.estimate == 0.5
 
 
+def test_the_commonest_reasons_for_unsure_and_failed_answers_are_counted(make_run, options: ReportOptions) -> None:
+    [method] = build_report([make_run("mcts", 100, "rf uf ww uf")], options=options).methods
+    assert [each.model_dump() for each in method.reasons] == [
+        {"outcome": "failed", "reason": "the endpoint is gone", "num": 3},
+        {"outcome": "unsure", "reason": "two readings", "num": 2},
+    ]
+
+
 def test_accuracy_of_one_seed_has_wilsons_interval(make_run, options: ReportOptions) -> None:
     [method] = build_report([make_run("mcts", 100, "r r w r")], options=options).methods
     expected = share(3, 4)
