@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from critic_engine.config.critic_card import Measured
 from critic_engine.evaluation.graded import GradedAnswer, MethodRun
-from critic_engine.evaluation.report.comparison_report import MethodReport, ReasonCount, ShareAtK
+from critic_engine.evaluation.report.comparison_report import MethodReport, Outcome, ReasonCount, ShareAtK
 from critic_engine.evaluation.report.costs import mean_costs, significant, spending
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.calibration import clustered_auroc
@@ -50,11 +50,11 @@ def method_report(run: MethodRun, options: ReportOptions) -> MethodReport:
     )
 
 
-def outcome(graded: GradedAnswer) -> str:
-    """Return ``right``, ``wrong``, ``unsure`` or ``failed``."""
+def outcome(graded: GradedAnswer) -> Outcome:
+    """Return whether an answer is right or wrong, or why it is neither."""
     if graded.answer.status == "failed":
         return "failed"
-    return {True: "right", False: "wrong", None: "unsure"}[graded.grade.is_right]
+    return "unsure" if graded.grade.is_right is None else "right" if graded.grade.is_right else "wrong"
 
 
 def right_shares(run: MethodRun) -> list[list[float]]:
@@ -77,9 +77,7 @@ def _reasons(answers: Sequence[GradedAnswer]) -> tuple[ReasonCount, ...]:
         if outcome(graded) in ("unsure", "failed")
     )
     commonest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MAX_REASONS]
-    return tuple(
-        ReasonCount.model_validate({"outcome": kind, "reason": reason, "num": num}) for (kind, reason), num in commonest
-    )
+    return tuple(ReasonCount(outcome=kind, reason=reason, num=num) for (kind, reason), num in commonest)
 
 
 def _value_auroc(run: MethodRun, *, seed: int) -> tuple[Measured | None, int]:
