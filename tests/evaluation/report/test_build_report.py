@@ -99,6 +99,24 @@ def test_pass_and_majority_at_k_are_of_the_independent_samples(make_run, options
     assert all(each.num_problems == 2 for each in (*method.pass_at, *method.majority_at))
 
 
+def test_samples_without_an_answer_cast_no_vote_and_problems_of_like_votes_have_one_majority(
+    make_run, options: ReportOptions
+) -> None:
+    right, wrong = Grade(True), Grade(False)
+    run = make_run(
+        "majority",
+        100,
+        "r r w",
+        samples=((wrong, right, wrong), (right, wrong, wrong), (wrong, wrong, wrong)),
+        sample_classes=((None, "7", None), ("x", None, None), (None, None, None)),
+    )
+    [method] = build_report([run], options=dataclasses.replace(options, pass_ks=(1, 3))).methods
+    assert [(each.k, each.share.estimate) for each in method.majority_at] == [
+        (1, pytest.approx(2 / 9)),
+        (3, pytest.approx(2 / 3)),
+    ]
+
+
 def test_a_k_counts_the_problems_with_as_many_samples(make_run, options: ReportOptions) -> None:
     run = make_run("majority", 100, "r w", samples=((Grade(True), Grade(True)), (Grade(False),)))
     [method] = build_report([run], options=options).methods
