@@ -31,6 +31,8 @@ class AnswerGrader(Protocol):
     def grade(self, row: ProblemRow, answer: str, response: str) -> Grade:
         """Return the grade of one answer. It never raises for what a model or a data set holds.
 
+        Mathematics may take seconds, in a process of its own; an event loop calls this in another thread.
+
         Args:
             row: The problem, with at least one reference answer.
             answer: The answer that the engine read from the response.
