@@ -10,7 +10,6 @@ from critic_engine.statistics.calibration import (
     PlattScaling,
     brier_score,
     calibration_error,
-    check_scaling,
     clustered_auroc,
     clustered_calibration_error,
     reliability_bins,
@@ -105,26 +104,18 @@ def test_an_inverted_critic_has_a_slope_below_zero() -> None:
 
 
 def test_a_scaling_of_one_half_is_calibrated_on_the_other() -> None:
-    found = check_scaling(drawn(400, slope=3.0), seed=1)
-    assert found.scaling.slope == pytest.approx(1 / 3, abs=0.05)
-    assert found.before.estimate > 0.1
-    assert found.before.low > 0.05
-    assert found.after.estimate < 0.05
-    assert found.after.low == 0
-    assert found == check_scaling(drawn(400, slope=3.0), seed=1)
-
-
-def test_a_scaling_is_fitted_without_the_half_that_checks_it() -> None:
-    # Each problem's outcomes follow from its number alone, so a half fitted on itself would show.
-    groups: Groups = [[(0.5, number % 2 == 0)] * 4 for number in range(2)]
-    found = check_scaling(groups, seed=1)
-    assert found.after.estimate > 0.8
-
-
-@pytest.mark.parametrize("groups", [[], [[(0.5, True)]], [[(0.5, True)], []]])
-def test_a_scaling_of_one_problem_cannot_be_checked(groups: Groups) -> None:
-    with pytest.raises(ValueError, match="needs 2"):
-        check_scaling(groups, seed=1)
+    groups = drawn(400, slope=3.0)
+    scaling = PlattScaling.fit(*flat(groups[::2]))
+    assert scaling.slope == pytest.approx(1 / 3, abs=0.05)
+    held = groups[1::2]
+    before = clustered_calibration_error(held, seed=1)
+    assert before.estimate > 0.1
+    assert before.low > 0.05
+    after = clustered_calibration_error(
+        [[(scaling.apply(value), right) for value, right in group] for group in held], seed=1
+    )
+    assert after.estimate < 0.05
+    assert after.low == 0
 
 
 def test_a_clustered_calibration_error_is_that_of_all_values() -> None:
@@ -190,7 +181,19 @@ def test_values_outside_zero_and_one_are_refused(values: list[float], outcomes: 
             function(values, outcomes)  # type: ignore[operator]
 
 
+def test_an_auroc_takes_scores_of_any_size_and_no_nan() -> None:
+    groups = drawn(40)
+    scaled = [[(20 * value - 7, right) for value, right in group] for group in groups]
+    assert clustered_auroc(scaled, seed=1) == clustered_auroc(groups, seed=1)
+    with pytest.raises(ValueError, match="1 of 2 values are NaN"):
+        clustered_auroc([[(math.nan, True)], [(0.2, False)]], seed=1)
+    with pytest.raises(ValueError, match="no problem has a value"):
+        clustered_auroc([[], []], seed=1)
+
+
 def test_impossible_options_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"a value is 1\.5"):
+        clustered_calibration_error([[(1.5, True)], [(0.2, False)]], seed=1)
     with pytest.raises(ValueError, match="num_bins is 0"):
         calibration_error([0.5], [True], 0)
     with pytest.raises(ValueError, match="value is 2"):

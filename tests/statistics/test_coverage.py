@@ -5,6 +5,7 @@ from bench.coverage import (
     FAMILIES,
     SHARES,
     World,
+    auroc_coverage,
     difference_coverage,
     false_better_rate,
     share_coverage,
@@ -38,6 +39,11 @@ def test_intervals_of_accuracy_hold_the_truth_in_ten_thousand_draws(world: World
 @pytest.mark.parametrize("world", DIFFERENCES)
 def test_intervals_of_a_difference_hold_the_truth_in_ten_thousand_draws(world: World) -> None:
     assert 0.94 < difference_coverage(world, num_draws=10_000, seed=1) < 0.96
+
+
+@pytest.mark.slow
+def test_intervals_of_an_auroc_hold_the_truth() -> None:
+    assert 0.93 < auroc_coverage(0.7, 1.0, num_problems=100, num_draws=2_000, seed=1) < 0.96
 
 
 @pytest.mark.slow
