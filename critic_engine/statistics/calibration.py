@@ -137,7 +137,7 @@ def clustered_calibration_error(
         ValueError: see ``calibration_error``.
     """
     problems, given, is_right = _flat(groups)
-    _checked(given, is_right)
+    _check_range(given)
     bins = _equal_mass_bins(given, num_bins)
     gaps = np.zeros((problems.max() + 1, bins.max() + 1))
     np.add.at(gaps, (problems, bins), given - is_right)
@@ -227,10 +227,15 @@ def _flat(
 def _checked(values: Sequence[float], outcomes: Sequence[bool]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     if not len(values) or len(values) != len(outcomes):
         raise ValueError(f"values and outcomes hold {len(values)} and {len(outcomes)}; they must be as many, and some")
-    for value in values:
-        if not 0 <= value <= 1:
-            raise ValueError(f"a value is {value}; it must lie in [0, 1]")
-    return np.asarray(values, dtype=float), np.asarray(outcomes, dtype=bool)
+    given = np.asarray(values, dtype=float)
+    _check_range(given)
+    return given, np.asarray(outcomes, dtype=bool)
+
+
+def _check_range(values: NDArray[np.float64]) -> None:
+    outside = values[~((values >= 0) & (values <= 1))]
+    if len(outside):
+        raise ValueError(f"a value is {outside[0]}; it must lie in [0, 1]")
 
 
 def _equal_mass_bins(values: NDArray[np.float64], num_bins: int) -> NDArray[np.int64]:
