@@ -130,8 +130,9 @@ def clustered_calibration_error(
     error of a sample is above the true one by chance, and that of a resample above both. So the upper bound is that of
     the basic bootstrap, which takes the chance error off (Davison and Hinkley, 1997, Bootstrap Methods, 5.2.1), and the
     lower bound is the estimate minus the 95 % quantile of how far the bins' gaps move in resamples,
-    ``sum_b abs(gap*_b - gap_b)``: the true error cannot lie further below than the gaps do. The interval is NaN with
-    fewer than two problems that have a value.
+    ``sum_b abs(gap*_b - gap_b)``: the true error cannot lie further below than the gaps do. Where no problem has a
+    gap, which no resample has either, the upper bound is that of Wilson's interval for none of as many problems. The
+    interval is NaN with fewer than two problems that have a value.
 
     Raises:
         ValueError: see ``calibration_error``.
@@ -144,6 +145,8 @@ def clustered_calibration_error(
     estimate = float(np.abs(gaps.sum(axis=0)).sum() / len(given))
     if len(gaps) < 2:
         return Interval(estimate, math.nan, math.nan)
+    if not gaps.any():
+        return share(0, len(gaps))
     sizes = np.bincount(problems)
     draws = resampled_counts(
         np.full(len(gaps), 1 / len(gaps)), len(gaps), seed=seed, num_resamples=num_resamples, width=num_bins

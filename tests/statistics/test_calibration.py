@@ -126,6 +126,21 @@ def test_a_clustered_calibration_error_is_that_of_all_values() -> None:
     assert found == clustered_calibration_error([*groups, []], seed=1)
 
 
+def test_few_problems_do_not_make_a_perfect_calibration_certain() -> None:
+    found = clustered_calibration_error([[(1.0, True), (0.0, False)]] * 8, seed=1)
+    assert (found.estimate, found.low) == (0, 0)
+    assert found.high == pytest.approx(0.3244, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slope", [1.0, 3.0])
+def test_intervals_of_a_calibration_error_hold_the_truth(slope: float) -> None:
+    truth = calibration_error(*flat(drawn(100_000, slope=slope, seed=0)))
+    found = [clustered_calibration_error(drawn(100, slope=slope, seed=seed), seed=1) for seed in range(1, 301)]
+    # The error has no interval that holds it just so often: a calibrated critic's is the least that it can be.
+    assert 0.92 < np.mean([one.low <= truth <= one.high for one in found]) < 0.99
+
+
 def test_a_clustered_auroc_is_that_of_all_values() -> None:
     groups = drawn(80)
     values, outcomes = flat(groups)
