@@ -71,7 +71,6 @@ FAMILIES = [World(200, 1, 0.6), World(1000, 1, 0.8), World(200, 3, 0.7)]
 def share_coverage(world: World, *, num_draws: int, seed: int) -> float:
     """Return how often the interval of the accuracy holds the true accuracy."""
     rng = numpy.random.default_rng(seed)
-
     rows = [[1.0] * right + [0.0] * (world.num_seeds - right) for right in range(world.num_seeds + 1)]
 
     @cache

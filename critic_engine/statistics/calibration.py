@@ -165,9 +165,9 @@ def clustered_auroc(
 
     ``groups`` holds a sequence a problem, and in it the (value, outcome) pairs; values may be any numbers, since their
     order alone counts. NaN when all outcomes are equal, and the interval is NaN with fewer than two problems that have
-    a value. Resamples with outcomes of one kind only are
-    left out. An AUROC of 0 or 1, which every resample has too, gets the bound of Wilson's interval for as many pairs
-    of a right and a wrong outcome as can be made with no problem in two of them.
+    a value. Resamples with outcomes of one kind only are left out. An AUROC of 0 or 1, which every resample has too,
+    gets the bound of Wilson's interval for as many pairs of a right and a wrong outcome as can be made with no problem
+    in two of them.
 
     Raises:
         ValueError: there is no value, or a value is NaN.
