@@ -107,3 +107,10 @@ def test_tables_over_different_problems_and_impossible_options_are_refused() -> 
         the_pair(outcomes(3, 30), outcomes(3, 30), margin=-0.1)
     with pytest.raises(ValueError, match="level 0"):
         judge_pairs({"a": outcomes(3, 30), "b": outcomes(3, 30)}, seed=1, level=0)
+
+
+def test_the_pairs_asked_for_are_the_family() -> None:
+    ours, theirs = [[1.0]] * 60 + [[0.0]] * 40, [[1.0]] * 53 + [[0.0]] * 47
+    (pair,) = judge_pairs({"a": ours, "b": theirs, "c": theirs}, pairs=[("b", "a")], seed=1)
+    assert (pair.ours, pair.theirs, pair.verdict) == ("b", "a", "worse")
+    assert pair.adjusted_p_value == pair.p_value
