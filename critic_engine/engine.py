@@ -31,6 +31,7 @@ from critic_engine.parsing.steps import StepSplitter
 from critic_engine.pocket.scope import ScopeWarning
 from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles.checker import Checker
+from critic_engine.roles.critic_gate import with_gate
 from critic_engine.roles.factory import make_roles, with_critique_tokens
 from critic_engine.roles.given_models import is_shipped, with_given
 from critic_engine.run.database import check_free, explain_write_errors
@@ -80,17 +81,16 @@ class Engine:
 
         Raises:
             ConfigError: the configuration is wrong, needs reference answers and there is no ``checker``, pairs another
-                model with a pocket model that nobody named, or Ray cannot be reached.
+                model with a pocket model that nobody named or with another's card, or Ray cannot be reached.
             ModelLoadError: a model's folder holds no model.
         """
         config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
-        config = with_given(config, has_reasoner=reasoner is not None, has_critic=critic is not None)
-        self.config = with_critique_tokens(config)
+        given = {"has_reasoner": reasoner is not None, "has_critic": critic is not None}
+        self.config = with_critique_tokens(with_gate(with_given(config, **given), **given))
         self._checker = checker
         if self.config.ray.num_search_workers and (reasoner or critic):
             raise ConfigError(
-                "ray.num_search_workers is set, and other processes cannot reach a generator of this process; set it "
-                "to 0",
+                "ray.num_search_workers is set, and other processes cannot reach a generator of this process; unset it",
                 field="ray.num_search_workers",
             )
         self._streams: set[Stream[Answer]] = set()
