@@ -18,7 +18,7 @@ _logger = logging.getLogger(__name__)
 def with_gate(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> EngineConfig:
     """Return the configuration with the AUROC of the critic's card, changed if the critic may not steer.
 
-    What was decided, and why, is logged in one line; so is a critic without a card, unless both models are shipped. A
+    What was decided, and why, is logged in one line; so is a critic without a card, unless it is shipped. A
     method that asks no critic ignores the card.
 
     Args:
@@ -40,13 +40,17 @@ def with_gate(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> 
         changed = gated(config) if config.needs_critic else config
         _logger.warning("%s: it does not steer; %s", reason, _way(changed))
         return changed
-    is_shipped_pair = is_shipped(config.critic) and is_shipped(config.reasoner) and not (has_reasoner or has_critic)
-    if config.needs_critic and config.critic.auroc is None and not is_shipped_pair:
+    if config.needs_critic and config.critic.auroc is None and not _is_known(config, has_critic=has_critic):
         _logger.warning(
             "the critic was not measured, so it is unknown whether its values tell right from wrong; measure it with "
             "`critic-engine evaluate-critic` and name its card in critic.health"
         )
     return config
+
+
+def _is_known(config: EngineConfig, *, has_critic: bool) -> bool:
+    """Return whether nobody needs to be told that the critic was not measured: it is the shipped one, or a script."""
+    return config.critic.backend == "scripted" or (is_shipped(config.critic) and not has_critic)
 
 
 def card_model(config: ModelConfig) -> CardModel:
