@@ -103,7 +103,8 @@ class JudgedSolution:
     def row(self) -> str:
         """Return the line of the file."""
         values = asdict(self)
-        return json_line({**values, **values.pop("judgement")}) + "\n"
+        judgement = values.pop("judgement")
+        return json_line({**values, **judgement}) + "\n"
 
     @classmethod
     def read(cls, line: str) -> "JudgedSolution":

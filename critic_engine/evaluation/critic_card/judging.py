@@ -1,4 +1,4 @@
-"""Judging of labelled solutions: by the critic alone, which is given no reference answer, and by rewrites and rollouts."""
+"""Judging of labelled solutions. The critic is given no reference answer; rewrites and rollouts are checked by one."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -68,7 +68,8 @@ class SolutionJudge:
         asked = _Asked(solved.problem, solution, self.seed, spent)
         evaluation, judgement = await asked.by(self.evaluator, "first")
         repeats: tuple[RepeatedJudgement, ...] = ()
-        rewrites, places = None, ()
+        places: tuple[JudgedPlace, ...] = ()
+        rewrites = None
         if is_checked:
             repeats = await self._repeats(asked)
             critique = None if evaluation is None else evaluation.critique

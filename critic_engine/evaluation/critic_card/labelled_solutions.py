@@ -99,11 +99,13 @@ class SolutionReader:
             answer = self._store.answer(position)
             reason = (answer and answer.error) or "its search has no finished path"
             return UnlabelledRow(position, row.id, "no_solution", reason)
-        known = [path for path in paths if path.is_known]
+        truths = self._truths(position, row)
+        labelled = [(path, truths.is_answer_right(path)) for path in paths]
+        known = [(path, is_right) for path, is_right in labelled if is_right is not None]
         if not known:
             reason = "the checker cannot tell whether any of its answers is right"
             return UnlabelledRow(position, row.id, "unsure", reason)
-        solutions = self._labelled(position, row, known)
+        solutions = _distinct(known, truths)
         return SolvedProblem(position, row.problem, solutions, num_unsure=len(paths) - len(known))
 
     async def _paths(self, position: int, problem: Problem) -> list[FinishedPath]:
@@ -120,22 +122,6 @@ class SolutionReader:
         rng = random.Random(derive_seed(self._seed, problem.problem_id, "solutions"))
         return [paths[place] for place in sorted(rng.sample(range(len(paths)), self._num_solutions))]
 
-    def _labelled(
-        self, position: int, row: ProblemRow, paths: Sequence[FinishedPath]
-    ) -> tuple[LabelledSolution, ...]:
-        counts = Counter(path.steps for path in paths)
-        truths = self._truths(position, row)
-        first = {path.steps: path for path in reversed(paths)}
-        return tuple(
-            LabelledSolution(
-                trajectory=Trajectory(path.steps, True, path.node.state.answer, path.pieces),
-                num_drawn=counts[path.steps],
-                is_answer_right=bool(path.is_right),
-                step_truth=truths.of(path.steps),
-            )
-            for path in (first[steps] for steps in counts)
-        )
-
     def _truths(self, position: int, row: ProblemRow) -> "_StepTruths":
         pocket = _pocket_problem(row, self._store.extras(position), self.checker)
         return _StepTruths(pocket, {} if pocket else _found_truths(self._store.findings.of(position)))
@@ -143,15 +129,36 @@ class SolutionReader:
 
 @dataclass(frozen=True, slots=True)
 class _StepTruths:
-    """The labels of steps of one problem's solutions: by the pocket oracle, or by the findings of the run."""
+    """The labels of one problem's solutions: of steps by the pocket oracle, or by the findings of the run."""
 
     pocket: PocketProblem | None
     found: Mapping[tuple[str, ...], StepTruth]
+
+    def is_answer_right(self, path: FinishedPath) -> bool | None:
+        """Return the checker's word; where it has none, the oracle's. A path without an answer is not right."""
+        if path.is_known:
+            return bool(path.is_right)
+        return None if self.pocket is None else self.pocket.check(path.steps).is_answer_right
 
     def of(self, steps: tuple[str, ...]) -> StepTruth | None:
         if self.pocket is None:
             return self.found.get(steps)
         return StepTruth(self.pocket.check(steps).first_wrong)
+
+
+def _distinct(paths: Sequence[tuple[FinishedPath, bool]], truths: _StepTruths) -> tuple[LabelledSolution, ...]:
+    """Return the distinct solutions among paths with labelled answers, in their order."""
+    counts = Counter(path.steps for path, _ in paths)
+    first = {path.steps: (path, is_right) for path, is_right in reversed(paths)}
+    return tuple(
+        LabelledSolution(
+            trajectory=Trajectory(steps, True, first[steps][0].node.state.answer, first[steps][0].pieces),
+            num_drawn=num_drawn,
+            is_answer_right=first[steps][1],
+            step_truth=truths.of(steps),
+        )
+        for steps, num_drawn in counts.items()
+    )
 
 
 def _pocket_problem(row: ProblemRow, extras: Mapping[str, object], checker: Checker) -> PocketProblem | None:

@@ -17,7 +17,7 @@ from critic_engine.config.critic_card import CriticCard
 from critic_engine.config.engine import EngineConfig, dump_config, load_config
 from critic_engine.data.given_problems import GivenProblem
 from critic_engine.engine import Engine
-from critic_engine.errors import RunError
+from critic_engine.errors import ConfigError, RunError
 from critic_engine.evaluation.critic_card.card_figures import CardSubject, make_card
 from critic_engine.evaluation.critic_card.card_options import CardOptions, drawing_config, judging_config
 from critic_engine.evaluation.critic_card.judge_models import GivenModels, JudgeModels
@@ -37,7 +37,6 @@ from critic_engine.types import TokenUsage
 SOLUTIONS = "solutions"
 """The folder of the run with the solutions that were drawn."""
 JUDGEMENTS = "judgements.jsonl"
-CARD = "critic_card.json"
 _PLAN = "measurement.json"
 
 OnProgress = Callable[[Progress], None]
@@ -87,7 +86,7 @@ def evaluate_critic(
     with (
         RunStore.view(run or out / SOLUTIONS) as store,
         JudgementLog.open(out / JUDGEMENTS) as log,
-        JudgeModels(config, given, has_reasoner=_asks_reasoner(options)) as models,
+        JudgeModels(config, given, has_reasoner=_asks_reasoner(config, options)) as models,
     ):
         measurement = Measurement(config, options, str(plan["task"]), log, is_of_run=run is not None)
         models.load()
@@ -99,11 +98,20 @@ def _resolved(config: EngineConfig, given: GivenModels) -> EngineConfig:
     config = with_given(
         judging_config(config), has_reasoner=given.reasoner is not None, has_critic=given.critic is not None
     )
+    role = "critic" if config.needs_critic else "reward_model"
+    judged = config.critic if config.needs_critic else config.reward_model
+    if judged.is_pocket and not config.reasoner.is_pocket:
+        raise ConfigError(
+            f"the pocket {role.replace('_', ' ')} cannot read what {config.reasoner.model} writes; name another one by "
+            f"--{role.replace('_', '-')} or {role}.model",
+            field=f"{role}.model",
+        )
     return with_critique_tokens(config)
 
 
-def _asks_reasoner(options: CardOptions) -> bool:
-    return options.num_checked > 0 and options.num_rewrites + options.num_rollouts > 0
+def _asks_reasoner(config: EngineConfig, options: CardOptions) -> bool:
+    has_words = config.needs_critic and options.num_rewrites > 0
+    return options.num_checked > 0 and (has_words or options.num_rollouts > 0)
 
 
 def _begin(out: Path, config: EngineConfig, plan: dict[str, Any]) -> None:
@@ -234,7 +242,13 @@ class Measurement:
         """
         digest = hashlib.sha256("\n".join(sorted(set(self.problem_ids))).encode()).hexdigest()[:16]
         left_out = Counter(row.fault for row in self.unlabelled) + Counter(unsure_solution=self.num_unsure)
-        subject = CardSubject(self.config, f"{self.task} {digest}", self.is_of_run, dict(left_out))
+        subject = CardSubject(
+            config=self.config,
+            task=f"{self.task} {digest}",
+            is_of_search=self.is_of_run,
+            num_rollouts=self.options.num_rollouts,
+            left_out=dict(left_out),
+        )
         return make_card(self.log.rows(), subject)
 
 
