@@ -3,14 +3,12 @@
 import logging
 from pathlib import Path
 
-from critic_engine.backends.huggingface.fingerprint import model_fingerprint
+from critic_engine.backends.huggingface.fingerprint import card_model
 from critic_engine.config.critic_card import CardModel, CriticCard, Measured
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.gate import gate_reason, gated
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ConfigError
-from critic_engine.prompts import PromptFamily
-from critic_engine.roles.given_models import is_shipped
 
 _logger = logging.getLogger(__name__)
 
@@ -18,8 +16,8 @@ _logger = logging.getLogger(__name__)
 def with_gate(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> EngineConfig:
     """Return the configuration with the AUROC of the critic's card, changed if the critic may not steer.
 
-    What was decided, and why, is logged in one line; so is a critic without a card, unless it is shipped. A
-    method that asks no critic ignores the card.
+    That the critic may not steer is logged as a warning, and that it has no card as information. A method that asks no
+    critic ignores the card.
 
     Args:
         config: The configuration of an engine.
@@ -32,6 +30,12 @@ def with_gate(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> 
     """
     if config.needs_critic and config.critic.health is not None:
         card = CriticCard.read(config.critic.health)
+        if card.kind != "critic":
+            raise ConfigError(
+                f"critic.health: {config.critic.health} is the card of a reward model, {card.critic.name!r}; name one "
+                "of the critic",
+                field="critic.health",
+            )
         _check_model(card.critic, config.critic, "critic", path=config.critic.health, is_given=has_critic)
         _check_model(card.reasoner, config.reasoner, "reasoner", path=config.critic.health, is_given=has_reasoner)
         config = _with_auroc(config, card.answer_auroc, path=config.critic.health)
@@ -40,37 +44,19 @@ def with_gate(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> 
         changed = gated(config) if config.needs_critic else config
         _logger.warning("%s: it does not steer; %s", reason, _way(changed))
         return changed
-    if config.needs_critic and config.critic.auroc is None and not _is_known(config, has_critic=has_critic):
-        _logger.warning(
-            "the critic was not measured, so it is unknown whether its values tell right from wrong; measure it with "
-            "`critic-engine evaluate-critic` and name its card in critic.health"
+    if config.needs_critic and config.critic.auroc is None:
+        _logger.info(
+            "the critic has no card, so it is unknown whether its values tell right from wrong; measure it with "
+            "`critic-engine evaluate-critic`, and name the card in critic.health"
         )
     return config
-
-
-def _is_known(config: EngineConfig, *, has_critic: bool) -> bool:
-    """Return whether nobody needs to be told that the critic was not measured: it is the shipped one, or a script."""
-    return config.critic.backend == "scripted" or (is_shipped(config.critic) and not has_critic)
-
-
-def card_model(config: ModelConfig) -> CardModel:
-    """Return the model as a card names it.
-
-    Raises:
-        ConfigError: its prompts cannot be loaded.
-    """
-    name = Path(config.model).expanduser().resolve().name if Path(config.model).is_dir() else config.model
-    return CardModel(
-        name=f"openai:{name}" if config.backend == "openai_api" else name,
-        prompts=_last(PromptFamily.for_model(config).name),
-        fingerprint=model_fingerprint(config),
-    )
 
 
 def _check_model(carded: CardModel, config: ModelConfig, role: str, *, path: Path, is_given: bool) -> None:
     """Refuse a card of another model: digests decide where both are known, and names where not."""
     ours = card_model(config)
-    if _last(carded.prompts) != ours.prompts:
+    # The folder of a family's prompts may be written from another place.
+    if Path(carded.prompts).name != Path(ours.prompts).name:
         raise _other(path, role, f"asked with the prompts {carded.prompts!r}", f"with {ours.prompts!r}")
     if is_given:
         return
@@ -78,7 +64,7 @@ def _check_model(carded: CardModel, config: ModelConfig, role: str, *, path: Pat
     if has_digests and carded.fingerprint != ours.fingerprint:
         digests = f"with weights of the digest {carded.fingerprint[:12]}", f"whose digest is {ours.fingerprint[:12]}"
         raise _other(path, role, f"{carded.name!r} {digests[0]}", f"{ours.name!r}, {digests[1]}")
-    if not has_digests and _last(carded.name) != _last(ours.name):
+    if not has_digests and carded.name != ours.name:
         raise _other(path, role, repr(carded.name), repr(ours.name))
 
 
@@ -90,15 +76,12 @@ def _other(path: Path, role: str, carded: str, ours: str) -> ConfigError:
     )
 
 
-def _last(name: str) -> str:
-    """Return the last part of a path, which may be written from another folder."""
-    return Path(name).name
-
-
 def _with_auroc(config: EngineConfig, measured: Measured, *, path: Path) -> EngineConfig:
     figures = (measured.estimate, measured.low, measured.high)
     if not all(figure is None or 0 <= figure <= 1 for figure in figures):
-        raise ConfigError(f"critic.health: {path}: answer_auroc is {figures}, and each must lie in [0, 1]")
+        raise ConfigError(
+            f"critic.health: {path}: answer_auroc is {figures}, and each must lie in [0, 1]", field="critic.health"
+        )
     if config.critic.auroc not in (None, measured):
         raise ConfigError(
             f"critic.auroc is {config.critic.auroc} and the card {path} says {measured}; leave critic.auroc out",
