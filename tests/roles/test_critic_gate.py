@@ -1,4 +1,4 @@
-"""The critic's card in an engine: one of other models is refused, and a critic that it does not trust does not steer."""
+"""The critic's card in an engine: another pair's is refused, and a critic that it does not trust does not steer."""
 
 import json
 import logging
