@@ -193,9 +193,9 @@ class Bench:
         self.critic = Remembering(make_generator(config.critic, "critic"))
         self.family = PromptFamily.for_model(config.critic)
 
-    def config(self, preset: str, overrides: Sequence[str], *, factor: int = 1) -> EngineConfig:
+    def config(self, preset: str, overrides: Sequence[str]) -> EngineConfig:
         """Return a method that may spend the budget."""
-        return load_config(preset, [*overrides, f"budget.max_tokens={factor * self.budget}"])
+        return load_config(preset, [*overrides, f"budget.max_tokens={self.budget}"])
 
     async def run(
         self, method: str, critic: str, config: EngineConfig, spoil: Spoil = keep
@@ -260,9 +260,9 @@ async def compare(bench: Bench, aurocs: Sequence[float]) -> tuple[list[Outcome],
     valued, critic = await bench.run("weighted_majority", shipped, bench.config("weighted_majority", SAMPLE_ON))
     groups = bench.judged(critic)
     judged = [each for group in groups for each in group]
-    spoils: dict[str, Spoil] = {shipped: keep, "inverted": invert, "constant 0.9": say_right} | {
-        f"noisy {target:g}": functools.partial(mix, share_kept=share_for(judged, target)) for target in aurocs
-    }
+    spoils: dict[str, Spoil] = {shipped: keep, "inverted": invert, "constant 0.9": say_right}
+    for target in aurocs:
+        spoils[f"noisy {target:g}"] = functools.partial(mix, share_kept=share_for(judged, target))
     found = {name: measured(groups, spoil) for name, spoil in spoils.items()}
     with tempfile.TemporaryDirectory() as folder:
         for name, spoil in spoils.items():
@@ -275,9 +275,7 @@ async def compare(bench: Bench, aurocs: Sequence[float]) -> tuple[list[Outcome],
                 gated = bench.config(method, [*overrides, f"critic.health={path}"])
                 outcomes.append((await bench.run(f"{method}, gate", name, gated, spoil))[0])
     for method, (preset, overrides) in FALLBACKS.items():
-        for factor in (1, 4):
-            config = bench.config(preset, overrides, factor=factor)
-            outcomes.append((await bench.run(method, f"none, {factor} x budget", config))[0])
+        outcomes.append((await bench.run(method, "none", bench.config(preset, overrides)))[0])
     return outcomes, found
 
 
@@ -315,7 +313,7 @@ def parse_args() -> argparse.Namespace:
     parser = problem_parser(__doc__, problems="runs/critic_gate.jsonl")
     parser.set_defaults(num=300)
     parser.add_argument("--budget", type=int, default=400, help="generated tokens a problem")
-    parser.add_argument("--aurocs", type=float, nargs="*", default=[0.6, 0.65, 0.7, 0.75], help="of noisy critics")
+    parser.add_argument("--aurocs", type=float, nargs="*", default=[0.6, 0.7], help="of noisy critics")
     return parser.parse_args()
 
 
