@@ -38,8 +38,10 @@ def gate_reason(critic: CriticConfig) -> str | None:
     if low >= limit:
         return None
     interval = "" if found.low is None or found.high is None else f" ({found.low:.2f} to {found.high:.2f})"
-    below = "below" if found.estimate < limit else "which is not surely at least"
-    return f"the critic's AUROC is {found.estimate:.2f}{interval}, {below} critic.min_auroc {limit:g}"
+    verdict = f"below critic.min_auroc {limit:g}"
+    if found.estimate >= limit:
+        verdict = f"which may be {verdict}; a card of more problems can tell"
+    return f"the critic's AUROC is {found.estimate:.2f}{interval}, {verdict}"
 
 
 def gated(config: EngineConfig) -> EngineConfig:

@@ -191,7 +191,7 @@ class Episode:
         """Record once, whoever continues the search, that its critic does not steer."""
         reason = gate_reason(self._config.critic)
         if reason is not None and all(failure.kind != CRITIC_GATED for failure in self._failures):
-            self._commit((Failure(NO_TRIAL, CRITIC_GATED, f"{reason}: it does not steer"),))
+            self._commit((Failure(NO_TRIAL, CRITIC_GATED, f"{reason}: the critic does not steer"),))
 
     def _left_s(self) -> float | None:
         limit_s = self._config.budget.max_wall_s

@@ -42,7 +42,7 @@ def with_gate(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> 
     reason = gate_reason(config.critic)
     if reason is not None:
         changed = gated(config) if config.needs_critic else config
-        _logger.warning("%s: it does not steer; %s", reason, _way(changed))
+        _logger.warning("%s: the critic does not steer; %s", reason, _way(changed))
         return changed
     if config.needs_critic and config.critic.auroc is None:
         _logger.info(

@@ -45,7 +45,7 @@ def test_a_critic_below_the_limit_does_not_steer_and_the_log_says_so(
     config = gated(load_config("mcts", [card(tmp_path)]))
     assert (config.strategy.kind, config.needs_critic) == ("best_of_n", False)
     assert [record.getMessage() for record in caplog.records] == [
-        f"{REASON}: it does not steer; whole solutions are sampled, and the most common answer is given"
+        f"{REASON}: the critic does not steer; whole solutions are sampled, and the most common answer is given"
     ]
 
 
