@@ -17,7 +17,7 @@ EXIT_INTERRUPTED = 130
 
 _COMMANDS = (
     *("solve", "collect", "inspect", "export", "resume"),
-    *("evaluate-critic",),
+    *("evaluate", "evaluate-critic"),
     *("presets", "config", "doctor", "pocket"),
 )
 _USAGE_ERRORS = (

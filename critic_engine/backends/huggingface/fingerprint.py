@@ -44,11 +44,12 @@ def model_fingerprint(config: ModelConfig) -> str:
         config: The model. Its class says which role ``pocket`` stands for, as in backends: a critic's and a reward
             model's is the critic, any other's the reasoner.
     """
-    folder = _folder(config)
+    folder = local_folder(config)
     return "" if folder is None else _digest(folder)
 
 
-def _folder(config: ModelConfig) -> Path | None:
+def local_folder(config: ModelConfig) -> Path | None:
+    """Return the folder of a model's files on this machine, of a hub id that of its download; None without one."""
     if config.backend not in ("huggingface", "vllm"):
         return None
     if config.model == "pocket":
