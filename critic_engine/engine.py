@@ -331,7 +331,9 @@ class Engine:
         if self._checker is None:
             return
         # The loop's thread alone uses the store while a run goes on.
-        paths = self._loop.call(StoredTree.read(store, position)).count(self.config, self._checker)
-        if paths is not None:
+        count = self._loop.call(StoredTree.read(store, position, self.config)).count(self.config, self._checker)
+        if count is not None:
+            paths = count.paths
             has_right, has_wrong = paths.num_right > 0, paths.num_wrong > 0
             outputs.count_tree(has_right=has_right, has_wrong=has_wrong, num_rollouts=paths.num_rollouts or 0)
+            outputs.judged.append(count.values)
