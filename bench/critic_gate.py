@@ -1,6 +1,6 @@
 """What does a critic that errs cost a search, and is a search with the gate ever worse than a vote of samples?
 
-    python -m bench.critic_gate --num 300 --budget 400 --report bench/results/critic_gate_cpu_202611.md
+    python -m bench.critic_gate --num 300 --budget 300 --report bench/results/critic_gate_cpu_202611.md
 
 The shipped critic's values are spoilt: inverted, constant, or mixed with noise until their AUROC is the one asked for.
 A spoilt verdict has words that fit it. Each is searched with as it is, and through the gate, with a card of the AUROC
@@ -14,14 +14,14 @@ import asyncio
 import functools
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
-from bench.provenance import print_report, write_report
+from bench.provenance import commit, print_report, write_report
 from bench.search_gain import load_rows, problem_parser
 from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.backends.huggingface.fingerprint import card_model
@@ -49,6 +49,7 @@ Judged: TypeAlias = tuple[float, bool, Draws]
 SAMPLE_ON = ("strategy.num_samples=1000",)
 METHODS = {"mcts": (), "best_of_n": SAMPLE_ON, "weighted_majority": SAMPLE_ON}
 """The methods that a critic steers, and their overrides."""
+SHIPPED = "as shipped"
 UNGUIDED = ("expander.is_critic_guided=false", "decision={rule: majority}")
 FALLBACKS = {
     "mcts, no values, majority": ("mcts", ("evaluator={kind: none}", *UNGUIDED)),
@@ -253,30 +254,28 @@ def measured(groups: Sequence[Sequence[Judged]], spoil: Spoil) -> Interval:
     return clustered_auroc(spoilt, seed=0)
 
 
-async def compare(bench: Bench, aurocs: Sequence[float]) -> tuple[list[Outcome], dict[str, Interval]]:
-    """Return all outcomes, majority first, and the AUROC of each critic."""
-    outcomes = [(await bench.run("majority", "", bench.config("majority", SAMPLE_ON)))[0]]
-    shipped = "as shipped"
-    valued, critic = await bench.run("weighted_majority", shipped, bench.config("weighted_majority", SAMPLE_ON))
+async def compare(bench: Bench, aurocs: Sequence[float]) -> AsyncIterator[tuple[Outcome, dict[str, Interval]]]:
+    """Yield each outcome, majority first, with the AUROC of each critic so far."""
+    found: dict[str, Interval] = {}
+    yield (await bench.run("majority", "", bench.config("majority", SAMPLE_ON)))[0], found
+    valued, critic = await bench.run("weighted_majority", SHIPPED, bench.config("weighted_majority", SAMPLE_ON))
     groups = bench.judged(critic)
-    judged = [each for group in groups for each in group]
-    spoils: dict[str, Spoil] = {shipped: keep, "inverted": invert, "constant 0.9": say_right}
+    spoils: dict[str, Spoil] = {"inverted": invert, "constant 0.9": say_right}
     for target in aurocs:
-        spoils[f"noisy {target:g}"] = functools.partial(mix, share_kept=share_for(judged, target))
-    found = {name: measured(groups, spoil) for name, spoil in spoils.items()}
+        kept = share_for([each for group in groups for each in group], target)
+        spoils[f"noisy {target:g}"] = functools.partial(mix, share_kept=kept)
+    found.update({name: measured(groups, spoil) for name, spoil in {**spoils, SHIPPED: keep}.items()})
+    yield valued, found
     with tempfile.TemporaryDirectory() as folder:
-        for name, spoil in spoils.items():
+        for name, spoil in {**spoils, SHIPPED: keep}.items():
             path = bench.card(found[name], Path(folder), name)
             for method, overrides in METHODS.items():
-                if (method, name) == ("weighted_majority", shipped):
-                    outcomes.append(valued)
-                else:
-                    outcomes.append((await bench.run(method, name, bench.config(method, overrides), spoil))[0])
+                if (method, name) != ("weighted_majority", SHIPPED):
+                    yield (await bench.run(method, name, bench.config(method, overrides), spoil))[0], found
                 gated = bench.config(method, [*overrides, f"critic.health={path}"])
-                outcomes.append((await bench.run(f"{method}, gate", name, gated, spoil))[0])
+                yield (await bench.run(f"{method}, gate", name, gated, spoil))[0], found
     for method, (preset, overrides) in FALLBACKS.items():
-        outcomes.append((await bench.run(method, "none", bench.config(preset, overrides)))[0])
-    return outcomes, found
+        yield (await bench.run(method, "none", bench.config(preset, overrides)))[0], found
 
 
 def signed(gain: Interval) -> str:
@@ -312,19 +311,28 @@ def parse_args() -> argparse.Namespace:
     """Return the options of the command line."""
     parser = problem_parser(__doc__, problems="runs/critic_gate.jsonl")
     parser.set_defaults(num=300)
-    parser.add_argument("--budget", type=int, default=400, help="generated tokens a problem")
-    parser.add_argument("--aurocs", type=float, nargs="*", default=[0.6, 0.7], help="of noisy critics")
+    parser.add_argument("--budget", type=int, default=300, help="generated tokens a problem")
+    parser.add_argument("--aurocs", type=float, nargs="*", default=[0.6], help="of noisy critics")
     return parser.parse_args()
+
+
+async def run(args: argparse.Namespace) -> list[Outcome]:
+    """Return all outcomes; the report is written anew after each, so that a run that is stopped leaves one."""
+    outcomes: list[Outcome] = []
+    async for outcome, found in compare(Bench(load_rows(args), args.budget), args.aurocs):
+        outcomes.append(outcome)
+        lines = table(outcomes, found, args.seed)
+        if args.report is not None:
+            write_report(args.report, "What critics that err cost, with the gate and without it", [*NOTES, *lines])
+    print("\n".join(lines))
+    return outcomes
 
 
 def main() -> None:
     """Search with all critics, and print a table and the JSON line."""
     args = parse_args()
-    outcomes, found = asyncio.run(compare(Bench(load_rows(args), args.budget), args.aurocs))
-    lines = table(outcomes, found, args.seed)
-    print("\n".join(lines))
-    if args.report is not None:
-        write_report(args.report, "What critics that err cost, with the gate and without it", [*NOTES, *lines])
+    commit()
+    outcomes = asyncio.run(run(args))
     results = {
         f"{outcome.method} | {outcome.critic}": {
             "accuracy": share(sum(outcome.is_right), len(outcome.is_right)).estimate,
