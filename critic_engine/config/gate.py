@@ -49,9 +49,11 @@ def gated(config: EngineConfig) -> EngineConfig:
 
     Where other evaluators of a blend know more than the reasoner does, they steer alone: steps are searched without
     critiques, and whole solutions are sampled in the place of rewrites. Otherwise whole solutions are sampled and the
-    most common answer is given: a tree without values, or with the agreement of completions for a value, does no better
-    than that at equal tokens (``bench/critic_gate.py``). There are as many samples as the method would write solutions
-    at most; those of a tree search, whose budget holds as before, are as many as it pays for.
+    most common answer is given. That is a majority vote and so never worse than one, as a tree without values, or with
+    the agreement of completions for values, may be (``bench/critic_gate.py``).
+
+    There are as many samples as the method would write solutions at most. Those of a tree search, whose budget holds as
+    before, are as many as it pays for; a simulation is a whole solution then.
     """
     others = _others(config.evaluator)
     if not others:

@@ -89,6 +89,13 @@ def test_several_reasoners_are_the_first_alone_where_nothing_chooses_between_the
     assert gated(load_config("ab_mcts", ["other_reasoners=[{temperature: 1.0}]"])).other_reasoners == ()
 
 
+def test_reference_answers_steer_alone_in_labelling_mode() -> None:
+    parts = "parts: [{evaluator: {kind: critic}}, {evaluator: {kind: rollout, against: reference}}]"
+    changed = gated(load_config("mcts", [f"evaluator={{kind: blend, {parts}}}"]))
+    assert changed.evaluator.kind == "rollout"
+    assert (changed.strategy.kind, changed.needs_reference) == ("mcts", True)
+
+
 def test_what_agrees_or_values_nothing_is_no_evaluator_to_steer_by() -> None:
     parts = "parts: [{evaluator: {kind: critic}}, {evaluator: {kind: rollout}}, {evaluator: {kind: none}}]"
     assert is_flat(gated(load_config("mcts", [f"evaluator={{kind: blend, {parts}}}"])))
