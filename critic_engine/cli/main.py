@@ -64,6 +64,7 @@ Examples:
   critic-engine collect problems.jsonl --run runs/labelled
   critic-engine inspect runs/labelled
   critic-engine export runs/labelled --format trl-dpo --out data/critiques
+  critic-engine evaluate problems.jsonl --out runs/compared
   critic-engine evaluate-critic problems.jsonl --out cards/a
   critic-engine resume runs/a
   critic-engine presets

@@ -14,7 +14,6 @@ from typing import IO, Any, Self
 
 from critic_engine.errors import RunError
 from critic_engine.models.metering import ModelFigures
-from critic_engine.statistics.calibration import clustered_auroc
 from critic_engine.types import Answer
 
 # In a labelled run: problems with a right path, with a wrong one, and with both; and the rollouts of all trees.
@@ -190,6 +189,9 @@ def _critic_auroc(judged: Sequence[Sequence[tuple[float, bool]]]) -> dict[str, o
     num_paths = sum(map(len, judged))
     if not num_paths:
         return {}
+    # It imports numpy, which no command's help may wait for.
+    from critic_engine.statistics.calibration import clustered_auroc
+
     found = {name: round(figure, 4) for name, figure in asdict(clustered_auroc(judged, seed=0)).items()}
     figures = {name: None if math.isnan(figure) else figure for name, figure in found.items()}
     return {"critic_auroc": {**figures, "num_paths": num_paths}}
