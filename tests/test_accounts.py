@@ -120,6 +120,14 @@ def test_budget_of_computation_counts_prompts_and_the_answers_count_generated_to
     assert max(answer.num_tokens for answer in answers) < 600
 
 
+def test_limit_of_generated_tokens_does_not_count_the_prompts_of_a_weighted_budget() -> None:
+    overrides = [*SCRIPTED, "budget.max_tokens=100000", "budget.prompt_weight=10", "run.max_tokens=300"]
+    with Engine("mcts", overrides=overrides, **models()) as engine:
+        answer = engine.solve(PROBLEMS[0])
+    assert answer.stop_reason == "tokens"
+    assert 300 <= answer.num_tokens < 400
+
+
 @pytest.mark.parametrize("failed", [0, 1])
 def test_greedy_request_whose_other_half_fails_is_paid_for(failed: int) -> None:
     reasoner = models(reasoner={failed: GenerationError("no")})["reasoner"]

@@ -107,7 +107,10 @@ class Episode:
         self._usage = TokenUsage()
         # The ask of each pending trial, and the context of its node at that time.
         self._asked: dict[int, tuple[Asked, ExpansionContext]] = {}
-        self._strategy = make_strategy(config, problem.problem_id, max_tokens=max_tokens)
+        # A strategy counts in the unit of the budget: where prompts have a weight, that is not generated tokens.
+        self._max_tokens = max_tokens if config.budget.prompt_weight else None
+        of_strategy = None if config.budget.prompt_weight else max_tokens
+        self._strategy = make_strategy(config, problem.problem_id, max_tokens=of_strategy)
         self._measured = SolutionBudget(max_tokens=config.reasoner.max_tokens)
         self._strategy.record_to(self._record)
         self._wake: asyncio.Future[None] | None = None
@@ -228,14 +231,16 @@ class Episode:
         else:
             self._strategy.abandon(trial, cost=cost)
         self._measured.observe((*self.tree.nodes[first_node_id:], *self.tree.rollouts[num_rollouts:]))
-        self._stop_if_spent()
+        self._stop_if_spent(result.usage.generated_tokens)
         self._commit(result.failures, result.usage)
         nodes = {child.key: child for child in trial.node.children}
         for proposal in result.proposals:
             self._emit(nodes[proposal.key], is_duplicate=nodes[proposal.key].node_id < first_node_id)
 
-    def _stop_if_spent(self) -> None:
-        """Stop a search whose budget is measured, in the commit of the trial that spent it."""
+    def _stop_if_spent(self, num_tokens: int) -> None:
+        """Stop a search that has spent what the strategy does not count, in the commit of a trial of ``num_tokens``."""
+        if self._max_tokens is not None and self._usage.generated_tokens + num_tokens >= self._max_tokens:
+            self._strategy.stop(StopReason.COST)
         num_solutions = None if self._config.reasoner.is_pocket else self._config.budget.num_solutions
         if num_solutions is not None and self._strategy.usage.cost >= self._measured.limit(num_solutions):
             self._strategy.stop(StopReason.COST)
