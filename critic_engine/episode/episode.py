@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from critic_engine.config.engine import EngineConfig
+from critic_engine.config.gate import CRITIC_GATED, gate_reason
 from critic_engine.episode.logged_usage import log_usage, logged_usage
 from critic_engine.episode.node_state import NodeState, ReasoningNode, decode_state, encode_state, trajectory_of
 from critic_engine.episode.solution_budget import SolutionBudget, too_small
 from critic_engine.episode.strategy_factory import make_strategy
-from critic_engine.episode.trial import Ending, TrialResult, TrialRunner
+from critic_engine.episode.trial import NO_TRIAL, Ending, TrialResult, TrialRunner
 from critic_engine.protocols import Evaluator, Expander, ExpansionContext
 from critic_engine.types import Answer, Critique, Failure, Problem, TokenUsage, Trajectory
 from search import (
@@ -106,7 +107,10 @@ class Episode:
         self._usage = TokenUsage()
         # The ask of each pending trial, and the context of its node at that time.
         self._asked: dict[int, tuple[Asked, ExpansionContext]] = {}
-        self._strategy = make_strategy(config, problem.problem_id, max_tokens=max_tokens)
+        # A strategy counts in the unit of the budget: where prompts have a weight, that is not generated tokens.
+        self._max_tokens = max_tokens if config.budget.prompt_weight else None
+        of_strategy = None if config.budget.prompt_weight else max_tokens
+        self._strategy = make_strategy(config, problem.problem_id, max_tokens=of_strategy)
         self._measured = SolutionBudget(max_tokens=config.reasoner.max_tokens)
         self._strategy.record_to(self._record)
         self._wake: asyncio.Future[None] | None = None
@@ -141,6 +145,7 @@ class Episode:
         """
         self._started_s = time.perf_counter()
         self._wake = asyncio.get_running_loop().create_future()
+        self._note_gate()
         tasks: dict[asyncio.Task[TrialResult], ReasoningTrial] = {}
         if self._stop_reason not in _CUTS:
             tasks.update((self._start(trial), trial) for trial in self._strategy.pending)
@@ -185,6 +190,12 @@ class Episode:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
+    def _note_gate(self) -> None:
+        """Record once, whoever continues the search, that its critic does not steer."""
+        reason = gate_reason(self._config.critic)
+        if reason is not None and all(failure.kind != CRITIC_GATED for failure in self._failures):
+            self._commit((Failure(NO_TRIAL, CRITIC_GATED, f"{reason}: the critic does not steer"),))
+
     def _left_s(self) -> float | None:
         limit_s = self._config.budget.max_wall_s
         return None if limit_s is None else max(0.0, self._started_s + limit_s - time.perf_counter())
@@ -214,19 +225,22 @@ class Episode:
 
     def _tell(self, trial: ReasoningTrial, result: TrialResult) -> None:
         first_node_id, num_rollouts = len(self.tree), len(self.tree.rollouts)
+        cost = self._config.budget.cost(result.usage)
         if result.proposals:
-            self._strategy.tell(trial, result.proposals, cost=result.usage.generated_tokens)
+            self._strategy.tell(trial, result.proposals, cost=cost)
         else:
-            self._strategy.abandon(trial, cost=result.usage.generated_tokens)
+            self._strategy.abandon(trial, cost=cost)
         self._measured.observe((*self.tree.nodes[first_node_id:], *self.tree.rollouts[num_rollouts:]))
-        self._stop_if_spent()
+        self._stop_if_spent(result.usage.generated_tokens)
         self._commit(result.failures, result.usage)
         nodes = {child.key: child for child in trial.node.children}
         for proposal in result.proposals:
             self._emit(nodes[proposal.key], is_duplicate=nodes[proposal.key].node_id < first_node_id)
 
-    def _stop_if_spent(self) -> None:
-        """Stop a search whose budget is measured, in the commit of the trial that spent it."""
+    def _stop_if_spent(self, num_tokens: int) -> None:
+        """Stop a search that has spent what the strategy does not count, in the commit of a trial of ``num_tokens``."""
+        if self._max_tokens is not None and self._usage.generated_tokens + num_tokens >= self._max_tokens:
+            self._strategy.stop(StopReason.COST)
         num_solutions = None if self._config.reasoner.is_pocket else self._config.budget.num_solutions
         if num_solutions is not None and self._strategy.usage.cost >= self._measured.limit(num_solutions):
             self._strategy.stop(StopReason.COST)
@@ -252,7 +266,7 @@ class Episode:
                 is_finished=node.is_terminal,
                 answer=node.state.answer,
                 is_duplicate=is_duplicate,
-                num_tokens=self._strategy.usage.cost,
+                num_tokens=self._usage.generated_tokens,
             )
         )
 
@@ -291,6 +305,9 @@ class Episode:
             prompt_tokens=self._usage.prompt_tokens,
             cached_tokens=self._usage.cached_tokens,
             num_requests=self._usage.num_requests,
+            critic_tokens=self._usage.critic_generated_tokens,
+            critic_prompt_tokens=self._usage.critic_prompt_tokens,
+            critic_cached_tokens=self._usage.critic_cached_tokens,
         )
 
     @property
@@ -298,12 +315,13 @@ class Episode:
         return self._cut_reason or self._strategy.stop_reason
 
     def _why_unanswered(self) -> str:
-        if self._failures:
-            counts = Counter(failure.kind for failure in self._failures)
+        failures = [failure for failure in self._failures if failure.kind != CRITIC_GATED]
+        if failures:
+            counts = Counter(failure.kind for failure in failures)
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
             # A text that was cut is the likeliest cause.
-            cuts = [failure for failure in self._failures if failure.kind == "reasoner_cut"]
-            last = (cuts or self._failures)[-1]
+            cuts = [failure for failure in failures if failure.kind == "reasoner_cut"]
+            last = (cuts or failures)[-1]
             return f"no path ends in an answer ({kinds}); the last failure: {last.reason}"
         if self._stop_reason in _CUTS:
             return f"no path had ended when the search was cut; raise {_CUTS[self._stop_reason]}"

@@ -34,8 +34,9 @@ class MethodRun:
     samples: tuple[tuple[Grade, ...], ...] | None = None
     """One tuple a problem, of the first seed: the grades of its independent samples in order, for pass@k. None if the
     method draws no independent samples."""
-    sample_classes: tuple[tuple[str, ...], ...] | None = None
-    """Beside ``samples``, the class of each sample's answer, for maj@k; equal texts are the same answer."""
+    sample_classes: tuple[tuple[str | None, ...], ...] | None = None
+    """Beside ``samples``, the class of each sample's answer, for maj@k; equal texts are the same answer, and None is a
+    sample without one, which casts no vote."""
     wall_s: float = 0.0
     """Seconds of all sessions, at the concurrency of the run."""
     usd: float | None = None
@@ -44,8 +45,12 @@ class MethodRun:
     """2 N a token read uncached or generated, summed over roles and problems; None if a model's N is unknown."""
     needs_reference: bool = False
     """Whether the search itself was told the reference answers: its accuracy is no accuracy."""
+    folders: tuple[str, ...] = ()
+    """The run directory of each seed, in the order of the seeds; empty if they are not kept."""
+    rows: tuple[int, ...] = ()
+    """The row of each problem in the ``answers.jsonl`` of its run directories, from 1; empty without ``folders``."""
 
     @property
     def name(self) -> str:
         """Method and budget, such as ``mcts @300``."""
-        return self.method if self.budget is None else f"{self.method} @{self.budget:g}"
+        return self.method if self.budget is None else f"{self.method} @{self.budget:.12g}"

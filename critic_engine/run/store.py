@@ -9,7 +9,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -177,6 +177,12 @@ class RunStore:
             return ProblemRow(row=row, id=id_, problem=problem)
         return FailedRow(row, id_, objection.reason, objection.fault)
 
+    def labelled(self, row: ProblemRow, position: int) -> ProblemRow:
+        """Return a row of a labelled run with its reference answers and other columns."""
+        query = "SELECT reference_answers FROM labels WHERE position = ?"
+        (answers,) = self._connection.execute(query, (position,)).fetchone()
+        return replace(row, reference_answers=tuple(from_json(answers)), extras=self.extras(position))
+
     def append(
         self, position: int, first_sequence: int, events: Sequence[Mapping[str, Any]], failures: Sequence[Failure] = ()
     ) -> None:
@@ -228,7 +234,8 @@ class RunStore:
         """Return the tokens generated so far: of the answers, of the searches without one, and of the findings."""
         query = (
             "SELECT (SELECT COALESCE(SUM(json_extract(answer, '$.num_tokens')), 0) FROM answers) + "
-            "(SELECT COALESCE(SUM(json_extract(event, '$.cost')), 0) FROM events"
+            "(SELECT COALESCE(SUM(COALESCE(json_extract(event, '$.usage.generated_tokens'),"
+            " json_extract(event, '$.cost'))), 0) FROM events"
             " WHERE position NOT IN (SELECT position FROM answers))"
         )
         num_searched = int(self._connection.execute(query).fetchone()[0])

@@ -1,0 +1,92 @@
+"""Sentences on the conclusions that a comparison does not allow."""
+
+from collections.abc import Iterator, Sequence
+
+from critic_engine.evaluation.report.comparison_report import MethodReport, PairReport
+from critic_engine.evaluation.report.figure_words import amount_words, counted, currency_words
+from critic_engine.evaluation.report.report_options import ReportOptions
+from critic_engine.statistics.verdicts import FEWEST_PROBLEMS
+
+# Shares of its budget between which a method spent about all of it.
+_LEAST_SPENT, _MOST_SPENT = 0.9, 1.05
+
+
+def cautions(methods: Sequence[MethodReport], pairs: Sequence[PairReport], options: ReportOptions) -> Iterator[str]:
+    """Yield what cannot be concluded from these figures, and why, a sentence each."""
+    yield from _on_problems(methods, options)
+    yield from _on_pairs(pairs)
+    yield from _on_grades(methods)
+    yield from _on_spending(methods, options)
+
+
+def _on_problems(methods: Sequence[MethodReport], options: ReportOptions) -> Iterator[str]:
+    num = methods[0].num_problems if methods else 0
+    if options.num_rows_without_reference:
+        rows = counted(options.num_rows_without_reference, "row")
+        yield f"{rows} without a reference answer that can be used: nothing is known of them."
+    if not num:
+        yield "No problem could be graded, so there is no accuracy and no verdict."
+    elif num < FEWEST_PROBLEMS:
+        yield (
+            f"There are fewer than {FEWEST_PROBLEMS} problems ({num}): neither a difference nor its absence can be "
+            "concluded."
+        )
+    if num and methods[0].num_seeds == 1:
+        yield "There is one seed: the figures do not show how much a method varies from seed to seed."
+
+
+def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
+    unsettled = [pair for pair in pairs if pair.verdict == "inconclusive"]
+    if unsettled:
+        needed = [pair.num_needed for pair in unsettled if pair.num_needed is not None]
+        rest = f"; to settle them would take from {min(needed):,} to {max(needed):,} problems" if needed else ""
+        yield f"{len(unsettled):,} of {len(pairs):,} pairs are inconclusive{rest}."
+    if pairs:
+        smallest = [pair.smallest_effect for pair in pairs]
+        yield (
+            f"With this many problems, a true difference of accuracy would mostly not show if it is below "
+            f"{min(smallest):.3f}, for some pairs below {max(smallest):.3f}."
+        )
+    if any(not pair.is_equal_cost for pair in pairs):
+        yield (
+            "Methods without a budget end on their own: their pairs are not at equal cost, so the costs in the table "
+            "belong to the verdict."
+        )
+
+
+def _on_grades(methods: Sequence[MethodReport]) -> Iterator[str]:
+    for method in methods:
+        if method.needs_reference:
+            yield f"{method.name} was told the reference answers, so it has no accuracy and is in no verdict."
+    graded = [method for method in methods if not method.needs_reference]
+    unsure = [f"{method.name} {method.num_unsure:,}" for method in graded if method.num_unsure]
+    if unsure:
+        most = max(method.num_unsure / (method.num_problems * method.num_seeds) for method in graded)
+        yield (
+            f"Answers that could not be judged count as not right: {', '.join(unsure)}. Were all of them right, no "
+            f"accuracy would rise by more than {most:.3f}."
+        )
+    failed = [f"{method.name} {method.num_failed:,}" for method in graded if method.num_failed]
+    if failed:
+        yield f"Searches that failed count as not right: {', '.join(failed)}."
+    alike = [method.name for method in graded if method.num_valued and method.value_auroc is None]
+    if alike:
+        yield (
+            f"The answers with a value are all right or all wrong with {', '.join(alike)}: it cannot be told whether "
+            "values part right answers from wrong ones."
+        )
+
+
+def _on_spending(methods: Sequence[MethodReport], options: ReportOptions) -> Iterator[str]:
+    for method in methods:
+        spent = method.spending
+        if spent is None or _LEAST_SPENT <= spent.share <= _MOST_SPENT:
+            continue
+        amounts = (
+            f"{method.name} spent {amount_words(spent.mean)} of {amount_words(spent.limit)} "
+            f"{currency_words(options.currency)}"
+        )
+        if spent.share < _LEAST_SPENT:
+            yield f"{amounts}: it may do better or worse where it spends all."
+        else:
+            yield f"{amounts}, more than its budget: its pairs are not at equal cost."
