@@ -38,19 +38,21 @@ def _on_problems(methods: Sequence[MethodReport], options: ReportOptions) -> Ite
 def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
     unsettled = [pair for pair in pairs if pair.verdict == "inconclusive"]
     if unsettled:
-        needed = [pair.num_needed for pair in unsettled if pair.num_needed is not None]
-        rest = f"; to settle them would take from {min(needed):,} to {max(needed):,} problems" if needed else ""
-        yield f"{len(unsettled):,} of {len(pairs):,} pairs are inconclusive{rest}."
+        needed = sorted({pair.num_needed for pair in unsettled if pair.num_needed is not None})
+        amounts = " to ".join(f"{num:,}" for num in dict.fromkeys((needed[0], needed[-1]))) if needed else ""
+        rest = f": {amounts} problems would settle them, if the differences found are the true ones" if needed else ""
+        yield f"Inconclusive are {len(unsettled):,} of {counted(len(pairs), 'pair')}{rest}."
     if pairs:
         smallest = [pair.smallest_effect for pair in pairs]
         yield (
             f"With this many problems, a true difference of accuracy would mostly not show if it is below "
             f"{min(smallest):.3f}, for some pairs below {max(smallest):.3f}."
         )
-    if any(not pair.is_equal_cost for pair in pairs):
+    num_unequal = sum(not pair.is_equal_cost for pair in pairs)
+    if num_unequal:
         yield (
-            "Methods without a budget end on their own: their pairs are not at equal cost, so the costs in the table "
-            "belong to the verdict."
+            f"Not at equal cost are {num_unequal:,} of {counted(len(pairs), 'pair')}, for a method has no budget, or "
+            "spent more or less than its budget: read their verdicts with their costs."
         )
 
 
@@ -89,4 +91,4 @@ def _on_spending(methods: Sequence[MethodReport], options: ReportOptions) -> Ite
         if spent.share < _LEAST_SPENT:
             yield f"{amounts}: it may do better or worse where it spends all."
         else:
-            yield f"{amounts}, more than its budget: its pairs are not at equal cost."
+            yield f"{amounts}, more than its budget."

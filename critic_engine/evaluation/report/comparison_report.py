@@ -53,8 +53,7 @@ class ShareAtK(Section):
 
     k: int
     share: Measured
-    num_problems: int
-    """Those with at least k samples."""
+    """Of all problems."""
 
 
 class ReasonCount(Section):
@@ -118,8 +117,11 @@ class PairReport(Section):
     ours: str
     """The name that comes later in ``methods``."""
     theirs: str
+    our_cost: float
+    """The mean of one search in the currency of the comparison."""
+    their_cost: float
     is_equal_cost: bool
-    """Whether both have the same budget; a method without one ends on its own."""
+    """Whether both have the same budget, and neither cost is more than 1.1 times the other."""
     num_ours_alone_right: int
     """Answers, over problems and seeds, that only ours gave right; unsure and failed ones count as not right."""
     num_theirs_alone_right: int

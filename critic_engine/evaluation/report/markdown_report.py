@@ -152,17 +152,17 @@ def _cost_table(report: ComparisonReport) -> str:
 
 def _samples(methods: Sequence[MethodReport]) -> Iterator[str]:
     rows = [
-        (method.name, name, f"{each.k}", measured_words(each.share), f"{each.num_problems:,}")
+        (method.name, name, f"{each.k}", measured_words(each.share))
         for method in methods
         for name, shares in (("pass@k", method.pass_at), ("maj@k", method.majority_at))
         for each in shares
     ]
     if rows:
-        table = markdown_table(("method", "measure", "k", "share", "problems"), rows)
+        table = markdown_table(("method", "measure", "k", "share"), rows)
         yield (
             f"## Independent samples\n\n{table}\n\npass@k is the share of problems with a right answer among k "
             "samples: a bound for any choice among them, not an accuracy. maj@k is the share that a "
-            "majority of k gets right."
+            "majority of k gets right. Each problem counts with as many samples as every search has that did not fail."
         )
 
 
