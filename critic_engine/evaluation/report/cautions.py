@@ -40,8 +40,8 @@ def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
     if unsettled:
         needed = sorted({pair.num_needed for pair in unsettled if pair.num_needed is not None})
         amounts = " to ".join(f"{num:,}" for num in dict.fromkeys((needed[0], needed[-1]))) if needed else ""
-        rest = f": {amounts} problems would settle them, if the differences found are the true ones" if needed else ""
-        yield f"Inconclusive are {len(unsettled):,} of {counted(len(pairs), 'pair')}{rest}."
+        rest = f"; {amounts} problems would settle them, if the differences found are the true ones" if needed else ""
+        yield f"Inconclusive pairs: {len(unsettled):,} of {len(pairs):,}{rest}."
     if pairs:
         smallest = [pair.smallest_effect for pair in pairs]
         yield (
@@ -51,8 +51,8 @@ def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
     num_unequal = sum(not pair.is_equal_cost for pair in pairs)
     if num_unequal:
         yield (
-            f"Not at equal cost are {num_unequal:,} of {counted(len(pairs), 'pair')}, for a method has no budget, or "
-            "spent more or less than its budget: read their verdicts with their costs."
+            f"Pairs not at equal cost: {num_unequal:,} of {len(pairs):,}, in which a method has no budget, or spent more "
+            "or less than the other. Read their verdicts with the costs."
         )
 
 

@@ -53,14 +53,14 @@ def pair_reports(
         level=options.level,
     )
     reports = [
-        _pair_report(verdict, _Pair(ours, theirs, costs[ours.name], costs[theirs.name]), options)
+        _pair_report(verdict, _CostedPair(ours, theirs, costs[ours.name], costs[theirs.name]), options)
         for verdict, (ours, theirs) in zip(verdicts, pairs, strict=True)
     ]
     return tuple(sorted(reports, key=lambda pair: (_ORDER.index(pair.verdict), pair.difference.estimate or 0.0)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class _CostedPair:
     """Two runs and their mean costs."""
 
     ours: MethodRun
@@ -81,7 +81,7 @@ class _Pair:
         return both[1.0, 0.0], both[0.0, 1.0]
 
 
-def _pair_report(verdict: PairVerdict, pair: _Pair, options: ReportOptions) -> PairReport:
+def _pair_report(verdict: PairVerdict, pair: _CostedPair, options: ReportOptions) -> PairReport:
     num_ours, num_theirs = pair.alone_right()
     difference = measured(verdict.difference)
     if verdict.verdict in ("better", "worse"):
