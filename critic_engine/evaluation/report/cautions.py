@@ -51,8 +51,8 @@ def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
     num_unequal = sum(not pair.is_equal_cost for pair in pairs)
     if num_unequal:
         yield (
-            f"Pairs not at equal cost: {num_unequal:,} of {len(pairs):,}, in which a method has no budget, or spent more "
-            "or less than the other. Read their verdicts with the costs."
+            f"Pairs not at equal cost: {num_unequal:,} of {len(pairs):,}, in which a method has no budget, or spent "
+            "more or less than the other. Read their verdicts with the costs."
         )
 
 
