@@ -104,6 +104,8 @@ class MethodReport(Section):
     majority_at: tuple[ShareAtK, ...]
     stop_reasons: dict[str, int]
     """Searches by the reason for their end."""
+    failures: dict[str, int]
+    """Failures and retries of models by kind, and what else the searches report; a search may have gone on after it."""
     value_auroc: Measured | None
     """Probability that the chosen path of a right answer has a higher value than that of a wrong one; None if it cannot
     be told."""

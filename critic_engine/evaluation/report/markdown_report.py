@@ -11,6 +11,7 @@ from critic_engine.evaluation.report.figure_words import (
     amount_words,
     counted,
     currency_words,
+    kinds_words,
     measured_words,
     spending_words,
 )
@@ -54,7 +55,8 @@ _PAIR_NOTES = (
 )
 _VALUE_NOTES = (
     "The AUROC is the probability that the chosen path of a right answer has a higher value than that of a wrong one: "
-    "0.5 is chance. It is of the answers that are known to be right or wrong and have a value."
+    "0.5 is chance. It is of the answers that are known to be right or wrong and have a value. Failures and "
+    "retries of models are counted by kind; a search may have gone on after them."
 )
 _FILES = {
     "report.json": "`report.json`: all figures.",
@@ -175,13 +177,14 @@ def _ungraded(methods: Sequence[MethodReport]) -> Iterator[str]:
 
 def _value_table(report: ComparisonReport) -> str:
     return markdown_table(
-        ("method", "AUROC of the value", "answers", "searches by the reason for their end"),
+        ("method", "AUROC of the value", "answers", "searches by the reason for their end", "failures"),
         [
             (
                 method.name,
                 measured_words(method.value_auroc),
                 f"{method.num_valued:,}",
-                ", ".join(f"{reason} {num:,}" for reason, num in method.stop_reasons.items()),
+                kinds_words(method.stop_reasons),
+                kinds_words(method.failures) or "none",
             )
             for method in report.methods
         ],

@@ -33,6 +33,20 @@ def test_the_commonest_reasons_for_unsure_and_failed_answers_are_counted(make_ru
     ]
 
 
+def test_failures_of_models_are_summed_by_kind_and_said(make_run, options: ReportOptions) -> None:
+    run = make_run("mcts", None, "r w")
+    met = ({"critic_unreadable": 2, "critic_gated": 1}, {"critic_unreadable": 1, "budget_too_small": 4, "other": 0})
+    answers = tuple(
+        (dataclasses.replace(graded, answer=dataclasses.replace(graded.answer, failures=failures)),)
+        for (graded,), failures in zip(run.answers, met, strict=True)
+    )
+    report = build_report([dataclasses.replace(run, answers=answers)], options=options)
+    assert report.methods[0].failures == {"budget_too_small": 4, "critic_gated": 1, "critic_unreadable": 3}
+    said = "after which they may have gone on: mcts (budget_too_small 4, critic_unreadable 3)."
+    assert any(sentence.endswith(said) for sentence in report.cautions)
+    assert any("the critic did not steer" in each and "wrong: mcts 1." in each for each in report.cautions)
+
+
 def test_accuracy_of_one_seed_has_wilsons_interval(make_run, options: ReportOptions) -> None:
     [method] = build_report([make_run("mcts", 100, "r r w r")], options=options).methods
     expected = share(3, 4)
