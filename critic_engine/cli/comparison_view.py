@@ -1,6 +1,5 @@
 """The report of a comparison in the terminal: its table, its verdicts, and the outcomes of gates."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -28,13 +27,13 @@ _WIDTH = 100
 """Columns that the tables need."""
 
 
-def report_console() -> Console:
-    """Return the console on stdout; where stdout is no terminal, a table may take 100 columns."""
-    return Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
-
-
 def print_report(report: ComparisonReport, console: Console) -> None:
-    """Print the accuracy and the costs of each method, the verdicts, losses first, and what cannot be concluded."""
+    """Print the accuracy and the costs of each method, the verdicts, losses first, and what cannot be concluded.
+
+    Where the console is no terminal, it takes the width that the tables need.
+    """
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH)
     is_wide = console.width >= _WIDTH
     console.print(_accuracy_table(report, is_wide=is_wide))
     console.print(_detail_table(report, is_wide=is_wide))

@@ -57,8 +57,13 @@ def test_the_tables_fit_100_columns_and_hold_all_figures() -> None:
     assert "0.500  [0.377, 0.623]  300,000  300,000     12.5  300,000 of 1,000,000       0       0" in row
 
 
+def test_a_pipe_has_whole_rows_whatever_its_width() -> None:
+    assert printed(report_of(*RUNS), width=80) == printed(report_of(*RUNS), width=100)
+
+
 def test_no_column_is_lost_in_80_columns() -> None:
-    text = printed(report_of(run("greedy", None, "rwu")), width=80)
+    text = printed(report_of(run("greedy", None, "rwu")), width=80, is_terminal=True)
+    assert max(map(len, text.splitlines())) <= 80
     assert "failed" in " ".join(text.split())
 
 

@@ -19,7 +19,8 @@ def build_report(runs: Sequence[MethodRun], *, options: ReportOptions) -> Compar
     """
     _check(runs)
     methods = tuple(method_report(run, options) for run in runs)
-    pairs = pair_reports(runs, options)
+    costs = {method.name: getattr(method.costs, options.currency) for method in methods if method.costs is not None}
+    pairs = pair_reports(runs, options, costs=costs)
     return ComparisonReport(
         problems=options.problems,
         reasoner=options.reasoner,

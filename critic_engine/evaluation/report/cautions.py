@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from critic_engine.evaluation.report.comparison_report import MethodReport, PairReport
-from critic_engine.evaluation.report.figure_words import amount_words, counted, currency_words
+from critic_engine.evaluation.report.figure_words import amount_words, counted, currency_words, kinds_words
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.verdicts import FEWEST_PROBLEMS
 
 # Shares of its budget between which a method spent about all of it.
 _LEAST_SPENT, _MOST_SPENT = 0.9, 1.05
+_GATED = "critic_gated"
+"""Kind, among the failures of a search, of the note that its critic did not steer."""
 
 
 def cautions(methods: Sequence[MethodReport], pairs: Sequence[PairReport], options: ReportOptions) -> Iterator[str]:
@@ -38,19 +40,21 @@ def _on_problems(methods: Sequence[MethodReport], options: ReportOptions) -> Ite
 def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
     unsettled = [pair for pair in pairs if pair.verdict == "inconclusive"]
     if unsettled:
-        needed = [pair.num_needed for pair in unsettled if pair.num_needed is not None]
-        rest = f"; to settle them would take from {min(needed):,} to {max(needed):,} problems" if needed else ""
-        yield f"{len(unsettled):,} of {len(pairs):,} pairs are inconclusive{rest}."
+        needed = sorted({pair.num_needed for pair in unsettled if pair.num_needed is not None})
+        amounts = " to ".join(f"{num:,}" for num in dict.fromkeys((needed[0], needed[-1]))) if needed else ""
+        rest = f"; {amounts} problems would settle them, if the differences found are the true ones" if needed else ""
+        yield f"Inconclusive pairs: {len(unsettled):,} of {len(pairs):,}{rest}."
     if pairs:
         smallest = [pair.smallest_effect for pair in pairs]
         yield (
             f"With this many problems, a true difference of accuracy would mostly not show if it is below "
             f"{min(smallest):.3f}, for some pairs below {max(smallest):.3f}."
         )
-    if any(not pair.is_equal_cost for pair in pairs):
+    num_unequal = sum(not pair.is_equal_cost for pair in pairs)
+    if num_unequal:
         yield (
-            "Methods without a budget end on their own: their pairs are not at equal cost, so the costs in the table "
-            "belong to the verdict."
+            f"Pairs not at equal cost: {num_unequal:,} of {len(pairs):,}, in which a method has no budget, or spent "
+            "more or less than the other. Read their verdicts with the costs."
         )
 
 
@@ -69,12 +73,28 @@ def _on_grades(methods: Sequence[MethodReport]) -> Iterator[str]:
     failed = [f"{method.name} {method.num_failed:,}" for method in graded if method.num_failed]
     if failed:
         yield f"Searches that failed count as not right: {', '.join(failed)}."
+    yield from _on_failures(methods)
     alike = [method.name for method in graded if method.num_valued and method.value_auroc is None]
     if alike:
         yield (
             f"The answers with a value are all right or all wrong with {', '.join(alike)}: it cannot be told whether "
             "values part right answers from wrong ones."
         )
+
+
+def _on_failures(methods: Sequence[MethodReport]) -> Iterator[str]:
+    gated = [f"{method.name} {num:,}" for method in methods if (num := method.failures.get(_GATED, 0))]
+    if gated:
+        yield (
+            "Searches in which the critic did not steer, for it is not known to tell right from wrong: "
+            f"{', '.join(gated)}. Their figures are not those of the method with its critic."
+        )
+    others = [
+        (method.name, {kind: num for kind, num in method.failures.items() if kind != _GATED}) for method in methods
+    ]
+    said = [f"{name} ({kinds_words(counts)})" for name, counts in others if counts]
+    if said:
+        yield f"Searches met failures, after which they may have gone on: {', '.join(said)}."
 
 
 def _on_spending(methods: Sequence[MethodReport], options: ReportOptions) -> Iterator[str]:
@@ -89,4 +109,4 @@ def _on_spending(methods: Sequence[MethodReport], options: ReportOptions) -> Ite
         if spent.share < _LEAST_SPENT:
             yield f"{amounts}: it may do better or worse where it spends all."
         else:
-            yield f"{amounts}, more than its budget: its pairs are not at equal cost."
+            yield f"{amounts}, more than its budget."

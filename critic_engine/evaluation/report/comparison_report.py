@@ -53,8 +53,7 @@ class ShareAtK(Section):
 
     k: int
     share: Measured
-    num_problems: int
-    """Those with at least k samples."""
+    """Of all problems."""
 
 
 class ReasonCount(Section):
@@ -105,6 +104,8 @@ class MethodReport(Section):
     majority_at: tuple[ShareAtK, ...]
     stop_reasons: dict[str, int]
     """Searches by the reason for their end."""
+    failures: dict[str, int]
+    """Failures and retries of models by kind, and what else the searches report; a search may have gone on after it."""
     value_auroc: Measured | None
     """Probability that the chosen path of a right answer has a higher value than that of a wrong one; None if it cannot
     be told."""
@@ -118,8 +119,11 @@ class PairReport(Section):
     ours: str
     """The name that comes later in ``methods``."""
     theirs: str
+    our_cost: float
+    """The mean of one search in the currency of the comparison."""
+    their_cost: float
     is_equal_cost: bool
-    """Whether both have the same budget; a method without one ends on its own."""
+    """Whether both have the same budget, and neither cost is more than 1.1 times the other."""
     num_ours_alone_right: int
     """Answers, over problems and seeds, that only ours gave right; unsure and failed ones count as not right."""
     num_theirs_alone_right: int

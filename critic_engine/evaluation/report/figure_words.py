@@ -1,5 +1,7 @@
 """Figures in words, as tables and sentences show them."""
 
+from collections.abc import Mapping
+
 from critic_engine.config.critic_card import Measured
 from critic_engine.evaluation.graded import Currency
 from critic_engine.evaluation.report.comparison_report import MethodReport, Spending
@@ -58,6 +60,12 @@ def amount_words(amount: float | None) -> str:
 def counted(num: int, noun: str) -> str:
     """Return a number and what it counts, such as ``1 seed`` or ``1,200 problems``."""
     return f"{num:,} {noun}{'' if num == 1 else 's'}"
+
+
+def kinds_words(counts: Mapping[str, int]) -> str:
+    """Return counts by kind, such as ``tokens 40, error 8``; the commonest first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{kind} {num:,}" for kind, num in ordered)
 
 
 def currency_words(currency: Currency) -> str:

@@ -11,6 +11,7 @@ from critic_engine.evaluation.report.figure_words import (
     amount_words,
     counted,
     currency_words,
+    kinds_words,
     measured_words,
     spending_words,
 )
@@ -54,7 +55,8 @@ _PAIR_NOTES = (
 )
 _VALUE_NOTES = (
     "The AUROC is the probability that the chosen path of a right answer has a higher value than that of a wrong one: "
-    "0.5 is chance. It is of the answers that are known to be right or wrong and have a value."
+    "0.5 is chance. It is of the answers that are known to be right or wrong and have a value. Failures and "
+    "retries of models are counted by kind; a search may have gone on after them."
 )
 _FILES = {
     "report.json": "`report.json`: all figures.",
@@ -152,17 +154,17 @@ def _cost_table(report: ComparisonReport) -> str:
 
 def _samples(methods: Sequence[MethodReport]) -> Iterator[str]:
     rows = [
-        (method.name, name, f"{each.k}", measured_words(each.share), f"{each.num_problems:,}")
+        (method.name, name, f"{each.k}", measured_words(each.share))
         for method in methods
         for name, shares in (("pass@k", method.pass_at), ("maj@k", method.majority_at))
         for each in shares
     ]
     if rows:
-        table = markdown_table(("method", "measure", "k", "share", "problems"), rows)
+        table = markdown_table(("method", "measure", "k", "share"), rows)
         yield (
             f"## Independent samples\n\n{table}\n\npass@k is the share of problems with a right answer among k "
             "samples: a bound for any choice among them, not an accuracy. maj@k is the share that a "
-            "majority of k gets right."
+            "majority of k gets right. Each problem counts with as many samples as every search has that did not fail."
         )
 
 
@@ -175,13 +177,14 @@ def _ungraded(methods: Sequence[MethodReport]) -> Iterator[str]:
 
 def _value_table(report: ComparisonReport) -> str:
     return markdown_table(
-        ("method", "AUROC of the value", "answers", "searches by the reason for their end"),
+        ("method", "AUROC of the value", "answers", "searches by the reason for their end", "failures"),
         [
             (
                 method.name,
                 measured_words(method.value_auroc),
                 f"{method.num_valued:,}",
-                ", ".join(f"{reason} {num:,}" for reason, num in method.stop_reasons.items()),
+                kinds_words(method.stop_reasons),
+                kinds_words(method.failures) or "none",
             )
             for method in report.methods
         ],

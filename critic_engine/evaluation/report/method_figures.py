@@ -45,6 +45,7 @@ def method_report(run: MethodRun, options: ReportOptions) -> MethodReport:
         pass_at=() if run.needs_reference else pass_at(run, options),
         majority_at=() if run.needs_reference else majority_at(run, options),
         stop_reasons=dict(sorted(Counter(graded.answer.stop_reason for graded in answers).items())),
+        failures=_failures(answers),
         value_auroc=auroc,
         num_valued=num_valued,
     )
@@ -60,6 +61,13 @@ def outcome(graded: GradedAnswer) -> Outcome:
 def right_shares(run: MethodRun) -> list[list[float]]:
     """Return 1.0 for each right answer and 0.0 for each other one: a list a problem, an entry a seed."""
     return [[float(outcome(graded) == "right") for graded in problem] for problem in run.answers]
+
+
+def _failures(answers: Sequence[GradedAnswer]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for graded in answers:
+        counts.update(graded.answer.failures)
+    return {kind: num for kind, num in sorted(counts.items()) if num}
 
 
 def _reasons(answers: Sequence[GradedAnswer]) -> tuple[ReasonCount, ...]:

@@ -1,18 +1,21 @@
 """The pairs of a comparison and their verdicts."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
-from critic_engine.config.critic_card import Measured
 from critic_engine.evaluation.graded import MethodRun
 from critic_engine.evaluation.report.comparison_report import PairReport
-from critic_engine.evaluation.report.figure_words import measured_words, p_value_words
+from critic_engine.evaluation.report.figure_words import amount_words, measured_words, p_value_words
 from critic_engine.evaluation.report.measuring import measured, significant
 from critic_engine.evaluation.report.method_figures import right_shares
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.verdicts import PairVerdict, judge_pairs
 
 _ORDER = ("worse", "inconclusive", "no_difference", "better")
+# Costs that differ by no more than this factor count as equal.
+_EQUAL = 1.1
 
 
 def paired_runs(runs: Sequence[MethodRun]) -> list[tuple[MethodRun, MethodRun]]:
@@ -28,8 +31,16 @@ def paired_runs(runs: Sequence[MethodRun]) -> list[tuple[MethodRun, MethodRun]]:
     ]
 
 
-def pair_reports(runs: Sequence[MethodRun], options: ReportOptions) -> tuple[PairReport, ...]:
-    """Return the verdicts of all pairs, the losses first; none without problems."""
+def pair_reports(
+    runs: Sequence[MethodRun], options: ReportOptions, *, costs: Mapping[str, float]
+) -> tuple[PairReport, ...]:
+    """Return the verdicts of all pairs, the losses first; none without problems.
+
+    Args:
+        runs: The graded answers.
+        options: Of the report.
+        costs: The mean cost of one search of each run by its name, in the currency of the comparison.
+    """
     pairs = paired_runs(runs)
     if not pairs or not pairs[0][0].answers:
         return ()
@@ -41,51 +52,60 @@ def pair_reports(runs: Sequence[MethodRun], options: ReportOptions) -> tuple[Pai
         margin=options.margin,
         level=options.level,
     )
-    budgets = {run.name: run.budget for run in runs}
     reports = [
-        _pair_report(
-            verdict,
-            outcomes[verdict.ours],
-            outcomes[verdict.theirs],
-            is_equal_cost=budgets[verdict.ours] == budgets[verdict.theirs] is not None,
-        )
-        for verdict in verdicts
+        _pair_report(verdict, _CostedPair(ours, theirs, costs[ours.name], costs[theirs.name]), options)
+        for verdict, (ours, theirs) in zip(verdicts, pairs, strict=True)
     ]
     return tuple(sorted(reports, key=lambda pair: (_ORDER.index(pair.verdict), pair.difference.estimate or 0.0)))
 
 
-def _pair_report(
-    verdict: PairVerdict,
-    ours: Sequence[Sequence[float]],
-    theirs: Sequence[Sequence[float]],
-    *,
-    is_equal_cost: bool,
-) -> PairReport:
-    both = [pair for one, other in zip(ours, theirs, strict=True) for pair in zip(one, other, strict=True)]
+@dataclass(frozen=True, slots=True)
+class _CostedPair:
+    """Two runs and their mean costs."""
+
+    ours: MethodRun
+    theirs: MethodRun
+    our_cost: float
+    their_cost: float
+
+    @property
+    def is_equal_cost(self) -> bool:
+        has_one_budget = self.ours.budget is not None and self.ours.budget == self.theirs.budget
+        least, most = sorted((self.our_cost, self.their_cost))
+        return has_one_budget and most <= _EQUAL * least
+
+    def alone_right(self) -> tuple[int, int]:
+        """Return the number of answers that ours alone gave right, and that theirs alone did."""
+        sides = zip(right_shares(self.ours), right_shares(self.theirs), strict=True)
+        both = Counter(each for one, other in sides for each in zip(one, other, strict=True))
+        return both[1.0, 0.0], both[0.0, 1.0]
+
+
+def _pair_report(verdict: PairVerdict, pair: _CostedPair, options: ReportOptions) -> PairReport:
+    num_ours, num_theirs = pair.alone_right()
     difference = measured(verdict.difference)
-    counts = both.count((1.0, 0.0)), both.count((0.0, 1.0))
+    if verdict.verdict in ("better", "worse"):
+        claim = f"{verdict.ours} is {verdict.verdict} than {verdict.theirs}"
+    else:
+        claim = f"{verdict.ours} and {verdict.theirs}: {verdict.text}"
+    costs = f"{amount_words(pair.our_cost)} against {amount_words(pair.their_cost)} {options.currency}"
     return PairReport(
         ours=verdict.ours,
         theirs=verdict.theirs,
-        is_equal_cost=is_equal_cost,
-        num_ours_alone_right=counts[0],
-        num_theirs_alone_right=counts[1],
+        our_cost=pair.our_cost,
+        their_cost=pair.their_cost,
+        is_equal_cost=pair.is_equal_cost,
+        num_ours_alone_right=num_ours,
+        num_theirs_alone_right=num_theirs,
         difference=difference,
         p_value=significant(verdict.p_value),
         adjusted_p_value=significant(verdict.adjusted_p_value),
         smallest_effect=significant(verdict.smallest_effect),
         num_needed=verdict.num_needed,
         verdict=verdict.verdict,
-        text=_sentence(verdict, difference, counts, is_equal_cost=is_equal_cost),
-    )
-
-
-def _sentence(verdict: PairVerdict, difference: Measured, counts: tuple[int, int], *, is_equal_cost: bool) -> str:
-    if verdict.verdict in ("better", "worse"):
-        claim = f"{verdict.ours} is {verdict.verdict} than {verdict.theirs}"
-    else:
-        claim = f"{verdict.ours} and {verdict.theirs}: {verdict.text}"
-    return (
-        f"{claim} ({'' if is_equal_cost else 'not at equal cost; '}difference {measured_words(difference, sign='+')}, "
-        f"adjusted p {p_value_words(verdict.adjusted_p_value)}, {counts[0]:,} answers won and {counts[1]:,} lost)"
+        text=(
+            f"{claim} ({'' if pair.is_equal_cost else 'not at equal cost: '}{costs}; difference "
+            f"{measured_words(difference, sign='+')}, adjusted p {p_value_words(verdict.adjusted_p_value)}, "
+            f"{num_ours:,} answers won and {num_theirs:,} lost)"
+        ),
     )

@@ -33,6 +33,20 @@ def test_the_commonest_reasons_for_unsure_and_failed_answers_are_counted(make_ru
     ]
 
 
+def test_failures_of_models_are_summed_by_kind_and_said(make_run, options: ReportOptions) -> None:
+    run = make_run("mcts", None, "r w")
+    met = ({"critic_unreadable": 2, "critic_gated": 1}, {"critic_unreadable": 1, "budget_too_small": 4, "other": 0})
+    answers = tuple(
+        (dataclasses.replace(graded, answer=dataclasses.replace(graded.answer, failures=failures)),)
+        for (graded,), failures in zip(run.answers, met, strict=True)
+    )
+    report = build_report([dataclasses.replace(run, answers=answers)], options=options)
+    assert report.methods[0].failures == {"budget_too_small": 4, "critic_gated": 1, "critic_unreadable": 3}
+    said = "after which they may have gone on: mcts (budget_too_small 4, critic_unreadable 3)."
+    assert any(sentence.endswith(said) for sentence in report.cautions)
+    assert any("the critic did not steer" in each and "wrong: mcts 1." in each for each in report.cautions)
+
+
 def test_accuracy_of_one_seed_has_wilsons_interval(make_run, options: ReportOptions) -> None:
     [method] = build_report([make_run("mcts", 100, "r r w r")], options=options).methods
     expected = share(3, 4)
@@ -96,7 +110,6 @@ def test_pass_and_majority_at_k_are_of_the_independent_samples(make_run, options
         (4, 1.0),
     ]
     assert [(each.k, each.share.estimate) for each in method.majority_at][-1] == (4, 0.5)
-    assert all(each.num_problems == 2 for each in (*method.pass_at, *method.majority_at))
 
 
 def test_samples_without_an_answer_cast_no_vote_and_problems_of_like_votes_have_one_majority(
@@ -117,10 +130,14 @@ def test_samples_without_an_answer_cast_no_vote_and_problems_of_like_votes_have_
     ]
 
 
-def test_a_k_counts_the_problems_with_as_many_samples(make_run, options: ReportOptions) -> None:
-    run = make_run("majority", 100, "r w", samples=((Grade(True), Grade(True)), (Grade(False),)))
+def test_samples_count_as_far_as_every_search_that_did_not_fail_has_them(make_run, options: ReportOptions) -> None:
+    right, wrong = Grade(True), Grade(False)
+    run = make_run("majority", 100, "r w f", samples=((right, wrong, right), (wrong, right), ()))
     [method] = build_report([run], options=options).methods
-    assert [(each.k, each.share.estimate, each.num_problems) for each in method.pass_at] == [(1, 0.5, 2), (2, 1.0, 1)]
+    assert [(each.k, each.share.estimate) for each in method.pass_at] == [
+        (1, pytest.approx((1 / 2 + 1 / 2 + 0) / 3)),
+        (2, pytest.approx(2 / 3)),
+    ]
     assert method.majority_at == ()
 
 
@@ -139,6 +156,15 @@ def test_pairs_are_of_one_budget_or_with_a_method_without_one(make_run, options:
     }
 
 
+def test_pairs_that_spent_unequal_amounts_of_one_budget_are_not_at_equal_cost(make_run, options: ReportOptions) -> None:
+    runs = [make_run(f"m{tokens}", 100, "r w " * 10, tokens=tokens) for tokens in (100, 92, 80)]
+    pairs = {(pair.ours, pair.theirs): pair for pair in build_report(runs, options=options).pairs}
+    assert pairs["m92 @100", "m100 @100"].is_equal_cost
+    unequal = pairs["m80 @100", "m100 @100"]
+    assert (unequal.is_equal_cost, unequal.our_cost, unequal.their_cost) == (False, 80.5, 100.5)
+    assert "(not at equal cost: 80.5 against 100 tokens; difference +0.000 [" in unequal.text
+
+
 def test_losses_come_first(make_run, options: ReportOptions) -> None:
     good, bad, fair = "r " * 60, "w " * 60, "r " * 30 + "w " * 30
     runs = [make_run("fair", 100, fair), make_run("good", 100, good), make_run("bad", 100, bad)]
@@ -148,7 +174,7 @@ def test_losses_come_first(make_run, options: ReportOptions) -> None:
         ("bad @100", "fair @100", "worse"),
         ("good @100", "fair @100", "better"),
     ]
-    assert pairs[0].text.startswith("bad @100 is worse than good @100 (difference -1.000 [")
+    assert pairs[0].text.startswith("bad @100 is worse than good @100 (80.5 against 80.5 tokens; difference -1.000 [")
     assert (pairs[0].num_ours_alone_right, pairs[0].num_theirs_alone_right) == (0, 60)
 
 

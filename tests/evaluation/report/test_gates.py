@@ -56,7 +56,8 @@ def report_of(
     low, high = difference
     estimate = None if low is None or high is None else (low + high) / 2
     pair = PairReport(
-        ours="mcts @100", theirs="majority @100", is_equal_cost=True, num_ours_alone_right=0, num_theirs_alone_right=0,
+        ours="mcts @100", theirs="majority @100", our_cost=1, their_cost=1, is_equal_cost=True,
+        num_ours_alone_right=0, num_theirs_alone_right=0,
         difference=Measured(estimate=estimate, low=low, high=high), p_value=0.5, adjusted_p_value=0.5,
         smallest_effect=0.1, num_needed=None, verdict=verdict, text="in words",
     )  # fmt: skip
