@@ -20,7 +20,7 @@ from critic_engine.evaluation.critic_card.outcome_figures import (
 
 @dataclass(frozen=True, slots=True)
 class CardSubject:
-    """What a card is about."""
+    """The subject of a card: models, task and the size of the measurement."""
 
     config: EngineConfig
     """With the measured model as the evaluator."""

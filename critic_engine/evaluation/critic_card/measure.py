@@ -171,7 +171,7 @@ def draw_solutions(
 
 @dataclass(slots=True)
 class Measurement:
-    """What was measured so far."""
+    """The judged solutions, and the rows that were left out."""
 
     config: EngineConfig
     options: CardOptions
