@@ -43,11 +43,13 @@ def test_reward_model_is_measured_when_one_is_named(cli, models, problems: Path)
 
 def test_labelled_run_is_measured_with_its_own_models(cli, models, problems: Path) -> None:
     collecting = ["--config", "mmc_collect", "--set", "budget.max_simulations=4"]
+    collecting += ["--set", "collect.labels={kind: binary_search, num_rollouts: 2}"]
     assert cli("collect", problems, *collecting, *models[2:], "--run", "labelled").code == 0
-    result = cli("evaluate-critic", "labelled", *SMALL, "--out", "card", "--json")
+    result = cli("evaluate-critic", "labelled", "--num-solutions", 50, "--num-checked", 2, "--out", "card", "--json")
     assert result.code == 0, result.err
     (card,) = result.rows
     assert card["is_of_search"]
+    assert 0 < card["steps"]["num"] < card["num_solutions"]
     assert card["critic"]["name"] == card["reasoner"]["name"] == "scripted:pocket"
     for option in (["--limit", 1], ["--reasoner", "pocket"]):
         refused = cli("evaluate-critic", "labelled", *option, "--out", "other")

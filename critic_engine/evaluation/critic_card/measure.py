@@ -19,6 +19,7 @@ from critic_engine.data.given_problems import GivenProblem
 from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, RunError
 from critic_engine.evaluation.critic_card.card_figures import CardSubject, make_card
+from critic_engine.evaluation.critic_card.card_files import write_whole
 from critic_engine.evaluation.critic_card.card_options import CardOptions, drawing_config, judging_config
 from critic_engine.evaluation.critic_card.judge_models import GivenModels, JudgeModels
 from critic_engine.evaluation.critic_card.judgement_log import JudgementLog
@@ -38,6 +39,8 @@ SOLUTIONS = "solutions"
 """The folder of the run with the solutions that were drawn."""
 JUDGEMENTS = "judgements.jsonl"
 _PLAN = "measurement.json"
+_CONFIG = "config.yaml"
+_LEFT_WITHOUT_PLAN = {_CONFIG, f"{_CONFIG}.part", f"{_PLAN}.part"}
 
 OnProgress = Callable[[Progress], None]
 
@@ -120,14 +123,13 @@ def _begin(out: Path, config: EngineConfig, plan: dict[str, Any]) -> None:
     Raises:
         RunError: the folder holds another measurement or anything else.
     """
-    plan_path, config_path = out / _PLAN, out / "config.yaml"
-    if plan_path.is_file() and config_path.is_file():
+    if (out / _PLAN).is_file() and (out / _CONFIG).is_file():
         _check_same(out, config, plan)
-    elif out.exists() and (not out.is_dir() or any(each.name != config_path.name for each in out.iterdir())):
+    elif out.exists() and (not out.is_dir() or {each.name for each in out.iterdir()} - _LEFT_WITHOUT_PLAN):
         raise RunError(f"{out} exists and is not the folder of such a measurement; name a new one")
     out.mkdir(parents=True, exist_ok=True)
-    config_path.write_text(dump_config(config), encoding="utf-8")
-    plan_path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+    write_whole(out / _CONFIG, dump_config(config))
+    write_whole(out / _PLAN, json.dumps(plan, indent=2) + "\n")
 
 
 def _check_same(out: Path, config: EngineConfig, plan: dict[str, Any]) -> None:
@@ -141,7 +143,7 @@ def _check_same(out: Path, config: EngineConfig, plan: dict[str, Any]) -> None:
                 f"{out} holds a measurement with another {name}: it was {former.get(name)!r} and is {value!r}; name a "
                 "new folder"
             )
-    configs = (load_config(out / "config.yaml"), config)
+    configs = (load_config(out / _CONFIG), config)
     difference = first_difference(*map(without_hosting_and_limits, configs))
     if difference is not None:
         raise RunError(f"{out} holds a measurement of another configuration: {difference}; name a new folder")
