@@ -49,7 +49,7 @@ def make_card(judged: Sequence[JudgedSolution], subject: CardSubject) -> CriticC
         ConfigError: a model's prompts cannot be loaded.
     """
     seed, config = subject.config.run.seed, subject.config
-    answered = [row for row in judged if not row.judgement.failure or row.judgement.is_unreadable]
+    answered = [row for row in judged if not row.judgement.has_failed]
     readable = [row for row in answered if not row.judgement.failure]
     with_steps = [row for row in readable if row.are_steps_right is not None]
     return CriticCard(

@@ -55,12 +55,13 @@ def evaluate_critic(
     reasoner: Generator | None = None,
     critic: Generator | None = None,
     on_progress: OnProgress = lambda progress: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> "Measurement":
     """Measure the critic or the reward model that the evaluator of ``config`` asks, on labelled solutions.
 
     The solutions are drawn from the reasoner, or are the finished paths of a labelled run. Only the checker, which
     labels them, holds reference answers; the critic is never shown one. What a stopped call has drawn and judged is
-    kept in ``out``, and the same call goes on from there.
+    kept in ``out``, and the same call goes on from there; it asks again where a model failed.
 
     Args:
         source: The folder of a labelled run, or problems with reference answers, as ``Engine.solve_many`` takes them.
@@ -71,6 +72,7 @@ def evaluate_critic(
         reasoner: A generator to use instead of the reasoner that ``config`` names.
         critic: The same for the critic.
         on_progress: Called for each problem whose solutions were drawn, then for each whose solutions were judged.
+        on_stage: Called with a few words before each of these stages.
 
     Raises:
         ConfigError: the evaluator asks no critic and no reward model, or models contradict each other.
@@ -85,6 +87,7 @@ def evaluate_critic(
     plan = {"task": task or (run.resolve().name if run else "problems"), "run": None if run is None else str(run)}
     _begin(out, config, {**plan, **asdict(options)})
     if run is None and not isinstance(source, Path):
+        on_stage("drawing solutions")
         draw_solutions(source, drawing_config(config, options), out / SOLUTIONS, given, on_progress)
     with (
         RunStore.view(run or out / SOLUTIONS) as store,
@@ -93,6 +96,7 @@ def evaluate_critic(
     ):
         measurement = Measurement(config, options, str(plan["task"]), log, is_of_run=run is not None)
         models.load()
+        on_stage("judging solutions")
         models.loop.call(measurement.judge(store, models, on_progress))
         return measurement
 
@@ -235,6 +239,14 @@ class Measurement:
         numbers = range(len(solved.solutions))
         await gather_or_cancel(one(number) for number in numbers if (solved.position, number) not in self.log.judged)
         pace.count_done()
+
+    def failed(self) -> list[tuple[str, str]]:
+        """Return the problem's id and the reason of each solution that the model failed to judge."""
+        return [(row.id, row.judgement.failure) for row in self.log.rows() if row.judgement.has_failed]
+
+    def unreadable(self) -> list[tuple[str, str]]:
+        """Return the same of each whose judgement could not be read."""
+        return [(row.id, row.judgement.failure) for row in self.log.rows() if row.judgement.is_unreadable]
 
     def card(self) -> CriticCard:
         """Return the card.

@@ -34,21 +34,21 @@ ROW = JudgedSolution(
     repeats=(RepeatedJudgement("again", CriticJudgement(failure="not readable", is_unreadable=True)),),
     rewrites=RewriteOutcomes(DrawCounts(1, 1), DrawCounts(0, 2)),
     places=(JudgedPlace(1, 0.9, None),),
-    failures=("rewrite: lost",),
     critic_tokens=7,
 )
 
 
 def test_rows_are_read_back_as_they_were_and_in_order(tmp_path: Path) -> None:
     path = tmp_path / "judgements.jsonl"
-    other = replace(ROW, position=0, judgement=CriticJudgement(failure="the endpoint failed"))
+    unreadable = CriticJudgement(failure="no verdict", is_unreadable=True)
+    other = replace(ROW, position=0, judgement=unreadable)
     with JudgementLog.open(path) as log:
         log.add(ROW)
         log.add(other)
     with JudgementLog.open(path) as log:
         assert log.rows() == [other, ROW]
     first, second = (json.loads(line) for line in path.read_text().splitlines())
-    assert (first["value"], first["failure"]) == (None, "the endpoint failed")
+    assert (first["value"], first["failure"]) == (None, "no verdict")
     assert (second["value"], second["verdict"], second["first_wrong_step"]) == (0.25, "wrong", 2)
     assert "judgement" not in second
 
@@ -71,3 +71,21 @@ def test_file_with_other_lines_is_refused_and_kept(tmp_path: Path, line: str) ->
     with pytest.raises(RunError, match=r"line 2 is no judged solution"):
         JudgementLog.open(path)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        replace(ROW, solution=1, judgement=CriticJudgement(failure="the endpoint failed")),
+        replace(ROW, solution=1, repeats=(RepeatedJudgement("again", CriticJudgement(failure="lost")),)),
+        replace(ROW, solution=1, failures=("rewrite: lost",)),
+    ],
+)
+def test_rows_in_which_a_model_failed_are_to_be_judged_again(tmp_path: Path, failed: JudgedSolution) -> None:
+    path = tmp_path / "judgements.jsonl"
+    with JudgementLog.open(path) as log:
+        log.add(ROW)
+        log.add(failed)
+    assert path.read_text() == ROW.row() + failed.row()
+    with JudgementLog.open(path) as log:
+        assert log.rows() == [ROW]

@@ -124,6 +124,11 @@ def test_failed_and_unreadable_judgements_have_no_value(config: EngineConfig, tm
     assert {each.kind: (each.num, each.num_unreadable) for each in card.flips}["again"] == (4, 2)
     assert card.lift is not None
     assert card.lift.num == 4
+    judge = critic()
+    mended = measure(config, tmp_path / "card", judge, options).card()
+    assert mended.num_failed == 0
+    assert mended.unreadable_share.estimate == pytest.approx(1 / 6)
+    assert {each.messages[-1].text.count("case 1") for each in judge.requests} == {1}
 
 
 def test_rows_without_a_reference_answer_are_named_and_left_out(config: EngineConfig, tmp_path: Path) -> None:
