@@ -204,8 +204,8 @@ def test_agreement_with_rollouts() -> None:
 
 
 def test_files_are_written_and_the_card_is_read_back(tmp_path: Path) -> None:
-    # With 24 right ones in a bin, Wilson's interval ends a rounding error below 1.
-    found = card(of_values([0.9] * 24 + [0.4] * 20, [0.1, 0.6] * 20))
+    # With 25 right ones in a bin, Wilson's interval ends a rounding error below 1.
+    found = card(of_values([0.9] * 25 + [0.4] * 20, [0.1, 0.6] * 20))
     assert write_card(found, tmp_path) == ()
     assert CriticCard.read(tmp_path / "critic_card.json") == found
     assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
