@@ -23,7 +23,7 @@ def draw_reliability(card: CriticCard, path: Path) -> bool:
     from matplotlib.figure import Figure
 
     outcomes = [("the answer is right", card.answer), ("every step is right", card.steps)]
-    drawn = [(title, outcome) for title, outcome in outcomes if outcome is not None]
+    drawn = [(title, outcome) for title, outcome in outcomes if outcome is not None and outcome.bins]
     if not drawn:
         return False
     figure = Figure(figsize=(_INCHES * len(drawn), _INCHES + 0.4), layout="constrained")

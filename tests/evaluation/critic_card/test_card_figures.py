@@ -125,14 +125,20 @@ def test_critic_that_never_can_be_read_has_a_card_without_figures() -> None:
     assert found.answer_auroc == Measured(estimate=None)
     assert found.answer is None
     assert found.unreadable_share.estimate == 1
-    assert "No solution has a value" in report_markdown(found, has_plot=False)
+    assert "No judgement could be read" in report_markdown(found, has_plot=False)
 
 
-def test_verdicts_without_values_are_counted() -> None:
+def test_verdicts_without_values_are_counted_and_still_tell_the_bias() -> None:
     found = card([solution(0, judged(None), is_right=True), solution(1, judged(0.5), is_right=True)])
     assert found.num_without_value == 1
     assert found.answer is not None
     assert found.answer.num == 1
+    verdicts = card([solution(0, judged(None), is_right=True), solution(1, judged(None), is_right=False)])
+    assert verdicts.answer_auroc == Measured(estimate=None)
+    assert verdicts.answer is not None
+    assert (verdicts.answer.bins, verdicts.answer.calibration_error) == ((), Measured(estimate=None))
+    assert verdicts.answer.yes_if_wrong.estimate == 1
+    assert report_markdown(verdicts, has_plot=False)
 
 
 def test_first_wrong_step_exactly_and_within_one() -> None:
