@@ -171,7 +171,8 @@ class CriticCard(Section):
     num_without_value: int = 0
     """Solutions with a readable verdict and no value, as of a model without log-probabilities that states no score."""
     left_out: dict[str, int] = Field(default_factory=dict)
-    """Rows without labelled solutions by the fault, and solutions whose answer the checker cannot tell."""
+    """Rows without labelled solutions by the fault; and of the other rows ``unsure_solution``, whose answer the checker
+    cannot tell, and ``unfinished_solution``, which the reasoner did not finish."""
     answer: CardOutcome | None = None
     """The value and the verdict against "the answer is right"; None if no judgement could be read."""
     steps: CardOutcome | None = None

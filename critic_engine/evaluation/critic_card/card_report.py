@@ -6,6 +6,7 @@ from critic_engine.config.critic_card import CardModel, CardOutcome, CriticCard,
 
 _FEW_PROBLEMS = 20
 _CHANCE = 0.5
+_SMALL_ERROR = 0.05
 _KINDS = {
     "again": "again, with another seed",
     "greedy": "twice at temperature 0",
@@ -46,6 +47,10 @@ def caveats(card: CriticCard) -> Iterator[str]:
             f"note: {card.num_problems} problems are too few to tell a good critic from a bad one, and for a scaling; "
             f"give at least {_FEW_PROBLEMS}"
         )
+    for name, outcome in _outcomes(card):
+        error = None if outcome.scaling is None else outcome.scaling.error_after
+        if error is not None and error.low is not None and error.low > _SMALL_ERROR:
+            yield f"note: Platt scaling does not make the value the probability that {name}; trust its order alone"
     if card.is_of_search:
         yield "note: the solutions are paths of a search, not independent samples of the reasoner"
     if card.unreadable_share.estimate:

@@ -190,6 +190,8 @@ class Measurement:
     """Rows without labelled solutions."""
     num_unsure: int = 0
     """Solutions left out because the checker cannot tell whether their answer is right."""
+    num_unfinished: int = 0
+    """Solutions that were asked for and that the reasoner did not finish, or not in words, of problems with others."""
     problem_ids: list[str] = field(default_factory=list)
     """Of the problems with labelled solutions."""
 
@@ -217,8 +219,7 @@ class Measurement:
                     self.unlabelled.append(solved)
                     pace.count_failed()
                     continue
-                self.num_unsure += solved.num_unsure
-                self.problem_ids.append(solved.problem.problem_id)
+                self._count(solved)
                 work = self._judge_problem(judge, solved, pace, is_checked=position in checked)
                 running.add(asyncio.create_task(work))
                 running = await _room(running, self.config.run.problems_in_flight)
@@ -227,6 +228,13 @@ class Measurement:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    def _count(self, solved: SolvedProblem) -> None:
+        self.problem_ids.append(solved.problem.problem_id)
+        self.num_unsure += solved.num_unsure
+        if not self.is_of_run:
+            num_labelled = sum(solution.num_drawn for solution in solved.solutions)
+            self.num_unfinished += self.options.num_solutions - num_labelled - solved.num_unsure
 
     async def _judge_problem(
         self, judge: SolutionJudge, solved: SolvedProblem, pace: "_JudgingPace", *, is_checked: bool
@@ -255,7 +263,8 @@ class Measurement:
             ConfigError: prompts cannot be loaded.
         """
         digest = hashlib.sha256("\n".join(sorted(set(self.problem_ids))).encode()).hexdigest()[:16]
-        left_out = Counter(row.fault for row in self.unlabelled) + Counter(unsure_solution=self.num_unsure)
+        left_out = Counter[str](row.fault for row in self.unlabelled)
+        left_out += Counter(unsure_solution=self.num_unsure, unfinished_solution=self.num_unfinished)
         subject = CardSubject(
             config=self.config,
             task=f"{self.task} {digest}",

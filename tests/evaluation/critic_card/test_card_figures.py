@@ -92,6 +92,17 @@ def test_scaling_is_fitted_on_one_half_and_mends_an_overconfident_critic() -> No
     assert 0 < answer.scaling.slope < 0.3
 
 
+def test_values_that_no_scaling_mends_are_said_to_be_an_order_only() -> None:
+    # The extremes are right and the middle is wrong.
+    rows = of_values([0.99] * 100 + [0.01] * 100, [0.5] * 200)
+    assert any(
+        "Platt scaling does not make the value the probability that the answer is right" in line
+        for line in summary_lines(card(rows))
+    )
+    mended = of_values([0.99] * 120 + [0.01] * 80, [0.99] * 80 + [0.01] * 120)
+    assert not any("Platt scaling" in line for line in summary_lines(card(mended)))
+
+
 def test_few_problems_have_figures_and_a_note_but_no_scaling() -> None:
     found = card(of_values([0.9] * 5, [0.1] * 5))
     assert found.answer is not None
@@ -126,6 +137,13 @@ def test_critic_that_never_can_be_read_has_a_card_without_figures() -> None:
     assert found.answer is None
     assert found.unreadable_share.estimate == 1
     assert "No judgement could be read" in report_markdown(found, has_plot=False)
+
+
+def test_no_solutions_at_all_make_a_card_that_says_so() -> None:
+    found = card([])
+    assert (found.num_solutions, found.answer, found.flips) == (0, None, ())
+    assert next(iter(summary_lines(found))) == "critic scripted:pocket on 0 solutions of 0 problems"
+    assert report_markdown(found, has_plot=False)
 
 
 def test_verdicts_without_values_are_counted_and_still_tell_the_bias() -> None:

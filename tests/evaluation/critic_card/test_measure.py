@@ -139,6 +139,17 @@ def test_rows_without_a_reference_answer_are_named_and_left_out(config: EngineCo
     assert found.card().num_problems == 2
 
 
+def test_solutions_that_are_cut_are_counted(tmp_path: Path) -> None:
+    def script(request: GenerationRequest, seed: int) -> str:
+        return "so " * 30 if seed % 2 else reason(request, seed)
+
+    config = load_config("best_of_n", ["reasoner.max_tokens=20"])
+    solver, options = ScriptedGenerator(script), CardOptions(num_solutions=4, num_checked=0)
+    card = measure(config, tmp_path / "card", critic(), options, reasoner=solver).card()
+    num_unfinished = card.left_out["unfinished_solution"] + 4 * card.left_out.get("no_solution", 0)
+    assert num_unfinished == 24 - card.num_solutions > 0
+
+
 def test_critic_that_samples_is_judged_at_temperature_0_too(tmp_path: Path) -> None:
     config = load_config("best_of_n", ["critic.temperature=0.8"])
     judge = critic()
