@@ -1,7 +1,6 @@
 """The measurement of a critic or reward model: draw or read solutions, have them judged, and make the card."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import time
@@ -16,21 +15,19 @@ from critic_engine.config.compare import first_difference, without_hosting_and_l
 from critic_engine.config.critic_card import CriticCard
 from critic_engine.config.engine import EngineConfig, dump_config, load_config
 from critic_engine.data.given_problems import GivenProblem
-from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, RunError
 from critic_engine.evaluation.critic_card.card_figures import CardSubject, make_card
 from critic_engine.evaluation.critic_card.card_files import write_whole
 from critic_engine.evaluation.critic_card.card_options import CardOptions, drawing_config, judging_config
+from critic_engine.evaluation.critic_card.drawn_solutions import draw_solutions
 from critic_engine.evaluation.critic_card.judge_models import GivenModels, JudgeModels
 from critic_engine.evaluation.critic_card.judgement_log import JudgementLog
 from critic_engine.evaluation.critic_card.judging import SolutionJudge, checked_positions
 from critic_engine.evaluation.critic_card.labelled_solutions import SolutionReader, SolvedProblem, UnlabelledRow
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
-from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import with_critique_tokens
 from critic_engine.roles.given_models import with_given
-from critic_engine.run.database import holds_run
 from critic_engine.run.runner import Progress
 from critic_engine.run.store import RunStore
 from critic_engine.types import TokenUsage
@@ -138,8 +135,8 @@ def _begin(out: Path, config: EngineConfig, plan: dict[str, Any]) -> None:
 
 def _check_same(out: Path, config: EngineConfig, plan: dict[str, Any]) -> None:
     try:
-        former = json.loads((out / _PLAN).read_text(encoding="utf-8"))
-    except ValueError as error:
+        former = dict(json.loads((out / _PLAN).read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
         raise RunError(f"{out / _PLAN} cannot be read: {error}; name a new folder") from error
     for name, value in plan.items():
         if former.get(name) != value:
@@ -151,28 +148,6 @@ def _check_same(out: Path, config: EngineConfig, plan: dict[str, Any]) -> None:
     difference = first_difference(*map(without_hosting_and_limits, configs))
     if difference is not None:
         raise RunError(f"{out} holds a measurement of another configuration: {difference}; name a new folder")
-
-
-def draw_solutions(
-    problems: Iterable[GivenProblem],
-    config: EngineConfig,
-    folder: Path,
-    given: GivenModels,
-    on_progress: OnProgress,
-) -> None:
-    """Draw the solutions of all problems into a labelled run in ``folder``, or go on where it was stopped."""
-    if holds_run(folder):
-        with RunStore.view(folder) as store:
-            if sum(1 for _ in store.answers()) == store.num_rows:
-                return
-    with Engine(config, reasoner=given.reasoner, checker=Checker()) as engine:
-        if holds_run(folder):
-            answers = engine.resume(folder, on_progress=on_progress)
-        else:
-            answers = engine.solve_many(problems, run=folder, on_progress=on_progress)
-        with contextlib.closing(answers):
-            for _ in answers:
-                pass
 
 
 @dataclass(slots=True)

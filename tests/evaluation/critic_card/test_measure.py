@@ -202,6 +202,24 @@ def test_folder_of_another_measurement_is_refused(
         measure(other, tmp_path / "card", critic(), options)
 
 
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        (PROBLEMS[:5], "they were 6 rows and are 5"),
+        ([*PROBLEMS, {"question": "How many bees?", "answer": "1"}], "they were 6 rows and are more"),
+        ([*PROBLEMS[:5], {**PROBLEMS[5], "question": "How many bees?"}], r"row 6 \(p5\) has changed"),
+        ([{**PROBLEMS[0], "answer": "5"}, *PROBLEMS[1:]], r"row 1 \(p0\) has changed"),
+    ],
+)
+def test_other_problems_in_the_same_folder_are_refused(
+    config: EngineConfig, tmp_path: Path, rows: list[dict[str, str]], named: str
+) -> None:
+    options = CardOptions(num_solutions=1, num_checked=0)
+    measure(config, tmp_path / "card", critic(), options)
+    with pytest.raises(RunError, match=named):
+        measure(config, tmp_path / "card", critic(), options, source=rows)
+
+
 def test_folder_with_other_files_is_refused_and_kept(config: EngineConfig, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="is not the folder of such a measurement"):
