@@ -23,7 +23,8 @@ class CardModel(Section):
     """A model that a card is about."""
 
     name: str
-    """As the config names it: a hub id, the name of a folder, ``pocket``, or ``openai:NAME``."""
+    """As the config names it: a hub id, the name of a folder, ``pocket``, ``openai:NAME``, or ``scripted:NAME`` for a
+    script in its place; the generator's own name if a program handed it in."""
     prompts: str
     """The resolved prompt family."""
     fingerprint: str = ""

@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from critic_engine.backends.huggingface.fingerprint import card_model
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.compare import first_difference, without_hosting_and_limits
-from critic_engine.config.critic_card import CriticCard
+from critic_engine.config.critic_card import CardModel, CriticCard
 from critic_engine.config.engine import EngineConfig, dump_config, load_config
+from critic_engine.config.models import ModelConfig
 from critic_engine.data.given_problems import GivenProblem
 from critic_engine.errors import ConfigError, RunError
 from critic_engine.evaluation.critic_card.card_figures import CardSubject, make_card
@@ -91,7 +93,7 @@ def evaluate_critic(
         JudgementLog.open(out / JUDGEMENTS) as log,
         JudgeModels(config, given, has_reasoner=_asks_reasoner(config, options)) as models,
     ):
-        measurement = Measurement(config, options, str(plan["task"]), log, is_of_run=run is not None)
+        measurement = Measurement(config, given, options, str(plan["task"]), log, is_of_run=run is not None)
         models.load()
         on_stage("judging solutions")
         models.loop.call(measurement.judge(store, models, on_progress))
@@ -103,8 +105,7 @@ def _resolved(config: EngineConfig, given: GivenModels) -> EngineConfig:
         judging_config(config), has_reasoner=given.reasoner is not None, has_critic=given.critic is not None
     )
     role = "critic" if config.needs_critic else "reward_model"
-    judged = config.critic if config.needs_critic else config.reward_model
-    if judged.is_pocket and not config.reasoner.is_pocket:
+    if _judged(config).is_pocket and not config.reasoner.is_pocket:
         raise ConfigError(
             f"the pocket {role.replace('_', ' ')} cannot read what {config.reasoner.model} writes; name another one by "
             f"--{role.replace('_', '-')} or {role}.model",
@@ -155,6 +156,7 @@ class Measurement:
     """The judged solutions, and the rows that were left out."""
 
     config: EngineConfig
+    given: GivenModels
     options: CardOptions
     task: str
     """The name of the problems."""
@@ -177,7 +179,7 @@ class Measurement:
         judge = SolutionJudge(
             evaluator=models.evaluator,
             greedy=models.greedy,
-            family=_judge_family(self.config),
+            family=PromptFamily.for_model(_judged(self.config)).name,
             reasoner=models.reasoner,
             expander=self.config.expander,
             checker=reader.checker,
@@ -242,6 +244,8 @@ class Measurement:
         left_out += Counter(unsure_solution=self.num_unsure, unfinished_solution=self.num_unfinished)
         subject = CardSubject(
             config=self.config,
+            judge=_named(_judged(self.config), self.given.critic if self.config.needs_critic else None),
+            reasoner=_named(self.config.reasoner, self.given.reasoner),
             task=f"{self.task} {digest}",
             is_of_search=self.is_of_run,
             num_rollouts=self.options.num_rollouts,
@@ -259,8 +263,16 @@ async def _room(running: set[asyncio.Task[None]], limit: int) -> set[asyncio.Tas
     return running
 
 
-def _judge_family(config: EngineConfig) -> str:
-    return PromptFamily.for_model(config.critic if config.needs_critic else config.reward_model).name
+def _judged(config: EngineConfig) -> ModelConfig:
+    """Return the model that is measured."""
+    return config.critic if config.needs_critic else config.reward_model
+
+
+def _named(config: ModelConfig, given: Generator | None) -> CardModel:
+    """Return a model as the card names it; of one that a program hands in, only the name and prompts are known."""
+    if given is None:
+        return card_model(config)
+    return CardModel(name=given.name, prompts=PromptFamily.for_model(config).name)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from critic_engine.config.critic_card import CriticCard, Measured
+from critic_engine.config.critic_card import CardModel, CriticCard, Measured
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.data.harvest.critique_lift import DrawCounts
 from critic_engine.evaluation.critic_card.card_figures import CardSubject, make_card
@@ -45,7 +45,15 @@ def solution(number: int, judgement: CriticJudgement, *, is_right: bool, **field
 
 def card(rows: Sequence[JudgedSolution], config: EngineConfig | None = None) -> CriticCard:
     config = config or load_config("best_of_n", ["critic.backend=scripted", "reasoner.backend=scripted"])
-    subject = CardSubject(config=config, task="t", is_of_search=False, num_rollouts=4, left_out={"unsure_solution": 2})
+    subject = CardSubject(
+        config=config,
+        judge=CardModel(name="judge", prompts="plain"),
+        reasoner=CardModel(name="r", prompts="plain"),
+        task="t",
+        is_of_search=False,
+        num_rollouts=4,
+        left_out={"unsure_solution": 2},
+    )
     return make_card(rows, subject)
 
 
@@ -142,7 +150,7 @@ def test_critic_that_never_can_be_read_has_a_card_without_figures() -> None:
 def test_no_solutions_at_all_make_a_card_that_says_so() -> None:
     found = card([])
     assert (found.num_solutions, found.answer, found.flips) == (0, None, ())
-    assert next(iter(summary_lines(found))) == "critic scripted:pocket on 0 solutions of 0 problems"
+    assert next(iter(summary_lines(found))) == "critic judge on 0 solutions of 0 problems"
     assert report_markdown(found, has_plot=False)
 
 

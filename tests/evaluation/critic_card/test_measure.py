@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from critic_engine.backends.scripted import ScriptedGenerator
-from critic_engine.config.critic_card import CriticCard
+from critic_engine.config.critic_card import CardModel, CriticCard
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, GenerationError, ReplicaLostError, RunError
@@ -61,6 +61,7 @@ def test_card_of_drawn_solutions_counts_what_was_done(config: EngineConfig, tmp_
     )
     card = found.card()
     assert (card.num_problems, card.num_solutions, card.left_out) == (6, 18, {})
+    assert (card.critic, card.reasoner) == (CardModel(name="scripted", prompts="plain"),) * 2
     assert (card.critic.prompts, card.kind, card.is_of_search) == ("plain", "critic", False)
     assert card.task.startswith("problems ")
     assert card.answer is not None
