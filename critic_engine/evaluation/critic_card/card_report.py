@@ -37,6 +37,9 @@ def summary_lines(card: CriticCard) -> Iterator[str]:
         yield f"first wrong step named: {interval(card.first_wrong_step.exact)} of {card.first_wrong_step.num}"
     if card.lift is not None:
         yield f"lift of its words: {interval(card.lift.lift)} of {card.lift.num} solutions"
+    if card.rollouts is not None:
+        correlation = interval(card.rollouts.rank_correlation)
+        yield f"rank correlation with rollouts: {correlation} at {card.rollouts.num} intermediate steps"
     yield from caveats(card)
 
 
