@@ -155,13 +155,19 @@ def _evaluate(request: _CardRequest) -> int:
     again = f"interrupted; the work is kept in {shlex.quote(str(request.out))}; run the same command again to go on"
     with interrupted_with(again), show_progress() as progress:
         measurement = evaluate_critic(
-            given, config, request.out, task=source.name, options=request.options, on_progress=progress
+            given,
+            config,
+            request.out,
+            task=source.name,
+            options=request.options,
+            on_progress=progress,
+            on_stage=lambda stage: click.echo(stage, err=True),
         )
         return _report(measurement, request)
 
 
 def _report(measurement: Measurement, request: _CardRequest) -> int:
-    """Write and print the card; return 1 if rows were left out, else 0."""
+    """Write and print the card; return 1 if rows were left out or judgements failed, else 0."""
     from critic_engine.cli.answer_view import failed_line, failed_lines
     from critic_engine.cli.text import printable
     from critic_engine.evaluation.critic_card.card_files import write_card
@@ -174,8 +180,11 @@ def _report(measurement: Measurement, request: _CardRequest) -> int:
     else:
         for line in summary_lines(card):
             click.echo(printable(line))
+    for row_id, reason in measurement.unreadable()[:1]:
+        click.echo(f"the first unreadable judgement: {failed_line(row_id, reason)}", err=True)
     failed = [failed_line(row.id, row.reason) for row in measurement.unlabelled]
-    for line in (*failed_lines(failed, num=len(failed), where="the rows without labelled solutions"), *missing):
+    failed += [failed_line(*each) for each in measurement.failed()]
+    for line in (*failed_lines(failed, num=len(failed), where=str(request.out / "judgements.jsonl")), *missing):
         click.echo(line, err=True)
     click.echo(f"the card is in {request.out}", err=True)
     return int(bool(failed))

@@ -23,7 +23,8 @@ class CardModel(Section):
     """A model that a card is about."""
 
     name: str
-    """As the config names it: a hub id, the name of a folder, ``pocket``, or ``openai:NAME``."""
+    """As the config names it: a hub id, the name of a folder, ``pocket``, ``openai:NAME``, or ``scripted:NAME`` for a
+    script in its place; the generator's own name if a program handed it in."""
     prompts: str
     """The resolved prompt family."""
     fingerprint: str = ""
@@ -64,12 +65,13 @@ class CardOutcome(Section):
     """The value and the verdict against one outcome: the answer is right, or every step is right."""
 
     num: int
-    """Solutions with a value and a known outcome."""
+    """Solutions with a value."""
     base_rate: Measured
-    """Share of them that are right."""
+    """Share right of the solutions with a readable judgement."""
     calibration_error: Measured
     """Expected calibration error of the value, over bins that hold about as many solutions each."""
     bins: tuple[CardBin, ...]
+    """From the smallest values to the largest; empty without values."""
     scaling: CardScaling | None
     """None if there are too few problems, or one of the halves has no right or no wrong solution."""
     mean_value_if_right: Measured
@@ -170,11 +172,12 @@ class CriticCard(Section):
     num_without_value: int = 0
     """Solutions with a readable verdict and no value, as of a model without log-probabilities that states no score."""
     left_out: dict[str, int] = Field(default_factory=dict)
-    """Rows without labelled solutions by the fault, and solutions whose answer the checker cannot tell."""
+    """Rows without labelled solutions by the fault; and of the other rows ``unsure_solution``, whose answer the checker
+    cannot tell, and ``unfinished_solution``, which the reasoner did not finish."""
     answer: CardOutcome | None = None
-    """The value against "the answer is right"; None if no solution has a value."""
+    """The value and the verdict against "the answer is right"; None if no judgement could be read."""
     steps: CardOutcome | None = None
-    """The value against "every step is right"; None without labelled steps."""
+    """The same against "every step is right"; None without labelled steps too."""
     first_wrong_step: CardFirstStep | None = None
     """None for a reward model, and without labelled wrong steps."""
     flips: tuple[CardFlips, ...] = ()

@@ -5,10 +5,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from critic_engine.backends.huggingface.fingerprint import card_model
-from critic_engine.config.critic_card import CardFirstStep, CriticCard
+from critic_engine.config.critic_card import CardFirstStep, CardModel, CriticCard
 from critic_engine.config.engine import EngineConfig
-from critic_engine.config.models import ModelConfig
 from critic_engine.evaluation.critic_card.check_figures import flips_of, lift_of, rollouts_of
 from critic_engine.evaluation.critic_card.judgement_log import JudgedSolution
 from critic_engine.evaluation.critic_card.outcome_figures import (
@@ -20,10 +18,13 @@ from critic_engine.evaluation.critic_card.outcome_figures import (
 
 @dataclass(frozen=True, slots=True)
 class CardSubject:
-    """What a card is about."""
+    """The subject of a card: models, task and the size of the measurement."""
 
     config: EngineConfig
     """With the measured model as the evaluator."""
+    judge: CardModel
+    """The measured model."""
+    reasoner: CardModel
     task: str
     is_of_search: bool
     num_rollouts: int
@@ -32,29 +33,20 @@ class CardSubject:
     """Numbers of rows and solutions that have no label, by the fault."""
 
     @property
-    def model(self) -> ModelConfig:
-        """The model that was measured."""
-        return self.config.critic if self.config.needs_critic else self.config.reward_model
-
-    @property
     def temperature(self) -> float | None:
         """The critic's; None for a reward model."""
         return self.config.critic.temperature if self.config.needs_critic else None
 
 
 def make_card(judged: Sequence[JudgedSolution], subject: CardSubject) -> CriticCard:
-    """Return the card.
-
-    Raises:
-        ConfigError: a model's prompts cannot be loaded.
-    """
+    """Return the card."""
     seed, config = subject.config.run.seed, subject.config
-    answered = [row for row in judged if not row.judgement.failure or row.judgement.is_unreadable]
+    answered = [row for row in judged if not row.judgement.has_failed]
     readable = [row for row in answered if not row.judgement.failure]
     with_steps = [row for row in readable if row.are_steps_right is not None]
     return CriticCard(
-        critic=card_model(subject.model),
-        reasoner=card_model(config.reasoner),
+        critic=subject.judge,
+        reasoner=subject.reasoner,
         task=subject.task,
         num_problems=len({row.problem_id for row in judged}),
         num_solutions=_num(judged),

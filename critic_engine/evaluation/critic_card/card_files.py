@@ -19,12 +19,13 @@ def write_card(card: CriticCard, folder: Path) -> tuple[str, ...]:
         has_plot = draw_reliability(card, folder / PLOT)
     except ImportError:
         missing = (f"{PLOT} is left out, for matplotlib is not installed; install critic-engine[plots]",)
-    _replace(folder / REPORT, report_markdown(card, has_plot=has_plot))
-    _replace(folder / CARD, card.model_dump_json(indent=2) + "\n")
+    write_whole(folder / REPORT, report_markdown(card, has_plot=has_plot))
+    write_whole(folder / CARD, card.model_dump_json(indent=2) + "\n")
     return missing
 
 
-def _replace(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that takes the place of another at once, so that a killed process leaves no half of it."""
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)

@@ -6,6 +6,7 @@ from critic_engine.config.critic_card import CardModel, CardOutcome, CriticCard,
 
 _FEW_PROBLEMS = 20
 _CHANCE = 0.5
+_SMALL_ERROR = 0.05
 _KINDS = {
     "again": "again, with another seed",
     "greedy": "twice at temperature 0",
@@ -25,8 +26,8 @@ def summary_lines(card: CriticCard) -> Iterator[str]:
         yield from _calibration_lines(name, outcome)
     if card.answer is not None:
         yield (
-            f'says "right" of {interval(card.answer.yes_if_wrong)} of the solutions with a wrong answer and of '
-            f"{interval(card.answer.yes_if_right)} of those with a right one"
+            f'says "right" of wrong answers: {interval(card.answer.yes_if_wrong)}; of right ones: '
+            f"{interval(card.answer.yes_if_right)}"
         )
     yield from (
         f"verdict flips, {_KINDS.get(each.kind, each.kind)}: {interval(each.flip_share)} of {each.num}"
@@ -46,6 +47,10 @@ def caveats(card: CriticCard) -> Iterator[str]:
             f"note: {card.num_problems} problems are too few to tell a good critic from a bad one, and for a scaling; "
             f"give at least {_FEW_PROBLEMS}"
         )
+    for name, outcome in _outcomes(card):
+        error = None if outcome.scaling is None else outcome.scaling.error_after
+        if error is not None and error.low is not None and error.low > _SMALL_ERROR:
+            yield f"note: Platt scaling does not make the value the probability that {name}; trust its order alone"
     if card.is_of_search:
         yield "note: the solutions are paths of a search, not independent samples of the reasoner"
     if card.unreadable_share.estimate:
@@ -127,6 +132,8 @@ def _role(card: CriticCard) -> str:
 
 
 def _against_chance(auroc: Measured) -> str:
+    if auroc.estimate is None:
+        return "; the solutions with a value are all right or all wrong"
     if auroc.low is None or auroc.high is None:
         return "; it cannot be told from chance"
     if auroc.high < _CHANCE:
@@ -135,6 +142,8 @@ def _against_chance(auroc: Measured) -> str:
 
 
 def _calibration_lines(name: str, outcome: CardOutcome) -> Iterator[str]:
+    if not outcome.num:
+        return
     yield f"calibration error, {name}: {interval(outcome.calibration_error)}"
     if outcome.scaling is not None:
         yield (
@@ -173,6 +182,8 @@ def _calibration_row(name: str, outcome: CardOutcome) -> Sequence[str]:
 
 
 def _bins(name: str, outcome: CardOutcome) -> str:
+    if not outcome.bins:
+        return ""
     rows = [
         (f"{each.low:.3f} to {each.high:.3f}", f"{each.mean_value:.3f}", interval(each.share_right), f"{each.num:,}")
         for each in outcome.bins
@@ -228,7 +239,7 @@ def _checks(card: CriticCard) -> Iterator[str]:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
-        return "No solution has a value."
+        return "No judgement could be read."
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

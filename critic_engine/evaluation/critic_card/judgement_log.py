@@ -35,6 +35,11 @@ class CriticJudgement:
     is_unreadable: bool = False
     """Whether the model's text, and no failure of the model, is to blame."""
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the model failed, so that asking it again may help."""
+        return bool(self.failure) and not self.is_unreadable
+
 
 @dataclass(frozen=True, slots=True)
 class RepeatedJudgement:
@@ -100,6 +105,12 @@ class JudgedSolution:
     reasoner_tokens: int = 0
     """Tokens that the reasoner generated for rewrites and completions."""
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a model failed in any part of it."""
+        judgements = (self.judgement, *(each.judgement for each in self.repeats))
+        return bool(self.failures) or any(judgement.has_failed for judgement in judgements)
+
     def row(self) -> str:
         """Return the line of the file."""
         values = asdict(self)
@@ -134,15 +145,16 @@ class JudgementLog:
 
     @classmethod
     def open(cls, path: Path) -> "JudgementLog":
-        """Return the log with the rows that a former session has written; a last line that was cut is dropped.
+        """Return the log with the rows that a former session has written, but for those in which a model failed.
+
+        These are to be judged again. A last line that was cut is dropped.
 
         Raises:
             RunError: the file holds something else.
         """
         log = cls(path)
         if path.exists():
-            for row in _rows(path):
-                log.judged[row.position, row.solution] = row
+            log.judged = {(row.position, row.solution): row for row in _rows(path) if not row.has_failed}
         log._write_all()
         return log
 

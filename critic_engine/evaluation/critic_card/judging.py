@@ -33,7 +33,7 @@ _NUM_PLACES = 3
 
 @dataclass(slots=True)
 class _Spent:
-    """What the judging of one solution has cost, and the failures on the way."""
+    """The cost of judging one solution, and the failures on the way."""
 
     critic: TokenUsage = field(default_factory=TokenUsage)
     reasoner: TokenUsage = field(default_factory=TokenUsage)
@@ -65,7 +65,7 @@ class SolutionJudge:
             ReplicaLostError: a model is lost for good.
         """
         solution, spent = solved.solutions[number], _Spent()
-        asked = _Asked(solved.problem, solution, self.seed, spent)
+        asked = _Inquiry(solved.problem, solution, self.seed, spent)
         evaluation, judgement = await asked.by(self.evaluator, "first")
         repeats: tuple[RepeatedJudgement, ...] = ()
         places: tuple[JudgedPlace, ...] = ()
@@ -99,7 +99,7 @@ class SolutionJudge:
             reasoner_tokens=spent.reasoner.generated_tokens,
         )
 
-    async def _repeats(self, asked: "_Asked") -> tuple[RepeatedJudgement, ...]:
+    async def _repeats(self, asked: "_Inquiry") -> tuple[RepeatedJudgement, ...]:
         trajectory = asked.solution.trajectory
         plan = [("again", self.evaluator, trajectory)]
         if self.greedy is not None:
@@ -113,7 +113,7 @@ class SolutionJudge:
         )
         return tuple(RepeatedJudgement(name, judged) for (name, _, _), (_, judged) in zip(plan, found, strict=True))
 
-    async def _rewrites(self, asked: "_Asked", critique: Critique) -> RewriteOutcomes | None:
+    async def _rewrites(self, asked: "_Inquiry", critique: Critique) -> RewriteOutcomes | None:
         """Return the outcomes of rewrites with a critique and of fresh solutions, or None if either failed."""
         reasoner, problem = self._reasoner(), asked.problem
         seeds = tuple(asked.seed_of("rewrite", number) for number in range(self.options.num_rewrites))
@@ -144,12 +144,12 @@ class SolutionJudge:
             num_unsure=verdicts.count(None),
         )
 
-    async def _places(self, asked: "_Asked") -> tuple[JudgedPlace, ...]:
+    async def _places(self, asked: "_Inquiry") -> tuple[JudgedPlace, ...]:
         completing = StepExpander(self._reasoner(), split_as(self.expander, "step"))
         rollouts = ReferenceEvaluator(completing, self.checker, self.options.num_rollouts)
         return tuple(await gather_or_cancel(self._place(asked, rollouts, num) for num in _places(asked.solution)))
 
-    async def _place(self, asked: "_Asked", rollouts: ReferenceEvaluator, num_steps: int) -> JudgedPlace:
+    async def _place(self, asked: "_Inquiry", rollouts: ReferenceEvaluator, num_steps: int) -> JudgedPlace:
         whole = asked.solution.trajectory
         begun = Trajectory(whole.steps[:num_steps], texts=whole.exact_texts[:num_steps])
         _, judged = await asked.by(self.evaluator, f"place {num_steps}", shown=begun)
@@ -170,7 +170,7 @@ class SolutionJudge:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Inquiry:
     """One solution and the costs of all that is asked about it."""
 
     problem: Problem

@@ -1,7 +1,6 @@
 """The measurement of a critic or reward model: draw or read solutions, have them judged, and make the card."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import time
@@ -11,25 +10,26 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from critic_engine.backends.huggingface.fingerprint import card_model
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.compare import first_difference, without_hosting_and_limits
-from critic_engine.config.critic_card import CriticCard
+from critic_engine.config.critic_card import CardModel, CriticCard
 from critic_engine.config.engine import EngineConfig, dump_config, load_config
+from critic_engine.config.models import ModelConfig
 from critic_engine.data.given_problems import GivenProblem
-from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, RunError
 from critic_engine.evaluation.critic_card.card_figures import CardSubject, make_card
+from critic_engine.evaluation.critic_card.card_files import write_whole
 from critic_engine.evaluation.critic_card.card_options import CardOptions, drawing_config, judging_config
+from critic_engine.evaluation.critic_card.drawn_solutions import draw_solutions
 from critic_engine.evaluation.critic_card.judge_models import GivenModels, JudgeModels
 from critic_engine.evaluation.critic_card.judgement_log import JudgementLog
 from critic_engine.evaluation.critic_card.judging import SolutionJudge, checked_positions
 from critic_engine.evaluation.critic_card.labelled_solutions import SolutionReader, SolvedProblem, UnlabelledRow
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
-from critic_engine.roles.checker import Checker
 from critic_engine.roles.factory import with_critique_tokens
 from critic_engine.roles.given_models import with_given
-from critic_engine.run.database import holds_run
 from critic_engine.run.runner import Progress
 from critic_engine.run.store import RunStore
 from critic_engine.types import TokenUsage
@@ -38,6 +38,8 @@ SOLUTIONS = "solutions"
 """The folder of the run with the solutions that were drawn."""
 JUDGEMENTS = "judgements.jsonl"
 _PLAN = "measurement.json"
+_CONFIG = "config.yaml"
+_LEFT_WITHOUT_PLAN = {_CONFIG, f"{_CONFIG}.part", f"{_PLAN}.part"}
 
 OnProgress = Callable[[Progress], None]
 
@@ -52,12 +54,13 @@ def evaluate_critic(
     reasoner: Generator | None = None,
     critic: Generator | None = None,
     on_progress: OnProgress = lambda progress: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> "Measurement":
     """Measure the critic or the reward model that the evaluator of ``config`` asks, on labelled solutions.
 
     The solutions are drawn from the reasoner, or are the finished paths of a labelled run. Only the checker, which
     labels them, holds reference answers; the critic is never shown one. What a stopped call has drawn and judged is
-    kept in ``out``, and the same call goes on from there.
+    kept in ``out``, and the same call goes on from there; it asks again where a model failed.
 
     Args:
         source: The folder of a labelled run, or problems with reference answers, as ``Engine.solve_many`` takes them.
@@ -68,6 +71,7 @@ def evaluate_critic(
         reasoner: A generator to use instead of the reasoner that ``config`` names.
         critic: The same for the critic.
         on_progress: Called for each problem whose solutions were drawn, then for each whose solutions were judged.
+        on_stage: Called with a few words before each of these stages.
 
     Raises:
         ConfigError: the evaluator asks no critic and no reward model, or models contradict each other.
@@ -82,14 +86,16 @@ def evaluate_critic(
     plan = {"task": task or (run.resolve().name if run else "problems"), "run": None if run is None else str(run)}
     _begin(out, config, {**plan, **asdict(options)})
     if run is None and not isinstance(source, Path):
+        on_stage("drawing solutions")
         draw_solutions(source, drawing_config(config, options), out / SOLUTIONS, given, on_progress)
     with (
         RunStore.view(run or out / SOLUTIONS) as store,
         JudgementLog.open(out / JUDGEMENTS) as log,
         JudgeModels(config, given, has_reasoner=_asks_reasoner(config, options)) as models,
     ):
-        measurement = Measurement(config, options, str(plan["task"]), log, is_of_run=run is not None)
+        measurement = Measurement(config, given, options, str(plan["task"]), log, is_of_run=run is not None)
         models.load()
+        on_stage("judging solutions")
         models.loop.call(measurement.judge(store, models, on_progress))
         return measurement
 
@@ -99,8 +105,7 @@ def _resolved(config: EngineConfig, given: GivenModels) -> EngineConfig:
         judging_config(config), has_reasoner=given.reasoner is not None, has_critic=given.critic is not None
     )
     role = "critic" if config.needs_critic else "reward_model"
-    judged = config.critic if config.needs_critic else config.reward_model
-    if judged.is_pocket and not config.reasoner.is_pocket:
+    if _judged(config).is_pocket and not config.reasoner.is_pocket:
         raise ConfigError(
             f"the pocket {role.replace('_', ' ')} cannot read what {config.reasoner.model} writes; name another one by "
             f"--{role.replace('_', '-')} or {role}.model",
@@ -120,20 +125,19 @@ def _begin(out: Path, config: EngineConfig, plan: dict[str, Any]) -> None:
     Raises:
         RunError: the folder holds another measurement or anything else.
     """
-    plan_path, config_path = out / _PLAN, out / "config.yaml"
-    if plan_path.is_file() and config_path.is_file():
+    if (out / _PLAN).is_file() and (out / _CONFIG).is_file():
         _check_same(out, config, plan)
-    elif out.exists() and (not out.is_dir() or any(each.name != config_path.name for each in out.iterdir())):
+    elif out.exists() and (not out.is_dir() or {each.name for each in out.iterdir()} - _LEFT_WITHOUT_PLAN):
         raise RunError(f"{out} exists and is not the folder of such a measurement; name a new one")
     out.mkdir(parents=True, exist_ok=True)
-    config_path.write_text(dump_config(config), encoding="utf-8")
-    plan_path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+    write_whole(out / _CONFIG, dump_config(config))
+    write_whole(out / _PLAN, json.dumps(plan, indent=2) + "\n")
 
 
 def _check_same(out: Path, config: EngineConfig, plan: dict[str, Any]) -> None:
     try:
-        former = json.loads((out / _PLAN).read_text(encoding="utf-8"))
-    except ValueError as error:
+        former = dict(json.loads((out / _PLAN).read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
         raise RunError(f"{out / _PLAN} cannot be read: {error}; name a new folder") from error
     for name, value in plan.items():
         if former.get(name) != value:
@@ -141,39 +145,18 @@ def _check_same(out: Path, config: EngineConfig, plan: dict[str, Any]) -> None:
                 f"{out} holds a measurement with another {name}: it was {former.get(name)!r} and is {value!r}; name a "
                 "new folder"
             )
-    configs = (load_config(out / "config.yaml"), config)
+    configs = (load_config(out / _CONFIG), config)
     difference = first_difference(*map(without_hosting_and_limits, configs))
     if difference is not None:
         raise RunError(f"{out} holds a measurement of another configuration: {difference}; name a new folder")
 
 
-def draw_solutions(
-    problems: Iterable[GivenProblem],
-    config: EngineConfig,
-    folder: Path,
-    given: GivenModels,
-    on_progress: OnProgress,
-) -> None:
-    """Draw the solutions of all problems into a labelled run in ``folder``, or go on where it was stopped."""
-    if holds_run(folder):
-        with RunStore.view(folder) as store:
-            if sum(1 for _ in store.answers()) == store.num_rows:
-                return
-    with Engine(config, reasoner=given.reasoner, checker=Checker()) as engine:
-        if holds_run(folder):
-            answers = engine.resume(folder, on_progress=on_progress)
-        else:
-            answers = engine.solve_many(problems, run=folder, on_progress=on_progress)
-        with contextlib.closing(answers):
-            for _ in answers:
-                pass
-
-
 @dataclass(slots=True)
 class Measurement:
-    """What was measured so far."""
+    """The judged solutions, and the rows that were left out."""
 
     config: EngineConfig
+    given: GivenModels
     options: CardOptions
     task: str
     """The name of the problems."""
@@ -184,6 +167,8 @@ class Measurement:
     """Rows without labelled solutions."""
     num_unsure: int = 0
     """Solutions left out because the checker cannot tell whether their answer is right."""
+    num_unfinished: int = 0
+    """Solutions that were asked for and that the reasoner did not finish, or not in words, of problems with others."""
     problem_ids: list[str] = field(default_factory=list)
     """Of the problems with labelled solutions."""
 
@@ -194,7 +179,7 @@ class Measurement:
         judge = SolutionJudge(
             evaluator=models.evaluator,
             greedy=models.greedy,
-            family=_judge_family(self.config),
+            family=PromptFamily.for_model(_judged(self.config)).name,
             reasoner=models.reasoner,
             expander=self.config.expander,
             checker=reader.checker,
@@ -211,8 +196,7 @@ class Measurement:
                     self.unlabelled.append(solved)
                     pace.count_failed()
                     continue
-                self.num_unsure += solved.num_unsure
-                self.problem_ids.append(solved.problem.problem_id)
+                self._count(solved)
                 work = self._judge_problem(judge, solved, pace, is_checked=position in checked)
                 running.add(asyncio.create_task(work))
                 running = await _room(running, self.config.run.problems_in_flight)
@@ -221,6 +205,13 @@ class Measurement:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    def _count(self, solved: SolvedProblem) -> None:
+        self.problem_ids.append(solved.problem.problem_id)
+        self.num_unsure += solved.num_unsure
+        if not self.is_of_run:
+            num_labelled = sum(solution.num_drawn for solution in solved.solutions)
+            self.num_unfinished += self.options.num_solutions - num_labelled - solved.num_unsure
 
     async def _judge_problem(
         self, judge: SolutionJudge, solved: SolvedProblem, pace: "_JudgingPace", *, is_checked: bool
@@ -234,6 +225,14 @@ class Measurement:
         await gather_or_cancel(one(number) for number in numbers if (solved.position, number) not in self.log.judged)
         pace.count_done()
 
+    def failed(self) -> list[tuple[str, str]]:
+        """Return the problem's id and the reason of each solution that the model failed to judge."""
+        return [(row.id, row.judgement.failure) for row in self.log.rows() if row.judgement.has_failed]
+
+    def unreadable(self) -> list[tuple[str, str]]:
+        """Return the same of each whose judgement could not be read."""
+        return [(row.id, row.judgement.failure) for row in self.log.rows() if row.judgement.is_unreadable]
+
     def card(self) -> CriticCard:
         """Return the card.
 
@@ -241,9 +240,12 @@ class Measurement:
             ConfigError: prompts cannot be loaded.
         """
         digest = hashlib.sha256("\n".join(sorted(set(self.problem_ids))).encode()).hexdigest()[:16]
-        left_out = Counter(row.fault for row in self.unlabelled) + Counter(unsure_solution=self.num_unsure)
+        left_out = Counter[str](row.fault for row in self.unlabelled)
+        left_out += Counter(unsure_solution=self.num_unsure, unfinished_solution=self.num_unfinished)
         subject = CardSubject(
             config=self.config,
+            judge=_named(_judged(self.config), self.given.critic if self.config.needs_critic else None),
+            reasoner=_named(self.config.reasoner, self.given.reasoner),
             task=f"{self.task} {digest}",
             is_of_search=self.is_of_run,
             num_rollouts=self.options.num_rollouts,
@@ -261,8 +263,16 @@ async def _room(running: set[asyncio.Task[None]], limit: int) -> set[asyncio.Tas
     return running
 
 
-def _judge_family(config: EngineConfig) -> str:
-    return PromptFamily.for_model(config.critic if config.needs_critic else config.reward_model).name
+def _judged(config: EngineConfig) -> ModelConfig:
+    """Return the model that is measured."""
+    return config.critic if config.needs_critic else config.reward_model
+
+
+def _named(config: ModelConfig, given: Generator | None) -> CardModel:
+    """Return a model as the card names it; of one that a program hands in, only the name and prompts are known."""
+    if given is None:
+        return card_model(config)
+    return CardModel(name=given.name, prompts=PromptFamily.for_model(config).name)
 
 
 @dataclass(slots=True)

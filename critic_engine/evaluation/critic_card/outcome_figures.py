@@ -53,25 +53,27 @@ def auroc_of(rows: Sequence[JudgedSolution], outcome: Outcome, *, seed: int) -> 
     return measured(clustered_auroc(pairs, seed=seed)) if pairs else Measured(estimate=None)
 
 
-def outcome_figures(rows: Sequence[JudgedSolution], outcome: Outcome, *, seed: int) -> CardOutcome | None:
-    """Return the figures of the solutions that have a value; None if none has."""
-    valued = [row for row in rows if row.judgement.value is not None]
-    if not valued:
+def outcome_figures(readable: Sequence[JudgedSolution], outcome: Outcome, *, seed: int) -> CardOutcome | None:
+    """Return the figures of solutions with a readable judgement; None without any.
+
+    Those of the value are of the solutions that have one, those of the verdict of all.
+    """
+    if not readable:
         return None
-    pairs = _pairs(valued, outcome)
+    pairs = _pairs(readable, outcome)
     flat = [pair for group in pairs for pair in group]
-    right, wrong = ([row for row in valued if outcome(row) is is_right] for is_right in (True, False))
+    right, wrong = ([row for row in readable if outcome(row) is is_right] for is_right in (True, False))
     return CardOutcome(
         num=len(flat),
-        base_rate=measured_share(valued, outcome),
-        calibration_error=measured(clustered_calibration_error(pairs, seed=seed, num_bins=_num_bins(len(flat)))),
+        base_rate=measured_share(readable, outcome),
+        calibration_error=_calibration_error(pairs, seed=seed),
         bins=_bins(flat),
         scaling=_scaling(pairs, seed=seed),
         mean_value_if_right=_mean_value(right, seed=seed),
         mean_value_if_wrong=_mean_value(wrong, seed=seed),
         yes_if_right=measured_share(right, _says_yes),
         yes_if_wrong=measured_share(wrong, _says_yes),
-        yes_share=measured_share(valued, _says_yes),
+        yes_share=measured_share(readable, _says_yes),
     )
 
 
@@ -85,10 +87,20 @@ def _says_yes(row: JudgedSolution) -> bool:
 
 
 def _mean_value(rows: Sequence[JudgedSolution], *, seed: int) -> Measured:
-    return measured(clustered_mean(grouped(rows, lambda row: row.judgement.value or 0.0), seed=seed))
+    valued = [row for row in rows if row.judgement.value is not None]
+    return measured(clustered_mean(grouped(valued, lambda row: row.judgement.value or 0.0), seed=seed))
+
+
+def _calibration_error(pairs: Sequence[Sequence[Pair]], *, seed: int) -> Measured:
+    if not pairs:
+        return Measured(estimate=None)
+    num_bins = _num_bins(sum(map(len, pairs)))
+    return measured(clustered_calibration_error(pairs, seed=seed, num_bins=num_bins))
 
 
 def _bins(pairs: Sequence[Pair]) -> tuple[CardBin, ...]:
+    if not pairs:
+        return ()
     values, outcomes = zip(*pairs, strict=True)
     found = reliability_bins(values, outcomes, _num_bins(len(pairs)))
     return tuple(
@@ -108,10 +120,7 @@ def _scaling(pairs: Sequence[Sequence[Pair]], *, seed: int) -> CardScaling | Non
         return None
     scaling = PlattScaling.fit(*zip(*flat, strict=True))
     scaled = [[(scaling.apply(value), is_right) for value, is_right in group] for group in held]
-    num_bins = _num_bins(len(flat_held))
-    before, after = (
-        measured(clustered_calibration_error(groups, seed=seed, num_bins=num_bins)) for groups in (held, scaled)
-    )
+    before, after = (_calibration_error(groups, seed=seed) for groups in (held, scaled))
     return CardScaling(
         slope=scaling.slope,
         intercept=scaling.intercept,
@@ -119,7 +128,7 @@ def _scaling(pairs: Sequence[Sequence[Pair]], *, seed: int) -> CardScaling | Non
         num_held=len(flat_held),
         error_before=before,
         error_after=after,
-        num_held_bins=num_bins,
+        num_held_bins=_num_bins(len(flat_held)),
     )
 
 

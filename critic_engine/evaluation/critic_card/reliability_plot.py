@@ -23,7 +23,7 @@ def draw_reliability(card: CriticCard, path: Path) -> bool:
     from matplotlib.figure import Figure
 
     outcomes = [("the answer is right", card.answer), ("every step is right", card.steps)]
-    drawn = [(title, outcome) for title, outcome in outcomes if outcome is not None]
+    drawn = [(title, outcome) for title, outcome in outcomes if outcome is not None and outcome.bins]
     if not drawn:
         return False
     figure = Figure(figsize=(_INCHES * len(drawn), _INCHES + 0.4), layout="constrained")
@@ -39,9 +39,9 @@ def _draw(axes: Axes, title: str, outcome: CardOutcome) -> None:
         share, low, high = bin_.share_right.estimate, bin_.share_right.low, bin_.share_right.high
         if share is None or low is None or high is None:
             continue
-        axes.errorbar(
-            [bin_.mean_value], [share], yerr=[[share - low], [high - share]], color="tab:blue", marker="o", capsize=2
-        )
+        # Wilson's interval of a share of 1 ends a rounding error below it.
+        reach = [[max(0.0, share - low)], [max(0.0, high - share)]]
+        axes.errorbar([bin_.mean_value], [share], yerr=reach, color="tab:blue", marker="o", capsize=2)
     error = outcome.calibration_error.estimate
     label = "" if error is None else f"\nexpected calibration error {error:.3f}"
     axes.set(title=f"{title}{label}", xlabel="mean value of the bin", ylabel="share right, 95 % interval")
