@@ -7,9 +7,7 @@ from critic_engine.backends.huggingface.fingerprint import card_model
 from critic_engine.config.critic_card import CardModel, CriticCard, Measured
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.gate import gate_reason, gated
-from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ConfigError
-from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Generator
 
 _logger = logging.getLogger(__name__)
@@ -39,8 +37,8 @@ def with_gate(
                 "of the critic",
                 field="critic.health",
             )
-        _check_model(card.critic, _as_carded(config.critic, critic), "critic", path=config.critic.health)
-        _check_model(card.reasoner, _as_carded(config.reasoner, reasoner), "reasoner", path=config.critic.health)
+        _check_model(card.critic, card_model(config.critic, critic), "critic", path=config.critic.health)
+        _check_model(card.reasoner, card_model(config.reasoner, reasoner), "reasoner", path=config.critic.health)
         config = _with_auroc(config, card.answer_auroc, path=config.critic.health)
     reason = gate_reason(config.critic)
     if reason is not None:
@@ -53,13 +51,6 @@ def with_gate(
             "`critic-engine evaluate-critic`, and name the card in critic.health"
         )
     return config
-
-
-def _as_carded(config: ModelConfig, given: Generator | None) -> CardModel:
-    """Return a model as a card names it."""
-    if given is None:
-        return card_model(config)
-    return CardModel(name=given.name, prompts=PromptFamily.for_model(config).name)
 
 
 def _check_model(carded: CardModel, ours: CardModel, role: str, *, path: Path) -> None:
