@@ -202,7 +202,7 @@ class Bench:
         self, method: str, critic: str, config: EngineConfig, spoil: Spoil = keep
     ) -> tuple[Outcome, SpoiltCritic]:
         """Return how a method does with a critic, and that critic."""
-        config = with_critique_tokens(with_gate(config, has_reasoner=False, has_critic=False))
+        config = with_critique_tokens(with_gate(config))
         models = Models(ModelMakers(make_generator, make_scorer))
         roles = make_roles(config, models, reasoner=self.reasoner, critic=self.critic)
         spoilt = SpoiltCritic(roles.evaluator, spoil, self.family)

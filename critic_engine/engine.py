@@ -85,8 +85,8 @@ class Engine:
             ModelLoadError: a model's folder holds no model.
         """
         config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
-        given = {"has_reasoner": reasoner is not None, "has_critic": critic is not None}
-        self.config = with_critique_tokens(with_gate(with_given(config, **given), **given))
+        config = with_given(config, has_reasoner=reasoner is not None, has_critic=critic is not None)
+        self.config = with_critique_tokens(with_gate(config, reasoner=reasoner, critic=critic))
         self._checker = checker
         if self.config.ray.num_search_workers and (reasoner or critic):
             raise ConfigError(

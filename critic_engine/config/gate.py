@@ -40,7 +40,7 @@ def gate_reason(critic: CriticConfig) -> str | None:
     interval = "" if found.low is None or found.high is None else f" ({found.low:.2f} to {found.high:.2f})"
     verdict = f"below critic.min_auroc {limit:g}"
     if found.estimate >= limit:
-        verdict = f"which may be {verdict}; a card of more problems can tell"
+        verdict = f"which may be {verdict} (a card of more problems can tell)"
     return f"the critic's AUROC is {found.estimate:.2f}{interval}, {verdict}"
 
 

@@ -7,13 +7,15 @@ from critic_engine.backends.huggingface.fingerprint import card_model
 from critic_engine.config.critic_card import CardModel, CriticCard, Measured
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.gate import gate_reason, gated
-from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ConfigError
+from critic_engine.protocols import Generator
 
 _logger = logging.getLogger(__name__)
 
 
-def with_gate(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> EngineConfig:
+def with_gate(
+    config: EngineConfig, *, reasoner: Generator | None = None, critic: Generator | None = None
+) -> EngineConfig:
     """Return the configuration with the AUROC of the critic's card, changed if the critic may not steer.
 
     That the critic may not steer is logged as a warning, and that it has no card as information. A method that asks no
@@ -21,9 +23,8 @@ def with_gate(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> 
 
     Args:
         config: The configuration of an engine.
-        has_reasoner: Whether a program hands in the reasoner's generator. Nothing says which model that is, so only
-            its prompts are compared with the card's.
-        has_critic: The same of the critic's.
+        reasoner: The reasoner's generator if a program hands it in; a card names it by its own name.
+        critic: The critic's, likewise.
 
     Raises:
         ConfigError: the card cannot be read, or is of another critic, reasoner or prompts.
@@ -36,8 +37,8 @@ def with_gate(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> 
                 "of the critic",
                 field="critic.health",
             )
-        _check_model(card.critic, config.critic, "critic", path=config.critic.health, is_given=has_critic)
-        _check_model(card.reasoner, config.reasoner, "reasoner", path=config.critic.health, is_given=has_reasoner)
+        _check_model(card.critic, card_model(config.critic, critic), "critic", path=config.critic.health)
+        _check_model(card.reasoner, card_model(config.reasoner, reasoner), "reasoner", path=config.critic.health)
         config = _with_auroc(config, card.answer_auroc, path=config.critic.health)
     reason = gate_reason(config.critic)
     if reason is not None:
@@ -52,14 +53,11 @@ def with_gate(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> 
     return config
 
 
-def _check_model(carded: CardModel, config: ModelConfig, role: str, *, path: Path, is_given: bool) -> None:
+def _check_model(carded: CardModel, ours: CardModel, role: str, *, path: Path) -> None:
     """Refuse a card of another model: digests decide where both are known, and names where not."""
-    ours = card_model(config)
     # The folder of a family's prompts may be written from another place.
     if Path(carded.prompts).name != Path(ours.prompts).name:
         raise _other(path, role, f"asked with the prompts {carded.prompts!r}", f"with {ours.prompts!r}")
-    if is_given:
-        return
     has_digests = bool(carded.fingerprint and ours.fingerprint)
     if has_digests and carded.fingerprint != ours.fingerprint:
         digests = f"with weights of the digest {carded.fingerprint[:12]}", f"whose digest is {ours.fingerprint[:12]}"

@@ -105,7 +105,7 @@ def test_what_agrees_or_values_nothing_is_no_evaluator_to_steer_by() -> None:
     ("critic", "reason"),
     [
         (measured(0.58, 0.55, 0.61), "the critic's AUROC is 0.58 (0.55 to 0.61), below critic.min_auroc 0.7"),
-        (measured(0.75, 0.62, 0.9), "is 0.75 (0.62 to 0.90), which may be below critic.min_auroc 0.7; a card of more"),
+        (measured(0.75, 0.62, 0.9), "is 0.75 (0.62 to 0.90), which may be below critic.min_auroc 0.7 (a card of more"),
         (measured(0.69), "the critic's AUROC is 0.69, below critic.min_auroc 0.7"),
         (measured(0.2, 0.1, 0.3), "is 0.20 (0.10 to 0.30), below"),
     ],

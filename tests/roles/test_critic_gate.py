@@ -35,14 +35,10 @@ def card(
     return f"critic.health={path}"
 
 
-def gated(config: EngineConfig, *, is_given: bool = False) -> EngineConfig:
-    return with_gate(config, has_reasoner=is_given, has_critic=is_given)
-
-
 def test_a_critic_below_the_limit_does_not_steer_and_the_log_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = gated(load_config("mcts", [card(tmp_path)]))
+    config = with_gate(load_config("mcts", [card(tmp_path)]))
     assert (config.strategy.kind, config.needs_critic) == ("best_of_n", False)
     assert [record.getMessage() for record in caplog.records] == [
         f"{REASON}: the critic does not steer; whole solutions are sampled, and the most common answer is given"
@@ -53,32 +49,32 @@ def test_a_critic_that_reaches_the_limit_steers_and_the_config_keeps_its_auroc(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = load_config("mcts", [card(tmp_path, auroc={"estimate": 0.9, "low": 0.8, "high": 0.95})])
-    config = gated(before)
+    config = with_gate(before)
     assert config.critic.auroc is not None
     assert config.critic.auroc.low == 0.8
     assert (config.strategy, config.needs_critic, caplog.records) == (before.strategy, True, [])
 
 
 def test_a_card_that_cannot_tell_lets_the_critic_steer(tmp_path: Path) -> None:
-    assert gated(load_config("mcts", [card(tmp_path, auroc={"estimate": None})])).needs_critic
+    assert with_gate(load_config("mcts", [card(tmp_path, auroc={"estimate": None})])).needs_critic
 
 
 def test_the_gate_is_the_same_for_a_config_that_went_through_it(tmp_path: Path) -> None:
-    config = gated(load_config("mcts", [card(tmp_path)]))
+    config = with_gate(load_config("mcts", [card(tmp_path)]))
     (tmp_path / "card.json").unlink()
-    assert gated(config) == config
+    assert with_gate(config) == config
 
 
 @pytest.mark.parametrize("preset", ["majority", "beam", "rstar"])
 def test_a_method_that_asks_no_critic_ignores_the_card(preset: str, caplog: pytest.LogCaptureFixture) -> None:
     config = load_config(preset, ["critic.health=gone.json"])
-    assert gated(config) == config
+    assert with_gate(config) == config
     assert not caplog.records
 
 
 def test_a_critic_without_a_card_is_said_to_be_unknown(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="critic_engine"):
-        gated(load_config("mcts"))
+        with_gate(load_config("mcts"))
     (record,) = caplog.records
     assert "the critic has no card" in record.getMessage()
     assert record.levelno == logging.INFO
@@ -102,7 +98,7 @@ def test_a_card_of_another_pair_is_refused_by_the_names_of_both(
     tmp_path: Path, other: dict[str, dict[str, str]], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        gated(load_config("mcts", [card(tmp_path, **other)]))  # type: ignore[arg-type]
+        with_gate(load_config("mcts", [card(tmp_path, **other)]))  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     assert caught.value.field == "critic.health"
 
@@ -110,18 +106,23 @@ def test_a_card_of_another_pair_is_refused_by_the_names_of_both(
 def test_a_file_that_is_no_card_is_refused(tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text("[]", encoding="utf-8")
     with pytest.raises(ConfigError, match="is no critic's card"):
-        gated(load_config("mcts", [f"critic.health={tmp_path / 'card.json'}"]))
+        with_gate(load_config("mcts", [f"critic.health={tmp_path / 'card.json'}"]))
 
 
 def test_a_figure_given_by_hand_may_not_differ_from_the_card(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"leave critic\.auroc out"):
-        gated(load_config("mcts", [card(tmp_path), "critic.auroc={estimate: 0.9}"]))
+        with_gate(load_config("mcts", [card(tmp_path), "critic.auroc={estimate: 0.9}"]))
 
 
-def test_of_a_generator_that_a_program_hands_in_only_the_prompts_are_compared(tmp_path: Path) -> None:
-    plain = {"name": "anything", "prompts": "plain"}
-    overrides = [card(tmp_path, critic=plain, reasoner=plain), "critic.prompts=plain", "reasoner.prompts=plain"]
-    assert not gated(load_config("mcts", overrides), is_given=True).needs_critic
+def test_a_generator_that_a_program_hands_in_is_compared_by_its_own_name(tmp_path: Path) -> None:
+    given = ScriptedGenerator(["no verdict"])
+    overrides = ["critic.prompts=plain", "reasoner.prompts=plain"]
+    ours, other = ({"name": name, "prompts": "plain"} for name in (given.name, "anything"))
+    config = load_config("mcts", [card(tmp_path, critic=ours, reasoner=ours), *overrides])
+    assert not with_gate(config, reasoner=given, critic=given).needs_critic
+    config = load_config("mcts", [card(tmp_path, critic=ours, reasoner=other), *overrides])
+    with pytest.raises(ConfigError, match=f"its reasoner is 'anything', and this reasoner is '{given.name}'"):
+        with_gate(config, reasoner=given, critic=given)
 
 
 class TestRuns:
@@ -134,7 +135,7 @@ class TestRuns:
 
     @staticmethod
     def plain_card(tmp_path: Path) -> str:
-        plain = {"name": "x", "prompts": "plain"}
+        plain = {"name": ScriptedGenerator(["-"]).name, "prompts": "plain"}
         return card(tmp_path, critic=plain, reasoner=plain)
 
     def test_the_answer_the_report_and_the_store_say_it_once_a_problem(self, tmp_path: Path) -> None:

@@ -11,18 +11,25 @@ from critic_engine.config.models import ModelConfig
 from critic_engine.config.search import CriticConfig, RewardModelConfig
 from critic_engine.errors import ModelLoadError
 from critic_engine.prompts import PromptFamily
+from critic_engine.protocols import Generator
 
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
 _END_BYTES = 1 << 20
 _NUM_DIGITS = 32
 
 
-def card_model(config: ModelConfig) -> CardModel:
+def card_model(config: ModelConfig, given: Generator | None = None) -> CardModel:
     """Return a model as a card names it; equal for the same weights and prompts, wherever a folder of them lies.
+
+    Args:
+        config: The model.
+        given: The generator that a program hands in for it, which a card names by its own name.
 
     Raises:
         ConfigError: its prompts cannot be loaded.
     """
+    if given is not None:
+        return CardModel(name=given.name, prompts=PromptFamily.for_model(config).name)
     folder = Path(config.model).expanduser()
     if config.backend == "openai_api":
         name = f"openai:{config.model}"

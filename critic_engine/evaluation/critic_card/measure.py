@@ -13,7 +13,7 @@ from typing import Any
 from critic_engine.backends.huggingface.fingerprint import card_model
 from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.compare import first_difference, without_hosting_and_limits
-from critic_engine.config.critic_card import CardModel, CriticCard
+from critic_engine.config.critic_card import CriticCard
 from critic_engine.config.engine import EngineConfig, dump_config, load_config
 from critic_engine.config.models import ModelConfig
 from critic_engine.data.given_problems import GivenProblem
@@ -244,8 +244,8 @@ class Measurement:
         left_out += Counter(unsure_solution=self.num_unsure, unfinished_solution=self.num_unfinished)
         subject = CardSubject(
             config=self.config,
-            judge=_named(_judged(self.config), self.given.critic if self.config.needs_critic else None),
-            reasoner=_named(self.config.reasoner, self.given.reasoner),
+            judge=card_model(_judged(self.config), self.given.critic if self.config.needs_critic else None),
+            reasoner=card_model(self.config.reasoner, self.given.reasoner),
             task=f"{self.task} {digest}",
             is_of_search=self.is_of_run,
             num_rollouts=self.options.num_rollouts,
@@ -266,13 +266,6 @@ async def _room(running: set[asyncio.Task[None]], limit: int) -> set[asyncio.Tas
 def _judged(config: EngineConfig) -> ModelConfig:
     """Return the model that is measured."""
     return config.critic if config.needs_critic else config.reward_model
-
-
-def _named(config: ModelConfig, given: Generator | None) -> CardModel:
-    """Return a model as the card names it; of one that a program hands in, only the name and prompts are known."""
-    if given is None:
-        return card_model(config)
-    return CardModel(name=given.name, prompts=PromptFamily.for_model(config).name)
 
 
 @dataclass(slots=True)
