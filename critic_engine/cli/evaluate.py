@@ -62,8 +62,8 @@ _RUN = click.Path(path_type=Path)
 @click.option(
     "--grader",
     metavar="NAME",
-    help="The rule that decides what is right, such as mathvista, math, choice or exact; by default that of the "
-    "benchmark, else the answer relation.",
+    help="The rule that decides what is right: relation (the default), exact, choice, math, a benchmark's such as "
+    "mathvista, or 'benchmark' for that of the problems.",
 )
 @click.option(
     "--judge",

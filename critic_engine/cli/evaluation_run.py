@@ -24,7 +24,7 @@ from critic_engine.evaluation.graded import MethodRun
 from critic_engine.evaluation.graders.audit import audit, write_audit
 from critic_engine.evaluation.graders.grader import AnswerGrader
 from critic_engine.evaluation.graders.model_judge import ModelJudge, make_judge
-from critic_engine.evaluation.graders.named_graders import GRADER_NAMES, grader_for, make_grader
+from critic_engine.evaluation.graders.named_graders import GRADER_NAMES, grader_name, make_grader
 from critic_engine.evaluation.judged_answers import JudgedKey, judge_answers, judged_methods
 from critic_engine.evaluation.method_runs import answer_texts, read_method_runs
 from critic_engine.evaluation.plan import EvaluationPlan, PlannedMethod, ProblemsSource
@@ -49,13 +49,9 @@ def evaluate(request: EvaluateRequest) -> int:
     )
     configs = {name: config.model_copy(update={"problems": noted.problems}) for name, config in configs.items()}
     problems = read_problem_set(file, name=str(request.problems), limit=request.limit)
-    plan = _plan(request, configs, _source(request, request.problems, problems), _default_grader(problems))
+    grader = grader_name(request.grader, schema_name=file.schema.name)
+    plan = _plan(request, configs, _source(request, request.problems, problems), grader)
     return _run(Campaign(request.out, plan, problems), is_json=request.is_json)
-
-
-def _default_grader(problems: ProblemSet) -> str:
-    """Return the name of the rule of the benchmark that the problems are of; else that of the answer relation."""
-    return grader_for(problems.file.schema.name)
 
 
 def _source(request: EvaluateRequest, path: Path, problems: ProblemSet) -> ProblemsSource:
@@ -78,7 +74,7 @@ def _plan(
         seeds=tuple(range(first_seed, first_seed + (request.seeds or 1))),
         match=request.match or "tokens",
         prompt_weight=1.0 if request.prompt_weight is None else request.prompt_weight,
-        grader=request.grader or grader,
+        grader=grader,
         margin=DEFAULT_MARGIN if request.margin is None else request.margin,
         gates=request.gates,
         judge=None if request.judge is None else _judge_config(request, request.judge),

@@ -9,7 +9,7 @@ from critic_engine.cli.evaluation_end import DEFAULT_MARGIN, EvaluationEnd, mode
 from critic_engine.cli.evaluation_request import EvaluateRequest
 from critic_engine.cli.problem_options import open_problems
 from critic_engine.config.engine import EngineConfig
-from critic_engine.evaluation.graders.named_graders import grader_for, make_grader
+from critic_engine.evaluation.graders.named_graders import grader_name, make_grader
 from critic_engine.evaluation.problem_set import ProblemSet, read_problem_set
 from critic_engine.evaluation.report.gates import parse_gate
 from critic_engine.evaluation.report.report_options import ReportOptions
@@ -51,7 +51,7 @@ def _references(request: EvaluateRequest, folder: Path) -> ProblemSet | None:
 
 def _report(request: EvaluateRequest, runs: Sequence[ScoredRun], references: ProblemSet | None) -> int:
     configs = [run.config for run in runs]
-    grader = request.grader or grader_for(_schema(configs[0], references))
+    grader = grader_name(request.grader, schema_name=_schema(configs[0], references))
     keeper = Scorekeeper(make_grader(grader))
     end = EvaluationEnd(
         references=tuple(each.row.reference_answers for each in runs[0].problems),

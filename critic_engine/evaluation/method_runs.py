@@ -21,7 +21,7 @@ class Sampled:
     """The independent samples of all problems of one run."""
 
     grades: tuple[tuple[Grade, ...], ...]
-    classes: tuple[tuple[str, ...], ...]
+    classes: tuple[tuple[str | None, ...], ...]
 
 
 def read_method_runs(campaign: Campaign, keeper: Scorekeeper) -> list[MethodRun]:

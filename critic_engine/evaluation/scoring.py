@@ -35,22 +35,22 @@ class Scorekeeper:
 
     def samples(
         self, store: RunStore, position: int, problem: GradedProblem
-    ) -> tuple[tuple[Grade, ...], tuple[str, ...]]:
+    ) -> tuple[tuple[Grade, ...], tuple[str | None, ...]]:
         """Return the grades and answer classes of a problem's independent samples, in the order they were told.
 
-        A sample without an answer is wrong, and the only one of its class.
+        A sample without an answer is wrong, and of no class.
 
         Raises:
             RunError: the log of the search cannot be read.
         """
         classes = AnswerClasses(problem.row.problem.question, problem.row.problem.choices)
         grades: list[Grade] = []
-        names: list[str] = []
-        for number, sample in enumerate(_samples(store, position)):
+        names: list[str | None] = []
+        for sample in _samples(store, position):
             answer = None if sample is None or not sample.is_terminal else sample.state.answer
             if sample is None or answer is None:
                 grades.append(_UNANSWERED)
-                names.append(f"no answer in sample {number + 1}")
+                names.append(None)
             else:
                 grades.append(self._grade(problem, answer, sample.state.steps))
                 names.append(classes.key(answer))

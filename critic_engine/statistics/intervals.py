@@ -76,7 +76,8 @@ def _wilson(p: float, num_all: float) -> Interval:
     z2 = _Z_95**2
     centre = (p + z2 / (2 * num_all)) / (1 + z2 / num_all)
     half = _Z_95 * math.sqrt(p * (1 - p) / num_all + z2 / (4 * num_all**2)) / (1 + z2 / num_all)
-    return Interval(p, max(0.0, centre - half), min(1.0, centre + half))
+    # By rounding alone, the limits at a share of 0 or 1 may miss it.
+    return Interval(p, min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half)))
 
 
 def difference(ours: tuple[int, int], theirs: tuple[int, int]) -> Interval:

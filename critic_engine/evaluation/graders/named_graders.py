@@ -30,6 +30,8 @@ _RULES: Mapping[str, Rule] = {
 }
 GRADER_NAMES = tuple(_RULES)
 """Names that ``make_grader`` knows; the first is the default."""
+BENCHMARK = "benchmark"
+"""Stands for the rule of the benchmark that the problems are of."""
 # Schemas whose benchmark has no rule of its own, but a form of answers that one of these fits.
 _OTHER_SCHEMAS: Mapping[str, str] = {
     "aokvqa": "choice",
@@ -46,11 +48,28 @@ def make_grader(name: str) -> AnswerGrader:
         ConfigError: there is none of this name.
     """
     if name not in _RULES:
-        raise ConfigError(f"there is no grader {name!r}; those here are {', '.join(_RULES)}{nearest(name, _RULES)}")
+        raise ConfigError(
+            f"there is no grader {name!r}; those here are {', '.join(_RULES)}, {BENCHMARK}{nearest(name, _RULES)}"
+        )
     return RuleGrader(name, _RULES[name])
 
 
-def grader_for(schema_name: str | None) -> str:
-    """Return the name of the grader that holds the rule of a schema's benchmark; ``relation`` if none does."""
+def grader_name(asked: str | None, *, schema_name: str | None) -> str:
+    """Return the name of the grader that was asked for; without one the answer relation.
+
+    ``benchmark`` asks for the rule of the benchmark whose schema the problems have.
+
+    Raises:
+        ConfigError: ``benchmark`` is asked for, and there is no rule for the schema.
+    """
+    if asked != BENCHMARK:
+        return asked or GRADER_NAMES[0]
     name = schema_name or ""
-    return name if name in _RULES else _OTHER_SCHEMAS.get(name, GRADER_NAMES[0])
+    if name in _RULES:
+        return name
+    if name not in _OTHER_SCHEMAS:
+        raise ConfigError(
+            f"the grader {BENCHMARK!r} is the rule of the problems' benchmark, and there is none for the schema "
+            f"{name or 'plain'}; name one of {', '.join(_RULES)}"
+        )
+    return _OTHER_SCHEMAS[name]

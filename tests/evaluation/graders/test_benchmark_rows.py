@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from critic_engine.data.problems import read_problems
-from critic_engine.evaluation.graders.named_graders import grader_for, make_grader
+from critic_engine.evaluation.graders.named_graders import BENCHMARK, grader_name, make_grader
 from critic_engine.types import ProblemRow
 
 MATHVISTA = {"pid": "1", "question": "How wide?", "image": None, "unit": None, "query": "Hint: …\nQuestion: How wide?"}
@@ -67,6 +67,6 @@ def test_row_of_a_benchmark_is_graded_by_its_rule(
     path.write_text(json.dumps(raw) + "\n", encoding="utf-8")
     problems = read_problems(path)
     rows = list(problems)
-    assert grader_for(problems.schema.name) == name
+    assert grader_name(BENCHMARK, schema_name=problems.schema.name) == name
     assert isinstance(rows[0], ProblemRow), rows[0]
     assert make_grader(name).grade(rows[0], answer, response).is_right is expected

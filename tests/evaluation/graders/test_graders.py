@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from critic_engine.data.schemas.recognition import SCHEMA_NAMES
 from critic_engine.errors import ConfigError
 from critic_engine.evaluation.graders.math_rule import MathRule
-from critic_engine.evaluation.graders.named_graders import GRADER_NAMES, grader_for, make_grader
+from critic_engine.evaluation.graders.named_graders import BENCHMARK, GRADER_NAMES, grader_name, make_grader
 from critic_engine.evaluation.graders.relation import RelationRule
 from critic_engine.evaluation.graders.rule import Rule
 from critic_engine.parsing.answers.mathematics import FormulaProver
@@ -78,15 +77,20 @@ def test_unknown_grader_is_refused_with_the_known_and_the_nearest() -> None:
         make_grader("relatoin")
 
 
-def test_schema_without_a_rule_of_its_own_is_graded_by_the_relation() -> None:
-    assert grader_for(None) == "relation"
-    assert grader_for("plain") == "relation"
+def test_the_relation_grades_unless_another_rule_is_asked_for() -> None:
+    assert grader_name(None, schema_name="mathvista") == "relation"
+    assert grader_name("exact", schema_name="mathvista") == "exact"
 
 
-def test_schema_of_a_benchmark_is_graded_by_its_rule() -> None:
-    assert [grader_for(name) for name in ("mathvista", "math", "gsm8k")] == ["mathvista", "math", "gsm8k"]
-    assert [grader_for(name) for name in ("ai2d", "vlmevalkit")] == ["choice", "relation"]
-    assert {grader_for(name) for name in SCHEMA_NAMES} <= set(GRADER_NAMES)
+def test_rule_of_the_benchmark_is_that_of_the_schema() -> None:
+    found = [grader_name(BENCHMARK, schema_name=name) for name in ("mathvista", "math", "gsm8k", "ai2d")]
+    assert found == ["mathvista", "math", "gsm8k", "choice"]
+
+
+@pytest.mark.parametrize("schema", [None, "plain", "vlmevalkit"])
+def test_rule_of_the_benchmark_is_refused_where_the_schema_has_none(schema: str | None) -> None:
+    with pytest.raises(ConfigError, match=f"none for the schema {schema or 'plain'}; name one of relation"):
+        grader_name(BENCHMARK, schema_name=schema)
 
 
 @pytest.mark.parametrize("rule", [RelationRule, MathRule])
