@@ -1,9 +1,12 @@
 """The texts between a search and a program that expects a plain model: questions of chats, completions of answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from critic_engine.evaluation.harnesses.method_arguments import CompletionForm
 from critic_engine.types import Answer
+
+ADVICE = "to change how a method samples, set its config by --model_args"
+"""The way to options of generation in the command lines of lm-eval and lmms-eval."""
 
 
 def question_of(turns: Sequence[tuple[str, str]]) -> str:
@@ -39,6 +42,17 @@ def completion_of(answer: Answer, form: CompletionForm, *, stop: Iterable[str] =
         return ""
     text = answer.answer if form == "answer" else _solution(answer, answer.answer)
     return text[: min((text.find(each) for each in stop if each and each in text), default=len(text))]
+
+
+def read_until(arguments: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the stop strings ``until`` among a task's arguments of generation: one string, or a list."""
+    until = arguments.get("until") or ()
+    return tuple(map(str, until)) if isinstance(until, list | tuple) else (str(until),)
+
+
+def without_until(arguments: Mapping[str, object]) -> dict[str, object]:
+    """Return a task's other arguments of generation, which are for a plain model."""
+    return {name: value for name, value in arguments.items() if name != "until"}
 
 
 def _solution(answer: Answer, final: str) -> str:

@@ -13,6 +13,10 @@ from critic_engine.errors import ConfigError
 CompletionForm: TypeAlias = Literal["solution", "answer"]
 """``solution``: the steps of the chosen path and a last line ``ANSWER: …``. ``answer``: the answer alone."""
 
+OF_BATCHES = frozenset(("batch_size", "max_batch_size", "device"))
+"""Arguments that lm-eval and lmms-eval add for models that run on one device in batches. An engine has no use for them:
+it keeps ``run.problems_in_flight`` searches in flight, and its models have a device each."""
+
 _ROLES = ("reasoner", "critic", "reward_model")
 _NAMES = ("method", "config", *_ROLES, "base_url", "overrides", "completion")
 

@@ -41,7 +41,11 @@ class MethodModel:
         return answer
 
     def answers(
-        self, problems: Sequence[Problem], *, on_answer: Callable[[int, Answer], None] = lambda position, answer: None
+        self,
+        problems: Sequence[Problem],
+        *,
+        on_answer: Callable[[int, Answer], None] = lambda position, answer: None,
+        is_quiet: bool = False,
     ) -> list[Answer]:
         """Return the answers in the order of the problems, ``run.problems_in_flight`` at a time.
 
@@ -50,12 +54,21 @@ class MethodModel:
         Args:
             problems: The problems.
             on_answer: Called with the position and the answer of each problem as it ends, from another thread.
+            is_quiet: Whether the bar that counts the answers is left out.
         """
+        from tqdm import tqdm
+
         loop = LoopThread()
-        try:
-            return loop.call(self._answers(problems, on_answer))
-        finally:
-            loop.close()
+        with tqdm(total=len(problems), desc="Searches", disable=is_quiet) as bar:
+
+            def report(position: int, answer: Answer) -> None:
+                on_answer(position, answer)
+                bar.update(1)
+
+            try:
+                return loop.call(self._answers(problems, report))
+            finally:
+                loop.close()
 
     def completion(self, answer: Answer, *, stop: Iterable[str] = ()) -> str:
         """Return the text of an answer, cut before the first of the strings ``stop``; a failed answer has none."""
@@ -88,6 +101,8 @@ class MethodModel:
         async def answer(position: int, problem: Problem, draw: int) -> Answer:
             async with room:
                 found = await self.answer(problem, draw=draw)
+            if found.answer is None:
+                _logger.warning("search %d of %d found no answer: %s", position + 1, len(problems), found.error)
             on_answer(position, found)
             return found
 

@@ -77,7 +77,14 @@ def run_task(
 
 
 def costs(answer: Answer) -> tuple[object, ...]:
-    return answer.answer, answer.value, answer.num_simulations, answer.num_tokens, answer.prompt_tokens, answer.cached_tokens
+    return (
+        answer.answer,
+        answer.value,
+        answer.num_simulations,
+        answer.num_tokens,
+        answer.prompt_tokens,
+        answer.cached_tokens,
+    )
 
 
 def logged_costs(log: EvalLog) -> list[tuple[object, ...]]:
