@@ -82,7 +82,7 @@ def test_program_finds_the_model_and_scores_the_answers_of_the_engine(
     with Engine("mcts", overrides=POCKET) as engine:
         answers = list(engine.solve_many([as_picture(row) for row in rows[:6]]))
     logged = run_program(tmp_path, environment, POCKET)
-    assert [sample["filtered_resps"] for sample in logged] == [[answer.answer] for answer in answers]
+    assert [sample["filtered_resps"] for sample in logged] == [answer.answer for answer in answers]
     counted = [sample["token_counts"][0] for sample in logged]
     assert [(each["input_tokens"], each["output_tokens"]) for each in counted] == [
         (answer.prompt_tokens, answer.num_tokens) for answer in answers
