@@ -153,7 +153,7 @@ class _LogMaker:
             output=output,
             scores=None if score is None else {SCORER: score},
             metadata={"row": position + 1},
-            events=[] if problem is None else self._events(position, problem),
+            events=[] if problem is None else self._events(position, problem, answer),
             model_usage={self._model: usage_of(answer)},
             total_time=answer.wall_s,
             working_time=answer.wall_s,
@@ -161,8 +161,9 @@ class _LogMaker:
             **_roles(_token_usage(answer)),
         )
 
-    def _events(self, position: int, problem: Problem) -> list[object]:
-        search = LoggedSearch(problem, self._store.events(position), self._store.failures(position), self._begun_at)
+    def _events(self, position: int, problem: Problem, answer: Answer) -> list[object]:
+        events, failures = self._store.events(position), self._store.failures(position)
+        search = LoggedSearch(problem, answer, events, failures, self._begun_at)
         return list(transcript_of(search, self._config))
 
     def _score(self, problem: Problem, answer: Answer) -> Score | None:

@@ -13,7 +13,7 @@ from critic_engine.episode.logged_tree import logged_tree
 from critic_engine.episode.logged_usage import logged_usage
 from critic_engine.episode.node_state import NodeState, decode_state, trajectory_of
 from critic_engine.errors import RunError
-from critic_engine.types import Failure, Problem, TokenUsage
+from critic_engine.types import Answer, Failure, Problem, TokenUsage
 from search import Proposal, ReplayError, Told, event_from_dict
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class LoggedSearch:
     """The log of one search, as a run keeps it."""
 
     problem: Problem
+    answer: Answer
     events: Sequence[Mapping[str, Any]]
     failures: Sequence[Failure]
     begun_at: datetime
@@ -75,7 +76,25 @@ class _Transcript:
         for event in self._search.events:
             if event["event"] in ("told", "abandoned"):
                 found += self._simulation(event, asked[event["trial"]])
-        return found
+        return [*found, *self._ending()]
+
+    def _ending(self) -> Iterator[Event]:
+        """Yield the completion of the best path, which is no simulation and stands in the answer alone."""
+        from inspect_ai.event import SpanBeginEvent, SpanEndEvent
+
+        answer, logged = self._search.answer, logged_usage(self._search.events)
+        rest = TokenUsage(
+            prompt_tokens=answer.prompt_tokens - logged.prompt_tokens,
+            generated_tokens=answer.num_tokens - logged.generated_tokens,
+            cached_tokens=answer.cached_tokens - logged.cached_tokens,
+        )
+        if rest.prompt_tokens <= 0 and rest.generated_tokens <= 0:
+            return
+        times, text = self._times("completion"), "\n".join(answer.steps)
+        yield SpanBeginEvent(id="completion", name="completion of the best path", type="completion", **times)
+        usage = usage_of_role(rest, is_critic=False)
+        yield self._model_event("completion", "reasoner", self._config.reasoner, (), text, usage)
+        yield SpanEndEvent(id="completion", **times)
 
     def _simulation(self, settled: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[Event]:
         from inspect_ai.event import SpanBeginEvent, SpanEndEvent
