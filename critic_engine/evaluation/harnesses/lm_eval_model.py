@@ -11,6 +11,7 @@ In a program, ``lm_eval.simple_evaluate(model=CriticEngineLM(method="mcts"), …
 from __future__ import annotations
 
 import functools
+import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn, Protocol
@@ -128,6 +129,8 @@ def __getattr__(name: str) -> type[LM]:
 
 def main() -> None:
     """Run lm-eval's command line with the model ``critic_engine`` registered."""
+    if importlib.util.find_spec("lm_eval") is None:
+        sys.exit("error: lm_eval is not installed; run: pip install 'critic-engine[lm-eval]'")
     from lm_eval.__main__ import cli_evaluate
 
     _model_class()
