@@ -124,6 +124,15 @@ def test_failed_problem_with_a_reference_is_wrong(tmp_path: Path, rows: Sequence
     assert log.samples[0].scores[SCORER].value == "I"
 
 
+def test_labelled_run_brings_its_own_references(tmp_path: Path, rows: Sequence[ProblemRow]) -> None:
+    with Engine("mcts", overrides=SCRIPTED, checker=Checker()) as engine:
+        list(engine.solve_many(rows[:2], run=tmp_path / "run"))
+    report = write_inspect_log(tmp_path / "run", tmp_path / "run.eval")
+    assert report.num_scored == 2
+    samples = read_eval_log(str(tmp_path / "run.eval")).samples
+    assert [sample.target for sample in samples] == [list(row.reference_answers) for row in rows[:2]]
+
+
 def test_rows_that_share_an_id_are_samples_of_their_own(tmp_path: Path) -> None:
     same = [Problem("how many of kind 1 ?", name="a"), Problem("how many of kind 2 ?", name="a")]
     with Engine("greedy", overrides=["reasoner.backend=scripted"]) as engine:

@@ -71,7 +71,8 @@ def run_task(
     **options: object,
 ) -> EvalLog:
     task = Task(dataset=list(samples), solver=solver or generate(), scorer=match(), config=config or GenerateConfig())
-    fixed = {"model": "critic_engine/mcts", "max_connections": 1, "log_dir": str(folder), "display": "none"}
+    fixed = {"model": "critic_engine/mcts", "log_dir": str(folder), "display": "none"}
+    options = {"max_connections": 1, **options}
     (log,) = inspect_ai.eval(task, model_args={"overrides": list(overrides)}, **fixed, **options)
     return log
 
@@ -167,6 +168,11 @@ def test_earlier_turns_are_part_of_the_question() -> None:
     assert problem.question == "s\n\nUser: a ?\n\nAssistant: b\n\nUser: c ?"
 
 
+def test_samples_in_flight_together_are_answered_as_one_by_one(tmp_path: Path, rows: Sequence[ProblemRow]) -> None:
+    together, one_by_one = (run_task(tmp_path, samples_of(rows[:8]), max_connections=number) for number in (8, 1))
+    assert logged_costs(together) == logged_costs(one_by_one)
+
+
 def provider(**arguments: object):
     config = arguments.pop("config", GenerateConfig())
     return get_model("critic_engine/greedy", config=config, memoize=False, **arguments)
@@ -232,6 +238,14 @@ def test_tools_are_refused() -> None:
     api, tool = provider().api, ToolInfo(name="bash", description="")
     with pytest.raises(ProblemError, match="'bash'"):
         asyncio.run(api.generate([ChatMessageUser(content="a ?")], [tool], "auto", GenerateConfig()))
+
+
+def test_closed_model_answers_nothing() -> None:
+    api = provider().api
+    assert api.max_connections() == 64
+    asyncio.run(api.aclose())
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(api.generate([ChatMessageUser(content="a ?")], [], "none", GenerateConfig()))
 
 
 def test_program_finds_the_provider_by_its_entry_point(tmp_path: Path, environment: Mapping[str, str]) -> None:

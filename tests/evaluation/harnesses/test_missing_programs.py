@@ -32,16 +32,7 @@ def test_program_without_lm_eval_names_its_extra() -> None:
 def test_reference_answers_are_for_logs_alone(tmp_path: Path) -> None:
     problems = tmp_path / "problems.jsonl"
     problems.write_text('{"question": "how many ?"}')
-    command = [
-        "export",
-        str(tmp_path),
-        "--format",
-        "trl-dpo",
-        "--out",
-        str(tmp_path / "out"),
-        "--problems",
-        str(problems),
-    ]
-    done = CliRunner().invoke(cli, command)
+    given = ["--format", "trl-dpo", "--out", str(tmp_path / "out"), "--problems", str(problems)]
+    done = CliRunner().invoke(cli, ["export", str(tmp_path), *given])
     assert done.exit_code == 2
     assert "--problems scores the answers of --format inspect" in done.output
