@@ -96,7 +96,9 @@ class _LogMaker:
         self._answers = list(store.answers())
         # Rows may share an id, and samples may not: the first one keeps it.
         self._owners = {answer.id: position for position, answer in reversed(self._answers)}
-        self._begun_at = datetime.fromtimestamp((folder / "config.yaml").stat().st_mtime, UTC)
+        self._begun_at, self._changed_at = (
+            datetime.fromtimestamp((folder / name).stat().st_mtime, UTC) for name in ("config.yaml", "run.sqlite")
+        )
 
     def log(self) -> EvalLog:
         from inspect_ai.log import EvalLog, EvalStats
@@ -109,7 +111,10 @@ class _LogMaker:
             eval=self._spec(samples),
             results=_results(samples, self._store.num_rows),
             stats=EvalStats(
-                started_at=self._begun_at.isoformat(), model_usage={self._model: _model_usage(totals)}, **_roles(totals)
+                started_at=self._begun_at.isoformat(),
+                completed_at=max(self._begun_at, self._changed_at).isoformat(),
+                model_usage={self._model: _model_usage(totals)},
+                **_roles(totals),
             ),
             samples=samples,
         )

@@ -1,4 +1,7 @@
-"""One logged search as events of inspect_ai: a span a simulation, in it the texts of the reasoner and the critic."""
+"""One logged search as events of inspect_ai: a span a simulation, in it the texts of the reasoner and the critic.
+
+The input of a text is the question and the steps before it; a run's log keeps no prompts.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,9 @@ class _Transcript:
         name = f"simulation-{number}"
         facts = {"node": asked["node"], "num_proposals": asked["num"], "event": settled["event"]}
         times = self._times(name)
-        yield SpanBeginEvent(id=name, name=f"simulation {number}", type="simulation", metadata=facts, **times)
+        values = [each["value"] for each in settled.get("proposals", ()) if each.get("value") is not None]
+        title = f"simulation {number}" + (f": value {max(values):.2f}" if values else "")
+        yield SpanBeginEvent(id=name, name=title, type="simulation", metadata=facts, **times)
         yield from self._failures(number, name)
         usage = logged_usage([settled])
         if settled.get("proposals"):
@@ -131,8 +136,12 @@ class _Transcript:
                 steps = (*before, *state.steps)
                 yield self._model_event(span, "critic", self._config.critic, steps, state.critique.whole, costs[1])
             yield self._info(span, _facts(proposal))
-            # The tokens of a trial are counted once, at its first proposal.
-            costs = [None, None] if state.critique is not None else [None, costs[1]]
+            # The tokens of a trial are counted once, at its first text of each role.
+            costs = [None, costs[1] if state.critique is None else None]
+        if costs[1] is not None and costs[1].total_tokens:
+            # An evaluator without words, such as a reward model.
+            read, written = usage.critic_prompt_tokens, usage.critic_generated_tokens
+            yield self._info(span, {"critic_prompt_tokens": read, "critic_generated_tokens": written})
 
     def _model_event(
         self, span: str, role: str, model: ModelConfig, steps: Sequence[str], text: str, usage: ModelUsage | None
@@ -142,9 +151,11 @@ class _Transcript:
 
         output = ModelOutput.from_content(model.model, text)
         output.usage = usage
-        asked = [ChatMessageUser(content=self._search.problem.question)]
-        if steps:
-            asked.append(ChatMessageAssistant(content="\n".join(steps)))
+        question, before = self._search.problem.question, "\n".join(steps)
+        if role == "critic":
+            asked = [ChatMessageUser(content=f"{question}\n\n{before}")]
+        else:
+            asked = [ChatMessageUser(content=question), *([ChatMessageAssistant(content=before)] if steps else [])]
         return ModelEvent(
             model=model.model,
             role=role,
