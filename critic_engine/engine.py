@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import itertools
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from critic_engine.actors.model_pools import RayHost
 from critic_engine.actors.search_pool import RemoteSearch
@@ -38,6 +39,8 @@ from critic_engine.run.report import RunOutputs
 from critic_engine.run.runner import Progress, Runner
 from critic_engine.run.store import RunStore
 from critic_engine.types import Answer, Problem
+
+OnEvent: TypeAlias = Callable[[SearchEvent], None] | None
 
 
 class Engine:
@@ -121,7 +124,7 @@ class Engine:
         self._check_open()
         self._loop.call(self._load())
 
-    def solve(self, problem: GivenProblem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
+    def solve(self, problem: GivenProblem, *, on_event: OnEvent = None) -> Answer:
         """Return the answer to one problem; ``status`` says whether there is one.
 
         Args:
@@ -139,10 +142,10 @@ class Engine:
         self._check_open()
         return self._loop.call(self._solve(given_problem(problem, self.config.run), on_event))
 
-    async def asolve(self, problem: GivenProblem, *, on_event: Callable[[SearchEvent], None] | None = None) -> Answer:
-        """Return the answer to one problem without blocking the caller's event loop; many calls may be in flight."""
+    async def asolve(self, problem: GivenProblem, *, on_event: OnEvent = None, seed: int | None = None) -> Answer:
+        """Return one answer off the caller's event loop; many calls may be in flight. ``seed`` is for ``run.seed``."""
         self._check_open()
-        search = self._solve(given_problem(problem, self.config.run), on_event)
+        search = self._solve(given_problem(problem, self.config.run), on_event, seed)
         return await asyncio.wrap_future(self._loop.submit(search))
 
     def solve_many(
@@ -168,19 +171,16 @@ class Engine:
         """
         self._check_open()
         checker = self._checker
-        given = given_rows(problems, self.config.run, is_labelled=checker is not None)
-        rows = map(self._scope_warning.checked, given)
-        if run is not None:
-            check_free(Path(run))
+        rows = map(self._scope_warning.checked, given_rows(problems, self.config.run, is_labelled=checker is not None))
+        folder = None if run is None else Path(run)
+        if folder is not None:
+            check_free(folder)
         guard = self._guard()
         self.load()
         with contextlib.ExitStack() as on_error:
-            on_error.enter_context(explain_write_errors(None if run is None else Path(run)))
-            store = (
-                RunStore.temporary(checker=checker)
-                if run is None
-                else RunStore.create(Path(run), self.config, checker=checker)
-            )
+            on_error.enter_context(explain_write_errors(folder))
+            create = RunStore.temporary if folder is None else functools.partial(RunStore.create, folder, self.config)
+            store = create(checker=checker)
             on_error.callback(store.close)
             store.add_rows(rows if guard is None else guarded(rows, guard))
             on_error.pop_all()
@@ -258,7 +258,7 @@ class Engine:
 
     def _check_same(self, store: RunStore) -> None:
         """Refuse to continue a run that was started with another configuration or mode."""
-        field = first_difference(without_hosting_and_limits(store.config()), without_hosting_and_limits(self.config))
+        field = first_difference(*map(without_hosting_and_limits, (store.config(), self.config)))
         if field is not None:
             raise RunError(
                 f"{store.folder} was started with another configuration: {field}; put its config.yaml back as it was "
@@ -279,12 +279,12 @@ class Engine:
             return RemoteSearch(task, self._workers)
         return local_search(task, self.config, self._roles)
 
-    async def _solve(self, problem: Problem, on_event: Callable[[SearchEvent], None] | None) -> Answer:
+    async def _solve(self, problem: Problem, on_event: OnEvent, seed: int | None = None) -> Answer:
         self._scope_warning.check(problem)
         await self._load()
         episode = Episode(
             problem,
-            alone(self.config),
+            alone(self.config, seed=seed),
             expanders=self._roles.expanders,
             evaluator=self._roles.evaluator,
             max_tokens=self.config.run.max_tokens,

@@ -63,6 +63,13 @@ def test_asolve_runs_beside_the_callers_own_event_loop(engine: Engine) -> None:
     assert [answer.id for answer in asyncio.run(both())] == ["p0", "p1", "p2"]
 
 
+def test_seed_of_asolve_draws_as_that_of_the_run_does(engine: Engine) -> None:
+    with Engine("mcts", overrides=[*SCRIPTED, "run.seed=1"]) as other:
+        expected = stable(other.solve(PROBLEMS[0]))
+    assert stable(asyncio.run(engine.asolve(PROBLEMS[0], seed=1))) == expected
+    assert stable(asyncio.run(engine.asolve(PROBLEMS[0]))) != expected
+
+
 def test_solve_works_where_an_event_loop_is_running_already(engine: Engine) -> None:
     async def as_in_a_notebook() -> Answer:
         return engine.solve(PROBLEMS[0])

@@ -68,8 +68,13 @@ def local_search(task: ProblemSearch, config: EngineConfig, roles: SearchRoles) 
     return episode
 
 
-def alone(config: EngineConfig) -> EngineConfig:
-    """Return the configuration of a single search: the seconds of the run bound its own."""
+def alone(config: EngineConfig, *, seed: int | None = None) -> EngineConfig:
+    """Return the configuration of a single search: the seconds of the run bound its own.
+
+    A ``seed`` takes the place of ``run.seed``.
+    """
     limits = (config.budget.max_wall_s, config.run.max_wall_s)
     max_wall_s = min((limit for limit in limits if limit is not None), default=None)
-    return config.model_copy(update={"budget": config.budget.model_copy(update={"max_wall_s": max_wall_s})})
+    budget = config.budget.model_copy(update={"max_wall_s": max_wall_s})
+    run = config.run if seed is None else config.run.model_copy(update={"seed": seed})
+    return config.model_copy(update={"budget": budget, "run": run})
