@@ -6,7 +6,7 @@ import itertools
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from critic_engine.actors.model_pools import RayHost
 from critic_engine.actors.search_pool import RemoteSearch
@@ -17,17 +17,15 @@ from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.data.filters.contamination import Guard, guarded
 from critic_engine.data.given_problems import GivenProblem, given_problem, given_rows
 from critic_engine.data.harvest.factory import make_harvester
-from critic_engine.data.harvest.finding_kinds import PATHS
 from critic_engine.data.harvest.harvester import Harvester
-from critic_engine.data.harvest.paths import TreePaths, count_outcomes, read_paths
+from critic_engine.data.harvest.stored_tree import StoredTree
 from critic_engine.data.selection.selected_findings import summarise
 from critic_engine.episode.episode import Episode, SearchEvent
-from critic_engine.episode.logged_tree import logged_tree
 from critic_engine.episode.solution_budget import BudgetWarning
 from critic_engine.errors import ConfigError, RunError
 from critic_engine.models.metering import ModelFigures, merged
 from critic_engine.models.registry import ModelMakers, Models
-from critic_engine.parsing.steps import StepSplitter
+from critic_engine.models.shared_models import SharedModels
 from critic_engine.pocket.scope import ScopeWarning
 from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles.checker import Checker
@@ -38,8 +36,7 @@ from critic_engine.run.problem_search import ProblemSearch, Search, alone, local
 from critic_engine.run.report import RunOutputs
 from critic_engine.run.runner import Progress, Runner
 from critic_engine.run.store import RunStore
-from critic_engine.types import Answer, FailedRow, Problem, ProblemRow
-from search import ReplayError
+from critic_engine.types import Answer, Problem
 
 
 class Engine:
@@ -65,6 +62,7 @@ class Engine:
         reasoner: ModelGenerator | None = None,
         critic: ModelGenerator | None = None,
         checker: Checker | None = None,
+        shared: SharedModels | None = None,
     ) -> None:
         """Choose the method and the models; nothing is loaded yet.
 
@@ -77,6 +75,8 @@ class Engine:
             critic: The generator of the critic, likewise; made only when the evaluator needs one. It may be the same
                 as ``reasoner``.
             checker: Holds reference answers; the engine adds those of the rows it is given.
+            shared: Models that other engines use too, each loaded once, which outlive this engine. Models in Ray's
+                actors are not shared.
 
         Raises:
             ConfigError: the configuration is wrong, needs reference answers and there is no ``checker``, pairs another
@@ -100,12 +100,14 @@ class Engine:
             self._ray = None if self.config.ray.address is None else RayHost(self.config)
             if self._ray is not None:
                 on_error.callback(self._ray.close)
-            self._models = Models(ModelMakers(make_generator, make_scorer) if self._ray is None else self._ray.makers)
+            makers = ModelMakers(make_generator, make_scorer) if self._ray is None else self._ray.makers
+            self._models = Models(makers if shared is None or self._ray is not None else shared.makers)
             self._roles = make_roles(self.config, self._models, reasoner=reasoner, critic=critic, checker=checker)
             self._harvest = self._make_harvester(reasoner, critic)
             self._workers = None if self._ray is None else self._ray.workers(self.config, checker)
             on_error.pop_all()
-        self._loop = LoopThread()
+        self._loop = LoopThread() if shared is None else shared.loop
+        self._is_loop_shared = shared is not None
         self._is_closed = False
 
     def load(self) -> None:
@@ -218,7 +220,8 @@ class Engine:
             # An exit stack runs its callbacks from the last to the first.
             if self._ray is not None:
                 in_order.callback(self._ray.close)
-            in_order.callback(self._loop.close)
+            if not self._is_loop_shared:
+                in_order.callback(self._loop.close)
             in_order.callback(lambda: self._loop.call(self._models.aclose()))
             if self._workers is not None:
                 in_order.callback(self._loop.call, self._workers.aclose())
@@ -323,28 +326,11 @@ class Engine:
                 self._loop.call(stream.close())
 
     def _count_tree(self, outputs: RunOutputs, store: RunStore, position: int) -> None:
-        """Count the tree of a problem in a labelled run's report: by its findings, else by a replay of its log."""
+        """Count the tree of a problem in a labelled run's report."""
         if self._checker is None:
             return
-        row, events, paths = self._loop.call(_tree_of(store, position))
-        if isinstance(row, FailedRow):
-            return
-        if paths is None:
-            splitter = StepSplitter(self.config.expander)
-            try:
-                tree = logged_tree(self.config, row.problem, events)
-            except ReplayError as error:
-                raise RunError(f"the log of row {position + 1} is not of this version: {error}") from error
-            paths = count_outcomes(read_paths(tree, row.problem, checker=self._checker, splitter=splitter))
-        has_right, has_wrong = paths.num_right > 0, paths.num_wrong > 0
-        outputs.count_tree(has_right=has_right, has_wrong=has_wrong, num_rollouts=paths.num_rollouts or 0)
-
-
-async def _tree_of(
-    store: RunStore, position: int
-) -> tuple[ProblemRow | FailedRow, list[dict[str, Any]], TreePaths | None]:
-    """Read on the loop's thread, which alone uses the store while a run goes on."""
-    found = store.findings.get(position, PATHS)
-    if found is None or found.content.num_rollouts is None:
-        return store.row(position), store.events(position), None
-    return store.row(position), [], found.content
+        # The loop's thread alone uses the store while a run goes on.
+        paths = self._loop.call(StoredTree.read(store, position)).count(self.config, self._checker)
+        if paths is not None:
+            has_right, has_wrong = paths.num_right > 0, paths.num_wrong > 0
+            outputs.count_tree(has_right=has_right, has_wrong=has_wrong, num_rollouts=paths.num_rollouts or 0)

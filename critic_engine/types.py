@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Literal, TypeAlias
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
@@ -194,6 +194,15 @@ class TokenUsage:
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
         """Return the sum, field by field."""
         return TokenUsage(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+    def by_critic(self) -> "TokenUsage":
+        """Return the same usage, all of it spent by the critic or the reward model."""
+        return replace(
+            self,
+            critic_prompt_tokens=self.prompt_tokens,
+            critic_generated_tokens=self.generated_tokens,
+            critic_cached_tokens=self.cached_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,13 @@ from critic_engine.backends.scripted_roles import scripted_critic, scripted_reas
 from critic_engine.engine import Engine
 from critic_engine.episode.logged_usage import logged_usage
 from critic_engine.errors import GenerationError
+from critic_engine.run.store import RunStore
 from critic_engine.types import Answer, Problem, TokenUsage
 
 SCRIPTED = ["reasoner.backend=scripted", "critic.backend=scripted", "budget.max_tokens=600", "run.problems_in_flight=3"]
 PROBLEMS = [Problem(f"how many of kind {number} ?", name=f"p{number}") for number in range(5)]
+MODEL_TOKENS = ("prompt_tokens", "generated_tokens", "cached_tokens")
+CRITIC_TOKENS = ("critic_prompt_tokens", "critic_tokens", "critic_cached_tokens")
 BUSY = GenerationError("busy", is_retryable=True)
 BILLED = GenerationError(
     "garbled", usage=TokenUsage(prompt_tokens=700, generated_tokens=30, num_requests=3, num_retries=2)
@@ -36,6 +39,12 @@ def cost(*answers: Answer) -> TokenUsage:
     """Return what the answers cost, retries apart: a model does not see that a role asks it again."""
     costs = [(each.prompt_tokens, each.num_tokens, each.cached_tokens, 0, each.num_requests) for each in answers]
     return sum((TokenUsage(*each) for each in costs), TokenUsage())
+
+
+def critic_cost(*answers: Answer) -> tuple[int, int, int]:
+    """Return the critic's part of what the answers cost: prompt, generated and cached tokens."""
+    parts = [(each.critic_prompt_tokens, each.critic_tokens, each.critic_cached_tokens) for each in answers]
+    return tuple(map(sum, zip(*parts, strict=True)))
 
 
 def retried(*answers: Answer) -> int:
@@ -67,6 +76,9 @@ def test_models_spend_what_the_problems_cost(preset: str, tmp_path: Path) -> Non
     for name in ("prompt_tokens", "cached_tokens", "num_requests"):
         assert report[name] == sum(row[name] for row in written) == sum(m[name] for m in report["models"].values())
     assert report["num_tokens"] == sum(model["generated_tokens"] for model in report["models"].values())
+    judges = [model for name, model in report["models"].items() if name != "reasoner"]
+    assert critic_cost(*answers) == tuple(sum(model[name] for model in judges) for name in MODEL_TOKENS)
+    assert tuple(report[name] for name in CRITIC_TOKENS) == critic_cost(*answers)
 
 
 def test_log_holds_the_usage_of_each_trial(tmp_path: Path) -> None:
@@ -88,6 +100,24 @@ def test_resumed_problem_costs_what_both_sessions_spent(tmp_path: Path) -> None:
         whole = list(engine.solve_many(PROBLEMS))
     assert 0 < before.num_requests < cost(*whole).num_requests
     assert [asdict(cost(each)) for each in resumed] == [asdict(cost(each)) for each in whole]
+    assert [critic_cost(each) for each in resumed] == [critic_cost(each) for each in whole]
+
+
+def test_budget_of_computation_counts_prompts_and_the_answers_count_generated_tokens(tmp_path: Path) -> None:
+    weighted = [*SCRIPTED, "budget.prompt_weight=0.5"]
+    with Engine("mcts", overrides=[*weighted, "run.max_tokens=200"], **models()) as engine:
+        list(engine.solve_many(PROBLEMS, run=tmp_path))
+    with RunStore.view(tmp_path) as store:
+        assert 200 <= store.num_tokens() == logged_usage(events(tmp_path)).generated_tokens
+    with Engine("mcts", overrides=weighted, **models()) as engine:
+        answers = list(engine.resume(tmp_path))
+    assert {answer.stop_reason for answer in answers} == {"tokens"}
+    # Completing a path at the end of a search is no trial.
+    num_logged, completed = logged_usage(events(tmp_path)).generated_tokens, len(PROBLEMS) * 40
+    assert num_logged <= sum(answer.num_tokens for answer in answers) <= num_logged + completed
+    spent = [each.num_tokens + 0.5 * (each.prompt_tokens - each.cached_tokens) for each in answers]
+    assert min(spent) >= 600
+    assert max(answer.num_tokens for answer in answers) < 600
 
 
 @pytest.mark.parametrize("failed", [0, 1])

@@ -58,7 +58,16 @@ class EngineRequest(Placement):
     seed: int | None = None
 
     def load_config(self) -> "EngineConfig":
-        """Return the config with all options applied; ``--set`` has the last word."""
+        """Return the config with all options applied, and warn of models without a use; ``--set`` has the last word."""
+        config = self.read_config()
+        if self.critic is not None and not config.asks_critic:
+            _logger.warning("--critic is not used: this method asks no critic")
+        if self.reward_model is not None and not config.needs_reward_model:
+            _logger.warning("--reward-model is not used: this method asks no reward model")
+        return config
+
+    def read_config(self) -> "EngineConfig":
+        """Return the config with all options applied."""
         from critic_engine.config.engine import load_document, parse_config
         from critic_engine.config.every_model import endpoint_places
 
@@ -67,10 +76,6 @@ class EngineRequest(Placement):
         document = load_document(self.config, [*models, *seed, *self.settings])
         config = parse_config(document, origin=" and ".join(self.config))
         config = self.apply(config, [*models, *self.settings], endpoints=list(endpoint_places(document)))
-        if self.critic is not None and not config.asks_critic:
-            _logger.warning("--critic is not used: this method asks no critic")
-        if self.reward_model is not None and not config.needs_reward_model:
-            _logger.warning("--reward-model is not used: this method asks no reward model")
         check_pair(config, reasoner=self.reasoner, critic=self.critic)
         return config
 
@@ -80,6 +85,26 @@ def limited(config: "EngineConfig", *, max_tokens: int | None, max_seconds: floa
     limits = {"max_tokens": max_tokens, "max_wall_s": max_seconds}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     return config.model_copy(update={"run": config.run.model_copy(update=given)})
+
+
+model_options = combined(
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="SECTION.FIELD=VALUE",
+        help="Change one field of the config; may be repeated.",
+    ),
+    click.option(
+        "--reasoner",
+        metavar="MODEL",
+        help="A local folder, a hub id, 'pocket' for the shipped model, or openai:NAME for one behind an endpoint.",
+    ),
+    click.option("--critic", metavar="MODEL", help="The critic, named likewise; may be the same model."),
+    click.option("--reward-model", metavar="MODEL", help="The reward model of methods such as beam."),
+    click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of every random choice."),
+)
+"""Adds ``--set``, the models and ``--seed``."""
 
 
 def engine_options(default_config: str) -> Callable[[_Command], _Command]:
@@ -93,21 +118,7 @@ def engine_options(default_config: str) -> Callable[[_Command], _Command]:
             metavar="PATH|PRESET",
             help="The method: a YAML file or a preset. Repeat it to add a hosting preset, such as one_gpu.",
         ),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="SECTION.FIELD=VALUE",
-            help="Change one field of the config; may be repeated.",
-        ),
-        click.option(
-            "--reasoner",
-            metavar="MODEL",
-            help="A local folder, a hub id, 'pocket' for the shipped model, or openai:NAME for one behind an endpoint.",
-        ),
-        click.option("--critic", metavar="MODEL", help="The critic, named likewise; may be the same model."),
-        click.option("--reward-model", metavar="MODEL", help="The reward model of methods such as beam."),
-        click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of every random choice."),
+        model_options,
     )
 
 

@@ -15,7 +15,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
-_COMMANDS = ("solve", "collect", "inspect", "export", "resume", "presets", "config", "doctor", "pocket")
+_COMMANDS = ("solve", "collect", "evaluate", "inspect", "export", "resume", "presets", "config", "doctor", "pocket")
 _USAGE_ERRORS = (
     ConfigError,
     RunError,

@@ -3,6 +3,7 @@
 The options of the strategies and of stopping are the dataclasses of the package ``search``, with their defaults.
 """
 
+import math
 import re
 import string
 from typing import Annotated, Literal, TypeAlias
@@ -11,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from critic_engine.config.base import Section
 from critic_engine.config.models import ModelConfig
+from critic_engine.types import TokenUsage
 from search import Aggregation, DecisionRule
 
 
@@ -210,6 +212,23 @@ class BudgetConfig(Section):
 
     Trials in flight are still told, and a search without a finished path completes its best one in addition.
     """
+    prompt_weight: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.0
+    """Weight of a prompt token that no cache held in ``max_tokens``, beside 1 for a generated one. With 1 the budget is
+    of computation, for reading and writing a token take 2 N FLOPs each; with 0 reading is free. ``max_tokens`` must be
+    a number then."""
+
+    def cost(self, usage: TokenUsage) -> int:
+        """Return what a trial takes from ``max_tokens``: ``generated + ceil(prompt_weight * uncached prompt)``."""
+        return usage.generated_tokens + math.ceil(self.prompt_weight * (usage.prompt_tokens - usage.cached_tokens))
+
+    @model_validator(mode="after")
+    def _check_weight(self) -> "BudgetConfig":
+        if self.prompt_weight and not isinstance(self.max_tokens, int):
+            raise ValueError(
+                f"prompt_weight is {self.prompt_weight:g}, and max_tokens is {self.max_tokens!r}, which does not count "
+                "prompts; set max_tokens to a number, or leave prompt_weight out"
+            )
+        return self
 
     @property
     def num_solutions(self) -> float | None:

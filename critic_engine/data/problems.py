@@ -48,13 +48,17 @@ class ProblemsFile:
         Finding those takes about 250 bytes a row.
         """
         duplicates = _Duplicates()
-        find_cell = self._find_cell()
-        for number, raw in enumerate(self.table.rows(), start=1):
-            row = self._row(number, raw, find_cell)
+        for row in self.rows():
             if isinstance(row, ProblemRow):
                 duplicates.add(row)
             yield row
         duplicates.report()
+
+    def rows(self) -> Iterator[ProblemRow | FailedRow]:
+        """Yield the rows in order, one in memory at a time, without a look at repeated ones."""
+        find_cell = self._find_cell()
+        for number, raw in enumerate(self.table.rows(), start=1):
+            yield self._row(number, raw, find_cell)
 
     def has_reference_answers(self, limit: int | None = None) -> bool:
         """Return whether any of the first ``limit`` rows holds a reference answer; no image is read."""

@@ -214,10 +214,11 @@ class Episode:
 
     def _tell(self, trial: ReasoningTrial, result: TrialResult) -> None:
         first_node_id, num_rollouts = len(self.tree), len(self.tree.rollouts)
+        cost = self._config.budget.cost(result.usage)
         if result.proposals:
-            self._strategy.tell(trial, result.proposals, cost=result.usage.generated_tokens)
+            self._strategy.tell(trial, result.proposals, cost=cost)
         else:
-            self._strategy.abandon(trial, cost=result.usage.generated_tokens)
+            self._strategy.abandon(trial, cost=cost)
         self._measured.observe((*self.tree.nodes[first_node_id:], *self.tree.rollouts[num_rollouts:]))
         self._stop_if_spent()
         self._commit(result.failures, result.usage)
@@ -252,7 +253,7 @@ class Episode:
                 is_finished=node.is_terminal,
                 answer=node.state.answer,
                 is_duplicate=is_duplicate,
-                num_tokens=self._strategy.usage.cost,
+                num_tokens=self._usage.generated_tokens,
             )
         )
 
@@ -291,6 +292,9 @@ class Episode:
             prompt_tokens=self._usage.prompt_tokens,
             cached_tokens=self._usage.cached_tokens,
             num_requests=self._usage.num_requests,
+            critic_tokens=self._usage.critic_generated_tokens,
+            critic_prompt_tokens=self._usage.critic_prompt_tokens,
+            critic_cached_tokens=self._usage.critic_cached_tokens,
         )
 
     @property

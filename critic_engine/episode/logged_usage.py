@@ -17,16 +17,19 @@ def usage_fields(usage: TokenUsage) -> dict[str, int]:
 def log_usage(events: Iterable[dict[str, Any]], usage: TokenUsage) -> None:
     """Put a trial's ``usage`` into its event, the one among ``events`` that settles a trial.
 
-    The generated tokens stand in the event already, as its cost.
+    The generated tokens stand in the event already, as its cost, unless the budget counts prompts too.
     """
-    fields = usage_fields(usage)
     for event in events:
-        if fields and event["event"] in _SETTLED:
-            event["usage"] = fields
+        if event["event"] in _SETTLED:
+            fields = usage_fields(usage)
+            if event.get("cost", 0) != usage.generated_tokens:
+                fields["generated_tokens"] = usage.generated_tokens
+            if fields:
+                event["usage"] = fields
 
 
 def logged_usage(events: Iterable[Mapping[str, Any]]) -> TokenUsage:
     """Return the usage of all settled trials of a logged search."""
     settled = (event for event in events if event["event"] in _SETTLED)
-    found = (TokenUsage(generated_tokens=event.get("cost", 0), **event.get("usage", {})) for event in settled)
+    found = (TokenUsage(**{"generated_tokens": event.get("cost", 0), **event.get("usage", {})}) for event in settled)
     return sum(found, TokenUsage())

@@ -44,8 +44,12 @@ class MethodRun:
     """2 N a token read uncached or generated, summed over roles and problems; None if a model's N is unknown."""
     needs_reference: bool = False
     """Whether the search itself was told the reference answers: its accuracy is no accuracy."""
+    folders: tuple[str, ...] = ()
+    """The run directory of each seed, in the order of the seeds; empty if they are not kept."""
+    rows: tuple[int, ...] = ()
+    """The row of each problem in the ``answers.jsonl`` of its run directories, from 1; empty without ``folders``."""
 
     @property
     def name(self) -> str:
         """Method and budget, such as ``mcts @300``."""
-        return self.method if self.budget is None else f"{self.method} @{self.budget:g}"
+        return self.method if self.budget is None else f"{self.method} @{self.budget:.12g}"

@@ -1,14 +1,14 @@
 """The models of one engine: each made once, shared by the roles that ask for the same, metered, and closed together."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from critic_engine.config.models import EndpointConfig, ModelConfig
 from critic_engine.config.search import RewardModelConfig
 from critic_engine.models.metering import Meter, MeteredGenerator, MeteredScorer, ModelFigures
-from critic_engine.protocols import Generator, Scorer
+from critic_engine.protocols import Generator, Model, Scorer
 
 ModelRole: TypeAlias = Literal["reasoner", "critic"]
 """A model's role decides which model ``pocket`` and ``scripted`` stand for; a reward model takes the critic's."""
@@ -20,6 +20,8 @@ class ModelMakers:
 
     generator: Callable[[ModelConfig, ModelRole], Generator]
     scorer: Callable[[RewardModelConfig], Scorer]
+    are_kept: bool = False
+    """Whether somebody else closes the models that they return."""
 
 
 class Models:
@@ -77,12 +79,10 @@ class Models:
             await model.load()
 
     async def aclose(self) -> None:
-        """Close all models that were made; each is closed though another fails to."""
-        outcomes = await asyncio.gather(*(model.aclose() for model in self._owned.values()), return_exceptions=True)
+        """Close all models that were made, unless they are kept; each is closed though another fails to."""
+        owned = () if self._makers.are_kept else tuple(self._owned.values())
         self._owned.clear()
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await close_all(owned)
 
     def figures(self) -> dict[str, ModelFigures]:
         """Return the counts of each model so far, by its name."""
@@ -95,6 +95,14 @@ class Models:
             unique, number = f"{name} ({number})", number + 1
         self._meters[unique] = meter = Meter(prices)
         return meter
+
+
+async def close_all(models: Iterable[Model]) -> None:
+    """Close all models; each is closed though another fails to, and then the first failure is raised."""
+    outcomes = await asyncio.gather(*(model.aclose() for model in models), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 def scorer_key(config: RewardModelConfig) -> tuple[str, str]:

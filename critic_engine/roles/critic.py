@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from critic_engine.config.search import CriticConfig
-from critic_engine.errors import ParseError
+from critic_engine.errors import GenerationError, ParseError
 from critic_engine.parsing.critique_form import CritiqueForm
 from critic_engine.parsing.critique_parts import CritiqueParts, FoundVerdict
 from critic_engine.parsing.critiques import lack_of_verdict, read_parts
@@ -67,9 +67,11 @@ class Critic:
                 max_attempts=self.config.max_attempts,
             )
         except ParseError as error:
-            return Evaluation(None, None, error.usage, error.num_unreadable, unreadable=error.reasons)
-        critique, unreadable = reading.content, reading.reasons
-        return Evaluation(critique.value, critique, reading.usage, reading.num_unreadable, unreadable=unreadable)
+            return Evaluation(None, None, error.usage.by_critic(), error.num_unreadable, unreadable=error.reasons)
+        except GenerationError as error:
+            raise error.with_usage(error.usage.by_critic()) from error
+        critique, usage = reading.content, reading.usage.by_critic()
+        return Evaluation(critique.value, critique, usage, reading.num_unreadable, unreadable=reading.reasons)
 
     @property
     def max_tokens(self) -> int:

@@ -18,7 +18,10 @@ from critic_engine.types import Answer
 # In a labelled run: problems with a right path, with a wrong one, and with both; and the rollouts of all trees.
 _LABELLING = ("num_with_right", "num_with_wrong", "num_with_both", "num_rollouts")
 # The fields of answers whose sums the report gives.
-_SPENT = ("num_tokens", "prompt_tokens", "cached_tokens", "num_requests", "num_simulations")
+_SPENT = (
+    *("num_tokens", "prompt_tokens", "cached_tokens", "num_requests", "num_simulations"),
+    *("critic_tokens", "critic_prompt_tokens", "critic_cached_tokens"),
+)
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -193,9 +196,11 @@ def _writing(folder: Path) -> Iterator[None]:
 
 def _model_fields(figures: ModelFigures) -> dict[str, Any]:
     rate = figures.cache_hit_rate
+    # A model's own meter does not know for which role it is asked.
+    usage = {name: number for name, number in asdict(figures.usage).items() if not name.startswith("critic_")}
     return {
         "num_failed": figures.num_failed,
-        **asdict(figures.usage),
+        **usage,
         "cache_hit_rate": None if rate is None else round(rate, 4),
         "usd": round(figures.usd, 6),
     }

@@ -245,6 +245,9 @@ class Runner:
             prompt_tokens=usage.prompt_tokens,
             cached_tokens=usage.cached_tokens,
             num_requests=usage.num_requests,
+            critic_tokens=usage.critic_generated_tokens,
+            critic_prompt_tokens=usage.critic_prompt_tokens,
+            critic_cached_tokens=usage.critic_cached_tokens,
             num_simulations=sum(event["event"] == "told" for event in events),
             failures=dict(Counter(failure.kind for failure in self._store.failures(position))),
         )

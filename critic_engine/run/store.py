@@ -228,7 +228,8 @@ class RunStore:
         """Return the tokens generated so far: of the answers, of the searches without one, and of the findings."""
         query = (
             "SELECT (SELECT COALESCE(SUM(json_extract(answer, '$.num_tokens')), 0) FROM answers) + "
-            "(SELECT COALESCE(SUM(json_extract(event, '$.cost')), 0) FROM events"
+            "(SELECT COALESCE(SUM(COALESCE(json_extract(event, '$.usage.generated_tokens'),"
+            " json_extract(event, '$.cost'))), 0) FROM events"
             " WHERE position NOT IN (SELECT position FROM answers))"
         )
         num_searched = int(self._connection.execute(query).fetchone()[0])

@@ -52,9 +52,14 @@ class PairVerdict:
 
 
 def judge_pairs(
-    outcomes: Mapping[str, Sequence[Sequence[float]]], *, seed: int, margin: float = 0.02, level: float = 0.05
+    outcomes: Mapping[str, Sequence[Sequence[float]]],
+    *,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    seed: int,
+    margin: float = 0.02,
+    level: float = 0.05,
 ) -> tuple[PairVerdict, ...]:
-    """Return the verdict of every pair of methods, in the order of ``outcomes``, the earlier of two as ours.
+    """Return the verdict of each of ``pairs``, (ours, theirs); None is every pair of ``outcomes``, the earlier as ours.
 
     ``outcomes`` holds for each method a sequence a problem, the same problems in the same order, and in it an outcome
     in [0, 1] a seed. A pair is
@@ -72,7 +77,7 @@ def judge_pairs(
     """
     if not margin >= 0 or not 0 < level < 1:
         raise ValueError(f"margin is {margin} and level {level}; margin must not be negative and level lie in (0, 1)")
-    pairs = list(combinations(outcomes, 2))
+    pairs = list(combinations(outcomes, 2)) if pairs is None else pairs
     p_values = [sign_flip_test(outcomes[ours], outcomes[theirs]) for ours, theirs in pairs]
     verdicts = []
     for (ours, theirs), p_value, adjusted in zip(pairs, p_values, holm(p_values), strict=True):

@@ -3,7 +3,8 @@
 import pydantic
 import pytest
 
-from critic_engine.config.search import ExpanderConfig
+from critic_engine.config.search import BudgetConfig, ExpanderConfig
+from critic_engine.types import TokenUsage
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,15 @@ def test_expander_options_that_would_be_ignored_or_misread_are_refused(
 def test_expander_options_are_read_back_as_they_were_written(section: dict[str, object]) -> None:
     config = ExpanderConfig.model_validate(section)
     assert ExpanderConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_weighted_budget_counts_uncached_prompts_rounded_up() -> None:
+    budget = BudgetConfig(max_tokens=100, prompt_weight=0.1)
+    assert budget.cost(TokenUsage(prompt_tokens=45, generated_tokens=7, cached_tokens=10)) == 7 + 4
+    assert BudgetConfig(max_tokens=100).cost(TokenUsage(prompt_tokens=45, generated_tokens=7)) == 7
+
+
+@pytest.mark.parametrize("max_tokens", [None, "16 solutions"])
+def test_prompt_weight_needs_a_number_of_tokens(max_tokens: str | None) -> None:
+    with pytest.raises(pydantic.ValidationError, match="set max_tokens to a number"):
+        BudgetConfig(max_tokens=max_tokens, prompt_weight=1)

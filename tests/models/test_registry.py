@@ -9,6 +9,7 @@ from critic_engine.config.search import CriticConfig, ReasonerConfig, RewardMode
 from critic_engine.errors import GenerationError, ModelLoadError
 from critic_engine.models.metering import Meter, ModelFigures, merged
 from critic_engine.models.registry import ModelMakers, ModelRole, Models
+from critic_engine.models.shared_models import SharedModels
 from critic_engine.protocols import Generation, GenerationRequest, Generator
 from critic_engine.types import Message, TokenUsage
 
@@ -129,3 +130,20 @@ def test_figures_of_several_processes_add_up() -> None:
         "a": ModelFigures(1, TokenUsage(15, 5), usd=0.75),
         "b": one,
     }
+
+
+def test_shared_models_are_made_once_and_outlive_each_set_that_uses_them() -> None:
+    made: list[Loaded] = []
+
+    def make(config: ModelConfig, role: ModelRole) -> Generator:
+        made.append(Loaded(f"{config.model} as {role}"))
+        return made[-1]
+
+    with SharedModels(ModelMakers(make, make_scorer)) as shared:
+        for _ in range(2):
+            models = Models(shared.makers)
+            models.generator(ReasonerConfig(), "reasoner")
+            asyncio.run(models.load())
+            asyncio.run(models.aclose())
+            assert list(models.figures()) == ["pocket as reasoner"]
+    assert [each.calls for each in made] == [["load", "load", "aclose"]]

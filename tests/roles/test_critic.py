@@ -49,7 +49,7 @@ def test_critique_has_words_verdict_step_and_the_value_of_its_first_token(make: 
     words = "wrong step 2 : a2 is red circle"
     value = pytest.approx(0.25)
     assert judge(critic, problem) == Evaluation(
-        value, Critique(words, "wrong", value, 2), TokenUsage(PROMPT_TOKENS, 5), 0
+        value, Critique(words, "wrong", value, 2), TokenUsage(PROMPT_TOKENS, 5).by_critic(), 0
     )
     request = generator.requests[0]
     assert request.messages == (PromptFamily.load("pocket").critique(problem, steps=STEPS.steps),)
@@ -163,7 +163,7 @@ def test_unreadable_text_is_drawn_again_warmer_and_with_another_seed(make: Make,
     assert evaluation == Evaluation(
         None,
         Critique("right", "right", None),
-        TokenUsage(3 * PROMPT_TOKENS, 15),
+        TokenUsage(3 * PROMPT_TOKENS, 15).by_critic(),
         num_unreadable=2,
         unreadable=(f"{NO_VERDICT}: 'hm'", f"{NO_VERDICT}: ''"),
     )
@@ -182,7 +182,7 @@ def test_text_unreadable_again_and_again_has_no_value_and_all_its_tokens_count(m
     critic, generator = make(*[[said("\x00 maybe {x}")]] * 9, max_attempts=4)
     reasons = (rf"{NO_VERDICT}: '\x00 maybe {{x}}'",) * 4
     assert judge(critic, problem) == Evaluation(
-        None, None, TokenUsage(4 * PROMPT_TOKENS, 20), num_unreadable=4, unreadable=reasons
+        None, None, TokenUsage(4 * PROMPT_TOKENS, 20).by_critic(), num_unreadable=4, unreadable=reasons
     )
     assert len(generator.requests) == 4
 
@@ -218,7 +218,7 @@ def test_tokens_of_an_unreadable_text_are_not_lost_when_the_retry_fails(make: Ma
     critic, _ = make([said("hm")], GenerationError("down"))
     reasons = (f"{NO_VERDICT}: 'hm'",)
     assert judge(critic, problem) == Evaluation(
-        None, None, TokenUsage(PROMPT_TOKENS, 5), num_unreadable=1, unreadable=reasons
+        None, None, TokenUsage(PROMPT_TOKENS, 5).by_critic(), num_unreadable=1, unreadable=reasons
     )
 
 

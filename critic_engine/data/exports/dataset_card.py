@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -12,10 +12,9 @@ import yaml
 from critic_engine.data.exports.column_types import Column, card_features
 from critic_engine.data.exports.exclusions import MEANINGS
 from critic_engine.data.exports.options import ExportOptions, ExportReport
+from critic_engine.data.markdown import markdown_table, plain_markdown
 from critic_engine.data.row_types import StageCounts
 
-_MAX_CELL = 120
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 # Names of configuration fields, vLLM's own arguments included, that hold addresses or credentials.
 _PRIVATE = re.compile(r"(^|_)(url|address|host|ip|port|token|key|password)$")
 
@@ -86,7 +85,7 @@ def _counts(facts: CardContents) -> str:
     ]
     share = f"{facts.options.validation_share:g}"
     return (
-        f"## Rows\n\n{_table(('Split', 'Made by', 'Rows'), rows)}\n\n"
+        f"## Rows\n\n{markdown_table(('Split', 'Made by', 'Rows'), rows)}\n\n"
         f"Rows are split by problem: a problem whose hash, of its id, lies in the lowest {share} of all hashes is for "
         "validation with all its rows. No problem is in both."
     )
@@ -94,17 +93,17 @@ def _counts(facts: CardContents) -> str:
 
 def _making(facts: CardContents) -> str:
     counts = [line for stage in facts.stages for line in stage.lines()]
-    stages = _table(("Stage", "Number"), counts) if counts else "No stages were recorded."
+    stages = markdown_table(("Stage", "Number"), counts) if counts else "No stages were recorded."
     left_out = [(reason, MEANINGS[reason], number) for reason, number in sorted(facts.report.num_left_out.items())]
-    table = _table(("Left out", "Because", "Rows"), left_out) if left_out else "No row was left out of this export."
-    return f"## How the rows came to be\n\n{stages}\n\n{table}"
+    reasons = markdown_table(("Left out", "Because", "Rows"), left_out)
+    return f"## How the rows came to be\n\n{stages}\n\n{reasons if left_out else 'No row was left out of this export.'}"
 
 
 def _limits(facts: CardContents) -> str:
     limit = facts.options.limit
     length = (
-        f"No row is longer than {limit.max_tokens} tokens as {_cell(limit.model)} counts all that the trainer reads of "
-        "it, images included; longer ones were left out, none was cut."
+        f"No row is longer than {limit.max_tokens} tokens as {plain_markdown(limit.model)} counts all that the trainer "
+        "reads of it, images included; longer ones were left out, none was cut."
         if limit
         else "Nothing was cut. The length of rows was not limited, nor were texts searched for control tokens; "
         "`--max-length` with `--tokenizer` does both."
@@ -146,14 +145,3 @@ def _without_places(value: object) -> object:
 def _is_private(name: str, value: object) -> bool:
     is_address = isinstance(value, str) and "://" in value
     return is_address or (value is not None and _PRIVATE.search(name) is not None)
-
-
-def _table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [names, ["---"] * len(names), *([_cell(value) for value in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    text = " ".join("".join(char if char.isprintable() else " " for char in str(value)).split())
-    text = text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
-    return _MARKUP.sub(r"\\\1", text)

@@ -14,6 +14,7 @@ from critic_engine.data.selection.examples import Chooser, Example
 from critic_engine.data.selection.forecast import Forecast, ProblemFigures, SampledProblems
 from critic_engine.data.selection.funnel import Funnel
 from critic_engine.data.selection.selected_findings import SelectedProblem, Selection
+from critic_engine.episode.logged_usage import logged_usage
 from critic_engine.errors import RunError
 from critic_engine.run.findings import HARVEST_DONE, FailedHarvest, ProblemFindings
 from critic_engine.run.store import RunStore
@@ -207,7 +208,7 @@ class _Counter:
         answer = self._store.answer(position)
         if answer is not None:
             return answer.num_tokens
-        return sum(event.get("cost", 0) for event in self._store.events(position))
+        return logged_usage(self._store.events(position)).generated_tokens
 
     def _is_done(self, position: int, findings: ProblemFindings) -> bool:
         if self._store.answer(position) is None:

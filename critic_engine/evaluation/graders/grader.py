@@ -16,6 +16,8 @@ class Grade:
     """Why ``is_right`` is None; empty if it is known."""
     read_as: str | None = None
     """The answer as the grader read it, after its own extraction; None if it found none."""
+    is_timeout: bool = False
+    """Whether ``is_right`` is None because a comparison of mathematics reached its time limit."""
 
 
 class AnswerGrader(Protocol):

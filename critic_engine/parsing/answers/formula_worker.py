@@ -45,14 +45,25 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     raise OutOfTime
 
 
-def _verdict(left: str, right: str) -> bool | None:
+def _verdict(left: str, right: str, verb: str = "compare") -> bool | str | None:
     signal.setitimer(signal.ITIMER_PROF, _PROCESSOR_LIMIT_S)
     try:
-        return _compare(_formula(left), _formula(right))
-    except (Exception, OutOfTime):
+        return _verify(left, right) if verb == "verify" else _compare(_formula(left), _formula(right))
+    except OutOfTime:
+        return "late"
+    except Exception:
         return None
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _verify(reference: str, answer: str) -> bool | None:
+    """Return math-verify's verdict; None if it reads nothing in one of them."""
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+
+    forms = [LatexExtractionConfig(), ExprExtractionConfig()]
+    read = [parse(text, extraction_config=forms, parsing_timeout=None) for text in (reference, answer)]
+    return bool(verify(read[0], read[1], timeout_seconds=None)) if all(read) else None
 
 
 def _formula(text: str) -> Any:

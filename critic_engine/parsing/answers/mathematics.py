@@ -11,12 +11,17 @@ import threading
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 _PROGRAM = Path(__file__).with_name("formula_worker.py")
 _START_LIMIT_S = 120.0
 _COMPARISON_LIMIT_S = 15.0
 """Wall-clock limit; the worker gives up by itself after a few seconds of processor time."""
 _MAX_KEPT = 50_000
+_LATE = "late"
+"""The worker's verdict if it gave up for its limit of processor time."""
+_Asked: TypeAlias = tuple[str, ...]
+"""Both formulas in alphabetical order, or the reference, the answer and ``verify``."""
 
 
 class FormulaProver:
@@ -31,7 +36,8 @@ class FormulaProver:
         self._limit_s = limit_s
         self._lock = threading.Lock()
         self._worker: _Worker | None = None
-        self._known: OrderedDict[tuple[str, str], bool | None] = OrderedDict()
+        self._known: OrderedDict[_Asked, bool | None] = OrderedDict()
+        self._late: set[_Asked] = set()
 
     def is_known(self, left: str, right: str) -> bool:
         """Return whether the pair was compared before, so that ``prove`` answers at once."""
@@ -39,15 +45,29 @@ class FormulaProver:
 
     def prove(self, left: str, right: str) -> bool | None:
         """Return whether two formulas are equal; None if that is unsure, or could not be found out in time."""
-        pair = _pair(left, right)
+        return self._answer(_pair(left, right))
+
+    def verify(self, reference: str, answer: str) -> bool | None:
+        """Return math-verify's own verdict on an answer; None if it reads no mathematics in one, or not in time.
+
+        Both are texts in which it looks for LaTeX between dollar signs, and for plain numbers. Its verdict depends on
+        which is the reference: "5" is right for "x = 5".
+        """
+        return self._answer((reference, answer, "verify"))
+
+    def is_late(self, left: str, right: str, *, is_verified: bool = False) -> bool:
+        """Return whether the comparison of ``prove``, or of ``verify``, reached its time limit."""
+        return ((left, right, "verify") if is_verified else _pair(left, right)) in self._late
+
+    def _answer(self, asked: _Asked) -> bool | None:
         with suppress(KeyError):
-            return self._known[pair]
+            return self._known[asked]
         with self._lock:
-            if pair not in self._known:
-                self._known[pair] = self._ask(pair)
-            verdict = self._known[pair]
+            if asked not in self._known:
+                self._known[asked] = self._ask(asked)
+            verdict = self._known[asked]
             if len(self._known) > _MAX_KEPT:
-                self._known.popitem(last=False)
+                self._late.discard(self._known.popitem(last=False)[0])
             return verdict
 
     def close(self) -> None:
@@ -55,15 +75,18 @@ class FormulaProver:
         with self._lock:
             self._drop()
 
-    def _ask(self, pair: tuple[str, str]) -> bool | None:
+    def _ask(self, asked: _Asked) -> bool | None:
         if self._worker is not None and self._worker.owner != os.getpid():
             self._worker = None  # this process was forked: the worker is its parent's
         try:
             self._worker = self._worker or _Worker()
-            return self._worker.compare(pair, limit_s=self._limit_s)
-        except (OSError, TimeoutError, ValueError):
+            verdict = self._worker.compare(asked, limit_s=self._limit_s)
+        except (OSError, ValueError) as error:
             self._drop()
-            return None
+            verdict = _LATE if isinstance(error, TimeoutError) else None
+        if verdict == _LATE:
+            self._late.add(asked)
+        return verdict if isinstance(verdict, bool) else None
 
     def _drop(self) -> None:
         worker, self._worker = self._worker, None
@@ -89,8 +112,8 @@ class _Worker:
             self.end()
             raise
 
-    def compare(self, pair: tuple[str, str], *, limit_s: float) -> bool | None:
-        """Return the worker's verdict.
+    def compare(self, asked: _Asked, *, limit_s: float) -> object:
+        """Return the worker's verdict: true, false, null, or ``_LATE``.
 
         Raises:
             TimeoutError: it did not answer in time.
@@ -98,10 +121,9 @@ class _Worker:
             ValueError: its answer cannot be read.
         """
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(pair).encode() + b"\n")
+        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
         self._process.stdin.flush()
-        verdict = json.loads(self._read(limit_s))
-        return verdict if isinstance(verdict, bool) else None
+        return json.loads(self._read(limit_s))
 
     def end(self) -> None:
         """Kill the process and wait for its end."""

@@ -42,7 +42,11 @@ class VerdictTokenEvaluator:
             seeds=(seed,),
             chat=replace(self.chat, thinking="off"),
         )
-        generation = await self.generator.generate(request)
+        try:
+            generation = await self.generator.generate(request)
+        except GenerationError as error:
+            raise error.with_usage(error.usage.by_critic()) from error
+        usage = generation.usage.by_critic()
         sample, form = generation.samples[0], self.family.form.critique
         if not sample.tokens:
             fault = "the model gives no log-probabilities"
@@ -51,9 +55,9 @@ class VerdictTokenEvaluator:
         elif (value := right_share(sample.tokens[0], form)) is None:
             fault = f"the likeliest tokens do not tell one verdict from the other at {sample.text[:200]!r}"
         else:
-            return Evaluation(value, None, generation.usage)
+            return Evaluation(value, None, usage)
         _logger.info("%s: %s", self.generator.name, fault)
-        return Evaluation(None, None, generation.usage, num_unreadable=1, unreadable=(fault,))
+        return Evaluation(None, None, usage, num_unreadable=1, unreadable=(fault,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +85,8 @@ class ScorerEvaluator:
             )
         question, solution = self.family.question(problem), visible(trajectory.prefix).strip()
         messages = (*self.chat.messages(Message("user", question)), Message("assistant", solution))
-        score = await self.scorer.score(messages)
-        return Evaluation(score.value, None, score.usage)
+        try:
+            score = await self.scorer.score(messages)
+        except GenerationError as error:
+            raise error.with_usage(error.usage.by_critic()) from error
+        return Evaluation(score.value, None, score.usage.by_critic())

@@ -319,7 +319,7 @@ class TestScorer:
         problem = Problem("Which is larger?", choices=("9.8", "9.11"))
         trajectory = Trajectory(("9.8 is 9.80", "answer: A"), texts=("9.8 is ", "9.80\nanswer: A\n"))
         assert judge(evaluator, problem, trajectory) == Evaluation(
-            0.7, None, TokenUsage(prompt_tokens=12, num_requests=1)
+            0.7, None, TokenUsage(prompt_tokens=12, num_requests=1).by_critic()
         )
         assert scorer.conversations == [
             (

@@ -1,0 +1,1 @@
+"""The report of a comparison: its figures, verdicts, curves, flipped problems and gates."""
