@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.peer_methods.methods import METHODS, VARIANTS, Method, check_installed
+from bench.peer_methods.methods import ALL_METHODS, METHODS, Method, check_installed, with_budget
 from bench.peer_methods.outcomes import RULES, Outcome, OutcomesFile
 from bench.peer_methods.report import comparisons, results, table
 from bench.peer_methods.sessions import Models, Session, load_models
@@ -29,21 +29,20 @@ from bench.peer_methods.tasks import Case, gym_cases, pocket_cases
 from bench.peer_methods.votes import vote_by_value, vote_by_value_and_probability
 from bench.provenance import commit, print_report, write_report
 from critic_engine.concurrency import gather_or_cancel
-from critic_engine.config.engine import load_config
+from critic_engine.errors import ConfigError
 from critic_engine.parsing.answers import AnswerClasses
 from critic_engine.seeds import derive_seed
 
 PROBLEMS_IN_FLIGHT = 64
-ALL_METHODS = METHODS | VARIANTS
 
 
 async def answer(
-    name: str, case: Case, number: int, budget: int, seed: int, models: Models, sets: Sequence[str]
+    name: str, case: Case, number: int, *, budget: int, seed: int, models: Models, overrides: Sequence[str]
 ) -> Outcome:
-    """Return what comes of one problem."""
+    """Return what comes of the problem ``number``."""
     method = ALL_METHODS[name]
-    changes = (*method.changes, *sets, f"budget.max_tokens={budget}", f"run.seed={seed}")
-    session = Session(case.problem, models, budget, seed, load_config(method.preset, changes))
+    config = with_budget(method, budget=budget, seed=seed, overrides=overrides)
+    session = Session(case.problem, models, budget, seed, config)
     chosen = await method.search(session)
     answers = {"own": chosen, **votes(method, session, chosen)}
     grades = {rule: False if given is None else case.is_right(given) for rule, given in answers.items()}
@@ -121,7 +120,9 @@ async def run_row(
         if known is not None:
             return known
         async with free:
-            outcome = await answer(name, cases[number], number, budget, seed, models, overrides)
+            outcome = await answer(
+                name, cases[number], number, budget=budget, seed=seed, models=models, overrides=overrides
+            )
         file.add([outcome])
         return outcome
 
@@ -154,7 +155,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run all methods, and print the tables and the JSON line."""
     args = parse_args()
-    check_installed(args.methods)
+    check_installed(args.methods, args.task)
+    for name in args.methods:
+        try:
+            with_budget(ALL_METHODS[name], budget=args.budgets[0], seed=0, overrides=args.overrides)
+        except ConfigError as error:
+            raise SystemExit(f"{name}: {error}") from error
     if args.task == "pocket":
         cases = pocket_cases(args.folder, split=args.split, num=args.num, seed=args.problem_seed)
     else:

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from bench.peer_methods import own
 from bench.peer_methods.sessions import Session
+from critic_engine.config.engine import EngineConfig, load_config
 
 Package: TypeAlias = Literal["ours", "treequest", "its_hub"]
 Search: TypeAlias = Callable[[Session], Awaitable[str | None]]
@@ -19,7 +20,7 @@ class Method:
 
     package: Package
     search: Search
-    preset: str = "weighted_majority"
+    preset: str = "mcts"
     """The preset whose configuration the session has; of a peer, only its models, prompts and form of steps count."""
     changes: tuple[str, ...] = ()
     """Overrides of the preset."""
@@ -80,6 +81,16 @@ def _not_above(budgets: Iterable[int], budget: int) -> int:
     return max((each for each in budgets if each <= budget), default=min(budgets))
 
 
+def with_budget(method: Method, *, budget: int, seed: int, overrides: Iterable[str]) -> EngineConfig:
+    """Return the configuration of a method's session.
+
+    Raises:
+        ConfigError: an override does not fit it.
+    """
+    changes = (*method.changes, *overrides, f"budget.max_tokens={budget}", f"run.seed={seed}")
+    return load_config(method.preset, changes)
+
+
 SAMPLE_ON = "strategy.num_samples=1000"
 """Override that lets a preset sample until its budget is spent."""
 
@@ -90,42 +101,48 @@ METHODS: dict[str, Method] = {
     "weighted_majority": ours("weighted_majority", SAMPLE_ON),
     "mctsr": ours("mctsr"),
     "ab_mcts": ours("ab_mcts"),
-    "treequest StandardMCTS": tree("standard_mcts"),
+    "treequest StandardMCTS": tree("standard_mcts", samples_per_action=4),
     "treequest ABMCTSA": tree("ab_mcts_a"),
     "its_hub BestOfN": sampling("best_of_n"),
     "its_hub SelfConsistency": sampling("self_consistency"),
-    "its_hub BeamSearch": paths(4, beam_width=2),
-    "its_hub ParticleFiltering": paths(4),
+    "its_hub BeamSearch": paths({0: 2, 400: 4}, beam_width=1),
+    "its_hub ParticleFiltering": paths({0: 1, 200: 2, 400: 4}),
 }
 """The methods of the table, by name. The settings of the peers are the best of ``VARIANTS`` on development problems."""
 
 VARIANTS: dict[str, Method] = {
-    "treequest StandardMCTS, 4 samples": tree("standard_mcts", samples_per_action=4),
+    "treequest StandardMCTS, 2 samples": tree("standard_mcts"),
     "treequest StandardMCTS, 4 samples, exploration 0.5": tree(
         "standard_mcts", samples_per_action=4, exploration_weight=0.5
     ),
-    "treequest StandardMCTS, exploration 0.5": tree("standard_mcts", exploration_weight=0.5),
+    "treequest StandardMCTS, 2 samples, exploration 0.5": tree("standard_mcts", exploration_weight=0.5),
     "treequest StandardMCTS, steps": tree("standard_mcts", is_by_steps=True),
     "treequest ABMCTSA, beta": tree("ab_mcts_a", dist_type="beta"),
     "treequest ABMCTSA, steps": tree("ab_mcts_a", is_by_steps=True),
-    "its_hub BeamSearch, 2 of 8": paths(8, beam_width=2),
+    "its_hub BeamSearch, 2 of 4": paths(4, beam_width=2),
     "its_hub BeamSearch, 1 of 4": paths(4, beam_width=1),
     "its_hub BeamSearch, 1 of 2": paths(2, beam_width=1),
     "its_hub ParticleFiltering, 1": paths(1),
     "its_hub ParticleFiltering, 2": paths(2),
+    "its_hub ParticleFiltering, 4": paths(4),
     "its_hub ParticleFiltering, 8": paths(8),
     "its_hub ParticleFiltering, 4, temperature 1": paths(4, temperature=1.0),
 }
 """Other settings of the peers, which were tried on development problems."""
 
 
-def check_installed(names: Iterable[str]) -> None:
-    """End the program if a package of these methods is missing.
+ALL_METHODS = METHODS | VARIANTS
+"""Every method that can be named."""
+
+
+def check_installed(names: Iterable[str], task: str) -> None:
+    """End the program if a package of these methods or of the task is missing.
 
     Raises:
         SystemExit: one is.
     """
-    for package in ("treequest", "its_hub"):
-        is_used = any((METHODS | VARIANTS)[name].package == package for name in names)
-        if is_used and importlib.util.find_spec(package) is None:
-            raise SystemExit(f"{package} is not installed; run `pip install {package}`, or leave its methods out")
+    used: set[str] = {"reasoning_gym"} if task == "reasoning-gym" else set()
+    used |= {ALL_METHODS[name].package for name in names} - {"ours"}
+    for package in sorted(used):
+        if importlib.util.find_spec(package) is None:
+            raise SystemExit(f"{package} is not installed; run `pip install {package}`, or leave out what needs it")

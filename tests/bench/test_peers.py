@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import peers
-from bench.peer_methods.methods import METHODS, VARIANTS, Method
+from bench.peer_methods.methods import ALL_METHODS, METHODS, Method, with_budget
 from bench.peer_methods.outcomes import Outcome, OutcomesFile
 from bench.peer_methods.report import comparisons, table
 from bench.peer_methods.sessions import Models, Session, Solution
@@ -19,7 +19,6 @@ from bench.peer_methods.tasks import gym_cases
 from bench.peer_methods.votes import vote_by_value, vote_by_value_and_probability
 from critic_engine.backends.scripted import Script, ScriptedGenerator
 from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
-from critic_engine.config.engine import load_config
 from critic_engine.engine import Engine
 from critic_engine.errors import GenerationError
 from critic_engine.types import Problem
@@ -32,12 +31,12 @@ def session(
     method: Method, budget: int, *, reasoner: Script | None = None, critic: Script | Sequence[str] | None = None
 ) -> Session:
     models = Models(ScriptedGenerator(reasoner or scripted_reasoner()), ScriptedGenerator(critic or scripted_critic()))
-    config = load_config(method.preset, (*method.changes, *POCKET, f"budget.max_tokens={budget}", "run.seed=3"))
+    config = with_budget(method, budget=budget, seed=3, overrides=POCKET)
     return Session(PROBLEM, models, budget, 3, config)
 
 
 def searched(name: str, budget: int, **scripts: Script | Sequence[str]) -> tuple[Session, str | None]:
-    method = (METHODS | VARIANTS)[name]
+    method = ALL_METHODS[name]
     if method.package == "its_hub":
         pytest.importorskip("its_hub")
     ran = session(method, budget, **scripts)  # type: ignore[arg-type]
@@ -245,3 +244,11 @@ def test_a_text_problem_is_graded_by_the_score_of_its_own_data_set() -> None:
     assert case.problem.question == entry["question"]
     assert case.is_right(entry["answer"]) is True
     assert case.is_right("no number") is False
+
+
+def test_an_override_that_does_not_fit_a_method_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--methods", "weighted_majority", "--set", "expander.max_step_tokens=9"]
+    monkeypatch.setattr("sys.argv", ["peers", *words])
+
+    with pytest.raises(SystemExit, match=r"weighted_majority: .*max_step_tokens"):
+        peers.main()
