@@ -1,14 +1,15 @@
 """The report of a comparison in the terminal: its table, its verdicts, and the outcomes of gates."""
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from critic_engine.cli.survey_view import new_table
 from critic_engine.cli.text import duration, one_line
-from critic_engine.evaluation.report.comparison_report import ComparisonReport, MethodReport, PairReport
+from critic_engine.evaluation.report.comparison_report import ComparisonReport, MethodReport, ShareAtK
 from critic_engine.evaluation.report.figure_words import (
     UNKNOWN,
     accuracy_words,
@@ -21,74 +22,108 @@ from critic_engine.evaluation.report.gates import GateOutcome
 
 _STYLES = {"worse": "red", "fail": "red", "better": "green", "pass": "green"}
 _NUM_PAIRS_SHOWN = 20
-_MAX_NAME = 40
+_MIN_NAME, _MAX_NAME, _MAX_TITLE = 8, 40, 80
+_WIDTH = 100
+"""Columns that the tables need."""
+
+
+def report_console() -> Console:
+    """Return the console on stdout; where stdout is no terminal, a table may take 100 columns."""
+    return Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
 
 
 def print_report(report: ComparisonReport, console: Console) -> None:
     """Print the accuracy and the costs of each method, the verdicts, losses first, and what cannot be concluded."""
-    console.print(_table(report))
-    counts = f"{report.num_problems:,} problems, {report.num_seeds} seeds"
-    console.print(Text(f"{counts}; spent of the budget in {currency_words(report.currency)}"))
-    for method in report.methods:
-        for line in _method_lines(method):
-            console.print(Text(line))
+    is_wide = console.width >= _WIDTH
+    console.print(_accuracy_table(report, is_wide=is_wide))
+    console.print(_detail_table(report, is_wide=is_wide))
+    for line in _explanations(report):
+        _print_line(console, line)
     console.print()
     for pair in report.pairs[:_NUM_PAIRS_SHOWN]:
-        console.print(_pair_line(pair))
+        _print_line(console, pair.text, style=_STYLES.get(pair.verdict, ""))
     if len(report.pairs) > _NUM_PAIRS_SHOWN:
-        console.print(Text(f"… and {len(report.pairs) - _NUM_PAIRS_SHOWN:,} more pairs; see report.md"))
+        _print_line(console, f"… and {len(report.pairs) - _NUM_PAIRS_SHOWN:,} more pairs; see report.md")
     for sentence in report.cautions:
-        console.print(Text(f"note: {one_line(sentence)}"))
+        _print_line(console, f"note: {sentence}")
 
 
 def print_gates(outcomes: Iterable[GateOutcome], console: Console) -> None:
     """Print a line for each outcome of a gate."""
     for outcome in outcomes:
-        line = Text(f"{outcome.passing:<12} ", style=_STYLES.get(outcome.passing, "yellow"))
-        line.append(f"{one_line(outcome.gate)}: {one_line(outcome.reason)}", style="default")
-        console.print(line)
+        line = f"{outcome.passing}: {outcome.gate}: {outcome.reason}"
+        _print_line(console, line, style=_STYLES.get(outcome.passing, "yellow"))
 
 
-def _table(report: ComparisonReport) -> Table:
+def _print_line(console: Console, line: str, *, style: str = "") -> None:
+    """Print a sentence, which wraps in a terminal and stays one line elsewhere."""
+    console.print(Text(one_line(line), style=style), soft_wrap=not console.is_terminal)
+
+
+def _explanations(report: ComparisonReport) -> Iterator[str]:
+    yield f"{report.num_problems:,} problems, {report.num_seeds} seeds; budgets in {currency_words(report.currency)}"
+    yield (
+        "means of one search: tokens generated, those by the critic, and prompt tokens read uncached; wall is of the "
+        f"whole run, with {report.concurrency:,} requests in flight"
+    )
+
+
+def _accuracy_table(report: ComparisonReport, *, is_wide: bool) -> Table:
     numbers = ["right", "95 % interval", "tokens", "compute", "seconds", "spent"]
     # Columns that hold nothing would take the room of those that do.
     has_ungraded = any(method.num_unsure or method.num_failed for method in report.methods)
     numbers += ["unsure", "failed"] if has_ungraded else []
-    table = new_table(f"methods on {one_line(report.problems, max_chars=80)}", "method", *numbers, numbers=numbers)
+    table = _new_table(f"methods on {report.problems}", numbers, is_wide=is_wide)
     for method in report.methods:
-        ungraded = (f"{method.num_unsure:,}", f"{method.num_failed:,}") if has_ungraded else ()
+        costs = method.costs
+        amounts = (None,) * 3 if costs is None else (costs.tokens, costs.compute, costs.seconds)
         table.add_row(
-            one_line(method.name, max_chars=_MAX_NAME),
+            _name(method),
             *accuracy_words(method),
-            *_cost_cells(method),
+            *map(amount_words, amounts),
             spending_words(method.spending),
-            *ungraded,
+            *((f"{method.num_unsure:,}", f"{method.num_failed:,}") if has_ungraded else ()),
         )
     return table
 
 
-def _cost_cells(method: MethodReport) -> Sequence[str]:
-    costs = method.costs
-    if costs is None:
-        return (UNKNOWN,) * 3
-    return tuple(map(amount_words, (costs.tokens, costs.compute, costs.seconds)))
+def _detail_table(report: ComparisonReport, *, is_wide: bool) -> Table:
+    # The largest k of each method says most; report.md has all of them.
+    table = _new_table("", ["critic", "prompt", "AUROC of value", "pass@k", "maj@k", "wall"], is_wide=is_wide)
+    for method in report.methods:
+        costs = method.costs
+        amounts = (None, None) if costs is None else (costs.critic_tokens, costs.uncached_prompt_tokens)
+        auroc = method.value_auroc
+        table.add_row(
+            _name(method),
+            *map(amount_words, amounts),
+            UNKNOWN if auroc is None else measured_words(auroc),
+            _at_largest_k(method.pass_at),
+            _at_largest_k(method.majority_at),
+            duration(method.wall_s),
+        )
+    return table
 
 
-def _method_lines(method: MethodReport) -> Iterable[str]:
-    """Return a line of the figures that only some methods have."""
-    parts = []
-    if method.costs is not None and method.costs.critic_tokens:
-        parts.append(f"{amount_words(method.costs.critic_tokens)} of the tokens by the critic")
-    if method.value_auroc is not None:
-        parts.append(f"AUROC of its values {measured_words(method.value_auroc)}")
-    for name, shares in (("pass", method.pass_at), ("maj", method.majority_at)):
-        if shares:
-            parts.append(f"{name}@{shares[-1].k} {measured_words(shares[-1].share)}")
-    if method.costs is not None and method.costs.usd is not None:
-        parts.append(f"{method.costs.usd:.4f} USD a search")
-    if parts:
-        yield f"{one_line(method.name, max_chars=_MAX_NAME)}: {', '.join(parts)}, {duration(method.wall_s)} in all"
+def _at_largest_k(shares: Sequence[ShareAtK]) -> str:
+    if not shares or shares[-1].share.estimate is None:
+        return UNKNOWN
+    return f"{shares[-1].share.estimate:.3f} ({shares[-1].k})"
 
 
-def _pair_line(pair: PairReport) -> Text:
-    return Text(one_line(pair.text), style=_STYLES.get(pair.verdict, ""))
+def _new_table(title: str, numbers: Sequence[str], *, is_wide: bool) -> Table:
+    """Return a table of methods whose other columns hold numbers; these wrap if the console is narrow."""
+    table = Table(
+        box=SIMPLE_HEAD,
+        title=Text(one_line(title, max_chars=_MAX_TITLE), style="bold") if title else None,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("method", overflow="fold", min_width=_MIN_NAME)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=is_wide, overflow="fold")
+    return table
+
+
+def _name(method: MethodReport) -> Text:
+    return Text(one_line(method.name, max_chars=_MAX_NAME))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from critic_engine.cli.command import EngineCommand
-from critic_engine.cli.engine_options import EngineRequest, file_options, model_options
+from critic_engine.cli.engine_options import file_options, model_options
+from critic_engine.cli.evaluation_request import EvaluateRequest
 from critic_engine.cli.placement_options import placement_options
 from critic_engine.cli.problem_options import schema_options
 
@@ -28,72 +28,6 @@ Examples:
   critic-engine evaluate problems.jsonl --compare runs/a runs/b
 """
 _RUN = click.Path(path_type=Path)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluateRequest(EngineRequest):
-    """The parsed command line."""
-
-    config: tuple[str, ...] = ()
-    problems: Path | None
-    methods: tuple[str, ...]
-    budgets: tuple[float, ...]
-    seeds: int | None
-    match: Literal["tokens", "compute", "seconds"] | None
-    prompt_weight: float | None
-    grader: str | None
-    gates: tuple[str, ...]
-    margin: float | None
-    out: Path | None
-    resume: Path | None
-    score: Path | None
-    compare: tuple[Path, Path] | None
-    is_common: bool
-    limit: int | None
-    image_root: Path | None
-    schema: str | None
-    maps: tuple[str, ...]
-    is_json: bool
-
-    def check(self) -> None:
-        """Refuse contradictory options."""
-        modes = {"--resume": self.resume, "--score": self.score, "--compare": self.compare}
-        given = [name for name, value in modes.items() if value]
-        if len(given) > 1:
-            raise click.UsageError(f"{given[0]} and {given[1]} are two commands; give one of them.")
-        mode = given[0] if given else "an evaluation"
-        for name, value in self._unused(mode).items():
-            if value not in (None, (), False):
-                raise click.UsageError(f"{name} does not go with {mode}; leave it out.")
-        if not given and self.problems is None:
-            raise click.UsageError("Name a problems file, or see --resume.")
-        if not given and self.out is None:
-            raise click.UsageError("Name a folder for the evaluation by --out.")
-
-    def _unused(self, mode: str) -> dict[str, object]:
-        """Return the options that have no meaning beside ``mode``."""
-        if mode == "an evaluation":
-            return {"--common": self.is_common}
-        searches: dict[str, object] = {
-            "--method": self.methods,
-            "--budget": self.budgets,
-            "--seeds": self.seeds,
-            "--match": self.match,
-            "--set": self.settings,
-            "--reasoner": self.reasoner,
-            "--critic": self.critic,
-            "--reward-model": self.reward_model,
-            "--seed": self.seed,
-        }
-        files: dict[str, object] = {"--limit": self.limit, "--image-root": self.image_root, "--schema": self.schema}
-        if mode == "--resume":
-            planned = {"PROBLEMS": self.problems, "--out": self.out, "--common": self.is_common, "--map": self.maps}
-            others = {"--grader": self.grader, "--margin": self.margin, "--prompt-weight": self.prompt_weight}
-            return {**searches, **files, **planned, **others, "--gate": self.gates}
-        placed = ("device", "dtype", "backend", "ray", "search_workers", "base_url")
-        placement = {f"--{name.replace('_', '-')}": getattr(self, name) for name in placed}
-        common = {"--common": self.is_common} if mode == "--score" else {}
-        return {**searches, **placement, **common}
 
 
 @click.command("evaluate", cls=EngineCommand, epilog=_EPILOG, short_help="Compare methods at equal cost.")
@@ -162,7 +96,8 @@ def command(**options: Any) -> int:
     without a budget. The same command goes on after any stop, and runs only what is missing when a method, a budget or
     a seed is added.
     """
-    from critic_engine.cli.evaluation_run import compare_runs, evaluate, resume_evaluation, score_run
+    from critic_engine.cli.evaluation_run import evaluate, resume_evaluation
+    from critic_engine.cli.evaluation_score import compare_runs, score_run
 
     request = EvaluateRequest(**options)
     request.check()

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from critic_engine.cli.command import interrupted_with
 from critic_engine.cli.comparison_view import print_gates, print_report
+from critic_engine.cli.evaluation_request import EvaluateRequest
 from critic_engine.cli.problem_options import open_problems
 from critic_engine.cli.progress import load_models, show_progress
 from critic_engine.cli.text import one_line
@@ -35,16 +36,16 @@ from critic_engine.run.runner import Progress
 from critic_engine.types import FailedRow
 
 if TYPE_CHECKING:
-    from critic_engine.cli.evaluate import EvaluateRequest
     from critic_engine.config.engine import EngineConfig
 
 _METHODS = ("greedy", "majority", "best_of_n", "mcts")
-_MARGIN = 0.02
+DEFAULT_MARGIN = 0.02
+"""A difference of accuracy that does not matter, unless --margin names another."""
 _NUM_LEFT_OUT_SHOWN = 10
 _FEWEST_PROBLEMS = 20
 
 
-def evaluate(request: "EvaluateRequest") -> int:
+def evaluate(request: EvaluateRequest) -> int:
     """Run what is missing of an evaluation, and report; return the exit code."""
     if request.problems is None or request.out is None:
         raise click.UsageError("Name a problems file, and a folder by --out.")
@@ -72,17 +73,17 @@ def evaluate(request: "EvaluateRequest") -> int:
         match=request.match or "tokens",
         prompt_weight=1.0 if request.prompt_weight is None else request.prompt_weight,
         grader=request.grader or grader_for(file.schema.name),
-        margin=_MARGIN if request.margin is None else request.margin,
+        margin=DEFAULT_MARGIN if request.margin is None else request.margin,
         gates=request.gates,
     )
     return _run(Campaign(request.out, plan, problems), is_json=request.is_json)
 
 
-def resume_evaluation(request: "EvaluateRequest", folder: Path) -> int:
+def resume_evaluation(request: EvaluateRequest, folder: Path) -> int:
     """Go on with the evaluation in a folder by its plan, and report; return the exit code."""
     plan = EvaluationPlan.read(folder)
     methods = tuple(method.model_copy(update={"config": request.apply(method.config)}) for method in plan.methods)
-    plan = plan.model_copy(update={"methods": methods})
+    plan = plan.model_copy(update={"methods": methods, "gates": request.gates or plan.gates})
     reading, source = methods[0].config, plan.problems
     file = read_problems(
         source.path,
@@ -95,7 +96,7 @@ def resume_evaluation(request: "EvaluateRequest", folder: Path) -> int:
     return _run(Campaign(folder, plan, problems), is_json=request.is_json)
 
 
-def _named(request: "EvaluateRequest") -> Sequence[str]:
+def _named(request: EvaluateRequest) -> Sequence[str]:
     methods = request.methods or _METHODS
     if len(set(methods)) < len(methods):
         raise click.UsageError(f"--method names one method twice ({', '.join(methods)}); name each once.")

@@ -93,7 +93,7 @@ class Campaign:
             RunError: problems of a run have no outcome, for a model was lost.
         """
         runs = self.plan.runs()
-        with ModelHost() as host:
+        with KeptModels() as host:
             for number, run in enumerate(runs, start=1):
                 if self.is_done(run):
                     continue
@@ -157,7 +157,7 @@ class Campaign:
 
 
 @dataclass
-class ModelHost:
+class KeptModels:
     """Gives each run an engine, and keeps the models of the last one where the next needs them.
 
     Models are kept only where one of the two methods uses all of them, so no more are loaded than a method needs.
@@ -186,8 +186,8 @@ class ModelHost:
         if shared is not None:
             shared.close()
 
-    def __enter__(self) -> "ModelHost":
-        """Return the host itself."""
+    def __enter__(self) -> "KeptModels":
+        """Return the models themselves."""
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,12 +1,14 @@
 """Finished runs of an evaluation as graded answers: the seeds of a method at one budget together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from critic_engine.config.engine import EngineConfig
 from critic_engine.evaluation.campaign import Campaign
 from critic_engine.evaluation.graded import GradedAnswer, MethodRun
 from critic_engine.evaluation.graders.grader import Grade
 from critic_engine.evaluation.plan import PlannedRun
+from critic_engine.evaluation.problem_set import GradedProblem
 from critic_engine.evaluation.role_costs import RoleCosts
 from critic_engine.evaluation.scoring import Scorekeeper, stored_answers
 from critic_engine.run.store import RunStore
@@ -61,9 +63,20 @@ def _graded(campaign: Campaign, run: PlannedRun, keeper: Scorekeeper) -> list[Gr
 
 
 def _sampled(campaign: Campaign, run: PlannedRun, keeper: Scorekeeper) -> Sampled | None:
-    options = run.config.strategy.options
+    with RunStore.view(campaign.run_folder(run)) as store:
+        return samples_of(store, run.config, enumerate(campaign.problems.problems), keeper)
+
+
+def samples_of(
+    store: RunStore, config: EngineConfig, problems: Iterable[tuple[int, GradedProblem]], keeper: Scorekeeper
+) -> Sampled | None:
+    """Return the graded independent samples of the problems at these positions of a run; None if it draws none.
+
+    Raises:
+        RunError: a log cannot be read.
+    """
+    options = config.strategy.options
     if not isinstance(options, BestOfNOptions) or options.num_samples < 2:
         return None
-    with RunStore.view(campaign.run_folder(run)) as store:
-        found = [keeper.samples(store, *each) for each in enumerate(campaign.problems.problems)]
+    found = [keeper.samples(store, position, problem) for position, problem in problems]
     return Sampled(tuple(grades for grades, _ in found), tuple(classes for _, classes in found))

@@ -16,6 +16,8 @@ file                      must hold              is
 ``detect.txt``            question, steps        asks to list all errors of a solution; may be absent
 ``grade.txt``             question, steps,       asks for a grade of the found errors against the injected ones; may be
                           errors, found          absent
+``judge.txt``             question, references,  asks whether an answer means the same as a reference; may be absent
+                          answer, code
 ========================  =====================  ======================================================================
 
 A family that ``extends`` a shipped one inherits the files and the lines of ``family.yaml`` that it lacks.
@@ -53,8 +55,9 @@ _PLACEHOLDERS = {
     "inject": {"question", "steps"},
     "detect": {"question", "steps"},
     "grade": {"question", "steps", "errors", "found"},
+    "judge": {"question", "references", "answer", "code"},
 }
-_OPTIONAL = {"concern", "annotate", "inject", "detect", "grade"}
+_OPTIONAL = {"concern", "annotate", "inject", "detect", "grade", "judge"}
 
 
 class FamilyForm(BaseModel):
@@ -205,6 +208,18 @@ class PromptFamily:
     def grade(self, problem: Problem, *, steps: Sequence[str], errors: str, found: str) -> Message:
         """Return the prompt that asks to grade ``found`` against ``errors``, both one a line."""
         return self._message("grade", problem, steps=self._quoted(steps), errors=errors, found=found)
+
+    def judge(self, problem: Problem, *, references: Sequence[str], answer: str, code: str) -> Message:
+        """Return the prompt that asks whether ``answer`` means the same as a reference, without the images.
+
+        Args:
+            problem: The problem.
+            references: The accepted answers.
+            answer: The answer to judge.
+            code: A word that is not in any of these texts; it marks the answer and the verdict.
+        """
+        texts = {"references": "\n".join(references), "answer": answer, "code": code}
+        return Message("user", self._fill("judge", question=self.question(problem), **texts))
 
     def _message(self, name: str, problem: Problem, **texts: str) -> Message:
         return Message("user", self._fill(name, question=self.question(problem), **texts), problem.images)

@@ -9,7 +9,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -176,6 +176,12 @@ class RunStore:
         if objection is None:
             return ProblemRow(row=row, id=id_, problem=problem)
         return FailedRow(row, id_, objection.reason, objection.fault)
+
+    def labelled(self, row: ProblemRow, position: int) -> ProblemRow:
+        """Return a row of a labelled run with its reference answers and other columns."""
+        query = "SELECT reference_answers FROM labels WHERE position = ?"
+        (answers,) = self._connection.execute(query, (position,)).fetchone()
+        return replace(row, reference_answers=tuple(from_json(answers)), extras=self.extras(position))
 
     def append(
         self, position: int, first_sequence: int, events: Sequence[Mapping[str, Any]], failures: Sequence[Failure] = ()

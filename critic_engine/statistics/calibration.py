@@ -76,6 +76,41 @@ class PlattScaling:
         return float(_sigmoid(self.slope * _log_odds(np.asarray(value)) + self.intercept))
 
 
+@dataclass(frozen=True, slots=True)
+class ScalingCheck:
+    """A scaling fitted on one half of the problems, and the calibration error of the other half."""
+
+    scaling: PlattScaling
+    before: Interval
+    """Of the values as given, with its interval over problems."""
+    after: Interval
+    """Of the scaled values."""
+
+
+def check_scaling(
+    groups: Sequence[Sequence[tuple[float, bool]]], *, seed: int, num_bins: int = 10, has_intercept: bool = True
+) -> ScalingCheck:
+    """Return the scaling fitted on half of the problems, drawn with ``seed``, with its check on the others.
+
+    ``groups`` holds a sequence a problem, and in it the (value, outcome) pairs. A problem is in one half whole.
+
+    Raises:
+        ValueError: fewer than two problems have a value, or a value lies outside [0, 1].
+    """
+    filled = [group for group in groups if len(group)]
+    if len(filled) < 2:
+        raise ValueError(f"{len(filled)} problems have a value; fitting on one half and checking on the other needs 2")
+    order = np.random.default_rng(seed).permutation(len(filled)).tolist()
+    fitted, held = ([filled[index] for index in half] for half in (order[::2], order[1::2]))
+    pairs = [pair for group in fitted for pair in group]
+    scaling = PlattScaling.fit(
+        [value for value, _ in pairs], [outcome for _, outcome in pairs], has_intercept=has_intercept
+    )
+    scaled = [[(scaling.apply(value), outcome) for value, outcome in group] for group in held]
+    before, after = (clustered_calibration_error(half, seed=seed, num_bins=num_bins) for half in (held, scaled))
+    return ScalingCheck(scaling, before, after)
+
+
 def brier_score(values: Sequence[float], outcomes: Sequence[bool]) -> float:
     """Return the mean of ``(value - outcome)**2``, in [0, 1] (Brier, 1950, Monthly Weather Review 78, 1-3).
 
@@ -124,11 +159,14 @@ def reliability_bins(
 def clustered_calibration_error(
     groups: Sequence[Sequence[tuple[float, bool]]], *, seed: int, num_bins: int = 10, num_resamples: int = 2_000
 ) -> Interval:
-    """Return the expected calibration error, with its basic bootstrap interval over whole problems.
+    """Return the expected calibration error, with its bootstrap interval over whole problems.
 
-    ``groups`` holds a sequence a problem, and in it the (value, outcome) pairs. A resample has chance error on top of
-    that of the sample, so its distance to the sample's error is taken off the latter (Davison and Hinkley, 1997,
-    5.2.1). The bins stay those of all values. The interval is NaN with fewer than two problems that have a value.
+    ``groups`` holds a sequence a problem, and in it the (value, outcome) pairs. The bins stay those of all values. The
+    error of a sample is above the true one by chance, and that of a resample above both. So the upper bound is that of
+    the basic bootstrap, which takes the chance error off (Davison and Hinkley, 1997, Bootstrap Methods, 5.2.1), and the
+    lower bound is the estimate minus the 95 % quantile of how far the bins' gaps move in resamples,
+    ``sum_b abs(gap*_b - gap_b)``: the true error cannot lie further below than the gaps do. The interval is NaN with
+    fewer than two problems that have a value.
 
     Raises:
         ValueError: see ``calibration_error``.
@@ -144,9 +182,11 @@ def clustered_calibration_error(
     draws = resampled_counts(
         np.full(len(gaps), 1 / len(gaps)), len(gaps), seed=seed, num_resamples=num_resamples, width=num_bins
     )
-    errors = np.concatenate([np.abs(counts @ gaps).sum(axis=1) / (counts @ sizes) for counts in draws])
-    low, high = 2 * estimate - np.quantile(errors, [0.975, 0.025])
-    return Interval(estimate, max(0.0, min(float(low), estimate)), min(1.0, max(float(high), estimate)))
+    resampled = np.concatenate([counts @ gaps / (counts @ sizes)[:, np.newaxis] for counts in draws])
+    moved = np.abs(resampled - gaps.sum(axis=0) / len(given)).sum(axis=1)
+    low = estimate - float(np.quantile(moved, 0.95))
+    high = 2 * estimate - float(np.quantile(np.abs(resampled).sum(axis=1), 0.025))
+    return Interval(estimate, max(0.0, low), min(1.0, max(high, estimate)))
 
 
 def clustered_auroc(

@@ -1,4 +1,4 @@
-"""What a number of problems could show, and how many problems would show a difference."""
+"""The smallest difference that some problems could show, and how many problems would show a difference."""
 
 import math
 from statistics import NormalDist

@@ -1,4 +1,4 @@
-"""What a comparison of methods may conclude, in a word and with its numbers."""
+"""Verdicts on pairs of methods: a word, and the numbers that it rests on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Verdict = Literal["better", "worse", "no_difference", "inconclusive"]
 
 @dataclass(frozen=True, slots=True)
 class PairVerdict:
-    """What the same problems say of two methods."""
+    """The verdict on two methods over the same problems."""
 
     ours: str
     theirs: str

@@ -65,6 +65,7 @@ REPEATED_NAMES = {
     "problems": "problems are read from files, and made in the pocket world",
     "prompts": "prompts in the form vLLM takes, and the wording that the pocket models know",
     "samples": "reads what its backend sampled",
+    "sampling": "the distribution that a token is drawn from, and accuracy over the samples drawn of a problem",
     "scorer": "the scorer of its backend",
 }
 

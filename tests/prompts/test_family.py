@@ -249,9 +249,12 @@ def test_what_fills_the_prompts_of_labelling_comes_through_unharmed(name: str, i
     for message in messages:
         assert message.text.count(NASTY) == 5
         assert (message.role, message.images) == ("user", (image,))
+    judged = family.judge(problem, references=(NASTY,), answer=NASTY, code="1f")
+    assert judged.text.count(NASTY) == 4
+    assert judged.images == ()
 
 
-@pytest.mark.parametrize("name", ["annotate", "inject", "detect", "grade"])
+@pytest.mark.parametrize("name", ["annotate", "inject", "detect", "grade", "judge"])
 def test_templates_of_labelling_may_be_absent_and_are_held_to_their_placeholders(name: str, folder: Path) -> None:
     assert PromptFamily.load("plain").has(name)
     assert PromptFamily.load("headed").has(name)

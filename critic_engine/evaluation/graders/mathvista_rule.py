@@ -13,7 +13,7 @@ from critic_engine.types import ProblemRow
 
 _SENTENCE = 'The answer is "'
 _BRACKETED = re.compile(r"\(([a-zA-Z])\)")
-_MAX_DISTANCE_WORK = 400_000
+_MAX_DISTANCE_WORK = 150_000
 """Pairs of characters that the search for the nearest choice may compare; more is no answer."""
 _MAX_DECIMALS = 20
 

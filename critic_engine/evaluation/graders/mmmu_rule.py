@@ -37,6 +37,7 @@ def _last_choice(response: str, choices: Sequence[str]) -> str | None:
     letters = [choice_letter(index) for index in range(len(choices))]
     places = _places(padded, {letter: f"({letter})" for letter in letters})
     places = places or _places(padded, {letter: f" {letter} " for letter in letters})
+    places = places or _places(padded, {letter: f" {letter}." for letter in letters})
     if not places and len(response.split()) >= _MIN_WORDS:
         texts = zip(letters, (choice.lower() for choice in choices), strict=True)
         places = _places(padded.lower(), {letter: text for letter, text in texts if text})
@@ -51,8 +52,9 @@ def _places(text: str, forms: dict[str, str]) -> dict[str, int]:
 def _grade_open(row: ProblemRow, answer: str, response: str) -> Grade:
     """Grade by a reference that is in a phrase of the response, or equals one of its numbers to two decimals."""
     phrases = list(_phrases(response if response.strip() else answer))
-    numbers = {number for phrase in phrases for number in _numbers_in(phrase)}
-    texts = [form for phrase in phrases if _rounded(phrase) is None for form in _forms(phrase)]
+    whole = [_rounded(phrase) for phrase in phrases]
+    numbers = {number for number in whole if number is not None} | set(_numbers_in("\n".join(phrases)))
+    texts = [form for phrase, number in zip(phrases, whole, strict=True) if number is None for form in _forms(phrase)]
     is_right = any(
         number in numbers if (number := _rounded(reference)) is not None
         else any(form in text for form in _forms(reference) for text in texts)
@@ -79,12 +81,9 @@ def _phrases(response: str) -> Iterator[str]:
         yield response
 
 
-def _numbers_in(phrase: str) -> Iterator[float]:
-    whole = _rounded(phrase)
-    if whole is not None:
-        yield whole
+def _numbers_in(text: str) -> Iterator[float]:
     for pattern in (_GROUPED, _SCIENTIFIC, _SIMPLE):
-        yield from (number for each in pattern.findall(phrase) if (number := _rounded(each)) is not None)
+        yield from (number for each in set(pattern.findall(text)) if (number := _rounded(each)) is not None)
 
 
 def _rounded(text: str) -> float | None:

@@ -72,4 +72,5 @@ def number_in(text: str) -> float | None:
 
 def quoted(text: str) -> str:
     """Return the beginning of a text in quotes, in one line."""
-    return repr(text if len(text) <= _MAX_QUOTED else text[:_MAX_QUOTED] + "…")
+    shown = repr(text[: _MAX_QUOTED + 1])
+    return shown if len(shown) <= _MAX_QUOTED + 2 else f"{shown[: _MAX_QUOTED + 1]}…{shown[0]}"

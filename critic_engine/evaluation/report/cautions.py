@@ -7,16 +7,16 @@ from critic_engine.evaluation.report.figure_words import amount_words, currency_
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.verdicts import FEWEST_PROBLEMS
 
-_UNDERSPENT = 0.9
+# Shares of its budget between which a method spent about all of it.
+_LEAST_SPENT, _MOST_SPENT = 0.9, 1.05
 
 
 def cautions(methods: Sequence[MethodReport], pairs: Sequence[PairReport], options: ReportOptions) -> Iterator[str]:
     """Yield what cannot be concluded from these figures, and why, a sentence each."""
     yield from _on_problems(methods, options)
     yield from _on_pairs(pairs)
-    for method in methods:
-        yield from _on_grades(method)
-        yield from _on_spending(method, options)
+    yield from _on_grades(methods)
+    yield from _on_spending(methods, options)
 
 
 def _on_problems(methods: Sequence[MethodReport], options: ReportOptions) -> Iterator[str]:
@@ -55,35 +55,39 @@ def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
         )
 
 
-def _on_grades(method: MethodReport) -> Iterator[str]:
-    num = method.num_problems * method.num_seeds
-    if method.needs_reference:
-        yield f"{method.name} was told the reference answers, so it has no accuracy and is in no verdict."
-        return
-    if method.num_unsure:
-        most = (method.num_right + method.num_unsure) / num
+def _on_grades(methods: Sequence[MethodReport]) -> Iterator[str]:
+    for method in methods:
+        if method.needs_reference:
+            yield f"{method.name} was told the reference answers, so it has no accuracy and is in no verdict."
+    graded = [method for method in methods if not method.needs_reference]
+    unsure = [f"{method.name} {method.num_unsure:,}" for method in graded if method.num_unsure]
+    if unsure:
+        most = max(method.num_unsure / (method.num_problems * method.num_seeds) for method in graded)
         yield (
-            f"{method.name}: {method.num_unsure:,} of {num:,} answers could not be judged and count as not right; were "
-            f"all of them right, its accuracy would be {most:.3f}."
+            f"Answers that could not be judged count as not right: {', '.join(unsure)}. Were all of them right, no "
+            f"accuracy would rise by more than {most:.3f}."
         )
-    if method.num_failed:
-        yield f"{method.name}: {method.num_failed:,} of {num:,} searches failed and count as not right."
-    if num and method.num_valued and method.value_auroc is None:
+    failed = [f"{method.name} {method.num_failed:,}" for method in graded if method.num_failed]
+    if failed:
+        yield f"Searches that failed count as not right: {', '.join(failed)}."
+    alike = [method.name for method in graded if method.num_valued and method.value_auroc is None]
+    if alike:
         yield (
-            f"{method.name}: the answers with a value are all right or all wrong, so it cannot be told whether values "
-            "part right answers from wrong ones."
+            f"The answers with a value are all right or all wrong with {', '.join(alike)}: it cannot be told whether "
+            "values part right answers from wrong ones."
         )
 
 
-def _on_spending(method: MethodReport, options: ReportOptions) -> Iterator[str]:
-    spent = method.spending
-    if spent is not None and spent.share < _UNDERSPENT:
-        yield (
+def _on_spending(methods: Sequence[MethodReport], options: ReportOptions) -> Iterator[str]:
+    for method in methods:
+        spent = method.spending
+        if spent is None or _LEAST_SPENT <= spent.share <= _MOST_SPENT:
+            continue
+        amounts = (
             f"{method.name} spent {amount_words(spent.mean)} of {amount_words(spent.limit)} "
-            f"{currency_words(options.currency)}: it may do better or worse where it spends all."
+            f"{currency_words(options.currency)}"
         )
-    if spent is not None and spent.share > 1:
-        yield (
-            f"{method.name} spent {amount_words(spent.mean)} of {amount_words(spent.limit)} "
-            f"{currency_words(options.currency)}, more than its budget: compare it by the costs in the table."
-        )
+        if spent.share < _LEAST_SPENT:
+            yield f"{amounts}: it may do better or worse where it spends all."
+        else:
+            yield f"{amounts}, more than its budget: its pairs are not at equal cost."

@@ -101,9 +101,19 @@ def _draw(panel: "Axes", curves: Sequence[tuple[str, Sequence[MethodReport]]], c
             linewidth=1.5,
         )
     if min(costs) > 0 and max(costs) > 10 * min(costs):
-        panel.set_xscale("log")
+        _set_log_scale(panel)
     panel.grid(alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _set_log_scale(panel: "Axes") -> None:
+    """Set a logarithmic scale with whole numbers at its marks."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,.3g}" if cost < 1 else f"{cost:,.0f}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _point(run: MethodReport) -> tuple[float, float, float]:

@@ -52,7 +52,7 @@ def amount_words(amount: float | None) -> str:
         return UNKNOWN
     if abs(amount) >= 1e7:
         return f"{amount:.3g}"
-    return f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:.3g}"
+    return f"{amount:,.0f}" if abs(amount) >= 99.95 or not amount else f"{amount:#.3g}"
 
 
 def currency_words(currency: Currency) -> str:

@@ -1,11 +1,13 @@
 """The answers that flip between two methods: right with one of them alone."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from critic_engine.evaluation.graded import GradedAnswer, MethodRun
 from critic_engine.evaluation.report.method_figures import outcome
 from critic_engine.evaluation.report.pair_figures import paired_runs
+
+_SIDES = ("ours", "theirs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,13 @@ class Flip:
     """The method whose answer is right."""
     ours: FlippedSide
     theirs: FlippedSide
+
+    def row(self) -> dict[str, object]:
+        """Return it as a row of ``flips.jsonl``."""
+        # Not asdict: it copies each value, and there may be a hundred thousand flips.
+        row = {each.name: getattr(self, each.name) for each in fields(self)}
+        sides = {name: {each.name: getattr(row[name], each.name) for each in fields(row[name])} for name in _SIDES}
+        return {**row, **sides}
 
 
 def flips(runs: Sequence[MethodRun], references: Sequence[Sequence[str]] = ()) -> Iterator[Flip]:

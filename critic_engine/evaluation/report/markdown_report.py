@@ -101,16 +101,11 @@ def _accuracy_notes(report: ComparisonReport) -> str:
 def _verdicts(report: ComparisonReport) -> str:
     if not report.pairs:
         return "There is no pair of methods to compare."
-    lines = [f"{_MARKS[pair.verdict]}: {plain_markdown(pair.text)}" for pair in report.pairs]
-    return _list(lines, is_markdown=True)
-
-
-_MARKS = {
-    "worse": "**worse**",
-    "inconclusive": "inconclusive",
-    "no_difference": "no difference",
-    "better": "**better**",
-}
+    explained = (
+        "Losses come first. The difference is the accuracy of the method named first less that of the other; won and "
+        "lost are the answers that it alone, or the other alone, gave right."
+    )
+    return f"{explained}\n\n" + _list(pair.text for pair in report.pairs)
 
 
 def _cost_table(report: ComparisonReport) -> str:

@@ -10,8 +10,11 @@ from critic_engine.evaluation.report.comparison_report import MethodReport, Shar
 from critic_engine.evaluation.report.costs import mean_costs, significant, spending
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.calibration import clustered_auroc
-from critic_engine.statistics.intervals import Interval, clustered_mean, clustered_share
+from critic_engine.statistics.intervals import Interval, clustered_share
 from critic_engine.statistics.sampling import majority_at_k, pass_at_k
+
+# With more, the AUROC of a large benchmark would take longer than all else of a report.
+_NUM_RESAMPLES = 1_000
 
 
 def method_report(run: MethodRun, options: ReportOptions) -> MethodReport:
@@ -80,14 +83,13 @@ def _value_auroc(run: MethodRun, *, seed: int) -> tuple[Measured | None, int]:
     num = sum(map(len, groups))
     if len({is_right for group in groups for _, is_right in group}) < 2:
         return None, num
-    return measured(clustered_auroc(groups, seed=seed)), num
+    return measured(clustered_auroc(groups, seed=seed, num_resamples=_NUM_RESAMPLES)), num
 
 
 def _pass_at(run: MethodRun, options: ReportOptions) -> tuple[ShareAtK, ...]:
     counts = [(len(grades), sum(grade.is_right is True for grade in grades)) for grades in run.samples or ()]
     return tuple(
-        _share_at(k, [pass_at_k(num, num_right, k) for num, num_right in counts if num >= k], options)
-        for k in _ks(run, options)
+        _share_at(k, [pass_at_k(num, num_right, k) for num, num_right in counts if num >= k]) for k in _ks(run, options)
     )
 
 
@@ -100,7 +102,7 @@ def _majority_at(run: MethodRun, options: ReportOptions) -> tuple[ShareAtK, ...]
             for classes, grades in drawn
             if len(classes) >= k
         ]
-        shares.append(_share_at(k, values, options))
+        shares.append(_share_at(k, values))
     return tuple(shares)
 
 
@@ -109,6 +111,5 @@ def _ks(run: MethodRun, options: ReportOptions) -> list[int]:
     return [k for k in sorted(set(options.pass_ks)) if k <= most]
 
 
-def _share_at(k: int, values: Sequence[float], options: ReportOptions) -> ShareAtK:
-    found = clustered_mean([[value] for value in values], seed=options.seed)
-    return ShareAtK(k=k, share=measured(found), num_problems=len(values))
+def _share_at(k: int, values: Sequence[float]) -> ShareAtK:
+    return ShareAtK(k=k, share=measured(clustered_share([[value] for value in values])), num_problems=len(values))

@@ -76,13 +76,16 @@ def _pair_report(
         smallest_effect=significant(verdict.smallest_effect),
         num_needed=verdict.num_needed,
         verdict=verdict.verdict,
-        text=_sentence(verdict, difference, counts),
+        text=_sentence(verdict, difference, counts, is_equal_cost=is_equal_cost),
     )
 
 
-def _sentence(verdict: PairVerdict, difference: Measured, counts: tuple[int, int]) -> str:
+def _sentence(verdict: PairVerdict, difference: Measured, counts: tuple[int, int], *, is_equal_cost: bool) -> str:
+    if verdict.verdict in ("better", "worse"):
+        claim = f"{verdict.ours} is {verdict.verdict} than {verdict.theirs}"
+    else:
+        claim = f"{verdict.ours} and {verdict.theirs}: {verdict.text}"
     return (
-        f"{verdict.ours} against {verdict.theirs}: {verdict.text}. Difference of accuracy "
-        f"{measured_words(difference, sign='+')}, adjusted p {p_value_words(verdict.adjusted_p_value)}; "
-        f"{counts[0]:,} answers right with the first alone, {counts[1]:,} with the second alone."
+        f"{claim} ({'' if is_equal_cost else 'not at equal cost; '}difference {measured_words(difference, sign='+')}, "
+        f"adjusted p {p_value_words(verdict.adjusted_p_value)}, {counts[0]:,} answers won and {counts[1]:,} lost)"
     )

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from critic_engine.errors import RunError
@@ -50,7 +49,7 @@ def write_report(
         else:
             files.append("curves.png")
             _write(folder / "curves.png", [picture])
-        _write(folder / "flips.jsonl", (f"{json_line(asdict(flip))}\n".encode() for flip in flips(runs, references)))
+        _write(folder / "flips.jsonl", (f"{json_line(flip.row())}\n".encode() for flip in flips(runs, references)))
         _write(folder / "report.md", [markdown_report(report, files=files).encode()])
         text = json.dumps(report.model_dump(), indent=2, allow_nan=False)
         _write(folder / "report.json", [f"{text}\n".encode()])

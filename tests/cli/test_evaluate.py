@@ -1,0 +1,147 @@
+"""``critic-engine evaluate`` on the command line, with scripted models."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Cli
+
+SCRIPTED = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted"]
+METHODS = ["--method", "greedy", "--method", "majority", "--method", "mcts", "--budget", "60", *SCRIPTED]
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Twenty problems, one of them without a reference answer."""
+    path = tmp_path / "many.jsonl"
+    rows = [{"id": f"p{n}", "question": f"how many of kind {n} ?", "answer": str(n % 6)} for n in range(20)]
+    rows[7]["answer"] = ""
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def graded(folder: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(folder, "graded.jsonl").read_text().splitlines()]
+
+
+def test_command_searches_grades_and_reports(cli: Cli, many: Path) -> None:
+    result = cli("evaluate", many, *METHODS, "--seeds", 2, "--out", "ev")
+    assert result.code == 0, result.err
+    assert "mcts @60" in result.out
+    assert "row 8 (p7) is left out: it has no reference answer" in result.err
+    assert "19 problems cannot tell methods apart" in result.err
+    assert "run 6 of 6: mcts @60, seed 1" in result.err
+    assert "majority: strategy.num_samples=1000, so that it can spend a budget" in result.err
+    rows = graded("ev")
+    assert len(rows) == 19 * 3 * 2
+    assert {(row["method"], row["budget"], row["seed"]) for row in rows} == {
+        ("greedy", None, 0), ("greedy", None, 1),
+        ("majority", 60.0, 0), ("majority", 60.0, 1), ("mcts", 60.0, 0), ("mcts", 60.0, 1),
+    }  # fmt: skip
+    for row in rows:
+        answers = [json.loads(line) for line in Path(row["folder"], "answers.jsonl").read_text().splitlines()]
+        assert answers[row["row"] - 1]["answer"] == row["answer"]
+        assert (row["outcome"] == "right") == (row["answer"] in row["references"])
+    report = json.loads(Path("ev/report.json").read_text())
+    assert (report["num_problems"], report["num_rows_without_reference"]) == (19, 1)
+    for folder in Path("ev/runs").iterdir():
+        assert b"reference" not in (folder / "run.sqlite").read_bytes()
+
+
+def test_same_command_and_resume_search_nothing_again_and_report_the_same(cli: Cli, many: Path) -> None:
+    first = cli("evaluate", many, *METHODS, "--out", "ev")
+    again = cli("evaluate", many, *METHODS, "--out", "ev")
+    resumed = cli("evaluate", "--resume", "ev")
+    assert (first.code, again.code, resumed.code) == (0, 0, 0)
+    assert first.out == again.out == resumed.out
+    assert "run 1 of 3" in first.err
+    assert "run " not in again.err.replace("runs", "") + resumed.err.replace("runs", "")
+    added = cli("evaluate", many, *METHODS, "--method", "best_of_n", "--out", "ev")
+    assert [line for line in added.err.splitlines() if line.startswith("run ")] == ["run 4 of 4: best_of_n @60, seed 0"]
+
+
+def test_gate_decides_the_exit_code(cli: Cli, many: Path) -> None:
+    options = [many, "--method", "greedy", "--method", "majority", "--budget", 60, *SCRIPTED, "--out", "ev"]
+    assert cli("evaluate", *options, "--gate", "greedy >= 0").code == 0
+    failed = cli("evaluate", *options, "--gate", "greedy >= 0", "--gate", "greedy > 0.99")
+    assert failed.code == 1
+    assert "fail" in failed.out
+    assert cli("evaluate", "--resume", "ev", "--gate", "greedy > 0.99").code == 1
+    unknown = cli("evaluate", *options, "--gate", "mct >= greedy")
+    assert (unknown.code, "no method is 'mct'" in unknown.err) == (2, True)
+
+
+def test_json_is_the_report_with_the_gates(cli: Cli, many: Path) -> None:
+    result = cli("evaluate", many, "--method", "greedy", *SCRIPTED, "--out", "ev", "--gate", "greedy >= 0", "--json")
+    (report,) = result.rows
+    assert [method["name"] for method in report["methods"]] == ["greedy"]
+    assert [gate["passing"] for gate in report["gates"]] == ["pass"]
+
+
+def test_failed_problem_counts_as_wrong_and_apart(cli: Cli, many: Path) -> None:
+    result = cli("evaluate", many, "--method", "greedy", *SCRIPTED, "--set", "reasoner.max_tokens=2", "--out", "ev")
+    assert result.code == 1
+    assert "19 problems failed, and count as wrong" in result.err
+    assert {row["outcome"] for row in graded("ev")} == {"failed"}
+    assert all(row["reason"].startswith("the problem failed: ") for row in graded("ev"))
+
+
+def test_run_that_exists_is_scored_and_two_are_compared(cli: Cli, many: Path, scripted: list[str]) -> None:
+    cli("solve", many, *scripted, "--run", "a")
+    cli("solve", many, *scripted, "--run", "b", "--seed", 5, "--limit", 15)
+    scored = cli("evaluate", many, "--score", "a", "--json", "--out", "scored")
+    (report,) = scored.rows
+    assert (report["num_problems"], report["num_rows_without_reference"], scored.code) == (19, 1, 0)
+    assert len(graded("scored")) == 19
+    differs = cli("evaluate", many, "--compare", "a", "b")
+    assert differs.code == 2
+    assert "5 problems only in a (p15, p16, p17, p18, p19)" in differs.err
+    (report,) = cli("evaluate", many, "--compare", "a", "b", "--common", "--json").rows
+    assert (report["num_problems"], [method["name"] for method in report["methods"]]) == (14, ["a", "b"])
+    assert len(report["pairs"]) == 1
+    nothing = cli("evaluate", "--score", "a")
+    assert (nothing.code, "a holds no reference answers" in nothing.err) == (2, True)
+
+
+def test_labelled_run_has_its_own_references(cli: Cli, many: Path) -> None:
+    options = [
+        "--config",
+        "best_of_n",
+        *SCRIPTED,
+        "--set",
+        "collect.annotators=[]",
+        "--set",
+        "collect.labels.kind=none",
+    ]
+    assert cli("collect", many, *options, "--run", "labelled").code == 1
+    (report,) = cli("evaluate", "--score", "labelled", "--json").rows
+    assert (report["num_problems"], report["num_rows_without_reference"]) == (19, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Name a problems file, or see --resume."),
+        (["many.jsonl"], "Name a folder for the evaluation by --out."),
+        (["many.jsonl", "--out", "ev", "--common"], "--common does not go with an evaluation"),
+        (["many.jsonl", "--resume", "ev"], "PROBLEMS does not go with --resume"),
+        (["--resume", "ev", "--budget", "3"], "--budget does not go with --resume"),
+        (["--score", "a", "--method", "mcts"], "--method does not go with --score"),
+        (["--score", "a", "--resume", "ev"], "--resume and --score are two commands"),
+        (["many.jsonl", "--compare", "a", "a"], "--compare names one run twice"),
+        (["many.jsonl", "--out", "ev", "--method", "mcts", "--method", "mcts"], "names one method twice"),
+        (["many.jsonl", "--out", "ev", "--method", "mmc_collect"], "is told the reference answers"),
+        (["many.jsonl", "--out", "ev", "--grader", "mathvisto"], "there is no grader 'mathvisto'"),
+        (["many.jsonl", "--out", "ev", "--gate", "mcts"], "--gate 'mcts' cannot be read"),
+        (["--resume", "nothing"], "nothing holds no evaluation"),
+    ],
+)
+def test_contradictory_options_end_in_one_line_and_leave_no_folder(
+    cli: Cli, many: Path, options: list[str], message: str
+) -> None:
+    result = cli("evaluate", *options)
+    assert result.code == 2
+    assert message in result.err
+    assert not Path("ev").exists()

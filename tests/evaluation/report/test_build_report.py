@@ -1,0 +1,203 @@
+"""Figures of hand-worked answers."""
+
+import dataclasses
+import json
+
+import pytest
+
+from critic_engine.evaluation.graded import MethodRun
+from critic_engine.evaluation.graders.grader import Grade
+from critic_engine.evaluation.report.build_report import build_report
+from critic_engine.evaluation.report.comparison_report import ComparisonReport
+from critic_engine.evaluation.report.report_options import ReportOptions
+from critic_engine.statistics.intervals import share
+
+
+def test_answers_are_counted_and_unsure_and_failed_ones_are_not_right(make_run, options: ReportOptions) -> None:
+    [method] = build_report([make_run("mcts", 100, "rr rw ww ru rf")], options=options).methods
+    assert (method.num_right, method.num_wrong, method.num_unsure, method.num_failed) == (5, 3, 1, 1)
+    assert (method.num_problems, method.num_seeds) == (5, 2)
+    assert method.accuracy is not None
+    assert method.accuracy.estimate == 0.5
+
+
+def test_accuracy_of_one_seed_has_wilsons_interval(make_run, options: ReportOptions) -> None:
+    [method] = build_report([make_run("mcts", 100, "r r w r")], options=options).methods
+    expected = share(3, 4)
+    assert method.accuracy is not None
+    assert method.accuracy.low == pytest.approx(expected.low)
+    assert method.accuracy.high == pytest.approx(expected.high)
+
+
+def test_all_currencies_and_both_roles_stand_beside_the_accuracy(make_run, options: ReportOptions) -> None:
+    run = make_run("mcts", 100, "rw ww", tokens=80, flops=4e9, usd=0.02, wall_s=7.5)
+    [method] = build_report([run], options=options).methods
+    costs = method.costs
+    assert costs is not None
+    # Two searches of 80 tokens and two of 81; the critic wrote 20, and 240 prompt tokens were read uncached.
+    assert (costs.tokens, costs.reasoner_tokens, costs.critic_tokens) == (80.5, 60.5, 20)
+    assert (costs.prompt_tokens, costs.uncached_prompt_tokens) == (320, 240)
+    assert costs.compute == 80.5 + 0.25 * 240
+    assert costs.seconds == 1.0
+    assert (costs.num_requests, costs.flops, costs.usd) == (3, 1e9, 0.005)
+    assert (method.num_requests, method.wall_s, method.flops, method.usd) == (12, 7.5, 4e9, 0.02)
+
+
+@pytest.mark.parametrize(("currency", "spent"), [("tokens", 80.5), ("compute", 140.5), ("seconds", 1.0)])
+def test_spending_is_in_the_currency_of_the_budget_and_never_rescaled(
+    make_run, options: ReportOptions, currency, spent: float
+) -> None:
+    run = make_run("mcts", 100, "rw ww")
+    [method] = build_report([run], options=dataclasses.replace(options, currency=currency)).methods
+    assert method.spending is not None
+    assert (method.spending.mean, method.spending.share) == (spent, spent / 100)
+    assert method.spending.num_over == (4 if currency == "compute" else 0)
+
+
+def test_value_auroc_leaves_out_unsure_and_failed_answers(make_run, options: ReportOptions) -> None:
+    [method] = build_report([make_run("mcts", 100, "r w u f r w")], options=options).methods
+    assert method.num_valued == 4
+    assert method.value_auroc is not None
+    assert method.value_auroc.estimate == 1.0
+
+
+def test_value_auroc_is_unknown_when_all_answers_are_right(make_run, options: ReportOptions) -> None:
+    report = build_report([make_run("mcts", 100, "r r")], options=options)
+    assert report.methods[0].value_auroc is None
+    assert any("cannot be told whether values" in sentence for sentence in report.cautions)
+
+
+def test_pass_and_majority_at_k_are_of_the_independent_samples(make_run, options: ReportOptions) -> None:
+    right, wrong, unsure = Grade(True), Grade(False), Grade(None, "two readings")
+    run = make_run(
+        "majority",
+        100,
+        "r w",
+        samples=((right, right, wrong, unsure), (wrong, wrong, right, wrong)),
+        sample_classes=(("7", "7", "8", "9"), ("1", "1", "2", "3")),
+    )
+    [method] = build_report([run], options=options).methods
+    # C(4, 2) = 6 pairs: 5 of the first problem's hold a right one, 3 of the second's.
+    assert [(each.k, each.share.estimate) for each in method.pass_at] == [
+        (1, 3 / 8),
+        (2, pytest.approx((5 / 6 + 3 / 6) / 2)),
+        (4, 1.0),
+    ]
+    assert [(each.k, each.share.estimate) for each in method.majority_at][-1] == (4, 0.5)
+    assert all(each.num_problems == 2 for each in (*method.pass_at, *method.majority_at))
+
+
+def test_a_k_counts_the_problems_with_as_many_samples(make_run, options: ReportOptions) -> None:
+    run = make_run("majority", 100, "r w", samples=((Grade(True), Grade(True)), (Grade(False),)))
+    [method] = build_report([run], options=options).methods
+    assert [(each.k, each.share.estimate, each.num_problems) for each in method.pass_at] == [(1, 0.5, 2), (2, 1.0, 1)]
+    assert method.majority_at == ()
+
+
+def test_pairs_are_of_one_budget_or_with_a_method_without_one(make_run, options: ReportOptions) -> None:
+    words = "rw " * 20
+    runs = [make_run("greedy", None, words)]
+    runs += [make_run(method, budget, words) for method in ("majority", "mcts") for budget in (100, 200)]
+    pairs = build_report(runs, options=options).pairs
+    assert {(pair.ours, pair.theirs): pair.is_equal_cost for pair in pairs} == {
+        ("majority @100", "greedy"): False,
+        ("majority @200", "greedy"): False,
+        ("mcts @100", "greedy"): False,
+        ("mcts @200", "greedy"): False,
+        ("mcts @100", "majority @100"): True,
+        ("mcts @200", "majority @200"): True,
+    }
+
+
+def test_losses_come_first(make_run, options: ReportOptions) -> None:
+    good, bad, fair = "r " * 60, "w " * 60, "r " * 30 + "w " * 30
+    runs = [make_run("fair", 100, fair), make_run("good", 100, good), make_run("bad", 100, bad)]
+    pairs = build_report(runs, options=options).pairs
+    assert [(pair.ours, pair.theirs, pair.verdict) for pair in pairs] == [
+        ("bad @100", "good @100", "worse"),
+        ("bad @100", "fair @100", "worse"),
+        ("good @100", "fair @100", "better"),
+    ]
+    assert pairs[0].text.startswith("bad @100 is worse than good @100 (difference -1.000 [")
+    assert (pairs[0].num_ours_alone_right, pairs[0].num_theirs_alone_right) == (0, 60)
+
+
+def test_equal_runs_are_never_better_or_worse(make_run, options: ReportOptions) -> None:
+    words = "r w " * 500
+    [pair] = build_report([make_run("a", 100, words), make_run("b", 100, words)], options=options).pairs
+    assert (pair.difference.estimate, pair.verdict, pair.p_value) == (0.0, "no_difference", 1.0)
+    assert "no difference larger than" in pair.text
+
+
+def test_a_method_that_was_told_the_answers_has_no_accuracy_and_no_verdict(make_run, options: ReportOptions) -> None:
+    runs = [make_run("labelled", 100, "r " * 30, needs_reference=True), make_run("mcts", 100, "r w " * 15)]
+    report = build_report(runs, options=options)
+    assert report.methods[0].accuracy is None
+    assert report.methods[0].costs is not None
+    assert report.pairs == ()
+    assert "labelled @100 was told the reference answers, so it has no accuracy and is in no verdict." in report.cautions
+
+
+@pytest.mark.parametrize("words", ["rr", "ff", "uu ff", "r", "f"])
+def test_few_or_failed_problems_are_inconclusive_and_nothing_is_nan(
+    make_run, options: ReportOptions, words: str
+) -> None:
+    report = build_report([make_run("a", 100, words), make_run("b", 100, words)], options=options)
+    assert [pair.verdict for pair in report.pairs] == ["inconclusive"]
+    assert "fewer than 20" in " ".join(report.cautions)
+    text = json.dumps(report.model_dump(), allow_nan=False)
+    assert ComparisonReport.model_validate_json(text) == report
+
+
+def test_no_problems_are_a_report_that_says_so(make_run, options: ReportOptions) -> None:
+    runs = [make_run("a", 100, ""), make_run("b", 100, "", samples=(), sample_classes=())]
+    report = build_report(runs, options=dataclasses.replace(options, num_rows_without_reference=12))
+    assert (report.num_problems, report.num_seeds, report.pairs) == (0, 0, ())
+    assert [method.accuracy for method in report.methods] == [None, None]
+    assert report.cautions == (
+        "12 rows have no reference answer that can be used: nothing is known of them.",
+        "No problem could be graded, so there is no accuracy and no verdict.",
+    )
+    assert build_report([], options=options).methods == ()
+
+
+def test_cautions_name_unsure_failed_and_unspent(make_run, options: ReportOptions) -> None:
+    report = build_report([make_run("mcts", 400, "r w u f " * 10)], options=options)
+    assert report.cautions == (
+        "There is one seed: the figures do not show how much a method varies from seed to seed.",
+        "Answers that could not be judged count as not right: mcts @400 10. Were all of them right, no accuracy would "
+        "rise by more than 0.250.",
+        "Searches that failed count as not right: mcts @400 10.",
+        "mcts @400 spent 80.5 of 400 generated tokens: it may do better or worse where it spends all.",
+    )
+
+
+def test_the_same_runs_give_the_same_report(make_run, options: ReportOptions) -> None:
+    runs = [make_run("a", 100, "rw ww rr " * 10), make_run("b", 100, "ww rr rr " * 10)]
+    assert build_report(runs, options=options) == build_report(runs, options=options)
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ("a", "2 runs have the name 'a @100'"),
+        ("fewer", "have answers to other problems or numbers of seeds"),
+        ("ragged", "lacks seeds of some problems"),
+        ("samples", "samples of b @100 has 1 problems; it must have 2"),
+    ],
+)
+def test_runs_that_do_not_fit_are_refused(make_run, options: ReportOptions, others: str, message: str) -> None:
+    runs: list[MethodRun] = {
+        "a": [make_run("a", 100, "r w"), make_run("a", 100, "r w")],
+        "fewer": [make_run("a", 100, "r w"), make_run("b", 100, "r")],
+        "ragged": [make_run("a", 100, "rr w")],
+        "samples": [make_run("b", 100, "r w", samples=((Grade(True),),))],
+    }[others]
+    with pytest.raises(ValueError, match=message):
+        build_report(runs, options=options)
+
+
+@pytest.mark.parametrize("change", [{"prompt_weight": -1}, {"margin": -0.1}, {"level": 1.0}, {"pass_ks": (0,)}])
+def test_options_out_of_range_are_refused(options: ReportOptions, change) -> None:
+    with pytest.raises(ValueError, match="must"):
+        dataclasses.replace(options, **change)
