@@ -4,7 +4,7 @@ Its budget is a number of samples or paths. Best-of-N and self-consistency draw 
 its documentation gives to limits: samples come one by one until the tokens are spent. Beam search and particle
 filtering run with a given number of paths, and start again while tokens are left; the step that crosses the budget ends
 them. Then the best of their finished paths answers or, if none is finished, the best beginning is completed, as our
-searches do.
+searches do. Their reward models need no words, so the critic generates its verdict alone, one token.
 """
 
 import math
@@ -82,7 +82,7 @@ class SolutionReward(AbstractOutcomeRewardModel):  # type: ignore[misc]
 
     async def value(self, text: str) -> float | None:
         """Return the value of a solution that the model wrote; None if it is unknown."""
-        return (await self._session.judge(as_trajectory(self._model.written[text]))).value
+        return await self._session.score(as_trajectory(self._model.written[text]))
 
     async def ascore(self, messages: Any, orchestrator: Any = None, **options: Any) -> list[float]:
         """Return the values of conversations that end with a solution."""
@@ -251,7 +251,7 @@ class StepReward(AbstractProcessRewardModel):  # type: ignore[misc]
 
     async def _value(self, text: str) -> float:
         steps = self._model.steps(text)
-        value = (await self._session.judge(Trajectory(steps))).value
+        value = await self._session.score(Trajectory(steps))
         if text in self._model.ended:
             words = self._session.reasoner.family.form.answer_words
             answer = extract_answer(steps, self._session.problem.choices, further_words=words)

@@ -11,12 +11,14 @@ from critic_engine.protocols import (
     UNKNOWN,
     Continuation,
     Evaluation,
+    Evaluator,
     Expansion,
     Generation,
     GenerationRequest,
     Generator,
 )
 from critic_engine.roles.critic import Critic
+from critic_engine.roles.evaluators.reward_model import VerdictTokenEvaluator
 from critic_engine.roles.factory import with_critique_tokens
 from critic_engine.roles.reasoner import Reasoner
 from critic_engine.seeds import derive_seed
@@ -152,7 +154,14 @@ class Session:
             PromptFamily.for_model(config.critic),
             config.critic,
         )
+        # A critic that reasons before its verdict has no verdict token to read.
+        self.reward_model: Evaluator = (
+            self.critic
+            if self.critic.family.form.reasons_first
+            else VerdictTokenEvaluator(self.critic.generator, self.critic.family, config.critic.chat)
+        )
         self._judged: dict[tuple[str, ...], Evaluation] = {}
+        self._scored: dict[tuple[str, ...], Evaluation] = {}
 
     @property
     def is_over(self) -> bool:
@@ -190,14 +199,23 @@ class Session:
 
     async def judge(self, trajectory: Trajectory) -> Evaluation:
         """Return the critic's value and words; unknown if it failed, and is counted. Equal steps are judged once."""
-        if trajectory.steps not in self._judged:
+        return await self._evaluation(self.critic, self._judged, trajectory)
+
+    async def score(self, trajectory: Trajectory) -> float | None:
+        """Return the critic's value alone, for one generated token: its verdict's. Else as ``judge``."""
+        return (await self._evaluation(self.reward_model, self._scored, trajectory)).value
+
+    async def _evaluation(
+        self, evaluator: Evaluator, known: dict[tuple[str, ...], Evaluation], trajectory: Trajectory
+    ) -> Evaluation:
+        if trajectory.steps not in known:
             try:
-                evaluation = await self.critic.evaluate(self.problem, trajectory, seed=self.next_seed("critic"))
+                evaluation = await evaluator.evaluate(self.problem, trajectory, seed=self.next_seed("critic"))
             except GenerationError:
                 return UNKNOWN
             self.count.num_unreadable += evaluation.num_unreadable
-            self._judged[trajectory.steps] = evaluation
-        return self._judged[trajectory.steps]
+            known[trajectory.steps] = evaluation
+        return known[trajectory.steps]
 
     def keep(self, written: Continuation, value: float | None, log_prior: float | None = None) -> Solution:
         """Record a whole solution, and return it."""
