@@ -91,8 +91,9 @@ async def run_all(args: argparse.Namespace, cases: Sequence[Case], file: Outcome
                 seconds = time.monotonic() - start_s
                 tokens = sum(each.num_tokens for each in row) / len(row)
                 shares = ", ".join(
-                    f"{rule} {100 * sum(each.is_right.get(rule) is True for each in row) / len(row):.1f}"
+                    f"{rule} {100 * sum(each.is_right[rule] is True for each in row) / len(row):.1f}"
                     for rule in RULES
+                    if rule in row[0].is_right
                 )
                 text = f"{name} @{budget} seed {seed}: {shares}; {tokens:.0f} tokens, {seconds:.0f} s"
                 print(text, file=sys.stderr, flush=True)
