@@ -10,15 +10,17 @@ The last line of stdout is one JSON object.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy
 from numpy.typing import NDArray
 
 from bench.provenance import print_report
+from critic_engine.statistics.calibration import clustered_auroc
 from critic_engine.statistics.families import holm
 from critic_engine.statistics.intervals import Interval, clustered_share
 from critic_engine.statistics.paired import clustered_difference, sign_flip_test
@@ -62,13 +64,13 @@ DIFFERENCES = [
     World(200, 3, 0.6),
     World(200, 3, 0.7, gain=0.05),
 ]
+AUROCS = [{"accuracy": 0.5, "separation": 0.5}, {"accuracy": 0.7, "separation": 1.5}]
 FAMILIES = [World(200, 1, 0.6), World(1000, 1, 0.8), World(200, 3, 0.7)]
 
 
 def share_coverage(world: World, *, num_draws: int, seed: int) -> float:
     """Return how often the interval of the accuracy holds the true accuracy."""
     rng = numpy.random.default_rng(seed)
-
     rows = [[1.0] * right + [0.0] * (world.num_seeds - right) for right in range(world.num_seeds + 1)]
 
     @cache
@@ -92,6 +94,25 @@ def difference_coverage(world: World, *, num_draws: int, seed: int) -> float:
         theirs, ours = world.num_right(rng, num_methods=2)
         draws.append(_difference_counts(ours - theirs, world.num_seeds))
     return _coverage(interval, counts_of_draws=draws, truth=world.gain)
+
+
+def auroc_coverage(accuracy: float, separation: float, *, num_problems: int, num_draws: int, seed: int) -> float:
+    """Return how often the interval of the AUROC over whole problems holds the true one, with five values a problem.
+
+    Values are normal, ``separation`` higher for right outcomes, with half of their variance shared within a problem; so
+    those of two problems are in order with probability ``Phi(separation / sqrt(2))``.
+    """
+    rng = numpy.random.default_rng(seed)
+    truth = NormalDist().cdf(separation / 2**0.5)
+    num_held = 0
+    for _ in range(num_draws):
+        is_right = rng.random((num_problems, 5)) < rng.beta(accuracy, 1 - accuracy, (num_problems, 1))
+        noise = rng.normal(size=(num_problems, 5)) + rng.normal(size=(num_problems, 1))
+        values = separation * is_right + noise / 2**0.5
+        groups = [list(zip(*rows, strict=True)) for rows in zip(values.tolist(), is_right.tolist(), strict=True)]
+        found = clustered_auroc(groups, seed=seed)
+        num_held += found.low <= truth <= found.high
+    return num_held / num_draws
 
 
 def false_better_rate(world: World, *, num_methods: int, num_draws: int, seed: int) -> float:
@@ -141,19 +162,21 @@ def main() -> None:
     parser.add_argument("--methods", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    results: dict[str, list[dict[str, float]]] = {"share": [], "difference": [], "false_better": []}
+    results: dict[str, list[dict[str, float]]] = {}
 
-    def record(name: str, world: World, rate: float) -> None:
-        results[name].append({**asdict(world), "rate": rate})
-        print(f"{name}: {rate:.4f} {world}", flush=True)
+    def record(name: str, world: Mapping[str, float], rate: float) -> None:
+        results.setdefault(name, []).append({**world, "rate": rate})
+        print(f"{name}: {rate:.4f}", *(f"{key} {number}" for key, number in world.items()), flush=True)
 
     for world in SHARES:
-        record("share", world, share_coverage(world, num_draws=args.draws, seed=args.seed))
+        record("share", asdict(world), share_coverage(world, num_draws=args.draws, seed=args.seed))
     for world in DIFFERENCES:
-        record("difference", world, difference_coverage(world, num_draws=args.draws, seed=args.seed))
+        record("difference", asdict(world), difference_coverage(world, num_draws=args.draws, seed=args.seed))
+    for critic in AUROCS:
+        record("auroc", critic, auroc_coverage(**critic, num_problems=100, num_draws=args.draws, seed=args.seed))
     for world in FAMILIES:
         rate = false_better_rate(world, num_methods=args.methods, num_draws=args.draws, seed=args.seed)
-        record("false_better", world, rate)
+        record("false_better", asdict(world), rate)
     print_report("coverage", config=vars(args), results=results)
 
 

@@ -29,6 +29,7 @@ from critic_engine.models.shared_models import SharedModels
 from critic_engine.pocket.scope import ScopeWarning
 from critic_engine.protocols import Generator as ModelGenerator
 from critic_engine.roles.checker import Checker
+from critic_engine.roles.critic_gate import with_gate
 from critic_engine.roles.factory import make_roles, with_critique_tokens
 from critic_engine.roles.given_models import is_shipped, with_given
 from critic_engine.run.database import check_free, explain_write_errors
@@ -80,12 +81,12 @@ class Engine:
 
         Raises:
             ConfigError: the configuration is wrong, needs reference answers and there is no ``checker``, pairs another
-                model with a pocket model that nobody named, or Ray cannot be reached.
+                model with a pocket model that nobody named or with another's card, or Ray cannot be reached.
             ModelLoadError: a model's folder holds no model.
         """
         config = config if isinstance(config, EngineConfig) else load_config(config, overrides)
-        config = with_given(config, has_reasoner=reasoner is not None, has_critic=critic is not None)
-        self.config = with_critique_tokens(config)
+        given = {"has_reasoner": reasoner is not None, "has_critic": critic is not None}
+        self.config = with_critique_tokens(with_gate(with_given(config, **given), **given))
         self._checker = checker
         if self.config.ray.num_search_workers and (reasoner or critic):
             raise ConfigError(
@@ -330,7 +331,9 @@ class Engine:
         if self._checker is None:
             return
         # The loop's thread alone uses the store while a run goes on.
-        paths = self._loop.call(StoredTree.read(store, position)).count(self.config, self._checker)
-        if paths is not None:
+        count = self._loop.call(StoredTree.read(store, position, self.config)).count(self.config, self._checker)
+        if count is not None:
+            paths = count.paths
             has_right, has_wrong = paths.num_right > 0, paths.num_wrong > 0
             outputs.count_tree(has_right=has_right, has_wrong=has_wrong, num_rollouts=paths.num_rollouts or 0)
+            outputs.judged.append(count.values)

@@ -260,3 +260,19 @@ def test_pocket_models_label_a_pocket_problem(board: ProblemRow, tmp_path: Path)
     assert answer.num_simulations >= 1
     assert found["num_rollouts"] >= 4
     assert found["num_with_right"] + found["num_with_wrong"] >= 1
+
+
+def test_labelled_run_says_how_well_its_critic_tells_right_from_wrong(
+    rows: Sequence[ProblemRow], tmp_path: Path
+) -> None:
+    samples = {"strategy": {"kind": "best_of_n", "num_samples": 6}, "expander": {"kind": "solution"}}
+    critic = {"critic": {"backend": "scripted"}, "evaluator": {"kind": "critic"}}
+    config = parse_config({**COLLECT, **samples, **critic, "collect": {"annotators": []}})
+    with Engine(config, checker=Checker()) as engine:
+        list(engine.solve_many(rows, run=tmp_path / "run"))
+        found: dict[str, Any] = dict(labelling(tmp_path / "run"))
+        list(engine.resume(tmp_path / "run"))
+    assert labelling(tmp_path / "run") == found
+    auroc = found["critic_auroc"]
+    assert auroc["num_paths"] > 0
+    assert auroc["estimate"] is None or 0 <= auroc["low"] <= auroc["estimate"] <= auroc["high"] <= 1

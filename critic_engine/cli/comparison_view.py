@@ -14,6 +14,7 @@ from critic_engine.evaluation.report.figure_words import (
     UNKNOWN,
     accuracy_words,
     amount_words,
+    counted,
     currency_words,
     measured_words,
     spending_words,
@@ -43,7 +44,7 @@ def print_report(report: ComparisonReport, console: Console) -> None:
     for pair in report.pairs[:_NUM_PAIRS_SHOWN]:
         _print_line(console, pair.text, style=_STYLES.get(pair.verdict, ""))
     if len(report.pairs) > _NUM_PAIRS_SHOWN:
-        _print_line(console, f"… and {len(report.pairs) - _NUM_PAIRS_SHOWN:,} more pairs; see report.md")
+        _print_line(console, f"… and {counted(len(report.pairs) - _NUM_PAIRS_SHOWN, 'more pair')}")
     for sentence in report.cautions:
         _print_line(console, f"note: {sentence}")
 
@@ -61,11 +62,18 @@ def _print_line(console: Console, line: str, *, style: str = "") -> None:
 
 
 def _explanations(report: ComparisonReport) -> Iterator[str]:
-    yield f"{report.num_problems:,} problems, {report.num_seeds} seeds; budgets in {currency_words(report.currency)}"
+    counts = f"{counted(report.num_problems, 'problem')}, {counted(report.num_seeds, 'seed')}"
+    yield f"{counts}; budgets in {currency_words(report.currency)}"
     yield (
         "means of one search: tokens generated, those by the critic, and prompt tokens read uncached; wall is of the "
         f"whole run, with {report.concurrency:,} requests in flight"
     )
+    known = [(_name(method).plain, method.costs) for method in report.methods if method.costs is not None]
+    prices = [f"{name} {amount_words(costs.usd)}" for name, costs in known if costs.usd is not None]
+    operations = [f"{name} {amount_words(costs.flops)}" for name, costs in known if costs.flops is not None]
+    for unit, amounts in (("USD", prices), ("FLOPs", operations)):
+        if amounts:
+            yield f"{unit} of one search: {', '.join(amounts)}"
 
 
 def _accuracy_table(report: ComparisonReport, *, is_wide: bool) -> Table:

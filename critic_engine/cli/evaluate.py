@@ -66,6 +66,11 @@ _RUN = click.Path(path_type=Path)
     "benchmark, else the answer relation.",
 )
 @click.option(
+    "--judge",
+    metavar="MODEL",
+    help="A model that gives its opinion on each answer, beside the grades and apart from them; such as openai:NAME.",
+)
+@click.option(
     "--gate",
     "gates",
     multiple=True,

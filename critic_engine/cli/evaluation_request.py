@@ -10,6 +10,9 @@ import click
 
 from critic_engine.cli.engine_options import EngineRequest
 
+# Fields that a budget sets.
+_OF_BUDGETS = {"budget", "budget.max_tokens", "budget.max_wall_s", "budget.prompt_weight"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateRequest(EngineRequest):
@@ -23,6 +26,7 @@ class EvaluateRequest(EngineRequest):
     match: Literal["tokens", "compute", "seconds"] | None
     prompt_weight: float | None
     grader: str | None
+    judge: str | None
     gates: tuple[str, ...]
     margin: float | None
     out: Path | None
@@ -46,6 +50,9 @@ class EvaluateRequest(EngineRequest):
         for name, value in self._unused(mode).items():
             if value not in (None, (), False):
                 raise click.UsageError(f"{name} does not go with {mode}; leave it out.")
+        fields = {setting.partition("=")[0].strip() for setting in self.settings}
+        if self.budgets and (overridden := fields & _OF_BUDGETS):
+            raise click.UsageError(f"--set {min(overridden)} would be replaced by --budget; give one of them.")
         if not given and self.problems is None:
             raise click.UsageError("Name a problems file, or see --resume.")
         if not given and self.out is None:
@@ -60,6 +67,7 @@ class EvaluateRequest(EngineRequest):
             "--budget": self.budgets,
             "--seeds": self.seeds,
             "--match": self.match,
+            "--judge": self.judge,
             "--set": self.settings,
             "--reasoner": self.reasoner,
             "--critic": self.critic,

@@ -1,48 +1,41 @@
-"""The evaluations that ``critic-engine evaluate`` runs, and the end of all of them: graded rows, report and gates."""
+"""Evaluations that search: a new one, one that goes on, and a model's opinion on their answers."""
 
+import asyncio
 import dataclasses
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from critic_engine.cli.command import interrupted_with
-from critic_engine.cli.comparison_view import print_gates, print_report
+from critic_engine.cli.evaluation_end import DEFAULT_MARGIN, EvaluationEnd, model_of, say_left_out
 from critic_engine.cli.evaluation_request import EvaluateRequest
 from critic_engine.cli.problem_options import open_problems
 from critic_engine.cli.progress import load_models, show_progress
 from critic_engine.cli.text import one_line
+from critic_engine.config.engine import EngineConfig
+from critic_engine.config.models import ModelConfig
 from critic_engine.data.problems import read_problems
 from critic_engine.data.tables import is_on_hub
 from critic_engine.evaluation.campaign import Campaign, RunTurn
 from critic_engine.evaluation.graded import MethodRun
-from critic_engine.evaluation.graded_rows import write_graded
-from critic_engine.evaluation.graders.named_graders import grader_for, make_grader
-from critic_engine.evaluation.method_runs import read_method_runs
+from critic_engine.evaluation.graders.audit import audit, write_audit
+from critic_engine.evaluation.graders.grader import AnswerGrader
+from critic_engine.evaluation.graders.model_judge import ModelJudge, make_judge
+from critic_engine.evaluation.graders.named_graders import GRADER_NAMES, grader_for, make_grader
+from critic_engine.evaluation.judged_answers import JudgedKey, judge_answers, judged_methods
+from critic_engine.evaluation.method_runs import answer_texts, read_method_runs
 from critic_engine.evaluation.plan import EvaluationPlan, PlannedMethod, ProblemsSource
 from critic_engine.evaluation.problem_set import ProblemSet, read_problem_set
-from critic_engine.evaluation.report.build_report import build_report
-from critic_engine.evaluation.report.gates import Gate, check_gates, check_names, gate_exit_code, parse_gate
-from critic_engine.evaluation.report.report_files import write_report
+from critic_engine.evaluation.report.gates import check_names, parse_gate
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.evaluation.scoring import Scorekeeper
-from critic_engine.run.report import json_line
 from critic_engine.run.runner import Progress
-from critic_engine.types import FailedRow
-
-if TYPE_CHECKING:
-    from critic_engine.config.engine import EngineConfig
+from critic_engine.statistics.verdicts import FEWEST_PROBLEMS
 
 _METHODS = ("greedy", "majority", "best_of_n", "mcts")
-DEFAULT_MARGIN = 0.02
-"""A difference of accuracy that does not matter, unless --margin names another."""
-_NUM_LEFT_OUT_SHOWN = 10
-_FEWEST_PROBLEMS = 20
 
 
 def evaluate(request: EvaluateRequest) -> int:
@@ -54,29 +47,42 @@ def evaluate(request: EvaluateRequest) -> int:
     file, noted = open_problems(
         request.problems, first, image_root=request.image_root, schema=request.schema, maps=request.maps
     )
+    configs = {name: config.model_copy(update={"problems": noted.problems}) for name, config in configs.items()}
     problems = read_problem_set(file, name=str(request.problems), limit=request.limit)
-    path = str(request.problems) if is_on_hub(request.problems) else str(request.problems.absolute())
-    source = ProblemsSource(
-        path=path,
+    plan = _plan(request, configs, _source(request, request.problems, problems), _default_grader(problems))
+    return _run(Campaign(request.out, plan, problems), is_json=request.is_json)
+
+
+def _default_grader(problems: ProblemSet) -> str:
+    """Return the name of the rule of the benchmark that the problems are of; else that of the answer relation."""
+    return grader_for(problems.file.schema.name)
+
+
+def _source(request: EvaluateRequest, path: Path, problems: ProblemSet) -> ProblemsSource:
+    return ProblemsSource(
+        path=str(path) if is_on_hub(path) else str(path.absolute()),
         image_root=None if request.image_root is None else str(request.image_root.absolute()),
         limit=request.limit,
         digest=problems.digest,
     )
-    plan = EvaluationPlan(
+
+
+def _plan(
+    request: EvaluateRequest, configs: Mapping[str, EngineConfig], source: ProblemsSource, grader: str
+) -> EvaluationPlan:
+    first_seed = next(iter(configs.values())).run.seed
+    return EvaluationPlan(
         problems=source,
-        methods=tuple(
-            PlannedMethod(name=name, config=config.model_copy(update={"problems": noted.problems}))
-            for name, config in configs.items()
-        ),
-        budgets=request.budgets,
-        seeds=tuple(range(first.run.seed, first.run.seed + (request.seeds or 1))),
+        methods=tuple(PlannedMethod(name=name, config=config) for name, config in configs.items()),
+        budgets=tuple(dict.fromkeys(request.budgets)),
+        seeds=tuple(range(first_seed, first_seed + (request.seeds or 1))),
         match=request.match or "tokens",
         prompt_weight=1.0 if request.prompt_weight is None else request.prompt_weight,
-        grader=request.grader or grader_for(file.schema.name),
+        grader=request.grader or grader,
         margin=DEFAULT_MARGIN if request.margin is None else request.margin,
         gates=request.gates,
+        judge=None if request.judge is None else _judge_config(request, request.judge),
     )
-    return _run(Campaign(request.out, plan, problems), is_json=request.is_json)
 
 
 def resume_evaluation(request: EvaluateRequest, folder: Path) -> int:
@@ -107,28 +113,71 @@ def _run(campaign: Campaign, *, is_json: bool) -> int:
     plan, problems = campaign.plan, campaign.problems
     plan.check()
     grader, gates, runs = make_grader(plan.grader), list(map(parse_gate, plan.gates)), plan.runs()
+    judge = None if plan.judge is None else make_judge(plan.judge)
     check_names(gates, runs)
     say_left_out(problems.left_out)
-    if len(problems.problems) < _FEWEST_PROBLEMS:
+    if len(problems.problems) < FEWEST_PROBLEMS:
         click.echo(
-            f"warning: {len(problems.problems)} problems cannot tell methods apart; {_FEWEST_PROBLEMS} or more "
+            f"warning: {len(problems.problems)} problems cannot tell methods apart; {FEWEST_PROBLEMS} or more "
             "are needed for any verdict",
             err=True,
         )
     command = f"critic-engine evaluate --resume {shlex.quote(str(campaign.folder))}"
-    with campaign.locked(), interrupted_with(f"interrupted; the work is kept; go on with: {command}"):
-        campaign.begin()
+    with campaign.begun(), interrupted_with(f"interrupted; the work is kept; go on with: {command}"):
         for change in dict.fromkeys(f"{run.method}: {change}" for run in runs for change in run.changes):
             click.echo(f"{change}, so that it can spend a budget", err=True)
         campaign.run_missing(_watch)
         graded = read_method_runs(campaign, Scorekeeper(grader))
+        _audit(campaign, grader)
         end = EvaluationEnd(
             references=tuple(each.row.reference_answers for each in problems.problems),
             seeds=plan.seeds,
             gates=tuple(gates),
             options=_options(plan, problems),
         )
-        return end.report(graded, campaign.folder, is_json=is_json)
+        exit_code = end.report(graded, campaign.folder, is_json=is_json)
+        if judge is not None:
+            _judge(campaign, judge, graded)
+        return exit_code
+
+
+def _audit(campaign: Campaign, grader: AnswerGrader) -> None:
+    """Keep the answers that the answer relation grades otherwise than another grader, for a person to look at."""
+    path = campaign.folder / "audit.jsonl"
+    if grader.name == GRADER_NAMES[0]:
+        path.unlink(missing_ok=True)
+        return
+    num_cases = sum(write_audit(path, audit(answer_texts(campaign), grader)).values())
+    if num_cases:
+        click.echo(f"the answer relation grades {num_cases:,} answers otherwise than {grader.name}: {path}", err=True)
+
+
+def _judge_config(request: EvaluateRequest, model: str) -> ModelConfig:
+    if not model.strip():
+        raise click.UsageError("--judge is empty; name a model, or leave it out.")
+    judge = ModelConfig.model_validate({"model": model})
+    if judge.backend != "openai_api" or request.base_url is None:
+        return judge
+    return judge.model_copy(update={"openai_api": judge.openai_api.model_copy(update={"base_url": request.base_url})})
+
+
+def _judge(campaign: Campaign, judge: ModelJudge, runs: Sequence[MethodRun]) -> None:
+    """Print a model's opinion on the answers of each method, beside the grades."""
+    problems, path = campaign.problems.problems, campaign.folder / "judged.jsonl"
+
+    async def opinions() -> dict[JudgedKey, bool | None]:
+        try:
+            return await judge_answers(judge, ((row, text) for row, text, _ in answer_texts(campaign)), path)
+        finally:
+            await judge.aclose()
+
+    click.echo(f"asking {judge.name}", err=True)
+    for method in judged_methods(runs, problems, asyncio.run(opinions())):
+        click.echo(
+            f"opinion of {judge.name} on {method.name}: {method.num_right:,} right, {method.num_wrong:,} wrong, "
+            f"{method.num_unsure:,} without a verdict; {method.num_other:,} otherwise than the grader",
+            err=True,
+        )
 
 
 @contextmanager
@@ -153,62 +202,3 @@ def _options(plan: EvaluationPlan, problems: ProblemSet) -> ReportOptions:
         margin=plan.margin,
         num_rows_without_reference=problems.num_without_reference,
     )
-
-
-def model_of(configs: "Sequence[EngineConfig]", role: str) -> str:
-    """Return the name of the model that all configurations have in a role; empty if they differ or none uses one."""
-    if role == "reasoner":
-        names = {config.reasoner.model for config in configs}
-    else:
-        names = {config.critic.model for config in configs if config.needs_critic}
-        names |= {config.reward_model.model for config in configs if config.needs_reward_model}
-    return names.pop() if len(names) == 1 else ""
-
-
-def say_left_out(rows: Sequence[FailedRow]) -> None:
-    """Name the first rows that are left out, and count the others."""
-    for row in rows[:_NUM_LEFT_OUT_SHOWN]:
-        click.echo(f"row {row.row} ({one_line(row.id, max_chars=60)}) is left out: {one_line(row.reason)}", err=True)
-    if len(rows) > _NUM_LEFT_OUT_SHOWN:
-        click.echo(f"… and {len(rows) - _NUM_LEFT_OUT_SHOWN:,} more rows are left out", err=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationEnd:
-    """The end of an evaluation: its graded answers become rows, a report and the outcomes of gates."""
-
-    references: tuple[tuple[str, ...], ...]
-    """The accepted answers of each problem."""
-    seeds: tuple[int | None, ...]
-    gates: tuple[Gate, ...]
-    options: ReportOptions
-
-    def report(self, runs: Sequence[MethodRun], folder: Path | None, *, is_json: bool) -> int:
-        """Print the report, and write it into ``folder`` unless that is None; return the exit code.
-
-        That is 0 if all is well, and 1 if problems failed; with gates it is theirs alone.
-
-        Raises:
-            ConfigError: a gate names what was not compared.
-            RunError: a file cannot be written.
-        """
-        report = build_report(runs, options=self.options)
-        outcomes = check_gates(report, self.gates)
-        if folder is not None:
-            write_graded(folder, runs, references=self.references, seeds=self.seeds)
-            write_report(report, folder, runs=runs, references=self.references)
-        if is_json:
-            gates = [dataclasses.asdict(outcome) for outcome in outcomes]
-            click.echo(json_line({**report.model_dump(), "gates": gates}))
-        else:
-            console = Console()
-            print_report(report, console)
-            print_gates(outcomes, console)
-        if folder is not None:
-            click.echo(f"the report is in {folder / 'report.md'}, and every graded answer in graded.jsonl", err=True)
-        if self.gates:
-            return gate_exit_code(outcomes)
-        num_failed = sum(method.num_failed for method in report.methods)
-        if num_failed:
-            click.echo(f"{num_failed:,} problems failed, and count as wrong; graded.jsonl says why", err=True)
-        return int(num_failed > 0)

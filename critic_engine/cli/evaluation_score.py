@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from critic_engine.cli.evaluation_end import DEFAULT_MARGIN, EvaluationEnd, model_of, say_left_out
 from critic_engine.cli.evaluation_request import EvaluateRequest
-from critic_engine.cli.evaluation_run import DEFAULT_MARGIN, EvaluationEnd, model_of, say_left_out
 from critic_engine.cli.problem_options import open_problems
 from critic_engine.config.engine import EngineConfig
 from critic_engine.evaluation.graders.named_graders import grader_for, make_grader

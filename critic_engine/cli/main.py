@@ -15,7 +15,11 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
-_COMMANDS = ("solve", "collect", "evaluate", "inspect", "export", "resume", "presets", "config", "doctor", "pocket")
+_COMMANDS = (
+    *("solve", "collect", "inspect", "export", "resume"),
+    *("evaluate", "evaluate-critic"),
+    *("presets", "config", "doctor", "pocket"),
+)
 _USAGE_ERRORS = (
     ConfigError,
     RunError,
@@ -38,7 +42,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"critic_engine.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"critic_engine.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(
@@ -60,6 +64,7 @@ Examples:
   critic-engine collect problems.jsonl --run runs/labelled
   critic-engine inspect runs/labelled
   critic-engine export runs/labelled --format trl-dpo --out data/critiques
+  critic-engine evaluate-critic problems.jsonl --out cards/a
   critic-engine resume runs/a
   critic-engine presets
   critic-engine solve --question "how many red shapes ?" --image boards/test-7-0000.png

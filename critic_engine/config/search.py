@@ -6,11 +6,13 @@ The options of the strategies and of stopping are the dataclasses of the package
 import math
 import re
 import string
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from critic_engine.config.base import Section
+from critic_engine.config.critic_card import Measured
 from critic_engine.config.models import ModelConfig
 from critic_engine.types import TokenUsage
 from search import Aggregation, DecisionRule
@@ -48,6 +50,21 @@ class CriticConfig(SampledModelConfig):
     """Sampling temperature in [0, 5]; 0 is greedy, as in MMC. After an unreadable critique it is at least 0.7."""
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 2
     """Most attempts at one critique before its value is left unknown."""
+    health: Path | None = None
+    """File of the critic's card, which ``critic-engine evaluate-critic`` writes; None if the critic was not measured. A
+    card of another critic, reasoner or family of prompts is refused."""
+    min_auroc: Annotated[float, Field(ge=0, le=1)] = 0.65
+    """AUROC, in [0, 1], that the critic must be shown to have for right and wrong answers: the low end of the interval
+    in its card. Below it the critic does not steer; in the place of its search, whole solutions are sampled and the
+    most common answer is given, or the other evaluators of a blend steer. 0 lets every critic steer."""
+    auroc: Measured | None = None
+    """AUROC for right and wrong answers with its 95 % interval, filled in from the card in ``health``."""
+
+    @model_validator(mode="after")
+    def _check_measured(self) -> "CriticConfig":
+        is_measured = self.health is not None or self.auroc is not None
+        self.check_unused("min_auroc", is_used=is_measured, way_in="set health to the file of the critic's card")
+        return self
 
 
 StepSplit: TypeAlias = Literal["delimiter", "tokens", "template", "sentence"]

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from critic_engine.config.engine import EngineConfig
+from critic_engine.config.gate import CRITIC_GATED, gate_reason
 from critic_engine.episode.logged_usage import log_usage, logged_usage
 from critic_engine.episode.node_state import NodeState, ReasoningNode, decode_state, encode_state, trajectory_of
 from critic_engine.episode.solution_budget import SolutionBudget, too_small
 from critic_engine.episode.strategy_factory import make_strategy
-from critic_engine.episode.trial import Ending, TrialResult, TrialRunner
+from critic_engine.episode.trial import NO_TRIAL, Ending, TrialResult, TrialRunner
 from critic_engine.protocols import Evaluator, Expander, ExpansionContext
 from critic_engine.types import Answer, Critique, Failure, Problem, TokenUsage, Trajectory
 from search import (
@@ -141,6 +142,7 @@ class Episode:
         """
         self._started_s = time.perf_counter()
         self._wake = asyncio.get_running_loop().create_future()
+        self._note_gate()
         tasks: dict[asyncio.Task[TrialResult], ReasoningTrial] = {}
         if self._stop_reason not in _CUTS:
             tasks.update((self._start(trial), trial) for trial in self._strategy.pending)
@@ -184,6 +186,12 @@ class Episode:
                 self._strategy.stop(reason)
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+    def _note_gate(self) -> None:
+        """Record once, whoever continues the search, that its critic does not steer."""
+        reason = gate_reason(self._config.critic)
+        if reason is not None and all(failure.kind != CRITIC_GATED for failure in self._failures):
+            self._commit((Failure(NO_TRIAL, CRITIC_GATED, f"{reason}: the critic does not steer"),))
 
     def _left_s(self) -> float | None:
         limit_s = self._config.budget.max_wall_s
@@ -302,12 +310,13 @@ class Episode:
         return self._cut_reason or self._strategy.stop_reason
 
     def _why_unanswered(self) -> str:
-        if self._failures:
-            counts = Counter(failure.kind for failure in self._failures)
+        failures = [failure for failure in self._failures if failure.kind != CRITIC_GATED]
+        if failures:
+            counts = Counter(failure.kind for failure in failures)
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
             # A text that was cut is the likeliest cause.
-            cuts = [failure for failure in self._failures if failure.kind == "reasoner_cut"]
-            last = (cuts or self._failures)[-1]
+            cuts = [failure for failure in failures if failure.kind == "reasoner_cut"]
+            last = (cuts or failures)[-1]
             return f"no path ends in an answer ({kinds}); the last failure: {last.reason}"
         if self._stop_reason in _CUTS:
             return f"no path had ended when the search was cut; raise {_CUTS[self._stop_reason]}"

@@ -23,6 +23,8 @@ from critic_engine.run.store import RunStore
 
 _SECONDS_BETWEEN_NOTES = 10.0
 _SESSIONS = "sessions.jsonl"
+# Files of an evaluation that was killed before its plan was written.
+_BEFORE_THE_PLAN = {"run.lock", f"{PLAN_FILE}.part"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,38 +51,34 @@ class Campaign:
     plan: EvaluationPlan
     problems: ProblemSet
 
-    def begin(self) -> None:
-        """Make the folder and write the plan.
-
-        Raises:
-            RunError: the folder holds something else, or an evaluation on other problems.
-        """
-        if (self.folder / PLAN_FILE).is_file():
-            before = EvaluationPlan.read(self.folder)
-            if before.problems.digest != self.plan.problems.digest:
-                raise RunError(
-                    f"{self.folder} evaluates other problems: those of {before.problems.path} with the digest "
-                    f"{before.problems.digest}, and these have {self.plan.problems.digest}; name another folder"
-                )
-        elif self.folder.exists() and (not self.folder.is_dir() or set(self.folder.iterdir()) - {self._lock}):
-            raise RunError(f"{self.folder} exists and holds no evaluation; name a new folder")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.plan.write(self.folder)
-
-    @property
-    def _lock(self) -> Path:
-        return self.folder / "run.lock"
-
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes out of the folder.
+    def begun(self) -> Iterator[None]:
+        """Make the folder, keep other processes out of it, and write the plan.
 
         Raises:
-            RunError: another process is at work in it.
+            RunError: the folder holds something else, or an evaluation on other problems; or another process is at
+                work in it.
         """
+        self._check_folder()
         self.folder.mkdir(parents=True, exist_ok=True)
         with lock_folder(self.folder):
+            self._check_folder()
+            self.plan.write(self.folder)
             yield
+
+    def _check_folder(self) -> None:
+        if (self.folder / PLAN_FILE).is_file():
+            before = EvaluationPlan.read(self.folder)
+            if before.problems.digest != self.problems.digest:
+                raise RunError(
+                    f"{self.folder} evaluates other problems: {before.problems.path} had those with the digest "
+                    f"{before.problems.digest}, and these have {self.problems.digest}; put the file back, or name "
+                    "another folder"
+                )
+        elif self.folder.exists() and (
+            not self.folder.is_dir() or {path.name for path in self.folder.iterdir()} - _BEFORE_THE_PLAN
+        ):
+            raise RunError(f"{self.folder} exists and holds no evaluation; name a new folder")
 
     def run_folder(self, run: PlannedRun) -> Path:
         """Return the run directory of a run."""

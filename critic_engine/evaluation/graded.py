@@ -34,8 +34,9 @@ class MethodRun:
     samples: tuple[tuple[Grade, ...], ...] | None = None
     """One tuple a problem, of the first seed: the grades of its independent samples in order, for pass@k. None if the
     method draws no independent samples."""
-    sample_classes: tuple[tuple[str, ...], ...] | None = None
-    """Beside ``samples``, the class of each sample's answer, for maj@k; equal texts are the same answer."""
+    sample_classes: tuple[tuple[str | None, ...], ...] | None = None
+    """Beside ``samples``, the class of each sample's answer, for maj@k; equal texts are the same answer, and None is a
+    sample without one, which casts no vote."""
     wall_s: float = 0.0
     """Seconds of all sessions, at the concurrency of the run."""
     usd: float | None = None

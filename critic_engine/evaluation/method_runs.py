@@ -1,6 +1,6 @@
 """Finished runs of an evaluation as graded answers: the seeds of a method at one budget together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from critic_engine.config.engine import EngineConfig
@@ -12,6 +12,7 @@ from critic_engine.evaluation.problem_set import GradedProblem
 from critic_engine.evaluation.role_costs import RoleCosts
 from critic_engine.evaluation.scoring import Scorekeeper, stored_answers
 from critic_engine.run.store import RunStore
+from critic_engine.types import ProblemRow
 from search import BestOfNOptions
 
 
@@ -33,6 +34,21 @@ def read_method_runs(campaign: Campaign, keeper: Scorekeeper) -> list[MethodRun]
     for run in campaign.plan.runs():
         groups.setdefault((run.method, run.budget), []).append(run)
     return [_method_run(campaign, runs, keeper) for runs in groups.values()]
+
+
+def answer_texts(campaign: Campaign) -> Iterator[tuple[ProblemRow, str, str]]:
+    """Yield each answer of all runs with its problem and its response, as graders take them.
+
+    Raises:
+        RunError: a run is not finished, damaged, or over other problems.
+    """
+    problems = campaign.problems.problems
+    for run in campaign.plan.runs():
+        with RunStore.view(campaign.run_folder(run)) as store:
+            answers = stored_answers(store, problems)
+        for problem, answer in zip(problems, answers, strict=True):
+            if answer.answer is not None:
+                yield problem.row, answer.answer, "\n".join(answer.steps)
 
 
 def _method_run(campaign: Campaign, runs: Sequence[PlannedRun], keeper: Scorekeeper) -> MethodRun:

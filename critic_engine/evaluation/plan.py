@@ -15,6 +15,7 @@ from pydantic import Field
 from critic_engine.config.base import Section
 from critic_engine.config.compare import without_hosting_and_limits
 from critic_engine.config.engine import EngineConfig, parse_config
+from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ConfigError, RunError
 from critic_engine.evaluation.graded import Currency
 from search import BestOfNOptions
@@ -34,7 +35,7 @@ class ProblemsSource(Section):
     limit: int | None = None
     """Rows of the file that are looked at; None is all."""
     digest: str
-    """Digest of the problems and reference answers."""
+    """Digest of the problems that are searched."""
 
 
 class PlannedMethod(Section):
@@ -100,6 +101,8 @@ class EvaluationPlan(Section):
     margin: Annotated[float, Field(ge=0, lt=1)]
     """A difference of accuracy that does not matter."""
     gates: tuple[str, ...] = ()
+    judge: ModelConfig | None = None
+    """A model whose opinion on the answers is kept beside the grades; None for none."""
 
     def runs(self) -> list[PlannedRun]:
         """Return the runs: by method, budget and seed, each in the order given."""

@@ -23,14 +23,15 @@ class Scorekeeper:
     """Grades the answers of runs; the same answer to the same problem is graded once."""
 
     grader: AnswerGrader
-    _known: dict[tuple[str, str, str], Grade] = field(default_factory=dict, init=False)
+    _known: dict[tuple[str, tuple[str, ...], str, int], Grade] = field(default_factory=dict, init=False)
 
     def grade(self, problem: GradedProblem, answer: Answer) -> GradedAnswer:
-        """Return the graded answer; a failed problem is wrong."""
-        answer = replace(answer, problem_id=problem.problem_id)
+        """Return the graded answer, without its steps; a failed problem is wrong."""
+        # Without its steps: those of all answers of an evaluation may not fit into memory.
+        light = replace(answer, problem_id=problem.problem_id, steps=())
         if answer.answer is None:
-            return GradedAnswer(answer, Grade(False, f"the problem failed: {answer.error or 'it has no answer'}"))
-        return GradedAnswer(answer, self._grade(problem, answer.answer, answer.steps))
+            return GradedAnswer(light, Grade(False, f"the problem failed: {answer.error or 'it has no answer'}"))
+        return GradedAnswer(light, self._grade(problem, answer.answer, answer.steps))
 
     def samples(
         self, store: RunStore, position: int, problem: GradedProblem
@@ -57,7 +58,7 @@ class Scorekeeper:
 
     def _grade(self, problem: GradedProblem, answer: str, steps: Sequence[str]) -> Grade:
         response = "\n".join(steps)
-        key = (problem.row.id + problem.problem_id, answer, response)
+        key = (problem.problem_id, problem.row.reference_answers, answer, hash(response))
         if key not in self._known:
             self._known[key] = self.grader.grade(problem.row, answer, response)
         return self._known[key]

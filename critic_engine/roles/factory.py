@@ -55,7 +55,7 @@ def make_roles(
     roles = Roles(
         expander=expanders[0],
         critic=_make_critic(config, models, critic) if config.needs_critic else None,
-        reward_model=_make_reward_model(config, models) if config.needs_reward_model else None,
+        reward_model=make_reward_model(config, models) if config.needs_reward_model else None,
         checker=checker,
     )
     return SearchRoles(expanders, make_evaluator(config.evaluator, roles))
@@ -78,7 +78,13 @@ def _make_critic(config: EngineConfig, models: Models, critic: Generator | None)
     return Critic(generator, PromptFamily.for_model(config.critic), config.critic)
 
 
-def _make_reward_model(config: EngineConfig, models: Models) -> Evaluator:
+def make_reward_model(config: EngineConfig, models: Models) -> Evaluator:
+    """Return the evaluator that asks the reward model.
+
+    Raises:
+        ConfigError: its prompts put the reason before the verdict, and its head reads a verdict that comes first.
+        ModelLoadError: the model's folder is plainly not a model.
+    """
     family = PromptFamily.for_model(config.reward_model)
     if config.reward_model.head == "verdict_token":
         if family.form.reasons_first:

@@ -2,10 +2,11 @@
 
 import contextlib
 import json
+import math
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import IO, Any, Self
 
 from critic_engine.errors import RunError
 from critic_engine.models.metering import ModelFigures
+from critic_engine.statistics.calibration import clustered_auroc
 from critic_engine.types import Answer
 
 # In a labelled run: problems with a right path, with a wrong one, and with both; and the rollouts of all trees.
@@ -68,6 +70,8 @@ class RunOutputs:
         self._cut_by: str | None = None
         self.collection: Mapping[str, object] | None = None
         """The summary of a labelled run's findings; None while there is none."""
+        self.judged: list[tuple[tuple[float, bool], ...]] = []
+        """By problem of a labelled run, the critic's values of right and wrong paths, and whether each is right."""
 
     def __enter__(self) -> Self:
         """Write the answers of earlier sessions, and delete the report, which is written at the end.
@@ -173,9 +177,22 @@ class RunOutputs:
             "failures": dict(self._failures),
             "models": {name: _model_fields(figures) for name, figures in self._models.items()},
             "duplicates": [list(ids) for ids in self._duplicates],
-            **({} if self._labelling is None else {"labelling": {name: self._labelling[name] for name in _LABELLING}}),
+            **({} if self._labelling is None else {"labelling": self._labelled(self._labelling)}),
             **({} if self.collection is None else {"collect": self.collection}),
         }
+
+    def _labelled(self, counts: Mapping[str, int]) -> dict[str, object]:
+        return {name: counts[name] for name in _LABELLING} | _critic_auroc(self.judged)
+
+
+def _critic_auroc(judged: Sequence[Sequence[tuple[float, bool]]]) -> dict[str, object]:
+    """Return the AUROC of the critic's values with its 95 % interval, null where it cannot be told; {} without any."""
+    num_paths = sum(map(len, judged))
+    if not num_paths:
+        return {}
+    found = {name: round(figure, 4) for name, figure in asdict(clustered_auroc(judged, seed=0)).items()}
+    figures = {name: None if math.isnan(figure) else figure for name, figure in found.items()}
+    return {"critic_auroc": {**figures, "num_paths": num_paths}}
 
 
 def _row(position: int, answer: Answer) -> str:

@@ -76,41 +76,6 @@ class PlattScaling:
         return float(_sigmoid(self.slope * _log_odds(np.asarray(value)) + self.intercept))
 
 
-@dataclass(frozen=True, slots=True)
-class ScalingCheck:
-    """A scaling fitted on one half of the problems, and the calibration error of the other half."""
-
-    scaling: PlattScaling
-    before: Interval
-    """Of the values as given, with its interval over problems."""
-    after: Interval
-    """Of the scaled values."""
-
-
-def check_scaling(
-    groups: Sequence[Sequence[tuple[float, bool]]], *, seed: int, num_bins: int = 10, has_intercept: bool = True
-) -> ScalingCheck:
-    """Return the scaling fitted on half of the problems, drawn with ``seed``, with its check on the others.
-
-    ``groups`` holds a sequence a problem, and in it the (value, outcome) pairs. A problem is in one half whole.
-
-    Raises:
-        ValueError: fewer than two problems have a value, or a value lies outside [0, 1].
-    """
-    filled = [group for group in groups if len(group)]
-    if len(filled) < 2:
-        raise ValueError(f"{len(filled)} problems have a value; fitting on one half and checking on the other needs 2")
-    order = np.random.default_rng(seed).permutation(len(filled)).tolist()
-    fitted, held = ([filled[index] for index in half] for half in (order[::2], order[1::2]))
-    pairs = [pair for group in fitted for pair in group]
-    scaling = PlattScaling.fit(
-        [value for value, _ in pairs], [outcome for _, outcome in pairs], has_intercept=has_intercept
-    )
-    scaled = [[(scaling.apply(value), outcome) for value, outcome in group] for group in held]
-    before, after = (clustered_calibration_error(half, seed=seed, num_bins=num_bins) for half in (held, scaled))
-    return ScalingCheck(scaling, before, after)
-
-
 def brier_score(values: Sequence[float], outcomes: Sequence[bool]) -> float:
     """Return the mean of ``(value - outcome)**2``, in [0, 1] (Brier, 1950, Monthly Weather Review 78, 1-3).
 
@@ -165,19 +130,23 @@ def clustered_calibration_error(
     error of a sample is above the true one by chance, and that of a resample above both. So the upper bound is that of
     the basic bootstrap, which takes the chance error off (Davison and Hinkley, 1997, Bootstrap Methods, 5.2.1), and the
     lower bound is the estimate minus the 95 % quantile of how far the bins' gaps move in resamples,
-    ``sum_b abs(gap*_b - gap_b)``: the true error cannot lie further below than the gaps do. The interval is NaN with
-    fewer than two problems that have a value.
+    ``sum_b abs(gap*_b - gap_b)``: the true error cannot lie further below than the gaps do. Where no problem has a
+    gap, which no resample has either, the upper bound is that of Wilson's interval for none of as many problems. The
+    interval is NaN with fewer than two problems that have a value.
 
     Raises:
         ValueError: see ``calibration_error``.
     """
     problems, given, is_right = _flat(groups)
+    _check_range(given)
     bins = _equal_mass_bins(given, num_bins)
     gaps = np.zeros((problems.max() + 1, bins.max() + 1))
     np.add.at(gaps, (problems, bins), given - is_right)
     estimate = float(np.abs(gaps.sum(axis=0)).sum() / len(given))
     if len(gaps) < 2:
         return Interval(estimate, math.nan, math.nan)
+    if not gaps.any():
+        return share(0, len(gaps))
     sizes = np.bincount(problems)
     draws = resampled_counts(
         np.full(len(gaps), 1 / len(gaps)), len(gaps), seed=seed, num_resamples=num_resamples, width=num_bins
@@ -194,15 +163,18 @@ def clustered_auroc(
 ) -> Interval:
     """Return the AUROC of all values, with its percentile bootstrap interval over whole problems.
 
-    ``groups`` holds a sequence a problem, and in it the (value, outcome) pairs. NaN when all outcomes are equal, and
-    the interval is NaN with fewer than two problems that have a value. Resamples with outcomes of one kind only are
-    left out. An AUROC of 0 or 1, which every resample has too, gets the bound of Wilson's interval for as many pairs
-    of a right and a wrong outcome as can be made with no problem in two of them.
+    ``groups`` holds a sequence a problem, and in it the (value, outcome) pairs; values may be any numbers, since their
+    order alone counts. NaN when all outcomes are equal, and the interval is NaN with fewer than two problems that have
+    a value. Resamples with outcomes of one kind only are left out. An AUROC of 0 or 1, which every resample has too,
+    gets the bound of Wilson's interval for as many pairs of a right and a wrong outcome as can be made with no problem
+    in two of them.
 
     Raises:
-        ValueError: there is no value, or a value lies outside [0, 1].
+        ValueError: there is no value, or a value is NaN.
     """
     problems, given, is_right = _flat(groups)
+    if np.isnan(given).any():
+        raise ValueError(f"{np.isnan(given).sum()} of {len(given)} values are NaN; each must be a number")
     estimate = auroc(given.tolist(), is_right.tolist())
     num_problems = int(problems.max()) + 1
     if math.isnan(estimate) or num_problems < 2:
@@ -248,19 +220,25 @@ def _flat(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
     """Return the problem, value and outcome of each pair; problems without one are left out of the numbering."""
     filled = [group for group in groups if len(group)]
-    given, is_right = _checked(
-        [value for group in filled for value, _ in group], [outcome for group in filled for _, outcome in group]
-    )
-    return np.repeat(np.arange(len(filled)), [len(group) for group in filled]), given, is_right
+    if not filled:
+        raise ValueError("no problem has a value; at least one must")
+    values, outcomes = zip(*(pair for group in filled for pair in group), strict=True)
+    problems = np.repeat(np.arange(len(filled)), [len(group) for group in filled])
+    return problems, np.asarray(values, dtype=float), np.asarray(outcomes, dtype=bool)
 
 
 def _checked(values: Sequence[float], outcomes: Sequence[bool]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     if not len(values) or len(values) != len(outcomes):
         raise ValueError(f"values and outcomes hold {len(values)} and {len(outcomes)}; they must be as many, and some")
-    for value in values:
-        if not 0 <= value <= 1:
-            raise ValueError(f"a value is {value}; it must lie in [0, 1]")
-    return np.asarray(values, dtype=float), np.asarray(outcomes, dtype=bool)
+    given = np.asarray(values, dtype=float)
+    _check_range(given)
+    return given, np.asarray(outcomes, dtype=bool)
+
+
+def _check_range(values: NDArray[np.float64]) -> None:
+    outside = values[~((values >= 0) & (values <= 1))]
+    if len(outside):
+        raise ValueError(f"a value is {outside[0]}; it must lie in [0, 1]")
 
 
 def _equal_mass_bins(values: NDArray[np.float64], num_bins: int) -> NDArray[np.int64]:

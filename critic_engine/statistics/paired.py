@@ -24,31 +24,19 @@ class Discordance:
     """The root mean square of the differences that are not zero, in (0, 1]; 1 with one seed."""
 
 
-def mcnemar_test(num_only_ours: int, num_only_theirs: int) -> float:
-    """Return the two-sided p-value of McNemar's exact test, from the problems that only one of two methods got right.
-
-    The binomial test of McNemar (1947, Psychometrika 12, 153-157): under the null hypothesis, each of these problems
-    falls to either method evenly.
-    """
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
-
-    num_differing = num_only_ours + num_only_theirs
-    return float(binomtest(num_only_ours, num_differing).pvalue) if num_differing else 1.0
-
-
 def sign_flip_test(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float:
     """Return the two-sided p-value of the exact paired permutation test of the two methods' numbers right.
 
     Both hold a sequence a problem, and in it an outcome in [0, 1] a seed. Under the null hypothesis the two methods'
     outcomes of a problem could be exchanged, so the difference of their sums has either sign evenly (Fisher, 1935, The
     Design of Experiments, 21). The distribution of the total is computed in full, with no draws. With one seed and
-    outcomes 0 and 1 it is McNemar's exact test. Differences that are not whole are rounded to sixtieths, which keeps
-    the test exact.
+    outcomes 0 and 1 it is the exact test of McNemar (1947, Psychometrika 12, 153-157). Differences that are not whole
+    are rounded to sixtieths, which keeps the test exact.
 
     Raises:
         ValueError: see ``clustered_difference``.
     """
-    from scipy.stats import binom
+    from scipy.stats import binom  # type: ignore[import-untyped]
 
     _check_tables(ours, theirs)
     differences = np.asarray([math.fsum(one) - math.fsum(other) for one, other in zip(ours, theirs, strict=True)])

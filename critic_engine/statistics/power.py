@@ -14,11 +14,12 @@ def smallest_difference(
     The inverse of ``num_to_show``: ``x * size * max(sqrt(share), x)``, where ``x`` solves
     ``sqrt(n) * x = z(1 - level / 2) + z(power) * sqrt(1 - x**2)``. Where ``sqrt(share)`` is below ``x``, methods that
     differ on so few problems cannot differ enough, and the result is for methods that differ on more, all to one side.
-    It is 1 where even a difference of 1 could not be shown.
+    It is 1 where nothing could be shown, as when ``n`` problems that all fall to one side, with a p-value of
+    ``2**(1 - n)``, do not reach the level.
     """
     z_level, z_power = _quantile(1 - level / 2), _quantile(power)
     root = num_problems - z_level**2 + z_power**2
-    if root < 0:
+    if root < 0 or 2.0 ** (1 - num_problems) > level:
         return 1.0
     x = (z_level * math.sqrt(num_problems) + z_power * math.sqrt(root)) / (num_problems + z_power**2)
     return min(1.0, x * discordance.size * max(math.sqrt(discordance.share), x))

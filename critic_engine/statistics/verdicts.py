@@ -1,6 +1,6 @@
 """Verdicts on pairs of methods: a word, and the numbers that it rests on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -89,11 +89,6 @@ def judge_pairs(
             num_to_show(interval.estimate, discordance=spread, level=pair_level),
             num_to_rule_out(margin, difference=interval.estimate, discordance=spread),
         )
-        needed = min((num for num in ways if num is not None), default=None)
-        if verdict != "inconclusive":
-            needed = None
-        elif needed is not None:
-            needed = max(needed, FEWEST_PROBLEMS, len(differences) + 1)
         verdicts.append(
             PairVerdict(
                 ours=ours,
@@ -103,11 +98,16 @@ def judge_pairs(
                 p_value=p_value,
                 adjusted_p_value=adjusted,
                 smallest_effect=smallest_difference(len(differences), discordance=spread, level=pair_level),
-                num_needed=needed,
+                num_needed=_fewest(ways, more_than=len(differences)) if verdict == "inconclusive" else None,
                 verdict=verdict,
             )
         )
     return tuple(verdicts)
+
+
+def _fewest(ways: Iterable[int | None], *, more_than: int) -> int | None:
+    fewest = min((number for number in ways if number is not None), default=None)
+    return None if fewest is None else max(fewest, more_than + 1, FEWEST_PROBLEMS)
 
 
 def _verdict(

@@ -15,6 +15,7 @@ import pytest
 
 from critic_engine.actors.cluster import Cluster
 from critic_engine.backends.scripted import ScriptedGenerator
+from critic_engine.config.critic_card import CardModel, CriticCard
 from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, ModelLoadError
 from critic_engine.images.loading import load_image
@@ -102,6 +103,21 @@ def test_answers_are_those_of_a_run_without_ray(more: list[str], undisturbed: li
     assert count(answers, "worker_lost") == 0
     assert sum(each.usage.generated_tokens for each in figures.values()) == sum(each.num_tokens for each in answers)
     assert are_gone("ray::ModelHost", "ray::SearchWorker")
+
+
+def test_search_workers_do_without_a_critic_that_its_card_does_not_trust(tmp_path: Path) -> None:
+    model = CardModel(name="scripted:pocket", prompts="pocket")
+    figures: dict[str, Any] = {"task": "t", "num_problems": 9, "num_solutions": 9, "answer_auroc": {"estimate": 0.5}}
+    card = tmp_path / "card.json"
+    card.write_text(CriticCard(critic=model, reasoner=model, **figures).model_dump_json(), encoding="utf-8")
+    gated = [f"critic.health={card}", "budget.max_tokens=100"]
+    answers, figures = solve(*ON_RAY, *WORKERS, *gated, run=tmp_path / "run")
+    assert found(answers) == found(solve(*gated)[0])
+    assert {tuple(answer.failures.items()) for answer in answers} == {(("critic_gated", 1),)}
+    assert len(figures) == 1
+    card.unlink()
+    with Engine(tmp_path / "run" / "config.yaml") as engine:
+        assert found(list(engine.resume(tmp_path / "run"))) == found(answers)
 
 
 @pytest.mark.parametrize("more", [[], WORKERS], ids=["one driver", "search workers"])

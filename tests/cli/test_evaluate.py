@@ -1,6 +1,10 @@
 """``critic-engine evaluate`` on the command line, with scripted models."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +54,7 @@ def test_command_searches_grades_and_reports(cli: Cli, many: Path) -> None:
         assert b"reference" not in (folder / "run.sqlite").read_bytes()
 
 
+@pytest.mark.slow
 def test_same_command_and_resume_search_nothing_again_and_report_the_same(cli: Cli, many: Path) -> None:
     first = cli("evaluate", many, *METHODS, "--out", "ev")
     again = cli("evaluate", many, *METHODS, "--out", "ev")
@@ -80,6 +85,32 @@ def test_json_is_the_report_with_the_gates(cli: Cli, many: Path) -> None:
     assert [gate["passing"] for gate in report["gates"]] == ["pass"]
 
 
+def test_corrected_reference_is_graded_by_and_another_question_is_refused(cli: Cli, many: Path) -> None:
+    options = [many, "--method", "greedy", *SCRIPTED, "--out", "ev"]
+    cli("evaluate", *options)
+    answer = graded("ev")[0]["answer"]
+    first, *others = many.read_text().splitlines()
+    many.write_text("\n".join([json.dumps(json.loads(first) | {"answer": answer}), *others]))
+    corrected = cli("evaluate", "--resume", "ev")
+    assert (graded("ev")[0]["outcome"], "run 1" in corrected.err) == ("right", False)
+    many.write_text("\n".join([json.dumps(json.loads(first) | {"question": "how many ants ?"}), *others]))
+    refused = cli("evaluate", "--resume", "ev")
+    assert (refused.code, "ev evaluates other problems" in refused.err) == (2, True)
+
+
+def test_answers_that_the_relation_grades_otherwise_are_kept_for_a_person(cli: Cli, many: Path) -> None:
+    rows = [json.loads(line) | {"answer": "0.0"} for line in many.read_text().splitlines()]
+    many.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    options = [many, "--method", "greedy", *SCRIPTED, "--out", "ev", "--grader"]
+    exact = cli("evaluate", *options, "exact")
+    cases = [json.loads(line) for line in Path("ev/audit.jsonl").read_text().splitlines()]
+    assert cases
+    assert {(case["answer"], case["kind"]) for case in cases} == {("0", "right_wrong")}
+    assert f"the answer relation grades {len(cases)} answers otherwise than exact" in exact.err
+    assert cli("evaluate", *options, "relation").code == 0
+    assert not Path("ev/audit.jsonl").exists()
+
+
 def test_failed_problem_counts_as_wrong_and_apart(cli: Cli, many: Path) -> None:
     result = cli("evaluate", many, "--method", "greedy", *SCRIPTED, "--set", "reasoner.max_tokens=2", "--out", "ev")
     assert result.code == 1
@@ -88,6 +119,7 @@ def test_failed_problem_counts_as_wrong_and_apart(cli: Cli, many: Path) -> None:
     assert all(row["reason"].startswith("the problem failed: ") for row in graded("ev"))
 
 
+@pytest.mark.slow
 def test_run_that_exists_is_scored_and_two_are_compared(cli: Cli, many: Path, scripted: list[str]) -> None:
     cli("solve", many, *scripted, "--run", "a")
     cli("solve", many, *scripted, "--run", "b", "--seed", 5, "--limit", 15)
@@ -120,6 +152,20 @@ def test_labelled_run_has_its_own_references(cli: Cli, many: Path) -> None:
     assert (report["num_problems"], report["num_rows_without_reference"]) == (19, 1)
 
 
+@pytest.mark.slow
+def test_interrupt_names_the_command_to_go_on(many: Path, tmp_path: Path) -> None:
+    options = ["--method", "majority", "--budget", "1000000", *SCRIPTED, "--out", "my ev"]
+    command = [sys.executable, "-m", "critic_engine", "evaluate", str(many), *options]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(tmp_path.glob("my ev/runs/*/answers.jsonl")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 130, err
+    last = err.splitlines()[-1]
+    assert last == "interrupted; the work is kept; go on with: critic-engine evaluate --resume 'my ev'"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -135,6 +181,10 @@ def test_labelled_run_has_its_own_references(cli: Cli, many: Path) -> None:
         (["many.jsonl", "--out", "ev", "--method", "mmc_collect"], "is told the reference answers"),
         (["many.jsonl", "--out", "ev", "--grader", "mathvisto"], "there is no grader 'mathvisto'"),
         (["many.jsonl", "--out", "ev", "--gate", "mcts"], "--gate 'mcts' cannot be read"),
+        (
+            ["many.jsonl", "--out", "ev", "--budget", "9", "--set", "budget.max_tokens=8"],
+            "--set budget.max_tokens would be replaced by --budget",
+        ),
         (["--resume", "nothing"], "nothing holds no evaluation"),
     ],
 )

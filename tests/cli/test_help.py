@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-NAMES = ["solve", "collect", "inspect", "export", "resume", "presets", "config", "doctor", "pocket", "pocket make"]
+NAMES = ["solve", "collect", "evaluate", "inspect", "export", "resume", "evaluate-critic"]
+NAMES += ["presets", "config", "doctor", "pocket", "pocket make"]
 COMMANDS = [[], *(name.split() for name in NAMES)]
 HEAVY = ["torch", "transformers", "ray", "vllm", "pydantic", "numpy", "PIL", "rich", "yaml", "pyarrow"]
 

@@ -22,11 +22,16 @@ Make = Callable[..., Campaign]
 KEEPER = Scorekeeper(make_grader("relation"))
 
 
+def begin(campaign: Campaign) -> None:
+    with campaign.begun():
+        pass
+
+
 def run(campaign: Campaign) -> list[str]:
     """Return the names of the runs that were searched."""
     watched = Watched()
-    campaign.begin()
-    campaign.run_missing(watched)
+    with campaign.begun():
+        campaign.run_missing(watched)
     return watched.names
 
 
@@ -62,8 +67,7 @@ def test_stopped_run_goes_on_where_it_was(make_campaign: Make) -> None:
     class StopError(Exception):
         """Ends the process's work at a row."""
 
-    with contextlib.suppress(StopError), KeptModels() as host, host.engine(planned.config) as engine:
-        whole.begin()
+    with contextlib.suppress(StopError), whole.begun(), KeptModels() as kept, kept.engine(planned.config) as engine:
         for number, _ in enumerate(engine.solve_many(whole.problems.rows(), run=whole.run_folder(planned))):
             if number == 2:
                 raise StopError
@@ -103,23 +107,26 @@ def test_graded_answers_stand_by_problem_and_seed_with_their_samples_and_costs(m
 
 def test_folder_of_other_problems_or_of_something_else_is_refused(make_campaign: Make, problems_path: Path) -> None:
     campaign = make_campaign("greedy")
-    campaign.begin()
+    begin(campaign)
     problems_path.write_text(
         problems_path.read_text() + '{"id": "more", "question": "how many more ?", "answer": "1"}\n'
     )
     with pytest.raises(RunError, match="evaluates other problems"):
-        make_campaign("greedy").begin()
+        begin(make_campaign("greedy"))
+    (campaign.folder / "evaluation.yaml").rename(campaign.folder / "evaluation.yaml.part")
+    begin(campaign)
     (campaign.folder / "evaluation.yaml").unlink()
     (campaign.folder / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="holds no evaluation; name a new folder"):
-        campaign.begin()
+        begin(campaign)
+    assert sorted(path.name for path in campaign.folder.iterdir()) == ["notes.txt", "run.lock"]
 
 
 def test_second_process_is_kept_out(make_campaign: Make) -> None:
     campaign = make_campaign("greedy")
-    with campaign.locked(), pytest.raises(RunError, match="in use by another process"), campaign.locked():
+    with campaign.begun(), pytest.raises(RunError, match="in use by another process"), campaign.begun():
         pass
-    campaign.begin()
+    begin(campaign)
 
 
 def test_file_without_any_reference_is_refused(problems_path: Path) -> None:
@@ -130,7 +137,7 @@ def test_file_without_any_reference_is_refused(problems_path: Path) -> None:
 
 def test_lines_of_seconds_that_a_kill_cut_are_left_out(make_campaign: Make) -> None:
     campaign = make_campaign("greedy")
-    campaign.begin()
+    begin(campaign)
     (planned,) = campaign.plan.runs()
     notes = [
         {"run": planned.folder, "session": session, "wall_s": wall_s} for session, wall_s in ((0, 1), (0, 4), (1, 2))

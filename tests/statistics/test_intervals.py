@@ -2,8 +2,16 @@ import math
 import random
 
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
-from critic_engine.statistics.intervals import auroc, clustered_mean, difference, paired_difference, share
+from critic_engine.statistics.intervals import (
+    auroc,
+    clustered_mean,
+    clustered_share,
+    difference,
+    paired_difference,
+    share,
+)
 
 
 def test_share_matches_wilson_worked_by_hand() -> None:
@@ -111,3 +119,53 @@ def test_values_that_hang_together_make_a_clustered_mean_less_sure() -> None:
 def test_a_clustered_mean_hangs_on_its_seed_alone() -> None:
     groups = [[float(number % 7)] for number in range(50)]
     assert clustered_mean(groups, seed=3) == clustered_mean(groups, seed=3) != clustered_mean(groups, seed=4)
+
+
+@pytest.mark.parametrize(("num_right", "num_all"), [(0, 9), (3, 7), (180, 200), (1000, 1000)])
+def test_a_clustered_share_of_one_seed_is_wilsons_interval(num_right: int, num_all: int) -> None:
+    found = clustered_share([[1.0]] * num_right + [[0.0]] * (num_all - num_right))
+    low, high = proportion_confint(num_right, num_all, method="wilson")
+    assert (found.estimate, found.low, found.high) == pytest.approx((num_right / num_all, low, high), abs=1e-12)
+    assert found == share(num_right, num_all)
+
+
+def test_a_clustered_share_worked_by_hand() -> None:
+    # 4 problems of 2 seeds with 2, 2, 1 and 0 right: p = 5/8; the squares of y - 2p are 9/16, 9/16, 1/16 and 25/16,
+    # in all 44/16; deff = 2.75 / (15/64 * 8) = 22/15. t(7) = 2.364624 and t(3) = 3.182446, so 8 * 15/22 * 0.552076
+    # = 3.0113 outcomes, fewer than the 4 problems; so it is 4.
+    found = clustered_share([[1, 1], [1, 1], [1, 0], [0, 0]])
+    low, high = proportion_confint(4 * 5 / 8, 4, method="wilson")
+    assert (found.estimate, found.low, found.high) == pytest.approx((5 / 8, low, high))
+    # 40 problems of the same kinds: deff is as before; t(79) = 1.990450 and t(39) = 2.022691.
+    found = clustered_share([[1, 1], [1, 1], [1, 0], [0, 0]] * 10)
+    effective = 80 * 15 / 22 * (1.990450 / 2.022691) ** 2
+    low, high = proportion_confint(effective * 5 / 8, effective, method="wilson")
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
+
+
+def test_seeds_that_always_agree_add_nothing_to_a_clustered_share() -> None:
+    assert clustered_share([[1, 1, 1]] * 30 + [[0, 0, 0]] * 20) == share(30, 50)
+    assert clustered_share([[1, 1, 1]] * 50) == share(50, 50)
+    assert clustered_share([[0, 0, 0]] * 50) == share(0, 50)
+
+
+def test_problems_that_never_differ_make_every_outcome_of_a_clustered_share_count() -> None:
+    assert clustered_share([[1, 0]] * 50) == share(50, 100)
+
+
+def test_the_seeds_of_one_problem_count_once_in_a_clustered_share() -> None:
+    found = clustered_share([[1, 0, 1, 1]])
+    assert found.estimate == 0.75
+    assert found.high - found.low > share(1, 1).high - share(1, 1).low
+
+
+def test_problems_with_fewer_seeds_weigh_less_in_a_clustered_share() -> None:
+    found = clustered_share([[1, 1, 1], [0]] * 20)
+    assert found.estimate == 0.75
+    assert found.low > 0.5
+
+
+@pytest.mark.parametrize("outcomes", [[], [[1.0], []], [[1.0, 1.5]], [[-0.1]], [[math.nan]]])
+def test_a_clustered_share_refuses_missing_and_impossible_outcomes(outcomes: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="outcome"):
+        clustered_share(outcomes)

@@ -6,13 +6,31 @@ import hashlib
 from pathlib import Path
 
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
+from critic_engine.config.critic_card import CardModel
 from critic_engine.config.models import ModelConfig
 from critic_engine.config.search import CriticConfig, RewardModelConfig
 from critic_engine.errors import ModelLoadError
+from critic_engine.prompts import PromptFamily
 
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".ckpt"}
 _END_BYTES = 1 << 20
 _NUM_DIGITS = 32
+
+
+def card_model(config: ModelConfig) -> CardModel:
+    """Return a model as a card names it; equal for the same weights and prompts, wherever a folder of them lies.
+
+    Raises:
+        ConfigError: its prompts cannot be loaded.
+    """
+    folder = Path(config.model).expanduser()
+    if config.backend == "openai_api":
+        name = f"openai:{config.model}"
+    elif config.backend == "scripted":
+        name = f"scripted:{config.model}"
+    else:
+        name = folder.resolve().name if config.model != "pocket" and folder.is_dir() else config.model
+    return CardModel(name=name, prompts=PromptFamily.for_model(config).name, fingerprint=model_fingerprint(config))
 
 
 def model_fingerprint(config: ModelConfig) -> str:

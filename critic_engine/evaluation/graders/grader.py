@@ -15,7 +15,7 @@ class Grade:
     reason: str = ""
     """Why ``is_right`` is None; empty if it is known."""
     read_as: str | None = None
-    """The answer as the grader read it, after its own extraction; None if it found none."""
+    """The answer as the grader read it, after its own extraction, cut where it is long; None if it found none."""
     is_timeout: bool = False
     """Whether ``is_right`` is None because a comparison of mathematics reached its time limit."""
 
@@ -30,6 +30,8 @@ class AnswerGrader(Protocol):
 
     def grade(self, row: ProblemRow, answer: str, response: str) -> Grade:
         """Return the grade of one answer. It never raises for what a model or a data set holds.
+
+        Mathematics may take seconds, in a process of its own; an event loop calls this in another thread.
 
         Args:
             row: The problem, with at least one reference answer.

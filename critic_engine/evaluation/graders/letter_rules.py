@@ -47,7 +47,8 @@ def grade_m3cot(row: ProblemRow, answer: str, response: str) -> Grade:
     if not row.problem.choices:
         return unsure("the row has no choices")
     text = response if response.strip() else answer
-    text = text.rpartition("[Answer]")[2].partition("[Rationale]")[0].partition("[Context]")[0]
+    if "[Answer]" in text:
+        text = text.rpartition("[Answer]")[2].partition("[Rationale]")[0].partition("[Context]")[0]
     found = _BRACKETED.findall(text)
     return by_letter(found[-1].upper() if found else _named_without_brackets(text, row.problem.choices), row)
 

@@ -6,6 +6,7 @@ from critic_engine.evaluation.graders.grader import Grade
 from critic_engine.evaluation.graders.relation import grade_choice
 from critic_engine.evaluation.graders.rule import quoted, unsure
 from critic_engine.parsing.answers.mathematics import FormulaProver, shared_prover
+from critic_engine.parsing.answers.units import read_unit
 from critic_engine.types import ProblemRow
 
 _MAX_CHARACTERS = 300
@@ -17,15 +18,18 @@ _SYMBOLS = str.maketrans(_SYMBOLS_TEXT)
 _DELIMITERS = ("\\boxed", "\\(", "\\[")
 _MONEY = re.compile(r"(-?)\$(?=[0-9.])")
 _WORD = re.compile(r"(?<![\\A-Za-z])(?!(?:sin|cos|tan|cot|sec|csc|log|sqrt|frac|exp)(?![a-z]))[A-Za-z]{3,}")
-_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox)\{[^{}]*\}")
+_IDLE_WORD = re.compile(r"(?<![\\A-Za-z])(?:or|is|in|to|of|no|an|at|by|if|as|it)(?![A-Za-z])", re.IGNORECASE)
+_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox|begin|end)\{[^{}]*\}")
 _NUMBER = re.compile(r"[0-9]+")
+_PRODUCT = re.compile(r"(?<=[0-9])([A-Za-z])([A-Za-z])(?![A-Za-z])")
 
 
 class MathRule:
     """math-verify's verdict on an answer, over all accepted references; a row with choices is graded by the choice.
 
-    math-verify runs in the process that the answer relation uses for formulas, with its time limits. An answer in which
-    it may read something else, such as words with several numbers, is unsure.
+    math-verify drops units and takes a list for a set. It runs in the process that the answer relation uses for
+    formulas, with its time limits. An answer in which it may read something else, such as words with several numbers,
+    is unsure.
     """
 
     def __init__(self, prover: FormulaProver | None = None) -> None:
@@ -65,7 +69,10 @@ def _as_mathematics(text: str) -> str | None:
     text = _MONEY.sub(r"\1", text).replace("\\$", "")
     if "$" in text:
         return None
-    if _WORD.search(_TEXT.sub(" ", text)):
+    words = _TEXT.sub(" ", text)
+    if _WORD.search(words) or _IDLE_WORD.search(words):
         # "3 apples": between dollar signs the word would be a product of letters.
         return text if len(_NUMBER.findall(text)) == 1 else None
+    # math-verify takes "ab" in "2ab" for a unit and drops it.
+    text = _PRODUCT.sub(lambda pair: pair[0] if read_unit(pair[0]) else f"{{{pair[1]}}}{pair[2]}", text)
     return f"${text}$"

@@ -6,16 +6,20 @@ that is made of the answer itself. A model can still be talked into a verdict by
 
 Example:
     >>> judge = make_judge(ModelConfig(model="openai:gpt-5-mini"))  # doctest: +SKIP
-    >>> judgement = await judge.judge(row, answer.answer)  # doctest: +SKIP
-    >>> judgement.grade.is_right, judgement.usage.generated_tokens  # doctest: +SKIP
-    (True, 31)
+    >>> judged = await judge_all(judge, [(row, "14")])  # doctest: +SKIP
+    >>> judge_figures(judged, [make_grader("relation").grade(row, "14", "")])  # doctest: +SKIP
+    JudgeFigures(num_right=1, num_wrong=0, num_unsure=0, num_same=1, num_other=0, usage=…)
+    >>> await judge.aclose()  # doctest: +SKIP
 """
 
+import asyncio
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from critic_engine.backends.factory import make_generator
+from critic_engine.concurrency import gather_or_cancel
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ConfigError, GenerationError, ParseError
 from critic_engine.evaluation.graders.grader import Grade
@@ -43,6 +47,21 @@ class JudgedAnswer:
     """The judge's reason in one line; empty without a verdict."""
     usage: TokenUsage
     """Spent on all attempts, unreadable texts included."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeFigures:
+    """How a judge's opinions fell out, and how they compare with the grades of a rule."""
+
+    num_right: int
+    num_wrong: int
+    num_unsure: int
+    num_same: int
+    """Answers on which the judge and the rule agree, where both are sure."""
+    num_other: int
+    """Answers on which they disagree, where both are sure."""
+    usage: TokenUsage
+    """Spent by the judge; no method pays for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +120,38 @@ def make_judge(config: ModelConfig, *, temperature: float = 0.0, max_tokens: int
     sampling = SamplingOptions(temperature=temperature, max_tokens=max_tokens)
     model = SampledModel(make_generator(config, "critic"), sampling, _MAX_ATTEMPTS, config.chat)
     return ModelJudge(model, family)
+
+
+async def judge_all(
+    judge: ModelJudge, answers: Sequence[tuple[ProblemRow, str]], *, concurrency: int = 16, seed: int = 0
+) -> list[JudgedAnswer]:
+    """Return the judge's opinion on each answer, in order, with at most ``concurrency`` requests in flight.
+
+    Raises:
+        ReplicaLostError: no replica of the model is left.
+    """
+    turns = asyncio.Semaphore(concurrency)
+
+    async def judged(row: ProblemRow, answer: str) -> JudgedAnswer:
+        async with turns:
+            return await judge.judge(row, answer, seed=seed)
+
+    return await gather_or_cancel(judged(row, answer) for row, answer in answers)
+
+
+def judge_figures(judged: Sequence[JudgedAnswer], grades: Sequence[Grade]) -> JudgeFigures:
+    """Return the figures of the judge's opinions, beside a grader's grades of the same answers."""
+    opinions = [each.grade.is_right for each in judged]
+    pairs = [(opinion, grade.is_right) for opinion, grade in zip(opinions, grades, strict=True)]
+    known = [pair for pair in pairs if None not in pair]
+    return JudgeFigures(
+        num_right=opinions.count(True),
+        num_wrong=opinions.count(False),
+        num_unsure=opinions.count(None),
+        num_same=sum(opinion is grade for opinion, grade in known),
+        num_other=sum(opinion is not grade for opinion, grade in known),
+        usage=sum((each.usage for each in judged), TokenUsage()),
+    )
 
 
 def _refusal(row: ProblemRow, answer: str) -> str:

@@ -1,7 +1,7 @@
 """A grader made of one function, and the small parts that such functions share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from critic_engine.evaluation.graders.grader import Grade
@@ -12,6 +12,7 @@ Rule: TypeAlias = Callable[[ProblemRow, str, str], Grade]
 """Grades an answer to a row with a reference answer, given the row, the answer and the response."""
 
 _MAX_QUOTED = 60
+_MAX_READ = 300
 _MAX_NUMBER_CHARACTERS = 400
 
 
@@ -26,7 +27,9 @@ class RuleGrader:
         """Return the grade of one answer; see ``AnswerGrader.grade``."""
         if not row.reference_answers:
             return unsure("the row has no reference answer")
-        return self.rule(row, answer, response)
+        grade = self.rule(row, answer, response)
+        is_long = grade.read_as is not None and len(grade.read_as) > _MAX_READ
+        return replace(grade, read_as=f"{(grade.read_as or '')[:_MAX_READ]}…") if is_long else grade
 
 
 def unsure(reason: str, *, read_as: str | None = None, is_timeout: bool = False) -> Grade:

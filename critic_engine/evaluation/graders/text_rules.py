@@ -38,10 +38,14 @@ def grade_mathverse(row: ProblemRow, answer: str, response: str) -> Grade:
     read_as = answer.strip()
     if read_as in [reference.strip() for reference in row.reference_answers]:
         return Grade(True, read_as=read_as)
-    letters = reference_letters(row)
-    if len(read_as) == 1 and read_as.isupper() and letters:
+    letters = reference_letters(row) if row.problem.choices else {each.strip() for each in row.reference_answers}
+    if all(map(_is_letter, (read_as, *letters))) and letters:
         return Grade(read_as in letters, read_as=read_as)
     return unsure(f"{quoted(read_as)} is no equal text, and the rule asks a language model", read_as=read_as)
+
+
+def _is_letter(text: str) -> bool:
+    return len(text) == 1 and text.isupper()
 
 
 def grade_gsm8k(row: ProblemRow, answer: str, response: str) -> Grade:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from critic_engine.evaluation.report.comparison_report import MethodReport, PairReport
-from critic_engine.evaluation.report.figure_words import amount_words, currency_words
+from critic_engine.evaluation.report.figure_words import amount_words, counted, currency_words
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.verdicts import FEWEST_PROBLEMS
 
@@ -22,15 +22,14 @@ def cautions(methods: Sequence[MethodReport], pairs: Sequence[PairReport], optio
 def _on_problems(methods: Sequence[MethodReport], options: ReportOptions) -> Iterator[str]:
     num = methods[0].num_problems if methods else 0
     if options.num_rows_without_reference:
-        yield (
-            f"{options.num_rows_without_reference:,} rows have no reference answer that can be used: nothing is known "
-            "of them."
-        )
+        rows = counted(options.num_rows_without_reference, "row")
+        yield f"{rows} without a reference answer that can be used: nothing is known of them."
     if not num:
         yield "No problem could be graded, so there is no accuracy and no verdict."
     elif num < FEWEST_PROBLEMS:
         yield (
-            f"{num} problems are fewer than {FEWEST_PROBLEMS}: neither a difference nor its absence can be concluded."
+            f"There are fewer than {FEWEST_PROBLEMS} problems ({num}): neither a difference nor its absence can be "
+            "concluded."
         )
     if num and methods[0].num_seeds == 1:
         yield "There is one seed: the figures do not show how much a method varies from seed to seed."
@@ -45,8 +44,8 @@ def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
     if pairs:
         smallest = [pair.smallest_effect for pair in pairs]
         yield (
-            f"True differences of accuracy below {min(smallest):.3f} to {max(smallest):.3f}, depending on the pair, "
-            "would mostly not show with this many problems."
+            f"With this many problems, a true difference of accuracy would mostly not show if it is below "
+            f"{min(smallest):.3f}, for some pairs below {max(smallest):.3f}."
         )
     if any(not pair.is_equal_cost for pair in pairs):
         yield (

@@ -1,11 +1,14 @@
 """The figures of a comparison: the contents of ``report.json``."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from critic_engine.config.base import Section
 from critic_engine.config.critic_card import Measured
 from critic_engine.evaluation.graded import Currency
 from critic_engine.statistics.verdicts import Verdict
+
+Outcome: TypeAlias = Literal["right", "wrong", "unsure", "failed"]
+"""The outcome of one answer; ``unsure`` if the grader could not judge it, and ``failed`` if there is none."""
 
 
 class Costs(Section):
@@ -54,6 +57,17 @@ class ShareAtK(Section):
     """Those with at least k samples."""
 
 
+class ReasonCount(Section):
+    """A reason why answers were not graded right or wrong."""
+
+    outcome: Outcome
+    """``unsure`` or ``failed``."""
+    reason: str
+    """The grader's, or the error of the search; cut at 200 characters."""
+    num: int
+    """Answers with it."""
+
+
 class MethodReport(Section):
     """The figures of one method at one budget."""
 
@@ -73,6 +87,8 @@ class MethodReport(Section):
     """Answers that the grader could not judge; they count as not right."""
     num_failed: int
     """Problems that failed; they count as not right."""
+    reasons: tuple[ReasonCount, ...]
+    """The ten commonest reasons for unsure and failed answers, the commonest first."""
     accuracy: Measured | None
     """Share of right answers, with an interval clustered by problem; None if there are none, or ``needs_reference``."""
     costs: Costs | None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from critic_engine.evaluation.graded import Currency, MethodRun
 from critic_engine.evaluation.report.comparison_report import Costs, Spending
+from critic_engine.evaluation.report.measuring import significant
 from critic_engine.types import Answer
 
 
@@ -59,11 +60,6 @@ def spending(run: MethodRun, currency: Currency, *, prompt_weight: float) -> Spe
         share=significant(mean / run.budget),
         num_over=sum(each > run.budget for each in spent),
     )
-
-
-def significant(number: float) -> float:
-    """Return a number with eight significant digits, so that the last bits of a sum do not show."""
-    return float(f"{number:.8g}")
 
 
 def _answers(run: MethodRun) -> list[Answer]:

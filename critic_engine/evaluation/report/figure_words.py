@@ -55,6 +55,11 @@ def amount_words(amount: float | None) -> str:
     return f"{amount:,.0f}" if abs(amount) >= 99.95 or not amount else f"{amount:#.3g}"
 
 
+def counted(num: int, noun: str) -> str:
+    """Return a number and what it counts, such as ``1 seed`` or ``1,200 problems``."""
+    return f"{num:,} {noun}{'' if num == 1 else 's'}"
+
+
 def currency_words(currency: Currency) -> str:
     """Return the unit of a budget in words."""
     return _CURRENCIES[currency]

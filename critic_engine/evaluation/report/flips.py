@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from critic_engine.evaluation.graded import GradedAnswer, MethodRun
+from critic_engine.evaluation.report.comparison_report import Outcome
 from critic_engine.evaluation.report.method_figures import outcome
 from critic_engine.evaluation.report.pair_figures import paired_runs
 
@@ -19,8 +20,7 @@ class FlippedSide:
     answer: str | None
     read_as: str | None
     """The answer as the grader read it."""
-    outcome: str
-    """``right``, ``wrong``, ``unsure`` or ``failed``."""
+    outcome: Outcome
     reason: str
     """Why it is unsure or failed; else empty."""
     num_tokens: int

@@ -26,7 +26,7 @@ from critic_engine.statistics.verdicts import Verdict
 Passing: TypeAlias = Literal["pass", "fail", "inconclusive"]
 _EXAMPLES = "such as 'mcts >= majority', 'mcts@400 > greedy + 0.02' or 'mcts >= 0.75'"
 _NUMBER = r"\d{1,12}(?:\.\d{0,12})?|\.\d{1,12}"
-_MARGIN = re.compile(rf"\s([+-])\s{{0,20}}({_NUMBER})$")
+_MARGIN = re.compile(rf"(?:^|\s)([+-])\s{{0,20}}({_NUMBER})$")
 _BUDGET = re.compile(rf"\s{{0,20}}@\s{{0,20}}({_NUMBER})$")
 _MAX_CHARS = 1_000
 _REVERSED: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
@@ -156,17 +156,27 @@ def gate_exit_code(outcomes: Iterable[GateOutcome]) -> int:
 
 def _outcomes(report: ComparisonReport, gate: Gate) -> Iterator[GateOutcome]:
     ours = {run.name: run for run in _runs_of(gate, gate.ours, report.methods)}
+    needed = _needed(gate, report.margin)
     if gate.theirs is None:
         for name, run in ours.items():
-            passing = _against_number(run.accuracy, gate)
-            yield GateOutcome(gate.text, passing, f"{name} has accuracy {measured_words(run.accuracy)}")
+            reason = f"{name} has accuracy {measured_words(run.accuracy)}; a pass needs {needed}"
+            yield GateOutcome(gate.text, _against_number(run.accuracy, gate), reason)
         return
     theirs = {run.name for run in _runs_of(gate, gate.theirs, report.methods)}
-    for pair in report.pairs:
+    for given in report.pairs:
+        pair = given if given.ours in ours and given.theirs in theirs else _reversed(given)
         if pair.ours in ours and pair.theirs in theirs:
-            yield GateOutcome(gate.text, _against_method(pair, gate, report.margin), pair.text)
-        elif pair.theirs in ours and pair.ours in theirs:
-            yield GateOutcome(gate.text, _against_method(_reversed(pair), gate, report.margin), pair.text)
+            found = f"{measured_words(pair.difference, sign='+')}, {pair.verdict.replace('_', ' ')}"
+            reason = f"{pair.ours} less {pair.theirs} is {found}; a pass needs {needed}"
+            yield GateOutcome(gate.text, _against_method(pair, gate, report.margin), reason)
+
+
+def _needed(gate: Gate, margin: float) -> str:
+    """Return the condition of a pass in words."""
+    relation = "above" if gate.is_strict else "of at least"
+    if gate.number is not None:
+        return f"a low end {relation} {gate.number:{'' if gate.theirs is None else '+'}g}"
+    return "the verdict better" if gate.is_strict else f"a low end of at least {-margin:g} and no verdict worse"
 
 
 def _against_method(pair: PairReport, gate: Gate, margin: float) -> Passing:

@@ -1,5 +1,6 @@
 """The report of a comparison as Markdown."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from critic_engine.data.markdown import markdown_table, plain_markdown
@@ -8,6 +9,7 @@ from critic_engine.evaluation.report.figure_words import (
     UNKNOWN,
     accuracy_words,
     amount_words,
+    counted,
     currency_words,
     measured_words,
     spending_words,
@@ -32,6 +34,7 @@ def markdown_report(report: ComparisonReport, *, files: Sequence[str] = ()) -> s
         "## What cannot be concluded\n\n" + _list(report.cautions or ["Nothing more than the verdicts say."]),
         f"## Costs of one search\n\n{_cost_table(report)}\n\n{_COST_NOTES}",
         *_samples(report.methods),
+        *_ungraded(report.methods),
         f"## Values and ends\n\n{_value_table(report)}\n\n{_VALUE_NOTES}",
         "## How it was measured\n\n" + _list(_measurement(report)),
     ]
@@ -44,6 +47,10 @@ _COST_NOTES = (
     "Means over all searches: tokens that the reasoner and the critic generated, prompt tokens that all roles read, "
     "and those of them that no cache held. `all requests` and `wall s` are of the whole run. FLOPs are 2 N for each "
     "token read uncached or generated."
+)
+_PAIR_NOTES = (
+    "`smallest effect` is the smallest true difference that this many problems show with 80 % power, and `problems "
+    "needed` would settle an inconclusive pair with 80 % power if the difference found is the true one."
 )
 _VALUE_NOTES = (
     "The AUROC is the probability that the chosen path of a right answer has a higher value than that of a wrong one: "
@@ -59,11 +66,12 @@ _FILES = {
 
 
 def _summary(report: ComparisonReport) -> str:
-    counts = {name: sum(pair.verdict == name for pair in report.pairs) for name in ("worse", "better")}
-    settled = f"{counts['better']} better, {counts['worse']} worse of {len(report.pairs)} pairs"
+    verdicts = Counter(pair.verdict for pair in report.pairs)
     return (
-        f"{len(report.methods)} method runs, {report.num_problems:,} problems, {report.num_seeds} seeds: {settled} at "
-        f"{currency_words(report.currency)} as the unit of the budgets."
+        f"{counted(len(report.methods), 'method run')} over {counted(report.num_problems, 'problem')} with "
+        f"{counted(report.num_seeds, 'seed')}; budgets in {currency_words(report.currency)}. Of "
+        f"{counted(len(report.pairs), 'pair')}, {verdicts['worse']} lost, {verdicts['better']} won, "
+        f"{verdicts['no_difference']} without a difference that matters, and {verdicts['inconclusive']} inconclusive."
     )
 
 
@@ -105,7 +113,28 @@ def _verdicts(report: ComparisonReport) -> str:
         "Losses come first. The difference is the accuracy of the method named first less that of the other; won and "
         "lost are the answers that it alone, or the other alone, gave right."
     )
-    return f"{explained}\n\n" + _list(pair.text for pair in report.pairs)
+    sentences = _list(pair.text for pair in report.pairs)
+    return f"{explained}\n\n{sentences}\n\n{_pair_table(report)}\n\n{_PAIR_NOTES}"
+
+
+def _pair_table(report: ComparisonReport) -> str:
+    names = ("method", "against", "difference", "p", "adjusted p", "smallest effect", "problems needed", "verdict")
+    return markdown_table(
+        names,
+        [
+            (
+                pair.ours,
+                pair.theirs,
+                measured_words(pair.difference, sign="+"),
+                f"{pair.p_value:.2g}",
+                f"{pair.adjusted_p_value:.2g}",
+                f"{pair.smallest_effect:.3f}",
+                UNKNOWN if pair.num_needed is None else f"{pair.num_needed:,}",
+                pair.verdict.replace("_", " "),
+            )
+            for pair in report.pairs
+        ],
+    )
 
 
 def _cost_table(report: ComparisonReport) -> str:
@@ -137,6 +166,13 @@ def _samples(methods: Sequence[MethodReport]) -> Iterator[str]:
         )
 
 
+def _ungraded(methods: Sequence[MethodReport]) -> Iterator[str]:
+    rows = [(method.name, each.outcome, each.reason, f"{each.num:,}") for method in methods for each in method.reasons]
+    if rows:
+        table = markdown_table(("method", "outcome", "reason", "answers"), rows)
+        yield f"## Unsure and failed answers\n\nThe commonest reasons; these answers count as not right.\n\n{table}"
+
+
 def _value_table(report: ComparisonReport) -> str:
     return markdown_table(
         ("method", "AUROC of the value", "answers", "searches by the reason for their end"),
@@ -163,8 +199,8 @@ def _measurement(report: ComparisonReport) -> Iterator[str]:
     yield f"Seconds were measured with up to {report.concurrency:,} requests in flight."
     yield "The interval of an accuracy is Wilson's at the effective number of answers, with seeds clustered by problem."
     yield (
-        "A pair's p-value is of the exact paired test over problems, adjusted by Holm over all pairs; its interval is "
-        f"a bootstrap over problems with seed {report.seed}."
+        "A pair's p-value is of the exact paired test over problems (McNemar's with one seed), adjusted by Holm "
+        f"over all pairs; its interval is a bootstrap over problems with seed {report.seed}."
     )
     yield (
         f"A verdict is better or worse at an adjusted p of at most {report.level:g}, and no difference if the interval "

@@ -1,20 +1,21 @@
 """The figures of one method run."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
 from critic_engine.config.critic_card import Measured
 from critic_engine.evaluation.graded import GradedAnswer, MethodRun
-from critic_engine.evaluation.report.comparison_report import MethodReport, ShareAtK
-from critic_engine.evaluation.report.costs import mean_costs, significant, spending
+from critic_engine.evaluation.report.comparison_report import MethodReport, Outcome, ReasonCount
+from critic_engine.evaluation.report.costs import mean_costs, spending
+from critic_engine.evaluation.report.measuring import measured, significant
 from critic_engine.evaluation.report.report_options import ReportOptions
+from critic_engine.evaluation.report.sample_figures import majority_at, pass_at
 from critic_engine.statistics.calibration import clustered_auroc
-from critic_engine.statistics.intervals import Interval, clustered_share
-from critic_engine.statistics.sampling import majority_at_k, pass_at_k
+from critic_engine.statistics.intervals import clustered_share
 
 # With more, the AUROC of a large benchmark would take longer than all else of a report.
 _NUM_RESAMPLES = 1_000
+_MAX_REASONS, _MAX_REASON = 10, 200
 
 
 def method_report(run: MethodRun, options: ReportOptions) -> MethodReport:
@@ -33,6 +34,7 @@ def method_report(run: MethodRun, options: ReportOptions) -> MethodReport:
         num_wrong=outcomes["wrong"],
         num_unsure=outcomes["unsure"],
         num_failed=outcomes["failed"],
+        reasons=_reasons(answers),
         accuracy=None if run.needs_reference or not answers else measured(clustered_share(right_shares(run))),
         costs=mean_costs(run, prompt_weight=options.prompt_weight),
         spending=spending(run, options.currency, prompt_weight=options.prompt_weight),
@@ -40,19 +42,19 @@ def method_report(run: MethodRun, options: ReportOptions) -> MethodReport:
         num_requests=sum(graded.answer.num_requests for graded in answers),
         flops=run.flops,
         usd=run.usd,
-        pass_at=() if run.needs_reference else _pass_at(run, options),
-        majority_at=() if run.needs_reference else _majority_at(run, options),
+        pass_at=() if run.needs_reference else pass_at(run, options),
+        majority_at=() if run.needs_reference else majority_at(run, options),
         stop_reasons=dict(sorted(Counter(graded.answer.stop_reason for graded in answers).items())),
         value_auroc=auroc,
         num_valued=num_valued,
     )
 
 
-def outcome(graded: GradedAnswer) -> str:
-    """Return ``right``, ``wrong``, ``unsure`` or ``failed``."""
+def outcome(graded: GradedAnswer) -> Outcome:
+    """Return whether an answer is right or wrong, or why it is neither."""
     if graded.answer.status == "failed":
         return "failed"
-    return {True: "right", False: "wrong", None: "unsure"}[graded.grade.is_right]
+    return "unsure" if graded.grade.is_right is None else "right" if graded.grade.is_right else "wrong"
 
 
 def right_shares(run: MethodRun) -> list[list[float]]:
@@ -60,12 +62,14 @@ def right_shares(run: MethodRun) -> list[list[float]]:
     return [[float(outcome(graded) == "right") for graded in problem] for problem in run.answers]
 
 
-def measured(interval: Interval) -> Measured:
-    """Return an interval with None in place of NaN."""
-    estimate, low, high = (
-        None if math.isnan(each) else significant(each) for each in (interval.estimate, interval.low, interval.high)
+def _reasons(answers: Sequence[GradedAnswer]) -> tuple[ReasonCount, ...]:
+    counts = Counter(
+        (outcome(graded), (graded.answer.error or graded.grade.reason)[:_MAX_REASON])
+        for graded in answers
+        if outcome(graded) in ("unsure", "failed")
     )
-    return Measured(estimate=estimate, low=low, high=high)
+    commonest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MAX_REASONS]
+    return tuple(ReasonCount(outcome=kind, reason=reason, num=num) for (kind, reason), num in commonest)
 
 
 def _value_auroc(run: MethodRun, *, seed: int) -> tuple[Measured | None, int]:
@@ -84,32 +88,3 @@ def _value_auroc(run: MethodRun, *, seed: int) -> tuple[Measured | None, int]:
     if len({is_right for group in groups for _, is_right in group}) < 2:
         return None, num
     return measured(clustered_auroc(groups, seed=seed, num_resamples=_NUM_RESAMPLES)), num
-
-
-def _pass_at(run: MethodRun, options: ReportOptions) -> tuple[ShareAtK, ...]:
-    counts = [(len(grades), sum(grade.is_right is True for grade in grades)) for grades in run.samples or ()]
-    return tuple(
-        _share_at(k, [pass_at_k(num, num_right, k) for num, num_right in counts if num >= k]) for k in _ks(run, options)
-    )
-
-
-def _majority_at(run: MethodRun, options: ReportOptions) -> tuple[ShareAtK, ...]:
-    drawn = list(zip(run.sample_classes or (), run.samples or (), strict=False))
-    shares = []
-    for k in _ks(run, options) if drawn else ():
-        values = [
-            majority_at_k(classes, [grade.is_right is True for grade in grades], k, seed=options.seed)
-            for classes, grades in drawn
-            if len(classes) >= k
-        ]
-        shares.append(_share_at(k, values))
-    return tuple(shares)
-
-
-def _ks(run: MethodRun, options: ReportOptions) -> list[int]:
-    most = max(map(len, run.samples or ()), default=0)
-    return [k for k in sorted(set(options.pass_ks)) if k <= most]
-
-
-def _share_at(k: int, values: Sequence[float]) -> ShareAtK:
-    return ShareAtK(k=k, share=measured(clustered_share([[value] for value in values])), num_problems=len(values))

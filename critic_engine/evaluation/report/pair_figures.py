@@ -6,9 +6,9 @@ from itertools import combinations
 from critic_engine.config.critic_card import Measured
 from critic_engine.evaluation.graded import MethodRun
 from critic_engine.evaluation.report.comparison_report import PairReport
-from critic_engine.evaluation.report.costs import significant
 from critic_engine.evaluation.report.figure_words import measured_words, p_value_words
-from critic_engine.evaluation.report.method_figures import measured, right_shares
+from critic_engine.evaluation.report.measuring import measured, significant
+from critic_engine.evaluation.report.method_figures import right_shares
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.verdicts import PairVerdict, judge_pairs
 

@@ -50,8 +50,8 @@ class FormulaProver:
     def verify(self, reference: str, answer: str) -> bool | None:
         """Return math-verify's own verdict on an answer; None if it reads no mathematics in one, or not in time.
 
-        Both are texts in which it looks for LaTeX between dollar signs, and for plain numbers. Its verdict depends on
-        which is the reference: "5" is right for "x = 5".
+        In both texts it looks for LaTeX between dollar signs, and for plain numbers. Its verdict may depend on which of
+        them is the reference.
         """
         return self._answer((reference, answer, "verify"))
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
-from critic_engine.backends.huggingface.fingerprint import model_fingerprint
+from critic_engine.backends.huggingface.fingerprint import card_model, model_fingerprint
+from critic_engine.config.critic_card import CardModel
 from critic_engine.config.models import ModelConfig
 from critic_engine.config.search import CriticConfig, ReasonerConfig, RewardModelConfig
 
@@ -61,3 +62,13 @@ def test_models_without_files_here_have_none(tmp_path: Path) -> None:
     assert model_fingerprint(ModelConfig(model="an-owner/no-such-model")) == ""
     assert model_fingerprint(ModelConfig(model="openai:gpt")) == ""
     assert model_fingerprint(CriticConfig(backend="scripted")) == ""
+
+
+def test_card_names_a_model_by_its_folder_hub_id_or_endpoint(tmp_path: Path) -> None:
+    found = card_model(ModelConfig(model=str(weights(tmp_path / "my-critic"))))
+    assert (found.name, found.prompts, len(found.fingerprint)) == ("my-critic", "plain", 32)
+    assert card_model(CriticConfig()).name == "pocket"
+    assert card_model(CriticConfig()).prompts == "pocket"
+    assert card_model(ModelConfig(model="openai:gpt")) == CardModel(name="openai:gpt", prompts="plain")
+    assert card_model(ModelConfig(model="an-owner/no-such-model")).name == "an-owner/no-such-model"
+    assert card_model(CriticConfig(backend="scripted")).name == "scripted:pocket"

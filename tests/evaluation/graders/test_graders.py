@@ -124,4 +124,5 @@ def test_hostile_text_is_graded_without_an_error(name: str, text: str) -> None:
         for answer, response in ((text, text), (text, ""), ("14", text)):
             grade = make_grader(name).grade(row, answer, response)
             assert len(grade.reason) < 300
+            assert len(grade.read_as or "") < 400
             assert "\n" not in grade.reason

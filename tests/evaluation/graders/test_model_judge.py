@@ -8,7 +8,14 @@ import pytest
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.models import ModelConfig
 from critic_engine.errors import ConfigError, GenerationError
-from critic_engine.evaluation.graders.model_judge import JudgedAnswer, ModelJudge, make_judge
+from critic_engine.evaluation.graders.grader import Grade
+from critic_engine.evaluation.graders.model_judge import (
+    JudgedAnswer,
+    ModelJudge,
+    judge_all,
+    judge_figures,
+    make_judge,
+)
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import GenerationRequest
 from critic_engine.roles.injection_models import SampledModel
@@ -115,6 +122,22 @@ def test_judge_is_made_from_a_model_configuration() -> None:
     judge = make_judge(ModelConfig(model="pocket", backend="scripted", prompts="plain"))
     assert judge.name == "judge scripted:critic"
     asyncio.run(judge.aclose())
+
+
+def test_opinions_are_counted_beside_the_grades_and_keep_their_order() -> None:
+    def script(request: GenerationRequest, seed: int) -> str:
+        text = request.messages[-1].text
+        verdict = "right" if "\ndog\n" in text else "wrong" if "\ncat\n" in text else "?"
+        return f"Verdict {code_in(request)}: {verdict}"
+
+    judge = ModelJudge(SampledModel(ScriptedGenerator(script), SamplingOptions(), 1), PLAIN)
+    texts = ["dog", "cat", "cow", "dog", "cat"]
+    judged = asyncio.run(judge_all(judge, [(ROW, text) for text in texts], concurrency=2))
+    assert [each.grade.is_right for each in judged] == [True, False, None, True, False]
+    figures = judge_figures(judged, [Grade(True), Grade(True), Grade(True), Grade(None, "x"), Grade(False)])
+    assert (figures.num_right, figures.num_wrong, figures.num_unsure) == (2, 2, 1)
+    assert (figures.num_same, figures.num_other) == (2, 1)
+    assert figures.usage.generated_tokens == sum(each.usage.generated_tokens for each in judged)
 
 
 def test_prompts_without_the_judges_template_are_refused() -> None:

@@ -47,6 +47,6 @@ def make_run() -> MakeRun:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def options() -> ReportOptions:
     return ReportOptions(currency="tokens", prompt_weight=0.25, concurrency=8, problems="problems.jsonl")

@@ -1,7 +1,10 @@
 """Figures of hand-worked answers."""
 
 import dataclasses
+import itertools
 import json
+import random
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ from critic_engine.evaluation.graded import MethodRun
 from critic_engine.evaluation.graders.grader import Grade
 from critic_engine.evaluation.report.build_report import build_report
 from critic_engine.evaluation.report.comparison_report import ComparisonReport
+from critic_engine.evaluation.report.report_files import write_report
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.intervals import share
 
@@ -19,6 +23,14 @@ def test_answers_are_counted_and_unsure_and_failed_ones_are_not_right(make_run, 
     assert (method.num_problems, method.num_seeds) == (5, 2)
     assert method.accuracy is not None
     assert method.accuracy.estimate == 0.5
+
+
+def test_the_commonest_reasons_for_unsure_and_failed_answers_are_counted(make_run, options: ReportOptions) -> None:
+    [method] = build_report([make_run("mcts", 100, "rf uf ww uf")], options=options).methods
+    assert [each.model_dump() for each in method.reasons] == [
+        {"outcome": "failed", "reason": "the endpoint is gone", "num": 3},
+        {"outcome": "unsure", "reason": "two readings", "num": 2},
+    ]
 
 
 def test_accuracy_of_one_seed_has_wilsons_interval(make_run, options: ReportOptions) -> None:
@@ -87,6 +99,24 @@ def test_pass_and_majority_at_k_are_of_the_independent_samples(make_run, options
     assert all(each.num_problems == 2 for each in (*method.pass_at, *method.majority_at))
 
 
+def test_samples_without_an_answer_cast_no_vote_and_problems_of_like_votes_have_one_majority(
+    make_run, options: ReportOptions
+) -> None:
+    right, wrong = Grade(True), Grade(False)
+    run = make_run(
+        "majority",
+        100,
+        "r r w",
+        samples=((wrong, right, wrong), (right, wrong, wrong), (wrong, wrong, wrong)),
+        sample_classes=((None, "7", None), ("x", None, None), (None, None, None)),
+    )
+    [method] = build_report([run], options=dataclasses.replace(options, pass_ks=(1, 3))).methods
+    assert [(each.k, each.share.estimate) for each in method.majority_at] == [
+        (1, pytest.approx(2 / 9)),
+        (3, pytest.approx(2 / 3)),
+    ]
+
+
 def test_a_k_counts_the_problems_with_as_many_samples(make_run, options: ReportOptions) -> None:
     run = make_run("majority", 100, "r w", samples=((Grade(True), Grade(True)), (Grade(False),)))
     [method] = build_report([run], options=options).methods
@@ -135,7 +165,9 @@ def test_a_method_that_was_told_the_answers_has_no_accuracy_and_no_verdict(make_
     assert report.methods[0].accuracy is None
     assert report.methods[0].costs is not None
     assert report.pairs == ()
-    assert "labelled @100 was told the reference answers, so it has no accuracy and is in no verdict." in report.cautions
+    assert (
+        "labelled @100 was told the reference answers, so it has no accuracy and is in no verdict." in report.cautions
+    )
 
 
 @pytest.mark.parametrize("words", ["rr", "ff", "uu ff", "r", "f"])
@@ -155,7 +187,7 @@ def test_no_problems_are_a_report_that_says_so(make_run, options: ReportOptions)
     assert (report.num_problems, report.num_seeds, report.pairs) == (0, 0, ())
     assert [method.accuracy for method in report.methods] == [None, None]
     assert report.cautions == (
-        "12 rows have no reference answer that can be used: nothing is known of them.",
+        "12 rows without a reference answer that can be used: nothing is known of them.",
         "No problem could be graded, so there is no accuracy and no verdict.",
     )
     assert build_report([], options=options).methods == ()
@@ -201,3 +233,18 @@ def test_runs_that_do_not_fit_are_refused(make_run, options: ReportOptions, othe
 def test_options_out_of_range_are_refused(options: ReportOptions, change) -> None:
     with pytest.raises(ValueError, match="must"):
         dataclasses.replace(options, **change)
+
+
+@pytest.mark.slow
+def test_a_large_comparison_is_built_and_written_whole(make_run, options: ReportOptions, tmp_path: Path) -> None:
+    rng = random.Random(0)
+    runs = []
+    for method, budget in itertools.product(("majority", "best_of_n", "mcts", "beam"), (300, 1000, 3000)):
+        words = " ".join("".join(rng.choice("rrrwwu") for _ in range(3)) for _ in range(5_000))
+        runs.append(make_run(method, budget, words))
+    report = build_report(runs, options=options)
+    assert len(report.pairs) == 3 * 6
+    write_report(report, tmp_path, runs=runs)
+    num_flips = sum(pair.num_ours_alone_right + pair.num_theirs_alone_right for pair in report.pairs)
+    with (tmp_path / "flips.jsonl").open(encoding="utf-8") as file:
+        assert sum(1 for _ in file) == num_flips

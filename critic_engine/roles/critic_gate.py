@@ -1,0 +1,97 @@
+"""The critic's card put to use: whether it is of these models, and whether the critic may steer."""
+
+import logging
+from pathlib import Path
+
+from critic_engine.backends.huggingface.fingerprint import card_model
+from critic_engine.config.critic_card import CardModel, CriticCard, Measured
+from critic_engine.config.engine import EngineConfig
+from critic_engine.config.gate import gate_reason, gated
+from critic_engine.config.models import ModelConfig
+from critic_engine.errors import ConfigError
+
+_logger = logging.getLogger(__name__)
+
+
+def with_gate(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> EngineConfig:
+    """Return the configuration with the AUROC of the critic's card, changed if the critic may not steer.
+
+    That the critic may not steer is logged as a warning, and that it has no card as information. A method that asks no
+    critic ignores the card.
+
+    Args:
+        config: The configuration of an engine.
+        has_reasoner: Whether a program hands in the reasoner's generator. Nothing says which model that is, so only
+            its prompts are compared with the card's.
+        has_critic: The same of the critic's.
+
+    Raises:
+        ConfigError: the card cannot be read, or is of another critic, reasoner or prompts.
+    """
+    if config.needs_critic and config.critic.health is not None:
+        card = CriticCard.read(config.critic.health)
+        if card.kind != "critic":
+            raise ConfigError(
+                f"critic.health: {config.critic.health} is the card of a reward model, {card.critic.name!r}; name one "
+                "of the critic",
+                field="critic.health",
+            )
+        _check_model(card.critic, config.critic, "critic", path=config.critic.health, is_given=has_critic)
+        _check_model(card.reasoner, config.reasoner, "reasoner", path=config.critic.health, is_given=has_reasoner)
+        config = _with_auroc(config, card.answer_auroc, path=config.critic.health)
+    reason = gate_reason(config.critic)
+    if reason is not None:
+        changed = gated(config) if config.needs_critic else config
+        _logger.warning("%s: the critic does not steer; %s", reason, _way(changed))
+        return changed
+    if config.needs_critic and config.critic.auroc is None:
+        _logger.info(
+            "the critic has no card, so it is unknown whether its values tell right from wrong; measure it with "
+            "`critic-engine evaluate-critic`, and name the card in critic.health"
+        )
+    return config
+
+
+def _check_model(carded: CardModel, config: ModelConfig, role: str, *, path: Path, is_given: bool) -> None:
+    """Refuse a card of another model: digests decide where both are known, and names where not."""
+    ours = card_model(config)
+    # The folder of a family's prompts may be written from another place.
+    if Path(carded.prompts).name != Path(ours.prompts).name:
+        raise _other(path, role, f"asked with the prompts {carded.prompts!r}", f"with {ours.prompts!r}")
+    if is_given:
+        return
+    has_digests = bool(carded.fingerprint and ours.fingerprint)
+    if has_digests and carded.fingerprint != ours.fingerprint:
+        digests = f"with weights of the digest {carded.fingerprint[:12]}", f"whose digest is {ours.fingerprint[:12]}"
+        raise _other(path, role, f"{carded.name!r} {digests[0]}", f"{ours.name!r}, {digests[1]}")
+    if not has_digests and carded.name != ours.name:
+        raise _other(path, role, repr(carded.name), repr(ours.name))
+
+
+def _other(path: Path, role: str, carded: str, ours: str) -> ConfigError:
+    return ConfigError(
+        f"critic.health: {path} is the card of another pair: its {role} is {carded}, and this {role} is {ours}; "
+        "measure this pair with `critic-engine evaluate-critic`, or leave critic.health out",
+        field="critic.health",
+    )
+
+
+def _with_auroc(config: EngineConfig, measured: Measured, *, path: Path) -> EngineConfig:
+    figures = (measured.estimate, measured.low, measured.high)
+    if not all(figure is None or 0 <= figure <= 1 for figure in figures):
+        raise ConfigError(
+            f"critic.health: {path}: answer_auroc is {figures}, and each must lie in [0, 1]", field="critic.health"
+        )
+    if config.critic.auroc not in (None, measured):
+        raise ConfigError(
+            f"critic.auroc is {config.critic.auroc} and the card {path} says {measured}; leave critic.auroc out",
+            field="critic.auroc",
+        )
+    return config.model_copy(update={"critic": config.critic.model_copy(update={"auroc": measured})})
+
+
+def _way(config: EngineConfig) -> str:
+    if config.evaluator.kind == "none":
+        return "whole solutions are sampled, and the most common answer is given"
+    kinds = ", ".join(evaluator.kind for evaluator in config.evaluators)
+    return f"the rest of the evaluator does: {kinds}"
