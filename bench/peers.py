@@ -46,7 +46,8 @@ async def answer(
     chosen = await method.search(session)
     answers = {"own": chosen, **votes(method, session, chosen)}
     grades = {rule: False if given is None else case.is_right(given) for rule, given in answers.items()}
-    found = {each.answer for each in session.solutions if each.answer is not None}
+    # The chosen answer may be that of a beginning which was completed at the end.
+    found = {each for each in (chosen, *(solution.answer for solution in session.solutions)) if each is not None}
     count = session.count
     return Outcome(
         method=name,

@@ -15,7 +15,7 @@ from bench.peer_methods.methods import ALL_METHODS, METHODS, Method, with_budget
 from bench.peer_methods.outcomes import Outcome, OutcomesFile
 from bench.peer_methods.report import comparisons, table
 from bench.peer_methods.sessions import Models, Session, Solution
-from bench.peer_methods.tasks import gym_cases
+from bench.peer_methods.tasks import Case, gym_cases
 from bench.peer_methods.votes import vote_by_value, vote_by_value_and_probability
 from critic_engine.backends.scripted import Script, ScriptedGenerator
 from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
@@ -253,3 +253,15 @@ def test_an_override_that_does_not_fit_a_method_ends_in_one_line(monkeypatch: py
 
     with pytest.raises(SystemExit, match=r"weighted_majority: .*max_step_tokens"):
         peers.main()
+
+
+def test_a_right_answer_of_a_completed_beginning_counts_as_found() -> None:
+    pytest.importorskip("its_hub")
+    name = "its_hub ParticleFiltering, 8"
+    models = Models(ScriptedGenerator(scripted_reasoner()), ScriptedGenerator(scripted_critic()))
+    case = Case(PROBLEM, lambda answer: True)
+
+    found = asyncio.run(peers.answer(name, case, 0, budget=30, seed=3, models=models, overrides=POCKET))
+
+    assert found.num_solutions == 0
+    assert found.was_found
