@@ -21,8 +21,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from bench.pocket_rows import load_rows, problem_parser
 from bench.provenance import commit, print_report, write_report
-from bench.search_gain import load_rows, problem_parser
 from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.backends.huggingface.fingerprint import card_model
 from critic_engine.config.critic_card import CriticCard, Measured

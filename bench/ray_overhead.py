@@ -15,8 +15,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.pocket_rows import load_rows, problem_parser
 from bench.provenance import print_report, write_report
-from bench.search_gain import load_rows, problem_parser
 from critic_engine.engine import Engine
 from critic_engine.types import ProblemRow
 

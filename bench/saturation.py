@@ -18,9 +18,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bench.pocket_rows import load_rows, problem_parser
 from bench.prefixes import Asked, Said, Sharable, Transcriber, sharable
 from bench.provenance import print_report, write_report
-from bench.search_gain import load_rows, problem_parser
 from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.backends.vllm.generator import VllmGenerator

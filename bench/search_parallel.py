@@ -13,12 +13,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.pocket_rows import load_rows, problem_parser
 from bench.provenance import print_report, write_report
-from bench.search_gain import Outcome, load_rows, problem_parser, run
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.engine import Engine
-from critic_engine.statistics.intervals import paired_difference
+from critic_engine.parsing.answers import is_same_answer
+from critic_engine.statistics.intervals import Interval, paired_difference, share
 from critic_engine.types import Problem, ProblemRow
 
 
@@ -29,6 +30,27 @@ class Timing:
     trials_in_flight: int
     wall_s: list[float]
     """Seconds of each tree."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the preset did with one number of trials in flight."""
+
+    is_right: list[bool]
+    num_tokens: int
+    """Generated for all problems, reasoner and critic."""
+    num_simulations: int
+    """Trials told for all problems."""
+
+    @property
+    def accuracy(self) -> Interval:
+        """Share of problems answered right."""
+        return share(sum(self.is_right), len(self.is_right))
+
+    @property
+    def tokens_per_problem(self) -> float:
+        """Mean of the generated tokens."""
+        return self.num_tokens / len(self.is_right)
 
 
 def overrides(args: argparse.Namespace, trials_in_flight: int) -> list[str]:
@@ -53,7 +75,15 @@ def timing(args: argparse.Namespace, trials_in_flight: int) -> Timing:
 
 def accuracy(args: argparse.Namespace, rows: Sequence[ProblemRow], trials_in_flight: int) -> Outcome:
     """Return how the preset does with so many trials in flight."""
-    return run(args.preset, rows, None, overrides(args, trials_in_flight))
+    with Engine(args.preset, overrides=overrides(args, trials_in_flight)) as engine:
+        answers = list(engine.solve_many(rows))
+    is_right = [
+        answer.answer is not None
+        and is_same_answer(answer.answer, row.reference_answers[0], row.problem.choices) is True
+        for answer, row in zip(answers, rows, strict=True)
+    ]
+    num_tokens = sum(answer.num_tokens for answer in answers)
+    return Outcome(is_right, num_tokens, sum(answer.num_simulations for answer in answers))
 
 
 def table(outcomes: dict[int, Outcome], timings: dict[int, Timing], seed: int) -> list[str]:
