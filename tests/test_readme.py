@@ -29,7 +29,7 @@ from tests.backends.endpoint_faults import Abilities, FaultyEndpoint
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-REASONS = {"it runs the tests", "needs a GPU and a hub", "needs a cluster"}
+REASONS = {"it runs the tests", "needs a GPU and a hub", "needs a cluster", "needs other programs"}
 EXTRAS: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "optional-dependencies"
 ]
