@@ -1,6 +1,6 @@
 """What does a critic that errs cost a search, and is a search with the gate ever worse than a vote of samples?
 
-    python -m bench.critic_gate --num 300 --budget 300 --report bench/results/critic_gate_cpu_202611.md
+    python -m bench.critic_gate --num 200 --budget 300 --report bench/results/critic_gate_cpu_202611.md
 
 The shipped critic's values are spoilt: inverted, constant, or mixed with noise until their AUROC is the one asked for.
 A spoilt verdict has words that fit it. Each is searched with as it is, and through the gate, with a card of the AUROC
@@ -310,7 +310,7 @@ def minus_majority(outcomes: Sequence[Outcome], outcome: Outcome, seed: int) -> 
 def parse_args() -> argparse.Namespace:
     """Return the options of the command line."""
     parser = problem_parser(__doc__, problems="runs/critic_gate.jsonl")
-    parser.set_defaults(num=300)
+    parser.set_defaults(num=200)
     parser.add_argument("--budget", type=int, default=300, help="generated tokens a problem")
     parser.add_argument("--aurocs", type=float, nargs="*", default=[0.6], help="of noisy critics")
     return parser.parse_args()
