@@ -1,6 +1,7 @@
 """The held rules on imports: down the layers only, heavy packages in their own modules and lazily, absolute."""
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
@@ -78,8 +79,13 @@ def layer(name: str) -> int:
     raise AssertionError(f"{name} has no layer; give it one in LAYERS and in the design's map")
 
 
-def imports(path: Path) -> Iterator[tuple[str, ast.stmt, bool]]:
-    """Yield each imported module, its statement, and whether it is imported when the module is."""
+@functools.cache
+def imports(path: Path) -> tuple[tuple[str, ast.stmt, bool], ...]:
+    """Return each imported module, its statement, and whether it is imported when the module is."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, ast.stmt, bool]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inside = {
         id(node)
