@@ -43,6 +43,18 @@ class CardBin(Section):
     share_right: Measured
 
 
+class CardBeta(Section):
+    """Beta calibration, ``sigmoid(a * log(v) - b * log(1 - v) + c)``; with ``a = b`` it is Platt scaling."""
+
+    a: float
+    """Not negative."""
+    b: float
+    """Not negative."""
+    c: float
+    error_after: Measured
+    """Expected calibration error of the calibrated values on the held half."""
+
+
 class CardScaling(Section):
     """Platt scaling, ``sigmoid(slope * log(v / (1 - v)) + intercept)``, fitted on half of the problems."""
 
@@ -59,6 +71,8 @@ class CardScaling(Section):
     """The same of the scaled values."""
     num_held_bins: int
     """Bins of these errors; an error is above 0 by chance, more so with few values a bin."""
+    beta: CardBeta
+    """Beta calibration, fitted to the same half and checked on the other."""
 
 
 class CardOutcome(Section):
@@ -73,7 +87,7 @@ class CardOutcome(Section):
     bins: tuple[CardBin, ...]
     """From the smallest values to the largest; empty without values."""
     scaling: CardScaling | None
-    """None if there are too few problems, or one of the halves has no right or no wrong solution."""
+    """Its scalings; None if there are too few problems, or one of the halves has no right or no wrong solution."""
     mean_value_if_right: Measured
     mean_value_if_wrong: Measured
     yes_if_right: Measured

@@ -98,17 +98,20 @@ def test_scaling_is_fitted_on_one_half_and_mends_an_overconfident_critic() -> No
     assert answer.scaling.error_after.estimate is not None
     assert answer.scaling.error_after.estimate < 0.12
     assert 0 < answer.scaling.slope < 0.3
+    assert answer.scaling.beta.error_after.estimate is not None
+    assert answer.scaling.beta.error_after.estimate < 0.12
+    assert min(answer.scaling.beta.a, answer.scaling.beta.b) >= 0
 
 
 def test_values_that_no_scaling_mends_are_said_to_be_an_order_only() -> None:
     # The extremes are right and the middle is wrong.
     rows = of_values([0.99] * 100 + [0.01] * 100, [0.5] * 200)
     assert any(
-        "Platt scaling does not make the value the probability that the answer is right" in line
+        "no scaling makes the value the probability that the answer is right" in line
         for line in summary_lines(card(rows))
     )
     mended = of_values([0.99] * 120 + [0.01] * 80, [0.99] * 80 + [0.01] * 120)
-    assert not any("Platt scaling" in line for line in summary_lines(card(mended)))
+    assert not any("no scaling" in line for line in summary_lines(card(mended)))
 
 
 def test_few_problems_have_figures_and_a_note_but_no_scaling() -> None:
