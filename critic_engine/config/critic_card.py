@@ -218,9 +218,18 @@ class CriticCard(Section):
         """
         try:
             return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, pydantic.ValidationError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ConfigError(
-                f"critic.health: {path} is no critic's card: {reason}; write one with `critic-engine evaluate-critic`",
-                field="critic.health",
-            ) from error
+        except OSError as error:
+            raise _unusable(f"{path} cannot be read: {error.strerror}") from error
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise _unusable(f"{path} is no critic's card: {field + ': ' if field else ''}{first['msg']}") from error
+        except (ValueError, RecursionError) as error:
+            raise _unusable(f"{path} is no critic's card: {error}") from error
+
+
+def _unusable(reason: str) -> ConfigError:
+    return ConfigError(
+        f"critic.health: {reason}; name the critic_card.json that `critic-engine evaluate-critic` writes",
+        field="critic.health",
+    )

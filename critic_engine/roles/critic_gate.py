@@ -18,7 +18,8 @@ def with_gate(
 ) -> EngineConfig:
     """Return the configuration with the AUROC of the critic's card, changed if the critic may not steer.
 
-    That the critic may not steer is logged as a warning, and that it has no card as information. A method that asks no
+    That the critic may not steer is logged as a warning, and that its card cannot tell as one too; that it has no card
+    is logged as information. A method that asks no
     critic ignores the card.
 
     Args:
@@ -45,6 +46,11 @@ def with_gate(
         changed = gated(config) if config.needs_critic else config
         _logger.warning("%s: the critic does not steer; %s", reason, _way(changed))
         return changed
+    if config.needs_critic and config.critic.auroc is not None and config.critic.auroc.low is None:
+        _logger.warning(
+            "the critic's card cannot tell whether its values tell right from wrong, and the critic steers; measure it "
+            "on more problems, or see in the card's report.md why its AUROC has no interval"
+        )
     if config.needs_critic and config.critic.auroc is None:
         _logger.info(
             "the critic has no card, so it is unknown whether its values tell right from wrong; measure it with "

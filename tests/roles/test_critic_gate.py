@@ -55,8 +55,13 @@ def test_a_critic_that_reaches_the_limit_steers_and_the_config_keeps_its_auroc(
     assert (config.strategy, config.needs_critic, caplog.records) == (before.strategy, True, [])
 
 
-def test_a_card_that_cannot_tell_lets_the_critic_steer(tmp_path: Path) -> None:
-    assert with_gate(load_config("mcts", [card(tmp_path, auroc={"estimate": None})])).needs_critic
+@pytest.mark.parametrize("estimate", [None, 0.9])
+def test_a_card_that_cannot_tell_lets_the_critic_steer_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, estimate: float | None
+) -> None:
+    assert with_gate(load_config("mcts", [card(tmp_path, auroc={"estimate": estimate})])).needs_critic
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the critic's card cannot tell")
 
 
 def test_the_gate_is_the_same_for_a_config_that_went_through_it(tmp_path: Path) -> None:
@@ -103,10 +108,26 @@ def test_a_card_of_another_pair_is_refused_by_the_names_of_both(
     assert caught.value.field == "critic.health"
 
 
-def test_a_file_that_is_no_card_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "card.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(ConfigError, match="is no critic's card"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", r"is no critic's card: Input should be a valid dictionary .*; name the critic_card\.json"),
+        ('{"format": "1", "critic": {"name": "a"}}', r"is no critic's card: critic\.prompts: Field required; name"),
+        ('{"format": ', "is no critic's card: Expecting value"),
+        ("[" * 100_000, "is no critic's card: maximum recursion depth"),
+    ],
+)
+def test_a_file_that_is_no_card_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "card.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message) as caught:
         with_gate(load_config("mcts", [f"critic.health={tmp_path / 'card.json'}"]))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path, "Is a directory"), (tmp_path / "gone", "No such file or directory")):
+        with pytest.raises(ConfigError, match=f"cannot be read: {reason}; name the critic_card"):
+            with_gate(load_config("mcts", [f"critic.health={path}"]))
 
 
 def test_a_figure_given_by_hand_may_not_differ_from_the_card(tmp_path: Path) -> None:
