@@ -19,9 +19,9 @@ _KINDS = {
 def summary_lines(card: CriticCard) -> Iterator[str]:
     """Yield what the card says in a few lines."""
     yield f"{_role(card)} {card.critic.name} on {card.num_solutions:,} solutions of {card.num_problems:,} problems"
-    yield f"AUROC, the answer is right: {interval(card.answer_auroc)}{_against_chance(card.answer_auroc)}"
+    yield f"AUROC, the answer is right: {interval(card.answer_auroc)}{_against_chance(card.answer_auroc, card.answer)}"
     if card.steps_auroc is not None:
-        yield f"AUROC, every step is right: {interval(card.steps_auroc)}{_against_chance(card.steps_auroc)}"
+        yield f"AUROC, every step is right: {interval(card.steps_auroc)}{_against_chance(card.steps_auroc, card.steps)}"
     for name, outcome in _outcomes(card):
         yield from _calibration_lines(name, outcome)
     if card.answer is not None:
@@ -32,6 +32,7 @@ def summary_lines(card: CriticCard) -> Iterator[str]:
     yield from (
         f"verdict flips, {_KINDS.get(each.kind, each.kind)}: {interval(each.flip_share)} of {each.num}"
         for each in card.flips
+        if each.num
     )
     if card.first_wrong_step is not None:
         yield f"first wrong step named: {interval(card.first_wrong_step.exact)} of {card.first_wrong_step.num}"
@@ -134,7 +135,9 @@ def _role(card: CriticCard) -> str:
     return card.kind.replace("_", " ")
 
 
-def _against_chance(auroc: Measured) -> str:
+def _against_chance(auroc: Measured, outcome: CardOutcome | None) -> str:
+    if outcome is None or not outcome.num:
+        return "; no solution has a value"
     if auroc.estimate is None:
         return "; the solutions with a value are all right or all wrong"
     if auroc.low is None or auroc.high is None:
@@ -166,7 +169,7 @@ def _separation(card: CriticCard) -> Iterator[Sequence[str]]:
         auroc = aurocs[name] or Measured(estimate=None)
         yield (
             name,
-            interval(auroc) + _against_chance(auroc),
+            interval(auroc) + _against_chance(auroc, outcome),
             interval(outcome.mean_value_if_right),
             interval(outcome.mean_value_if_wrong),
         )

@@ -143,11 +143,15 @@ def test_failures_and_unreadable_texts_are_counted_and_are_no_numbers() -> None:
 
 
 def test_critic_that_never_can_be_read_has_a_card_without_figures() -> None:
-    found = card([solution(number, UNREADABLE, is_right=number > 1) for number in range(4)])
+    again = (RepeatedJudgement("again", UNREADABLE),)
+    found = card([solution(number, UNREADABLE, is_right=number > 1, repeats=again) for number in range(4)])
     assert found.answer_auroc == Measured(estimate=None)
     assert found.answer is None
     assert found.unreadable_share.estimate == 1
     assert "No judgement could be read" in report_markdown(found, has_plot=False)
+    lines = list(summary_lines(found))
+    assert lines[1] == "AUROC, the answer is right: unknown; no solution has a value"
+    assert not any("flips" in line for line in lines)
 
 
 def test_no_solutions_at_all_make_a_card_that_says_so() -> None:
@@ -167,7 +171,7 @@ def test_verdicts_without_values_are_counted_and_still_tell_the_bias() -> None:
     assert verdicts.answer is not None
     assert (verdicts.answer.bins, verdicts.answer.calibration_error) == ((), Measured(estimate=None))
     assert verdicts.answer.yes_if_wrong.estimate == 1
-    assert report_markdown(verdicts, has_plot=False)
+    assert "| unknown; no solution has a value |" in report_markdown(verdicts, has_plot=False)
 
 
 def test_first_wrong_step_exactly_and_within_one() -> None:
