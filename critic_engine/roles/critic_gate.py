@@ -16,7 +16,7 @@ _logger = logging.getLogger(__name__)
 def with_gate(
     config: EngineConfig, *, reasoner: Generator | None = None, critic: Generator | None = None
 ) -> EngineConfig:
-    """Return the configuration with the AUROC of the critic's card, changed if the critic may not steer.
+    """Return the configuration with the AUROC in the place of the critic's card, changed if the critic may not steer.
 
     That the critic may not steer is logged as a warning, and that its card cannot tell as one too; that it has no card
     is logged as information. A method that asks no
@@ -91,7 +91,8 @@ def _with_auroc(config: EngineConfig, measured: Measured, *, path: Path) -> Engi
             f"critic.auroc is {config.critic.auroc} and the card {path} says {measured}; leave critic.auroc out",
             field="critic.auroc",
         )
-    return config.model_copy(update={"critic": config.critic.model_copy(update={"auroc": measured})})
+    # A run goes on by the figures it began with, wherever the card is by then.
+    return config.model_copy(update={"critic": config.critic.model_copy(update={"auroc": measured, "health": None})})
 
 
 def _way(config: EngineConfig) -> str:

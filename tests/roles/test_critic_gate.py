@@ -10,7 +10,7 @@ import pytest
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.engine import Engine
-from critic_engine.errors import ConfigError
+from critic_engine.errors import ConfigError, RunError
 from critic_engine.roles.critic_gate import with_gate
 from critic_engine.types import Problem
 
@@ -51,7 +51,7 @@ def test_a_critic_that_reaches_the_limit_steers_and_the_config_keeps_its_auroc(
     before = load_config("mcts", [card(tmp_path, auroc={"estimate": 0.9, "low": 0.8, "high": 0.95})])
     config = with_gate(before)
     assert config.critic.auroc is not None
-    assert config.critic.auroc.low == 0.8
+    assert (config.critic.auroc.low, config.critic.health) == (0.8, None)
     assert (config.strategy, config.needs_critic, caplog.records) == (before.strategy, True, [])
 
 
@@ -179,6 +179,26 @@ class TestRuns:
         (tmp_path / "card.json").unlink()
         with self.engine(run / "config.yaml", "run.max_tokens=null") as engine:
             assert [answer.answer for answer in engine.resume(run)] == ["Paris", "Paris"]
+
+    @pytest.mark.parametrize("is_kept", [True, False])
+    def test_a_run_that_its_critic_steers_goes_on_after_its_card_was_moved_or_changed(
+        self, tmp_path: Path, *, is_kept: bool
+    ) -> None:
+        run, good = tmp_path / "run", {"estimate": 0.9, "low": 0.8, "high": 0.95}
+        plain = {"name": ScriptedGenerator(["-"]).name, "prompts": "plain"}
+        override = card(tmp_path, critic=plain, reasoner=plain, auroc=good)
+        with self.engine("critic_v", override, "run.max_tokens=1") as engine:
+            list(engine.solve_many([QUESTION, Problem("What is the capital of Peru?")], run=run))
+        if is_kept:
+            card(tmp_path, critic=plain, reasoner=plain)
+        else:
+            (tmp_path / "card.json").unlink()
+        with self.engine(run / "config.yaml", "run.max_tokens=null") as engine:
+            assert engine.config.needs_critic
+            assert [answer.answer for answer in engine.resume(run)] == ["Paris", "Paris"]
+        if is_kept:
+            with self.engine("critic_v", override) as engine, pytest.raises(RunError, match="another configuration"):
+                list(engine.resume(run))
 
     def test_a_problem_without_an_answer_does_not_blame_the_gate(self, tmp_path: Path) -> None:
         reasoner, critic = ScriptedGenerator([""]), ScriptedGenerator(["no verdict"])
