@@ -41,6 +41,8 @@ def with_gate(
         _check_model(card.critic, card_model(config.critic, critic), "critic", path=config.critic.health)
         _check_model(card.reasoner, card_model(config.reasoner, reasoner), "reasoner", path=config.critic.health)
         config = _with_auroc(config, card.answer_auroc, path=config.critic.health)
+        # A run goes on by the figures it began with, wherever the card is by then.
+        config = _with_critic(config, health=None)
     reason = gate_reason(config.critic)
     if reason is not None:
         changed = gated(config) if config.needs_critic else config
@@ -57,6 +59,21 @@ def with_gate(
             "`critic-engine evaluate-critic`, and name the card in critic.health"
         )
     return config
+
+
+def with_card_auroc(config: EngineConfig) -> EngineConfig:
+    """Return the configuration with the AUROC of the critic's card beside the absolute path of the card.
+
+    So another card in the same file makes another configuration.
+
+    Raises:
+        ConfigError: the card cannot be read.
+    """
+    path = config.critic.health
+    if not config.needs_critic or path is None:
+        return config
+    config = _with_auroc(config, CriticCard.read(path).answer_auroc, path=path)
+    return _with_critic(config, health=path.absolute())
 
 
 def _check_model(carded: CardModel, ours: CardModel, role: str, *, path: Path) -> None:
@@ -91,8 +108,11 @@ def _with_auroc(config: EngineConfig, measured: Measured, *, path: Path) -> Engi
             f"critic.auroc is {config.critic.auroc} and the card {path} says {measured}; leave critic.auroc out",
             field="critic.auroc",
         )
-    # A run goes on by the figures it began with, wherever the card is by then.
-    return config.model_copy(update={"critic": config.critic.model_copy(update={"auroc": measured, "health": None})})
+    return _with_critic(config, auroc=measured)
+
+
+def _with_critic(config: EngineConfig, **update: object) -> EngineConfig:
+    return config.model_copy(update={"critic": config.critic.model_copy(update=update)})
 
 
 def _way(config: EngineConfig) -> str:

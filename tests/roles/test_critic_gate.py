@@ -11,7 +11,7 @@ from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.engine import Engine
 from critic_engine.errors import ConfigError, RunError
-from critic_engine.roles.critic_gate import with_gate
+from critic_engine.roles.critic_gate import with_card_auroc, with_gate
 from critic_engine.types import Problem
 
 QUESTION = Problem("What is the capital of France?")
@@ -68,6 +68,17 @@ def test_the_gate_is_the_same_for_a_config_that_went_through_it(tmp_path: Path) 
     config = with_gate(load_config("mcts", [card(tmp_path)]))
     (tmp_path / "card.json").unlink()
     assert with_gate(config) == config
+
+
+def test_a_card_that_was_measured_anew_makes_another_configuration(tmp_path: Path) -> None:
+    config = load_config("mcts", [card(tmp_path)])
+    before = with_card_auroc(config)
+    assert (before.critic.health, before.needs_critic) == (config.critic.health, True)
+    assert with_gate(before) == with_gate(config)
+    card(tmp_path, auroc={"estimate": 0.9, "low": 0.8, "high": 0.95})
+    assert with_card_auroc(config) != before
+    unused = load_config("majority", ["critic.health=gone.json"])
+    assert with_card_auroc(unused) == unused
 
 
 @pytest.mark.parametrize("preset", ["majority", "beam", "rstar"])
