@@ -18,6 +18,16 @@ class Measured(Section):
     low: float | None = None
     high: float | None = None
 
+    @property
+    def figures(self) -> tuple[float | None, float | None, float | None]:
+        """The estimate, and the ends of its interval."""
+        return (self.estimate, self.low, self.high)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether each figure that is known lies in [0, 1]."""
+        return all(figure is None or 0 <= figure <= 1 for figure in self.figures)
+
 
 class CardModel(Section):
     """A model that a card is about."""

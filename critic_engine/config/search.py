@@ -63,6 +63,8 @@ class CriticConfig(SampledModelConfig):
 
     @model_validator(mode="after")
     def _check_measured(self) -> "CriticConfig":
+        if self.auroc is not None and not self.auroc.is_share:
+            raise ValueError(f"auroc is {self.auroc.figures}, and each must lie in [0, 1]")
         is_measured = self.health is not None or self.auroc is not None
         self.check_unused("min_auroc", is_used=is_measured, way_in="set health to the file of the critic's card")
         return self

@@ -61,7 +61,7 @@ def test_a_card_that_cannot_tell_lets_the_critic_steer_and_the_log_says_so(
 ) -> None:
     assert with_gate(load_config("mcts", [card(tmp_path, auroc={"estimate": estimate})])).needs_critic
     (record,) = caplog.records
-    assert record.getMessage().startswith("the critic's card cannot tell")
+    assert record.getMessage().startswith("the critic's AUROC has no interval")
 
 
 def test_the_gate_is_the_same_for_a_config_that_went_through_it(tmp_path: Path) -> None:
