@@ -25,16 +25,6 @@ class ReliabilityBin:
     """With Wilson's interval, as if all outcomes were independent."""
 
 
-def brier_score(values: Sequence[float], outcomes: Sequence[bool]) -> float:
-    """Return the mean of ``(value - outcome)**2``, in [0, 1] (Brier, 1950, Monthly Weather Review 78, 1-3).
-
-    Raises:
-        ValueError: see ``checked_values``.
-    """
-    given, is_right = checked_values(values, outcomes)
-    return float(((given - is_right) ** 2).mean())
-
-
 def calibration_error(values: Sequence[float], outcomes: Sequence[bool], num_bins: int = 10) -> float:
     """Return the expected calibration error over bins of equal mass, in [0, 1].
 

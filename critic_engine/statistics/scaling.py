@@ -26,7 +26,7 @@ class PlattScaling:
     intercept: float
 
     @classmethod
-    def fit(cls, values: Sequence[float], outcomes: Sequence[bool], *, has_intercept: bool = True) -> Self:
+    def fit(cls, values: Sequence[float], outcomes: Sequence[bool]) -> Self:
         """Return the scaling of least log-loss to the outcomes, see ``_fitted``.
 
         Raises:
@@ -34,7 +34,7 @@ class PlattScaling:
         """
         given, is_right = checked_values(values, outcomes)
         log_odds = _logarithm(given) - _logarithm(1 - given)
-        slope, intercept = _fitted(np.stack([log_odds, np.full(len(given), float(has_intercept))]), is_right)
+        slope, intercept = _fitted(np.stack([log_odds, np.ones(len(given))]), is_right)
         return cls(slope, intercept)
 
     def apply(self, value: float) -> float:

@@ -7,7 +7,6 @@ from statsmodels.genmod.families import Binomial
 from statsmodels.genmod.generalized_linear_model import GLM
 
 from critic_engine.statistics.calibration import (
-    brier_score,
     calibration_error,
     clustered_auroc,
     clustered_calibration_error,
@@ -59,10 +58,6 @@ def test_equal_values_are_never_parted() -> None:
     assert len(reliability_bins([0.2, 0.4], [True, False], 10)) == 2
 
 
-def test_the_brier_score_worked_by_hand() -> None:
-    assert brier_score([1.0, 0.5, 0.2], [True, False, False]) == pytest.approx((0 + 0.25 + 0.04) / 3)
-
-
 def test_platt_scaling_agrees_with_a_logistic_regression_of_its_targets() -> None:
     values, outcomes = flat(drawn(100, slope=2.5))
     found = PlattScaling.fit(values, outcomes)
@@ -72,9 +67,6 @@ def test_platt_scaling_agrees_with_a_logistic_regression_of_its_targets() -> Non
     columns = np.stack([np.ones(500), scores], axis=1)
     intercept, slope = GLM(targets, columns, family=Binomial()).fit().params
     assert (found.intercept, found.slope) == pytest.approx((intercept, slope), abs=1e-4)
-    without = PlattScaling.fit(values, outcomes, has_intercept=False)
-    (slope,) = GLM(targets, scores, family=Binomial()).fit().params
-    assert (without.intercept, without.slope) == (0.0, pytest.approx(slope, abs=1e-4))
 
 
 def test_a_scaling_keeps_values_within_zero_and_one() -> None:
@@ -110,9 +102,7 @@ def test_beta_calibration_recovers_its_own_curve_where_platt_scaling_cannot() ->
     found = BetaCalibration.fit(values[:2000].tolist(), outcomes[:2000])
     assert (found.a, found.b, found.c) == pytest.approx((0.2, 1.5, -0.3), abs=0.15)
     platt, held = PlattScaling.fit(values[:2000].tolist(), outcomes[:2000]), values[2000:].tolist()
-    scores = [brier_score(list(map(scaling.apply, held)), outcomes[2000:]) for scaling in (found, platt)]
     errors = [calibration_error(list(map(scaling.apply, held)), outcomes[2000:]) for scaling in (found, platt)]
-    assert scores[0] < scores[1]
     assert errors[0] < 0.04 < errors[1]
 
 
@@ -225,7 +215,7 @@ def test_an_auroc_of_one_kind_or_one_problem_has_no_interval() -> None:
     [([], []), ([0.5], [True, False]), ([1.1], [True]), ([-0.1], [True]), ([math.nan], [True])],
 )
 def test_values_outside_zero_and_one_are_refused(values: list[float], outcomes: list[bool]) -> None:
-    for function in (calibration_error, reliability_bins, brier_score, PlattScaling.fit, BetaCalibration.fit):
+    for function in (calibration_error, reliability_bins, PlattScaling.fit, BetaCalibration.fit):
         with pytest.raises(ValueError, match="value"):
             function(values, outcomes)  # type: ignore[operator]
 
