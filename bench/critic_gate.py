@@ -27,6 +27,7 @@ from critic_engine.backends.factory import make_generator, make_scorer
 from critic_engine.backends.huggingface.fingerprint import card_model
 from critic_engine.config.critic_card import CriticCard, Measured
 from critic_engine.config.engine import EngineConfig, load_config
+from critic_engine.config.gate import CRITIC_GATED
 from critic_engine.models.registry import ModelMakers, Models
 from critic_engine.parsing.answers import is_same_answer
 from critic_engine.prompts import PromptFamily
@@ -214,7 +215,7 @@ class Bench:
             answers = [answer async for answer in runner.answers()]
         is_right = [self.is_right(row, answer.answer) for row, answer in zip(self.rows, answers, strict=True)]
         tokens = sum(answer.num_tokens for answer in answers) / len(answers)
-        num_gated = sum("critic_gated" in answer.failures for answer in answers)
+        num_gated = sum(CRITIC_GATED in answer.failures for answer in answers)
         outcome = Outcome(method, critic, is_right, tokens, num_gated, time.perf_counter() - begun_s)
         print(method, "|", critic, share(sum(is_right), len(is_right)), round(tokens), flush=True)
         return outcome, spoilt

@@ -32,6 +32,7 @@ from critic_engine.evaluation.problem_set import ProblemSet, read_problem_set
 from critic_engine.evaluation.report.gates import check_names, parse_gate
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.evaluation.scoring import Scorekeeper
+from critic_engine.roles.critic_gate import with_card_auroc
 from critic_engine.run.runner import Progress
 from critic_engine.statistics.verdicts import FEWEST_PROBLEMS
 
@@ -69,7 +70,7 @@ def _plan(
     first_seed = next(iter(configs.values())).run.seed
     return EvaluationPlan(
         problems=source,
-        methods=tuple(PlannedMethod(name=name, config=config) for name, config in configs.items()),
+        methods=tuple(PlannedMethod(name=name, config=with_card_auroc(config)) for name, config in configs.items()),
         budgets=tuple(dict.fromkeys(request.budgets)),
         seeds=tuple(range(first_seed, first_seed + (request.seeds or 1))),
         match=request.match or "tokens",

@@ -18,6 +18,16 @@ class Measured(Section):
     low: float | None = None
     high: float | None = None
 
+    @property
+    def figures(self) -> tuple[float | None, float | None, float | None]:
+        """The estimate, and the ends of its interval."""
+        return (self.estimate, self.low, self.high)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether each figure that is known lies in [0, 1]."""
+        return all(figure is None or 0 <= figure <= 1 for figure in self.figures)
+
 
 class CardModel(Section):
     """A model that a card is about."""
@@ -43,6 +53,18 @@ class CardBin(Section):
     share_right: Measured
 
 
+class CardBeta(Section):
+    """Beta calibration, ``sigmoid(a * log(v) - b * log(1 - v) + c)``; with ``a = b`` it is Platt scaling."""
+
+    a: float
+    """Not negative."""
+    b: float
+    """Not negative."""
+    c: float
+    error_after: Measured
+    """Expected calibration error of the calibrated values on the held half."""
+
+
 class CardScaling(Section):
     """Platt scaling, ``sigmoid(slope * log(v / (1 - v)) + intercept)``, fitted on half of the problems."""
 
@@ -59,6 +81,8 @@ class CardScaling(Section):
     """The same of the scaled values."""
     num_held_bins: int
     """Bins of these errors; an error is above 0 by chance, more so with few values a bin."""
+    beta: CardBeta
+    """Beta calibration, fitted to the same half and checked on the other."""
 
 
 class CardOutcome(Section):
@@ -73,7 +97,7 @@ class CardOutcome(Section):
     bins: tuple[CardBin, ...]
     """From the smallest values to the largest; empty without values."""
     scaling: CardScaling | None
-    """None if there are too few problems, or one of the halves has no right or no wrong solution."""
+    """Its scalings; None if there are too few problems, or one of the halves has no right or no wrong solution."""
     mean_value_if_right: Measured
     mean_value_if_wrong: Measured
     yes_if_right: Measured
@@ -204,9 +228,18 @@ class CriticCard(Section):
         """
         try:
             return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, pydantic.ValidationError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ConfigError(
-                f"critic.health: {path} is no critic's card: {reason}; write one with `critic-engine evaluate-critic`",
-                field="critic.health",
-            ) from error
+        except OSError as error:
+            raise _unusable(f"{path} cannot be read: {error.strerror}") from error
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise _unusable(f"{path} is no critic's card: {field + ': ' if field else ''}{first['msg']}") from error
+        except (ValueError, RecursionError) as error:
+            raise _unusable(f"{path} is no critic's card: {error}") from error
+
+
+def _unusable(reason: str) -> ConfigError:
+    return ConfigError(
+        f"critic.health: {reason}; name the critic_card.json that `critic-engine evaluate-critic` writes",
+        field="critic.health",
+    )

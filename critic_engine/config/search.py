@@ -52,7 +52,8 @@ class CriticConfig(SampledModelConfig):
     """Most attempts at one critique before its value is left unknown."""
     health: Path | None = None
     """File of the critic's card, which ``critic-engine evaluate-critic`` writes; None if the critic was not measured. A
-    card of another critic, reasoner or family of prompts is refused."""
+    card of another critic, reasoner or family of prompts is refused. The configuration of a run has its ``auroc``
+    instead."""
     min_auroc: Annotated[float, Field(ge=0, le=1)] = 0.65
     """AUROC, in [0, 1], that the critic must be shown to have for right and wrong answers: the low end of the interval
     in its card. Below it the critic does not steer; in the place of its search, whole solutions are sampled and the
@@ -62,6 +63,8 @@ class CriticConfig(SampledModelConfig):
 
     @model_validator(mode="after")
     def _check_measured(self) -> "CriticConfig":
+        if self.auroc is not None and not self.auroc.is_share:
+            raise ValueError(f"auroc is {self.auroc.figures}, and each must lie in [0, 1]")
         is_measured = self.health is not None or self.auroc is not None
         self.check_unused("min_auroc", is_used=is_measured, way_in="set health to the file of the critic's card")
         return self

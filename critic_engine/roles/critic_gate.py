@@ -16,10 +16,10 @@ _logger = logging.getLogger(__name__)
 def with_gate(
     config: EngineConfig, *, reasoner: Generator | None = None, critic: Generator | None = None
 ) -> EngineConfig:
-    """Return the configuration with the AUROC of the critic's card, changed if the critic may not steer.
+    """Return the configuration with the AUROC in the place of the critic's card, changed if the critic may not steer.
 
-    That the critic may not steer is logged as a warning, and that it has no card as information. A method that asks no
-    critic ignores the card.
+    A warning is logged where the critic may not steer, and where its AUROC has no interval; that it has no card is
+    logged as information. A method that asks no critic ignores the card.
 
     Args:
         config: The configuration of an engine.
@@ -29,28 +29,55 @@ def with_gate(
     Raises:
         ConfigError: the card cannot be read, or is of another critic, reasoner or prompts.
     """
-    if config.needs_critic and config.critic.health is not None:
-        card = CriticCard.read(config.critic.health)
-        if card.kind != "critic":
-            raise ConfigError(
-                f"critic.health: {config.critic.health} is the card of a reward model, {card.critic.name!r}; name one "
-                "of the critic",
-                field="critic.health",
-            )
-        _check_model(card.critic, card_model(config.critic, critic), "critic", path=config.critic.health)
-        _check_model(card.reasoner, card_model(config.reasoner, reasoner), "reasoner", path=config.critic.health)
-        config = _with_auroc(config, card.answer_auroc, path=config.critic.health)
+    config = _measured(config, reasoner, critic)
     reason = gate_reason(config.critic)
     if reason is not None:
         changed = gated(config) if config.needs_critic else config
         _logger.warning("%s: the critic does not steer; %s", reason, _way(changed))
         return changed
+    if config.needs_critic and config.critic.auroc is not None and config.critic.auroc.low is None:
+        _logger.warning(
+            "the critic's AUROC has no interval, so it is unknown whether its values tell right from wrong, and it "
+            "steers; see in the card's report.md why, or measure it on more problems"
+        )
     if config.needs_critic and config.critic.auroc is None:
         _logger.info(
             "the critic has no card, so it is unknown whether its values tell right from wrong; measure it with "
             "`critic-engine evaluate-critic`, and name the card in critic.health"
         )
     return config
+
+
+def _measured(config: EngineConfig, reasoner: Generator | None, critic: Generator | None) -> EngineConfig:
+    """Return the configuration with the AUROC of the critic's card in its place, if it is the card of these models."""
+    path = config.critic.health
+    if not config.needs_critic or path is None:
+        return config
+    card = CriticCard.read(path)
+    if card.kind != "critic":
+        raise ConfigError(
+            f"critic.health: {path} is the card of a reward model, {card.critic.name!r}; name one of the critic",
+            field="critic.health",
+        )
+    _check_model(card.critic, card_model(config.critic, critic), "critic", path=path)
+    _check_model(card.reasoner, card_model(config.reasoner, reasoner), "reasoner", path=path)
+    # A run goes on by the figures it began with, wherever the card is by then.
+    return _with_critic(_with_auroc(config, card.answer_auroc, path=path), health=None)
+
+
+def with_card_auroc(config: EngineConfig) -> EngineConfig:
+    """Return the configuration with the AUROC of the critic's card beside the absolute path of the card.
+
+    So another card in the same file makes another configuration.
+
+    Raises:
+        ConfigError: the card cannot be read.
+    """
+    path = config.critic.health
+    if not config.needs_critic or path is None:
+        return config
+    config = _with_auroc(config, CriticCard.read(path).answer_auroc, path=path)
+    return _with_critic(config, health=path.absolute())
 
 
 def _check_model(carded: CardModel, ours: CardModel, role: str, *, path: Path) -> None:
@@ -75,17 +102,22 @@ def _other(path: Path, role: str, carded: str, ours: str) -> ConfigError:
 
 
 def _with_auroc(config: EngineConfig, measured: Measured, *, path: Path) -> EngineConfig:
-    figures = (measured.estimate, measured.low, measured.high)
-    if not all(figure is None or 0 <= figure <= 1 for figure in figures):
+    if not measured.is_share:
         raise ConfigError(
-            f"critic.health: {path}: answer_auroc is {figures}, and each must lie in [0, 1]", field="critic.health"
+            f"critic.health: {path}: answer_auroc is {measured.figures}, and each must lie in [0, 1]",
+            field="critic.health",
         )
-    if config.critic.auroc not in (None, measured):
+    if config.critic.auroc is not None and config.critic.auroc != measured:
         raise ConfigError(
-            f"critic.auroc is {config.critic.auroc} and the card {path} says {measured}; leave critic.auroc out",
+            f"critic.auroc is {config.critic.auroc.figures} and the card {path} says {measured.figures}; leave "
+            "critic.auroc out",
             field="critic.auroc",
         )
-    return config.model_copy(update={"critic": config.critic.model_copy(update={"auroc": measured})})
+    return _with_critic(config, auroc=measured)
+
+
+def _with_critic(config: EngineConfig, **update: object) -> EngineConfig:
+    return config.model_copy(update={"critic": config.critic.model_copy(update=update)})
 
 
 def _way(config: EngineConfig) -> str:

@@ -1,18 +1,14 @@
-"""Whether a value is the probability of being right, and the scaling that makes it one."""
+"""Whether a value is the probability of being right."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from critic_engine.statistics.intervals import Interval, auroc, share
 from critic_engine.statistics.resampling import resampled_counts
-
-# Values of 0 and 1 have no log-odds.
-_SMALLEST_VALUE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,63 +25,6 @@ class ReliabilityBin:
     """With Wilson's interval, as if all outcomes were independent."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlattScaling:
-    """A value's log-odds, scaled and shifted: ``apply(v) = sigmoid(slope * log(v / (1 - v)) + intercept)``.
-
-    Platt (1999, Probabilistic outputs for support vector machines). With an intercept of 0 it is temperature scaling,
-    the temperature being ``1 / slope`` (Guo et al., 2017, arXiv 1706.04599). A slope below 0 tells that larger values
-    mean less often right. Values are kept within [1e-6, 1 - 1e-6], since 0 and 1 have no log-odds.
-    """
-
-    slope: float
-    intercept: float
-
-    @classmethod
-    def fit(cls, values: Sequence[float], outcomes: Sequence[bool], *, has_intercept: bool = True) -> Self:
-        """Return the scaling of least log-loss to the outcomes.
-
-        Their targets are Platt's, ``(n_right + 1) / (n_right + 2)`` and ``1 / (n_wrong + 2)``, so that the slope stays
-        finite where values part right from wrong without fault.
-
-        Raises:
-            ValueError: there is no value, the two are of unequal length, or a value lies outside [0, 1].
-        """
-        from scipy.optimize import minimize  # type: ignore[import-untyped]
-
-        given, is_right = _checked(values, outcomes)
-        targets = np.where(is_right, (is_right.sum() + 1) / (is_right.sum() + 2), 1 / ((~is_right).sum() + 2))
-        columns = np.stack([_log_odds(given), np.full(len(given), float(has_intercept))])
-
-        def log_loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            scores = weights @ columns
-            loss = np.logaddexp(0, scores) - targets * scores
-            return float(loss.mean()), columns @ (_sigmoid(scores) - targets) / len(targets)
-
-        found = minimize(log_loss, np.asarray([1.0, 0.0]), jac=True, method="BFGS")
-        return cls(float(found.x[0]), float(found.x[1]))
-
-    def apply(self, value: float) -> float:
-        """Return the scaled value, in [0, 1].
-
-        Raises:
-            ValueError: ``value`` lies outside [0, 1].
-        """
-        if not 0 <= value <= 1:
-            raise ValueError(f"value is {value}; it must lie in [0, 1]")
-        return float(_sigmoid(self.slope * _log_odds(np.asarray(value)) + self.intercept))
-
-
-def brier_score(values: Sequence[float], outcomes: Sequence[bool]) -> float:
-    """Return the mean of ``(value - outcome)**2``, in [0, 1] (Brier, 1950, Monthly Weather Review 78, 1-3).
-
-    Raises:
-        ValueError: see ``PlattScaling.fit``.
-    """
-    given, is_right = _checked(values, outcomes)
-    return float(((given - is_right) ** 2).mean())
-
-
 def calibration_error(values: Sequence[float], outcomes: Sequence[bool], num_bins: int = 10) -> float:
     """Return the expected calibration error over bins of equal mass, in [0, 1].
 
@@ -94,9 +33,9 @@ def calibration_error(values: Sequence[float], outcomes: Sequence[bool], num_bin
     It is above 0 by chance, more so the fewer values there are.
 
     Raises:
-        ValueError: ``num_bins`` is below 1, or see ``PlattScaling.fit``.
+        ValueError: ``num_bins`` is below 1, or see ``checked_values``.
     """
-    given, is_right = _checked(values, outcomes)
+    given, is_right = checked_values(values, outcomes)
     bins = _equal_mass_bins(given, num_bins)
     return float(np.abs(np.bincount(bins, weights=given - is_right)).sum() / len(given))
 
@@ -109,7 +48,7 @@ def reliability_bins(
     Raises:
         ValueError: see ``calibration_error``.
     """
-    given, is_right = _checked(values, outcomes)
+    given, is_right = checked_values(values, outcomes)
     bins = _equal_mass_bins(given, num_bins)
     found = []
     for number in range(bins.max() + 1):
@@ -227,7 +166,12 @@ def _flat(
     return problems, np.asarray(values, dtype=float), np.asarray(outcomes, dtype=bool)
 
 
-def _checked(values: Sequence[float], outcomes: Sequence[bool]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def checked_values(values: Sequence[float], outcomes: Sequence[bool]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return values and outcomes as arrays.
+
+    Raises:
+        ValueError: there is no value, the two are of unequal length, or a value lies outside [0, 1].
+    """
     if not len(values) or len(values) != len(outcomes):
         raise ValueError(f"values and outcomes hold {len(values)} and {len(outcomes)}; they must be as many, and some")
     given = np.asarray(values, dtype=float)
@@ -249,17 +193,3 @@ def _equal_mass_bins(values: NDArray[np.float64], num_bins: int) -> NDArray[np.i
     cuts = ordered[np.arange(1, num_bins) * len(values) // num_bins]
     numbers = np.searchsorted(np.unique(cuts), values, side="right")
     return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
-
-
-def _log_odds(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    from scipy.special import logit  # type: ignore[import-untyped]
-
-    found: NDArray[np.float64] = logit(np.clip(values, _SMALLEST_VALUE, 1 - _SMALLEST_VALUE))
-    return found
-
-
-def _sigmoid(scores: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    from scipy.special import expit
-
-    found: NDArray[np.float64] = expit(scores)
-    return found

@@ -67,6 +67,22 @@ def test_same_command_and_resume_search_nothing_again_and_report_the_same(cli: C
     assert [line for line in added.err.splitlines() if line.startswith("run ")] == ["run 4 of 4: best_of_n @60, seed 0"]
 
 
+def test_card_that_was_measured_anew_costs_the_methods_that_ask_the_critic(cli: Cli, many: Path) -> None:
+    pocket = {"name": "scripted:pocket", "prompts": "pocket"}
+    models = {"critic": pocket, "reasoner": pocket, "task": "t", "num_problems": 20, "num_solutions": 80}
+    methods = ["--method", "majority", "--method", "weighted_majority", "--budget", 60, *SCRIPTED]
+    reports = []
+    for auroc in (0.5, 0.9):
+        interval = {"estimate": auroc, "low": auroc - 0.05, "high": auroc + 0.05}
+        Path("card.json").write_text(json.dumps({**models, "answer_auroc": interval}))
+        result = cli("evaluate", many, *methods, "--set", "critic.health=card.json", "--out", "ev")
+        assert result.code == 0, result.err
+        reports.append((Path("ev/report.md").read_text(), result.err))
+    assert ["did not steer" in report for report, _ in reports] == [True, False]
+    assert "run 2 of 2: weighted_majority @60" in reports[1][1]
+    assert "majority @60, seed 0" not in reports[1][1].replace("weighted_majority", "")
+
+
 def test_gate_decides_the_exit_code(cli: Cli, many: Path) -> None:
     options = [many, "--method", "greedy", "--method", "majority", "--budget", 60, *SCRIPTED, "--out", "ev"]
     assert cli("evaluate", *options, "--gate", "greedy >= 0").code == 0

@@ -41,6 +41,7 @@ def test_reward_model_is_measured_when_one_is_named(cli, models, problems: Path)
     )
 
 
+@pytest.mark.slow
 def test_labelled_run_is_measured_with_its_own_models(cli, models, problems: Path) -> None:
     collecting = ["--config", "mmc_collect", "--set", "budget.max_simulations=4"]
     collecting += ["--set", "collect.labels={kind: binary_search, num_rollouts: 2}"]
@@ -51,9 +52,14 @@ def test_labelled_run_is_measured_with_its_own_models(cli, models, problems: Pat
     assert card["is_of_search"]
     assert 0 < card["steps"]["num"] < card["num_solutions"]
     assert card["critic"]["name"] == card["reasoner"]["name"] == "scripted:pocket"
-    for option in (["--limit", 1], ["--reasoner", "pocket"]):
-        refused = cli("evaluate-critic", "labelled", *option, "--out", "other")
-        assert (refused.code, f"{option[0]} goes with a problems file only" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize("option", [["--limit", 1], ["--reasoner", "pocket"], ["--map", "answer="]])
+def test_options_of_problems_are_refused_beside_a_run(cli, tmp_path: Path, option: list[object]) -> None:
+    (tmp_path / "labelled").mkdir()
+    (tmp_path / "labelled" / "run.sqlite").touch()
+    refused = cli("evaluate-critic", tmp_path / "labelled", *option, "--out", "other")
+    assert (refused.code, f"{option[0]} goes with a problems file only" in refused.err) == (2, True)
 
 
 def test_rows_without_references_are_named(cli, models, problems: Path) -> None:

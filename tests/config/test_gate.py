@@ -122,3 +122,9 @@ def test_a_critic_that_is_good_or_unknown_steers(critic: CriticConfig) -> None:
 def test_a_limit_without_a_card_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"min_auroc is 0\.8 and has no effect; set health"):
         load_config("mcts", ["critic.min_auroc=0.8"])
+
+
+@pytest.mark.parametrize("figures", ["estimate: 2", "estimate: .nan", "estimate: 0.9, low: -0.1"])
+def test_a_figure_that_is_no_auroc_is_refused(figures: str) -> None:
+    with pytest.raises(ConfigError, match=r"critic: auroc is \(.*\), and each must lie in \[0, 1\]"):
+        load_config("mcts", [f"critic.auroc={{{figures}}}"])

@@ -10,8 +10,8 @@ import pytest
 from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.engine import Engine
-from critic_engine.errors import ConfigError
-from critic_engine.roles.critic_gate import with_gate
+from critic_engine.errors import ConfigError, RunError
+from critic_engine.roles.critic_gate import with_card_auroc, with_gate
 from critic_engine.types import Problem
 
 QUESTION = Problem("What is the capital of France?")
@@ -51,18 +51,34 @@ def test_a_critic_that_reaches_the_limit_steers_and_the_config_keeps_its_auroc(
     before = load_config("mcts", [card(tmp_path, auroc={"estimate": 0.9, "low": 0.8, "high": 0.95})])
     config = with_gate(before)
     assert config.critic.auroc is not None
-    assert config.critic.auroc.low == 0.8
+    assert (config.critic.auroc.low, config.critic.health) == (0.8, None)
     assert (config.strategy, config.needs_critic, caplog.records) == (before.strategy, True, [])
 
 
-def test_a_card_that_cannot_tell_lets_the_critic_steer(tmp_path: Path) -> None:
-    assert with_gate(load_config("mcts", [card(tmp_path, auroc={"estimate": None})])).needs_critic
+@pytest.mark.parametrize("estimate", [None, 0.9])
+def test_a_card_that_cannot_tell_lets_the_critic_steer_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, estimate: float | None
+) -> None:
+    assert with_gate(load_config("mcts", [card(tmp_path, auroc={"estimate": estimate})])).needs_critic
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the critic's AUROC has no interval")
 
 
 def test_the_gate_is_the_same_for_a_config_that_went_through_it(tmp_path: Path) -> None:
     config = with_gate(load_config("mcts", [card(tmp_path)]))
     (tmp_path / "card.json").unlink()
     assert with_gate(config) == config
+
+
+def test_a_card_that_was_measured_anew_makes_another_configuration(tmp_path: Path) -> None:
+    config = load_config("mcts", [card(tmp_path)])
+    before = with_card_auroc(config)
+    assert (before.critic.health, before.needs_critic) == (config.critic.health, True)
+    assert with_gate(before) == with_gate(config)
+    card(tmp_path, auroc={"estimate": 0.9, "low": 0.8, "high": 0.95})
+    assert with_card_auroc(config) != before
+    unused = load_config("majority", ["critic.health=gone.json"])
+    assert with_card_auroc(unused) == unused
 
 
 @pytest.mark.parametrize("preset", ["majority", "beam", "rstar"])
@@ -103,10 +119,26 @@ def test_a_card_of_another_pair_is_refused_by_the_names_of_both(
     assert caught.value.field == "critic.health"
 
 
-def test_a_file_that_is_no_card_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "card.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(ConfigError, match="is no critic's card"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", r"is no critic's card: Input should be a valid dictionary .*; name the critic_card\.json"),
+        ('{"format": "1", "critic": {"name": "a"}}', r"is no critic's card: critic\.prompts: Field required; name"),
+        ('{"format": ', "is no critic's card: Expecting value"),
+        ("[" * 100_000, "is no critic's card: maximum recursion depth"),
+    ],
+)
+def test_a_file_that_is_no_card_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "card.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message) as caught:
         with_gate(load_config("mcts", [f"critic.health={tmp_path / 'card.json'}"]))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path, "Is a directory"), (tmp_path / "gone", "No such file or directory")):
+        with pytest.raises(ConfigError, match=f"cannot be read: {reason}; name the critic_card"):
+            with_gate(load_config("mcts", [f"critic.health={path}"]))
 
 
 def test_a_figure_given_by_hand_may_not_differ_from_the_card(tmp_path: Path) -> None:
@@ -158,6 +190,26 @@ class TestRuns:
         (tmp_path / "card.json").unlink()
         with self.engine(run / "config.yaml", "run.max_tokens=null") as engine:
             assert [answer.answer for answer in engine.resume(run)] == ["Paris", "Paris"]
+
+    @pytest.mark.parametrize("is_kept", [True, False])
+    def test_a_run_that_its_critic_steers_goes_on_after_its_card_was_moved_or_changed(
+        self, tmp_path: Path, *, is_kept: bool
+    ) -> None:
+        run, good = tmp_path / "run", {"estimate": 0.9, "low": 0.8, "high": 0.95}
+        plain = {"name": ScriptedGenerator(["-"]).name, "prompts": "plain"}
+        override = card(tmp_path, critic=plain, reasoner=plain, auroc=good)
+        with self.engine("critic_v", override, "run.max_tokens=1") as engine:
+            list(engine.solve_many([QUESTION, Problem("What is the capital of Peru?")], run=run))
+        if is_kept:
+            card(tmp_path, critic=plain, reasoner=plain)
+        else:
+            (tmp_path / "card.json").unlink()
+        with self.engine(run / "config.yaml", "run.max_tokens=null") as engine:
+            assert engine.config.needs_critic
+            assert [answer.answer for answer in engine.resume(run)] == ["Paris", "Paris"]
+        if is_kept:
+            with self.engine("critic_v", override) as engine, pytest.raises(RunError, match="another configuration"):
+                list(engine.resume(run))
 
     def test_a_problem_without_an_answer_does_not_blame_the_gate(self, tmp_path: Path) -> None:
         reasoner, critic = ScriptedGenerator([""]), ScriptedGenerator(["no verdict"])

@@ -7,14 +7,13 @@ from statsmodels.genmod.families import Binomial
 from statsmodels.genmod.generalized_linear_model import GLM
 
 from critic_engine.statistics.calibration import (
-    PlattScaling,
-    brier_score,
     calibration_error,
     clustered_auroc,
     clustered_calibration_error,
     reliability_bins,
 )
 from critic_engine.statistics.intervals import auroc
+from critic_engine.statistics.scaling import BetaCalibration, PlattScaling
 
 Groups = list[list[tuple[float, bool]]]
 
@@ -59,10 +58,6 @@ def test_equal_values_are_never_parted() -> None:
     assert len(reliability_bins([0.2, 0.4], [True, False], 10)) == 2
 
 
-def test_the_brier_score_worked_by_hand() -> None:
-    assert brier_score([1.0, 0.5, 0.2], [True, False, False]) == pytest.approx((0 + 0.25 + 0.04) / 3)
-
-
 def test_platt_scaling_agrees_with_a_logistic_regression_of_its_targets() -> None:
     values, outcomes = flat(drawn(100, slope=2.5))
     found = PlattScaling.fit(values, outcomes)
@@ -72,9 +67,6 @@ def test_platt_scaling_agrees_with_a_logistic_regression_of_its_targets() -> Non
     columns = np.stack([np.ones(500), scores], axis=1)
     intercept, slope = GLM(targets, columns, family=Binomial()).fit().params
     assert (found.intercept, found.slope) == pytest.approx((intercept, slope), abs=1e-4)
-    without = PlattScaling.fit(values, outcomes, has_intercept=False)
-    (slope,) = GLM(targets, scores, family=Binomial()).fit().params
-    assert (without.intercept, without.slope) == (0.0, pytest.approx(slope, abs=1e-4))
 
 
 def test_a_scaling_keeps_values_within_zero_and_one() -> None:
@@ -101,6 +93,38 @@ def test_a_constant_critic_is_scaled_to_the_share_right() -> None:
 def test_an_inverted_critic_has_a_slope_below_zero() -> None:
     values, outcomes = flat(drawn(200))
     assert PlattScaling.fit(values, [not right for right in outcomes]).slope == pytest.approx(-1, abs=0.2)
+
+
+def test_beta_calibration_recovers_its_own_curve_where_platt_scaling_cannot() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.beta(0.3, 0.8, 4000)
+    outcomes = (rng.random(4000) < 1 / (1 + np.exp(-(0.2 * np.log(values) - 1.5 * np.log1p(-values) - 0.3)))).tolist()
+    found = BetaCalibration.fit(values[:2000].tolist(), outcomes[:2000])
+    assert (found.a, found.b, found.c) == pytest.approx((0.2, 1.5, -0.3), abs=0.15)
+    platt, held = PlattScaling.fit(values[:2000].tolist(), outcomes[:2000]), values[2000:].tolist()
+    errors = [calibration_error(list(map(scaling.apply, held)), outcomes[2000:]) for scaling in (found, platt)]
+    assert errors[0] < 0.04 < errors[1]
+
+
+def test_beta_calibration_agrees_with_a_logistic_regression_of_its_targets() -> None:
+    values, outcomes = flat(drawn(100, slope=2.5))
+    found, num_right = BetaCalibration.fit(values, outcomes), sum(outcomes)
+    targets = np.where(outcomes, (num_right + 1) / (num_right + 2), 1 / (500 - num_right + 2))
+    columns = np.stack([np.log(values), -np.log1p(-np.asarray(values)), np.ones(500)], axis=1)
+    assert (found.a, found.b, found.c) == pytest.approx(
+        tuple(GLM(targets, columns, family=Binomial()).fit().params), abs=1e-3
+    )
+
+
+def test_beta_calibration_never_turns_the_order_around() -> None:
+    values, outcomes = flat(drawn(200))
+    found = BetaCalibration.fit(values, [not right for right in outcomes])
+    assert (found.a, found.b) == (0, 0)
+    assert found.apply(0.1) == pytest.approx(1 - sum(outcomes) / len(outcomes), abs=0.01)
+    constant = BetaCalibration.fit([1.0] * 200, [True] * 140 + [False] * 60)
+    assert constant.apply(1.0) == pytest.approx(0.7, abs=0.01)
+    parting = BetaCalibration.fit([0.0, 0.0, 1.0, 1.0], [False, False, True, True])
+    assert (parting.apply(0.0), parting.apply(1.0)) == pytest.approx((1 / 4, 3 / 4), abs=1e-3)
 
 
 def test_a_scaling_of_one_half_is_calibrated_on_the_other() -> None:
@@ -191,7 +215,7 @@ def test_an_auroc_of_one_kind_or_one_problem_has_no_interval() -> None:
     [([], []), ([0.5], [True, False]), ([1.1], [True]), ([-0.1], [True]), ([math.nan], [True])],
 )
 def test_values_outside_zero_and_one_are_refused(values: list[float], outcomes: list[bool]) -> None:
-    for function in (calibration_error, reliability_bins, brier_score, PlattScaling.fit):
+    for function in (calibration_error, reliability_bins, PlattScaling.fit, BetaCalibration.fit):
         with pytest.raises(ValueError, match="value"):
             function(values, outcomes)  # type: ignore[operator]
 
@@ -213,3 +237,5 @@ def test_impossible_options_are_refused() -> None:
         calibration_error([0.5], [True], 0)
     with pytest.raises(ValueError, match="value is 2"):
         PlattScaling(1.0, 0.0).apply(2)
+    with pytest.raises(ValueError, match="value is 2"):
+        BetaCalibration(1.0, 1.0, 0.0).apply(2)

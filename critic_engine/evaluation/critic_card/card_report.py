@@ -19,9 +19,9 @@ _KINDS = {
 def summary_lines(card: CriticCard) -> Iterator[str]:
     """Yield what the card says in a few lines."""
     yield f"{_role(card)} {card.critic.name} on {card.num_solutions:,} solutions of {card.num_problems:,} problems"
-    yield f"AUROC, the answer is right: {interval(card.answer_auroc)}{_against_chance(card.answer_auroc)}"
+    yield f"AUROC, the answer is right: {interval(card.answer_auroc)}{_against_chance(card.answer_auroc, card.answer)}"
     if card.steps_auroc is not None:
-        yield f"AUROC, every step is right: {interval(card.steps_auroc)}{_against_chance(card.steps_auroc)}"
+        yield f"AUROC, every step is right: {interval(card.steps_auroc)}{_against_chance(card.steps_auroc, card.steps)}"
     for name, outcome in _outcomes(card):
         yield from _calibration_lines(name, outcome)
     if card.answer is not None:
@@ -32,6 +32,7 @@ def summary_lines(card: CriticCard) -> Iterator[str]:
     yield from (
         f"verdict flips, {_KINDS.get(each.kind, each.kind)}: {interval(each.flip_share)} of {each.num}"
         for each in card.flips
+        if each.num
     )
     if card.first_wrong_step is not None:
         yield f"first wrong step named: {interval(card.first_wrong_step.exact)} of {card.first_wrong_step.num}"
@@ -51,9 +52,9 @@ def caveats(card: CriticCard) -> Iterator[str]:
             f"give at least {_FEW_PROBLEMS}"
         )
     for name, outcome in _outcomes(card):
-        error = None if outcome.scaling is None else outcome.scaling.error_after
-        if error is not None and error.low is not None and error.low > _SMALL_ERROR:
-            yield f"note: Platt scaling does not make the value the probability that {name}; trust its order alone"
+        scaling = outcome.scaling
+        if scaling is not None and all(map(_is_large, (scaling.error_after, scaling.beta.error_after))):
+            yield f"note: no scaling makes the value the probability that {name}; trust its order alone"
     if card.is_of_search:
         yield "note: the solutions are paths of a search, not independent samples of the reasoner"
     if card.unreadable_share.estimate:
@@ -66,6 +67,10 @@ def caveats(card: CriticCard) -> Iterator[str]:
         yield f"note: left out, {fault.replace('_', ' ')}: {number:,}"
 
 
+def _is_large(error: Measured) -> bool:
+    return error.low is not None and error.low > _SMALL_ERROR
+
+
 def report_markdown(card: CriticCard, *, has_plot: bool) -> str:
     """Return the whole card as Markdown."""
     parts = [
@@ -75,17 +80,13 @@ def report_markdown(card: CriticCard, *, has_plot: bool) -> str:
         _table(("", "AUROC", "mean value if right", "mean value if wrong"), list(_separation(card))),
         "## Is the value a probability?",
         _table(
-            (
-                "",
-                "share right",
-                "calibration error",
-                "held half, before scaling",
-                "after scaling",
-                "slope",
-                "intercept",
-            ),
-            [_calibration_row(name, outcome) for name, outcome in _outcomes(card)],
+            ("", "share right", "calibration error"),
+            [
+                (name, interval(outcome.base_rate), interval(outcome.calibration_error))
+                for name, outcome in _outcomes(card)
+            ],
         ),
+        *_scalings(card),
         *(_bins(name, outcome) for name, outcome in _outcomes(card)),
         *(["![reliability](reliability.png)"] if has_plot else []),
         "## Does it say yes too often?",
@@ -120,8 +121,8 @@ def _head(card: CriticCard) -> Iterator[str]:
     temperature = "" if card.temperature is None else f", the critic's temperature {card.temperature:g}"
     yield (
         f"Task: {_code(card.task)}. {card.num_solutions:,} solutions of {card.num_problems:,} problems, "
-        f"{card.num_judged:,} of them distinct and judged, seed {card.seed}{temperature}. All intervals are 95 % "
-        "intervals over whole problems."
+        f"{card.num_judged:,} of them distinct and judged, seed {card.seed}{temperature}. Intervals are 95 % "
+        "intervals over whole problems; those of single bins take each solution for independent."
     )
 
 
@@ -134,7 +135,9 @@ def _role(card: CriticCard) -> str:
     return card.kind.replace("_", " ")
 
 
-def _against_chance(auroc: Measured) -> str:
+def _against_chance(auroc: Measured, outcome: CardOutcome | None) -> str:
+    if outcome is None or not outcome.num:
+        return "; no solution has a value"
     if auroc.estimate is None:
         return "; the solutions with a value are all right or all wrong"
     if auroc.low is None or auroc.high is None:
@@ -150,8 +153,9 @@ def _calibration_lines(name: str, outcome: CardOutcome) -> Iterator[str]:
     yield f"calibration error, {name}: {interval(outcome.calibration_error)}"
     if outcome.scaling is not None:
         yield (
-            f"on the held half, {name}: {interval(outcome.scaling.error_before)} before and "
-            f"{interval(outcome.scaling.error_after)} after scaling"
+            f"on the held half, {name}: {interval(outcome.scaling.error_before)}; after Platt scaling "
+            f"{interval(outcome.scaling.error_after)}, after beta calibration "
+            f"{interval(outcome.scaling.beta.error_after)}"
         )
 
 
@@ -165,23 +169,28 @@ def _separation(card: CriticCard) -> Iterator[Sequence[str]]:
         auroc = aurocs[name] or Measured(estimate=None)
         yield (
             name,
-            interval(auroc) + _against_chance(auroc),
+            interval(auroc) + _against_chance(auroc, outcome),
             interval(outcome.mean_value_if_right),
             interval(outcome.mean_value_if_wrong),
         )
 
 
-def _calibration_row(name: str, outcome: CardOutcome) -> Sequence[str]:
-    scaling = outcome.scaling
-    scaled = ("unknown",) * 4
-    if scaling is not None:
-        scaled = (
-            interval(scaling.error_before),
-            interval(scaling.error_after),
-            f"{scaling.slope:.3f}",
-            f"{scaling.intercept:.3f}",
+def _scalings(card: CriticCard) -> Iterator[str]:
+    for name, outcome in _outcomes(card):
+        scaling = outcome.scaling
+        if scaling is None:
+            continue
+        beta = scaling.beta
+        fits = [
+            ("none", "", interval(scaling.error_before)),
+            ("Platt", f"slope {scaling.slope:.3f}, intercept {scaling.intercept:.3f}", interval(scaling.error_after)),
+            ("beta", f"a {beta.a:.3f}, b {beta.b:.3f}, c {beta.c:.3f}", interval(beta.error_after)),
+        ]
+        yield (
+            f"Scalings of the value to the probability that {name}, fitted to {scaling.num_fitted:,} solutions of one "
+            f"half of the problems and checked on {scaling.num_held:,} of the other:"
         )
-    return (name, interval(outcome.base_rate), interval(outcome.calibration_error), *scaled)
+        yield _table(("scaling", "fitted", "calibration error on the held half"), fits)
 
 
 def _bins(name: str, outcome: CardOutcome) -> str:

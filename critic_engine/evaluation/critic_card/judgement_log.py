@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Annotated, Self
 
 import pydantic
 
@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 class CriticJudgement:
     """One judgement of a solution, or the reason that there is none."""
 
-    value: float | None = None
+    value: Annotated[float | None, pydantic.Field(ge=0, le=1)] = None
     """In [0, 1]; None if it is unknown."""
     verdict: Verdict | None = None
     """Of a reward model, ``right`` if its value is at least 0.5; None without a judgement."""

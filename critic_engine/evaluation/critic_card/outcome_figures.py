@@ -5,16 +5,16 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
-from critic_engine.config.critic_card import CardBin, CardOutcome, CardScaling, Measured
+from critic_engine.config.critic_card import CardBeta, CardBin, CardOutcome, CardScaling, Measured
 from critic_engine.evaluation.critic_card.judgement_log import JudgedSolution
 from critic_engine.seeds import derive_seed
 from critic_engine.statistics.calibration import (
-    PlattScaling,
     clustered_auroc,
     clustered_calibration_error,
     reliability_bins,
 )
 from critic_engine.statistics.intervals import Interval, clustered_mean, clustered_share
+from critic_engine.statistics.scaling import BetaCalibration, PlattScaling
 
 _T = TypeVar("_T")
 Outcome: TypeAlias = Callable[[JudgedSolution], bool]
@@ -111,25 +111,29 @@ def _bins(pairs: Sequence[Pair]) -> tuple[CardBin, ...]:
 
 
 def _scaling(pairs: Sequence[Sequence[Pair]], *, seed: int) -> CardScaling | None:
-    """Return the scaling fitted on one half of the problems, chosen by the seed, and its errors on the other."""
+    """Return the scalings fitted on one half of the problems, chosen by the seed, and their errors on the other."""
     shuffled = list(pairs)
     random.Random(derive_seed(seed, "scaling")).shuffle(shuffled)
     fitted, held = shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]
     flat, flat_held = ([pair for group in half for pair in group] for half in (fitted, held))
     if len(pairs) < _MIN_PROBLEMS or any(len({is_right for _, is_right in half}) < 2 for half in (flat, flat_held)):
         return None
-    scaling = PlattScaling.fit(*zip(*flat, strict=True))
-    scaled = [[(scaling.apply(value), is_right) for value, is_right in group] for group in held]
-    before, after = (_calibration_error(groups, seed=seed) for groups in (held, scaled))
+    values, outcomes = zip(*flat, strict=True)
+    platt, beta = PlattScaling.fit(values, outcomes), BetaCalibration.fit(values, outcomes)
     return CardScaling(
-        slope=scaling.slope,
-        intercept=scaling.intercept,
+        slope=platt.slope,
+        intercept=platt.intercept,
         num_fitted=len(flat),
         num_held=len(flat_held),
-        error_before=before,
-        error_after=after,
+        error_before=_calibration_error(held, seed=seed),
+        error_after=_error_after(platt.apply, held, seed=seed),
         num_held_bins=_num_bins(len(flat_held)),
+        beta=CardBeta(a=beta.a, b=beta.b, c=beta.c, error_after=_error_after(beta.apply, held, seed=seed)),
     )
+
+
+def _error_after(scale: Callable[[float], float], held: Sequence[Sequence[Pair]], *, seed: int) -> Measured:
+    return _calibration_error([[(scale(value), is_right) for value, is_right in group] for group in held], seed=seed)
 
 
 def _num_bins(num: int) -> int:

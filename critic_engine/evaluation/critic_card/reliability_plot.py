@@ -35,13 +35,16 @@ def draw_reliability(card: CriticCard, path: Path) -> bool:
 
 def _draw(axes: Axes, title: str, outcome: CardOutcome) -> None:
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="calibrated")
-    for bin_ in outcome.bins:
-        share, low, high = bin_.share_right.estimate, bin_.share_right.low, bin_.share_right.high
-        if share is None or low is None or high is None:
-            continue
+    shares = [(bin_.mean_value, bin_.share_right) for bin_ in outcome.bins]
+    points = [
         # Wilson's interval of a share of 1 ends a rounding error below it.
-        reach = [[max(0.0, share - low)], [max(0.0, high - share)]]
-        axes.errorbar([bin_.mean_value], [share], yerr=reach, color="tab:blue", marker="o", capsize=2)
+        (mean_value, share.estimate, max(0.0, share.estimate - share.low), max(0.0, share.high - share.estimate))
+        for mean_value, share in shares
+        if share.estimate is not None and share.low is not None and share.high is not None
+    ]
+    if points:
+        values, right, below, above = zip(*points, strict=True)
+        axes.errorbar(values, right, yerr=[below, above], color="tab:blue", fmt="o", capsize=2, clip_on=False)
     error = outcome.calibration_error.estimate
     label = "" if error is None else f"\nexpected calibration error {error:.3f}"
     axes.set(title=f"{title}{label}", xlabel="mean value of the bin", ylabel="share right, 95 % interval")

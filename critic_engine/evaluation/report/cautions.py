@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from critic_engine.config.gate import CRITIC_GATED
 from critic_engine.evaluation.report.comparison_report import MethodReport, PairReport
 from critic_engine.evaluation.report.figure_words import amount_words, counted, currency_words, kinds_words
 from critic_engine.evaluation.report.report_options import ReportOptions
@@ -9,8 +10,6 @@ from critic_engine.statistics.verdicts import FEWEST_PROBLEMS
 
 # Shares of its budget between which a method spent about all of it.
 _LEAST_SPENT, _MOST_SPENT = 0.9, 1.05
-_GATED = "critic_gated"
-"""Kind, among the failures of a search, of the note that its critic did not steer."""
 
 
 def cautions(methods: Sequence[MethodReport], pairs: Sequence[PairReport], options: ReportOptions) -> Iterator[str]:
@@ -83,14 +82,15 @@ def _on_grades(methods: Sequence[MethodReport]) -> Iterator[str]:
 
 
 def _on_failures(methods: Sequence[MethodReport]) -> Iterator[str]:
-    gated = [f"{method.name} {num:,}" for method in methods if (num := method.failures.get(_GATED, 0))]
+    gated = [f"{method.name} {num:,}" for method in methods if (num := method.failures.get(CRITIC_GATED, 0))]
     if gated:
         yield (
             "Searches in which the critic did not steer, for it is not known to tell right from wrong: "
             f"{', '.join(gated)}. Their figures are not those of the method with its critic."
         )
     others = [
-        (method.name, {kind: num for kind, num in method.failures.items() if kind != _GATED}) for method in methods
+        (method.name, {kind: num for kind, num in method.failures.items() if kind != CRITIC_GATED})
+        for method in methods
     ]
     said = [f"{name} ({kinds_words(counts)})" for name, counts in others if counts]
     if said:

@@ -86,10 +86,14 @@ def test_perfect_inverted_and_constant_critics_are_told_apart() -> None:
     assert constant.answer.calibration_error.estimate == pytest.approx(0.2)
 
 
-def test_scaling_is_fitted_on_one_half_and_mends_an_overconfident_critic() -> None:
-    # Of values 0.99 six in ten are right, of values 0.01 four in ten.
-    rows = of_values([0.99] * 120 + [0.01] * 80, [0.99] * 80 + [0.01] * 120)
-    answer = card(rows).answer
+@pytest.fixture(scope="module")
+def overconfident() -> CriticCard:
+    """Of values 0.99 six in ten are right, of values 0.01 four in ten."""
+    return card(of_values([0.99] * 120 + [0.01] * 80, [0.99] * 80 + [0.01] * 120))
+
+
+def test_scaling_is_fitted_on_one_half_and_mends_an_overconfident_critic(overconfident: CriticCard) -> None:
+    answer = overconfident.answer
     assert answer is not None
     assert answer.scaling is not None
     assert answer.scaling.num_fitted == answer.scaling.num_held == 200
@@ -98,17 +102,19 @@ def test_scaling_is_fitted_on_one_half_and_mends_an_overconfident_critic() -> No
     assert answer.scaling.error_after.estimate is not None
     assert answer.scaling.error_after.estimate < 0.12
     assert 0 < answer.scaling.slope < 0.3
+    assert answer.scaling.beta.error_after.estimate is not None
+    assert answer.scaling.beta.error_after.estimate < 0.12
+    assert min(answer.scaling.beta.a, answer.scaling.beta.b) >= 0
 
 
-def test_values_that_no_scaling_mends_are_said_to_be_an_order_only() -> None:
+def test_values_that_no_scaling_mends_are_said_to_be_an_order_only(overconfident: CriticCard) -> None:
     # The extremes are right and the middle is wrong.
-    rows = of_values([0.99] * 100 + [0.01] * 100, [0.5] * 200)
+    rows = of_values([0.99] * 50 + [0.01] * 50, [0.5] * 100)
     assert any(
-        "Platt scaling does not make the value the probability that the answer is right" in line
+        "no scaling makes the value the probability that the answer is right" in line
         for line in summary_lines(card(rows))
     )
-    mended = of_values([0.99] * 120 + [0.01] * 80, [0.99] * 80 + [0.01] * 120)
-    assert not any("Platt scaling" in line for line in summary_lines(card(mended)))
+    assert not any("no scaling" in line for line in summary_lines(overconfident))
 
 
 def test_few_problems_have_figures_and_a_note_but_no_scaling() -> None:
@@ -140,11 +146,15 @@ def test_failures_and_unreadable_texts_are_counted_and_are_no_numbers() -> None:
 
 
 def test_critic_that_never_can_be_read_has_a_card_without_figures() -> None:
-    found = card([solution(number, UNREADABLE, is_right=number > 1) for number in range(4)])
+    again = (RepeatedJudgement("again", UNREADABLE),)
+    found = card([solution(number, UNREADABLE, is_right=number > 1, repeats=again) for number in range(4)])
     assert found.answer_auroc == Measured(estimate=None)
     assert found.answer is None
     assert found.unreadable_share.estimate == 1
     assert "No judgement could be read" in report_markdown(found, has_plot=False)
+    lines = list(summary_lines(found))
+    assert lines[1] == "AUROC, the answer is right: unknown; no solution has a value"
+    assert not any("flips" in line for line in lines)
 
 
 def test_no_solutions_at_all_make_a_card_that_says_so() -> None:
@@ -164,7 +174,7 @@ def test_verdicts_without_values_are_counted_and_still_tell_the_bias() -> None:
     assert verdicts.answer is not None
     assert (verdicts.answer.bins, verdicts.answer.calibration_error) == ((), Measured(estimate=None))
     assert verdicts.answer.yes_if_wrong.estimate == 1
-    assert report_markdown(verdicts, has_plot=False)
+    assert "| unknown; no solution has a value |" in report_markdown(verdicts, has_plot=False)
 
 
 def test_first_wrong_step_exactly_and_within_one() -> None:

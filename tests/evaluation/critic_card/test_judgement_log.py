@@ -1,6 +1,7 @@
 """The log of judged solutions: what was written is read back, after a kill too."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,16 @@ def test_file_with_other_lines_is_refused_and_kept(tmp_path: Path, line: str) ->
     with pytest.raises(RunError, match=r"line 2 is no judged solution"):
         JudgementLog.open(path)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("value", ["NaN", "1.5", "-0.1", "Infinity"])
+def test_value_outside_zero_and_one_is_refused(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "judgements.jsonl"
+    text = re.sub('"value": [0-9.]+', f'"value": {value}', ROW.row())
+    assert text != ROW.row()
+    path.write_text(text)
+    with pytest.raises(RunError, match=r"line 1 is no judged solution"):
+        JudgementLog.open(path)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from critic_engine.roles.checker import Checker
 SECRET = "4711"
 PROBLEMS = [{"id": f"p{number}", "question": f"How many ants, case {number}?", "answer": SECRET} for number in range(6)]
 ALL = CardOptions(num_solutions=3, num_checked=6, num_rewrites=2, num_rollouts=2)
+JUDGED = CardOptions(num_solutions=3, num_checked=0)
 
 
 def reason(request: GenerationRequest, seed: int) -> str:
@@ -42,7 +43,7 @@ def critic(**options: object) -> ScriptedGenerator:
     return ScriptedGenerator(criticise, is_recording=True, **options)  # type: ignore[arg-type]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config() -> EngineConfig:
     return load_config("best_of_n", ["run.problems_in_flight=2"])
 
@@ -54,12 +55,24 @@ def measure(
     return evaluate_critic(config=config, out=out, options=options, **given)  # type: ignore[arg-type]
 
 
-def test_card_of_drawn_solutions_counts_what_was_done(config: EngineConfig, tmp_path: Path) -> None:
-    judge, ends = critic(), list[tuple[int, int]]()
-    found = measure(
-        config, tmp_path / "card", judge, on_progress=lambda now: ends.append((now.num_done, now.num_total))
-    )
-    card = found.card()
+@pytest.fixture(scope="module")
+def whole(config: EngineConfig, tmp_path_factory: pytest.TempPathFactory) -> Measurement:
+    """A measurement of all that there is."""
+    return measure(config, tmp_path_factory.mktemp("whole") / "card", critic())
+
+
+@pytest.fixture(scope="module")
+def judged(config: EngineConfig, tmp_path_factory: pytest.TempPathFactory) -> Measurement:
+    """A measurement that judges each solution once; refused calls leave its folder as it is."""
+    return measure(config, tmp_path_factory.mktemp("judged") / "card", critic(), JUDGED)
+
+
+def folder_of(measurement: Measurement) -> Path:
+    return measurement.log.path.parent
+
+
+def test_card_of_drawn_solutions_counts_what_was_done(whole: Measurement) -> None:
+    card = whole.card()
     assert (card.num_problems, card.num_solutions, card.left_out) == (6, 18, {})
     assert (card.critic, card.reasoner) == (CardModel(name="scripted", prompts="plain"),) * 2
     assert (card.critic.prompts, card.kind, card.is_of_search) == ("plain", "critic", False)
@@ -72,41 +85,42 @@ def test_card_of_drawn_solutions_counts_what_was_done(config: EngineConfig, tmp_
     assert card.lift.num == 6
     assert card.rollouts is not None
     assert card.rollouts.num == 12
-    assert ends[-1] == (6, 6)
-    rows = [json.loads(line) for line in (tmp_path / "card" / "judgements.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in whole.log.path.read_text().splitlines()]
     assert len(rows) == card.num_judged
     assert sum(row["num_drawn"] for row in rows) == 18
     assert {row["value"] for row in rows} == {0.2, 0.9}
     assert all(row["is_answer_right"] == (row["answer"] == SECRET) for row in rows)
 
 
-def test_critic_reads_no_reference_answer(config: EngineConfig, tmp_path: Path) -> None:
+def test_critic_reads_no_reference_answer_and_progress_is_told(config: EngineConfig, tmp_path: Path) -> None:
     judge, wrong = critic(), ScriptedGenerator(["I guess.\nanswer: 12"], is_recording=True)
-    measure(config, tmp_path / "card", judge, reasoner=wrong)
+    ends = list[tuple[int, int]]()
+    told = {"on_progress": lambda now: ends.append((now.num_done, now.num_total))}
+    measure(config, tmp_path / "card", judge, reasoner=wrong, **told)
+    assert ends[-1] == (6, 6)
     assert judge.requests
     asked = [message.text for each in (*judge.requests, *wrong.requests) for message in each.messages]
     assert not any(SECRET in text for text in asked)
 
 
-def test_second_call_asks_nothing_and_gives_the_same_card(config: EngineConfig, tmp_path: Path) -> None:
-    before = measure(config, tmp_path / "card", critic()).card()
+def test_second_call_asks_nothing_and_gives_the_same_card(config: EngineConfig, whole: Measurement) -> None:
     judge, solver = critic(), reasoner()
-    after = measure(config, tmp_path / "card", judge, reasoner=solver).card()
-    assert after == before
+    assert measure(config, folder_of(whole), judge, reasoner=solver).card() == whole.card()
     assert (judge.requests, solver.requests) == ([], [])
 
 
-def test_stopped_measurement_goes_on_and_judges_no_solution_twice(config: EngineConfig, tmp_path: Path) -> None:
-    options = CardOptions(num_solutions=3, num_checked=0)
-    undisturbed = measure(config, tmp_path / "undisturbed", critic(), options).card()
+def test_stopped_measurement_goes_on_and_judges_no_solution_twice(
+    config: EngineConfig, judged: Measurement, tmp_path: Path
+) -> None:
+    undisturbed = judged.card()
     lost = ReplicaLostError("the engine is gone")
     first = critic(faults={3: lost})
     with pytest.raises(ReplicaLostError):
-        measure(config, tmp_path / "card", first, options)
+        measure(config, tmp_path / "card", first, JUDGED)
     num_kept = len((tmp_path / "card" / "judgements.jsonl").read_text().splitlines())
     assert num_kept >= 1
     judge = critic()
-    assert measure(config, tmp_path / "card", judge, options).card() == undisturbed
+    assert measure(config, tmp_path / "card", judge, JUDGED).card() == undisturbed
     assert len(judge.requests) == undisturbed.num_judged - num_kept
 
 
@@ -195,12 +209,11 @@ def test_run_without_reference_answers_is_refused(config: EngineConfig, tmp_path
     ],
 )
 def test_folder_of_another_measurement_is_refused(
-    config: EngineConfig, tmp_path: Path, options: CardOptions, overrides: list[str], named: str
+    judged: Measurement, options: CardOptions, overrides: list[str], named: str
 ) -> None:
-    measure(config, tmp_path / "card", critic(), CardOptions(num_solutions=3, num_checked=0))
     other = load_config("best_of_n", ["run.problems_in_flight=2", *overrides])
     with pytest.raises(RunError, match=named):
-        measure(other, tmp_path / "card", critic(), options)
+        measure(other, folder_of(judged), critic(), options)
 
 
 @pytest.mark.parametrize(
@@ -213,12 +226,10 @@ def test_folder_of_another_measurement_is_refused(
     ],
 )
 def test_other_problems_in_the_same_folder_are_refused(
-    config: EngineConfig, tmp_path: Path, rows: list[dict[str, str]], named: str
+    config: EngineConfig, judged: Measurement, rows: list[dict[str, str]], named: str
 ) -> None:
-    options = CardOptions(num_solutions=1, num_checked=0)
-    measure(config, tmp_path / "card", critic(), options)
     with pytest.raises(RunError, match=named):
-        measure(config, tmp_path / "card", critic(), options, source=rows)
+        measure(config, folder_of(judged), critic(), JUDGED, source=rows)
 
 
 def test_folder_with_other_files_is_refused_and_kept(config: EngineConfig, tmp_path: Path) -> None:
