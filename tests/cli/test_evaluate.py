@@ -185,6 +185,9 @@ def test_interrupt_names_the_command_to_go_on(many: Path, tmp_path: Path) -> Non
             ["many.jsonl", "--out", "ev", "--budget", "9", "--set", "budget.max_tokens=8"],
             "--set budget.max_tokens would be replaced by --budget",
         ),
+        (["many.jsonl", "--out", "ev", "--budget", "inf"], "--budget is inf; it must be a finite number"),
+        (["many.jsonl", "--out", "ev", "--margin", "nan"], "--margin is nan; it must be a finite number"),
+        (["many.jsonl", "--out", "ev", "--prompt-weight", "nan"], "--prompt-weight is nan; it must be a finite"),
         (["--resume", "nothing"], "nothing holds no evaluation"),
     ],
 )

@@ -13,15 +13,24 @@ _GATED = "critic_gated"
 """Kind, among the failures of a search, of the note that its critic did not steer."""
 
 
-def cautions(methods: Sequence[MethodReport], pairs: Sequence[PairReport], options: ReportOptions) -> Iterator[str]:
-    """Yield what cannot be concluded from these figures, and why, a sentence each."""
-    yield from _on_problems(methods, options)
+def cautions(
+    methods: Sequence[MethodReport], pairs: Sequence[PairReport], options: ReportOptions, *, num_repeated: int
+) -> Iterator[str]:
+    """Yield what cannot be concluded from these figures, and why, a sentence each.
+
+    Args:
+        methods: The figures of the methods.
+        pairs: Those of their pairs.
+        options: Of the report.
+        num_repeated: Problems that are the same as an earlier one.
+    """
+    yield from _on_problems(methods, options, num_repeated)
     yield from _on_pairs(pairs)
     yield from _on_grades(methods)
     yield from _on_spending(methods, options)
 
 
-def _on_problems(methods: Sequence[MethodReport], options: ReportOptions) -> Iterator[str]:
+def _on_problems(methods: Sequence[MethodReport], options: ReportOptions, num_repeated: int) -> Iterator[str]:
     num = methods[0].num_problems if methods else 0
     if options.num_rows_without_reference:
         rows = counted(options.num_rows_without_reference, "row")
@@ -32,6 +41,11 @@ def _on_problems(methods: Sequence[MethodReport], options: ReportOptions) -> Ite
         yield (
             f"There are fewer than {FEWEST_PROBLEMS} problems ({num}): neither a difference nor its absence can be "
             "concluded."
+        )
+    if num_repeated:
+        yield (
+            f"Problems that repeat another: {num_repeated:,} of {num:,}. They count as problems of their own, so "
+            "intervals are too narrow and p-values too small."
         )
     if num and methods[0].num_seeds == 1:
         yield "There is one seed: the figures do not show how much a method varies from seed to seed."
@@ -45,17 +59,14 @@ def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
         rest = f"; {amounts} problems would settle them, if the differences found are the true ones" if needed else ""
         yield f"Inconclusive pairs: {len(unsettled):,} of {len(pairs):,}{rest}."
     if pairs:
-        smallest = [pair.smallest_effect for pair in pairs]
+        least, most = (f"{limit([pair.smallest_effect for pair in pairs]):.3f}" for limit in (min, max))
+        some = "" if least == most else f", for some pairs below {most}"
         yield (
-            f"With this many problems, a true difference of accuracy would mostly not show if it is below "
-            f"{min(smallest):.3f}, for some pairs below {max(smallest):.3f}."
+            f"With this many problems, a true difference of accuracy would mostly not show if it is below {least}{some}."
         )
     num_unequal = sum(not pair.is_equal_cost for pair in pairs)
     if num_unequal:
-        yield (
-            f"Pairs not at equal cost: {num_unequal:,} of {len(pairs):,}, in which a method has no budget, or spent "
-            "more or less than the other. Read their verdicts with the costs."
-        )
+        yield (f"Pairs not at equal cost: {num_unequal:,} of {len(pairs):,}. Read their verdicts with the costs.")
 
 
 def _on_grades(methods: Sequence[MethodReport]) -> Iterator[str]:

@@ -108,7 +108,7 @@ class MethodReport(Section):
     """Failures and retries of models by kind, and what else the searches report; a search may have gone on after it."""
     value_auroc: Measured | None
     """Probability that the chosen path of a right answer has a higher value than that of a wrong one; None if it cannot
-    be told."""
+    be told, or ``needs_reference``."""
     num_valued: int
     """Answers that are known to be right or wrong, and whose chosen path has a value."""
 
@@ -123,7 +123,7 @@ class PairReport(Section):
     """The mean of one search in the currency of the comparison."""
     their_cost: float
     is_equal_cost: bool
-    """Whether both have the same budget, and neither cost is more than 1.1 times the other."""
+    """Whether neither cost is more than 1.1 times the other."""
     num_ours_alone_right: int
     """Answers, over problems and seeds, that only ours gave right; unsure and failed ones count as not right."""
     num_theirs_alone_right: int

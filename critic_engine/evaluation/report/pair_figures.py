@@ -70,9 +70,8 @@ class _CostedPair:
 
     @property
     def is_equal_cost(self) -> bool:
-        has_one_budget = self.ours.budget is not None and self.ours.budget == self.theirs.budget
         least, most = sorted((self.our_cost, self.their_cost))
-        return has_one_budget and most <= _EQUAL * least
+        return most <= _EQUAL * least
 
     def alone_right(self) -> tuple[int, int]:
         """Return the number of answers that ours alone gave right, and that theirs alone did."""

@@ -146,14 +146,31 @@ def test_pairs_are_of_one_budget_or_with_a_method_without_one(make_run, options:
     runs = [make_run("greedy", None, words)]
     runs += [make_run(method, budget, words) for method in ("majority", "mcts") for budget in (100, 200)]
     pairs = build_report(runs, options=options).pairs
-    assert {(pair.ours, pair.theirs): pair.is_equal_cost for pair in pairs} == {
-        ("majority @100", "greedy"): False,
-        ("majority @200", "greedy"): False,
-        ("mcts @100", "greedy"): False,
-        ("mcts @200", "greedy"): False,
-        ("mcts @100", "majority @100"): True,
-        ("mcts @200", "majority @200"): True,
+    assert {(pair.ours, pair.theirs) for pair in pairs} == {
+        ("majority @100", "greedy"),
+        ("majority @200", "greedy"),
+        ("mcts @100", "greedy"),
+        ("mcts @200", "greedy"),
+        ("mcts @100", "majority @100"),
+        ("mcts @200", "majority @200"),
     }
+
+
+def test_equal_amounts_are_equal_cost_whether_or_not_there_is_a_budget(make_run, options: ReportOptions) -> None:
+    words = "r w " * 10
+    runs = [make_run("a", None, words), make_run("b", 100, words), make_run("c", None, words, tokens=40)]
+    pairs = {(pair.ours, pair.theirs): pair for pair in build_report(runs, options=options).pairs}
+    assert pairs["b @100", "a"].is_equal_cost
+    assert "not at equal cost" not in pairs["b @100", "a"].text
+    assert not pairs["c", "a"].is_equal_cost
+
+
+def test_repeated_problems_are_said_to_narrow_the_intervals(make_run, options: ReportOptions) -> None:
+    run = make_run("mcts", None, "r w r")
+    run = dataclasses.replace(run, answers=(*run.answers, run.answers[0], run.answers[0]))
+    cautions = build_report([run], options=options).cautions
+    said = "Problems that repeat another: 2 of 5. They count as problems of their own, so intervals are too narrow"
+    assert any(sentence.startswith(said) for sentence in cautions)
 
 
 def test_pairs_that_spent_unequal_amounts_of_one_budget_are_not_at_equal_cost(make_run, options: ReportOptions) -> None:
@@ -189,6 +206,7 @@ def test_a_method_that_was_told_the_answers_has_no_accuracy_and_no_verdict(make_
     runs = [make_run("labelled", 100, "r " * 30, needs_reference=True), make_run("mcts", 100, "r w " * 15)]
     report = build_report(runs, options=options)
     assert report.methods[0].accuracy is None
+    assert report.methods[0].value_auroc is None
     assert report.methods[0].costs is not None
     assert report.pairs == ()
     assert (
