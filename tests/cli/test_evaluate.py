@@ -83,6 +83,10 @@ def test_json_is_the_report_with_the_gates(cli: Cli, many: Path) -> None:
     (report,) = result.rows
     assert [method["name"] for method in report["methods"]] == ["greedy"]
     assert [gate["passing"] for gate in report["gates"]] == ["pass"]
+    assert json.loads(Path("ev/report.json").read_text()) == report
+    text = Path("ev/report.md").read_text()
+    assert "| greedy \\>= 0 | pass |" in text
+    assert "`graded.jsonl`" in text
 
 
 def test_corrected_reference_is_graded_by_and_another_question_is_refused(cli: Cli, many: Path) -> None:
@@ -114,7 +118,7 @@ def test_answers_that_the_relation_grades_otherwise_are_kept_for_a_person(cli: C
 def test_failed_problem_counts_as_wrong_and_apart(cli: Cli, many: Path) -> None:
     result = cli("evaluate", many, "--method", "greedy", *SCRIPTED, "--set", "reasoner.max_tokens=2", "--out", "ev")
     assert result.code == 1
-    assert "19 problems failed, and count as wrong" in result.err
+    assert "19 searches failed, and count as wrong; report.md says why" in result.err
     assert {row["outcome"] for row in graded("ev")} == {"failed"}
     assert all(row["reason"].startswith("the problem failed: ") for row in graded("ev"))
 

@@ -9,6 +9,8 @@ from critic_engine.statistics.verdicts import FEWEST_PROBLEMS
 
 # Shares of its budget between which a method spent about all of it.
 _LEAST_SPENT, _MOST_SPENT = 0.9, 1.05
+# Reasons for the end of a search that give up its requests under way.
+_CUT = ("seconds", "run_tokens", "run_seconds")
 _GATED = "critic_gated"
 """Kind, among the failures of a search, of the note that its critic did not steer."""
 
@@ -62,7 +64,8 @@ def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
         least, most = (f"{limit([pair.smallest_effect for pair in pairs]):.3f}" for limit in (min, max))
         some = "" if least == most else f", for some pairs below {most}"
         yield (
-            f"With this many problems, a true difference of accuracy would mostly not show if it is below {least}{some}."
+            "With this many problems, a true difference of accuracy would mostly not show if it is below "
+            f"{least}{some}."
         )
     num_unequal = sum(not pair.is_equal_cost for pair in pairs)
     if num_unequal:
@@ -109,6 +112,13 @@ def _on_failures(methods: Sequence[MethodReport]) -> Iterator[str]:
 
 
 def _on_spending(methods: Sequence[MethodReport], options: ReportOptions) -> Iterator[str]:
+    counts = [(method.name, sum(method.stop_reasons.get(reason, 0) for reason in _CUT)) for method in methods]
+    cut = [f"{name} {num:,}" for name, num in counts if num]
+    if cut:
+        yield (
+            f"Searches that were cut: {', '.join(cut)}. Tokens, compute, FLOPs and USD leave out the requests that "
+            "were under way then."
+        )
     for method in methods:
         spent = method.spending
         if spent is None or _LEAST_SPENT <= spent.share <= _MOST_SPENT:

@@ -10,6 +10,9 @@ from critic_engine.statistics.verdicts import Verdict
 Outcome: TypeAlias = Literal["right", "wrong", "unsure", "failed"]
 """The outcome of one answer; ``unsure`` if the grader could not judge it, and ``failed`` if there is none."""
 
+Passing: TypeAlias = Literal["pass", "fail", "inconclusive"]
+"""The outcome of a gate."""
+
 
 class Costs(Section):
     """The mean cost of one search, over all problems and seeds, failed ones included."""
@@ -144,6 +147,15 @@ class PairReport(Section):
     """The verdict in words."""
 
 
+class GateOutcome(Section):
+    """The outcome of a gate for one method run or one pair of them."""
+
+    gate: str
+    passing: Passing
+    reason: str
+    """One sentence with the figures."""
+
+
 class ComparisonReport(Section):
     """The whole comparison."""
 
@@ -172,3 +184,5 @@ class ComparisonReport(Section):
     """The losses first."""
     cautions: tuple[str, ...]
     """What cannot be concluded, in sentences."""
+    gates: tuple[GateOutcome, ...] = ()
+    """In the order given."""

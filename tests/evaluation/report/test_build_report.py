@@ -248,6 +248,16 @@ def test_cautions_name_unsure_failed_and_unspent(make_run, options: ReportOption
     )
 
 
+def test_cut_searches_are_said_to_cost_more_than_is_counted(make_run, options: ReportOptions) -> None:
+    run = make_run("mcts", None, "r w")
+    cut = tuple(
+        (dataclasses.replace(graded, answer=dataclasses.replace(graded.answer, stop_reason="seconds")),)
+        for (graded,) in run.answers
+    )
+    cautions = build_report([dataclasses.replace(run, answers=cut)], options=options).cautions
+    assert any(sentence.startswith("Searches that were cut: mcts 2. Tokens, compute") for sentence in cautions)
+
+
 def test_the_same_runs_give_the_same_report(make_run, options: ReportOptions) -> None:
     runs = [make_run("a", 100, "rw ww rr " * 10), make_run("b", 100, "ww rr rr " * 10)]
     assert build_report(runs, options=options) == build_report(runs, options=options)
