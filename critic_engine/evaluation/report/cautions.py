@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from critic_engine.evaluation.report.comparison_report import MethodReport, PairReport
 from critic_engine.evaluation.report.figure_words import amount_words, counted, currency_words, kinds_words
+from critic_engine.evaluation.report.pair_figures import are_equal
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.verdicts import FEWEST_PROBLEMS
 
@@ -28,6 +29,7 @@ def cautions(
     """
     yield from _on_problems(methods, options, num_repeated)
     yield from _on_pairs(pairs)
+    yield from _on_costs(methods, pairs, options)
     yield from _on_grades(methods)
     yield from _on_spending(methods, options)
 
@@ -67,9 +69,20 @@ def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
             "With this many problems, a true difference of accuracy would mostly not show if it is below "
             f"{least}{some}."
         )
+
+
+def _on_costs(methods: Sequence[MethodReport], pairs: Sequence[PairReport], options: ReportOptions) -> Iterator[str]:
     num_unequal = sum(not pair.is_equal_cost for pair in pairs)
     if num_unequal:
-        yield (f"Pairs not at equal cost: {num_unequal:,} of {len(pairs):,}. Read their verdicts with the costs.")
+        yield f"Pairs not at equal cost: {num_unequal:,} of {len(pairs):,}. Read their verdicts with the costs."
+    compute = {method.name: method.costs.compute for method in methods if method.costs is not None}
+    equal = [pair for pair in pairs if pair.is_equal_cost]
+    num_otherwise = sum(not are_equal(compute[pair.ours], compute[pair.theirs]) for pair in equal)
+    if num_otherwise:
+        yield (
+            f"Pairs at equal {options.currency} and not at equal compute: {num_otherwise:,} of {len(pairs):,}; "
+            "--match compute compares at equal compute."
+        )
 
 
 def _on_grades(methods: Sequence[MethodReport]) -> Iterator[str]:

@@ -18,6 +18,12 @@ _ORDER = ("worse", "inconclusive", "no_difference", "better")
 _EQUAL = 1.1
 
 
+def are_equal(one: float, other: float) -> bool:
+    """Return whether two costs count as equal."""
+    least, most = sorted((one, other))
+    return most <= _EQUAL * least
+
+
 def paired_runs(runs: Sequence[MethodRun]) -> list[tuple[MethodRun, MethodRun]]:
     """Return the pairs to compare: those of one budget, and those in which a method has none; the later run first.
 
@@ -70,8 +76,7 @@ class _CostedPair:
 
     @property
     def is_equal_cost(self) -> bool:
-        least, most = sorted((self.our_cost, self.their_cost))
-        return most <= _EQUAL * least
+        return are_equal(self.our_cost, self.their_cost)
 
     def alone_right(self) -> tuple[int, int]:
         """Return the number of answers that ours alone gave right, and that theirs alone did."""

@@ -182,6 +182,18 @@ def test_pairs_that_spent_unequal_amounts_of_one_budget_are_not_at_equal_cost(ma
     assert "(not at equal cost: 80.5 against 100 tokens; difference +0.000 [" in unequal.text
 
 
+def test_equal_tokens_at_unequal_compute_are_said(make_run, options: ReportOptions) -> None:
+    runs = [make_run("reads", 100, "r w " * 10), make_run("samples", 100, "r w " * 10)]
+    lighter = tuple(
+        tuple(dataclasses.replace(each, answer=dataclasses.replace(each.answer, prompt_tokens=80)) for each in problem)
+        for problem in runs[1].answers
+    )
+    assert not any("equal compute" in each for each in build_report(runs, options=options).cautions)
+    runs[1] = dataclasses.replace(runs[1], answers=lighter)
+    cautions = build_report(runs, options=options).cautions
+    assert any(each.startswith("Pairs at equal tokens and not at equal compute: 1 of 1") for each in cautions)
+
+
 def test_losses_come_first(make_run, options: ReportOptions) -> None:
     good, bad, fair = "r " * 60, "w " * 60, "r " * 30 + "w " * 30
     runs = [make_run("fair", 100, fair), make_run("good", 100, good), make_run("bad", 100, bad)]
