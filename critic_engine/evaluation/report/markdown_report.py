@@ -156,8 +156,8 @@ def _cost_table(report: ComparisonReport) -> str:
             rows.append([method.name, *[UNKNOWN] * (len(_COSTS) - 1)])
             continue
         roles = (costs.reasoner_tokens, costs.critic_tokens, costs.prompt_tokens, costs.uncached_prompt_tokens)
-        rest = (costs.num_requests, costs.flops, costs.usd, float(method.num_requests), method.wall_s)
-        rows.append([method.name, *map(amount_words, (*roles, *rest))])
+        means = map(amount_words, (*roles, costs.num_requests, costs.flops, costs.usd))
+        rows.append([method.name, *means, f"{method.num_requests:,}", amount_words(method.wall_s)])
     return markdown_table(_COSTS, rows)
 
 

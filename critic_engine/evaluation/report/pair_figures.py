@@ -7,7 +7,7 @@ from itertools import combinations
 
 from critic_engine.evaluation.graded import MethodRun
 from critic_engine.evaluation.report.comparison_report import PairReport
-from critic_engine.evaluation.report.figure_words import amount_words, measured_words, p_value_words
+from critic_engine.evaluation.report.figure_words import amount_words, counted, measured_words, p_value_words
 from critic_engine.evaluation.report.measuring import measured, significant
 from critic_engine.evaluation.report.method_figures import right_shares
 from critic_engine.evaluation.report.report_options import ReportOptions
@@ -110,6 +110,6 @@ def _pair_report(verdict: PairVerdict, pair: _CostedPair, options: ReportOptions
         text=(
             f"{claim} ({'' if pair.is_equal_cost else 'not at equal cost: '}{costs}; difference "
             f"{measured_words(difference, sign='+')}, adjusted p {p_value_words(verdict.adjusted_p_value)}, "
-            f"{num_ours:,} answers won and {num_theirs:,} lost)"
+            f"{counted(num_ours, 'answer')} won and {num_theirs:,} lost)"
         ),
     )

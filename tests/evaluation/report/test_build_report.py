@@ -205,6 +205,8 @@ def test_losses_come_first(make_run, options: ReportOptions) -> None:
     ]
     assert pairs[0].text.startswith("bad @100 is worse than good @100 (80.5 against 80.5 tokens; difference -1.000 [")
     assert (pairs[0].num_ours_alone_right, pairs[0].num_theirs_alone_right) == (0, 60)
+    [one] = build_report([make_run("a", 100, "w r"), make_run("b", 100, "r r")], options=options).pairs
+    assert "1 answer won and 0 lost" in one.text
 
 
 def test_equal_runs_are_never_better_or_worse(make_run, options: ReportOptions) -> None:
