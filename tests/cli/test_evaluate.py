@@ -141,6 +141,21 @@ def test_run_that_exists_is_scored_and_two_are_compared(cli: Cli, many: Path, sc
     assert (nothing.code, "a holds no reference answers" in nothing.err) == (2, True)
 
 
+def test_score_takes_the_name_of_the_run_and_never_replaces_its_report(
+    cli: Cli, many: Path, scripted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("solve", many, *scripted, "--run", "a", "--limit", 2)
+    before = Path("a/report.json").read_bytes()
+    refused = cli("evaluate", many, "--score", "a", "--out", "a")
+    assert (refused.code, "--out a holds a run or an evaluation" in refused.err) == (2, True)
+    assert Path("a/report.json").read_bytes() == before
+    for _ in range(2):
+        assert cli("evaluate", many, "--score", "a", "--out", "scored").code == 0
+    monkeypatch.chdir("a")
+    (report,) = cli("evaluate", many, "--score", ".", "--json").rows
+    assert [method["name"] for method in report["methods"]] == ["a"]
+
+
 def test_labelled_run_has_its_own_references(cli: Cli, many: Path) -> None:
     options = [
         "--config",
