@@ -1,6 +1,6 @@
 """The report of a comparison in the terminal: its table, its verdicts, and the outcomes of gates."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -18,7 +18,6 @@ from critic_engine.evaluation.report.figure_words import (
     measured_words,
     spending_words,
 )
-from critic_engine.evaluation.report.gates import GateOutcome
 
 _STYLES = {"worse": "red", "fail": "red", "better": "green", "pass": "green"}
 _NUM_PAIRS_SHOWN = 20
@@ -28,7 +27,7 @@ _WIDTH = 100
 
 
 def print_report(report: ComparisonReport, console: Console) -> None:
-    """Print the accuracy and the costs of each method, the verdicts, losses first, and what cannot be concluded.
+    """Print accuracies and costs, the verdicts, losses first, what cannot be concluded, and the outcomes of gates.
 
     Where the console is no terminal, it takes the width that the tables need.
     """
@@ -46,11 +45,7 @@ def print_report(report: ComparisonReport, console: Console) -> None:
         _print_line(console, f"… and {counted(len(report.pairs) - _NUM_PAIRS_SHOWN, 'more pair')}")
     for sentence in report.cautions:
         _print_line(console, f"note: {sentence}")
-
-
-def print_gates(outcomes: Iterable[GateOutcome], console: Console) -> None:
-    """Print a line for each outcome of a gate."""
-    for outcome in outcomes:
+    for outcome in report.gates:
         line = f"{outcome.passing}: {outcome.gate}: {outcome.reason}"
         _print_line(console, line, style=_STYLES.get(outcome.passing, "yellow"))
 

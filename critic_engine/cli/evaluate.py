@@ -99,7 +99,7 @@ def command(**options: Any) -> int:
     PROBLEMS is a file that `solve` reads, with reference answers, which no search sees. Every method runs at every
     budget with every seed, over the same problems and models. A method that ends on its own, such as greedy, runs
     without a budget. The same command goes on after any stop, and runs only what is missing when a method, a budget or
-    a seed is added.
+    a seed is added. A search that failed stays failed until the folder of its run is deleted.
     """
     from critic_engine.cli.evaluation_run import evaluate, resume_evaluation
     from critic_engine.cli.evaluation_score import compare_runs, score_run

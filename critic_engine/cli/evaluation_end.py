@@ -1,6 +1,5 @@
 """The end of every evaluation: graded rows, a report and the outcomes of gates."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from critic_engine.cli.comparison_view import print_gates, print_report
+from critic_engine.cli.comparison_view import print_report
 from critic_engine.cli.text import one_line
 from critic_engine.config.engine import EngineConfig
 from critic_engine.evaluation.graded import MethodRun
@@ -45,35 +44,34 @@ class EvaluationEnd:
             RunError: a file cannot be written.
         """
         report = build_report(runs, options=self.options)
-        outcomes = check_gates(report, self.gates)
+        report = report.model_copy(update={"gates": check_gates(report, self.gates)})
         if folder is not None:
             write_graded(folder, runs, references=self.references, seeds=self.seeds)
             write_report(report, folder, runs=runs, references=self.references)
         if is_json:
-            gates = [dataclasses.asdict(outcome) for outcome in outcomes]
-            click.echo(json_line({**report.model_dump(), "gates": gates}))
+            click.echo(json_line(report.model_dump()))
         else:
             console = Console()
             print_report(report, console)
-            print_gates(outcomes, console)
         if folder is not None:
             click.echo(f"the report is in {folder / 'report.md'}, and every graded answer in graded.jsonl", err=True)
         if self.gates:
-            return gate_exit_code(outcomes)
+            return gate_exit_code(report.gates)
         num_failed = sum(method.num_failed for method in report.methods)
         if num_failed:
-            click.echo(f"{num_failed:,} problems failed, and count as wrong; graded.jsonl says why", err=True)
+            where = "--out writes the reasons" if folder is None else "report.md says why"
+            click.echo(f"{num_failed:,} searches failed, and count as wrong; {where}", err=True)
         return int(num_failed > 0)
 
 
 def model_of(configs: Sequence[EngineConfig], role: str) -> str:
-    """Return the name of the model that all configurations have in a role; empty if they differ or none uses one."""
+    """Return the names of the models that the configurations have in a role; empty if none uses one."""
     if role == "reasoner":
-        names = {config.reasoner.model for config in configs}
+        names = [config.reasoner.model for config in configs]
     else:
-        names = {config.critic.model for config in configs if config.needs_critic}
-        names |= {config.reward_model.model for config in configs if config.needs_reward_model}
-    return names.pop() if len(names) == 1 else ""
+        names = [config.critic.model for config in configs if config.needs_critic]
+        names += [config.reward_model.model for config in configs if config.needs_reward_model]
+    return ", ".join(dict.fromkeys(names))
 
 
 def say_left_out(rows: Sequence[FailedRow]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -50,6 +51,11 @@ class EvaluateRequest(EngineRequest):
         for name, value in self._unused(mode).items():
             if value not in (None, (), False):
                 raise click.UsageError(f"{name} does not go with {mode}; leave it out.")
+        amounts = {"--budget": self.budgets, "--margin": (self.margin,), "--prompt-weight": (self.prompt_weight,)}
+        for name, values in amounts.items():
+            for value in values:
+                if value is not None and not math.isfinite(value):
+                    raise click.UsageError(f"{name} is {value:g}; it must be a finite number.")
         fields = {setting.partition("=")[0].strip() for setting in self.settings}
         if self.budgets and (overridden := fields & _OF_BUDGETS):
             raise click.UsageError(f"--set {min(overridden)} would be replaced by --budget; give one of them.")

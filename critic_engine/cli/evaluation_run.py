@@ -29,6 +29,7 @@ from critic_engine.evaluation.judged_answers import JudgedKey, judge_answers, ju
 from critic_engine.evaluation.method_runs import answer_texts, read_method_runs
 from critic_engine.evaluation.plan import EvaluationPlan, PlannedMethod, ProblemsSource
 from critic_engine.evaluation.problem_set import ProblemSet, read_problem_set
+from critic_engine.evaluation.report.figure_words import counted
 from critic_engine.evaluation.report.gates import check_names, parse_gate
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.evaluation.scoring import Scorekeeper
@@ -115,8 +116,8 @@ def _run(campaign: Campaign, *, is_json: bool) -> int:
     say_left_out(problems.left_out)
     if len(problems.problems) < FEWEST_PROBLEMS:
         click.echo(
-            f"warning: {len(problems.problems)} problems cannot tell methods apart; {FEWEST_PROBLEMS} or more "
-            "are needed for any verdict",
+            f"warning: {counted(len(problems.problems), 'problem')} cannot tell methods apart; {FEWEST_PROBLEMS} or "
+            "more are needed for any verdict",
             err=True,
         )
     command = f"critic-engine evaluate --resume {shlex.quote(str(campaign.folder))}"

@@ -10,16 +10,19 @@ from critic_engine.cli.evaluation_request import EvaluateRequest
 from critic_engine.cli.problem_options import open_problems
 from critic_engine.config.engine import EngineConfig
 from critic_engine.evaluation.graders.named_graders import grader_name, make_grader
+from critic_engine.evaluation.plan import PLAN_FILE
 from critic_engine.evaluation.problem_set import ProblemSet, read_problem_set
 from critic_engine.evaluation.report.gates import parse_gate
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.evaluation.scored_runs import ScoredRun, common_problems
 from critic_engine.evaluation.scoring import Scorekeeper
+from critic_engine.run.database import holds_run
 from critic_engine.run.store import RunStore
 
 
 def score_run(request: EvaluateRequest, folder: Path) -> int:
     """Grade the answers of one run, and report; return the exit code."""
+    _check_out(request.out)
     references = _references(request, folder)
     run = ScoredRun.open(folder, references)
     say_left_out(run.left_out)
@@ -30,11 +33,18 @@ def compare_runs(request: EvaluateRequest, folders: tuple[Path, Path]) -> int:
     """Compare the answers of two runs to the same problems, and report; return the exit code."""
     if folders[0].resolve() == folders[1].resolve():
         raise click.UsageError("--compare names one run twice; name two.")
+    _check_out(request.out)
     references = _references(request, folders[0])
     runs = [ScoredRun.open(folder, references) for folder in folders]
     for run in runs:
         say_left_out(run.left_out)
     return _report(request, common_problems(*runs, is_common=request.is_common), references)
+
+
+def _check_out(folder: Path | None) -> None:
+    """Refuse a folder whose own report would be replaced."""
+    if folder is not None and (holds_run(folder) or (folder / PLAN_FILE).is_file()):
+        raise click.UsageError(f"--out {folder} holds a run or an evaluation with its own report; name another folder.")
 
 
 def _references(request: EvaluateRequest, folder: Path) -> ProblemSet | None:
@@ -71,8 +81,9 @@ def _report(request: EvaluateRequest, runs: Sequence[ScoredRun], references: Pro
     )
     if request.out is not None:
         request.out.mkdir(parents=True, exist_ok=True)
-    are_distinct = len({run.folder.name for run in runs}) == len(runs)
-    names = [run.folder.name if are_distinct else str(run.folder) for run in runs]
+    folders = [run.folder.resolve() for run in runs]
+    are_distinct = len({folder.name for folder in folders}) == len(runs)
+    names = [folder.name if are_distinct else str(run.folder) for run, folder in zip(runs, folders, strict=True)]
     graded = [run.graded(keeper, method=name) for run, name in zip(runs, names, strict=True)]
     return end.report(graded, request.out, is_json=request.is_json)
 

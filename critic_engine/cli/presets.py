@@ -113,7 +113,9 @@ def _evaluator(evaluator: EvaluatorConfig) -> str:
 
 def _budget(config: EngineConfig) -> str:
     """Return the limits of one search, or the size of a strategy that ends by itself."""
-    limits = {name: value for name, value in config.budget.model_dump().items() if value is not None}
+    limits = {
+        name: value for name, value in config.budget.model_dump(exclude_defaults=True).items() if value is not None
+    }
     if not limits:
         sizes = ("num_samples", "max_rounds", "width", "num_subtrees")
         limits = {name: value for name in sizes if (value := getattr(config.strategy.options, name, None)) is not None}

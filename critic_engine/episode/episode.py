@@ -171,7 +171,8 @@ class Episode:
             if self._events:
                 self._commit(())
         value, ending = await self._decide()
-        if (failure := too_small(self._strategy, ending.trajectory)) is not None:
+        has_prompts = self._config.budget.prompt_weight > 0
+        if (failure := too_small(self._strategy, ending.trajectory, has_prompts=has_prompts)) is not None:
             self._commit((failure,))
         return self._answer(value, ending)
 

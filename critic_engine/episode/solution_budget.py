@@ -55,12 +55,13 @@ class SolutionBudget:
         return math.ceil(num_solutions * max(_MIN_SOLUTION_TOKENS, one))
 
 
-def too_small(strategy: Strategy[NodeState], chosen: Trajectory) -> Failure | None:
+def too_small(strategy: Strategy[NodeState], chosen: Trajectory, *, has_prompts: bool) -> Failure | None:
     """Return the failure of a budget that left no choice between paths, with what one path takes; None otherwise.
 
     Args:
         strategy: The search at its end.
         chosen: The path that gives the answer.
+        has_prompts: Whether the budget counts weighted prompt tokens too.
     """
     tree, cost, reason = strategy.tree, strategy.usage.cost, strategy.stop_reason
     num_finished = sum(node.is_terminal for node in tree.nodes) + len(tree.rollouts)
@@ -73,11 +74,12 @@ def too_small(strategy: Strategy[NodeState], chosen: Trajectory) -> Failure | No
         return None
     done = "one path was finished" if not num_finished else "a second path was finished"
     option = "budget.max_tokens" if reason is StopReason.COST else "budget.max_simulations"
+    unit = "tokens and weighted prompt tokens" if has_prompts else "tokens"
     return Failure(
         NO_TRIAL,
         BUDGET_TOO_SMALL,
-        f"the budget was spent, {cost:,} tokens in {strategy.usage.num_simulations} simulations, before {done}; with "
-        f"these models one path and its evaluation take about {num_tokens:,} tokens: raise {option}",
+        f"the budget was spent, {cost:,} {unit} in {strategy.usage.num_simulations} simulations, before {done}; with "
+        f"these models one path and its evaluation take about {num_tokens:,}: raise {option}",
     )
 
 

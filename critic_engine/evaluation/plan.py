@@ -192,7 +192,7 @@ class EvaluationPlan(Section):
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-            raise RunError(f"{path} cannot be read: {reason}; repeat the command that began it") from error
+            raise RunError(f"{path} cannot be read: {reason}; correct it, or name a new folder") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise RunError(f"{path} cannot be read: {reason}; repeat the command that began it") from error
+            raise RunError(f"{path} cannot be read: {reason}; correct it, or name a new folder") from error

@@ -46,8 +46,8 @@ class ScoredRun:
         with RunStore.view(folder) as store:
             if references is None and store.checker is None:
                 raise RunError(
-                    f"{folder} holds no reference answers; name the problems file too, as in `critic-engine evaluate "
-                    f"PROBLEMS --score {folder}`"
+                    f"{folder} holds no reference answers; name the problems file too, in front: `critic-engine "
+                    "evaluate PROBLEMS …`"
                 )
             known = None if references is None else _References.of(references.problems)
             answered = {position for position, _ in store.answers()}

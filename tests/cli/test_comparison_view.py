@@ -5,12 +5,11 @@ import io
 
 from rich.console import Console
 
-from critic_engine.cli.comparison_view import print_gates, print_report
+from critic_engine.cli.comparison_view import print_report
 from critic_engine.evaluation.graded import GradedAnswer, MethodRun
 from critic_engine.evaluation.graders.grader import Grade
 from critic_engine.evaluation.report.build_report import build_report
-from critic_engine.evaluation.report.comparison_report import ComparisonReport
-from critic_engine.evaluation.report.gates import GateOutcome
+from critic_engine.evaluation.report.comparison_report import ComparisonReport, GateOutcome
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.types import Answer
 
@@ -97,7 +96,9 @@ def test_hostile_names_are_printed_as_text() -> None:
 
 
 def test_gates_are_a_line_each() -> None:
-    console = Console(file=io.StringIO(), width=60, color_system=None)
-    print_gates([GateOutcome("a > b", "pass", HOSTILE), GateOutcome("a > 0.5", "inconclusive", "why " * 30)], console)
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert lines == ["pass: a > b: [red]x[/red] :smile:", "inconclusive: a > 0.5: " + " ".join(["why"] * 30)]
+    gates = (
+        GateOutcome(gate="a > b", passing="pass", reason=HOSTILE),
+        GateOutcome(gate="a > 0.5", passing="inconclusive", reason="why " * 30),
+    )
+    lines = printed(report_of(run("a", None, "r")).model_copy(update={"gates": gates})).splitlines()
+    assert lines[-2:] == ["pass: a > b: [red]x[/red] :smile:", "inconclusive: a > 0.5: " + " ".join(["why"] * 30)]

@@ -99,6 +99,10 @@ def test_json_is_the_report_with_the_gates(cli: Cli, many: Path) -> None:
     (report,) = result.rows
     assert [method["name"] for method in report["methods"]] == ["greedy"]
     assert [gate["passing"] for gate in report["gates"]] == ["pass"]
+    assert json.loads(Path("ev/report.json").read_text()) == report
+    text = Path("ev/report.md").read_text()
+    assert "| greedy \\>= 0 | pass |" in text
+    assert "`graded.jsonl`" in text
 
 
 def test_corrected_reference_is_graded_by_and_another_question_is_refused(cli: Cli, many: Path) -> None:
@@ -130,7 +134,7 @@ def test_answers_that_the_relation_grades_otherwise_are_kept_for_a_person(cli: C
 def test_failed_problem_counts_as_wrong_and_apart(cli: Cli, many: Path) -> None:
     result = cli("evaluate", many, "--method", "greedy", *SCRIPTED, "--set", "reasoner.max_tokens=2", "--out", "ev")
     assert result.code == 1
-    assert "19 problems failed, and count as wrong" in result.err
+    assert "19 searches failed, and count as wrong; report.md says why" in result.err
     assert {row["outcome"] for row in graded("ev")} == {"failed"}
     assert all(row["reason"].startswith("the problem failed: ") for row in graded("ev"))
 
@@ -151,6 +155,21 @@ def test_run_that_exists_is_scored_and_two_are_compared(cli: Cli, many: Path, sc
     assert len(report["pairs"]) == 1
     nothing = cli("evaluate", "--score", "a")
     assert (nothing.code, "a holds no reference answers" in nothing.err) == (2, True)
+
+
+def test_score_takes_the_name_of_the_run_and_never_replaces_its_report(
+    cli: Cli, many: Path, scripted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("solve", many, *scripted, "--run", "a", "--limit", 2)
+    before = Path("a/report.json").read_bytes()
+    refused = cli("evaluate", many, "--score", "a", "--out", "a")
+    assert (refused.code, "--out a holds a run or an evaluation" in refused.err) == (2, True)
+    assert Path("a/report.json").read_bytes() == before
+    for _ in range(2):
+        assert cli("evaluate", many, "--score", "a", "--out", "scored").code == 0
+    monkeypatch.chdir("a")
+    (report,) = cli("evaluate", many, "--score", ".", "--json").rows
+    assert [method["name"] for method in report["methods"]] == ["a"]
 
 
 def test_labelled_run_has_its_own_references(cli: Cli, many: Path) -> None:
@@ -201,6 +220,9 @@ def test_interrupt_names_the_command_to_go_on(many: Path, tmp_path: Path) -> Non
             ["many.jsonl", "--out", "ev", "--budget", "9", "--set", "budget.max_tokens=8"],
             "--set budget.max_tokens would be replaced by --budget",
         ),
+        (["many.jsonl", "--out", "ev", "--budget", "inf"], "--budget is inf; it must be a finite number"),
+        (["many.jsonl", "--out", "ev", "--margin", "nan"], "--margin is nan; it must be a finite number"),
+        (["many.jsonl", "--out", "ev", "--prompt-weight", "nan"], "--prompt-weight is nan; it must be a finite"),
         (["--resume", "nothing"], "nothing holds no evaluation"),
     ],
 )

@@ -176,6 +176,12 @@ def test_budget_of_one_path_is_said_too(caplog: pytest.LogCaptureFixture) -> Non
     assert len(caplog.records) == 1
 
 
+def test_budget_that_counts_prompts_is_not_said_to_be_of_generated_tokens(caplog: pytest.LogCaptureFixture) -> None:
+    solve(load_config("mcts", [*OVERRIDES, "budget.max_tokens=40", "budget.prompt_weight=1"]), PROBLEMS[:1])
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert " tokens and weighted prompt tokens in " in said
+
+
 def test_budget_that_suffices_is_not_mentioned(caplog: pytest.LogCaptureFixture) -> None:
     solve(load_config("mcts", OVERRIDES))
     assert not caplog.records

@@ -86,7 +86,11 @@ def test_plan_reads_back_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "holds no evaluation; start one"), ("methods: []", "cannot be read"), ("{", "cannot be read")],
+    [
+        (None, "holds no evaluation; start one"),
+        ("methods: []", "cannot be read: .*; correct it"),
+        ("{", "cannot be read: .*; correct it"),
+    ],
 )
 def test_folder_without_a_plan_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:

@@ -1,6 +1,5 @@
 """The audit: answers that one grader and the answer relation grade differently, for a person to look at."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from critic_engine.evaluation.graders.grader import AnswerGrader, Grade
 from critic_engine.evaluation.graders.named_graders import GRADER_NAMES, make_grader
+from critic_engine.run.report import json_line
 from critic_engine.types import ProblemRow
 
 Disagreement: TypeAlias = Literal["right_wrong", "known_unsure"]
@@ -44,8 +44,7 @@ class AuditCase:
             "response": self.response,
             "grades": graders,
         }
-        text = json.dumps(case, ensure_ascii=False)
-        return text.encode("utf-8", "backslashreplace").decode()
+        return json_line(case)
 
 
 def audit(

@@ -37,8 +37,13 @@ def build_report(runs: Sequence[MethodRun], *, options: ReportOptions) -> Compar
         num_seeds=methods[0].num_seeds if methods else 0,
         methods=methods,
         pairs=pairs,
-        cautions=tuple(cautions(methods, pairs, options)),
+        cautions=tuple(cautions(methods, pairs, options, num_repeated=_num_repeated(runs))),
     )
+
+
+def _num_repeated(runs: Sequence[MethodRun]) -> int:
+    ids = [problem[0].answer.problem_id for problem in (runs[0].answers if runs else ()) if problem]
+    return len(ids) - len(set(ids))
 
 
 def _check(runs: Sequence[MethodRun]) -> None:

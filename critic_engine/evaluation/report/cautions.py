@@ -5,22 +5,35 @@ from collections.abc import Iterator, Sequence
 from critic_engine.config.gate import CRITIC_GATED
 from critic_engine.evaluation.report.comparison_report import MethodReport, PairReport
 from critic_engine.evaluation.report.figure_words import amount_words, counted, currency_words, kinds_words
+from critic_engine.evaluation.report.pair_figures import are_equal
 from critic_engine.evaluation.report.report_options import ReportOptions
 from critic_engine.statistics.verdicts import FEWEST_PROBLEMS
 
 # Shares of its budget between which a method spent about all of it.
 _LEAST_SPENT, _MOST_SPENT = 0.9, 1.05
+# Reasons for the end of a search that give up its requests under way.
+_CUT = ("seconds", "run_tokens", "run_seconds")
 
 
-def cautions(methods: Sequence[MethodReport], pairs: Sequence[PairReport], options: ReportOptions) -> Iterator[str]:
-    """Yield what cannot be concluded from these figures, and why, a sentence each."""
-    yield from _on_problems(methods, options)
+def cautions(
+    methods: Sequence[MethodReport], pairs: Sequence[PairReport], options: ReportOptions, *, num_repeated: int
+) -> Iterator[str]:
+    """Yield what cannot be concluded from these figures, and why, a sentence each.
+
+    Args:
+        methods: The figures of the methods.
+        pairs: Those of their pairs.
+        options: Of the report.
+        num_repeated: Problems that are the same as an earlier one.
+    """
+    yield from _on_problems(methods, options, num_repeated)
     yield from _on_pairs(pairs)
+    yield from _on_costs(methods, pairs, options)
     yield from _on_grades(methods)
     yield from _on_spending(methods, options)
 
 
-def _on_problems(methods: Sequence[MethodReport], options: ReportOptions) -> Iterator[str]:
+def _on_problems(methods: Sequence[MethodReport], options: ReportOptions, num_repeated: int) -> Iterator[str]:
     num = methods[0].num_problems if methods else 0
     if options.num_rows_without_reference:
         rows = counted(options.num_rows_without_reference, "row")
@@ -31,6 +44,11 @@ def _on_problems(methods: Sequence[MethodReport], options: ReportOptions) -> Ite
         yield (
             f"There are fewer than {FEWEST_PROBLEMS} problems ({num}): neither a difference nor its absence can be "
             "concluded."
+        )
+    if num_repeated:
+        yield (
+            f"Problems that repeat another: {num_repeated:,} of {num:,}. They count as problems of their own, so "
+            "intervals are too narrow and p-values too small."
         )
     if num and methods[0].num_seeds == 1:
         yield "There is one seed: the figures do not show how much a method varies from seed to seed."
@@ -44,16 +62,25 @@ def _on_pairs(pairs: Sequence[PairReport]) -> Iterator[str]:
         rest = f"; {amounts} problems would settle them, if the differences found are the true ones" if needed else ""
         yield f"Inconclusive pairs: {len(unsettled):,} of {len(pairs):,}{rest}."
     if pairs:
-        smallest = [pair.smallest_effect for pair in pairs]
+        least, most = (f"{limit([pair.smallest_effect for pair in pairs]):.3f}" for limit in (min, max))
+        some = "" if least == most else f", for some pairs below {most}"
         yield (
-            f"With this many problems, a true difference of accuracy would mostly not show if it is below "
-            f"{min(smallest):.3f}, for some pairs below {max(smallest):.3f}."
+            "With this many problems, a true difference of accuracy would mostly not show if it is below "
+            f"{least}{some}."
         )
+
+
+def _on_costs(methods: Sequence[MethodReport], pairs: Sequence[PairReport], options: ReportOptions) -> Iterator[str]:
     num_unequal = sum(not pair.is_equal_cost for pair in pairs)
     if num_unequal:
+        yield f"Pairs not at equal cost: {num_unequal:,} of {len(pairs):,}. Read their verdicts with the costs."
+    compute = {method.name: method.costs.compute for method in methods if method.costs is not None}
+    equal = [pair for pair in pairs if pair.is_equal_cost]
+    num_otherwise = sum(not are_equal(compute[pair.ours], compute[pair.theirs]) for pair in equal)
+    if num_otherwise:
         yield (
-            f"Pairs not at equal cost: {num_unequal:,} of {len(pairs):,}, in which a method has no budget, or spent "
-            "more or less than the other. Read their verdicts with the costs."
+            f"Pairs at equal {options.currency} and not at equal compute: {num_otherwise:,} of {len(pairs):,}; "
+            "--match compute compares at equal compute."
         )
 
 
@@ -98,6 +125,13 @@ def _on_failures(methods: Sequence[MethodReport]) -> Iterator[str]:
 
 
 def _on_spending(methods: Sequence[MethodReport], options: ReportOptions) -> Iterator[str]:
+    counts = [(method.name, sum(method.stop_reasons.get(reason, 0) for reason in _CUT)) for method in methods]
+    cut = [f"{name} {num:,}" for name, num in counts if num]
+    if cut:
+        yield (
+            f"Searches that were cut: {', '.join(cut)}. Tokens, compute, FLOPs and USD leave out the requests that "
+            "were under way then."
+        )
     for method in methods:
         spent = method.spending
         if spent is None or _LEAST_SPENT <= spent.share <= _MOST_SPENT:

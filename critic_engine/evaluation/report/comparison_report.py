@@ -10,6 +10,9 @@ from critic_engine.statistics.verdicts import Verdict
 Outcome: TypeAlias = Literal["right", "wrong", "unsure", "failed"]
 """The outcome of one answer; ``unsure`` if the grader could not judge it, and ``failed`` if there is none."""
 
+Passing: TypeAlias = Literal["pass", "fail", "inconclusive"]
+"""The outcome of a gate."""
+
 
 class Costs(Section):
     """The mean cost of one search, over all problems and seeds, failed ones included."""
@@ -108,7 +111,7 @@ class MethodReport(Section):
     """Failures and retries of models by kind, and what else the searches report; a search may have gone on after it."""
     value_auroc: Measured | None
     """Probability that the chosen path of a right answer has a higher value than that of a wrong one; None if it cannot
-    be told."""
+    be told, or ``needs_reference``."""
     num_valued: int
     """Answers that are known to be right or wrong, and whose chosen path has a value."""
 
@@ -123,7 +126,7 @@ class PairReport(Section):
     """The mean of one search in the currency of the comparison."""
     their_cost: float
     is_equal_cost: bool
-    """Whether both have the same budget, and neither cost is more than 1.1 times the other."""
+    """Whether neither cost is more than 1.1 times the other."""
     num_ours_alone_right: int
     """Answers, over problems and seeds, that only ours gave right; unsure and failed ones count as not right."""
     num_theirs_alone_right: int
@@ -142,6 +145,15 @@ class PairReport(Section):
     """``no_difference`` means none larger than the margin."""
     text: str
     """The verdict in words."""
+
+
+class GateOutcome(Section):
+    """The outcome of a gate for one method run or one pair of them."""
+
+    gate: str
+    passing: Passing
+    reason: str
+    """One sentence with the figures."""
 
 
 class ComparisonReport(Section):
@@ -172,3 +184,5 @@ class ComparisonReport(Section):
     """The losses first."""
     cautions: tuple[str, ...]
     """What cannot be concluded, in sentences."""
+    gates: tuple[GateOutcome, ...] = ()
+    """In the order given."""

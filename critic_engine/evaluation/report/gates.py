@@ -15,15 +15,14 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 
 from critic_engine.config.critic_card import Measured
 from critic_engine.errors import ConfigError
-from critic_engine.evaluation.report.comparison_report import ComparisonReport, PairReport
+from critic_engine.evaluation.report.comparison_report import ComparisonReport, GateOutcome, PairReport, Passing
 from critic_engine.evaluation.report.figure_words import measured_words
 from critic_engine.statistics.verdicts import Verdict
 
-Passing: TypeAlias = Literal["pass", "fail", "inconclusive"]
 _EXAMPLES = "such as 'mcts >= majority', 'mcts@400 > greedy + 0.02' or 'mcts >= 0.75'"
 _NUMBER = r"\d{1,12}(?:\.\d{0,12})?|\.\d{1,12}"
 _MARGIN = re.compile(rf"(?:^|\s)([+-])\s{{0,20}}({_NUMBER})$")
@@ -59,16 +58,6 @@ class Gate:
     """The method to compare with; None compares with ``number``."""
     number: float | None
     """The margin in a comparison of two methods, None if the gate names none; else the accuracy."""
-
-
-@dataclass(frozen=True, slots=True)
-class GateOutcome:
-    """The outcome of a gate for one method run or one pair of them."""
-
-    gate: str
-    passing: Passing
-    reason: str
-    """One sentence with the figures."""
 
 
 class BudgetedMethod(Protocol):
@@ -160,7 +149,7 @@ def _outcomes(report: ComparisonReport, gate: Gate) -> Iterator[GateOutcome]:
     if gate.theirs is None:
         for name, run in ours.items():
             reason = f"{name} has accuracy {measured_words(run.accuracy)}; a pass needs {needed}"
-            yield GateOutcome(gate.text, _against_number(run.accuracy, gate), reason)
+            yield GateOutcome(gate=gate.text, passing=_against_number(run.accuracy, gate), reason=reason)
         return
     theirs = {run.name for run in _runs_of(gate, gate.theirs, report.methods)}
     for given in report.pairs:
@@ -168,7 +157,7 @@ def _outcomes(report: ComparisonReport, gate: Gate) -> Iterator[GateOutcome]:
         if pair.ours in ours and pair.theirs in theirs:
             found = f"{measured_words(pair.difference, sign='+')}, {pair.verdict.replace('_', ' ')}"
             reason = f"{pair.ours} less {pair.theirs} is {found}; a pass needs {needed}"
-            yield GateOutcome(gate.text, _against_method(pair, gate, report.margin), reason)
+            yield GateOutcome(gate=gate.text, passing=_against_method(pair, gate, report.margin), reason=reason)
 
 
 def _needed(gate: Gate, margin: float) -> str:

@@ -32,6 +32,7 @@ def markdown_report(report: ComparisonReport, *, files: Sequence[str] = ()) -> s
         *(["![Accuracy over cost](curves.png)"] if "curves.png" in files else []),
         f"## Accuracy and cost\n\n{_accuracy_table(report)}\n\n{_accuracy_notes(report)}",
         f"## Verdicts\n\n{_verdicts(report)}",
+        *_gates(report),
         "## What cannot be concluded\n\n" + _list(report.cautions or ["Nothing more than the verdicts say."]),
         f"## Costs of one search\n\n{_cost_table(report)}\n\n{_COST_NOTES}",
         *_samples(report.methods),
@@ -64,6 +65,8 @@ _FILES = {
     "curves.png": "`curves.png`: accuracy over generated tokens and over compute, with 95 % intervals.",
     "flips.jsonl": "`flips.jsonl`: each answer that one of two methods gave right and the other did not, with the run "
     "directory and row of both searches.",
+    "graded.jsonl": "`graded.jsonl`: each answer with its grade and its tokens.",
+    "audit.jsonl": "`audit.jsonl`: each answer that the answer relation grades otherwise than the grader.",
 }
 
 
@@ -139,6 +142,12 @@ def _pair_table(report: ComparisonReport) -> str:
     )
 
 
+def _gates(report: ComparisonReport) -> Iterator[str]:
+    if report.gates:
+        rows = [(outcome.gate, outcome.passing, outcome.reason) for outcome in report.gates]
+        yield f"## Gates\n\n{markdown_table(('gate', 'outcome', 'reason'), rows)}"
+
+
 def _cost_table(report: ComparisonReport) -> str:
     rows: list[list[str]] = []
     for method in report.methods:
@@ -147,8 +156,8 @@ def _cost_table(report: ComparisonReport) -> str:
             rows.append([method.name, *[UNKNOWN] * (len(_COSTS) - 1)])
             continue
         roles = (costs.reasoner_tokens, costs.critic_tokens, costs.prompt_tokens, costs.uncached_prompt_tokens)
-        rest = (costs.num_requests, costs.flops, costs.usd, float(method.num_requests), method.wall_s)
-        rows.append([method.name, *map(amount_words, (*roles, *rest))])
+        means = map(amount_words, (*roles, costs.num_requests, costs.flops, costs.usd))
+        rows.append([method.name, *means, f"{method.num_requests:,}", amount_words(method.wall_s)])
     return markdown_table(_COSTS, rows)
 
 

@@ -46,7 +46,7 @@ def method_report(run: MethodRun, options: ReportOptions) -> MethodReport:
         majority_at=() if run.needs_reference else majority_at(run, options),
         stop_reasons=dict(sorted(Counter(graded.answer.stop_reason for graded in answers).items())),
         failures=_failures(answers),
-        value_auroc=auroc,
+        value_auroc=None if run.needs_reference else auroc,
         num_valued=num_valued,
     )
 

@@ -7,7 +7,7 @@ from itertools import combinations
 
 from critic_engine.evaluation.graded import MethodRun
 from critic_engine.evaluation.report.comparison_report import PairReport
-from critic_engine.evaluation.report.figure_words import amount_words, measured_words, p_value_words
+from critic_engine.evaluation.report.figure_words import amount_words, counted, measured_words, p_value_words
 from critic_engine.evaluation.report.measuring import measured, significant
 from critic_engine.evaluation.report.method_figures import right_shares
 from critic_engine.evaluation.report.report_options import ReportOptions
@@ -16,6 +16,12 @@ from critic_engine.statistics.verdicts import PairVerdict, judge_pairs
 _ORDER = ("worse", "inconclusive", "no_difference", "better")
 # Costs that differ by no more than this factor count as equal.
 _EQUAL = 1.1
+
+
+def are_equal(one: float, other: float) -> bool:
+    """Return whether two costs count as equal."""
+    least, most = sorted((one, other))
+    return most <= _EQUAL * least
 
 
 def paired_runs(runs: Sequence[MethodRun]) -> list[tuple[MethodRun, MethodRun]]:
@@ -70,9 +76,7 @@ class _CostedPair:
 
     @property
     def is_equal_cost(self) -> bool:
-        has_one_budget = self.ours.budget is not None and self.ours.budget == self.theirs.budget
-        least, most = sorted((self.our_cost, self.their_cost))
-        return has_one_budget and most <= _EQUAL * least
+        return are_equal(self.our_cost, self.their_cost)
 
     def alone_right(self) -> tuple[int, int]:
         """Return the number of answers that ours alone gave right, and that theirs alone did."""
@@ -106,6 +110,6 @@ def _pair_report(verdict: PairVerdict, pair: _CostedPair, options: ReportOptions
         text=(
             f"{claim} ({'' if pair.is_equal_cost else 'not at equal cost: '}{costs}; difference "
             f"{measured_words(difference, sign='+')}, adjusted p {p_value_words(verdict.adjusted_p_value)}, "
-            f"{num_ours:,} answers won and {num_theirs:,} lost)"
+            f"{counted(num_ours, 'answer')} won and {num_theirs:,} lost)"
         ),
     )

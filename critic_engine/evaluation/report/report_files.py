@@ -14,6 +14,8 @@ from critic_engine.evaluation.report.markdown_report import markdown_report
 from critic_engine.run.report import json_line
 
 _LOGGER = logging.getLogger(__name__)
+# Files that others write into the folder before the report.
+_BESIDE = ("graded.jsonl", "audit.jsonl")
 
 
 def write_report(
@@ -49,8 +51,9 @@ def write_report(
         else:
             files.append("curves.png")
             _write(folder / "curves.png", [picture])
+        beside = [name for name in _BESIDE if (folder / name).is_file()]
         _write(folder / "flips.jsonl", (f"{json_line(flip.row())}\n".encode() for flip in flips(runs, references)))
-        _write(folder / "report.md", [markdown_report(report, files=files).encode()])
+        _write(folder / "report.md", [markdown_report(report, files=[*files, *beside]).encode()])
         text = json.dumps(report.model_dump(), indent=2, allow_nan=False)
         _write(folder / "report.json", [f"{text}\n".encode()])
     except OSError as error:

@@ -18,9 +18,9 @@ class ReportOptions:
     problems: str
     """Name of the problems file, as a title."""
     reasoner: str = ""
-    """The reasoner's model as the config names it; empty if the runs differ in it or it is unknown."""
+    """The reasoner's model as the config names it, or the models if the runs differ in it; empty if it is unknown."""
     critic: str = ""
-    """The critic's or reward model's model; empty if there is none, the runs differ in it or it is unknown."""
+    """The model of the critic or the reward model, likewise; empty if there is none or it is unknown."""
     grader: str = ""
     """Name of the grader; empty if unknown."""
     margin: float = 0.02

@@ -35,9 +35,11 @@ def test_another_second_grader_is_compared_with() -> None:
 
 def test_file_has_a_line_a_case_and_the_counts_are_returned(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
-    answers = [(ROW, "14.0", "line\nbreak \ud800"), (ROW, "about 14", "x")]
+    answers = [(ROW, "14.0", "line\nbreak \ud800\u202e\x9b\u2028"), (ROW, "about 14", "x")]
     assert write_audit(path, audit(answers, make_grader("exact"))) == {"right_wrong": 1, "known_unsure": 1}
-    first, _ = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    text = path.read_text(encoding="utf-8")
+    assert all(char.isprintable() or char == "\n" for char in text)
+    first, _ = map(json.loads, text.splitlines())
     grades = first.pop("grades")
     assert first == {
         "id": "q3",
@@ -47,6 +49,6 @@ def test_file_has_a_line_a_case_and_the_counts_are_returned(tmp_path: Path) -> N
         "choices": [],
         "references": ["14", "fourteen"],
         "answer": "14.0",
-        "response": "line\nbreak \ud800",
+        "response": "line\nbreak \ud800\u202e\x9b\u2028",
     }
     assert grades[0] == {"grader": "exact", "is_right": False, "reason": "", "read_as": "14.0"}

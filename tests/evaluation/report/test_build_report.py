@@ -146,14 +146,31 @@ def test_pairs_are_of_one_budget_or_with_a_method_without_one(make_run, options:
     runs = [make_run("greedy", None, words)]
     runs += [make_run(method, budget, words) for method in ("majority", "mcts") for budget in (100, 200)]
     pairs = build_report(runs, options=options).pairs
-    assert {(pair.ours, pair.theirs): pair.is_equal_cost for pair in pairs} == {
-        ("majority @100", "greedy"): False,
-        ("majority @200", "greedy"): False,
-        ("mcts @100", "greedy"): False,
-        ("mcts @200", "greedy"): False,
-        ("mcts @100", "majority @100"): True,
-        ("mcts @200", "majority @200"): True,
+    assert {(pair.ours, pair.theirs) for pair in pairs} == {
+        ("majority @100", "greedy"),
+        ("majority @200", "greedy"),
+        ("mcts @100", "greedy"),
+        ("mcts @200", "greedy"),
+        ("mcts @100", "majority @100"),
+        ("mcts @200", "majority @200"),
     }
+
+
+def test_equal_amounts_are_equal_cost_whether_or_not_there_is_a_budget(make_run, options: ReportOptions) -> None:
+    words = "r w " * 10
+    runs = [make_run("a", None, words), make_run("b", 100, words), make_run("c", None, words, tokens=40)]
+    pairs = {(pair.ours, pair.theirs): pair for pair in build_report(runs, options=options).pairs}
+    assert pairs["b @100", "a"].is_equal_cost
+    assert "not at equal cost" not in pairs["b @100", "a"].text
+    assert not pairs["c", "a"].is_equal_cost
+
+
+def test_repeated_problems_are_said_to_narrow_the_intervals(make_run, options: ReportOptions) -> None:
+    run = make_run("mcts", None, "r w r")
+    run = dataclasses.replace(run, answers=(*run.answers, run.answers[0], run.answers[0]))
+    cautions = build_report([run], options=options).cautions
+    said = "Problems that repeat another: 2 of 5. They count as problems of their own, so intervals are too narrow"
+    assert any(sentence.startswith(said) for sentence in cautions)
 
 
 def test_pairs_that_spent_unequal_amounts_of_one_budget_are_not_at_equal_cost(make_run, options: ReportOptions) -> None:
@@ -163,6 +180,18 @@ def test_pairs_that_spent_unequal_amounts_of_one_budget_are_not_at_equal_cost(ma
     unequal = pairs["m80 @100", "m100 @100"]
     assert (unequal.is_equal_cost, unequal.our_cost, unequal.their_cost) == (False, 80.5, 100.5)
     assert "(not at equal cost: 80.5 against 100 tokens; difference +0.000 [" in unequal.text
+
+
+def test_equal_tokens_at_unequal_compute_are_said(make_run, options: ReportOptions) -> None:
+    runs = [make_run("reads", 100, "r w " * 10), make_run("samples", 100, "r w " * 10)]
+    lighter = tuple(
+        tuple(dataclasses.replace(each, answer=dataclasses.replace(each.answer, prompt_tokens=80)) for each in problem)
+        for problem in runs[1].answers
+    )
+    assert not any("equal compute" in each for each in build_report(runs, options=options).cautions)
+    runs[1] = dataclasses.replace(runs[1], answers=lighter)
+    cautions = build_report(runs, options=options).cautions
+    assert any(each.startswith("Pairs at equal tokens and not at equal compute: 1 of 1") for each in cautions)
 
 
 def test_losses_come_first(make_run, options: ReportOptions) -> None:
@@ -176,6 +205,8 @@ def test_losses_come_first(make_run, options: ReportOptions) -> None:
     ]
     assert pairs[0].text.startswith("bad @100 is worse than good @100 (80.5 against 80.5 tokens; difference -1.000 [")
     assert (pairs[0].num_ours_alone_right, pairs[0].num_theirs_alone_right) == (0, 60)
+    [one] = build_report([make_run("a", 100, "w r"), make_run("b", 100, "r r")], options=options).pairs
+    assert "1 answer won and 0 lost" in one.text
 
 
 def test_equal_runs_are_never_better_or_worse(make_run, options: ReportOptions) -> None:
@@ -189,6 +220,7 @@ def test_a_method_that_was_told_the_answers_has_no_accuracy_and_no_verdict(make_
     runs = [make_run("labelled", 100, "r " * 30, needs_reference=True), make_run("mcts", 100, "r w " * 15)]
     report = build_report(runs, options=options)
     assert report.methods[0].accuracy is None
+    assert report.methods[0].value_auroc is None
     assert report.methods[0].costs is not None
     assert report.pairs == ()
     assert (
@@ -228,6 +260,16 @@ def test_cautions_name_unsure_failed_and_unspent(make_run, options: ReportOption
         "Searches that failed count as not right: mcts @400 10.",
         "mcts @400 spent 80.5 of 400 generated tokens: it may do better or worse where it spends all.",
     )
+
+
+def test_cut_searches_are_said_to_cost_more_than_is_counted(make_run, options: ReportOptions) -> None:
+    run = make_run("mcts", None, "r w")
+    cut = tuple(
+        (dataclasses.replace(graded, answer=dataclasses.replace(graded.answer, stop_reason="seconds")),)
+        for (graded,) in run.answers
+    )
+    cautions = build_report([dataclasses.replace(run, answers=cut)], options=options).cautions
+    assert any(sentence.startswith("Searches that were cut: mcts 2. Tokens, compute") for sentence in cautions)
 
 
 def test_the_same_runs_give_the_same_report(make_run, options: ReportOptions) -> None:

@@ -5,10 +5,9 @@ import pytest
 from critic_engine.config.critic_card import Measured
 from critic_engine.errors import ConfigError
 from critic_engine.evaluation.report.build_report import build_report
-from critic_engine.evaluation.report.comparison_report import ComparisonReport, PairReport
+from critic_engine.evaluation.report.comparison_report import ComparisonReport, GateOutcome, PairReport
 from critic_engine.evaluation.report.gates import (
     Gate,
-    GateOutcome,
     Side,
     check_gates,
     check_names,
@@ -161,7 +160,7 @@ def test_a_gate_without_a_budget_has_an_outcome_for_each(make_run, options: Repo
     [((), 0), (("pass", "pass"), 0), (("pass", "inconclusive"), 3), (("inconclusive", "fail", "pass"), 1)],
 )
 def test_exit_codes_tell_a_failure_from_an_inconclusive_gate(passings, code: int) -> None:
-    assert gate_exit_code(GateOutcome("a > b", passing, "") for passing in passings) == code
+    assert gate_exit_code(GateOutcome(gate="a > b", passing=passing, reason="") for passing in passings) == code
 
 
 @pytest.mark.parametrize(
