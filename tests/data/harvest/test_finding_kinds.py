@@ -39,7 +39,10 @@ DETECTION = (
     '{"detector":"d","words":"w","errors":[{"step":null,"description":"e"}],'
     '"score":{"num_errors":1,"num_found":1,"num_matched":0,"grade":7},"failure":null}'
 )
-USAGE = '{"prompt_tokens":1,"generated_tokens":2,"cached_tokens":0,"num_retries":0,"num_requests":0}'
+USAGE = (
+    '{"prompt_tokens":1,"generated_tokens":2,"cached_tokens":0,"num_retries":0,"num_requests":0,'
+    '"critic_prompt_tokens":0,"critic_generated_tokens":0,"critic_cached_tokens":0}'
+)
 SOFT, HARD = ('{"value":0.5,"num_right":1,"num_rollouts":2}', '{"value":0.0,"num_right":0,"num_rollouts":0}')
 SIDE = Branch(("b",), "b", None, 0.5, 4, 9, -1)
 LABEL_PAIR = (StepLabel.soft(1, 2), StepLabel.hard(is_right=False))
