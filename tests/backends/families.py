@@ -234,7 +234,7 @@ def save_chain(folder: Path, family: Family, pieces: Sequence[str], *, switch: s
                 model.lm_head.weight[following, token] = 1
         if again:
             layer.self_attn.v_proj.weight[0, tokenizer.convert_tokens_to_ids(switch)] = 1
-            layer.self_attn.o_proj.weight[num_tokens, 0] = 100
+            layer.self_attn.o_proj.weight[num_tokens, 0] = 1
         for number, place in enumerate(again):
             layer.mlp.gate_proj.weight[number, chain[place]] = 1000
             layer.mlp.up_proj.weight[number, num_tokens] = 1
