@@ -81,8 +81,8 @@ class Critic:
     def _read(self, sample: Sample, *, num_steps: int) -> Critique:
         parts = self._parts(sample)
         read = read_parts(parts, num_steps=num_steps)
-        token = None if sample.tokens is None else _token_at(sample.tokens, sample.text, parts.verdict)
-        value = None if token is None else right_share(token, self.family.form.critique)
+        tokens = () if sample.tokens is None else sample.tokens
+        value = verdict_probability(parts, sample.text, tokens, self.family.form.critique)
         thoughts = find_thoughts(sample.text)
         return Critique(
             words=thoughts.visible(parts.useful_start).strip(),
@@ -125,13 +125,21 @@ def _quoting(reason: str, sample: Sample) -> ParseError:
     return ParseError(f"{error}, and at its end {text[-_MAX_QUOTED_CHARACTERS:]!r}", text=text)
 
 
-def verdict_probability(text: str, tokens: tuple[TokenLogprob, ...], form: CritiqueForm) -> float | None:
+def verdict_probability(
+    parts: CritiqueParts, text: str, tokens: tuple[TokenLogprob, ...], form: CritiqueForm
+) -> float | None:
     """Return ``P(right) / (P(right) + P(wrong))`` at the first token of the verdict word.
 
-    The value is None without a verdict, and if ``right_share`` is.
+    Args:
+        parts: Where the verdict stands in ``text``.
+        text: The critique.
+        tokens: Those of ``text``; none without log-probabilities.
+        form: The words of the verdicts.
+
+    Returns:
+        The share in [0, 1]; None if the word's token is not found, and if ``right_share`` is None.
     """
-    parts = CritiqueParts.find(text, form)
-    token = None if parts is None else _token_at(tokens, text, parts.verdict)
+    token = _token_at(tokens, text, parts.verdict)
     return None if token is None else right_share(token, form)
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from critic_engine.config.search import CriticConfig
 from critic_engine.errors import GenerationError
+from critic_engine.parsing.critique_form import CritiqueForm
+from critic_engine.parsing.critique_parts import CritiqueParts
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import Evaluation, Sample, TokenLogprob
 from critic_engine.roles.critic import Critic, verdict_probability
@@ -18,6 +20,11 @@ BARE = PromptFamily.load("pocket").form.critique
 LABELLED = PromptFamily.load("plain").form.critique
 NO_VERDICT = "critique has neither 'right' nor 'wrong' at its beginning"
 Make = Callable[..., tuple[Critic, Any]]
+
+
+def probability(text: str, tokens: tuple[TokenLogprob, ...], form: CritiqueForm) -> float | None:
+    parts = CritiqueParts.find(text, form)
+    return None if parts is None else verdict_probability(parts, text, tokens, form)
 
 
 def token(text: str, **top: float) -> TokenLogprob:
@@ -89,7 +96,7 @@ def test_log_probabilities_come_before_the_score_in_the_text(make: Make, problem
 def test_value_is_the_share_of_right_in_what_either_verdict_begins_with(first: TokenLogprob, value: float) -> None:
     rest = token("ong") if first.text == "wr" else token(" .")
     text = first.text + rest.text
-    assert verdict_probability(text, (first, rest), BARE) == pytest.approx(value)
+    assert probability(text, (first, rest), BARE) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +113,7 @@ def test_value_is_the_share_of_right_in_what_either_verdict_begins_with(first: T
 )
 def test_value_is_unknown_where_the_tokens_do_not_tell(tokens: tuple[TokenLogprob, ...]) -> None:
     text = "".join(token.text for token in tokens)
-    assert verdict_probability(text, tokens, BARE) is None
+    assert probability(text, tokens, BARE) is None
 
 
 def test_verdict_token_is_found_behind_other_words() -> None:
@@ -119,14 +126,14 @@ def test_verdict_token_is_found_behind_other_words() -> None:
         token("</s>"),
     )
     text = "It looks right, **Verdict:** Wrong"
-    assert verdict_probability(text, tokens, LABELLED) == pytest.approx(0.1)
+    assert probability(text, tokens, LABELLED) == pytest.approx(0.1)
 
 
 def test_verdict_token_is_found_among_tokens_that_hold_no_spaces() -> None:
     tokens = tuple(token(word) for word in ("Verdict", ":"))
     tokens += (token("wrong", right=0.4, wrong=0.6), token("First"), token("wrong", right=0.1, wrong=0.9))
     text = "Verdict : wrong First wrong"
-    assert verdict_probability(text, tokens, LABELLED) == pytest.approx(0.4)
+    assert probability(text, tokens, LABELLED) == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
@@ -142,13 +149,13 @@ def test_verdict_token_is_found_among_tokens_that_hold_no_spaces() -> None:
 def test_verdict_token_is_found_behind_what_decodes_otherwise_alone(text: str, before: list[str]) -> None:
     other = [token(piece, _right=0.9, _wrong=0.1) for piece in before]
     tokens = (*other, token(" wrong", _right=0.2, _wrong=0.8), token(" step", _right=0.9, _wrong=0.1), token("<end>"))
-    assert verdict_probability(text, tokens, LABELLED) == pytest.approx(0.2)
+    assert probability(text, tokens, LABELLED) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("pieces", [["Verdict:wrong"], ["Verdict:wr", "ong"], ["Verdict", ":", " wr", "<pad>ong"]])
 def test_value_is_unknown_where_no_token_begins_the_verdict_alone(pieces: list[str]) -> None:
     tokens = tuple(token(piece, _right=0.9, _wrong=0.1) for piece in pieces)
-    assert verdict_probability("Verdict: wrong", tokens, LABELLED) is None
+    assert probability("Verdict: wrong", tokens, LABELLED) is None
 
 
 def test_words_without_spaces_between_their_tokens_still_have_a_value(make: Make, problem: Problem) -> None:
@@ -234,18 +241,18 @@ def test_the_value_is_read_at_the_verdict_that_counts() -> None:
     draft = [token(piece, _right=0.1, _wrong=0.9) for piece in ("\nVerdict:", " right", ".\nNo.\n")]
     last = [token("Verdict:"), token(" right", _right=0.97, _wrong=0.03), token("<|im_end|>")]
     text = "<think>Verdict: wrong</think>\nVerdict: right.\nNo.\nVerdict: right"
-    assert verdict_probability(text, (*thought, *draft, *last), LABELLED) == pytest.approx(0.97)
+    assert probability(text, (*thought, *draft, *last), LABELLED) == pytest.approx(0.97)
 
 
 def test_the_value_is_found_though_the_tokens_hold_a_thought_that_the_text_does_not() -> None:
     thought = [token(piece, _right=0.9, _wrong=0.1) for piece in ("<think>", "Verdict:", " wrong", "</think>")]
     tokens = (*thought, token("Verdict"), token(":"), token(" wrong", _right=0.2, _wrong=0.8))
-    assert verdict_probability("Verdict: wrong", tokens, LABELLED) == pytest.approx(0.2)
+    assert probability("Verdict: wrong", tokens, LABELLED) == pytest.approx(0.2)
 
 
 def test_synonyms_count_for_their_verdict() -> None:
     first = token(" in", _in=0.6, _correct=0.2, _right=0.1, _wrong=0.1)
-    assert verdict_probability("Verdict: incorrect", (token("Verdict:"), first, token("correct")), LABELLED) == (
+    assert probability("Verdict: incorrect", (token("Verdict:"), first, token("correct")), LABELLED) == (
         pytest.approx(0.3)
     )
 
