@@ -39,7 +39,8 @@ from critic_engine.run.runner import Runner
 from critic_engine.run.store import RunStore
 from critic_engine.seeds import derive_seed
 from critic_engine.statistics.calibration import clustered_auroc
-from critic_engine.statistics.intervals import Interval, auroc, paired_difference, share
+from critic_engine.statistics.intervals import Interval, auroc, share
+from critic_engine.statistics.paired import clustered_difference
 from critic_engine.types import Problem, ProblemRow, Trajectory
 
 Draws: TypeAlias = tuple[float, float, float]
@@ -305,7 +306,8 @@ def table(outcomes: Sequence[Outcome], found: dict[str, Interval], seed: int) ->
 
 def minus_majority(outcomes: Sequence[Outcome], outcome: Outcome, seed: int) -> Interval:
     """Return the paired difference from majority."""
-    return paired_difference(outcome.is_right, outcomes[0].is_right, seed=seed)
+    ours, majority = ([[each] for each in found.is_right] for found in (outcome, outcomes[0]))
+    return clustered_difference(ours, majority, seed=seed)
 
 
 def parse_args() -> argparse.Namespace:

@@ -19,7 +19,8 @@ from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.engine import Engine
 from critic_engine.parsing.answers import is_same_answer
-from critic_engine.statistics.intervals import Interval, paired_difference, share
+from critic_engine.statistics.intervals import Interval, share
+from critic_engine.statistics.paired import clustered_difference
 from critic_engine.types import Problem, ProblemRow
 
 
@@ -92,7 +93,8 @@ def table(outcomes: dict[int, Outcome], timings: dict[int, Timing], seed: int) -
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     first = next(iter(outcomes))
     for number, outcome in outcomes.items():
-        gain = paired_difference(outcome.is_right, outcomes[first].is_right, seed=seed)
+        ours, others = ([[each] for each in found.is_right] for found in (outcome, outcomes[first]))
+        gain = clustered_difference(ours, others, seed=seed)
         times = timings[number].wall_s
         cells = (
             str(number),

@@ -114,27 +114,6 @@ def clustered_mean(groups: Sequence[Sequence[float]], *, seed: int, num_resample
     return Interval(float(sums.sum() / sizes.sum()), float(low), float(high))
 
 
-def paired_difference(
-    ours: Sequence[bool], theirs: Sequence[bool], *, seed: int, num_resamples: int = 10_000
-) -> Interval:
-    """Return the mean of ``ours - theirs`` over the same problems, with its percentile bootstrap interval.
-
-    Problems are resampled in pairs, so that problems that are hard for both do not widen it (Efron and Tibshirani,
-    1993, 13).
-
-    Raises:
-        ValueError: the two are empty or of unequal length.
-    """
-    if not ours or len(ours) != len(theirs):
-        raise ValueError(f"ours and theirs hold {len(ours)} and {len(theirs)} outcomes; they must be as many, and some")
-    differences = np.asarray(ours, dtype=float) - np.asarray(theirs, dtype=float)
-    # A problem's difference is -1, 0 or 1, so a resample is a multinomial draw over how often each occurs.
-    values, counts = np.unique(differences, return_counts=True)
-    draws = np.random.default_rng(seed).multinomial(len(differences), counts / len(differences), size=num_resamples)
-    low, high = np.quantile(draws @ values / len(differences), [0.025, 0.975])
-    return Interval(float(differences.mean()), float(low), float(high))
-
-
 def auroc(values: Sequence[float], outcomes: Sequence[bool]) -> float:
     """Return the probability that a right outcome has a higher value than a wrong one; ties count half.
 

@@ -9,7 +9,6 @@ from critic_engine.statistics.intervals import (
     clustered_mean,
     clustered_share,
     difference,
-    paired_difference,
     share,
 )
 
@@ -26,22 +25,6 @@ def test_share_matches_wilson_worked_by_hand() -> None:
 def test_share_refuses_impossible_counts(num_right: int, num_all: int) -> None:
     with pytest.raises(ValueError, match=str(num_right)):
         share(num_right, num_all)
-
-
-def test_paired_difference_is_zero_wide_when_every_problem_differs_alike() -> None:
-    interval = paired_difference([True] * 20, [False] * 20, seed=1)
-    assert (interval.estimate, interval.low, interval.high) == (1.0, 1.0, 1.0)
-
-
-def test_paired_difference_covers_the_normal_interval() -> None:
-    rng = random.Random(3)
-    ours = [rng.random() < 0.8 for _ in range(1000)]
-    theirs = [rng.random() < 0.6 for _ in range(1000)]
-    interval = paired_difference(ours, theirs, seed=1)
-    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
-    deviation = math.sqrt(sum((d - interval.estimate) ** 2 for d in differences) / 1000 / 1000)
-    assert interval.low == pytest.approx(interval.estimate - 1.96 * deviation, abs=0.004)
-    assert interval.high == pytest.approx(interval.estimate + 1.96 * deviation, abs=0.004)
 
 
 def test_auroc_equals_counting_all_pairs() -> None:

@@ -1,3 +1,4 @@
+import math
 import random
 
 import numpy as np
@@ -137,3 +138,14 @@ def test_tables_that_do_not_match_are_refused(ours: Table, theirs: Table) -> Non
         sign_flip_test(ours, theirs)
     with pytest.raises(ValueError, match="problem"):
         clustered_difference(ours, theirs, seed=1)
+
+
+def test_interval_of_a_difference_is_nearly_the_normal_one() -> None:
+    rng = random.Random(3)
+    ours = [rng.random() < 0.8 for _ in range(1000)]
+    theirs = [rng.random() < 0.6 for _ in range(1000)]
+    interval = clustered_difference([[each] for each in ours], [[each] for each in theirs], seed=1)
+    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+    deviation = math.sqrt(sum((d - interval.estimate) ** 2 for d in differences) / 1000 / 1000)
+    assert interval.low == pytest.approx(interval.estimate - 1.96 * deviation, abs=0.004)
+    assert interval.high == pytest.approx(interval.estimate + 1.96 * deviation, abs=0.004)
