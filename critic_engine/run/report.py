@@ -18,11 +18,11 @@ from critic_engine.types import Answer
 
 # In a labelled run: problems with a right path, with a wrong one, and with both; and the rollouts of all trees.
 _LABELLING = ("num_with_right", "num_with_wrong", "num_with_both", "num_rollouts")
-# The fields of answers whose sums the report gives.
-_SPENT = (
+SPENT = (
     *("num_tokens", "prompt_tokens", "cached_tokens", "num_requests", "num_simulations"),
     *("critic_tokens", "critic_prompt_tokens", "critic_cached_tokens"),
 )
+"""The fields of an answer that say what it cost, of which reports give the sums."""
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -156,7 +156,7 @@ class RunOutputs:
         self._num_ordered += 1
 
     def _count(self, answer: Answer) -> None:
-        self._counts.update({answer.status: 1, **{name: getattr(answer, name) for name in _SPENT}})
+        self._counts.update({answer.status: 1, **{name: getattr(answer, name) for name in SPENT}})
         self._stop_reasons[answer.stop_reason] += 1
         self._failures.update(answer.failures)
 
@@ -170,7 +170,7 @@ class RunOutputs:
             "cut_by": self._cut_by,
             "num_answered": self._counts["answered"],
             "num_failed": self._counts["failed"],
-            **{name: self._counts[name] for name in _SPENT},
+            **{name: self._counts[name] for name in SPENT},
             "wall_s": round(time.perf_counter() - self._started_s, 3),
             "stop_reasons": dict(self._stop_reasons),
             "failures": dict(self._failures),

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from critic_engine.errors import CriticEngineError
 from critic_engine.evaluation.harnesses.completions import ADVICE, question_of, read_until, without_until
-from critic_engine.evaluation.harnesses.method_arguments import OF_BATCHES, read_arguments
 from critic_engine.evaluation.harnesses.method_model import MethodModel
 from critic_engine.types import Answer, Problem
 
@@ -41,16 +40,8 @@ class SearchLm:
     cache_hook: ResponseCache
 
     def __init__(self, **arguments: object) -> None:
-        """Read the configuration; models are loaded at the first prompt.
-
-        Args:
-            arguments: Those of ``read_arguments``, and ``OF_BATCHES``, which have no effect.
-
-        Raises:
-            ConfigError: an argument that a search does not have, or a wrong value.
-        """
-        given = {name: value for name, value in arguments.items() if name not in OF_BATCHES}
-        self._model = MethodModel(read_arguments(given))
+        """Read the configuration, as ``MethodModel.of_program`` does; models are loaded at the first prompt."""
+        self._model = MethodModel.of_program(arguments)
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
         """Return a completion for each prompt: the chosen path, cut at ``until``; empty where no answer was found.

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from critic_engine.errors import ProblemError
 from critic_engine.evaluation.harnesses.completions import ADVICE, read_until, without_until
-from critic_engine.evaluation.harnesses.method_arguments import OF_BATCHES, read_arguments
 from critic_engine.evaluation.harnesses.method_model import MethodModel
 from critic_engine.images.loading import load_image
 from critic_engine.types import Answer, Image, Problem
@@ -32,17 +31,9 @@ class SearchLmms:
     """The documents by task, split and number; lmms-eval fills it."""
 
     def __init__(self, **arguments: object) -> None:
-        """Read the configuration; models are loaded at the first prompt.
-
-        Args:
-            arguments: Those of ``read_arguments``, and ``OF_BATCHES``, which have no effect.
-
-        Raises:
-            ConfigError: an argument that a search does not have, or a wrong value.
-        """
-        given = {name: value for name, value in arguments.items() if name not in OF_BATCHES}
-        self._model = MethodModel(read_arguments(given))
-        self._name = str(given.get("method", "mcts"))
+        """Read the configuration, as ``MethodModel.of_program`` does; models are loaded at the first prompt."""
+        self._model = MethodModel.of_program(arguments)
+        self._name = str(arguments.get("method", "mcts"))
 
     def generate_until(self, requests: Sequence[Instance]) -> list[GenerationResult]:
         """Return a completion for each prompt with its tokens: the chosen path, cut at ``until``; empty without answer.

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from critic_engine.concurrency import LoopThread, gather_or_cancel
 from critic_engine.engine import Engine
 from critic_engine.evaluation.harnesses.completions import completion_of
-from critic_engine.evaluation.harnesses.method_arguments import MethodSetting
+from critic_engine.evaluation.harnesses.method_arguments import OF_BATCHES, MethodSetting, read_arguments
+from critic_engine.run.report import SPENT
 from critic_engine.types import Answer, Problem
 
 _logger = logging.getLogger(__name__)
@@ -29,6 +30,15 @@ class MethodModel:
         self._totals: Counter[str] = Counter()
         self._left_out: dict[str, object] = {}
 
+    @classmethod
+    def of_program(cls, arguments: Mapping[str, object]) -> "MethodModel":
+        """Return the model of the arguments of lm-eval or lmms-eval: those of ``read_arguments``, and ``OF_BATCHES``.
+
+        Raises:
+            ConfigError: an argument that a search does not have, or a wrong value.
+        """
+        return cls(read_arguments({name: value for name, value in arguments.items() if name not in OF_BATCHES}))
+
     async def answer(self, problem: Problem, *, draw: int = 0) -> Answer:
         """Return the answer to one problem; many calls may be in flight, from one event loop.
 
@@ -37,7 +47,9 @@ class MethodModel:
             draw: The number of the draw, from 0; another draw of one problem has another seed, ``run.seed + draw``.
         """
         answer = await self._engine.asolve(problem, seed=self.config.run.seed + draw)
-        self._totals.update(num_problems=1, num_failed=int(answer.status == "failed"), **_costs(answer))
+        self._totals.update(
+            num_problems=1, num_failed=int(answer.status == "failed"), **{name: getattr(answer, name) for name in SPENT}
+        )
         return answer
 
     def answers(
@@ -112,16 +124,3 @@ class MethodModel:
             work.append(answer(position, problem, seen[problem.problem_id]))
             seen[problem.problem_id] += 1
         return await gather_or_cancel(work)
-
-
-def _costs(answer: Answer) -> dict[str, int]:
-    return {
-        "num_tokens": answer.num_tokens,
-        "prompt_tokens": answer.prompt_tokens,
-        "cached_tokens": answer.cached_tokens,
-        "critic_tokens": answer.critic_tokens,
-        "critic_prompt_tokens": answer.critic_prompt_tokens,
-        "critic_cached_tokens": answer.critic_cached_tokens,
-        "num_requests": answer.num_requests,
-        "num_simulations": answer.num_simulations,
-    }
