@@ -96,6 +96,9 @@ def _on_grades(methods: Sequence[MethodReport]) -> Iterator[str]:
             f"Answers that could not be judged count as not right: {', '.join(unsure)}. Were all of them right, no "
             f"accuracy would rise by more than {most:.3f}."
         )
+    timed_out = [f"{method.name} {method.num_timed_out:,}" for method in graded if method.num_timed_out]
+    if timed_out:
+        yield f"Answers among these whose grading ran out of time: {', '.join(timed_out)}."
     failed = [f"{method.name} {method.num_failed:,}" for method in graded if method.num_failed]
     if failed:
         yield f"Searches that failed count as not right: {', '.join(failed)}."

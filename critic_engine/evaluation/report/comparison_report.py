@@ -87,6 +87,8 @@ class MethodReport(Section):
     """Answered, and wrong."""
     num_unsure: int
     """Answers that the grader could not judge; they count as not right."""
+    num_timed_out: int
+    """Part of ``num_unsure`` whose grading ran out of time."""
     num_failed: int
     """Problems that failed; they count as not right."""
     reasons: tuple[ReasonCount, ...]

@@ -33,6 +33,7 @@ def method_report(run: MethodRun, options: ReportOptions) -> MethodReport:
         num_right=outcomes["right"],
         num_wrong=outcomes["wrong"],
         num_unsure=outcomes["unsure"],
+        num_timed_out=sum(graded.grade.is_timeout for graded in answers),
         num_failed=outcomes["failed"],
         reasons=_reasons(answers),
         accuracy=None if run.needs_reference or not answers else measured(clustered_share(right_shares(run))),

@@ -33,6 +33,15 @@ def test_the_commonest_reasons_for_unsure_and_failed_answers_are_counted(make_ru
     ]
 
 
+def test_gradings_that_ran_out_of_time_are_counted_and_said(make_run, options: ReportOptions) -> None:
+    run = make_run("mcts", None, "r u u")
+    (first,), (late,), (other,) = run.answers
+    late = dataclasses.replace(late, grade=dataclasses.replace(late.grade, is_timeout=True))
+    report = build_report([dataclasses.replace(run, answers=((first,), (late,), (other,)))], options=options)
+    assert (report.methods[0].num_unsure, report.methods[0].num_timed_out) == (2, 1)
+    assert "Answers among these whose grading ran out of time: mcts 1." in report.cautions
+
+
 def test_failures_of_models_are_summed_by_kind_and_said(make_run, options: ReportOptions) -> None:
     run = make_run("mcts", None, "r w")
     met = ({"critic_unreadable": 2, "critic_gated": 1}, {"critic_unreadable": 1, "budget_too_small": 4, "other": 0})
