@@ -19,7 +19,7 @@ def with_gate(
     """Return the configuration with the AUROC in the place of the critic's card, changed if the critic may not steer.
 
     A warning is logged where the critic may not steer, and where its AUROC has no interval; that it has no card is
-    logged as information. A method that asks no critic ignores the card.
+    logged as information. A method that asks no critic ignores the card, with a warning if it asks a reward model.
 
     Args:
         config: The configuration of an engine.
@@ -51,7 +51,9 @@ def with_gate(
 def _measured(config: EngineConfig, reasoner: Generator | None, critic: Generator | None) -> EngineConfig:
     """Return the configuration with the AUROC of the critic's card in its place, if it is the card of these models."""
     path = config.critic.health
-    if not config.needs_critic or path is None:
+    if path is None or not config.needs_critic:
+        if path is not None and config.needs_reward_model:
+            _logger.warning("critic.health is not used: this method asks a reward model, and a card gates the critic")
         return config
     card = CriticCard.read(path)
     if card.kind != "critic":

@@ -81,11 +81,19 @@ def test_a_card_that_was_measured_anew_makes_another_configuration(tmp_path: Pat
     assert with_card_auroc(unused) == unused
 
 
-@pytest.mark.parametrize("preset", ["majority", "beam", "rstar"])
+@pytest.mark.parametrize("preset", ["majority", "rstar"])
 def test_a_method_that_asks_no_critic_ignores_the_card(preset: str, caplog: pytest.LogCaptureFixture) -> None:
     config = load_config(preset, ["critic.health=gone.json"])
     assert with_gate(config) == config
     assert not caplog.records
+
+
+def test_a_method_that_asks_a_reward_model_says_that_no_card_gates_it(caplog: pytest.LogCaptureFixture) -> None:
+    config = load_config("beam", ["critic.health=gone.json"])
+    assert with_gate(config) == config
+    assert [record.getMessage() for record in caplog.records] == [
+        "critic.health is not used: this method asks a reward model, and a card gates the critic"
+    ]
 
 
 def test_a_critic_without_a_card_is_said_to_be_unknown(caplog: pytest.LogCaptureFixture) -> None:
