@@ -33,7 +33,7 @@ from critic_engine.errors import ConfigError
 from critic_engine.parsing.answers import AnswerClasses
 from critic_engine.seeds import derive_seed
 
-PROBLEMS_IN_FLIGHT = 64
+PROBLEMS_IN_FLIGHT = 256
 
 
 async def answer(

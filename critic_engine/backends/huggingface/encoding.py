@@ -36,6 +36,8 @@ class Prompt:
     """Further tensors with one entry a token, shape (1, tokens)."""
     image_tensors: Mapping[str, Any] = field(default_factory=dict)
     """Tensors that are joined along their first axis when prompts are batched."""
+    image_key: str = ""
+    """Tells prompts with other images apart; empty without images."""
     start: TurnStart = field(default_factory=TurnStart)
     """The thought that samples begin in, if any."""
 
@@ -105,10 +107,10 @@ class PromptEncoder:
         if prefix_ids is not None:
             tensors = self._tensors(written.text, request)
             if _can_go_on(tensors):
-                return self._prompt(_gone_on(tensors, prefix_ids), written)
-        return self._prompt(self._tensors(written.text + written.prefix, request), written)
+                return self._prompt(_gone_on(tensors, prefix_ids), written, request)
+        return self._prompt(self._tensors(written.text + written.prefix, request), written, request)
 
-    def _prompt(self, tensors: Mapping[str, Any], written: WrittenChat) -> Prompt:
+    def _prompt(self, tensors: Mapping[str, Any], written: WrittenChat, request: GenerationRequest) -> Prompt:
         token_ids = [int(token) for token in tensors["input_ids"][0]]
         rest = {name: tensor for name, tensor in tensors.items() if name not in ("input_ids", "attention_mask")}
         token_tensors = {name: tensor for name, tensor in rest.items() if tuple(tensor.shape) == (1, len(token_ids))}
@@ -117,6 +119,7 @@ class PromptEncoder:
             context_ids=self._prefixes.context(token_ids, written.prefix),
             token_tensors=token_tensors,
             image_tensors={name: tensor for name, tensor in rest.items() if name not in token_tensors},
+            image_key=" ".join(image.digest for message in request.messages for image in message.images),
             start=written.start,
         )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from critic_engine.backends.huggingface.batch_worker import BatchWorker
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.encoding import PromptEncoder, Row
+from critic_engine.backends.huggingface.prefix_decoder import PrefixDecoder
 from critic_engine.backends.huggingface.sample_reader import SampleReader, SampleRules
 from critic_engine.backends.huggingface.sampling import RowRecord, RowSampler
 from critic_engine.backends.huggingface.stop_strings import RowStopper
@@ -24,17 +26,29 @@ _MAX_TOKENS_RATIO = 4
 _NUM_SPARE_TOKENS = 64
 
 
+@dataclass(frozen=True, slots=True)
+class RowOutcome:
+    """What came of a row."""
+
+    sample: Sample
+    num_cached: int
+    """Tokens of its prompt that were not computed again."""
+
+
 class BatchGenerator:
     """Generates samples in batches with one checkpoint. Use it from one thread only."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        """Generate with ``checkpoint``."""
+    def __init__(self, checkpoint: Checkpoint, *, max_prefix_bytes: int = 0) -> None:
+        """Generate with ``checkpoint``; keep states of ``max_prefix_bytes`` of what prompts may share."""
         self.model = checkpoint.model
         """The torch module."""
         self._checkpoint = checkpoint
         self._encoder = PromptEncoder(checkpoint)
         self._rules = SampleRules(
             checkpoint.tokenizer, self._encoder.writer.markers, end_token_ids=checkpoint.end_token_ids
+        )
+        self._decoder = PrefixDecoder(
+            checkpoint.model, pad_token_id=checkpoint.pad_token_id, max_bytes=max_prefix_bytes
         )
 
     def encode(self, request: GenerationRequest) -> list[Row]:
@@ -70,33 +84,51 @@ class BatchGenerator:
         )
         return sorted(by_distance[:max_batch_size], key=_num_tokens)
 
-    def run(self, rows: Sequence[Row], *, is_closing: threading.Event) -> list[Sample]:
+    def run(self, rows: Sequence[Row], *, is_closing: threading.Event) -> list[RowOutcome]:
         """Return a sample for each row; once ``is_closing`` is set, the batch fails within one token."""
         import torch
 
         sampler = RowSampler(rows, self.model.device)
         stopper = RowStopper(rows, self._rules, is_closing=is_closing)
         with torch.inference_mode():
-            self.model.generate(
-                **self._collate(rows),
-                max_new_tokens=max(map(_most_tokens, rows)),
-                do_sample=False,
-                use_cache=True,
-                logits_processor=[sampler],
-                stopping_criteria=[stopper],
-            )
+            num_cached = self._decode(rows, sampler, stopper)
         if is_closing.is_set():
             raise GenerationError("the generator was closed while it answered", is_retryable=True)
         records = sampler.records()
         return [
-            reader.read(self._logprobs(reader, records[index], row))
-            for index, (reader, row) in enumerate(zip(stopper.readers, rows, strict=True))
+            RowOutcome(reader.read(self._logprobs(reader, records[place], row)), num_cached[place])
+            for place, (reader, row) in enumerate(zip(stopper.readers, rows, strict=True))
         ]
 
-    def combine(self, rows: Sequence[Row], outcomes: Sequence[Sample]) -> Generation:
+    def combine(self, rows: Sequence[Row], outcomes: Sequence[RowOutcome]) -> Generation:
         """Return the generation of a request's samples; the usage counts the prompt once."""
-        num_generated = sum(sample.num_tokens for sample in outcomes)
-        return Generation(tuple(outcomes), TokenUsage(len(rows[0].prompt.token_ids), num_generated))
+        samples = tuple(outcome.sample for outcome in outcomes)
+        usage = TokenUsage(
+            len(rows[0].prompt.token_ids),
+            sum(sample.num_tokens for sample in samples),
+            min(outcome.num_cached for outcome in outcomes),
+        )
+        return Generation(samples, usage)
+
+    def _decode(self, rows: Sequence[Row], sampler: RowSampler, stopper: RowStopper) -> Sequence[int]:
+        """Decode until each row has ended; return how many tokens of each row's prompt were not computed again."""
+        try:
+            num_cached = self._decoder.run(rows, self._collate, sampler, stopper)
+        except Exception:
+            # The memory that it holds may be what is missing.
+            self._decoder.clear()
+            raise
+        if num_cached is not None:
+            return num_cached
+        self.model.generate(
+            **self._collate(rows),
+            max_new_tokens=max(map(_most_tokens, rows)),
+            do_sample=False,
+            use_cache=True,
+            logits_processor=[sampler],
+            stopping_criteria=[stopper],
+        )
+        return [0] * len(rows)
 
     def _collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """Return the model's inputs, shape (rows, tokens), padded on the left."""
@@ -128,13 +160,12 @@ class BatchGenerator:
         num_top = row.sampling.num_top_logprobs
         if record is None or num_top is None:
             return None
-        logprobs, tokens, top_logprobs = record
         token_text = self._rules.decoder.token_text
 
         def at(place: int) -> TokenLogprob:
-            likeliest = map(token_text, tokens[place][:num_top])
-            top = tuple(zip(likeliest, top_logprobs[place][:num_top], strict=True))
-            return TokenLogprob(token_text(reader.ids[place]), logprobs[place], top)
+            likeliest = map(token_text, record.top_tokens[place][:num_top])
+            top = tuple(zip(likeliest, record.top_logprobs[place][:num_top], strict=True))
+            return TokenLogprob(token_text(reader.ids[place]), record.logprobs[place], top)
 
         return at
 

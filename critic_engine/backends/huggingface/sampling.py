@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy
 
@@ -17,8 +18,16 @@ _NUM_UNIFORMS = 64
 _MIN_TEMPERATURE = 1e-4
 
 
-RowRecord: TypeAlias = tuple[list[float], list[list[int]], list[list[float]]]
-"""By step: the sampled token's log-probability, the k likeliest tokens, and their log-probabilities."""
+@dataclass
+class RowRecord:
+    """What was recorded of a row, by step."""
+
+    logprobs: list[float] = field(default_factory=list)
+    """Log-probability of the sampled token."""
+    top_tokens: list[list[int]] = field(default_factory=list)
+    """The k likeliest tokens."""
+    top_logprobs: list[list[float]] = field(default_factory=list)
+    """Their log-probabilities."""
 
 
 class RowSampler:
@@ -47,18 +56,24 @@ class RowSampler:
         self._has_limits = any(sampling.top_k or sampling.min_p for sampling in drawn)
         self._num_top = max((row.sampling.num_top_logprobs or 0 for row in rows), default=0)
         self._has_logprobs = any(row.sampling.num_top_logprobs is not None for row in rows)
+        self._num_rows = len(rows)
         self._sources = [numpy.random.default_rng(row.seed) for row in rows]
         self._uniforms = self._temperature[:, :0]
         self._num_steps = 0
-        self.logprobs: list[torch.Tensor] = []
-        """One tensor a step, shape (rows, 1): the sampled token's log-probability; empty when no row asked."""
-        self.top_logprobs: list[torch.Tensor] = []
-        """One tensor a step, shape (rows, k): log-probabilities of the k likeliest tokens."""
-        self.top_tokens: list[torch.Tensor] = []
-        """One tensor a step, shape (rows, k): the tokens of ``top_logprobs``."""
+        self._places = list(range(len(rows)))
+        self._recorded: list[tuple[list[int], torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return scores, shape (rows, vocabulary): the highest entry of each row is its token.
+
+        Raises:
+            FloatingPointError: the model gave a score that is not a number.
+        """
+        tokens = self.draw(scores)
+        return self._torch.full_like(scores, -self._torch.inf).scatter_(1, tokens, 0.0) if self._is_sampled else scores
+
+    def draw(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return each row's next token, shape (rows, 1), from the scores, shape (rows, vocabulary).
 
         Raises:
             FloatingPointError: the model gave a score that is not a number.
@@ -71,15 +86,27 @@ class RowSampler:
         if self._has_logprobs:
             self._record(scores, tokens)
         self._num_steps += 1
-        return self._torch.full_like(scores, -self._torch.inf).scatter_(1, tokens, 0.0) if self._is_sampled else scores
+        return tokens
+
+    def keep(self, places: torch.Tensor) -> None:
+        """Go on with the rows at ``places`` alone, which are indices among the rows that there are now."""
+        for name in ("_temperature", "_top_p", "_top_k", "_min_p", "_uniforms"):
+            setattr(self, name, getattr(self, name)[places])
+        kept = places.tolist()
+        self._sources = [self._sources[place] for place in kept]
+        self._places = [self._places[place] for place in kept]
 
     def records(self) -> Sequence[RowRecord | None]:
         """Return what was recorded of each row; None for each when no row asked for log-probabilities."""
-        if not self.logprobs:
-            return [None] * len(self._sources)
-        sampled = self._torch.cat(self.logprobs, dim=1).tolist()
-        tops = (self._torch.stack(steps, dim=1).tolist() for steps in (self.top_tokens, self.top_logprobs))
-        return list(zip(sampled, *tops, strict=True))
+        if not self._has_logprobs:
+            return [None] * self._num_rows
+        records = [RowRecord() for _ in range(self._num_rows)]
+        for places, *tensors in self._recorded:
+            for place, (logprob,), tokens, logprobs in zip(places, *(each.tolist() for each in tensors), strict=True):
+                records[place].logprobs.append(logprob)
+                records[place].top_tokens.append(tokens)
+                records[place].top_logprobs.append(logprobs)
+        return records
 
     def _sample(self, scores: torch.Tensor) -> torch.Tensor:
         heat = self._temperature.where(self._temperature > 0, 1.0)
@@ -122,10 +149,8 @@ class RowSampler:
 
     def _record(self, scores: torch.Tensor, tokens: torch.Tensor) -> None:
         logprobs = scores.float().log_softmax(dim=-1)
-        self.logprobs.append(logprobs.gather(1, tokens))
-        values, places = logprobs.topk(min(self._num_top, logprobs.shape[-1]), dim=-1)
-        self.top_logprobs.append(values)
-        self.top_tokens.append(places)
+        values, tops = logprobs.topk(min(self._num_top, logprobs.shape[-1]), dim=-1)
+        self._recorded.append((self._places, logprobs.gather(1, tokens), tops, values))
 
     def _column(self, numbers: list[float], device: torch.device) -> torch.Tensor:
         return self._torch.tensor(numbers, dtype=self._precision, device=device).unsqueeze(1)

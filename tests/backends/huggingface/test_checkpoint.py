@@ -128,5 +128,5 @@ def test_sampling_of_a_checkpoints_makers_is_not_taken_over(text_folder: Path, t
     for folder in (text_folder, tmp_path / "model"):
         model = BatchGenerator(load_checkpoint(CheckpointOptions(str(folder), device="cpu")))
         rows = model.encode(request)
-        texts.append([sample.text for sample in model.run(rows, is_closing=threading.Event())])
+        texts.append([outcome.sample.text for outcome in model.run(rows, is_closing=threading.Event())])
     assert texts[0] == texts[1]
