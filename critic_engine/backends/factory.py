@@ -27,8 +27,6 @@ from critic_engine.replicas.pool import Replica
 from critic_engine.replicas.pooled_model import ModelReplica
 from critic_engine.types import Message
 
-_MAX_PREFIX_BYTES = 2**30
-
 
 def make_generator(config: ModelConfig, role: ModelRole) -> Generator:
     """Return the generator of a role; its model is loaded by its ``load`` or by its first request.
@@ -59,7 +57,7 @@ def make_generator(config: ModelConfig, role: ModelRole) -> Generator:
     if config.backend == "vllm":
         return VllmGenerator(config, section=role, model=options.model, name=name)
     return HuggingFaceGenerator(
-        lambda: BatchGenerator(load_checkpoint(options), max_prefix_bytes=2**30),
+        lambda: BatchGenerator(load_checkpoint(options), max_batch_size=config.max_batch_size),
         name=name,
         max_batch_size=config.max_batch_size,
     )

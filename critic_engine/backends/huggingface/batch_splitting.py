@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+from critic_engine.backends.huggingface.row_feed import RowFeed
 from critic_engine.errors import GenerationError
 
 _logger = logging.getLogger(__name__)
 
 
-def run_splitting_on_failure(
-    rows: Sequence[Any], run: Callable[..., Sequence[Any]], *, is_closing: threading.Event
-) -> list[Any]:
-    """Return the outcome of ``run(rows, is_closing=…)`` for each row, or a ``GenerationError``.
+def run_splitting_on_failure(feed: RowFeed, run: Callable[[RowFeed], None]) -> None:
+    """Have ``run`` settle all rows of ``feed``; a row that fails is settled with a ``GenerationError``.
 
-    A batch that fails is split in half and run again, down to single rows, unless ``is_closing`` is set.
+    If it raises, the rows that are left are split in half and run again, down to single rows, unless the feed is
+    closing.
     """
+    is_done = False
     try:
-        return list(run(rows, is_closing=is_closing))
+        run(feed)
+        is_done = True
+        failure = GenerationError("the model failed: it gave no outcome")
     except Exception as error:
         failure = failure_of(error)
     # Outside the handler the traceback is gone, and with it the tensors of the batch that failed.
-    if len(rows) == 1 or is_closing.is_set():
-        return [failure] * len(rows)
+    rows = feed.unsettled
+    if is_done or len(rows) == 1 or feed.is_closing.is_set():
+        for row in rows:
+            feed.settle(row, failure)
+        return
     _logger.warning("a batch of %d rows failed and is split in half: %s", len(rows), failure)
     if failure.is_retryable:
         _free_memory()
     middle = len(rows) // 2
-    return [
-        *run_splitting_on_failure(rows[:middle], run, is_closing=is_closing),
-        *run_splitting_on_failure(rows[middle:], run, is_closing=is_closing),
-    ]
+    for half in (rows[:middle], rows[middle:]):
+        run_splitting_on_failure(feed.part(half), run)
 
 
 def failure_of(error: Exception) -> GenerationError:

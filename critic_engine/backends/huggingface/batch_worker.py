@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from critic_engine.backends.huggingface.arithmetic import arithmetic_threads
 from critic_engine.backends.huggingface.batch_splitting import failure_of, run_splitting_on_failure
+from critic_engine.backends.huggingface.row_feed import RowFeed
 from critic_engine.errors import GenerationError
 
 _NUM_DRAIN_ROUNDS = 8
@@ -42,10 +44,10 @@ class BatchModel(Protocol[_RequestIn, _ResultOut]):
         """Return the rows to run next, at most ``max_batch_size`` of ``waiting``, the oldest of which is among them."""
         ...
 
-    def run(self, rows: Sequence[Any], *, is_closing: threading.Event) -> Sequence[Any]:
-        """Return an outcome for each row, or raise; ``is_closing`` asks to end early.
+    def run(self, feed: RowFeed) -> None:
+        """Settle each row of ``feed`` with its outcome, or raise; a feed that is closing asks to end early.
 
-        A batch that fails is split in half again and again, so that only its bad rows fail.
+        A batch that fails is split in half again and again, so that only its bad rows fail. Rows that wait may join.
         """
         ...
 
@@ -93,6 +95,65 @@ class _Call:
             self.future.set_exception(result)
         else:
             self.future.set_result(result)
+
+
+class _Queue:
+    """The rows that wait, each with its call and its place in it."""
+
+    def __init__(self, model: BatchModel[Any, Any], max_batch_size: int, is_closing: threading.Event) -> None:
+        self._model = model
+        self._max_batch_size = max_batch_size
+        self._is_closing = is_closing
+        self._waiting: list[tuple[_Call, int]] = []
+        self._running: dict[int, tuple[_Call, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, calls: list[_Call]) -> None:
+        """Encode calls, which are taken out of their list; their rows wait. Drop rows of calls that are done."""
+        self._waiting += [placed for call in calls for placed in call.encode(self._model)]
+        calls.clear()
+        self._waiting = [(call, place) for call, place in self._waiting if not call.future.done()]
+
+    def run_next(self, take: Callable[[int], list[_Call]]) -> None:
+        """Run one batch of the rows that wait, if any do, and those that join it of what ``take`` gives meanwhile."""
+        if not self._waiting:
+            return
+        rows = self._model.next_batch([call.rows[place] for call, place in self._waiting], self._max_batch_size)
+        chosen = {id(row) for row in rows}
+        self._begin([placed for placed in self._waiting if id(_row_of(placed)) in chosen])
+
+        def more(num: int, may_join: Callable[[Any], bool]) -> list[Any]:
+            self.add(take(len(self._waiting) + 1))
+            waiting = itertools.takewhile(lambda placed: may_join(_row_of(placed)), self._waiting[:num])
+            return self._begin(list(waiting))
+
+        feed = RowFeed(rows, self._settle, is_closing=self._is_closing, more=more)
+        run_splitting_on_failure(feed, self._model.run)
+
+    def calls(self) -> list[_Call]:
+        """Return the calls of all rows that have no outcome."""
+        return [call for call, _ in (*self._running.values(), *self._waiting)]
+
+    def clear(self) -> None:
+        """Drop all rows."""
+        self._waiting, self._running = [], {}
+
+    def _begin(self, placed: list[tuple[_Call, int]]) -> list[Any]:
+        rows = [_row_of(each) for each in placed]
+        self._running |= {id(row): each for row, each in zip(rows, placed, strict=True)}
+        self._waiting = [each for each in self._waiting if id(_row_of(each)) not in self._running]
+        return rows
+
+    def _settle(self, row: Any, outcome: Any) -> None:
+        call, place = self._running.pop(id(row))
+        call.settle(place, outcome, self._model)
+
+
+def _row_of(placed: tuple[_Call, int]) -> Any:
+    call, place = placed
+    return call.rows[place]
 
 
 class BatchWorker(Generic[_Request, _Result]):
@@ -216,31 +277,19 @@ class BatchWorker(Generic[_Request, _Result]):
         _finish_all(self._calls, self._closed())
 
     def _run_until_closed(self, model: BatchModel[Any, Any], calls: list[_Call]) -> None:
-        waiting: list[tuple[_Call, int]] = []
+        queue = _Queue(model, self._max_batch_size, self._is_closing)
         try:
             while not self._is_closing.is_set():
-                waiting += [placed for call in calls for placed in call.encode(model)]
-                calls.clear()
-                waiting = [(call, place) for call, place in waiting if not call.future.done()]
+                queue.add(calls)
                 try:
-                    waiting = self._run_next(waiting, model) if waiting else []
+                    queue.run_next(self._take)
                 except Exception as error:
                     # Of a batch that cannot be chosen, the call to blame is not known.
-                    _finish_all((call for call, _ in waiting), failure_of(error))
-                    waiting = []
-                calls += self._take(len(waiting))
+                    _finish_all(queue.calls(), failure_of(error))
+                    queue.clear()
+                calls += self._take(len(queue))
         finally:
-            _finish_all([*calls, *(call for call, _ in waiting)], self._closed())
-
-    def _run_next(self, waiting: list[tuple[_Call, int]], model: BatchModel[Any, Any]) -> list[tuple[_Call, int]]:
-        """Run one batch of the rows at ``waiting`` and return the places of rows that still wait."""
-        owners = {id(call.rows[place]): (call, place) for call, place in waiting}
-        batch = model.next_batch([call.rows[place] for call, place in waiting], self._max_batch_size)
-        outcomes = run_splitting_on_failure(batch, model.run, is_closing=self._is_closing)
-        for row, outcome in zip(batch, outcomes, strict=True):
-            call, place = owners.pop(id(row))
-            call.settle(place, outcome, model)
-        return list(owners.values())
+            _finish_all([*calls, *queue.calls()], self._closed())
 
     def _closed(self) -> GenerationError:
         return GenerationError(f"{self.name} was closed")

@@ -111,7 +111,7 @@ class PromptEncoder:
         return self._prompt(self._tensors(written.text + written.prefix, request), written, request)
 
     def _prompt(self, tensors: Mapping[str, Any], written: WrittenChat, request: GenerationRequest) -> Prompt:
-        token_ids = [int(token) for token in tensors["input_ids"][0]]
+        token_ids = _token_ids(tensors)
         rest = {name: tensor for name, tensor in tensors.items() if name not in ("input_ids", "attention_mask")}
         token_tensors = {name: tensor for name, tensor in rest.items() if tuple(tensor.shape) == (1, len(token_ids))}
         return Prompt(
@@ -234,6 +234,11 @@ def _plain_ids(tokenizer: Any, text: str) -> list[int]:
     return [int(token) for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 
+def _token_ids(tensors: Mapping[str, Any]) -> list[int]:
+    ids = tensors["input_ids"][0]
+    return list(ids) if isinstance(ids, list) else ids.tolist()
+
+
 def _can_go_on(tensors: Mapping[str, Any]) -> bool:
     """Return whether tokens can be put behind: all other tensors with an entry a token mark the kind of token."""
     width = len(tensors["input_ids"][0])
@@ -245,7 +250,7 @@ def _can_go_on(tensors: Mapping[str, Any]) -> bool:
 def _gone_on(tensors: Mapping[str, Any], token_ids: list[int]) -> dict[str, Any]:
     """Return the tensors of a prompt with further tokens of text behind it."""
     longer = dict(tensors)
-    longer["input_ids"] = [[*(int(token) for token in tensors["input_ids"][0]), *token_ids]]
+    longer["input_ids"] = [[*_token_ids(tensors), *token_ids]]
     for name in _KINDS_OF_TOKENS & set(tensors):
         # 0 is text.
         longer[name] = tensors[name].new_zeros(1, len(longer["input_ids"][0]))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from critic_engine.backends.huggingface.batch_worker import BatchWorker
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
+from critic_engine.backends.huggingface.continuous_decoder import ContinuousDecoder, RunningRow
 from critic_engine.backends.huggingface.encoding import PromptEncoder, Row
-from critic_engine.backends.huggingface.prefix_decoder import PrefixDecoder
+from critic_engine.backends.huggingface.row_feed import RowFeed
 from critic_engine.backends.huggingface.sample_reader import SampleReader, SampleRules
-from critic_engine.backends.huggingface.sampling import RowRecord, RowSampler
+from critic_engine.backends.huggingface.sampling import RowDraws, RowRecord, RowSampler
 from critic_engine.backends.huggingface.stop_strings import RowStopper
 from critic_engine.errors import GenerationError
 from critic_engine.protocols import Generation, GenerationRequest, Sample, TokenLogprob
@@ -28,7 +28,7 @@ _NUM_SPARE_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
-    """What came of a row."""
+    """The sample of a row, and what it cost."""
 
     sample: Sample
     num_cached: int
@@ -38,8 +38,14 @@ class RowOutcome:
 class BatchGenerator:
     """Generates samples in batches with one checkpoint. Use it from one thread only."""
 
-    def __init__(self, checkpoint: Checkpoint, *, max_prefix_bytes: int = 0) -> None:
-        """Generate with ``checkpoint``; keep states of ``max_prefix_bytes`` of what prompts may share."""
+    def __init__(self, checkpoint: Checkpoint, *, max_batch_size: int = 64, max_prefix_bytes: int = 2**30) -> None:
+        """Generate with ``checkpoint``.
+
+        Args:
+            checkpoint: The loaded model.
+            max_batch_size: Most rows at a time.
+            max_prefix_bytes: Of the states kept of prompts and texts, for prompts that begin alike; 0 for none.
+        """
         self.model = checkpoint.model
         """The torch module."""
         self._checkpoint = checkpoint
@@ -47,8 +53,12 @@ class BatchGenerator:
         self._rules = SampleRules(
             checkpoint.tokenizer, self._encoder.writer.markers, end_token_ids=checkpoint.end_token_ids
         )
-        self._decoder = PrefixDecoder(
-            checkpoint.model, pad_token_id=checkpoint.pad_token_id, max_bytes=max_prefix_bytes
+        self._decoder = ContinuousDecoder(
+            checkpoint.model,
+            self._rules,
+            self._collate,
+            max_batch_size=max_batch_size,
+            max_prefix_bytes=max_prefix_bytes,
         )
 
     def encode(self, request: GenerationRequest) -> list[Row]:
@@ -84,21 +94,36 @@ class BatchGenerator:
         )
         return sorted(by_distance[:max_batch_size], key=_num_tokens)
 
-    def run(self, rows: Sequence[Row], *, is_closing: threading.Event) -> list[RowOutcome]:
-        """Return a sample for each row; once ``is_closing`` is set, the batch fails within one token."""
+    def run(self, feed: RowFeed) -> None:
+        """Settle each row with its sample; once the feed is closing, the batch fails within one token."""
         import torch
 
-        sampler = RowSampler(rows, self.model.device)
-        stopper = RowStopper(rows, self._rules, is_closing=is_closing)
         with torch.inference_mode():
-            num_cached = self._decode(rows, sampler, stopper)
-        if is_closing.is_set():
+            if not self._decoder.run(feed, self._outcome):
+                self._generate(feed)
+        if feed.is_closing.is_set():
             raise GenerationError("the generator was closed while it answered", is_retryable=True)
-        records = sampler.records()
-        return [
-            RowOutcome(reader.read(self._logprobs(reader, records[place], row)), num_cached[place])
-            for place, (reader, row) in enumerate(zip(stopper.readers, rows, strict=True))
-        ]
+
+    def _generate(self, feed: RowFeed) -> None:
+        """Settle the rows that have no outcome yet, by the model's own ``generate``."""
+        rows = list(feed.unsettled)
+        draws = [RowDraws(row) for row in rows]
+        stopper = RowStopper(rows, self._rules, is_closing=feed.is_closing)
+        self.model.generate(
+            **self._collate(rows),
+            max_new_tokens=max(map(_most_tokens, rows)),
+            do_sample=False,
+            use_cache=True,
+            logits_processor=[RowSampler(draws, self.model.device)],
+            stopping_criteria=[stopper],
+        )
+        if not feed.is_closing.is_set():
+            for row, reader, drawn in zip(rows, stopper.readers, draws, strict=True):
+                feed.settle(row, self._outcome(RunningRow(row, reader, drawn)))
+
+    def _outcome(self, ended: RunningRow) -> RowOutcome:
+        sample = ended.reader.read(self._logprobs(ended.reader, ended.draws.record, ended.row))
+        return RowOutcome(sample, ended.num_cached)
 
     def combine(self, rows: Sequence[Row], outcomes: Sequence[RowOutcome]) -> Generation:
         """Return the generation of a request's samples; the usage counts the prompt once."""
@@ -109,26 +134,6 @@ class BatchGenerator:
             min(outcome.num_cached for outcome in outcomes),
         )
         return Generation(samples, usage)
-
-    def _decode(self, rows: Sequence[Row], sampler: RowSampler, stopper: RowStopper) -> Sequence[int]:
-        """Decode until each row has ended; return how many tokens of each row's prompt were not computed again."""
-        try:
-            num_cached = self._decoder.run(rows, self._collate, sampler, stopper)
-        except Exception:
-            # The memory that it holds may be what is missing.
-            self._decoder.clear()
-            raise
-        if num_cached is not None:
-            return num_cached
-        self.model.generate(
-            **self._collate(rows),
-            max_new_tokens=max(map(_most_tokens, rows)),
-            do_sample=False,
-            use_cache=True,
-            logits_processor=[sampler],
-            stopping_criteria=[stopper],
-        )
-        return [0] * len(rows)
 
     def _collate(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """Return the model's inputs, shape (rows, tokens), padded on the left."""

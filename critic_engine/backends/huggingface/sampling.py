@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy
 
 from critic_engine.backends.huggingface.encoding import Row
+from critic_engine.types import SamplingOptions
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +21,7 @@ _MIN_TEMPERATURE = 1e-4
 
 @dataclass
 class RowRecord:
-    """What was recorded of a row, by step."""
+    """The log-probabilities of a row, by step."""
 
     logprobs: list[float] = field(default_factory=list)
     """Log-probability of the sampled token."""
@@ -30,38 +31,55 @@ class RowRecord:
     """Their log-probabilities."""
 
 
+class RowDraws:
+    """The random numbers of one row, which depend on its seed alone, and what was recorded of its draws."""
+
+    def __init__(self, row: Row) -> None:
+        """Begin before the first draw of ``row``."""
+        self.sampling: SamplingOptions = row.sampling
+        """How it is sampled."""
+        self.record: RowRecord | None = None if row.sampling.num_top_logprobs is None else RowRecord()
+        """What was recorded; None if the row asks for no log-probabilities."""
+        self._source = numpy.random.default_rng(row.seed)
+        self._block: list[float] = []
+
+    def next_uniform(self) -> float:
+        """Return the next number in [0, 1)."""
+        if not self._block:
+            self._block = self._source.random(_NUM_UNIFORMS).tolist()[::-1]
+        return self._block.pop()
+
+
 class RowSampler:
-    """A logits processor that samples one token a row and leaves greedy decoding no other choice.
+    """Samples one token a row; as a logits processor it leaves greedy decoding no other choice.
 
     A row's token is found by inverting its cumulative distribution, in vocabulary order, at a uniform number that
     depends on the row's seed and the step alone. A row's tokens therefore do not depend on its companions, except where
     batched arithmetic rounds otherwise just beside a boundary.
     """
 
-    def __init__(self, rows: Sequence[Row], device: torch.device) -> None:
-        """Prepare the options of ``rows``, which are the rows of the batch in order."""
+    def __init__(self, draws: Sequence[RowDraws], device: torch.device) -> None:
+        """Sample for the rows of ``draws``, in order."""
         import torch
 
         self._torch = torch
         self._precision = torch.float32 if device.type == "mps" else torch.float64
-        heats = [row.sampling.temperature for row in rows]
+        self._draws = draws
+        samplings = [each.sampling for each in draws]
+        heats = [sampling.temperature for sampling in samplings]
         heats = [heat if heat >= _MIN_TEMPERATURE else 0.0 for heat in heats]
         self._temperature = self._column(heats, device)
-        self._top_p = self._column([row.sampling.top_p for row in rows], device)
-        self._top_k = torch.tensor([row.sampling.top_k for row in rows], device=device).unsqueeze(1)
-        self._min_p = self._column([row.sampling.min_p for row in rows], device)
-        drawn = [row.sampling for heat, row in zip(heats, rows, strict=True) if heat > 0]
+        drawn = [sampling for heat, sampling in zip(heats, samplings, strict=True) if heat > 0]
         self._is_sampled = bool(drawn)
         self._has_nucleus = any(sampling.top_p < 1 for sampling in drawn)
         self._has_limits = any(sampling.top_k or sampling.min_p for sampling in drawn)
-        self._num_top = max((row.sampling.num_top_logprobs or 0 for row in rows), default=0)
-        self._has_logprobs = any(row.sampling.num_top_logprobs is not None for row in rows)
-        self._num_rows = len(rows)
-        self._sources = [numpy.random.default_rng(row.seed) for row in rows]
-        self._uniforms = self._temperature[:, :0]
-        self._num_steps = 0
-        self._places = list(range(len(rows)))
-        self._recorded: list[tuple[list[int], torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        if self._has_nucleus:
+            self._top_p = self._column([sampling.top_p for sampling in samplings], device)
+        if self._has_limits:
+            self._top_k = torch.tensor([sampling.top_k for sampling in samplings], device=device).unsqueeze(1)
+            self._min_p = self._column([sampling.min_p for sampling in samplings], device)
+        self._num_top = max((sampling.num_top_logprobs or 0 for sampling in samplings), default=0)
+        self._has_logprobs = any(each.record is not None for each in draws)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return scores, shape (rows, vocabulary): the highest entry of each row is its token.
@@ -85,28 +103,7 @@ class RowSampler:
             tokens = self._torch.where(self._temperature > 0, self._sample(scores), tokens)
         if self._has_logprobs:
             self._record(scores, tokens)
-        self._num_steps += 1
         return tokens
-
-    def keep(self, places: torch.Tensor) -> None:
-        """Go on with the rows at ``places`` alone, which are indices among the rows that there are now."""
-        for name in ("_temperature", "_top_p", "_top_k", "_min_p", "_uniforms"):
-            setattr(self, name, getattr(self, name)[places])
-        kept = places.tolist()
-        self._sources = [self._sources[place] for place in kept]
-        self._places = [self._places[place] for place in kept]
-
-    def records(self) -> Sequence[RowRecord | None]:
-        """Return what was recorded of each row; None for each when no row asked for log-probabilities."""
-        if not self._has_logprobs:
-            return [None] * self._num_rows
-        records = [RowRecord() for _ in range(self._num_rows)]
-        for places, *tensors in self._recorded:
-            for place, (logprob,), tokens, logprobs in zip(places, *(each.tolist() for each in tensors), strict=True):
-                records[place].logprobs.append(logprob)
-                records[place].top_tokens.append(tokens)
-                records[place].top_logprobs.append(logprobs)
-        return records
 
     def _sample(self, scores: torch.Tensor) -> torch.Tensor:
         heat = self._temperature.where(self._temperature > 0, 1.0)
@@ -140,17 +137,20 @@ class RowSampler:
         return mass.masked_fill(self._torch.zeros_like(is_out).scatter_(1, order, is_out), 0.0)
 
     def _uniform(self) -> torch.Tensor:
-        """Return this step's number in [0, 1) for each row, shape (rows, 1)."""
-        column = self._num_steps % _NUM_UNIFORMS
-        if column == 0:
-            numbers = numpy.stack([source.random(_NUM_UNIFORMS) for source in self._sources])
-            self._uniforms = self._torch.from_numpy(numbers).to(self._precision).to(self._temperature.device)
-        return self._uniforms[:, column : column + 1]
+        """Return the next number in [0, 1) of each row, shape (rows, 1)."""
+        return self._column([each.next_uniform() for each in self._draws], self._temperature.device)
 
     def _record(self, scores: torch.Tensor, tokens: torch.Tensor) -> None:
         logprobs = scores.float().log_softmax(dim=-1)
         values, tops = logprobs.topk(min(self._num_top, logprobs.shape[-1]), dim=-1)
-        self._recorded.append((self._places, logprobs.gather(1, tokens), tops, values))
+        sampled = logprobs.gather(1, tokens)
+        for each, (logprob,), top_tokens, top_logprobs in zip(
+            self._draws, sampled.tolist(), tops.tolist(), values.tolist(), strict=True
+        ):
+            if each.record is not None:
+                each.record.logprobs.append(logprob)
+                each.record.top_tokens.append(top_tokens)
+                each.record.top_logprobs.append(top_logprobs)
 
     def _column(self, numbers: list[float], device: torch.device) -> torch.Tensor:
         return self._torch.tensor(numbers, dtype=self._precision, device=device).unsqueeze(1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from critic_engine.backends.huggingface.batch_worker import BatchWorker
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, open_model, opening
 from critic_engine.backends.huggingface.control_tokens import control_tokens, encoding_errors, refuse_control_tokens
+from critic_engine.backends.huggingface.row_feed import RowFeed
 from critic_engine.errors import ContextOverflowError, GenerationError, ModelLoadError
 from critic_engine.protocols import Score
 from critic_engine.types import Message
@@ -61,13 +61,15 @@ class BatchScorer:
         by_distance = sorted(waiting, key=lambda row: abs(len(row) - len(waiting[0])))
         return sorted(by_distance[:max_batch_size], key=len)
 
-    def run(self, rows: Sequence[list[int]], *, is_closing: threading.Event) -> list[Score]:
-        """Return a score for each row; a batch is short, so ``is_closing`` does not end it."""
+    def run(self, feed: RowFeed) -> None:
+        """Settle each row with its score; a batch is short, so a feed that is closing does not end it."""
         import torch
 
+        rows = feed.rows
         with torch.inference_mode():
             logits = self.model(**self._collate(rows)).logits
-        return [value_of(logit, len(row)) for logit, row in zip(logits[:, 0].tolist(), rows, strict=True)]
+        for logit, row in zip(logits[:, 0].tolist(), rows, strict=True):
+            feed.settle(row, value_of(logit, len(row)))
 
     def combine(self, rows: Sequence[list[int]], outcomes: Sequence[Score]) -> Score:
         """Return the one score."""

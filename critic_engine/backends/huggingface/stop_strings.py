@@ -28,15 +28,9 @@ class RowStopper:
         """Return whether each row has ended, shape (rows,)."""
         import torch
 
-        has_ended = self.push(range(len(self.readers)), input_ids[:, -1].tolist())
-        return torch.tensor(has_ended, device=input_ids.device)
-
-    def push(self, places: Sequence[int], tokens: Sequence[int]) -> list[bool]:
-        """Take the next token of each row at ``places``, and return whether each of these rows has ended."""
-        for place, token in zip(places, tokens, strict=True):
-            reader = self.readers[place]
+        for reader, token in zip(self.readers, input_ids[:, -1].tolist(), strict=True):
             if not reader.has_ended:
                 reader.push(token)
             if self._is_closing.is_set():
                 reader.end()
-        return [self.readers[place].has_ended for place in places]
+        return torch.tensor([reader.has_ended for reader in self.readers], device=input_ids.device)

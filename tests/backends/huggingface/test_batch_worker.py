@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from critic_engine.backends.huggingface.batch_worker import BatchWorker
+from critic_engine.backends.huggingface.row_feed import RowFeed
 from critic_engine.errors import GenerationError, ModelLoadError
 
 
@@ -32,13 +33,15 @@ class Doubler:
     def next_batch(self, waiting: Sequence[list[int]], max_batch_size: int) -> list[list[int]]:
         return list(waiting[:max_batch_size])
 
-    def run(self, rows: Sequence[list[int]], *, is_closing: threading.Event) -> list[int]:
+    def run(self, feed: RowFeed) -> None:
         self.is_running.set()
         self.may_run.wait(30)
+        rows = feed.rows
         self.batches.append([number for (number,) in rows])
         if [0] in rows:
             raise GenerationError("0 fails")
-        return [2 * number for (number,) in rows]
+        for row in rows:
+            feed.settle(row, 2 * row[0])
 
     def combine(self, rows: Sequence[list[int]], outcomes: Sequence[int]) -> list[int]:
         return list(outcomes)
@@ -116,11 +119,12 @@ def test_exception_outside_the_run_fails_its_call_and_the_worker_goes_on(number:
 
 def test_row_without_an_outcome_fails_its_call_and_the_worker_goes_on() -> None:
     class Short(Doubler):
-        def run(self, rows: Sequence[list[int]], *, is_closing: threading.Event) -> list[int]:
-            return super().run(rows, is_closing=is_closing) if [5] not in rows else []
+        def run(self, feed: RowFeed) -> None:
+            if [5] not in feed.rows:
+                super().run(feed)
 
     async def scenario(worker: Worker, model: Doubler) -> None:
-        with pytest.raises(GenerationError, match="the model failed: ValueError"):
+        with pytest.raises(GenerationError, match="the model failed: it gave no outcome"):
             await worker.answer((5,))
         assert await worker.answer((1,)) == [2]
 

@@ -9,7 +9,9 @@ import torch
 from transformers import GenerationConfig, Qwen2_5_VLConfig
 
 from critic_engine.backends.huggingface.checkpoint import CheckpointOptions, load_checkpoint
-from critic_engine.backends.huggingface.generator import BatchGenerator
+from critic_engine.backends.huggingface.encoding import Row
+from critic_engine.backends.huggingface.generator import BatchGenerator, RowOutcome
+from critic_engine.backends.huggingface.row_feed import RowFeed
 from critic_engine.errors import ModelLoadError
 from critic_engine.protocols import GenerationRequest
 from critic_engine.types import Message, SamplingOptions
@@ -124,9 +126,13 @@ def test_sampling_of_a_checkpoints_makers_is_not_taken_over(text_folder: Path, t
     request = GenerationRequest(
         (Message("user", "how many?"),), sampling=SamplingOptions(temperature=1.5, max_tokens=20), seeds=(1, 2)
     )
-    texts = []
+    texts: list[list[str]] = []
+
+    def settle(row: Row, outcome: RowOutcome) -> None:
+        texts[-1].append(outcome.sample.text)
+
     for folder in (text_folder, tmp_path / "model"):
         model = BatchGenerator(load_checkpoint(CheckpointOptions(str(folder), device="cpu")))
-        rows = model.encode(request)
-        texts.append([outcome.sample.text for outcome in model.run(rows, is_closing=threading.Event())])
+        texts.append([])
+        model.run(RowFeed(model.encode(request), settle, is_closing=threading.Event()))
     assert texts[0] == texts[1]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from critic_engine.backends.huggingface.encoding import Prompt, Row
-from critic_engine.backends.huggingface.sampling import RowSampler
+from critic_engine.backends.huggingface.sampling import RowDraws, RowSampler
 from critic_engine.types import SamplingOptions
 
 NUM_ROWS = 4000
@@ -16,9 +16,13 @@ def rows(count: int, sampling: SamplingOptions) -> list[Row]:
     return [Row(Prompt([1], []), sampling, seed) for seed in range(count)]
 
 
+def sampler_of(batch: list[Row]) -> RowSampler:
+    return RowSampler([RowDraws(row) for row in batch], torch.device("cpu"))
+
+
 def draw(sampling: SamplingOptions, num_steps: int = 1) -> torch.Tensor:
     """Return the tokens drawn, shape (steps, rows)."""
-    sampler = RowSampler(rows(NUM_ROWS, sampling), torch.device("cpu"))
+    sampler = sampler_of(rows(NUM_ROWS, sampling))
     return torch.stack([sampler(IDS, LOGITS.repeat(NUM_ROWS, 1)).argmax(-1) for _ in range(num_steps)])
 
 
@@ -38,7 +42,7 @@ def test_nucleus_keeps_the_fewest_tokens_that_reach_its_mass() -> None:
 
 
 def test_nucleus_that_is_reached_exactly_holds_no_further_token() -> None:
-    sampler = RowSampler(rows(100, SamplingOptions(temperature=1.0, top_p=0.5)), torch.device("cpu"))
+    sampler = sampler_of(rows(100, SamplingOptions(temperature=1.0, top_p=0.5)))
     assert set(sampler(IDS, torch.zeros(100, 2)).argmax(-1).tolist()) in ({0}, {1})
 
 
@@ -52,14 +56,14 @@ def test_steps_draw_independently_across_the_block_drawn_at_once() -> None:
 
 def test_greedy_rows_stay_greedy_beside_drawn_ones() -> None:
     mixed = rows(2, SamplingOptions(temperature=1.0)) + rows(2, SamplingOptions())
-    sampler = RowSampler(mixed, torch.device("cpu"))
+    sampler = sampler_of(mixed)
     logits = torch.randn(50, 4, 300, generator=torch.Generator().manual_seed(0))
     for scores in logits:
         assert torch.equal(sampler(IDS, scores).argmax(-1)[2:], scores[2:].argmax(-1))
 
 
 def test_scores_that_are_not_numbers_raise() -> None:
-    sampler = RowSampler(rows(1, SamplingOptions()), torch.device("cpu"))
+    sampler = sampler_of(rows(1, SamplingOptions()))
     with pytest.raises(FloatingPointError):
         sampler(IDS, torch.tensor([[0.0, float("nan")]]))
 
@@ -68,15 +72,15 @@ def test_options_of_one_row_do_not_reach_another() -> None:
     plain = rows(3, SamplingOptions(temperature=1.0))
     narrow = dataclasses.replace(plain[1], sampling=SamplingOptions(temperature=0.1, top_p=0.5))
     scores = LOGITS.repeat(3, 1)
-    alone = RowSampler(plain, torch.device("cpu"))(IDS, scores).argmax(-1)
-    beside = RowSampler([plain[0], narrow, plain[2]], torch.device("cpu"))(IDS, scores).argmax(-1)
+    alone = sampler_of(plain)(IDS, scores).argmax(-1)
+    beside = sampler_of([plain[0], narrow, plain[2]])(IDS, scores).argmax(-1)
     assert alone[[0, 2]].tolist() == beside[[0, 2]].tolist()
 
 
 @pytest.mark.parametrize("temperature", [1e-5, 1e-320])
 def test_temperature_close_to_0_is_greedy(temperature: float) -> None:
     scores = LOGITS.repeat(3, 1)
-    sampler = RowSampler(rows(3, SamplingOptions(temperature=temperature)), torch.device("cpu"))
+    sampler = sampler_of(rows(3, SamplingOptions(temperature=temperature)))
     assert sampler(IDS, scores) is scores
 
 
@@ -115,7 +119,7 @@ def test_limits_of_one_row_do_not_reach_another(options: dict[str, float]) -> No
     scores = torch.randn(1, 300, generator=torch.Generator().manual_seed(0)).repeat(40, 1)
 
     def tokens(batch: list[Row]) -> list[int]:
-        return RowSampler(batch, torch.device("cpu"))(IDS, scores[: len(batch)]).argmax(-1).tolist()
+        return sampler_of(batch)(IDS, scores[: len(batch)]).argmax(-1).tolist()
 
     mixed = [pair[place % 2] for place, pair in enumerate(zip(plain, limited, strict=True))]
     beside, alone, narrow = tokens(mixed), tokens(plain), [tokens([row])[0] for row in limited]
