@@ -292,7 +292,7 @@ def test_others_can_use_the_actors_and_leave_them_running(start: Any) -> None:
     async def scenario() -> None:
         owner = start(maker(), num_replicas=2)
         await until_ready(owner, 2)
-        user = owner.hosted.pool(image_sender(), turn=1)
+        user = owner.hosted.pool(image_sender())
         await until_ready(user, 2)
         pids = {await answer(user) for _ in range(4)}
         assert pids == {await answer(owner) for _ in range(4)}
