@@ -635,3 +635,11 @@ def test_continuation_that_is_refused_for_its_thought_keeps_its_session(endpoint
 
     use(server, work)
     assert [len(headers["x-session-id"]) for headers in server.headers] == [16, 16]
+
+
+def test_endpoint_that_claims_more_cached_than_read_tokens_is_not_believed(endpoint: Open, ask: Ask) -> None:
+    choices = [{"message": {"content": "1"}, "finish_reason": "stop"}]
+    usage = {"prompt_tokens": 4, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 10**9}}
+    fault = Fault(body=_reply(choices=choices, usage=usage))
+    found = answer(endpoint(PLAIN), ask(prefix="", stop=()), faults=[fault]).usage
+    assert (found.prompt_tokens, found.cached_tokens) == (4, 4)
