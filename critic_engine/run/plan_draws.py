@@ -24,7 +24,7 @@ _NUM_JUDGED = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
+class _PlaceDraws:
     """The draws at one place, and the errors of the requests that failed, whose cost counts."""
 
     place: Trajectory
@@ -33,12 +33,12 @@ class _Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
-    """What was drawn of one problem."""
+class _ProblemDraws:
+    """The draws of one problem."""
 
-    solutions: _Drawn
+    solutions: _PlaceDraws
     """Whole solutions."""
-    draws: tuple[_Drawn, ...]
+    draws: tuple[_PlaceDraws, ...]
     """As the search draws them, at one place each."""
     evaluations: tuple[Evaluation, ...]
     """Of whole solutions, and of their first halves where the search draws steps."""
@@ -78,8 +78,8 @@ async def plan_search(problems: Sequence[Problem], config: EngineConfig, roles: 
     )
 
 
-async def _sample(problem: Problem, config: EngineConfig, roles: SearchRoles) -> _Sample:
-    async def expand(place: Trajectory, number: int) -> _Drawn:
+async def _sample(problem: Problem, config: EngineConfig, roles: SearchRoles) -> _ProblemDraws:
+    async def expand(place: Trajectory, number: int) -> _PlaceDraws:
         """Return the draws at a place, as many a request as the search asks for, so that prompts cost the same."""
         seeds, size = _seeds(config, problem, "draw", number), min(NUM_DRAWS, _num_proposals(config))
         requests = [seeds[start : start + size] for start in range(0, NUM_DRAWS, size)]
@@ -89,7 +89,7 @@ async def _sample(problem: Problem, config: EngineConfig, roles: SearchRoles) ->
             (expander.expand(problem, context, seeds=each) for context, each in zip(contexts, requests, strict=True)),
         )
 
-    async def finish() -> _Drawn:
+    async def finish() -> _PlaceDraws:
         seeds = _seeds(config, problem, "solution", 0)
         return await _drawn(Trajectory(), (expander.finish(problem, Trajectory(), seeds=(seed,)) for seed in seeds))
 
@@ -112,13 +112,13 @@ async def _sample(problem: Problem, config: EngineConfig, roles: SearchRoles) ->
     ends = [extend(Trajectory(), each) for each in solutions.expansion.continuations]
     judged = [*ends[:_NUM_JUDGED], *halves[:_NUM_JUDGED]]
     evaluations = await gather_or_cancel(judge(each, number) for number, each in enumerate(judged))
-    return _Sample(solutions, tuple(draws), tuple(evaluations))
+    return _ProblemDraws(solutions, tuple(draws), tuple(evaluations))
 
 
-async def _drawn(place: Trajectory, requests: Iterable[Awaitable[Expansion]]) -> _Drawn:
+async def _drawn(place: Trajectory, requests: Iterable[Awaitable[Expansion]]) -> _PlaceDraws:
     found = await gather_or_cancel(_expansion_or_error(each) for each in requests)
     expansions = [each for each in found if isinstance(each, Expansion)]
-    return _Drawn(
+    return _PlaceDraws(
         place,
         Expansion(
             tuple(chain.from_iterable(each.continuations for each in expansions)),
@@ -155,7 +155,7 @@ def _cost(config: EngineConfig, usages: Sequence[TokenUsage], num_each: int) -> 
     return DrawCost.mean(usage, num_each * len(usages), budget_tokens=config.budget.cost(usage)) if usages else None
 
 
-def _wordings(draws: Sequence[_Drawn]) -> Wordings:
+def _wordings(draws: Sequence[_PlaceDraws]) -> Wordings:
     drawn = [each for place in draws for each in place.expansion.continuations]
     known = [each for each in drawn if each.prior is not None]
     nats = [-math.log(each.prior) for each in known if each.prior]
@@ -183,7 +183,7 @@ def _num_proposals(config: EngineConfig) -> int:
     return next(iter(make_strategy(config, "plan").ask(1))).num_proposals
 
 
-def _failures(samples: Sequence[_Sample]) -> Iterator[str]:
+def _failures(samples: Sequence[_ProblemDraws]) -> Iterator[str]:
     for sample in samples:
         # The draws of a method of whole solutions are its solutions.
         for drawn in dict.fromkeys((sample.solutions, *sample.draws)):

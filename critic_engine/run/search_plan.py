@@ -1,4 +1,4 @@
-"""What the budget of one search buys, by the mean costs of a few draws of its models."""
+"""A plan of one search: the purchases of its budget, by the mean costs of a few draws of its models."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -81,7 +81,7 @@ class SearchPlan:
 
     @property
     def expansion_tokens(self) -> float | None:
-        """What one draw and its evaluation take from the budget."""
+        """Tokens that one draw and its evaluation take from the budget."""
         if self.draw is None:
             return None
         return self.draw.budget_tokens + (0.0 if self.evaluation is None else self.evaluation.budget_tokens)
@@ -113,7 +113,7 @@ class SearchPlan:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is amiss, and what to do."""
+        """Things that are amiss, each with the remedy."""
         found = []
         if self.solution is None:
             found.append("no whole solution could be drawn; see the failures")
