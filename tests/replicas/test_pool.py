@@ -688,3 +688,32 @@ def test_pooled_scorer_scores() -> None:
         await scorer.aclose()
 
     run(scenario)
+
+
+def test_pooled_models_send_what_belongs_together_to_one_replica() -> None:
+    class Counting(GeneratorReplica):
+        def __init__(self) -> None:
+            super().__init__()
+            self._num_calls = 1
+            self.asked: list[str] = []
+
+        async def call(self, request: Any) -> Any:
+            is_scored = isinstance(request, tuple)
+            self.asked.append(request[0].text if is_scored else request.session)
+            return Score(0.5, num_prompt_tokens=1) if is_scored else await super().call(request)
+
+    async def scenario() -> None:
+        replicas = [Counting() for _ in range(3)]
+        pool: ReplicaPool[Any, Any] = ReplicaPool(replicas, name="p", options=QUICK)
+        await pool.load()
+        await until(lambda: pool.figures.num_ready == 3)
+        for number in range(5):
+            for name in ("one", "two", "three", "four", "five", "six"):
+                message = Message("user", f"{name}, worded {number}")
+                await PooledGenerator(pool).generate(GenerationRequest((message,), session=name))
+                await PooledScorer(pool).score((Message("user", f"score {name}"), Message("assistant", str(number))))
+        places = [{name for name in replica.asked} for replica in replicas]
+        assert sum(map(len, places)) == 12, "each problem is asked about at one replica, and scored at one"
+        assert all(places)
+
+    run(scenario)
