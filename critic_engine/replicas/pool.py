@@ -45,9 +45,9 @@ class PoolFigures:
 class ReplicaPool(Generic[_Request, _Result]):
     """Sends each request to a replica with room, and keeps the replicas working.
 
-    Requests of one session go to one replica as long as the load allows, as ``Router`` says. Where all replicas are
-    full, a request waits for its session's replica, first come first served there, or for any that nobody near the
-    front waits for.
+    Requests of one session go to one replica as long as the load allows, as ``Router`` says. When all replicas are
+    full, requests wait in line. A replica that has room again takes the first request of a session of its own among
+    those at the head of the line, eight for each replica; if there is none, it takes the first in line.
 
     A request whose replica is lost is sent again. At the last attempt it has a replica to itself, so that a request
     which kills every replica is found out, and its companions are answered. Pools of other processes over the same
