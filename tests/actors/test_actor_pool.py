@@ -306,6 +306,25 @@ def test_others_can_use_the_actors_and_leave_them_running(start: Any) -> None:
     run(scenario)
 
 
+def test_all_processes_send_the_requests_of_a_problem_to_the_same_actor(start: Any) -> None:
+    async def scenario() -> None:
+        owner = start(maker(), num_replicas=2)
+        await until_ready(owner, 2)
+        user = owner.hosted.pool(image_sender())
+        await until_ready(user, 2)
+
+        async def homes(pool: Pool) -> list[str]:
+            calls = [await pool.call(ask(), session=f"problem {number}") for number in range(20)]
+            return [generation.samples[0].text for generation, _ in calls]
+
+        assert await homes(user) == await homes(owner)
+        assert len(set(await homes(user))) == 2
+        await user.aclose()
+        await owner.aclose()
+
+    run(scenario)
+
+
 def test_image_is_put_into_the_object_store_once(cluster: Cluster) -> None:
     import ray
 
