@@ -34,9 +34,11 @@ from critic_engine.roles.critic_gate import with_gate
 from critic_engine.roles.factory import make_roles, with_critique_tokens
 from critic_engine.roles.given_models import is_shipped, with_given
 from critic_engine.run.database import check_free, explain_write_errors
+from critic_engine.run.plan_draws import plan_search
 from critic_engine.run.problem_search import ProblemSearch, Search, alone, local_search
 from critic_engine.run.report import RunOutputs
 from critic_engine.run.runner import Progress, Runner
+from critic_engine.run.search_plan import SearchPlan
 from critic_engine.run.store import RunStore
 from critic_engine.types import Answer, Problem
 
@@ -204,6 +206,12 @@ class Engine:
             self.load()
             on_error.pop_all()
         return self._run(store, on_progress)
+
+    def plan(self, problems: Iterable[GivenProblem]) -> SearchPlan:
+        """Return what the budget of one search buys, by a few draws about each of ``problems``; raises as ``solve``."""
+        self.load()
+        given = [given_problem(problem, self.config.run) for problem in problems]
+        return self._loop.call(plan_search(given, self.config, self._roles))
 
     def figures(self) -> dict[str, ModelFigures]:
         """Return the requests, tokens and failures of each model so far, by model name."""

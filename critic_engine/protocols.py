@@ -27,6 +27,9 @@ class GenerationRequest:
     seeds: tuple[int, ...] = (0,)
     """One sample is drawn for each seed, in this order; each in [0, 2**63)."""
     chat: ChatOptions = field(default_factory=ChatOptions)
+    session: str = ""
+    """What requests about one problem have in common, such as its ``problem_id``: a pool sends them to the replica that
+    holds their prefix and images. It never reaches the model; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

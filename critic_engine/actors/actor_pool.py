@@ -146,16 +146,12 @@ class HostedModel:
     handles: tuple[Any, ...]
     config: ActorConfig
 
-    def pool(self, images: ImageSender, *, turn: int = 0) -> ReplicaPool[Any, Any]:
+    def pool(self, images: ImageSender) -> ReplicaPool[Any, Any]:
         """Return a pool over the actors, which run on when it is closed; ``config.max_in_flight`` holds for each pool.
 
-        Args:
-            images: Sends images to them.
-            turn: Where the first request goes; different in each process, so that they do not all begin with one actor.
+        The pools of all processes send the requests of one session to the same actor; ``images`` sends images there.
         """
-        first = turn % max(1, len(self.handles))
-        handles = [*self.handles[first:], *self.handles[:first]]
-        replicas = [ActorReplica[Any, Any](handle, images=images) for handle in handles]
+        replicas = [ActorReplica[Any, Any](handle, images=images) for handle in self.handles]
         return ReplicaPool(replicas, name=self.name, options=_options(self.config))
 
 

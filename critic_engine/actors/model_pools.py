@@ -87,19 +87,14 @@ class RayHost:
         return float(math.prod(size for size in sizes if isinstance(size, int)))
 
 
-def open_hosted(hosted: Mapping[tuple[str, str], HostedModel], turn: int) -> ModelMakers:
-    """Return the makers of models in actors that another process owns.
-
-    Args:
-        hosted: The models, by ``model_key`` and ``scorer_key``.
-        turn: This process's number among those that share them.
-    """
+def open_hosted(hosted: Mapping[tuple[str, str], HostedModel]) -> ModelMakers:
+    """Return the makers of models in actors that another process owns, by ``model_key`` and ``scorer_key``."""
     images = image_sender()
 
     def pool(key: tuple[str, str]) -> ReplicaPool[Any, Any]:
         if key not in hosted:
             raise ModelLoadError("a search worker needs a model that its engine has not hosted")
-        return hosted[key].pool(images, turn=turn)
+        return hosted[key].pool(images)
 
     def generator(config: ModelConfig, role: ModelRole) -> Generator:
         if config.backend == "openai_api":

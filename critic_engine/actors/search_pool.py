@@ -196,21 +196,21 @@ class WorkerPool(ReplicaPool[RemoteSearch, Answer | Exception]):
     """The search workers of one engine."""
 
     def __init__(
-        self, config: EngineConfig, open_models: Callable[[int], ModelMakers], *, checker: Checker | None = None
+        self, config: EngineConfig, open_models: Callable[[], ModelMakers], *, checker: Checker | None = None
     ) -> None:
         """Start no worker yet.
 
         Args:
             config: The engine's configuration; ``config.ray`` gives the number of workers.
-            open_models: Opens the models in the process of the worker of that number.
+            open_models: Opens the models in a worker's process.
             checker: Holds the reference answers, in labelling mode.
         """
         self.checker = checker
         self.ids = itertools.count()
         """Numbers that no search has yet."""
         self._replicas = [
-            WorkerReplica(functools.partial(_start_actor, config, functools.partial(open_models, turn), checker))
-            for turn in range(config.ray.num_search_workers)
+            WorkerReplica(functools.partial(_start_actor, config, open_models, checker))
+            for _ in range(config.ray.num_search_workers)
         ]
         # A search whose worker is lost continues from its log; ``RemoteSearch.run`` limits how often.
         options = PoolOptions(max_in_flight=config.run.problems_in_flight, max_restarts=_MAX_RESTARTS, max_attempts=1)

@@ -25,6 +25,8 @@ class Tally:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     num_requests: int = 0
+    critic_prompt_tokens: int = 0
+    critic_cached_tokens: int = 0
     num_valued: int = 0
     """Answers that have a value."""
     failures: Counter[str] = field(default_factory=Counter)
@@ -38,6 +40,8 @@ class Tally:
         self.prompt_tokens += answer.prompt_tokens
         self.cached_tokens += answer.cached_tokens
         self.num_requests += answer.num_requests
+        self.critic_prompt_tokens += answer.critic_prompt_tokens
+        self.critic_cached_tokens += answer.critic_cached_tokens
         self.num_valued += answer.value is not None
         self.failures.update(answer.failures)
         if answer.status == "answered":
@@ -77,6 +81,8 @@ class Tally:
             "prompt_tokens": self.prompt_tokens,
             "cached_tokens": self.cached_tokens,
             "num_requests": self.num_requests,
+            "critic_prompt_tokens": self.critic_prompt_tokens,
+            "critic_cached_tokens": self.critic_cached_tokens,
             "failures": dict(self.failures),
         }
 
@@ -128,7 +134,21 @@ def _spent(spender: Answer | Tally) -> str:
     tokens = f"{spender.num_tokens:,} tokens"
     if not spender.num_requests:
         return tokens
-    return f"{tokens} in {spender.num_requests:,} requests with {spender.prompt_tokens:,} prompt tokens"
+    read = f"{tokens} in {spender.num_requests:,} requests with {spender.prompt_tokens:,} prompt tokens"
+    return f"{read}{_cached(spender)}"
+
+
+def _cached(spender: Answer | Tally) -> str:
+    """Return by role how many prompt tokens a cache held; nothing where none did, or no backend says so."""
+    if not spender.cached_tokens:
+        return ""
+    judged, judged_cached = spender.critic_prompt_tokens, spender.critic_cached_tokens
+    roles = {
+        "reasoner": (spender.cached_tokens - judged_cached, spender.prompt_tokens - judged),
+        "critic": (judged_cached, judged),
+    }
+    held = [f"{cached:,} of the {role}'s {read:,}" for role, (cached, read) in roles.items() if read]
+    return f" (cached: {', '.join(held)})"
 
 
 def _told(failures: Mapping[str, int]) -> str:

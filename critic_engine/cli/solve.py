@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ _EPILOG = """\b
 Examples:
   critic-engine solve problems.jsonl --config mcts --run runs/a
   critic-engine solve problems.jsonl --limit 10 --out answers.jsonl
+  critic-engine solve problems.jsonl --plan
   critic-engine solve test.parquet --schema mathvista --limit 10
   critic-engine solve problems.jsonl --map question=problem --map answer=solution --run runs/mapped
   critic-engine solve hf:openai/gsm8k/main:test --limit 10
@@ -57,6 +58,7 @@ class _SolveRequest(EngineRequest):
     out: Path | None
     is_json: bool
     is_streamed: bool | None
+    is_plan: bool
 
     def check(self) -> None:
         """Refuse contradictory options."""
@@ -79,6 +81,9 @@ class _SolveRequest(EngineRequest):
             raise click.UsageError("--stream shows one tree; with a problems file it needs --limit 1.")
         if is_file and self.is_streamed and (self.run or self.out):
             raise click.UsageError("--stream prints the answer; it cannot be used with --run or --out.")
+        kept = {"--run": self.run, "--out": self.out, "--stream": self.is_streamed}
+        if self.is_plan and (given := [name for name, value in kept.items() if value]):
+            raise click.UsageError(f"--plan solves nothing; leave {given[0]} out.")
         if self.out is not None and self.out.exists():
             raise click.UsageError(f"--out {self.out} exists; name a new file.")
         if self.out is not None and not self.out.parent.is_dir():
@@ -119,6 +124,13 @@ class _SolveRequest(EngineRequest):
     default=None,
     help="Show the tree as it grows; on by default in a terminal.",
 )
+@click.option(
+    "--plan",
+    "is_plan",
+    is_flag=True,
+    help="Solve nothing: draw a few solutions, steps and critiques of the first two problems, or of --limit N, and say "
+    "what the budget buys.",
+)
 def command(**options: Any) -> int:
     """Answer one question, or each problem of a file.
 
@@ -143,6 +155,8 @@ def _solve_question(request: _SolveRequest) -> int:
     is_streamed = sys.stderr.isatty() if request.is_streamed is None else request.is_streamed
     with Engine(config) as engine:
         load_models(engine)
+        if request.is_plan:
+            return _plan(engine, [problem], is_json=request.is_json)
         return _solve_problem(engine, problem, is_streamed=is_streamed, is_json=request.is_json)
 
 
@@ -153,6 +167,27 @@ def _solve_problem(engine: Engine, problem: Problem, *, is_streamed: bool, is_js
     with watch_tree(problem.question) if is_streamed else nullcontext() as watcher:
         answer = engine.solve(problem, on_event=watcher)
     return print_answer(answer, is_json=is_json)
+
+
+def _plan_file(engine: Engine, rows: Iterable[ProblemRow | FailedRow], request: _SolveRequest) -> int:
+    from critic_engine.cli.plan_view import NUM_PROBLEMS
+    from critic_engine.errors import ProblemError
+    from critic_engine.types import ProblemRow
+
+    readable = (row.problem for row in rows if isinstance(row, ProblemRow))
+    problems = list(itertools.islice(readable, request.limit or NUM_PROBLEMS))
+    if not problems:
+        raise ProblemError(f"{request.problems} has no row that can be read, so there is nothing to plan with")
+    return _plan(engine, problems, is_json=request.is_json)
+
+
+def _plan(engine: Engine, problems: Sequence[Problem], *, is_json: bool) -> int:
+    from critic_engine.cli.command import interrupted_with
+    from critic_engine.cli.plan_view import print_plan
+
+    with interrupted_with("interrupted; a plan keeps nothing"):
+        plan = engine.plan(problems)
+    return print_plan(plan, is_json=is_json)
 
 
 def _problem(request: _SolveRequest, limits: RunConfig) -> Problem:
@@ -185,6 +220,8 @@ def _solve_file(request: _SolveRequest, path: Path) -> int:
         check_free(request.run)
     with Engine(config) as engine:
         load_models(engine)
+        if request.is_plan:
+            return _plan_file(engine, problems, request)
         rows = itertools.islice(problems, request.limit)
         if request.is_streamed:
             return _stream_row(engine, next(rows), is_json=request.is_json)

@@ -10,6 +10,10 @@ from critic_engine.types import ChatOptions, Thinking
 
 Backend: TypeAlias = Literal["huggingface", "vllm", "openai_api", "scripted"]
 _ENDPOINT = "openai:"
+_CLIENT_HEADERS = {
+    *("accept", "accept-encoding", "authorization", "connection", "cookie", "expect", "host", "te", "trailer"),
+    *("proxy-authorization", "transfer-encoding", "upgrade", "user-agent", "openai-organization", "openai-project"),
+}
 
 
 class VllmConfig(Section):
@@ -29,6 +33,39 @@ def _without_password(url: str | None) -> str | None:
     return url
 
 
+def _off_is_none(text: object) -> object:
+    # YAML reads the word off as false.
+    return None if text in ("off", False) else text
+
+
+# Fields of a request to an endpoint that the engine sets, each by an option of its own or by what a search asks.
+_OWN_FIELDS = {
+    *("model", "messages", "n", "seed", "stop", "stream", "stream_options", "max_tokens", "max_completion_tokens"),
+    *("temperature", "top_p", "top_k", "min_p", "logprobs", "top_logprobs", "reasoning_effort"),
+    *("chat_template_kwargs", "continue_final_message", "add_generation_prompt"),
+}
+
+
+def _without_own_fields(body: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if own := sorted(_OWN_FIELDS & set(body)):
+        raise ValueError(f"extra_body holds {', '.join(own)}, which the engine sets itself; leave it to other options")
+    return body
+
+
+def _without_own_field(name: str | None) -> str | None:
+    if name in _OWN_FIELDS:
+        raise ValueError(f"session_field is {name!r}, which the engine sets itself; name another field, or off")
+    return name
+
+
+def _not_set_by_client(header: str | None) -> str | None:
+    if header is not None and (
+        header.lower() in _CLIENT_HEADERS or header.lower().startswith(("content-", "x-stainless-"))
+    ):
+        raise ValueError(f"session_header is {header!r}, which the client sets itself; name another header, or off")
+    return header
+
+
 class EndpointConfig(Section):
     """Options of an endpoint with OpenAI's API. Its key is read from the environment only."""
 
@@ -44,6 +81,20 @@ class EndpointConfig(Section):
     """Most retries of a request after 408, 409, 429, 5xx, a lost connection, a timeout or a broken answer."""
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 64
     """Most concurrent requests to the endpoint from each process; each search worker is a process."""
+    session_header: Annotated[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")] | None,
+        BeforeValidator(_off_is_none),
+        AfterValidator(_not_set_by_client),
+    ] = "x-session-id"
+    """Header with a digest of the problem, by which a router in front of several servers can send the requests of one
+    problem to the server that has its prefix cached; ``off`` sends none."""
+    session_field: Annotated[
+        Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")] | None,
+        BeforeValidator(_off_is_none),
+        AfterValidator(_without_own_field),
+    ] = None
+    """Field of the request with the same digest, such as ``prompt_cache_key`` for OpenAI's own API; ``off`` sends none,
+    because many endpoints refuse fields that they do not know."""
     usd_per_million_prompt_tokens: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Price of prompt tokens, in US dollars per million."""
     usd_per_million_generated_tokens: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -97,20 +148,6 @@ _OF_REQUESTS = {
     "chat_template_kwargs",
     "extra_body",
 }
-
-
-# Fields of a request to an endpoint that the engine sets, each by an option of its own or by what a search asks.
-_OWN_FIELDS = {
-    *("model", "messages", "n", "seed", "stop", "stream", "stream_options", "max_tokens", "max_completion_tokens"),
-    *("temperature", "top_p", "top_k", "min_p", "logprobs", "top_logprobs", "reasoning_effort"),
-    *("chat_template_kwargs", "continue_final_message", "add_generation_prompt"),
-}
-
-
-def _without_own_fields(body: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if own := sorted(_OWN_FIELDS & set(body)):
-        raise ValueError(f"extra_body holds {', '.join(own)}, which the engine sets itself; leave it to other options")
-    return body
 
 
 def _read_switch(switch: object) -> object:
@@ -214,11 +251,6 @@ class ModelConfig(Section):
 def is_endpoint_name(model: object) -> bool:
     """Return whether ``model`` is a name ``openai:NAME``, which selects backend ``openai_api``."""
     return isinstance(model, str) and model.startswith(_ENDPOINT)
-
-
-def _off_is_none(address: object) -> object:
-    # YAML reads the word off as false.
-    return None if address in ("off", False) else address
 
 
 class RayConfig(Section):

@@ -52,7 +52,12 @@ class SolutionBudget:
             one = self._num_tokens / self._num_finished
         else:
             one = min(2 * self._longest, max(self._longest, self._max_tokens))
-        return math.ceil(num_solutions * max(_MIN_SOLUTION_TOKENS, one))
+        return solutions_limit(num_solutions, one)
+
+
+def solutions_limit(num_solutions: float, num_tokens: float) -> int:
+    """Return the limit of so many solutions of ``num_tokens`` each, which count as 64 at least."""
+    return math.ceil(num_solutions * max(_MIN_SOLUTION_TOKENS, num_tokens))
 
 
 def too_small(strategy: Strategy[NodeState], chosen: Trajectory, *, has_prompts: bool) -> Failure | None:

@@ -1,4 +1,4 @@
-"""Pools of replicas: requests go to the least loaded one, lost replicas are restarted, retries are bounded.
+"""Pools of replicas: a session's requests go to one of them, lost replicas are restarted, retries are bounded.
 
-Import ``ReplicaPool`` and its options from ``pool``; ``supervisor`` and ``router`` are its parts.
+Import ``ReplicaPool`` and its options from ``pool``; ``supervisor``, ``router`` and ``ring`` are its parts.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from collections import OrderedDict
@@ -20,7 +21,9 @@ __all__ = ["PoolFigures", "PoolOptions", "Replica", "ReplicaPool"]
 _logger = logging.getLogger(__name__)
 _Request = TypeVar("_Request")
 _Result = TypeVar("_Result")
-_Queue: TypeAlias = "OrderedDict[asyncio.Future[Life[_Request, _Result]], None]"
+_Place: TypeAlias = "asyncio.Future[Life[_Request, _Result]]"
+_Queue: TypeAlias = "OrderedDict[_Place[_Request, _Result], str]"
+_NUM_LOOKED_AT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,11 @@ class PoolFigures:
 
 
 class ReplicaPool(Generic[_Request, _Result]):
-    """Sends each request to a replica with room, first come first served, and keeps the replicas working.
+    """Sends each request to a replica with room, and keeps the replicas working.
+
+    Requests of one session go to one replica as long as the load allows, as ``Router`` says. When all replicas are
+    full, requests wait in line. A replica that has room again takes the first request of a session of its own among
+    those at the head of the line, eight for each replica; if there is none, it takes the first in line.
 
     A request whose replica is lost is sent again. At the last attempt it has a replica to itself, so that a request
     which kills every replica is found out, and its companions are answered. Pools of other processes over the same
@@ -109,8 +116,12 @@ class ReplicaPool(Generic[_Request, _Result]):
         if not self._working:
             raise ModelLoadError(str(self._absence()))
 
-    async def call(self, request: _Request) -> tuple[_Result, int]:
+    async def call(self, request: _Request, *, session: str = "") -> tuple[_Result, int]:
         """Return the answer, and how often the request had to be sent again.
+
+        Args:
+            request: The request.
+            session: What it has in common with the requests that shall go to the same replica; empty for none.
 
         Raises:
             GenerationError: the request cannot be answered, ``max_attempts`` replicas were lost with it, or the pool is
@@ -120,7 +131,7 @@ class ReplicaPool(Generic[_Request, _Result]):
         num_lost = 0
         while True:
             is_alone = num_lost > 0 and num_lost + 1 >= self._options.max_attempts
-            life = self._enter(is_alone=is_alone) or await self._wait(is_alone=is_alone)
+            life = self._enter(session, is_alone=is_alone) or await self._wait(session, is_alone=is_alone)
             try:
                 return await life.call(request), num_lost
             except GenerationError as error:
@@ -154,11 +165,11 @@ class ReplicaPool(Generic[_Request, _Result]):
             raise self._absence()
         if self._loop is None:
             self._loop = loop
-            self._tasks = [loop.create_task(self._keep(supervisor)) for supervisor in self._supervisors]
+            self._tasks = [loop.create_task(self._keep(*each)) for each in enumerate(self._supervisors)]
 
-    async def _keep(self, supervisor: Supervisor[_Request, _Result]) -> None:
+    async def _keep(self, place: int, supervisor: Supervisor[_Request, _Result]) -> None:
         """Supervise a replica until it is given up; when none is left, fail the calls that wait."""
-        error = await supervisor.run(self._on_ready, self._on_end)
+        error = await supervisor.run(lambda life: self._on_ready(life, place), self._on_end)
         self._working.remove(supervisor)
         if self._working or self._was_ready:  # Otherwise the failed load says it.
             _logger.error(
@@ -169,8 +180,8 @@ class ReplicaPool(Generic[_Request, _Result]):
             self._is_settled.set()
             self._refuse_waiting()
 
-    def _on_ready(self, life: Life[_Request, _Result]) -> None:
-        self._router.add(life, self._options.max_in_flight)
+    def _on_ready(self, life: Life[_Request, _Result], place: int) -> None:
+        self._router.add(life, self._options.max_in_flight, place=place)
         self._was_ready = True
         self._is_settled.set()
         self._dispatch()
@@ -194,21 +205,21 @@ class ReplicaPool(Generic[_Request, _Result]):
                 del queue[place]
                 place.set_exception(self._absence())
 
-    def _enter(self, *, is_alone: bool) -> Life[_Request, _Result] | None:
+    def _enter(self, session: str, *, is_alone: bool) -> Life[_Request, _Result] | None:
         if self._loop is None or self._closing is not None:
             self._begin()
         if not self._working:
             raise self._absence()
         if self._waiting[is_alone]:
             return None
-        life = self._router.acquire(is_alone)
+        life = self._router.acquire(is_alone, session)
         self._num_in_flight += life is not None
         return life
 
-    async def _wait(self, *, is_alone: bool) -> Life[_Request, _Result]:
+    async def _wait(self, session: str, *, is_alone: bool) -> Life[_Request, _Result]:
         queue = self._waiting[is_alone]
-        place: asyncio.Future[Life[_Request, _Result]] = asyncio.get_running_loop().create_future()
-        queue[place] = None
+        place: _Place[_Request, _Result] = asyncio.get_running_loop().create_future()
+        queue[place] = session
         try:
             life = await place
         except asyncio.CancelledError:
@@ -223,7 +234,7 @@ class ReplicaPool(Generic[_Request, _Result]):
             return life
         # It was lost before this call could begin; the request had no part in that.
         self._leave(life)
-        return self._enter(is_alone=is_alone) or await self._wait(is_alone=is_alone)
+        return self._enter(session, is_alone=is_alone) or await self._wait(session, is_alone=is_alone)
 
     def _leave(self, life: Life[_Request, _Result]) -> None:
         self._num_in_flight -= 1
@@ -233,13 +244,26 @@ class ReplicaPool(Generic[_Request, _Result]):
 
     def _dispatch(self) -> None:
         for is_alone, queue in self._waiting.items():
-            while (place := _first(queue)) is not None:
-                life = self._router.acquire(is_alone)
-                if life is None:
-                    break
+            while (found := self._next(queue, is_alone=is_alone)) is not None:
+                place, life = found
                 del queue[place]
                 self._num_in_flight += 1
                 place.set_result(life)
+
+    def _next(
+        self, queue: _Queue[_Request, _Result], *, is_alone: bool
+    ) -> tuple[_Place[_Request, _Result], Life[_Request, _Result]] | None:
+        """Return the call to begin now and its replica, or None: one whose own replica has room, if one is near."""
+        first = _first(queue)
+        if first is None:
+            return None
+        if not is_alone and self._router.has_room:
+            for place in itertools.islice(queue, _NUM_LOOKED_AT * len(self._working)):
+                life = None if place.done() else self._router.acquire_home(queue[place])
+                if life is not None:
+                    return place, life
+        life = self._router.acquire(is_alone, queue[first])
+        return None if life is None else (first, life)
 
     async def _close(self) -> None:
         self._is_settled.set()
@@ -255,7 +279,7 @@ class ReplicaPool(Generic[_Request, _Result]):
         self._working.clear()
 
 
-def _first(queue: _Queue[_Request, _Result]) -> asyncio.Future[Life[_Request, _Result]] | None:
+def _first(queue: _Queue[_Request, _Result]) -> _Place[_Request, _Result] | None:
     """Return the place that has waited longest, and drop places of cancelled calls before it."""
     while queue:
         place = next(iter(queue))

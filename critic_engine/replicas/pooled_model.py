@@ -36,7 +36,7 @@ class PooledGenerator(PooledModel[GenerationRequest, Generation]):
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Return one sample a seed; the usage counts how often the request was sent again."""
-        generation, num_retries = await self._pool.call(request)
+        generation, num_retries = await self._pool.call(request, session=request.session)
         if not num_retries:
             return generation
         resent = TokenUsage(num_retries=num_retries, num_requests=num_retries)
@@ -47,8 +47,8 @@ class PooledScorer(PooledModel[tuple[Message, ...], Score]):
     """A scorer over a pool."""
 
     async def score(self, messages: tuple[Message, ...]) -> Score:
-        """Return the value of the last message."""
-        score, num_retries = await self._pool.call(messages)
+        """Return the value of the last message; conversations of the same beginning go to the same replica."""
+        score, num_retries = await self._pool.call(messages, session="".join(each.text for each in messages[:-1]))
         return dataclasses.replace(score, num_retries=score.num_retries + num_retries)
 
 

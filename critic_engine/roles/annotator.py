@@ -150,7 +150,9 @@ class ModelAnnotator:
             temperature=self.options.temperature if number else 0.0,
             max_tokens=self.options.max_tokens or MAX_ANNOTATION_TOKENS,
         )
-        request = GenerationRequest(self.chat.messages(message), sampling=sampling, seeds=(seed,), chat=self.chat)
+        request = GenerationRequest(
+            self.chat.messages(message), sampling=sampling, seeds=(seed,), chat=self.chat, session=problem.problem_id
+        )
         try:
             reading = await ask_until_readable(
                 self.generator,

@@ -58,6 +58,7 @@ class Critic:
             ),
             seeds=(seed,),
             chat=self.config.chat,
+            session=problem.problem_id,
         )
         try:
             reading = await ask_until_readable(

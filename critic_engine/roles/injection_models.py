@@ -37,16 +37,19 @@ class SampledModel:
     """Most requests for one text; at least 1."""
     chat: ChatOptions = field(default_factory=ChatOptions)
 
-    async def ask(self, message: Message, read: Callable[[str], _Read], *, seed: int) -> Reading[_Read]:
-        """Return the model's text as ``read`` parses it.
+    async def ask(
+        self, message: Message, read: Callable[[str], _Read], *, seed: int, session: str = ""
+    ) -> Reading[_Read]:
+        """Return the model's text as ``read`` parses it; ``session`` is as in ``GenerationRequest``.
 
         Raises:
             ParseError: no text could be read; with the usage of all.
             GenerationError: the generator failed for good before it wrote anything.
         """
+        messages = self.chat.messages(message)
         return await ask_until_readable(
             self.generator,
-            GenerationRequest(self.chat.messages(message), sampling=self.sampling, seeds=(seed,), chat=self.chat),
+            GenerationRequest(messages, sampling=self.sampling, seeds=(seed,), chat=self.chat, session=session),
             lambda generation: read(_whole_text(generation.samples[0])),
             max_attempts=self.max_attempts,
         )
@@ -70,7 +73,9 @@ class ModelInjector:
             GenerationError: the generator failed for good.
         """
         message = self.family.inject(problem, steps=trajectory.steps)
-        return await self.model.ask(message, lambda text: parse_injection(text, trajectory.steps), seed=seed)
+        return await self.model.ask(
+            message, lambda text: parse_injection(text, trajectory.steps), seed=seed, session=problem.problem_id
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,10 @@ class ModelDetector:
         """
         message = self.family.detect(problem, steps=trajectory.steps)
         reading = await self.model.ask(
-            message, lambda text: parse_detection(text, num_steps=len(trajectory.steps)), seed=seed
+            message,
+            lambda text: parse_detection(text, num_steps=len(trajectory.steps)),
+            seed=seed,
+            session=problem.problem_id,
         )
         return Detection(self._critique(reading.content), reading.content, reading.usage)
 
@@ -179,7 +187,10 @@ class ModelGrader:
             problem, steps=trajectory.steps, errors=written_errors(errors), found=written_errors(found)
         )
         return await self.model.ask(
-            message, lambda text: parse_grade(text, num_errors=len(errors), num_found=len(found)), seed=seed
+            message,
+            lambda text: parse_grade(text, num_errors=len(errors), num_found=len(found)),
+            seed=seed,
+            session=problem.problem_id,
         )
 
 

@@ -92,6 +92,7 @@ class Reasoner:
             sampling=varied(sampling) if context.is_repeated and sampling.is_greedy else sampling,
             seeds=seeds,
             chat=self.config.chat,
+            session=problem.problem_id,
         )
         drafts, usage = await self._write_steps(request, StepDraft(behind, num_tokens), splitter)
         return _read_all(
@@ -149,7 +150,7 @@ class Reasoner:
         sampling = self._sampling(max_tokens=self.config.max_tokens, stop=())
         sampling = varied(sampling) if is_repeated and sampling.is_greedy else sampling
         chat = self.config.chat
-        request = GenerationRequest(chat.messages(message), prefix, sampling, seeds, chat)
+        request = GenerationRequest(chat.messages(message), prefix, sampling, seeds, chat, problem.problem_id)
         splitter = StepSplitter(options)
         written = await self._generate(request)
         return _read_all(

@@ -292,7 +292,7 @@ def test_others_can_use_the_actors_and_leave_them_running(start: Any) -> None:
     async def scenario() -> None:
         owner = start(maker(), num_replicas=2)
         await until_ready(owner, 2)
-        user = owner.hosted.pool(image_sender(), turn=1)
+        user = owner.hosted.pool(image_sender())
         await until_ready(user, 2)
         pids = {await answer(user) for _ in range(4)}
         assert pids == {await answer(owner) for _ in range(4)}
@@ -301,6 +301,25 @@ def test_others_can_use_the_actors_and_leave_them_running(start: Any) -> None:
         assert len({await answer(user) for _ in range(4)}) == 2
         await user.aclose()
         assert len({await answer(owner) for _ in range(4)}) == 2
+        await owner.aclose()
+
+    run(scenario)
+
+
+def test_all_processes_send_the_requests_of_a_problem_to_the_same_actor(start: Any) -> None:
+    async def scenario() -> None:
+        owner = start(maker(), num_replicas=2)
+        await until_ready(owner, 2)
+        user = owner.hosted.pool(image_sender())
+        await until_ready(user, 2)
+
+        async def homes(pool: Pool) -> list[str]:
+            calls = [await pool.call(ask(), session=f"problem {number}") for number in range(20)]
+            return [generation.samples[0].text for generation, _ in calls]
+
+        assert await homes(user) == await homes(owner)
+        assert len(set(await homes(user))) == 2
+        await user.aclose()
         await owner.aclose()
 
     run(scenario)

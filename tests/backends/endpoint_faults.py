@@ -106,6 +106,8 @@ class FaultyEndpoint:
         self.models = ["toy", *(f"other-{number}" for number in range(20))]
         self.bodies: list[dict[str, Any]] = []
         """Every chat completion that was asked for."""
+        self.headers: list[dict[str, str]] = []
+        """The headers of each, by their names in lower case."""
         self.latency_s = 0.0
         self.max_at_once = 0
         self._num_at_once = 0
@@ -131,9 +133,11 @@ class FaultyEndpoint:
     def forget(self) -> None:
         """Forget what was asked so far."""
         self.bodies.clear()
+        self.headers.clear()
         self.max_at_once = 0
 
-    def respond(self, path: str, key: str, body: Mapping[str, Any]) -> Fault:
+    def respond(self, path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Fault:
+        key = headers.get("authorization", "")
         if self.key is not None and key != f"Bearer {self.key}":
             raise RefusedError(401, f"Incorrect API key provided in Authorization: {key}")
         if path.endswith("/models"):
@@ -141,6 +145,7 @@ class FaultyEndpoint:
             return Fault(body=json.dumps({"object": "list", "data": data}).encode())
         with self._lock:
             self.bodies.append(dict(body))
+            self.headers.append(dict(headers))
             self._num_at_once += 1
             self.max_at_once = max(self.max_at_once, self._num_at_once)
             fault = self.faults.popleft() if self.faults else self.constant_fault
@@ -276,7 +281,8 @@ def _handler_of(endpoint: FaultyEndpoint) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, body: Mapping[str, Any]) -> None:
             try:
-                fault = endpoint.respond(self.path, self.headers.get("authorization", ""), body)
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                fault = endpoint.respond(self.path, headers, body)
             except RefusedError as refusal:
                 error = {"error": {"message": str(refusal), "code": refusal.code, "type": "invalid_request_error"}}
                 fault = Fault(refusal.status, json.dumps(error).encode())

@@ -597,3 +597,49 @@ def test_message_of_the_system_and_order_are_kept(endpoint: Open) -> None:
     answer(server, GenerationRequest(messages, sampling=SamplingOptions(temperature=1e-5, max_tokens=2)))
     assert [message["role"] for message in server.bodies[0]["messages"]] == ["system", "user", "assistant", "user"]
     assert server.bodies[0]["temperature"] == 0.0
+
+
+def test_requests_of_a_session_bear_its_digest_and_no_word_of_it(endpoint: Open, ask: Ask) -> None:
+    server = endpoint()
+    one, other = (replace(ask(seeds=(1, 2)), session=session) for session in ("how many\r\nred ?", "\ud800"))
+    answer(server, one, one, other, faults=[Fault(503, headers=SOON)])
+    digests = [headers["x-session-id"] for headers in server.headers]
+    assert len(digests) == 7
+    assert len(set(digests)) == 2
+    assert all(len(digest) == 16 and set(digest) <= set("0123456789abcdef") for digest in digests)
+
+
+def test_session_is_sent_as_the_options_say(endpoint: Open, ask: Ask) -> None:
+    server = endpoint(Abilities(ignores_unknown=True))
+    of_session = replace(ask(seeds=(1,)), session="one")
+    answer(server, of_session, session_header="X-SMG-Routing-Key", session_field="prompt_cache_key")
+    (headers,), (body,) = server.headers, server.bodies
+    assert headers["x-smg-routing-key"] == body["prompt_cache_key"] != "one"
+    assert "x-session-id" not in headers
+    answer(server, of_session, session_header=None)
+    (headers,), (bare,) = server.headers, server.bodies
+    assert body["prompt_cache_key"] not in headers.values()
+    assert "prompt_cache_key" not in bare
+    answer(server, ask(seeds=(1,)))
+    assert "x-session-id" not in server.headers[0], "a request of no session has none"
+
+
+def test_continuation_that_is_refused_for_its_thought_keeps_its_session(endpoint: Open, ask: Ask) -> None:
+    server = endpoint(Abilities(thoughts="in_text"))
+
+    async def work(generator: OpenAiGenerator) -> None:
+        server.forget()
+        server.abilities = replace(server.abilities, keeps_thoughts=False)
+        prefix = "<think>\nhm\n</think>\n\n1\n2\n"
+        await generator.generate(replace(ask(seeds=(1,), prefix=prefix), session="one"))
+
+    use(server, work)
+    assert [len(headers["x-session-id"]) for headers in server.headers] == [16, 16]
+
+
+def test_endpoint_that_claims_more_cached_than_read_tokens_is_not_believed(endpoint: Open, ask: Ask) -> None:
+    choices = [{"message": {"content": "1"}, "finish_reason": "stop"}]
+    usage = {"prompt_tokens": 4, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 10**9}}
+    fault = Fault(body=_reply(choices=choices, usage=usage))
+    found = answer(endpoint(PLAIN), ask(prefix="", stop=()), faults=[fault]).usage
+    assert (found.prompt_tokens, found.cached_tokens) == (4, 4)

@@ -28,10 +28,18 @@ def test_summary_counts_what_failed_by_kind(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_summary_tells_requests_and_prompt_tokens_where_they_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    answer = replace(ANSWER, failures={}, prompt_tokens=4000, cached_tokens=3000, num_requests=12)
+    answer = replace(ANSWER, failures={}, prompt_tokens=4000, num_requests=12)
     assert reported(capsys, answer, answer) == [
         "answered 2 of 2, 0 failed, 200 tokens in 24 requests with 8,000 prompt tokens: rows"
     ]
+    answer = replace(answer, cached_tokens=3000)
+    assert reported(capsys, answer, answer)[0].endswith(
+        "with 8,000 prompt tokens (cached: 6,000 of the reasoner's 8,000): rows"
+    )
+    of_both = replace(answer, critic_prompt_tokens=1500, critic_cached_tokens=1000)
+    assert reported(capsys, of_both, of_both)[0].endswith(
+        "with 8,000 prompt tokens (cached: 4,000 of the reasoner's 5,000, 2,000 of the critic's 3,000): rows"
+    )
     tally = Tally()
     tally.count(answer)
     counts = {name: tally.fields()[name] for name in ("num_tokens", "prompt_tokens", "cached_tokens", "num_requests")}

@@ -557,7 +557,7 @@ def test_every_call_ends_and_every_place_is_released_whatever_happens(seed: int)
         pool = pool_of(*replicas, max_in_flight=4, max_restarts=1000, max_attempts=1000, check_timeout_s=0.002)
         calls = []
         for number in range(300):
-            calls.append(asyncio.create_task(pool.call(str(number))))
+            calls.append(asyncio.create_task(pool.call(str(number), session=rng.choice(["", "x", "y", "z"]))))
             if rng.random() < 0.1:
                 await asyncio.sleep(rng.random() * 0.003)
             victim = rng.choice(replicas)
@@ -574,6 +574,50 @@ def test_every_call_ends_and_every_place_is_released_whatever_happens(seed: int)
         )
         assert all(replica.most_in_flight <= 4 for replica in replicas)
         assert (pool.figures.num_in_flight, pool.figures.num_waiting) == (0, 0)
+        await pool.aclose()
+
+    run(scenario)
+
+
+def test_full_replicas_are_waited_for_by_their_own_sessions() -> None:
+    async def scenario() -> None:
+        replicas = [EchoReplica(name, latency_s=0.002) for name in "ab"]
+        pool = pool_of(*replicas, max_in_flight=4)
+        await pool.load()
+        await until(lambda: pool.figures.num_ready == 2)
+        sessions = [f"problem {number}" for number in range(20)]
+        homes = {session: (await pool.call(session, session=session))[0][0] for session in sessions}
+        assert set(homes.values()) == {"a", "b"}
+        crowd = [pool.call(f"{session}:{number}", session=session) for number in range(20) for session in sessions]
+        answers = [answer.split(":")[:2] for answer, _ in await asyncio.gather(*crowd)]
+        assert [session for _, session in answers] == sessions * 20, "each is answered"
+        num_at_home = sum(homes[session] == name for name, session in answers)
+        assert num_at_home > 0.8 * len(answers), "half of them would be there by chance"
+        assert max(Counter(name for name, _ in answers).values()) < 1.5 * len(answers) / 2
+        await pool.aclose()
+
+    run(scenario)
+
+
+def test_sessions_of_a_lost_replica_move_and_others_stay() -> None:
+    async def scenario() -> None:
+        replicas = [EchoReplica(name) for name in "abc"]
+        pool = pool_of(*replicas, first_backoff_s=60, max_backoff_s=60)
+        await pool.load()
+        await until(lambda: pool.figures.num_ready == 3)
+        sessions = [f"problem {number}" for number in range(30)]
+
+        async def homes() -> dict[str, str]:
+            return {session: (await pool.call(session, session=session))[0][0] for session in sessions}
+
+        before = await homes()
+        assert await homes() == before
+        replicas[0].has_died.set()
+        after = await homes()
+        assert {session: after[session] for session, home in before.items() if home != "a"} == {
+            session: home for session, home in before.items() if home != "a"
+        }
+        assert {after[session] for session, home in before.items() if home == "a"} == {"b", "c"}
         await pool.aclose()
 
     run(scenario)
@@ -642,5 +686,34 @@ def test_pooled_scorer_scores() -> None:
         assert scorer.name == "s"
         assert await scorer.score((Message("user", "a"), Message("assistant", "b"))) == Score(0.5, num_prompt_tokens=2)
         await scorer.aclose()
+
+    run(scenario)
+
+
+def test_pooled_models_send_what_belongs_together_to_one_replica() -> None:
+    class Counting(GeneratorReplica):
+        def __init__(self) -> None:
+            super().__init__()
+            self._num_calls = 1
+            self.asked: list[str] = []
+
+        async def call(self, request: Any) -> Any:
+            is_scored = isinstance(request, tuple)
+            self.asked.append(request[0].text if is_scored else request.session)
+            return Score(0.5, num_prompt_tokens=1) if is_scored else await super().call(request)
+
+    async def scenario() -> None:
+        replicas = [Counting() for _ in range(3)]
+        pool: ReplicaPool[Any, Any] = ReplicaPool(replicas, name="p", options=QUICK)
+        await pool.load()
+        await until(lambda: pool.figures.num_ready == 3)
+        for number in range(5):
+            for name in ("one", "two", "three", "four", "five", "six"):
+                message = Message("user", f"{name}, worded {number}")
+                await PooledGenerator(pool).generate(GenerationRequest((message,), session=name))
+                await PooledScorer(pool).score((Message("user", f"score {name}"), Message("assistant", str(number))))
+        places = [{name for name in replica.asked} for replica in replicas]
+        assert sum(map(len, places)) == 12, "each problem is asked about at one replica, and scored at one"
+        assert all(places)
 
     run(scenario)

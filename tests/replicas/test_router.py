@@ -8,7 +8,7 @@ from critic_engine.replicas.router import Router
 def router(*limits: int) -> Router[int]:
     made: Router[int] = Router()
     for key, limit in enumerate(limits):
-        made.add(key, limit)
+        made.add(key, limit, place=key)
     return made
 
 
@@ -128,7 +128,7 @@ def test_limits_and_solitude_hold_whatever_comes(seed: int) -> None:
             some.release(in_flight.pop(rng.randrange(len(in_flight)))[0])
             continue
         is_alone = rng.random() < 0.2
-        key = some.acquire(is_alone)
+        key = some.acquire(is_alone, rng.choice(["", "a", "b", "c"]))
         if key is None:
             continue
         there = [alone for other, alone in in_flight if other == key]
@@ -139,3 +139,56 @@ def test_limits_and_solitude_hold_whatever_comes(seed: int) -> None:
         some.release(key)
     some.open_aside()
     assert sorted(str(some.acquire(False)) for _ in range(7)) == ["0", "1", "1", "2", "2", "2", "None"]
+
+
+def test_requests_of_a_session_go_to_one_replica_while_the_load_allows() -> None:
+    some = router(99, 99)
+    taken = []
+    for number in range(40):
+        key = some.acquire(False, f"problem {number}")
+        assert key is not None
+        taken.append(key)
+        some.release(key)
+        assert some.acquire(False, f"problem {number}") == key
+        some.release(key)
+    assert set(taken) == {0, 1}
+
+
+def test_session_spills_to_the_next_replica_at_a_quarter_above_the_mean_load() -> None:
+    some = router(99, 99, 99)
+    taken = [some.acquire(False, "one problem") for _ in range(60)]
+    home, second, third = dict.fromkeys(taken)
+    # 25 = 1.25 * 60 / 3, and the rest goes to the second one on the ring before the third.
+    assert (taken.count(home), taken.count(second), taken.count(third)) == (25, 25, 10)
+    assert home is not None
+    some.release(home)
+    assert some.acquire(False, "one problem") == home
+
+
+def test_session_of_a_replica_that_is_removed_moves_and_returns_with_its_place() -> None:
+    some = router(9, 9)
+    sessions = [f"problem {number}" for number in range(20)]
+
+    def homes() -> list[int | None]:
+        found = []
+        for session in sessions:
+            found.append(some.acquire_home(session))
+            some.release(found[-1])  # type: ignore[arg-type]
+        return found
+
+    before = homes()
+    some.remove(1)
+    assert set(homes()) == {0}
+    some.add(5, 9, place=1)
+    assert [1 if key == 5 else key for key in homes()] == before
+
+
+def test_home_that_is_full_or_set_aside_takes_nothing() -> None:
+    some = router(1, 9)
+    session = next(name for name in map(str, range(99)) if some.acquire_home(name) == 0)
+    assert some.acquire_home(session) is None
+    assert some.acquire(False, session) == 1
+    assert some.acquire_home("") == 1
+    some.release(0)
+    assert some.acquire(True) == 0
+    assert some.acquire_home(session) == 1, "nobody joins a request that must be alone, so the next one is its home"

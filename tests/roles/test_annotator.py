@@ -257,3 +257,9 @@ def test_a_critic_is_shown_the_whole_wrong_path_and_nothing_of_the_right_one(pro
     (request,) = generator.requests
     assert request.messages == (PLAIN.critique(problem, steps=PARTING.wrong_path.steps),)
     assert "row 2 has 1" not in request.messages[0].text
+
+
+def test_requests_bear_the_id_of_the_problem(problem: Problem) -> None:
+    annotator, generator = model(blames("B"))
+    annotate(annotator, problem)
+    assert {request.session for request in generator.requests} == {problem.problem_id}

@@ -67,6 +67,7 @@ def check(generator: ScriptedGenerator, *, thinking: str = "on", **sampling: flo
     (request,) = generator.requests
     assert [(message.role, message.text) for message in request.messages][:1] == [("system", "Be brief.")]
     assert request.messages[1].role == "user"
+    assert request.session == PROBLEM.problem_id, "so that a pool knows what it is about"
     chat = request.chat
     assert (chat.thinking, chat.max_thought_tokens, chat.reasoning_effort) == (thinking, 77, "low")
     assert (chat.template_kwargs, chat.extra_body) == ({"enable_thinking": True}, {"priority": 3})

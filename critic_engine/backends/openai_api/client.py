@@ -105,7 +105,12 @@ class EndpointClient:
         return f"{self._model!r} at {self.url or 'OpenAI'}"
 
     async def ask(
-        self, body: Mapping[str, object], read: Reader[_T], *, limits: RetryLimits
+        self,
+        body: Mapping[str, object],
+        read: Reader[_T],
+        *,
+        limits: RetryLimits,
+        headers: Mapping[str, str] | None = None,
     ) -> EndpointAnswer[_T] | EndpointFailure:
         """Return the answer to a chat completion request, as ``read`` parses it.
 
@@ -114,6 +119,7 @@ class EndpointClient:
             read: Returns the answer and what the endpoint bills for it. Raises ``ValueError`` when the answer is
                 malformed, and ``GenerationError`` when it is a refusal.
             limits: Of time and retries.
+            headers: Further headers of the request.
         """
         rest = {name: value for name, value in body.items() if name != "messages"}
         async with self._slots:
@@ -122,7 +128,7 @@ class EndpointClient:
                 left = replace(limits, max_retries=limits.max_retries - spent.num_retries)
                 outcome = await self._attempt(
                     lambda client: client.chat.completions.with_raw_response.create(
-                        model=self._model, messages=body["messages"], extra_body=rest
+                        model=self._model, messages=body["messages"], extra_body=rest, extra_headers=headers
                     ),
                     read,
                     left,

@@ -104,6 +104,7 @@ class OpenAiGenerator:
         if not capabilities.has_images and any(message.images for message in request.messages):
             raise GenerationError(f"{client.place} takes no images; name a model that does")
         draft = draft_request(request, capabilities, await image_urls(request.messages, self._urls))
+        draft = draft.of_session(request.session, self._options)
         bodies = draft.bodies(request.seeds, capabilities)
         spent: list[TokenUsage] = []
         asked = (self._ask(body, draft, client, capabilities, on_usage=spent.append) for body in bodies)
@@ -157,7 +158,8 @@ class OpenAiGenerator:
             samples = read_samples(reply, draft, capabilities, num_samples=num_samples)
             return samples, reply.reported.token_usage
 
-        return await client.ask(body, read, limits=RetryLimits(self._options.timeout_s, self._options.max_retries))
+        limits = RetryLimits(self._options.timeout_s, self._options.max_retries)
+        return await client.ask(body, read, limits=limits, headers=draft.headers)
 
     def _failure(
         self, failure: EndpointFailure, body: JsonObject, client: EndpointClient, capabilities: EndpointCapabilities

@@ -115,8 +115,8 @@ class ReplyUsage(_Part):
 
     @property
     def token_usage(self) -> TokenUsage:
-        """The tokens as a ``TokenUsage``."""
-        return TokenUsage(self.prompt_tokens, self.num_generated, self.cached_tokens or 0)
+        """The tokens as a ``TokenUsage``; no more are cached than were read, whatever the endpoint says."""
+        return TokenUsage(self.prompt_tokens, self.num_generated, min(self.cached_tokens or 0, self.prompt_tokens))
 
 
 class ChatReply(_Part):

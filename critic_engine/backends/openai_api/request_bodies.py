@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from critic_engine.backends.openai_api.capabilities import THINKING_VARIABLES, EndpointCapabilities
+from critic_engine.config.models import EndpointConfig
 from critic_engine.images.byte_cache import ByteCache
 from critic_engine.images.decoding import open_picture, upright_rgb
 from critic_engine.parsing.thoughts import visible
@@ -57,6 +59,21 @@ class Draft:
     without_thought: Draft | None = None
     """The same request without the thought in the text that is continued; None if it has none. A chat template may
     keep thoughts, and refuse one that is written otherwise than it writes them."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """The headers beside those that the client sets."""
+
+    def of_session(self, session: str, options: EndpointConfig) -> Draft:
+        """Return the same request with a digest of the session where ``options`` wants it; empty is no session."""
+        if not session:
+            return self
+        digest = hashlib.sha256(session.encode(errors="surrogatepass")).hexdigest()[:16]
+        bare = self.without_thought
+        return replace(
+            self,
+            body=self.body | ({} if options.session_field is None else {options.session_field: digest}),
+            headers={} if options.session_header is None else {options.session_header: digest},
+            without_thought=None if bare is None else bare.of_session(session, options),
+        )
 
     def bodies(self, seeds: Sequence[int], capabilities: EndpointCapabilities) -> list[JsonObject]:
         """Return the bodies to send, which together bring one sample a seed."""

@@ -89,7 +89,8 @@ class ModelJudge:
         code = _code(row, answer, seed)
         prompt = self.family.judge(row.problem, references=row.reference_answers, answer=answer, code=code)
         try:
-            reading = await self.model.ask(prompt, lambda text: _read_verdict(text, code), seed=seed)
+            session = row.problem.problem_id
+            reading = await self.model.ask(prompt, lambda text: _read_verdict(text, code), seed=seed, session=session)
         except (ParseError, GenerationError) as error:
             return JudgedAnswer(unsure(f"the judge gave no verdict: {one_line(str(error))}"), "", error.usage)
         parts = reading.content

@@ -27,6 +27,10 @@ class Costs(Section):
     """Read by all roles, whether or not a cache held them."""
     uncached_prompt_tokens: float
     """Read by all roles, those apart that a cache held."""
+    critic_prompt_tokens: float
+    """Part of ``prompt_tokens`` that the critic or the reward model read."""
+    critic_uncached_prompt_tokens: float
+    """Part of ``uncached_prompt_tokens`` that the critic or the reward model read."""
     compute: float
     """``tokens + prompt_weight * uncached_prompt_tokens``."""
     seconds: float

@@ -40,6 +40,10 @@ def mean_costs(run: MethodRun, *, prompt_weight: float) -> Costs | None:
         critic_tokens=mean_of([each.critic_tokens for each in answers]),
         prompt_tokens=mean_of([each.prompt_tokens for each in answers]),
         uncached_prompt_tokens=mean_of([each.prompt_tokens - each.cached_tokens for each in answers]),
+        critic_prompt_tokens=mean_of([each.critic_prompt_tokens for each in answers]),
+        critic_uncached_prompt_tokens=mean_of(
+            [each.critic_prompt_tokens - each.critic_cached_tokens for each in answers]
+        ),
         compute=in_currency("compute"),
         seconds=in_currency("seconds"),
         num_requests=mean_of([each.num_requests for each in answers]),

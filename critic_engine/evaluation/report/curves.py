@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "method", "budget", "accuracy", "accuracy_low", "accuracy_high", "num_problems", "num_seeds", "tokens",
-    "reasoner_tokens", "critic_tokens", "prompt_tokens", "uncached_prompt_tokens", "compute", "seconds", "num_requests",
-    "flops", "usd",
+    "reasoner_tokens", "critic_tokens", "prompt_tokens", "uncached_prompt_tokens", "critic_prompt_tokens",
+    "critic_uncached_prompt_tokens", "compute", "seconds", "num_requests", "flops", "usd",
 )  # fmt: skip
 # The colours of Okabe and Ito (2008), which are told apart with any colour vision; the pale yellow is left out.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

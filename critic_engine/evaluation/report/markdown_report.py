@@ -16,7 +16,10 @@ from critic_engine.evaluation.report.figure_words import (
     spending_words,
 )
 
-_COSTS = ("method", "reasoner", "critic", "prompt", "uncached", "requests", "FLOPs", "USD", "all requests", "wall s")
+_COSTS = (
+    *("method", "reasoner", "critic", "prompt", "uncached", "critic's prompt", "critic's uncached"),
+    *("requests", "FLOPs", "USD", "all requests", "wall s"),
+)
 
 
 def markdown_report(report: ComparisonReport, *, files: Sequence[str] = ()) -> str:
@@ -47,8 +50,8 @@ def markdown_report(report: ComparisonReport, *, files: Sequence[str] = ()) -> s
 
 _COST_NOTES = (
     "Means over all searches: tokens that the reasoner and the critic generated, prompt tokens that all roles read, "
-    "and those of them that no cache held. `all requests` and `wall s` are of the whole run. FLOPs are 2 N for each "
-    "token read uncached or generated."
+    "and those of them that no cache held, each with the critic's part. `all requests` and `wall s` are of the whole "
+    "run. FLOPs are 2 N for each token read uncached or generated."
 )
 _PAIR_NOTES = (
     "`smallest effect` is the smallest true difference that this many problems show with 80 % power, and `problems "
@@ -156,7 +159,8 @@ def _cost_table(report: ComparisonReport) -> str:
             rows.append([method.name, *[UNKNOWN] * (len(_COSTS) - 1)])
             continue
         roles = (costs.reasoner_tokens, costs.critic_tokens, costs.prompt_tokens, costs.uncached_prompt_tokens)
-        means = map(amount_words, (*roles, costs.num_requests, costs.flops, costs.usd))
+        judged = (costs.critic_prompt_tokens, costs.critic_uncached_prompt_tokens)
+        means = map(amount_words, (*roles, *judged, costs.num_requests, costs.flops, costs.usd))
         rows.append([method.name, *means, f"{method.num_requests:,}", amount_words(method.wall_s)])
     return markdown_table(_COSTS, rows)
 

@@ -41,6 +41,7 @@ class VerdictTokenEvaluator:
             sampling=SamplingOptions(max_tokens=1, num_top_logprobs=NUM_TOP_LOGPROBS),
             seeds=(seed,),
             chat=replace(self.chat, thinking="off"),
+            session=problem.problem_id,
         )
         try:
             generation = await self.generator.generate(request)

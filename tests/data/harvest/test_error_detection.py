@@ -105,6 +105,18 @@ def test_an_injection_is_detected_graded_and_ranked() -> None:
     assert pair.margin == pytest.approx(0.85)
 
 
+def test_requests_about_a_problem_bear_its_id() -> None:
+    generators = [model(text) for text in (INJECTED, FOUND, GRADE)]
+    injects, detects, grades = map(sampled, generators)
+    roles = InjectionRoles(
+        ModelInjector(injects, PLAIN), (ModelDetector(detects, PLAIN, PLAIN),), ModelGrader(grades, PLAIN)
+    )
+    run(roles)
+    sessions = {request.session for generator in generators for request in generator.requests}
+    assert all(generator.requests for generator in generators)
+    assert sessions == {PROBLEM.problem_id}
+
+
 def test_without_a_grader_errors_match_by_their_steps_and_no_grade_is_recorded() -> None:
     wrong = "Verdict: wrong\nFirst wrong step: 2\nit is 1\nScore: 0"
     injection = run(InjectionRoles(injector(), (detector(FOUND), critic(model(wrong)), detector("Errors: none"))))

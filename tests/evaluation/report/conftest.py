@@ -30,6 +30,8 @@ def graded(letter: str, *, index: int, seed: int, tokens: int) -> GradedAnswer:
         cached_tokens=tokens,
         num_requests=3,
         critic_tokens=tokens // 4,
+        critic_prompt_tokens=tokens,
+        critic_cached_tokens=tokens // 4,
     )
     reason = {"u": "two readings", "f": "failed"}.get(letter, "")
     return GradedAnswer(answer, Grade(IS_RIGHT[letter], reason, read_as=None if is_failed else letter))

@@ -72,6 +72,7 @@ def test_all_currencies_and_both_roles_stand_beside_the_accuracy(make_run, optio
     # Two searches of 80 tokens and two of 81; the critic wrote 20, and 240 prompt tokens were read uncached.
     assert (costs.tokens, costs.reasoner_tokens, costs.critic_tokens) == (80.5, 60.5, 20)
     assert (costs.prompt_tokens, costs.uncached_prompt_tokens) == (320, 240)
+    assert (costs.critic_prompt_tokens, costs.critic_uncached_prompt_tokens) == (80, 60)
     assert costs.compute == 80.5 + 0.25 * 240
     assert costs.seconds == 1.0
     assert (costs.num_requests, costs.flops, costs.usd) == (3, 1e9, 0.005)

@@ -1,0 +1,27 @@
+import pytest
+from pydantic import ValidationError
+
+from critic_engine.config.models import EndpointConfig
+
+
+@pytest.mark.parametrize("off", [None, "off", False])
+def test_session_header_can_be_turned_off(off: object) -> None:
+    assert EndpointConfig().session_header == "x-session-id"
+    assert EndpointConfig.model_validate({"session_header": off}).session_header is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"session_header": "Authorization"},
+        {"session_header": "content-length"},
+        {"session_header": "two words"},
+        {"session_header": "x\r\ny"},
+        {"session_header": ""},
+        {"session_field": "model"},
+        {"session_field": "a-b"},
+    ],
+)
+def test_session_takes_no_header_or_field_of_the_client(options: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="session_"):
+        EndpointConfig.model_validate(options)
