@@ -34,12 +34,14 @@ def ours(preset: str, *changes: str, is_valued: bool = True) -> Method:
 
 
 def tree(algorithm: Literal["standard_mcts", "ab_mcts_a"], *, is_by_steps: bool = False, **options: Any) -> Method:
-    """Return a search of ``treequest``."""
+    """Return a search of ``treequest``; an option may be given by budget."""
 
     async def search(session: Session) -> str | None:
         from bench.peer_methods import tree_search
 
-        made = getattr(tree_search, algorithm)(**options)
+        made = getattr(tree_search, algorithm)(
+            **{name: _at_budget(option, session.budget) for name, option in options.items()}
+        )
         return await (tree_search.search_steps if is_by_steps else tree_search.search_solutions)(session, made)
 
     return Method("treequest", search)
@@ -58,27 +60,33 @@ def sampling(algorithm: Literal["best_of_n", "self_consistency"]) -> Method:
 
 
 def paths(
-    num_paths: int | Mapping[int, int], *, beam_width: int | None = None, temperature: float | None = None
+    num_paths: int | Mapping[int, int],
+    *,
+    beam_width: int | Mapping[int, int] | None = None,
+    temperature: float | None = None,
 ) -> Method:
     """Return beam search or particle filtering of ``its_hub``.
 
     Args:
-        num_paths: The paths at once; or by budget, of which the largest not above the session's counts.
-        beam_width: The paths kept after each step; None is particle filtering.
+        num_paths: The paths at once; or by budget.
+        beam_width: The paths kept after each step, or by budget; None is particle filtering.
         temperature: Of the steps; None is the reasoner's.
     """
 
     async def search(session: Session) -> str | None:
         from bench.peer_methods import hub
 
-        num = num_paths if isinstance(num_paths, int) else num_paths[_not_above(num_paths, session.budget)]
-        return await hub.search_paths(session, num_paths=num, beam_width=beam_width, temperature=temperature)
+        num, width = _at_budget(num_paths, session.budget), _at_budget(beam_width, session.budget)
+        return await hub.search_paths(session, num_paths=num, beam_width=width, temperature=temperature)
 
     return Method("its_hub", search)
 
 
-def _not_above(budgets: Iterable[int], budget: int) -> int:
-    return max((each for each in budgets if each <= budget), default=min(budgets))
+def _at_budget(option: Any, budget: int) -> Any:
+    """Return an option; of one by budget, that of the largest budget which is not above ``budget``."""
+    if not isinstance(option, Mapping):
+        return option
+    return option[max((each for each in option if each <= budget), default=min(option))]
 
 
 def with_budget(method: Method, *, budget: int, seed: int, overrides: Iterable[str]) -> EngineConfig:
@@ -101,22 +109,24 @@ METHODS: dict[str, Method] = {
     "weighted_majority": ours("weighted_majority", SAMPLE_ON),
     "mctsr": ours("mctsr"),
     "ab_mcts": ours("ab_mcts"),
-    "treequest StandardMCTS": tree("standard_mcts", samples_per_action=4),
-    "treequest ABMCTSA": tree("ab_mcts_a"),
+    "treequest StandardMCTS": tree("standard_mcts", samples_per_action={0: 4, 400: 2}),
+    "treequest ABMCTSA": tree("ab_mcts_a", dist_type={0: "beta", 200: "gaussian", 400: "beta"}),
     "its_hub BestOfN": sampling("best_of_n"),
     "its_hub SelfConsistency": sampling("self_consistency"),
-    "its_hub BeamSearch": paths({0: 2, 400: 4}, beam_width=1),
+    "its_hub BeamSearch": paths({0: 4, 200: 2}, beam_width={0: 2, 200: 1}),
     "its_hub ParticleFiltering": paths({0: 1, 200: 2, 400: 4}),
 }
 """The methods of the table, by name. The settings of the peers are the best of ``VARIANTS`` on development problems."""
 
 VARIANTS: dict[str, Method] = {
     "treequest StandardMCTS, 2 samples": tree("standard_mcts"),
+    "treequest StandardMCTS, 4 samples": tree("standard_mcts", samples_per_action=4),
     "treequest StandardMCTS, 4 samples, exploration 0.5": tree(
         "standard_mcts", samples_per_action=4, exploration_weight=0.5
     ),
     "treequest StandardMCTS, 2 samples, exploration 0.5": tree("standard_mcts", exploration_weight=0.5),
     "treequest StandardMCTS, steps": tree("standard_mcts", is_by_steps=True),
+    "treequest ABMCTSA, gaussian": tree("ab_mcts_a"),
     "treequest ABMCTSA, beta": tree("ab_mcts_a", dist_type="beta"),
     "treequest ABMCTSA, steps": tree("ab_mcts_a", is_by_steps=True),
     "its_hub BeamSearch, 2 of 4": paths(4, beam_width=2),
