@@ -2,7 +2,7 @@
 
 It knows no text, image, model, clock, file, process or event loop: states are opaque, and cost is in the caller's
 unit. The strategies, which share ``ask`` / ``tell`` / ``abandon``, are ``Mcts``, ``AbMcts``, ``Beam``, ``Dvts``,
-``BestOfN`` and ``Chain``.
+``Particle``, ``BestOfN`` and ``Chain``.
 """
 
 from search.ab_mcts import AbMcts, AbMctsOptions
@@ -18,7 +18,9 @@ from search.errors import ReplayError, SearchError, UnknownTrialError
 from search.event_log import event_from_dict, event_to_dict, replay
 from search.events import Abandoned, Asked, Event, Stopped, Told
 from search.mcts import Mcts, MctsOptions
+from search.particle import Particle, ParticleOptions
 from search.posterior import PriorRule
+from search.resampling import ResamplingRule
 from search.selection import SelectionRule
 from search.stopping import NEVER, StopOptions
 from search.strategy import NO_LIMITS, Limits, Strategy, Trial
@@ -51,9 +53,12 @@ __all__ = [
     "Mcts",
     "MctsOptions",
     "Node",
+    "Particle",
+    "ParticleOptions",
     "PriorRule",
     "Proposal",
     "ReplayError",
+    "ResamplingRule",
     "SearchError",
     "SelectionRule",
     "StopOptions",
