@@ -12,7 +12,7 @@ import numpy
 from search.backup import back_up
 from search.checks import check_at_least, check_choice, check_share
 from search.expansion import Growth, expand
-from search.resampling import (
+from search.particle_weights import (
     RESAMPLING_RULES,
     ResamplingRule,
     effective_sample_size,
@@ -26,7 +26,7 @@ from search.tree import Node, Proposal, S
 
 @dataclass(frozen=True, slots=True)
 class ParticleOptions:
-    """Options of ``Particle``."""
+    """Options of ``ParticleFilter``."""
 
     num_particles: int = 8
     """N, the paths that go on side by side; at least 2."""
@@ -70,7 +70,7 @@ class _Particle(Generic[S]):
         return self.weight > 0.0 and not self.node.is_terminal
 
 
-class Particle(Strategy[S]):
+class ParticleFilter(Strategy[S]):
     """Particle filtering over steps (Puri et al., 2025, arXiv 2502.01618); in several rounds, particle Gibbs.
 
     A trial is the next step of one particle. A step is over when each particle that goes on has made it or died. Then

@@ -21,7 +21,7 @@ from search import (
     DvtsOptions,
     Limits,
     Mcts,
-    Particle,
+    ParticleFilter,
     ParticleOptions,
     Strategy,
 )
@@ -53,7 +53,7 @@ def make_strategy(config: EngineConfig, problem_id: str, *, max_tokens: int | No
     if isinstance(options, DvtsOptions):
         return Dvts(options, rng=rng, root=root, limits=limits)
     if isinstance(options, ParticleOptions):
-        return Particle(options, rng=rng, root=root, limits=limits)
+        return ParticleFilter(options, rng=rng, root=root, limits=limits)
     is_refining = config.expander.kind == "solution"
     if isinstance(options, AbMctsOptions):
         options = replace(options, is_refining=is_refining, num_arms=1 + len(config.other_reasoners))

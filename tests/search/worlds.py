@@ -27,7 +27,7 @@ from search import (
     Mcts,
     MctsOptions,
     Node,
-    Particle,
+    ParticleFilter,
     ParticleOptions,
     Proposal,
     SelectionRule,
@@ -37,7 +37,7 @@ from search import (
 )
 from search.backup import BACKUP_RULES
 from search.decision import AGGREGATIONS
-from search.resampling import RESAMPLING_RULES
+from search.particle_weights import RESAMPLING_RULES
 
 Options: TypeAlias = (
     MctsOptions | AbMctsOptions | BeamOptions | DvtsOptions | ParticleOptions | BestOfNOptions | ChainOptions
@@ -97,7 +97,7 @@ def start(options: Options, *, seed: int = 0, root: int = 1, limits: Limits = NO
         case DvtsOptions():
             return Dvts(options, rng=rng, root=root, limits=limits)
         case ParticleOptions():
-            return Particle(options, rng=rng, root=root, limits=limits)
+            return ParticleFilter(options, rng=rng, root=root, limits=limits)
         case BestOfNOptions():
             return BestOfN(options, rng=rng, root=root, limits=limits)
         case ChainOptions():
