@@ -69,6 +69,9 @@ class Comparison:
         assert [end.parent and (end.parent.node_id, end.state) for end in strategy.tree.rollouts] == [
             (place.index, rollout.state) for place, rollout in past.rollouts
         ]
+        if isinstance(self.reference, BeamReference):
+            ends = [place for place in past.places if place.is_terminal]
+            assert [node.votes for node in strategy.tree.finished] == [place.votes for place in ends]
         assert strategy.usage.num_simulations == len(past.told)
         assert strategy.usage.cost == past.cost
         assert [trial.trial_id for trial in strategy.pending] == list(past.pending)
