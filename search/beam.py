@@ -31,6 +31,8 @@ class BeamOptions:
     """Steps from the root at which a path is not continued; None is no limit."""
     max_abandons: int = MAX_ABANDONS
     """Abandons in a row after which a node is not asked again."""
+    num_rounds: int | None = 1
+    """Searches from the root, one after another, all of whose finished paths vote; None is no limit."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -38,8 +40,9 @@ class BeamOptions:
         check_at_least("branching", self.branching, 1)
         check_choice("aggregation", self.aggregation, AGGREGATIONS)
         check_at_least("max_abandons", self.max_abandons, 1)
-        if self.max_depth is not None:
-            check_at_least("max_depth", self.max_depth, 1)
+        for name in ("max_depth", "num_rounds"):
+            if (number := getattr(self, name)) is not None:
+                check_at_least(name, number, 1)
 
 
 @dataclass(eq=False, slots=True)
@@ -78,8 +81,15 @@ class Beam(Strategy[S]):
         self._options = options
         self._growth = Growth(options.max_depth, is_refining=False, backup="mean")
         self._ready: deque[tuple[BeamDepth[S], Node[S], int]] = deque()
-        self._round_of: dict[int, BeamDepth[S]] = {}
-        for _ in range(num_beams):
+        self._depth_of: dict[int, BeamDepth[S]] = {}
+        self._num_beams = num_beams
+        self._num_rounds = 0
+        self._start_round()
+
+    def _start_round(self) -> None:
+        self._num_rounds += 1
+        self._num_running = self._num_beams
+        for _ in range(self._num_beams):
             self._begin([self._tree.root])
 
     def _begin(self, places: Sequence[Node[S]], num_finished: int = 0) -> None:
@@ -100,7 +110,7 @@ class Beam(Strategy[S]):
 
     def _next_trial(self, trial_id: int) -> Trial[S]:
         beam, node, number = self._ready.popleft()
-        self._round_of[trial_id] = beam
+        self._depth_of[trial_id] = beam
         return Trial(trial_id, node, number)
 
     def _receive(self, trial: Trial[S], proposals: Sequence[Proposal[S]]) -> list[Node[S]]:
@@ -111,13 +121,13 @@ class Beam(Strategy[S]):
         for place in self._tree.nodes[first_new_id:]:
             self._tree.set_votes(place, 0.0)
         self._add_votes(places, 1.0)
-        beam = self._round_of.pop(trial.trial_id)
+        beam = self._depth_of.pop(trial.trial_id)
         beam.drawn += places
         self._end_trial(beam)
         return places
 
     def _lose(self, trial: Trial[S]) -> None:
-        self._ready.append((self._round_of.pop(trial.trial_id), trial.node, trial.num_proposals))
+        self._ready.append((self._depth_of.pop(trial.trial_id), trial.node, trial.num_proposals))
         if self._has_failed(trial.node):
             self._give_up(trial.node)
 
@@ -138,6 +148,11 @@ class Beam(Strategy[S]):
         alive = [place for place in found if not place.is_terminal][: self._options.width]
         if alive and not self._ends_at(beam, found[0]):
             self._begin(alive, beam.num_finished)
+            return
+        self._num_running -= 1
+        is_last = self._num_rounds == self._options.num_rounds
+        if not self._num_running and not is_last and not self._has_failed(self._tree.root):
+            self._start_round()
 
     def _ends_at(self, beam: BeamDepth[S], best: Node[S]) -> bool:
         """Return whether a beam with unfinished places ends here; ``best`` of its places may be a finished one."""

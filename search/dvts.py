@@ -27,6 +27,8 @@ class DvtsOptions:
     """Steps from the root at which a path is not continued; None is no limit."""
     max_abandons: int = MAX_ABANDONS
     """Abandons in a row after which a node is not asked again."""
+    num_rounds: int | None = 1
+    """Searches from the root, one after another, all of whose finished paths vote; None is no limit."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -35,7 +37,9 @@ class DvtsOptions:
 
     def as_beam(self) -> BeamOptions:
         """Return the options of one subtree: a beam of width 1."""
-        return BeamOptions(1, self.branching, self.aggregation, self.max_depth, self.max_abandons)
+        return BeamOptions(
+            1, self.branching, self.aggregation, self.max_depth, self.max_abandons, num_rounds=self.num_rounds
+        )
 
 
 class Dvts(Beam[S]):

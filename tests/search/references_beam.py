@@ -27,14 +27,24 @@ class Depth:
 class Turns:
     """Whose turn it is: beams and places in the order in which they are to be asked, abandoned ones last."""
 
-    def __init__(self, options: BeamOptions | DvtsOptions) -> None:
-        """Start with nobody."""
+    def __init__(self, options: BeamOptions | DvtsOptions, root: Place) -> None:
+        """Start the first round at ``root``."""
+        self.root, self.round, self.num_rounds = root, 0, options.num_rounds
+        self.num_beams = options.num_subtrees if isinstance(options, DvtsOptions) else 1
         self.is_greedy = isinstance(options, DvtsOptions)
         self.width = options.width if isinstance(options, BeamOptions) else 1
         self.branching, self.max_depth, self.aggregation = options.branching, options.max_depth, options.aggregation
         self.max_abandons = options.max_abandons
         self.line: list[tuple[Depth, Place, int]] = []
         self.asked: dict[int, tuple[Depth, Place, int]] = {}
+        self.begin_round()
+
+    def begin_round(self) -> None:
+        """Let all beams begin at the root."""
+        self.round += 1
+        self.num_running = self.num_beams
+        for _ in range(self.num_beams):
+            self.begin([self.root])
 
     def begin(self, places: Sequence[Place], num_ends: int = 0) -> None:
         """Let one beam go on at ``places``: deal out its proposals one by one, then bundle those of each place."""
@@ -82,13 +92,21 @@ class Turns:
         num_ends = depth.num_ends + sum(found.is_terminal for found in depth.found)
         unfinished = [found for found in places if not found.is_terminal]
         if not unfinished:
+            self.end_beam()
             return
         if self.is_greedy and not places[0].is_terminal:
             for found in depth.found:
                 found.votes -= 1
         if places[0].is_terminal if self.is_greedy else num_ends >= self.width * self.branching:
-            return
-        self.begin(unfinished[: self.width], num_ends)
+            self.end_beam()
+        else:
+            self.begin(unfinished[: self.width], num_ends)
+
+    def end_beam(self) -> None:
+        """Count one beam as done; after the last of a round another round begins, if there is one."""
+        self.num_running -= 1
+        if self.num_running == 0 and self.round != self.num_rounds and self.root.num_abandons < self.max_abandons:
+            self.begin_round()
 
     def value(self, place: Place) -> float | None:
         """Return the value of the path to ``place``."""
@@ -110,17 +128,10 @@ class BeamReference:
         """Draw nothing from ``rng``."""
         self.options = options
 
-    def begun(self, root: Place) -> Turns:
-        """Return whose turn it is at first."""
-        turns = Turns(self.options)
-        for _ in range(self.options.num_subtrees if isinstance(self.options, DvtsOptions) else 1):
-            turns.begin([root])
-        return turns
-
     def past(self, events: Sequence[Event[int]]) -> Past:
         """Return what ``events`` leave."""
         past = Past([], is_merging=True)
-        self.turns = self.begun(past.root)
+        self.turns = Turns(self.options, past.root)
         for event in events:
             past.take(event)
             self.turns.take(past, event)

@@ -29,7 +29,8 @@ def steps(**values: float | None) -> list[Proposal[str]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("width", 0), ("branching", 0), ("aggregation", "max"), ("max_depth", 0), ("max_abandons", 0)]
+    ("name", "value"),
+    [("width", 0), ("branching", 0), ("aggregation", "max"), ("max_depth", 0), ("max_abandons", 0), ("num_rounds", 0)],
 )
 def test_an_option_out_of_range_names_itself(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{name} must"):
@@ -156,6 +157,24 @@ def test_where_the_root_fails_too_often_it_is_not_asked_for_the_others_either() 
         for _ in range(3):
             search.abandon(search.ask()[0])
         assert search.stop_reason is StopReason.EXHAUSTED
+
+
+def test_a_round_begins_at_the_root_when_all_beams_of_the_last_have_ended() -> None:
+    search = dvts(num_subtrees=2, branching=1, num_rounds=2)
+    first, second = search.ask(9)
+    search.tell(first, [end("x", 0.5, "1")])
+    assert search.ask(9) == []
+    search.tell(second, [end("x", 0.5, "1")])
+    assert tell_all(search, root=[end("y", 0.5, "2")]) == ["root", "root"]
+    assert [node.votes for node in search.tree.finished] == [2.0, 2.0]
+    assert search.stop_reason is StopReason.EXHAUSTED
+
+
+def test_a_root_that_fails_in_a_later_round_ends_the_search() -> None:
+    search = beam(width=1, branching=1, num_rounds=None, max_abandons=1)
+    search.tell(search.ask()[0], [end("x", 0.5, "1")])
+    search.abandon(search.ask()[0])
+    assert search.stop_reason is StopReason.EXHAUSTED
 
 
 def test_each_subtree_goes_on_from_its_own_best_place() -> None:
