@@ -24,10 +24,10 @@ OVERRIDES = (
 
 
 def write(request: GenerationRequest, seed: int) -> str:
-    """Count well in one of four solutions, which then end in 1, and badly in the others, which end in 2."""
+    """Count well in three of eight solutions, which then end in 1, and badly in the others, which end in 2."""
     lines = request.prefix.split("\n")[:-1]
     if not lines:
-        lines = [f"I count {'well' if seed % 4 == 0 else 'badly'}"]
+        lines = [f"I count {'well' if seed % 8 < 3 else 'badly'}"]
         written = lines
     else:
         written = []
@@ -67,7 +67,7 @@ def test_the_better_particles_take_the_place_of_the_commoner_ones(tmp_path: Path
 def test_values_left_out_leave_the_common_answer(tmp_path: Path) -> None:
     models = ScriptedGenerator(write), ScriptedGenerator(criticise)
     answers, _ = searched(tmp_path / "run", *models, "strategy.tempering=0")
-    assert sum(answer.answer == "2" for answer in answers) >= 4
+    assert sum(answer.answer == "2" for answer in answers) >= 3
 
 
 def test_failures_are_counted_and_no_particle_is_lost_by_them(tmp_path: Path) -> None:
@@ -85,7 +85,6 @@ def test_failures_are_counted_and_no_particle_is_lost_by_them(tmp_path: Path) ->
     assert sum(answer.failures["critic_unreadable"] for answer in answers) > 5
     for tree in trees:
         assert sum(node.votes for node in tree.finished) == pytest.approx(16)
-        assert any(node.value is None for node in tree.nodes[1:])
 
 
 def test_a_reasoner_that_always_fails_leaves_the_problem_unanswered(tmp_path: Path) -> None:
