@@ -64,7 +64,7 @@ class Beam(Strategy[S]):
     path values go on, and finished ones stay as they are. Equal values go by prior, highest first, then by the keys
     along the path. Each depth has ``width * branching`` proposals, divided evenly among the places that go on, and a
     beam ends when as many paths are finished. Unfinished proposals that are alike are one place; a finished path has
-    as many votes as it was drawn. Beams do not wait for one another.
+    as many votes as it was drawn. Beams do not wait for one another; when all have ended, the next round begins.
     """
 
     def __init__(
