@@ -24,7 +24,7 @@ class BeamOptions:
     width: int = 4
     """Unfinished paths that go on from one depth to the next, at most."""
     branching: int = 4
-    """Proposals asked for at each of them; where there are fewer of them, as at the root, as many more at each."""
+    """Proposals for each of them; fewer than ``width``, as the root alone, share ``width * branching``."""
     aggregation: Aggregation = "last"
     """How the values along a path are joined into the value that ranks it."""
     max_depth: int | None = None
