@@ -99,3 +99,11 @@ def test_a_reasoner_that_always_fails_leaves_the_problem_unanswered(tmp_path: Pa
 
     answers, _ = searched(tmp_path / "run", ScriptedGenerator(broken), ScriptedGenerator(criticise))
     assert {(answer.status, answer.stop_reason) for answer in answers} == {("failed", "exhausted")}
+
+
+def test_a_budget_that_finished_one_path_many_times_is_not_too_small(tmp_path: Path) -> None:
+    models = ScriptedGenerator(["answer: 1"]), ScriptedGenerator(criticise)
+    answers, trees = searched(tmp_path / "run", *models, "budget.max_simulations=10")
+    assert {answer.stop_reason for answer in answers} == {"simulations"}
+    assert [len(tree.finished) for tree in trees] == [1] * len(PROBLEMS)
+    assert all("budget_too_small" not in answer.failures for answer in answers)
