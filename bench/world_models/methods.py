@@ -1,0 +1,91 @@
+"""The methods that the worlds compare: presets, files, and either with overrides."""
+
+from dataclasses import dataclass
+
+from bench.world_models.particles import filtered
+from bench.world_models.problems import World
+from bench.world_models.searches import KeyRule, Result, Search, claims, words
+from critic_engine.config.engine import EngineConfig, load_config
+from critic_engine.errors import ConfigError
+
+SAMPLE_ON = "strategy.num_samples=100000"
+"""Override that lets a preset sample until its budget is spent."""
+FILTER = "its_hub"
+"""Source of the particle filter, which is no configuration of ours."""
+_MERGES: dict[str, KeyRule] = {"world.merge=words": words, "world.merge=claims": claims}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the tables."""
+
+    name: str
+    source: str
+    """A preset or a YAML file, or ``FILTER``."""
+    overrides: tuple[str, ...] = ()
+    """Each ``section.field=value``, or ``world.merge=claims``, which makes siblings of equal claims one node."""
+
+    def config(self, *, max_tokens: int, seed: int) -> EngineConfig:
+        """Return its configuration with a budget and a seed.
+
+        Raises:
+            ConfigError: there is no such preset or file, or an override does not fit it.
+        """
+        ours = [each for each in self.overrides if each not in _MERGES]
+        config = load_config(self.source, [*ours, f"budget.max_tokens={max_tokens}", f"run.seed={seed}"])
+        if config.expander.max_revisions:
+            raise ConfigError(f"{self.name}: the worlds revise no steps; leave out expander.max_revisions")
+        return config
+
+    def solver(self, *, max_tokens: int, seed: int, num_solutions: float) -> "Solver":
+        """Return what solves problems with this budget, which is that of ``num_solutions`` solutions, and this seed."""
+        config = None if self.source == FILTER else self.config(max_tokens=max_tokens, seed=seed)
+        merges = [_MERGES[each] for each in self.overrides if each in _MERGES]
+        return Solver(config, merges[-1] if merges else words, max_tokens, seed, num_solutions)
+
+
+@dataclass(frozen=True)
+class Solver:
+    """A method with a budget and a seed."""
+
+    config: EngineConfig | None
+    """None is the particle filter."""
+    key: KeyRule
+    max_tokens: int
+    seed: int
+    num_solutions: float
+
+    def solve(self, world: World) -> Result:
+        """Return the end of its search of a problem."""
+        if self.config is not None:
+            return Search(world, self.config, seed=self.seed, key=self.key).run()
+        # As many particles as could write whole solutions and have each step judged, at least two.
+        judged = self.num_solutions * world.regime.step_tokens / (world.regime.step_tokens + world.regime.critic_tokens)
+        num_particles = max(2, round(judged))
+        return filtered(world, num_particles=num_particles, max_tokens=self.max_tokens, seed=self.seed)
+
+
+METHODS: tuple[Method, ...] = (
+    Method("mcts", "mcts"),
+    Method("majority", "majority", (SAMPLE_ON,)),
+    Method("weighted_majority", "weighted_majority", (SAMPLE_ON,)),
+    Method("best_of_n", "best_of_n", (SAMPLE_ON,)),
+    Method("particle", FILTER),
+    Method("beam", "beam"),
+    Method("ab_mcts", "ab_mcts"),
+    Method("mctsr", "mctsr"),
+)
+"""The methods of the table, the first of which stands for us."""
+
+
+def parse_method(text: str) -> Method:
+    """Return the method ``PRESET``, ``FILE.yaml``, or ``NAME=PRESET+section.field=value+…``."""
+    known = {method.name: method for method in METHODS}
+    if text in known:
+        return known[text]
+    name, separator, rest = text.partition("=")
+    if not separator or "+" in name:
+        name, rest = text, text
+    source, *overrides = rest.split("+")
+    base = known.get(source, Method(name, source))
+    return Method(name, base.source, (*base.overrides, *overrides))

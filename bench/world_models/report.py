@@ -1,0 +1,152 @@
+"""Tables of the cells: our default beside the best of the others, losses first, and every row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.world_models.cells import RULES, Cell
+from bench.world_models.regimes import Regime
+from critic_engine.statistics.intervals import Interval
+from critic_engine.statistics.paired import clustered_difference
+
+RIVALS = ("majority", "weighted_majority", "best_of_n", "particle", "beam", "ab_mcts")
+"""The methods that our default is held to."""
+MOST_BEHIND, FEWEST_AHEAD = -0.03, 0.03
+"""Differences in accuracy: a cell below the one fails, a cell at the other or above is won."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Ours and the best rival in one regime at one budget."""
+
+    ours: Cell
+    theirs: Cell
+    difference: Interval
+
+
+def best_rules(cells: Sequence[Cell], rule: str) -> dict[str, str]:
+    """Return each method's rule: ``rule``, or for ``best`` the one with the highest mean accuracy over all cells."""
+    methods = list(dict.fromkeys(cell.method for cell in cells))
+    if rule != "best":
+        return dict.fromkeys(methods, rule)
+    return {
+        method: max(RULES, key=lambda each: sum(cell.accuracy(each) for cell in cells if cell.method == method))
+        for method in methods
+    }
+
+
+def compare(cells: Sequence[Cell], *, ours: str, rules: dict[str, str], seed: int = 0) -> list[Comparison]:
+    """Return ``ours`` beside the best rival of each regime and budget, the largest loss first."""
+    found = []
+    for mine in (cell for cell in cells if cell.method == ours):
+        others = [
+            cell
+            for cell in cells
+            if cell.method in RIVALS
+            and cell.method != ours
+            and (cell.regime, cell.budget) == (mine.regime, mine.budget)
+        ]
+        if others:
+            best = max(others, key=lambda cell: cell.accuracy(rules[cell.method]))
+            right = mine.right[rules[ours]], best.right[rules[best.method]]
+            found.append(Comparison(mine, best, clustered_difference(*right, seed=seed, num_resamples=1000)))
+    return sorted(found, key=lambda each: each.difference.estimate)
+
+
+def verdict(found: Sequence[Comparison]) -> dict[str, Any]:
+    """Return whether ours is never more than 3 points behind, and at least 3 ahead in half of the cells."""
+    behind = [each for each in found if each.difference.estimate < MOST_BEHIND]
+    ahead = [each for each in found if each.difference.estimate >= FEWEST_AHEAD]
+    worst = found[0].difference.estimate if found else None
+    return {
+        "num_cells": len(found),
+        "num_behind": len(behind),
+        "num_ahead": len(ahead),
+        "worst": worst,
+        "mean_difference": sum(each.difference.estimate for each in found) / len(found) if found else None,
+        "holds": bool(found) and not behind and 2 * len(ahead) >= len(found),
+    }
+
+
+def summary(found: Sequence[Comparison], *, ours: str) -> str:
+    """Return the verdict in one line."""
+    facts = verdict(found)
+    if not found:
+        return f"{ours}: no rival ran in the same cells."
+    state = "holds" if facts["holds"] else "does not hold"
+    return (
+        f"{ours}: in {facts['num_behind']} of {facts['num_cells']} cells more than 3 points behind the best rival, in "
+        f"{facts['num_ahead']} at least 3 ahead; worst {100 * facts['worst']:+.1f}, mean "
+        f"{100 * facts['mean_difference']:+.1f} points. The bar {state}."
+    )
+
+
+def comparison_table(found: Sequence[Comparison], rules: dict[str, str]) -> list[str]:
+    """Return the comparisons as a table, in their order."""
+    lines = [
+        "| regime | budget | ours | best rival | rival | ours minus it (95 % interval) | finished by itself | found |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for each in found:
+        ours, theirs, gap = each.ours, each.theirs, each.difference
+        lines.append(
+            f"| {ours.regime} | {ours.budget:g} | {_percent(ours.accuracy(rules[ours.method]))} | {theirs.method} "
+            f"| {_percent(theirs.accuracy(rules[theirs.method]))} "
+            f"| {100 * gap.estimate:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f}) "
+            f"| {_percent(ours.finished)} | {_percent(ours.found)}, {_percent(theirs.found)} |"
+        )
+    return lines
+
+
+def table(cells: Sequence[Cell]) -> list[str]:
+    """Return every cell."""
+    lines = [
+        "| regime | budget | method | " + " | ".join(RULES) + " | found | finished by itself | paths | tokens | prompt "
+        "tokens | requests | duplicates |",
+        "|" + "---|" * (10 + len(RULES)),
+    ]
+    for cell in cells:
+        rules = " | ".join(_percent(cell.accuracy(rule)) for rule in RULES)
+        lines.append(
+            f"| {cell.regime} | {cell.budget:g} | {cell.method} | {rules} | {_percent(cell.found)} "
+            f"| {_percent(cell.finished)} | {cell.num_finished:.1f} | {cell.tokens:.2f} | {cell.prompt_tokens:.1f} "
+            f"| {cell.num_requests:.0f} | {_percent(cell.duplicates)} |"
+        )
+    return lines
+
+
+def regime_table(regimes: Sequence[Regime]) -> list[str]:
+    """Return what each regime changes."""
+    plain = Regime("")
+    lines = ["| regime | settings that differ from the plain one |", "|---|---|"]
+    for regime in regimes:
+        names = [name for name in Regime.__dataclass_fields__ if name not in ("name", "note")]
+        changed = [f"{name} {getattr(regime, name)}" for name in names if getattr(regime, name) != getattr(plain, name)]
+        lines.append(f"| {regime.name} | {', '.join(changed)} |")
+    return lines
+
+
+def results(cells: Sequence[Cell], found: Sequence[Comparison], rules: dict[str, str]) -> dict[str, Any]:
+    """Return the figures of the JSON line."""
+    return {
+        "verdict": verdict(found),
+        "rules": rules,
+        "cells": [
+            {
+                "regime": cell.regime,
+                "budget": cell.budget,
+                "method": cell.method,
+                **{rule: round(cell.accuracy(rule), 4) for rule in RULES},
+                "found": round(cell.found, 4),
+                "finished": round(cell.finished, 4),
+                "tokens": round(cell.tokens, 3),
+                "prompt_tokens": round(cell.prompt_tokens, 2),
+                "duplicates": round(cell.duplicates, 3),
+            }
+            for cell in cells
+        ],
+    }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
