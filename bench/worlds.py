@@ -25,6 +25,7 @@ from bench.world_models.report import (
     best_rules,
     compare,
     comparison_table,
+    league,
     regime_table,
     results,
     summary,
@@ -109,6 +110,7 @@ def main() -> None:
     found = compare(cells, ours=args.ours, rules=rules)
     verdict = summary(found, ours=args.ours)
     lines = [verdict, "", f"## {args.ours} beside the best rival, losses first", "", *comparison_table(found, rules)]
+    lines += ["", "## Means over the regimes", "", *league(cells), "", verdict]
     print("\n".join(lines))
     if args.report is not None:
         every = ["", "## The regimes", "", *regime_table(regimes), "", "## Every cell", "", *table(cells)]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from bench.world_models.methods import Method
+from bench.world_models.methods import Method, max_tokens_of
 from bench.world_models.problems import World
 from bench.world_models.regimes import Regime
 from bench.world_models.searches import Result
@@ -59,16 +59,14 @@ class Cell:
 def run_task(task: Task) -> Cell:
     """Return the cell of ``task``."""
     regime, method = task.regime, task.method
-    max_tokens = round(task.budget * regime.solution_tokens)
-    solvers = [
-        method.solver(max_tokens=max_tokens, seed=seed, num_solutions=task.budget) for seed in range(task.num_seeds)
-    ]
+    solvers = [method.solver(regime, budget=task.budget, seed=seed) for seed in range(task.num_seeds)]
     problems = [World(regime, f"{task.split} {number}") for number in range(task.num)]
     results = [[solver.solve(problem) for solver in solvers] for problem in problems]
-    return _cell(task, max_tokens, results)
+    return _cell(task, results)
 
 
-def _cell(task: Task, max_tokens: int, results: Sequence[Sequence[Result]]) -> Cell:
+def _cell(task: Task, results: Sequence[Sequence[Result]]) -> Cell:
+    max_tokens = max_tokens_of(task.regime, task.budget)
     flat = [result for row in results for result in row]
 
     def mean(values: Iterable[float]) -> float:
@@ -78,7 +76,7 @@ def _cell(task: Task, max_tokens: int, results: Sequence[Sequence[Result]]) -> C
         regime=task.regime.name,
         method=task.method.name,
         budget=task.budget,
-        right={rule: [[float(result.is_right(rule)) for result in row] for row in results] for rule in RULES},
+        right={rule: [[float(result.is_right[rule]) for result in row] for row in results] for rule in RULES},
         found=mean(result.was_found for result in flat),
         finished=mean(result.num_finished > 0 for result in flat),
         num_finished=mean(result.num_finished for result in flat),

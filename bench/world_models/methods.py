@@ -1,9 +1,11 @@
 """The methods that the worlds compare: presets, files, and either with overrides."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.world_models.particles import filtered
 from bench.world_models.problems import World
+from bench.world_models.regimes import Regime
 from bench.world_models.searches import KeyRule, Result, Search, claims, words
 from critic_engine.config.engine import EngineConfig, load_config
 from critic_engine.errors import ConfigError
@@ -23,25 +25,45 @@ class Method:
     source: str
     """A preset or a YAML file, or ``FILTER``."""
     overrides: tuple[str, ...] = ()
-    """Each ``section.field=value``, or ``world.merge=claims``, which makes siblings of equal claims one node."""
+    """Each ``section.field=value``, or ``world.merge=claims``, which makes siblings of equal claims one node.
 
-    def config(self, *, max_tokens: int, seed: int) -> EngineConfig:
-        """Return its configuration with a budget and a seed.
+    In a value, ``PATHS`` is the number of paths of judged steps that the budget pays for, at least 2, and ``BEAMS`` a
+    quarter of it, at least 1.
+    """
+
+    def config(self, *, max_tokens: int, seed: int, num_paths: int = 2) -> EngineConfig:
+        """Return its configuration with a seed and a budget that pays for ``num_paths`` paths of judged steps.
 
         Raises:
             ConfigError: there is no such preset or file, or an override does not fit it.
         """
-        ours = [each for each in self.overrides if each not in _MERGES]
+        counts = (("PATHS", str(num_paths)), ("BEAMS", str(max(1, num_paths // 4))))
+        ours = [_filled(each, counts) for each in self.overrides if each not in _MERGES]
         config = load_config(self.source, [*ours, f"budget.max_tokens={max_tokens}", f"run.seed={seed}"])
         if config.expander.max_revisions:
             raise ConfigError(f"{self.name}: the worlds revise no steps; leave out expander.max_revisions")
         return config
 
-    def solver(self, *, max_tokens: int, seed: int, num_solutions: float) -> "Solver":
-        """Return what solves problems with this budget, which is that of ``num_solutions`` solutions, and this seed."""
-        config = None if self.source == FILTER else self.config(max_tokens=max_tokens, seed=seed)
+    def solver(self, regime: Regime, *, budget: float, seed: int) -> "Solver":
+        """Return what solves the problems of a regime with a budget of so many whole solutions, and this seed."""
+        max_tokens = max_tokens_of(regime, budget)
+        num_paths = max(2, round(budget * regime.step_tokens / (regime.step_tokens + regime.critic_tokens)))
+        is_filter = self.source == FILTER
+        config = None if is_filter else self.config(max_tokens=max_tokens, seed=seed, num_paths=num_paths)
         merges = [_MERGES[each] for each in self.overrides if each in _MERGES]
-        return Solver(config, merges[-1] if merges else words, max_tokens, seed, num_solutions)
+        return Solver(config, merges[-1] if merges else words, max_tokens, seed, num_paths)
+
+
+def max_tokens_of(regime: Regime, budget: float) -> int:
+    """Return the generated tokens of a budget of so many whole solutions."""
+    return max(1, round(budget * regime.solution_tokens))
+
+
+def _filled(override: str, counts: Iterable[tuple[str, str]]) -> str:
+    field, separator, value = override.partition("=")
+    for name, count in counts:
+        value = value.replace(name, count)
+    return field + separator + value
 
 
 @dataclass(frozen=True)
@@ -53,16 +75,14 @@ class Solver:
     key: KeyRule
     max_tokens: int
     seed: int
-    num_solutions: float
+    num_paths: int
+    """Particles of the filter."""
 
     def solve(self, world: World) -> Result:
         """Return the end of its search of a problem."""
         if self.config is not None:
             return Search(world, self.config, seed=self.seed, key=self.key).run()
-        # As many particles as could write whole solutions and have each step judged, at least two.
-        judged = self.num_solutions * world.regime.step_tokens / (world.regime.step_tokens + world.regime.critic_tokens)
-        num_particles = max(2, round(judged))
-        return filtered(world, num_particles=num_particles, max_tokens=self.max_tokens, seed=self.seed)
+        return filtered(world, num_particles=self.num_paths, max_tokens=self.max_tokens, seed=self.seed)
 
 
 METHODS: tuple[Method, ...] = (
@@ -72,6 +92,7 @@ METHODS: tuple[Method, ...] = (
     Method("best_of_n", "best_of_n", (SAMPLE_ON,)),
     Method("particle", FILTER),
     Method("beam", "beam"),
+    Method("beam, fitted", "beam", ("strategy.width=BEAMS",)),
     Method("ab_mcts", "ab_mcts"),
     Method("mctsr", "mctsr"),
 )

@@ -15,7 +15,6 @@ NUM_RARE = 40
 """Rare wrong claims of a place, equally likely."""
 RIGHT, COMMON, FILLER = 0, 1, -1
 """Claims that are not rare wrong ones."""
-RIGHT_ANSWER = 0
 
 _SIZE = 1 << 16
 _MASK = _SIZE - 1
@@ -73,6 +72,7 @@ class World:
             regime.p_hard if rng.random() < regime.share_hard else regime.p_right for _ in range(self.depth)
         ]
         self._salt = seed & 0xFFFFFFFF
+        self.right_answer = _name(-1, self._salt)
         # The difference of two unit normals is right with this probability if their means are so far apart.
         apart = math.sqrt(2) * NormalDist().inv_cdf(regime.auroc)
         self._apart = -apart if regime.critic == "inverted" else apart
@@ -155,47 +155,63 @@ class World:
     def rewrite(self, text: Text, rng: random.Random) -> Text:
         """Return a whole solution written with ``text`` and its critique in view.
 
-        A critique of a wrong solution points at its first wrong step with probability ``2 AUROC - 1``, and at any step
-        otherwise; one of a right solution points nowhere as often, and at any step otherwise. The claims before the
-        place pointed at are kept in other words; that place is repaired with probability ``repair`` if it was wrong,
-        and drawn anew with all that follow it otherwise.
+        A critique that finds nothing has all claims kept, in other words. One that objects has the claims before the
+        step it points at kept; that step is repaired with probability ``repair`` if it was wrong, and drawn anew with
+        all that follow it otherwise.
         """
-        pointed = self._pointed_at(text, rng)
+        pointed = self.objection(text, rng)
         new = EMPTY
         for claim in text.claims[:pointed]:
             new = self.extended(new, self.worded(new.place, claim, rng))
-        if pointed < len(text.claims) and text.claims[pointed] > 0 and rng.random() < self.regime.repair:
+        if pointed is not None and text.claims[pointed] > 0 and rng.random() < self.regime.repair:
             new = self.extended(new, self.worded(new.place, RIGHT, rng))
         return self.complete(new, rng)
 
-    def _pointed_at(self, text: Text, rng: random.Random) -> int:
+    def objection(self, text: Text, rng: random.Random) -> int | None:
+        """Return the step that the critique of a solution points at, counted from 0; None if it finds nothing.
+
+        It objects where the critic's score, before any bias, speaks against the solution: a constant critic in half of
+        the cases. Then it points at the first wrong step with probability ``2 AUROC - 1``, else at any step.
+        """
+        objects = rng.random() < 0.5 if self.regime.critic == "constant" else self._score(text) < 0
+        if not objects:
+            return None
         anywhere = int(rng.random() * len(text.claims))
         if rng.random() >= self._locate:
             return anywhere
-        return next((place for place, claim in enumerate(text.claims) if claim > 0), len(text.claims))
+        return next((place for place, claim in enumerate(text.claims) if claim > 0), anywhere)
 
     def answer(self, text: Text) -> int | None:
-        """Return the answer of a finished text, ``RIGHT_ANSWER`` or another; None of an unfinished one."""
+        """Return the answer of a finished text, the ``right_answer`` or another; None of an unfinished one."""
         if not text.is_finished:
             return None
         if not text.wrongs or _UNIFORM[hash((text.wrongs, self._salt, 4)) & _MASK] < self.regime.lucky:
-            return RIGHT_ANSWER
+            return self.right_answer
         number = self.regime.num_wrong_answers
-        return text.wrongs if number is None else 1 + hash((text.wrongs, self._salt, 5)) % number
+        which = text.wrongs if number is None else hash((text.wrongs, self._salt, 5)) % number
+        return _name(which, self._salt)
+
+    def _score(self, text: Text) -> float:
+        """Return the score that ranks a text as well as the AUROC says."""
+        return text.noise + self._apart * (-0.5 if text.wrongs else 0.5)
 
     def value(self, text: Text) -> float:
         """Return the critic's value of a text, in [0, 1]."""
         regime = self.regime
         if regime.critic == "constant":
             return 0.5
-        score = text.noise + self._apart * (-0.5 if text.wrongs else 0.5)
-        logit = regime.slope * score
+        logit = regime.slope * self._score(text)
         if regime.length_bias:
             logit += regime.length_bias * (text.tokens / regime.step_tokens - len(text.claims))
         if not text.is_finished:
             logit += regime.unfinished_bias
         value = 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
         return 0.95 + 0.05 * value if regime.critic == "saturated" else value
+
+
+def _name(which: int, salt: int) -> int:
+    """Return the name of an answer, which does not tell the right one by its order."""
+    return hash((which, salt, 6)) & 0xFFFFFFFFFFFF
 
 
 @lru_cache(maxsize=1024)

@@ -60,7 +60,7 @@ class Regime:
     """Tokens of one critique."""
     question_tokens: int = 100
     """Tokens of the prompt that every request reads before the steps so far."""
-    repair: float = 0.6
+    repair: float = 0.4
     """Probability that a rewrite repairs a wrong step that the critique points at."""
     heed: float = 0.0
     """Probability that a reasoner shown a rejected sibling draws anew when it would claim the same again."""

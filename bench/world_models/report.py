@@ -1,6 +1,7 @@
 """Tables of the cells: our default beside the best of the others, losses first, and every row."""
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from bench.world_models.regimes import Regime
 from critic_engine.statistics.intervals import Interval
 from critic_engine.statistics.paired import clustered_difference
 
-RIVALS = ("majority", "weighted_majority", "best_of_n", "particle", "beam", "ab_mcts")
+RIVALS = ("majority", "weighted_majority", "best_of_n", "particle", "beam", "beam, fitted", "ab_mcts")
 """The methods that our default is held to."""
 MOST_BEHIND, FEWEST_AHEAD = -0.03, 0.03
 """Differences in accuracy: a cell below the one fails, a cell at the other or above is won."""
@@ -63,7 +64,7 @@ def verdict(found: Sequence[Comparison]) -> dict[str, Any]:
         "num_behind": len(behind),
         "num_ahead": len(ahead),
         "worst": worst,
-        "mean_difference": sum(each.difference.estimate for each in found) / len(found) if found else None,
+        "mean_difference": _mean(each.difference.estimate for each in found) if found else None,
         "holds": bool(found) and not behind and 2 * len(ahead) >= len(found),
     }
 
@@ -95,6 +96,24 @@ def comparison_table(found: Sequence[Comparison], rules: dict[str, str]) -> list
             f"| {100 * gap.estimate:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f}) "
             f"| {_percent(ours.finished)} | {_percent(ours.found)}, {_percent(theirs.found)} |"
         )
+    return lines
+
+
+def league(cells: Sequence[Cell]) -> list[str]:
+    """Return each method's mean over the regimes, by budget, by each rule."""
+    lines = [
+        "| budget | method | " + " | ".join(RULES) + " | found | finished by itself | tokens | prompt tokens |",
+        "|" + "---|" * (6 + len(RULES)),
+    ]
+    for budget in sorted({cell.budget for cell in cells}):
+        for method in dict.fromkeys(cell.method for cell in cells):
+            group = [cell for cell in cells if (cell.budget, cell.method) == (budget, method)]
+            shares = [_mean(cell.accuracy(rule) for cell in group) for rule in RULES]
+            shares += [_mean(cell.found for cell in group), _mean(cell.finished for cell in group)]
+            lines.append(
+                f"| {budget:g} | {method} | {' | '.join(map(_percent, shares))} "
+                f"| {_mean(cell.tokens for cell in group):.2f} | {_mean(cell.prompt_tokens for cell in group):.1f} |"
+            )
     return lines
 
 
@@ -146,6 +165,10 @@ def results(cells: Sequence[Cell], found: Sequence[Comparison], rules: dict[str,
             for cell in cells
         ],
     }
+
+
+def _mean(values: Iterable[float]) -> float:
+    return statistics.fmean(values)
 
 
 def _percent(share: float) -> str:

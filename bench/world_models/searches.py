@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
-from bench.world_models.problems import EMPTY, RIGHT_ANSWER, Text, World
+from bench.world_models.problems import EMPTY, Text, World
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.search import BlendEvaluatorConfig, SingleEvaluatorConfig
 from critic_engine.episode.strategy_factory import make_strategy
@@ -41,17 +41,13 @@ class Spent:
 class Result:
     """The end of one search."""
 
-    answers: dict[str, Answer]
+    is_right: dict[str, bool]
     """By rule."""
     was_found: bool
     """Whether a path gave the right answer."""
     num_finished: int
     """Paths that the search finished itself, each as often as it was written."""
     spent: Spent
-
-    def is_right(self, rule: str) -> bool:
-        """Return whether the answer by this rule is right."""
-        return self.answers[rule] == RIGHT_ANSWER
 
 
 @dataclass(slots=True)
@@ -149,12 +145,12 @@ class Search:
         strategy, desk = self._strategy, self._desk
         while trials := strategy.ask(1):
             (trial,) = trials
-            before = desk.spent.tokens
+            before = self._cost
             proposals = self._proposals(trial)
             if proposals:
-                strategy.tell(trial, proposals, cost=desk.spent.tokens - before)
+                strategy.tell(trial, proposals, cost=self._cost - before)
             else:
-                strategy.abandon(trial, cost=desk.spent.tokens - before)
+                strategy.abandon(trial, cost=self._cost - before)
         num_finished = len(desk.written)
         options = self._config.decision
         decision = decide(
@@ -169,6 +165,12 @@ class Search:
             desk.keep(ending, None)
             own = desk.world.answer(ending)
         return ended(desk, own, num_finished)
+
+    @property
+    def _cost(self) -> int:
+        """What the search has taken from its budget; no prompt token is cached."""
+        spent = self._desk.spent
+        return spent.tokens + math.ceil(self._config.budget.prompt_weight * spent.prompt_tokens)
 
     def _proposals(self, trial: Trial[Text]) -> list[Proposal[Text]]:
         desk, base = self._desk, _text(trial.node)
@@ -247,7 +249,7 @@ class Search:
         return self._agreement(base if text.is_finished else text, text, evaluator.num_rollouts)
 
     def _agreement(self, start: Text, text: Text, num_rollouts: int) -> tuple[float | None, tuple[Proposal[Text], ...]]:
-        """Return the share of the completions of ``start`` that agree on the commonest answer, or on that of ``text``."""
+        """Return the share of completions of ``start`` with the commonest answer, or that of ``text``; and these."""
         desk = self._desk
         desk.read(start)
         ends = [desk.completed(start) for _ in range(num_rollouts)]
@@ -279,8 +281,9 @@ def ended(desk: Desk, own: Answer, num_finished: int) -> Result:
         "value": vote(answer, desk.written, _values(desk.written)),
         "value x probability": _vote_by_both(answer, desk.written),
     }
-    was_found = any(answer(each.text) == RIGHT_ANSWER for each in desk.written)
-    return Result(answers, was_found, num_finished, desk.spent)
+    right = desk.world.right_answer
+    was_found = any(answer(each.text) == right for each in desk.written)
+    return Result({rule: given == right for rule, given in answers.items()}, was_found, num_finished, desk.spent)
 
 
 def vote(answer: Callable[[Text], Answer], written: Sequence[Written], weights: Sequence[float]) -> Answer:
