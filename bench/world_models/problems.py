@@ -65,6 +65,7 @@ class World:
         """Draw the problem called ``name``."""
         self.regime = regime
         self.name = name
+        self.problem_id = f"{regime.name} {name}"
         seed = derive_seed("world", regime.name, name)
         rng = random.Random(seed)
         self.depth = rng.randint(*regime.depth)

@@ -130,7 +130,7 @@ class Search:
         self._config = config
         self._key = key
         self._desk = Desk(world, random.Random(derive_seed("draws", world.name, seed)))
-        self._strategy = cast("Strategy[Text]", make_strategy(config, f"{world.regime.name} {world.name}"))
+        self._strategy = cast("Strategy[Text]", make_strategy(config, world.problem_id))
         self._known: dict[int, dict[Hashable, float | None]] = {}
         self._is_step = config.expander.kind == "step"
         self._has_priors = world.regime.log_probabilities != "withheld"
