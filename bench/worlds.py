@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.provenance import print_report, write_report
-from bench.world_models.cells import RULES, Cell, Task, run_tasks
+from bench.world_models.cells import RULES, Cell, Task
+from bench.world_models.kept_cells import KeptCells
 from bench.world_models.methods import FILTER, METHODS, Method, parse_method
 from bench.world_models.regimes import REGIMES, Regime
 from bench.world_models.report import (
@@ -52,6 +53,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--ours", default=METHODS[0].name, help="the method that is held to the others")
     parser.add_argument("--rule", choices=list(SHORT_RULES), default="own", help="by which all methods answer")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="keep cells in this file, and run none that is in it; name another after changing code",
+    )
     parser.add_argument("--report", type=Path, help="write the tables and their command to this Markdown file")
     parser.add_argument("--list", action="store_true", help="print the regimes and end")
     return parser.parse_args()
@@ -83,12 +89,12 @@ def run(args: argparse.Namespace, regimes: Sequence[Regime], methods: Sequence[M
     tasks = [
         Task(regime, method, budget, args.num, args.seeds, args.split)
         for regime in regimes
-        for budget in args.budgets
+        for budget in dict.fromkeys(args.budgets)
         for method in methods
     ]
     cells = []
     start_s = time.monotonic()
-    for number, cell in enumerate(run_tasks(tasks, num_jobs=args.jobs), 1):
+    for number, cell in enumerate(KeptCells(args.keep).run(tasks, num_jobs=args.jobs), 1):
         cells.append(cell)
         shares = ", ".join(f"{rule} {100 * cell.accuracy(rule):.1f}" for rule in RULES)
         place = f"[{number}/{len(tasks)}, {time.monotonic() - start_s:.0f} s]"

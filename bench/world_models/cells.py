@@ -46,6 +46,8 @@ class Cell:
     """Mean tokens spent, as a multiple of the budget."""
     prompt_tokens: float
     """Mean prompt tokens, as a multiple of the budget."""
+    uncached_tokens: float
+    """Those that a cache of all prefixes would not hold, as a multiple of the budget."""
     num_requests: float
     duplicates: float
     """Share of the steps or solutions drawn that a sibling with the same words precedes."""
@@ -82,6 +84,7 @@ def _cell(task: Task, results: Sequence[Sequence[Result]]) -> Cell:
         num_finished=mean(result.num_finished for result in flat),
         tokens=mean(result.spent.tokens for result in flat) / max_tokens,
         prompt_tokens=mean(result.spent.prompt_tokens for result in flat) / max_tokens,
+        uncached_tokens=mean(result.spent.uncached_tokens for result in flat) / max_tokens,
         num_requests=mean(result.spent.num_requests for result in flat),
         duplicates=sum(result.spent.num_duplicates for result in flat)
         / max(1, sum(result.spent.num_drawn for result in flat)),

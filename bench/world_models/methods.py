@@ -30,8 +30,8 @@ class Method:
     overrides: tuple[str, ...] = ()
     """Each ``section.field=value``, or ``world.merge=claims``, which makes siblings of equal claims one node.
 
-    In a value, ``PATHS`` is the number of paths of judged steps that three quarters of the budget pay for, at least 2, and ``BEAMS`` a
-    quarter of it, at least 1.
+    In a value, ``PATHS`` is the number of paths of judged steps that three quarters of the budget pay for, at least 2,
+    and ``BEAMS`` a quarter of it, at least 1.
     """
 
     def config(self, *, max_tokens: int, seed: int, num_paths: int = 2) -> EngineConfig:

@@ -28,6 +28,7 @@ def filtered(world: World, *, num_particles: int, max_tokens: int, seed: int) ->
             best = max([best, *((weight, text) for text, weight in particles)], key=lambda each: each[0])
     num_finished = len(desk.written)
     if not desk.written:
+        desk.read(best[1], known=best[1])
         desk.keep(desk.completed(best[1]), None)
     chosen = max(desk.written, key=lambda each: -1.0 if each.value is None else each.value)
     return ended(desk, world.answer(chosen.text), num_finished)
@@ -36,11 +37,11 @@ def filtered(world: World, *, num_particles: int, max_tokens: int, seed: int) ->
 def _moved(desk: Desk, text: Text, weight: float, max_tokens: int) -> tuple[Text, float]:
     if text.is_finished or desk.spent.tokens >= max_tokens:
         return text, weight
-    desk.read(text)
+    desk.read(text, known=text)
     new = desk.step(text)
     if new is None:
         return text, weight
-    value = desk.judge(new)
+    value = desk.judge(new, known=text)
     if new.is_finished:
         desk.keep(new, value)
     return new, 0.0 if value is None else _logit(value)

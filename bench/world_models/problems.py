@@ -84,7 +84,7 @@ class World:
         self._range_tokens = regime.step_tokens * 2 * regime.spread + 1
         self._log_wordings = -math.log(regime.wordings) if regime.wordings else 0.0
         self._locate = max(0.0, 2 * regime.auroc - 1) if regime.critic in ("plain", "saturated") else 0.0
-        self._log_chances = [_log_chances(p, regime.repeated) for p in self.p_right]
+        self._log_chances = [_log_chances(p, regime.repeated, regime.prior_exponent) for p in self.p_right]
 
     def draw(self, text: Text, rng: random.Random) -> Drawn:
         """Return a step after ``text``."""
@@ -216,10 +216,16 @@ def _name(which: int, salt: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _log_chances(p_right: float, repeated: float) -> tuple[float, float, float]:
-    """Return the logarithms of the probabilities of the right claim, the common wrong one and each rare one."""
+def _log_chances(p_right: float, repeated: float, exponent: float) -> tuple[float, float, float]:
+    """Return the logarithms of the probabilities of the right claim, the common wrong one and each rare one.
+
+    Each is raised to ``exponent`` before all are made to sum to 1.
+    """
     wrong = 1 - p_right
-    return _log(p_right), _log(wrong * repeated), _log(wrong * (1 - repeated) / NUM_RARE)
+    chances = p_right, wrong * repeated, wrong * (1 - repeated) / NUM_RARE
+    right, common, rare = (chance**exponent for chance in chances)
+    total = right + common + NUM_RARE * rare
+    return _log(right / total), _log(common / total), _log(rare / total)
 
 
 def _log(probability: float) -> float:

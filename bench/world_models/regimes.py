@@ -40,6 +40,9 @@ class Regime:
     """Probability that a step claims nothing, and the problem needs one step more."""
     log_probabilities: LogProbabilities = "known"
     """``misleading`` gives the right claim of a place the probability of the common wrong one, and the reverse."""
+    prior_exponent: float = 1.0
+    """Log-probabilities are those of the claims' probabilities to this power, made to sum to 1: below 1 where they are
+    read at a higher temperature than steps are drawn at."""
     nats_a_token: float = 0.9
     """Negative log-probability of each token of a wording, where no claim is worded twice."""
     auroc: float = 0.85
@@ -110,6 +113,9 @@ REGIMES: tuple[Regime, ...] = (
     # What log-probabilities say.
     replace(_MIDDLE, name="middle, withheld", log_probabilities="withheld"),
     replace(_MIDDLE, name="middle, one wording", wordings=1),
+    replace(
+        _MIDDLE, name="middle, one wording, flat", wordings=1, prior_exponent=0.5, note="read at twice the temperature"
+    ),
     replace(_MIDDLE, name="middle, one wording, misleading", wordings=1, log_probabilities="misleading"),
     replace(_MIDDLE, name="middle, worded anew, misleading", log_probabilities="misleading"),
     replace(_MIDDLE, name="middle, 8 wordings, long wrong steps", wordings=8, wrong_tokens=1.5),

@@ -58,10 +58,12 @@ def verdict(found: Sequence[Comparison]) -> dict[str, Any]:
     """Return whether ours is never more than 3 points behind, and at least 3 ahead in half of the cells."""
     behind = [each for each in found if each.difference.estimate < MOST_BEHIND]
     ahead = [each for each in found if each.difference.estimate >= FEWEST_AHEAD]
+    surely = [each for each in found if each.difference.high < 0]
     worst = found[0].difference.estimate if found else None
     return {
         "num_cells": len(found),
         "num_behind": len(behind),
+        "num_surely_behind": len(surely),
         "num_ahead": len(ahead),
         "worst": worst,
         "mean_difference": _mean(each.difference.estimate for each in found) if found else None,
@@ -78,7 +80,8 @@ def summary(found: Sequence[Comparison], *, ours: str) -> str:
     return (
         f"{ours}: in {facts['num_behind']} of {facts['num_cells']} cells more than 3 points behind the best rival, in "
         f"{facts['num_ahead']} at least 3 ahead; worst {100 * facts['worst']:+.1f}, mean "
-        f"{100 * facts['mean_difference']:+.1f} points. The bar {state}."
+        f"{100 * facts['mean_difference']:+.1f} points; in {facts['num_surely_behind']} the whole interval is below 0. "
+        f"The bar {state}."
     )
 
 
@@ -102,8 +105,9 @@ def comparison_table(found: Sequence[Comparison], rules: dict[str, str]) -> list
 def league(cells: Sequence[Cell]) -> list[str]:
     """Return each method's mean over the regimes, by budget, by each rule."""
     lines = [
-        "| budget | method | " + " | ".join(RULES) + " | found | finished by itself | tokens | prompt tokens |",
-        "|" + "---|" * (6 + len(RULES)),
+        "| budget | method | " + " | ".join(RULES) + " | found | finished by itself | tokens | prompt tokens "
+        "| uncached |",
+        "|" + "---|" * (7 + len(RULES)),
     ]
     for budget in sorted({cell.budget for cell in cells}):
         for method in dict.fromkeys(cell.method for cell in cells):
@@ -112,7 +116,8 @@ def league(cells: Sequence[Cell]) -> list[str]:
             shares += [_mean(cell.found for cell in group), _mean(cell.finished for cell in group)]
             lines.append(
                 f"| {budget:g} | {method} | {' | '.join(map(_percent, shares))} "
-                f"| {_mean(cell.tokens for cell in group):.2f} | {_mean(cell.prompt_tokens for cell in group):.1f} |"
+                f"| {_mean(cell.tokens for cell in group):.2f} | {_mean(cell.prompt_tokens for cell in group):.1f} "
+                f"| {_mean(cell.uncached_tokens for cell in group):.2f} |"
             )
     return lines
 
@@ -121,15 +126,15 @@ def table(cells: Sequence[Cell]) -> list[str]:
     """Return every cell."""
     lines = [
         "| regime | budget | method | " + " | ".join(RULES) + " | found | finished by itself | paths | tokens | prompt "
-        "tokens | requests | duplicates |",
-        "|" + "---|" * (10 + len(RULES)),
+        "tokens | uncached | requests | duplicates |",
+        "|" + "---|" * (11 + len(RULES)),
     ]
     for cell in cells:
         rules = " | ".join(_percent(cell.accuracy(rule)) for rule in RULES)
         lines.append(
             f"| {cell.regime} | {cell.budget:g} | {cell.method} | {rules} | {_percent(cell.found)} "
             f"| {_percent(cell.finished)} | {cell.num_finished:.1f} | {cell.tokens:.2f} | {cell.prompt_tokens:.1f} "
-            f"| {cell.num_requests:.0f} | {_percent(cell.duplicates)} |"
+            f"| {cell.uncached_tokens:.2f} | {cell.num_requests:.0f} | {_percent(cell.duplicates)} |"
         )
     return lines
 
@@ -137,11 +142,11 @@ def table(cells: Sequence[Cell]) -> list[str]:
 def regime_table(regimes: Sequence[Regime]) -> list[str]:
     """Return what each regime changes."""
     plain = Regime("")
-    lines = ["| regime | settings that differ from the plain one |", "|---|---|"]
+    lines = ["| regime | settings that differ from the plain one | |", "|---|---|---|"]
     for regime in regimes:
         names = [name for name in Regime.__dataclass_fields__ if name not in ("name", "note")]
         changed = [f"{name} {getattr(regime, name)}" for name in names if getattr(regime, name) != getattr(plain, name)]
-        lines.append(f"| {regime.name} | {', '.join(changed)} |")
+        lines.append(f"| {regime.name} | {', '.join(changed)} | {regime.note} |")
     return lines
 
 
@@ -160,6 +165,7 @@ def results(cells: Sequence[Cell], found: Sequence[Comparison], rules: dict[str,
                 "finished": round(cell.finished, 4),
                 "tokens": round(cell.tokens, 3),
                 "prompt_tokens": round(cell.prompt_tokens, 2),
+                "uncached_tokens": round(cell.uncached_tokens, 2),
                 "duplicates": round(cell.duplicates, 3),
             }
             for cell in cells

@@ -30,6 +30,8 @@ class Spent:
     critic_tokens: int = 0
     prompt_tokens: int = 0
     """Read by both."""
+    uncached_tokens: int = 0
+    """Those of them that a cache of all prefixes read or written before would not hold."""
     num_requests: int = 0
     num_drawn: int = 0
     """Steps or solutions."""
@@ -67,16 +69,20 @@ class Desk:
     rng: random.Random
     spent: Spent = field(default_factory=Spent)
     written: list[Written] = field(default_factory=list)
+    _met: set[str] = field(default_factory=set)
 
-    def read(self, text: Text) -> None:
-        """Count one request that shows ``text``."""
+    def read(self, text: Text, *, known: Text, role: str = "reasoner") -> None:
+        """Count one request that shows ``text``, of which a model has read or written ``known`` before."""
+        num_question = self.world.regime.question_tokens
         self.spent.num_requests += 1
-        self.spent.prompt_tokens += self.world.regime.question_tokens + text.tokens
+        self.spent.prompt_tokens += num_question + text.tokens
+        self.spent.uncached_tokens += text.tokens - known.tokens + (0 if role in self._met else num_question)
+        self._met.add(role)
 
-    def judge(self, text: Text) -> float | None:
-        """Return the critic's value of a text; None if the critique cannot be read."""
+    def judge(self, text: Text, *, known: Text) -> float | None:
+        """Return the critic's value of a text that extends ``known``; None if the critique cannot be read."""
         regime = self.world.regime
-        self.read(text)
+        self.read(text, known=known, role="critic")
         self.spent.tokens += regime.critic_tokens
         self.spent.critic_tokens += regime.critic_tokens
         if regime.unreadable and self.rng.random() < regime.unreadable:
@@ -161,6 +167,7 @@ class Search:
             leaf = max(
                 self.tree.nodes, key=lambda node: (-1 if node.value is None else node.value, node.depth, -node.node_id)
             )
+            desk.read(_text(leaf), known=_text(leaf))
             ending = desk.completed(_text(leaf))
             desk.keep(ending, None)
             own = desk.world.answer(ending)
@@ -168,14 +175,15 @@ class Search:
 
     @property
     def _cost(self) -> int:
-        """What the search has taken from its budget; no prompt token is cached."""
+        """What the search has taken from its budget."""
         spent = self._desk.spent
-        return spent.tokens + math.ceil(self._config.budget.prompt_weight * spent.prompt_tokens)
+        return spent.tokens + math.ceil(self._config.budget.prompt_weight * spent.uncached_tokens)
 
     def _proposals(self, trial: Trial[Text]) -> list[Proposal[Text]]:
         desk, base = self._desk, _text(trial.node)
         known = self._known.setdefault(trial.node.node_id, {})
-        desk.read(base)
+        # A rewrite is asked for by another prompt, in which no prefix of the solution has been read.
+        desk.read(base, known=base if self._is_step else EMPTY)
         proposals = []
         for _ in range(trial.num_proposals):
             new = self._draw(trial.node, base)
@@ -243,7 +251,7 @@ class Search:
         if evaluator.kind == "none":
             return None, ()
         if evaluator.kind in ("critic", "reward_model"):
-            return self._desk.judge(text), ()
+            return self._desk.judge(text, known=base if self._is_step else EMPTY), ()
         if evaluator.kind != "rollout" or evaluator.against != "agreement":
             raise SystemExit(f"evaluator is {evaluator.kind}; the worlds have critic, reward_model, agreement and none")
         return self._agreement(base if text.is_finished else text, text, evaluator.num_rollouts)
@@ -251,7 +259,7 @@ class Search:
     def _agreement(self, start: Text, text: Text, num_rollouts: int) -> tuple[float | None, tuple[Proposal[Text], ...]]:
         """Return the share of completions of ``start`` with the commonest answer, or that of ``text``; and these."""
         desk = self._desk
-        desk.read(start)
+        desk.read(start, known=start)
         ends = [desk.completed(start) for _ in range(num_rollouts)]
         answers = [desk.world.answer(end) for end in ends]
         counts = Counter(answers)

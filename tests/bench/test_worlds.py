@@ -12,6 +12,7 @@ import pytest
 
 from bench import worlds
 from bench.world_models.cells import RULES, Task, run_task, run_tasks
+from bench.world_models.kept_cells import KeptCells, settings_hash
 from bench.world_models.methods import METHODS, SAMPLE_ON, Method, parse_method
 from bench.world_models.particles import filtered
 from bench.world_models.problems import COMMON, EMPTY, NUM_RARE, RIGHT, Drawn, Text, World
@@ -252,6 +253,16 @@ def test_best_of_n_pays_for_each_critique_and_reads_the_solution_for_it() -> Non
     assert result.spent.prompt_tokens == 2 * 100 + 2 * (100 + 180)
 
 
+def test_a_step_search_rereads_its_prefixes_which_a_cache_would_hold() -> None:
+    regime = replace(PLAIN, spread=0.0, wordings=None, critic_tokens=20, depth=(3, 3))
+    result = filtered(World(regime, "0"), num_particles=1, max_tokens=150, seed=0)
+
+    assert result.spent.tokens == 3 * (30 + 20)
+    # Reasoner: 0, 30 and 60 tokens behind the question; critic: 30, 60 and 90.
+    assert result.spent.prompt_tokens == 6 * 100 + (0 + 30 + 60) + (30 + 60 + 90)
+    assert result.spent.uncached_tokens == 2 * 100 + 90
+
+
 def test_a_duplicate_is_written_again_and_judged_once() -> None:
     regime = replace(PLAIN, p_right=1.0, wordings=1, spread=0.0, critic_tokens=20)
     result = parse_method("best_of_n").solver(regime, budget=3, seed=0).solve(World(regime, "0"))
@@ -346,7 +357,7 @@ class WorldModels:
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Judge a trajectory."""
         before = self._desk.spent.tokens
-        value = self._desk.judge(self._texts[trajectory.steps])
+        value = self._desk.judge(self._texts[trajectory.steps], known=EMPTY)
         return Evaluation(value, Critique("", "right", value), usage(self._desk.spent.tokens - before))
 
 
@@ -472,6 +483,19 @@ def test_the_bench_prints_its_tables_and_one_json_line(
     assert last["bench"] == "worlds"
     assert {cell["method"] for cell in last["results"]["cells"]} == {"mcts", "majority", "two"}
     assert "losses first" in report.read_text()
+
+
+def test_kept_cells_are_not_run_again_unless_their_settings_change(tmp_path: Path) -> None:
+    path = tmp_path / "kept" / "cells.jsonl"
+    tasks = [Task(PLAIN, parse_method(name), 2, 3, 1, "dev") for name in ("mcts", "particle")]
+    first = list(KeptCells(path).run(tasks, num_jobs=1))
+    path.write_text(path.read_text() + '{"settings": "cut')
+    again = list(KeptCells(path).run(tasks, num_jobs=1))
+    other = Task(PLAIN, parse_method("mcts=mcts+strategy.max_proposals=2"), 2, 3, 1, "dev")
+
+    assert again == first
+    assert len(path.read_text().splitlines()) == 2
+    assert len({settings_hash(task) for task in (*tasks, other, replace(tasks[0], budget=3))}) == 4
 
 
 def test_an_override_that_does_not_fit_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
