@@ -53,7 +53,7 @@ class Regime:
     """Logits of the critic's value for each standard deviation of its noise."""
     shared_noise: float = 0.5
     """Share of the critic's noise that all wordings of the same claims have in common."""
-    along_path: float = 0.5
+    along_path: float = 0.8
     """Correlation of the critic's noise at a step with that at the step before."""
     length_bias: float = 0.0
     """Logits that the critic adds for each step's tokens by which a text is longer than usual at its place."""
