@@ -2,7 +2,7 @@
 
 It knows no text, image, model, clock, file, process or event loop: states are opaque, and cost is in the caller's
 unit. The strategies, which share ``ask`` / ``tell`` / ``abandon``, are ``Mcts``, ``AbMcts``, ``Beam``, ``Dvts``,
-``BestOfN`` and ``Chain``.
+``ParticleFilter``, ``BestOfN`` and ``Chain``.
 """
 
 from search.ab_mcts import AbMcts, AbMctsOptions
@@ -18,6 +18,8 @@ from search.errors import ReplayError, SearchError, UnknownTrialError
 from search.event_log import event_from_dict, event_to_dict, replay
 from search.events import Abandoned, Asked, Event, Stopped, Told
 from search.mcts import Mcts, MctsOptions
+from search.particle import ParticleFilter, ParticleOptions
+from search.particle_weights import ResamplingRule
 from search.posterior import PriorRule
 from search.selection import SelectionRule
 from search.stopping import NEVER, StopOptions
@@ -51,9 +53,12 @@ __all__ = [
     "Mcts",
     "MctsOptions",
     "Node",
+    "ParticleFilter",
+    "ParticleOptions",
     "PriorRule",
     "Proposal",
     "ReplayError",
+    "ResamplingRule",
     "SearchError",
     "SelectionRule",
     "StopOptions",

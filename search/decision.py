@@ -33,8 +33,8 @@ class Decision(Generic[S]):
     value: float | None
     """The path's value; None is unknown."""
     support: float
-    """Share, in [0, 1], of the paths that took part which have this answer; for ``weighted_majority`` of their values,
-    if any is known, and 0 where they are all 0."""
+    """Share, in [0, 1], of the votes of the paths that took part which this answer has; for ``weighted_majority`` of
+    their votes times values, if any is known, and 0 where they are all 0."""
     num_paths: int
     """Finished paths that took part."""
 
@@ -48,8 +48,12 @@ class _WeighedPath(Generic[S]):
 
     @property
     def weight(self) -> float:
-        """The weight of the path in a vote by value: 0 while its value is unknown."""
+        """Its value times its likelihood: 0 while its value is unknown."""
         return 0.0 if self.value is None else self.value * self.likelihood
+
+    def votes(self, *, is_weighted: bool) -> float:
+        """The part of the path in a vote."""
+        return self.node.votes * self.weight if is_weighted else self.node.votes
 
 
 def decide(
@@ -57,15 +61,17 @@ def decide(
 ) -> Decision[S] | None:
     """Return the finished path to answer with, rollouts included, or None when no path is finished.
 
-    Paths with no answer (``outcome`` None) take part only when no path has one. The answer is that of
+    Paths with no answer (``outcome`` None) take part only when no path has one, and of the rest those with no ``votes``
+    only when none has any. The answer is that of
 
     - ``best_value``: the path with the highest value; unknown values come last.
     - ``most_visits``: the path found by following the most visited child from the root (robust child, Chaslot et al.,
       2008), among the children that lead to a finished path. The first finished node on the way is the end, even if
       more was asked there; one at which nothing was asked has no visits, nor has a rollout's end, and such ones tie.
-    - ``majority``: the most paths (self-consistency, Wang et al., 2022, arXiv 2203.11171).
-    - ``weighted_majority``: the highest sum of values (Li et al., 2022, arXiv 2206.02336); an unknown value adds
-      nothing, and where no value is known each path counts 1, as in ``majority``.
+    - ``majority``: the most votes, each path having ``Node.votes``, commonly 1 (self-consistency, Wang et al., 2022,
+      arXiv 2203.11171).
+    - ``weighted_majority``: the highest sum of values times votes (Li et al., 2022, arXiv 2206.02336); an unknown value
+      adds nothing, and where no value is known only votes count, as in ``majority``.
     - ``last``: ``tree.last``, or the newest path with an answer when that one has none.
     - ``gated``: the last path accepted when all come one by one, the shortest first. A path is accepted if its value is
       known and higher than that of the last one, or known where that is not: a chain's worse rewrites are refused.
@@ -75,7 +81,7 @@ def decide(
     ``weighted_majority``, P(path) being the product of the priors on it; 1 weighs as sampling would, 0 not at all.
     Where a prior is unknown, no path is weighed by it.
 
-    Ties go to the answer with more paths, then with the highest value, then with the first ``repr``. Of the paths
+    Ties go to the answer with more votes, then with the highest value, then with the first ``repr``. Of the paths
     with the answer, a vote gives the one with the highest value, so weighed, then the shortest, then the one whose
     keys come first. So the order in which paths were told counts for ``last``, and otherwise only where nodes without a
     key leave a tie: it goes by creation, rollouts first.
@@ -86,6 +92,7 @@ def decide(
     ends = [*tree.rollouts, *tree.finished]
     has_answers = any(node.outcome is not None for node in ends)
     nodes = [node for node in ends if node.outcome is not None or not has_answers]
+    nodes = [node for node in nodes if node.votes > 0] or nodes
     if not nodes:
         return None
     is_by_value = rule in ("best_value", "weighted_majority")
@@ -142,9 +149,14 @@ def _likelihoods(tree: Tree[S], nodes: Sequence[Node[S]], prior_exponent: float)
 def _vote(groups: dict[Hashable, list[_WeighedPath[S]]], *, is_weighted: bool) -> _WeighedPath[S]:
     """Return the best path of the answer with the most votes."""
 
-    def order(outcome: Hashable) -> tuple[float, int, tuple[bool, float], str]:
+    def order(outcome: Hashable) -> tuple[float, float, tuple[bool, float], str]:
         paths = groups[outcome]
-        return (-_votes(paths, is_weighted), -len(paths), min(_value_order(path) for path in paths), repr(outcome))
+        return (
+            -_votes(paths, is_weighted=is_weighted),
+            -_votes(paths, is_weighted=False),
+            min(_value_order(path) for path in paths),
+            repr(outcome),
+        )
 
     winners = groups[min(groups, key=order)]
     highest = min(_value_order(path) for path in winners)
@@ -166,9 +178,9 @@ def _best_path(
         highest = min(_value_order(path) for path in paths)
         paths = [path for path in paths if _value_order(path) == highest]
 
-    def order(path: _WeighedPath[S]) -> tuple[int, tuple[bool, float], str]:
+    def order(path: _WeighedPath[S]) -> tuple[float, tuple[bool, float], str]:
         outcome = path.node.outcome
-        return (-len(groups[outcome]), _value_order(path), repr(outcome))
+        return (-_votes(groups[outcome], is_weighted=False), _value_order(path), repr(outcome))
 
     first = min(order(path) for path in paths)
     return _first([path for path in paths if order(path) == first])
@@ -190,12 +202,12 @@ def _most_visited(tree: Tree[S], paths: Sequence[_WeighedPath[S]]) -> list[_Weig
 
 
 def _support(groups: dict[Hashable, list[_WeighedPath[S]]], outcome: Hashable, *, is_weighted: bool) -> float:
-    total = math.fsum(_votes(paths, is_weighted) for paths in groups.values())
-    return _votes(groups[outcome], is_weighted) / total if total else 0.0
+    total = math.fsum(_votes(paths, is_weighted=is_weighted) for paths in groups.values())
+    return _votes(groups[outcome], is_weighted=is_weighted) / total if total else 0.0
 
 
-def _votes(paths: Sequence[_WeighedPath[S]], is_weighted: bool) -> float:
-    return math.fsum(path.weight for path in paths) if is_weighted else float(len(paths))
+def _votes(paths: Sequence[_WeighedPath[S]], *, is_weighted: bool) -> float:
+    return math.fsum(path.votes(is_weighted=is_weighted) for path in paths)
 
 
 def _value_order(path: _WeighedPath[S]) -> tuple[bool, float]:

@@ -91,6 +91,9 @@ class Node(Generic[S]):
     ``is_expandable`` and ``num_open_children``: in the trees of other strategies they say nothing."""
     num_open_children: int = 0
     """Children with ``is_open``."""
+    votes: float = 1.0
+    """Paths that a finished one counts for in a vote, not negative: more than one where draws that are alike are one
+    node, or a particle was copied; 0 where it was drawn and then dropped."""
 
     def __repr__(self) -> str:
         """Show the place and the statistics; the state and the relatives may be large."""
@@ -188,6 +191,10 @@ class Tree(Generic[S]):
     def learn_value(self, node: Node[S], value: float) -> None:
         """Set the own value of a node that had none; it is not observed yet."""
         node.value = value
+
+    def set_votes(self, node: Node[S], votes: float) -> None:
+        """Let ``node``, a finished one, count for ``votes`` paths, which are not negative."""
+        node.votes = votes
 
     def keep(self, node: Node[S]) -> None:
         """Make ``node`` the ``last`` finished path, regardless of later ones."""

@@ -117,7 +117,7 @@ def _budget(config: EngineConfig) -> str:
         name: value for name, value in config.budget.model_dump(exclude_defaults=True).items() if value is not None
     }
     if not limits:
-        sizes = ("num_samples", "max_rounds", "width", "num_subtrees")
+        sizes = ("num_samples", "max_rounds", "width", "num_subtrees", "num_particles")
         limits = {name: value for name in sizes if (value := getattr(config.strategy.options, name, None)) is not None}
     # A limit may be a text, such as "16 solutions".
     written = {name: value if isinstance(value, str) else f"{value:,}" for name, value in limits.items()}

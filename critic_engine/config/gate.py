@@ -14,7 +14,7 @@ from critic_engine.config.search import (
     ExpanderConfig,
     RolloutEvaluatorConfig,
 )
-from search import BeamOptions, BestOfNOptions, ChainOptions, DecisionRule, DvtsOptions
+from search import BeamOptions, BestOfNOptions, ChainOptions, DecisionRule, DvtsOptions, ParticleOptions
 
 CRITIC_GATED = "critic_gated"
 """Kind of the note, among the failures of a search, that its critic did not steer."""
@@ -106,6 +106,8 @@ def _num_samples(config: EngineConfig) -> int:
         return 1 + options.max_rounds
     if isinstance(options, BeamOptions):
         return options.width * options.branching
+    if isinstance(options, ParticleOptions) and options.num_rounds is not None:
+        return options.num_particles * options.num_rounds
     return options.num_subtrees * options.branching if isinstance(options, DvtsOptions) else _UNTIL_SPENT
 
 

@@ -21,6 +21,8 @@ from search import (
     DvtsOptions,
     Limits,
     Mcts,
+    ParticleFilter,
+    ParticleOptions,
     Strategy,
 )
 
@@ -50,6 +52,8 @@ def make_strategy(config: EngineConfig, problem_id: str, *, max_tokens: int | No
         return Beam(options, rng=rng, root=root, limits=limits)
     if isinstance(options, DvtsOptions):
         return Dvts(options, rng=rng, root=root, limits=limits)
+    if isinstance(options, ParticleOptions):
+        return ParticleFilter(options, rng=rng, root=root, limits=limits)
     is_refining = config.expander.kind == "solution"
     if isinstance(options, AbMctsOptions):
         options = replace(options, is_refining=is_refining, num_arms=1 + len(config.other_reasoners))

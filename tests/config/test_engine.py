@@ -10,7 +10,16 @@ from critic_engine.config.compare import without_hosting_and_limits
 from critic_engine.config.engine import StrategyConfig, dump_config, load_config, parse_config
 from critic_engine.config.files import hosting_presets, presets
 from critic_engine.errors import ConfigError
-from search import AbMctsOptions, BeamOptions, BestOfNOptions, ChainOptions, DvtsOptions, MctsOptions, StopOptions
+from search import (
+    AbMctsOptions,
+    BeamOptions,
+    BestOfNOptions,
+    ChainOptions,
+    DvtsOptions,
+    MctsOptions,
+    ParticleOptions,
+    StopOptions,
+)
 
 BUDGET: dict[str, Any] = {"budget": {"max_tokens": 400}}
 NO_CRITIC: dict[str, Any] = {**BUDGET, "evaluator": {"kind": "none"}, "decision": {"rule": "majority"}}
@@ -156,7 +165,7 @@ class TestStrategy:
 
     @pytest.mark.parametrize("kind", [["mcts"], {"mcts": 1}, 7, None, "dfs"])
     def test_a_kind_that_is_none_is_told_the_kinds(self, kind: object) -> None:
-        kinds = "it must be one of mcts, ab_mcts, beam, dvts, best_of_n, chain"
+        kinds = "it must be one of mcts, ab_mcts, beam, dvts, particle, best_of_n, chain"
         assert kinds in str(refused({"strategy": {"kind": kind}, **BUDGET}))
 
     def test_keys_of_mixed_types_are_refused_by_name(self) -> None:
@@ -183,6 +192,10 @@ class TestStrategy:
 class TestTogether:
     def test_a_tree_without_a_budget_is_refused(self) -> None:
         assert "budget is empty" in str(refused({}))
+        particle = {"kind": "particle", "num_rounds": None}
+        assert "budget is empty" in str(refused({"strategy": particle}))
+        parse_config({"strategy": particle, **BUDGET})
+        parse_config({"strategy": {"kind": "particle"}})
 
     @pytest.mark.parametrize("strategy", [{"kind": "best_of_n", "num_samples": 2}, {"kind": "chain"}])
     def test_strategies_over_whole_solutions_refuse_steps(self, strategy: dict[str, Any]) -> None:
@@ -205,7 +218,7 @@ class TestTogether:
         assert f"stop.{next(iter(stop))} needs values" in str(refused(document))
         parse_config({**document, "evaluator": {"kind": "critic"}})
 
-    @pytest.mark.parametrize("kind", ["beam", "dvts"])
+    @pytest.mark.parametrize("kind", ["beam", "dvts", "particle"])
     def test_strategies_over_steps_refuse_whole_solutions(self, kind: str) -> None:
         error = refused({"strategy": {"kind": kind}, "expander": {"kind": "solution"}})
         assert f"expander.kind is 'solution'; {kind} goes step by step" in str(error)
@@ -296,6 +309,7 @@ def test_presets_are_the_methods_they_are_named_for() -> None:
         "mctsr": MctsOptions(**refining, max_proposals=3, max_pending=3, backup="halfway"),
         "mmc": ChainOptions(max_rounds=5),
         "mmc_collect": MctsOptions(selection="greedy_value", num_proposals=2, max_proposals=2),
+        "particle": ParticleOptions(num_particles=8, num_rounds=None),
         "rstar": MctsOptions(selection="uct", exploration=2.0, num_proposals=2, max_proposals=4),
         "weighted_majority": BestOfNOptions(num_samples=16),
     }

@@ -36,7 +36,18 @@ def test_a_preset_without_its_critic_samples_solutions_and_takes_the_majority(pr
 
 def test_presets_that_ask_a_critic_are_those_that_the_gate_is_for() -> None:
     assert [
-        *("ab_mcts", "best_of_n", "critic_v", "lats", "llama_berry", "mcts", "mctsr", "mmc", "weighted_majority")
+        *(
+            "ab_mcts",
+            "best_of_n",
+            "critic_v",
+            "lats",
+            "llama_berry",
+            "mcts",
+            "mctsr",
+            "mmc",
+            "particle",
+            "weighted_majority",
+        )
     ] == WITH_CRITIC
 
 

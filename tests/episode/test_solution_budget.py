@@ -53,7 +53,7 @@ def overrides(preset: str) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(presets()))
 def test_pocket_pair_keeps_the_tokens_that_its_figures_are_measured_with(name: str) -> None:
-    expected = dict.fromkeys(("mcts", "ab_mcts", "beam", "dvts", "mctsr", "llama_berry"), 400)
+    expected = dict.fromkeys(("mcts", "ab_mcts", "beam", "dvts", "particle", "mctsr", "llama_berry"), 400)
     expected |= {"rstar": 1600, "lats": 1600, "mmc_collect": 9600}
     assert load_config(presets()[name]).max_cost == expected.get(name)
 

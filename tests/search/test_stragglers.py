@@ -10,7 +10,7 @@ import pytest
 from search import Proposal, Strategy, Trial
 from tests.search.worlds import STRATEGIES
 
-WAITING = [name for name in STRATEGIES if name.startswith(("beam", "chain"))]
+WAITING = [name for name in STRATEGIES if name.startswith(("beam", "particle", "chain"))]
 
 
 def tell_open(strategy: Strategy[int], trial: Trial[int]) -> None:

@@ -27,6 +27,8 @@ from search import (
     Mcts,
     MctsOptions,
     Node,
+    ParticleFilter,
+    ParticleOptions,
     Proposal,
     SelectionRule,
     StopOptions,
@@ -35,8 +37,11 @@ from search import (
 )
 from search.backup import BACKUP_RULES
 from search.decision import AGGREGATIONS
+from search.particle_weights import RESAMPLING_RULES
 
-Options: TypeAlias = MctsOptions | AbMctsOptions | BeamOptions | DvtsOptions | BestOfNOptions | ChainOptions
+Options: TypeAlias = (
+    MctsOptions | AbMctsOptions | BeamOptions | DvtsOptions | ParticleOptions | BestOfNOptions | ChainOptions
+)
 
 
 STRATEGIES: dict[str, Options] = {
@@ -65,6 +70,8 @@ STRATEGIES: dict[str, Options] = {
     "beam_mean": BeamOptions(width=2, branching=4, aggregation="mean", max_depth=8),
     "beam_product": BeamOptions(width=3, branching=2, aggregation="product", max_depth=5),
     "dvts": DvtsOptions(num_subtrees=4, branching=3, max_depth=5),
+    "particle": ParticleOptions(num_particles=5, num_rounds=3, max_depth=6),
+    "particle_filter": ParticleOptions(num_particles=8, resampling="multinomial", resample_below=0.5, tempering=0.5),
     "best_of_n": BestOfNOptions(num_samples=20),
     "chain": ChainOptions(max_rounds=9),
     "chain_gated": ChainOptions(max_rounds=9, is_gated=True),
@@ -89,6 +96,8 @@ def start(options: Options, *, seed: int = 0, root: int = 1, limits: Limits = NO
             return Beam(options, rng=rng, root=root, limits=limits)
         case DvtsOptions():
             return Dvts(options, rng=rng, root=root, limits=limits)
+        case ParticleOptions():
+            return ParticleFilter(options, rng=rng, root=root, limits=limits)
         case BestOfNOptions():
             return BestOfN(options, rng=rng, root=root, limits=limits)
         case ChainOptions():
@@ -150,6 +159,18 @@ def random_dvts(draw: random.Random) -> DvtsOptions:
     )
 
 
+def random_particle(draw: random.Random) -> ParticleOptions:
+    """Return random options of a particle filter."""
+    return ParticleOptions(
+        num_particles=draw.randint(2, 5),
+        resampling=draw.choice(RESAMPLING_RULES),
+        resample_below=draw.choice((0.0, 0.5, 1.0, draw.random())),
+        tempering=draw.choice((0.0, 1.0, 2 * draw.random())),
+        num_rounds=draw.choice((None, 1, 2, 3)),
+        **_ends(draw),
+    )
+
+
 def random_best_of_n(draw: random.Random) -> BestOfNOptions:
     """Return random options of independent samples."""
     return BestOfNOptions(num_samples=draw.randint(5, 25), max_abandons=draw.randint(1, 4))
@@ -177,6 +198,7 @@ FAMILIES: dict[str, Callable[[random.Random], Options]] = {
     "beta": lambda draw: random_ab_mcts(draw, "beta"),
     "beam": random_beam,
     "dvts": random_dvts,
+    "particle": random_particle,
     "best_of_n": random_best_of_n,
     "chain": random_chain,
 }
