@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.provenance import print_report, write_report
 from bench.world_models.cells import RULES, Cell, Task
 from bench.world_models.kept_cells import KeptCells
-from bench.world_models.methods import FILTER, METHODS, Method, parse_method
+from bench.world_models.methods import METHODS, Method, parse_method
 from bench.world_models.regimes import REGIMES, Regime
 from bench.world_models.report import (
     best_rules,
@@ -77,8 +77,7 @@ def chosen_methods(args: argparse.Namespace) -> list[Method]:
     methods = list({method.name: method for method in map(parse_method, [*names, *args.method])}.values())
     for method in methods:
         try:
-            if method.source != FILTER:
-                method.config(max_tokens=1, seed=0)
+            method.config(max_tokens=1, seed=0)
         except ConfigError as error:
             raise SystemExit(f"{method.name}: {error}") from error
     return methods

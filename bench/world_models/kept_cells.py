@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.world_models.cells import Cell, Task, run_tasks
-from bench.world_models.methods import FILTER
 
 
 class KeptCells:
@@ -50,6 +49,6 @@ class KeptCells:
 def settings_hash(task: Task) -> str:
     """Return a hash of the regime, the method with its whole configuration, the budget and the problems."""
     method = task.method
-    config = "" if method.source == FILTER else method.config(max_tokens=1, seed=0).model_dump_json()
+    config = method.config(max_tokens=1, seed=0).model_dump_json()
     text = repr((task.regime, method.name, method.overrides, config, task.budget, task.num, task.num_seeds, task.split))
     return hashlib.sha256(text.encode()).hexdigest()[:32]

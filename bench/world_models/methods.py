@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.world_models.particles import filtered
 from bench.world_models.problems import World
 from bench.world_models.regimes import Regime
 from bench.world_models.searches import KeyRule, Result, Search, claims, words
@@ -12,11 +11,9 @@ from critic_engine.errors import ConfigError
 
 SAMPLE_ON = "strategy.num_samples=100000"
 """Override that lets a preset sample until its budget is spent."""
-FILTER = "its_hub"
-"""Source of the particle filter, which is no configuration of ours."""
 _SHARE_OF_PATHS = 0.75
 """Share of the budget that a peer's paths are planned to take, found on development problems: of 0.35, 0.5, 0.75 and 1
-it does best for the particle filter and the beam, for problems differ in length."""
+it does best for particle filters and beams, for problems differ in length."""
 _MERGES: dict[str, KeyRule] = {"world.merge=words": words, "world.merge=claims": claims}
 
 
@@ -26,7 +23,7 @@ class Method:
 
     name: str
     source: str
-    """A preset or a YAML file, or ``FILTER``."""
+    """A preset or a YAML file."""
     overrides: tuple[str, ...] = ()
     """Each ``section.field=value``, or ``world.merge=claims``, which makes siblings of equal claims one node.
 
@@ -49,13 +46,11 @@ class Method:
 
     def solver(self, regime: Regime, *, budget: float, seed: int) -> "Solver":
         """Return what solves the problems of a regime with a budget of so many whole solutions, and this seed."""
-        max_tokens = max_tokens_of(regime, budget)
         judged = budget * regime.step_tokens / (regime.step_tokens + regime.critic_tokens)
         num_paths = max(2, round(_SHARE_OF_PATHS * judged))
-        is_filter = self.source == FILTER
-        config = None if is_filter else self.config(max_tokens=max_tokens, seed=seed, num_paths=num_paths)
+        config = self.config(max_tokens=max_tokens_of(regime, budget), seed=seed, num_paths=num_paths)
         merges = [_MERGES[each] for each in self.overrides if each in _MERGES]
-        return Solver(config, merges[-1] if merges else words, max_tokens, seed, num_paths)
+        return Solver(config, merges[-1] if merges else words)
 
 
 def max_tokens_of(regime: Regime, budget: float) -> int:
@@ -74,19 +69,12 @@ def _filled(override: str, counts: Iterable[tuple[str, str]]) -> str:
 class Solver:
     """A method with a budget and a seed."""
 
-    config: EngineConfig | None
-    """None is the particle filter."""
+    config: EngineConfig
     key: KeyRule
-    max_tokens: int
-    seed: int
-    num_paths: int
-    """Particles of the filter."""
 
     def solve(self, world: World) -> Result:
         """Return the end of its search of a problem."""
-        if self.config is not None:
-            return Search(world, self.config, seed=self.seed, key=self.key).run()
-        return filtered(world, num_particles=self.num_paths, max_tokens=self.max_tokens, seed=self.seed)
+        return Search(world, self.config, seed=self.config.run.seed, key=self.key).run()
 
 
 METHODS: tuple[Method, ...] = (
@@ -94,7 +82,7 @@ METHODS: tuple[Method, ...] = (
     Method("majority", "majority", (SAMPLE_ON,)),
     Method("weighted_majority", "weighted_majority", (SAMPLE_ON,)),
     Method("best_of_n", "best_of_n", (SAMPLE_ON,)),
-    Method("particle", FILTER),
+    Method("particle", "particle", ("strategy.num_particles=PATHS",)),
     Method("beam", "beam"),
     Method("beam, fitted", "beam", ("strategy.width=BEAMS",)),
     Method("ab_mcts", "ab_mcts"),

@@ -14,7 +14,6 @@ from bench import worlds
 from bench.world_models.cells import RULES, Task, run_task, run_tasks
 from bench.world_models.kept_cells import KeptCells, settings_hash
 from bench.world_models.methods import METHODS, SAMPLE_ON, Method, parse_method
-from bench.world_models.particles import filtered
 from bench.world_models.problems import COMMON, EMPTY, NUM_RARE, RIGHT, Drawn, Text, World
 from bench.world_models.regimes import REGIMES, Regime
 from bench.world_models.report import best_rules, compare, verdict
@@ -255,7 +254,8 @@ def test_best_of_n_pays_for_each_critique_and_reads_the_solution_for_it() -> Non
 
 def test_a_step_search_rereads_its_prefixes_which_a_cache_would_hold() -> None:
     regime = replace(PLAIN, spread=0.0, wordings=None, critic_tokens=20, depth=(3, 3))
-    result = filtered(World(regime, "0"), num_particles=1, max_tokens=150, seed=0)
+    method = parse_method("one=mcts+strategy.max_proposals=1")
+    result = method.solver(regime, budget=9, seed=0).solve(World(regime, "0"))
 
     assert result.spent.tokens == 3 * (30 + 20)
     # Reasoner: 0, 30 and 60 tokens behind the question; critic: 30, 60 and 90.
@@ -278,14 +278,6 @@ def test_a_search_without_a_finished_path_completes_its_best_beginning_beyond_th
     assert result.num_finished == 0
     assert result.spent.tokens > 0.3 * 600 + 15 * 30
     assert len(set(result.is_right.values())) == 1
-
-
-def test_a_particle_filter_starts_again_until_its_budget_is_spent() -> None:
-    regime = replace(PLAIN, wordings=None)
-    result = filtered(World(regime, "0"), num_particles=2, max_tokens=3000, seed=0)
-
-    assert result.num_finished > 4
-    assert 3000 <= result.spent.tokens < 3000 + 60
 
 
 def test_a_perfect_judge_of_meaning_merges_all_wordings_of_a_claim() -> None:
@@ -370,7 +362,7 @@ def usage(num_tokens: int) -> TokenUsage:
 @pytest.mark.parametrize(
     "method",
     [
-        *(method for method in METHODS if method.source != "its_hub"),
+        *METHODS,
         Method("dvts", "dvts"),
         Method("critic_v", "critic_v"),
         Method("no prior", "mcts", ("strategy.max_proposals=2", "decision.rule=best_value")),
