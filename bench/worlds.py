@@ -2,7 +2,7 @@
 
     python -m bench.worlds --split dev --num 200 --jobs 2
     python -m bench.worlds --regimes "12 steps" --budgets 8 --method mine=mcts+strategy.max_proposals=2 --ours mine
-    python -m bench.worlds --split test --num 1000 --seeds 3 --report bench/results/worlds.md
+    python -m bench.worlds --split dev test --num 1000 --seeds 3 --rule best --report bench/results/worlds.md
 
 Simulated problems without models: a reasoner that draws right and wrong claims in its own words, and a critic that
 errs, each as ``--list`` shows. The searches are those of the package, over its presets, at equal generated tokens of
@@ -40,7 +40,10 @@ SHORT_RULES = {"own": "own", "plain": "plain", "value": "value", "both": "value 
 def parse_args() -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--split", choices=("dev", "test"), default="dev", help="tune on dev, report test")
+    parser.add_argument(
+        "--split", dest="splits", nargs="+", choices=("dev", "test"), default=["dev"],
+        help="tune on dev, report dev and test; the rules of --rule best are chosen on the first",
+    )  # fmt: skip
     parser.add_argument("--num", type=int, default=200, help="problems a regime")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each method, with the seeds 0, 1, …")
     parser.add_argument("--budgets", type=float, nargs="+", default=[4, 8, 16], help="in whole solutions")
@@ -86,7 +89,8 @@ def chosen_methods(args: argparse.Namespace) -> list[Method]:
 def run(args: argparse.Namespace, regimes: Sequence[Regime], methods: Sequence[Method]) -> list[Cell]:
     """Return all cells, and say how far they are."""
     tasks = [
-        Task(regime, method, budget, args.num, args.seeds, args.split)
+        Task(regime, method, budget, args.num, args.seeds, split)
+        for split in args.splits
         for regime in regimes
         for budget in dict.fromkeys(args.budgets)
         for method in methods
@@ -111,14 +115,25 @@ def main() -> None:
         return
     methods = chosen_methods(args)
     cells = run(args, regimes, methods)
-    rules = best_rules(cells, SHORT_RULES[args.rule])
-    found = compare(cells, ours=args.ours, rules=rules)
-    verdict = summary(found, ours=args.ours)
-    lines = [verdict, "", f"## {args.ours} beside the best rival, losses first", "", *comparison_table(found, rules)]
-    lines += ["", "## Means over the regimes", "", *league(cells), "", verdict]
-    print("\n".join(lines))
+    chosen_on = [cell for cell in cells if cell.split == args.splits[0]]
+    rules = best_rules(chosen_on, SHORT_RULES[args.rule])
+    found = {
+        split: compare([cell for cell in cells if cell.split == split], ours=args.ours, rules=rules)
+        for split in args.splits
+    }
+    lines = [f"- {split}: {summary(found[split], ours=args.ours)}" for split in args.splits]
+    lines += [
+        "",
+        "Each method answers by this rule: " + ", ".join(f"{name} {rule}" for name, rule in rules.items()) + ".",
+    ]
+    for split in args.splits:
+        title = f"{args.ours} beside the best rival, losses first"
+        lines += ["", f"## {split}: {title}", "", *comparison_table(found[split], rules)]
+        means = league([cell for cell in cells if cell.split == split])
+        lines += ["", f"## {split}: means over the regimes", "", *means]
+    print("\n".join([*lines, "", *lines[: len(args.splits)]]))
     if args.report is not None:
-        every = ["", "## The regimes", "", *regime_table(regimes), "", "## Every cell", "", *table(cells)]
+        every = ["", "## The regimes", "", *regime_table(regimes), "", "## Every cell", "", *table(cells, rules)]
         write_report(args.report, "Searches in simulated worlds", [*lines, *every])
     print_report("worlds", config=vars(args), results=results(cells, found, rules))
 

@@ -34,6 +34,7 @@ class Cell:
     regime: str
     method: str
     budget: float
+    split: str
     right: dict[str, list[list[float]]]
     """By rule: a list a problem, and in it 1 or 0 a seed."""
     found: float
@@ -78,6 +79,7 @@ def _cell(task: Task, results: Sequence[Sequence[Result]]) -> Cell:
         regime=task.regime.name,
         method=task.method.name,
         budget=task.budget,
+        split=task.split,
         right={rule: [[float(result.is_right[rule]) for result in row] for row in results] for rule in RULES},
         found=mean(result.was_found for result in flat),
         finished=mean(result.num_finished > 0 for result in flat),

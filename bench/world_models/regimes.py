@@ -86,6 +86,7 @@ class Regime:
 
 _TWELVE = Regime("", p_right=0.96, share_hard=0.2, p_hard=0.5, repeated=0.9, auroc=0.9, critic_tokens=3)
 _WORDED_ONCE = replace(_TWELVE, wordings=1)
+_ERRORS_AGREE = replace(_WORDED_ONCE, p_right=0.97, p_hard=0.55, num_wrong_answers=2, lucky=0.0)
 _CLEAN = Regime(
     "", depth=(6, 6), p_right=0.9, share_hard=0.2, p_hard=0.5, nats_a_token=0.25, spread=0.0, critic_tokens=5,
     critic="saturated", auroc=0.8,
@@ -100,6 +101,9 @@ REGIMES: tuple[Regime, ...] = (
     replace(_WORDED_ONCE, name="12 steps, one wording", note="a strong critic, steps repeat"),
     replace(_WORDED_ONCE, name="12 steps, one wording, weak critic", auroc=0.6),
     replace(_TWELVE, name="12 steps, worded anew, weak critic", auroc=0.6),
+    replace(_ERRORS_AGREE, name="12 steps, one wording, errors agree"),
+    replace(_ERRORS_AGREE, name="12 steps, one wording, errors agree, weak critic", auroc=0.6),
+    replace(_ERRORS_AGREE, name="12 steps, worded anew, errors agree", wordings=None),
     replace(_WORDED_ONCE, name="12 steps, one wording, withheld", log_probabilities="withheld"),
     replace(_CLEAN, name="clean 6 steps, values near 1", note="30 tokens a step at -0.25 nats a token"),
     replace(_CLEAN, name="clean 6 steps, values near 1, withheld", log_probabilities="withheld"),

@@ -1,7 +1,7 @@
 """Tables of the cells: our default beside the best of the others, losses first, and every row."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,21 +122,21 @@ def league(cells: Sequence[Cell]) -> list[str]:
     return lines
 
 
-def table(cells: Sequence[Cell]) -> list[str]:
-    """Return every cell."""
-    lines = [
-        "| regime | budget | method | " + " | ".join(RULES) + " | found | finished by itself | paths | tokens | prompt "
-        "tokens | uncached | requests | duplicates |",
-        "|" + "---|" * (11 + len(RULES)),
-    ]
+def table(cells: Sequence[Cell], rules: Mapping[str, str]) -> list[str]:
+    """Return the accuracy of every cell by its method's rule, a column a method."""
+    methods = list(dict.fromkeys(cell.method for cell in cells))
+    rows: dict[tuple[str, str, float], dict[str, str]] = {}
     for cell in cells:
-        rules = " | ".join(_percent(cell.accuracy(rule)) for rule in RULES)
-        lines.append(
-            f"| {cell.regime} | {cell.budget:g} | {cell.method} | {rules} | {_percent(cell.found)} "
-            f"| {_percent(cell.finished)} | {cell.num_finished:.1f} | {cell.tokens:.2f} | {cell.prompt_tokens:.1f} "
-            f"| {cell.uncached_tokens:.2f} | {cell.num_requests:.0f} | {_percent(cell.duplicates)} |"
-        )
-    return lines
+        row = rows.setdefault((cell.split, cell.regime, cell.budget), {})
+        row[cell.method] = _percent(cell.accuracy(rules[cell.method]))
+    return [
+        "| split | regime | budget | " + " | ".join(methods) + " |",
+        "|" + "---|" * (3 + len(methods)),
+        *(
+            f"| {split} | {regime} | {budget:g} | {' | '.join(row[method] for method in methods)} |"
+            for (split, regime, budget), row in rows.items()
+        ),
+    ]
 
 
 def regime_table(regimes: Sequence[Regime]) -> list[str]:
@@ -150,13 +150,14 @@ def regime_table(regimes: Sequence[Regime]) -> list[str]:
     return lines
 
 
-def results(cells: Sequence[Cell], found: Sequence[Comparison], rules: dict[str, str]) -> dict[str, Any]:
+def results(cells: Sequence[Cell], found: Mapping[str, Sequence[Comparison]], rules: dict[str, str]) -> dict[str, Any]:
     """Return the figures of the JSON line."""
     return {
-        "verdict": verdict(found),
+        "verdicts": {split: verdict(compared) for split, compared in found.items()},
         "rules": rules,
         "cells": [
             {
+                "split": cell.split,
                 "regime": cell.regime,
                 "budget": cell.budget,
                 "method": cell.method,
