@@ -464,7 +464,20 @@ def test_the_bench_prints_its_tables_and_one_json_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = tmp_path / "report.md"
-    words = ["--num", "5", "--budgets", "2", "--regimes", "short", "--methods", "mcts", "majority"]
+    words = [
+        "--num",
+        "5",
+        "--split",
+        "dev",
+        "test",
+        "--budgets",
+        "2",
+        "--regimes",
+        "short",
+        "--methods",
+        "mcts",
+        "majority",
+    ]
     monkeypatch.setattr(
         "sys.argv", ["worlds", *words, "--method", "two=mcts+strategy.max_proposals=2", "--report", str(report)]
     )
