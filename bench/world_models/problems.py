@@ -83,7 +83,7 @@ class World:
         self._low_tokens = regime.step_tokens * (1 - regime.spread)
         self._range_tokens = regime.step_tokens * 2 * regime.spread + 1
         self._log_wordings = -math.log(regime.wordings) if regime.wordings else 0.0
-        self._locate = max(0.0, 2 * regime.auroc - 1) if regime.critic in ("plain", "saturated") else 0.0
+        self._locate = max(0.0, 2 * regime.auroc - 1) if regime.critic == "plain" else 0.0
         self._log_chances = [_log_chances(p, regime.repeated, regime.prior_exponent) for p in self.p_right]
 
     def draw(self, text: Text, rng: random.Random) -> Drawn:
@@ -199,15 +199,16 @@ class World:
     def value(self, text: Text) -> float:
         """Return the critic's value of a text, in [0, 1]."""
         regime = self.regime
+        lowest, highest = regime.range
         if regime.critic == "constant":
-            return 0.5
+            return (lowest + highest) / 2
         logit = regime.slope * self._score(text)
         if regime.length_bias:
             logit += regime.length_bias * (text.tokens / regime.step_tokens - len(text.claims))
         if not text.is_finished:
             logit += regime.unfinished_bias
         value = 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
-        return 0.95 + 0.05 * value if regime.critic == "saturated" else value
+        return lowest + (highest - lowest) * value
 
 
 def _name(which: int, salt: int) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 LogProbabilities: TypeAlias = Literal["known", "withheld", "misleading"]
-CriticShape: TypeAlias = Literal["plain", "constant", "inverted", "saturated"]
+CriticShape: TypeAlias = Literal["plain", "constant", "inverted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,9 @@ class Regime:
     auroc: float = 0.85
     """The critic's AUROC for beginnings with and without a wrong claim, before any bias."""
     critic: CriticShape = "plain"
-    """``inverted`` ranks as badly as the AUROC is good; ``saturated`` gives values in [0.95, 1]."""
+    """``constant`` says the same of every text; ``inverted`` ranks as badly as the AUROC is good."""
+    range: tuple[float, float] = (0.0, 1.0)
+    """Lowest and highest value that the critic gives; all between keep their order."""
     slope: float = 2.0
     """Logits of the critic's value for each standard deviation of its noise."""
     shared_noise: float = 0.5
@@ -89,14 +91,14 @@ _WORDED_ONCE = replace(_TWELVE, wordings=1)
 _ERRORS_AGREE = replace(_WORDED_ONCE, p_right=0.97, p_hard=0.55, num_wrong_answers=2, lucky=0.0)
 _CLEAN = Regime(
     "", depth=(6, 6), p_right=0.9, share_hard=0.2, p_hard=0.5, nats_a_token=0.25, spread=0.0, critic_tokens=5,
-    critic="saturated", auroc=0.8,
+    range=(0.85, 0.95), auroc=0.8,
 )  # fmt: skip
 _LONG = Regime("", depth=(20, 30), p_right=0.985, share_hard=0.1, p_hard=0.5, repeated=0.5, critic_tokens=10)
 _SHORT = Regime("", depth=(3, 5), p_right=0.8, share_hard=0.3, p_hard=0.4, repeated=0.5)
 _MIDDLE = Regime("", depth=(6, 12), p_right=0.95, share_hard=0.2, p_hard=0.45, repeated=0.6)
 
 REGIMES: tuple[Regime, ...] = (
-    # What was found, named first.
+    # A strong critic and 12 steps.
     replace(_TWELVE, name="12 steps, worded anew", note="a strong critic, no step is worded twice"),
     replace(_WORDED_ONCE, name="12 steps, one wording", note="a strong critic, steps repeat"),
     replace(_WORDED_ONCE, name="12 steps, one wording, weak critic", auroc=0.6),
@@ -105,8 +107,9 @@ REGIMES: tuple[Regime, ...] = (
     replace(_ERRORS_AGREE, name="12 steps, one wording, errors agree, weak critic", auroc=0.6),
     replace(_ERRORS_AGREE, name="12 steps, worded anew, errors agree", wordings=None),
     replace(_WORDED_ONCE, name="12 steps, one wording, withheld", log_probabilities="withheld"),
-    replace(_CLEAN, name="clean 6 steps, values near 1", note="30 tokens a step at -0.25 nats a token"),
-    replace(_CLEAN, name="clean 6 steps, values near 1, withheld", log_probabilities="withheld"),
+    # Few steps of one length, and a critic that says much the same of all.
+    replace(_CLEAN, name="clean 6 steps, values in a tenth", note="30 tokens a step at -0.25 nats a token"),
+    replace(_CLEAN, name="clean 6 steps, values in a tenth, withheld", log_probabilities="withheld"),
     # The length of problems.
     replace(_SHORT, name="short, worded anew"),
     replace(_SHORT, name="short, 3 wordings", wordings=3),
@@ -129,7 +132,7 @@ REGIMES: tuple[Regime, ...] = (
     replace(_MIDDLE, name="middle, AUROC 0.5", auroc=0.5, note="noise"),
     replace(_MIDDLE, name="middle, constant critic", critic="constant"),
     replace(_MIDDLE, name="middle, inverted critic", critic="inverted", auroc=0.8),
-    replace(_MIDDLE, name="middle, saturated critic", critic="saturated"),
+    replace(_MIDDLE, name="middle, values near 1", range=(0.95, 1.0)),
     replace(_MIDDLE, name="middle, critic likes length", length_bias=1.0),
     replace(_MIDDLE, name="middle, critic likes beginnings", unfinished_bias=2.0),
     replace(_MIDDLE, name="middle, critic errs along a path", along_path=0.95, shared_noise=0.9),

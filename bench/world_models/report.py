@@ -67,6 +67,7 @@ def verdict(found: Sequence[Comparison]) -> dict[str, Any]:
         "num_ahead": len(ahead),
         "worst": worst,
         "mean_difference": _mean(each.difference.estimate for each in found) if found else None,
+        "finished": _mean(each.ours.finished for each in found) if found else None,
         "holds": bool(found) and not behind and 2 * len(ahead) >= len(found),
     }
 
@@ -81,7 +82,7 @@ def summary(found: Sequence[Comparison], *, ours: str) -> str:
         f"{ours}: in {facts['num_behind']} of {facts['num_cells']} cells more than 3 points behind the best rival, in "
         f"{facts['num_ahead']} at least 3 ahead; worst {100 * facts['worst']:+.1f}, mean "
         f"{100 * facts['mean_difference']:+.1f} points; in {facts['num_surely_behind']} the whole interval is below 0. "
-        f"The bar {state}."
+        f"The bar {state}. {100 * facts['finished']:.1f} % of its searches finish a path by themselves."
     )
 
 
@@ -164,6 +165,8 @@ def results(cells: Sequence[Cell], found: Mapping[str, Sequence[Comparison]], ru
                 **{rule: round(cell.accuracy(rule), 4) for rule in RULES},
                 "found": round(cell.found, 4),
                 "finished": round(cell.finished, 4),
+                "paths": round(cell.num_finished, 2),
+                "requests": round(cell.num_requests, 1),
                 "tokens": round(cell.tokens, 3),
                 "prompt_tokens": round(cell.prompt_tokens, 2),
                 "uncached_tokens": round(cell.uncached_tokens, 2),
