@@ -42,8 +42,6 @@ class Text(NamedTuple):
     last_log_prior: float = 0.0
     """The same of its last step."""
     is_finished: bool = False
-    wording: int = 0
-    """Of its last step."""
 
 
 EMPTY = Text()
@@ -140,7 +138,6 @@ class World:
             text.log_prior + log_prior,
             log_prior,
             place == self.depth,
-            wording,
         )
 
     def step(self, text: Text, rng: random.Random) -> Text:
@@ -160,7 +157,7 @@ class World:
         step it points at kept; that step is repaired with probability ``repair`` if it was wrong, and drawn anew with
         all that follow it otherwise.
         """
-        pointed = self.objection(text, rng)
+        pointed = self.objection(text)
         new = EMPTY
         for claim in text.claims[:pointed]:
             new = self.extended(new, self.worded(new.place, claim, rng))
@@ -168,17 +165,18 @@ class World:
             new = self.extended(new, self.worded(new.place, RIGHT, rng))
         return self.complete(new, rng)
 
-    def objection(self, text: Text, rng: random.Random) -> int | None:
+    def objection(self, text: Text) -> int | None:
         """Return the step that the critique of a solution points at, counted from 0; None if it finds nothing.
 
         It objects where the critic's score, before any bias, speaks against the solution: a constant critic in half of
-        the cases. Then it points at the first wrong step with probability ``2 AUROC - 1``, else at any step.
+        the cases. Then it points at the first wrong step with probability ``2 AUROC - 1``, else at any step. The same
+        solution has the same critique each time.
         """
-        objects = rng.random() < 0.5 if self.regime.critic == "constant" else self._score(text) < 0
-        if not objects:
+        objects, locates, where = (_UNIFORM[hash((text.key, self._salt, use)) & _MASK] for use in (7, 8, 9))
+        if objects >= 0.5 if self.regime.critic == "constant" else self._score(text) >= 0:
             return None
-        anywhere = int(rng.random() * len(text.claims))
-        if rng.random() >= self._locate:
+        anywhere = int(where * len(text.claims))
+        if locates >= self._locate:
             return anywhere
         return next((place for place, claim in enumerate(text.claims) if claim > 0), anywhere)
 

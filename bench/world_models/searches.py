@@ -69,7 +69,7 @@ class Desk:
     rng: random.Random
     spent: Spent = field(default_factory=Spent)
     written: list[Written] = field(default_factory=list)
-    _met: set[str] = field(default_factory=set)
+    _met: set[str] = field(default_factory=set, init=False, repr=False)
 
     def read(self, text: Text, *, known: Text, role: str = "reasoner") -> None:
         """Count one request that shows ``text``, of which a model has read or written ``known`` before."""

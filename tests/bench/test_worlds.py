@@ -197,7 +197,7 @@ def test_the_unit_of_the_budgets_is_the_mean_length_of_a_solution() -> None:
 def test_a_critic_that_is_always_right_repairs_the_first_wrong_step() -> None:
     regime = replace(PLAIN, auroc=1 - 1e-12, repair=1.0, wordings=None, p_right=0.5)
     for world, text in texts(regime, 100):
-        pointed = world.objection(text, random.Random(0))
+        pointed = world.objection(text)
         rewritten = world.rewrite(text, random.Random(0))
 
         assert pointed == next((place for place, claim in enumerate(text.claims) if claim), None)
