@@ -22,15 +22,17 @@ class BeamOptions:
     """Options of ``Beam``."""
 
     width: int = 4
-    """Unfinished paths that go on from one depth to the next."""
+    """Unfinished paths that go on from one depth to the next, at most."""
     branching: int = 4
-    """Proposals asked for at each of them; at the root, ``width`` times as many."""
+    """Proposals asked for at each of them; where there are fewer of them, as at the root, as many more at each."""
     aggregation: Aggregation = "last"
     """How the values along a path are joined into the value that ranks it."""
     max_depth: int | None = None
     """Steps from the root at which a path is not continued; None is no limit."""
     max_abandons: int = MAX_ABANDONS
     """Abandons in a row after which a node is not asked again."""
+    num_rounds: int | None = 1
+    """Searches from the root, one after another, all of whose finished paths vote; None is no limit."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -38,26 +40,31 @@ class BeamOptions:
         check_at_least("branching", self.branching, 1)
         check_choice("aggregation", self.aggregation, AGGREGATIONS)
         check_at_least("max_abandons", self.max_abandons, 1)
-        if self.max_depth is not None:
-            check_at_least("max_depth", self.max_depth, 1)
+        for name in ("max_depth", "num_rounds"):
+            if (number := getattr(self, name)) is not None:
+                check_at_least(name, number, 1)
 
 
 @dataclass(eq=False, slots=True)
-class _Round(Generic[S]):
+class BeamDepth(Generic[S]):
     """The present depth of one beam."""
 
     num_open: int
     """Trials not yet told and not given up."""
-    found: dict[int, Node[S]] = field(default_factory=dict)
-    """The places told so far, by ``node_id``; a place two trials came to is one."""
+    num_finished: int = 0
+    """Finished paths drawn at the depths before."""
+    drawn: list[Node[S]] = field(default_factory=list)
+    """The places of all proposals told so far; equal ones come several times."""
 
 
 class Beam(Strategy[S]):
-    """Step-level beam search (search-and-learn's, Beeching et al., 2024), ``num_beams`` of them side by side.
+    """Step-level beam search (search-and-learn, Beeching et al., 2024), ``num_beams`` of them side by side.
 
     A depth is done when each of its trials is told or given up; then the ``width`` unfinished places with the highest
     path values go on, and finished ones stay as they are. Equal values go by prior, highest first, then by the keys
-    along the path. Beams do not wait for one another.
+    along the path. Each depth has ``width * branching`` proposals, divided evenly among the places that go on, and a
+    beam ends when as many paths are finished. Unfinished proposals that are alike are one place; a finished path has
+    as many votes as it was drawn. Beams do not wait for one another; when all have ended, the next round begins.
     """
 
     def __init__(
@@ -73,52 +80,87 @@ class Beam(Strategy[S]):
         super().__init__(rng=rng, root=root, limits=limits, max_abandons=options.max_abandons)
         self._options = options
         self._growth = Growth(options.max_depth, is_refining=False, backup="mean")
-        self._ready: deque[tuple[_Round[S], Node[S]]] = deque()
-        self._round_of: dict[int, _Round[S]] = {}
-        for _ in range(num_beams):
-            self._begin([self._tree.root] * options.width)
+        self._ready: deque[tuple[BeamDepth[S], Node[S], int]] = deque()
+        self._depth_of: dict[int, BeamDepth[S]] = {}
+        self._num_beams = num_beams
+        self._num_rounds = 0
+        self._start_round()
 
-    def _begin(self, places: Sequence[Node[S]]) -> None:
-        beam: _Round[S] = _Round(len(places))
-        self._ready.extend((beam, place) for place in places)
+    def _start_round(self) -> None:
+        self._num_rounds += 1
+        self._num_running = self._num_beams
+        for _ in range(self._num_beams):
+            self._begin([self._tree.root])
+
+    def _begin(self, places: Sequence[Node[S]], num_finished: int = 0) -> None:
+        """Let a beam go on at ``places``, the best first, in trials of up to ``branching`` proposals."""
+        branching = self._options.branching
+        each, num_larger = divmod(self._options.width * branching, len(places))
+        trials = [
+            (place, min(branching, share - start))
+            for index, place in enumerate(places)
+            for share in (each + (index < num_larger),)
+            for start in range(0, share, branching)
+        ]
+        beam: BeamDepth[S] = BeamDepth(len(trials), num_finished)
+        self._ready.extend((beam, place, number) for place, number in trials)
 
     def _is_open(self) -> bool:
         return bool(self._ready)
 
     def _next_trial(self, trial_id: int) -> Trial[S]:
-        beam, node = self._ready.popleft()
-        self._round_of[trial_id] = beam
-        return Trial(trial_id, node, self._options.branching)
+        beam, node, number = self._ready.popleft()
+        self._depth_of[trial_id] = beam
+        return Trial(trial_id, node, number)
 
     def _receive(self, trial: Trial[S], proposals: Sequence[Proposal[S]]) -> list[Node[S]]:
+        first_new_id = len(self._tree)
         places = expand(self._tree, trial.node, proposals, growth=self._growth)
         for place in places:
             back_up(self._tree, trial.node, place.value, "mean")
-        beam = self._round_of.pop(trial.trial_id)
-        beam.found.update((place.node_id, place) for place in places)
+        for place in self._tree.nodes[first_new_id:]:
+            self._tree.set_votes(place, 0.0)
+        self._add_votes(places, 1.0)
+        beam = self._depth_of.pop(trial.trial_id)
+        beam.drawn += places
         self._end_trial(beam)
         return places
 
     def _lose(self, trial: Trial[S]) -> None:
-        self._ready.append((self._round_of.pop(trial.trial_id), trial.node))
+        self._ready.append((self._depth_of.pop(trial.trial_id), trial.node, trial.num_proposals))
         if self._has_failed(trial.node):
             self._give_up(trial.node)
 
     def _give_up(self, node: Node[S]) -> None:
         """Ask nothing more at ``node``, where a beam may be to ask more than once, and more beams than one."""
-        given_up = [beam for beam, place in self._ready if place is node]
-        self._ready = deque((beam, place) for beam, place in self._ready if place is not node)
+        given_up = [beam for beam, place, _ in self._ready if place is node]
+        self._ready = deque(turn for turn in self._ready if turn[1] is not node)
         for beam in given_up:
             self._end_trial(beam)
 
-    def _end_trial(self, beam: _Round[S]) -> None:
+    def _end_trial(self, beam: BeamDepth[S]) -> None:
         beam.num_open -= 1
         if beam.num_open:
             return
-        alive = [node for node in beam.found.values() if self._goes_on(node)]
-        alive.sort(key=lambda node: _rank(self._tree, node, self._options.aggregation))
-        if alive:
-            self._begin(alive[: self._options.width])
+        found = [place for place in dict.fromkeys(beam.drawn) if place.is_terminal or self._goes_on(place)]
+        found.sort(key=lambda place: _rank(self._tree, place, self._options.aggregation))
+        beam.num_finished += sum(place.is_terminal for place in beam.drawn)
+        alive = [place for place in found if not place.is_terminal][: self._options.width]
+        if alive and not self._ends_at(beam, found[0]):
+            self._begin(alive, beam.num_finished)
+            return
+        self._num_running -= 1
+        is_last = self._num_rounds == self._options.num_rounds
+        if not self._num_running and not is_last and not self._has_failed(self._tree.root):
+            self._start_round()
+
+    def _ends_at(self, beam: BeamDepth[S], best: Node[S]) -> bool:
+        """Return whether a beam with unfinished places ends here; ``best`` of its places may be a finished one."""
+        return beam.num_finished >= self._options.width * self._options.branching
+
+    def _add_votes(self, places: Sequence[Node[S]], number: float) -> None:
+        for place in places:
+            self._tree.set_votes(place, place.votes + number)
 
     def _goes_on(self, node: Node[S]) -> bool:
         limit = self._options.max_depth

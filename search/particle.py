@@ -23,6 +23,9 @@ from search.particle_weights import (
 from search.strategy import MAX_ABANDONS, NO_LIMITS, Limits, Strategy, Trial
 from search.tree import Node, Proposal, S
 
+_ROUNDING = 1e-9
+"""An effective sample size that is lower by less, as that of equal weights may be, is not."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParticleOptions:
@@ -191,7 +194,7 @@ class ParticleFilter(Strategy[S]):
 
     def _resample(self) -> None:
         number, weights = self._options.num_particles, [particle.weight for particle in self._particles]
-        if effective_sample_size(weights) < self._options.resample_below * number:
+        if effective_sample_size(weights) < self._options.resample_below * number - _ROUNDING:
             kept = self._particles[:1] if self._retained else []
             drawn = resample(self._options.resampling, weights, number - len(kept), self._rng)
             going = [*kept, *(self._particles[slot] for slot in drawn)]

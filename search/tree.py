@@ -92,8 +92,8 @@ class Node(Generic[S]):
     num_open_children: int = 0
     """Children with ``is_open``."""
     votes: float = 1.0
-    """Paths that a finished one counts for in a vote, not negative: more than one where draws that are alike are one
-    node, or a particle was copied; 0 where it was drawn and then dropped."""
+    """Paths that a finished one counts for in a vote, not negative: several where draws that are alike are one node,
+    or where particles share it by weight; 0 where it was drawn and then dropped. It says nothing of unfinished ones."""
 
     def __repr__(self) -> str:
         """Show the place and the statistics; the state and the relatives may be large."""
@@ -193,7 +193,7 @@ class Tree(Generic[S]):
         node.value = value
 
     def set_votes(self, node: Node[S], votes: float) -> None:
-        """Let ``node``, a finished one, count for ``votes`` paths, which are not negative."""
+        """Let ``node`` count for ``votes`` paths, which are not negative, once it is finished."""
         node.votes = votes
 
     def keep(self, node: Node[S]) -> None:

@@ -14,7 +14,15 @@ from critic_engine.config.search import (
     ExpanderConfig,
     RolloutEvaluatorConfig,
 )
-from search import BeamOptions, BestOfNOptions, ChainOptions, DecisionRule, DvtsOptions, ParticleOptions
+from search import (
+    AbMctsOptions,
+    BeamOptions,
+    BestOfNOptions,
+    ChainOptions,
+    DecisionRule,
+    MctsOptions,
+    ParticleOptions,
+)
 
 CRITIC_GATED = "critic_gated"
 """Kind of the note, among the failures of a search, that its critic did not steer."""
@@ -98,17 +106,18 @@ def _sampling(config: EngineConfig, evaluator: EvaluatorConfig, rule: DecisionRu
 
 
 def _num_samples(config: EngineConfig) -> int:
-    """Return the most solutions that the method writes; a tree search ends when its budget is spent."""
+    """Return the most solutions that the method writes; one without an end of its own ends when its budget is spent."""
     options = config.strategy.options
     if isinstance(options, BestOfNOptions):
         return options.num_samples
     if isinstance(options, ChainOptions):
         return 1 + options.max_rounds
-    if isinstance(options, BeamOptions):
-        return options.width * options.branching
-    if isinstance(options, ParticleOptions) and options.num_rounds is not None:
-        return options.num_particles * options.num_rounds
-    return options.num_subtrees * options.branching if isinstance(options, DvtsOptions) else _UNTIL_SPENT
+    if isinstance(options, MctsOptions | AbMctsOptions) or options.num_rounds is None:
+        return _UNTIL_SPENT
+    if isinstance(options, ParticleOptions):
+        return options.num_rounds * options.num_particles
+    num_beams = options.width if isinstance(options, BeamOptions) else options.num_subtrees
+    return options.num_rounds * num_beams * options.branching
 
 
 def _changed(config: EngineConfig, **sections: object) -> EngineConfig:

@@ -64,7 +64,7 @@ def too_small(strategy: Strategy[NodeState], chosen: Trajectory, *, has_prompts:
         has_prompts: Whether the budget counts weighted prompt tokens too.
     """
     tree, cost, reason = strategy.tree, strategy.usage.cost, strategy.stop_reason
-    num_finished = sum(node.is_terminal for node in tree.nodes) + len(tree.rollouts)
+    num_finished = sum(max(1.0, node.votes) for node in tree.finished) + len(tree.rollouts)
     if num_finished > 1 or reason not in (StopReason.COST, StopReason.SIMULATIONS):
         return None
     num_nodes = max(1, len(tree) - 1)

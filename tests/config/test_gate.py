@@ -65,12 +65,19 @@ def test_every_preset_with_a_critic_in_a_blend_is_valid_without_it(preset: str) 
 
 
 @pytest.mark.parametrize(
-    ("preset", "num_samples"), [("best_of_n", 16), ("critic_v", 2), ("mmc", 6), ("beam", 8), ("dvts", 6)]
+    ("preset", "strategy", "num_samples"),
+    [
+        *(("best_of_n", [], 16), ("critic_v", [], 2), ("mmc", [], 6)),
+        ("beam", ["width=3", "branching=4", "num_rounds=2"], 24),
+        ("dvts", ["num_subtrees=2", "branching=3", "num_rounds=1"], 6),
+        ("particle", ["num_particles=5", "num_rounds=3"], 15),
+        *((preset, ["num_rounds=null"], 1_000_000) for preset in ("beam", "dvts", "particle")),
+    ],
 )
 def test_a_method_that_ends_by_itself_is_replaced_by_as_many_solutions_as_it_writes(
-    preset: str, num_samples: int
+    preset: str, strategy: list[str], num_samples: int
 ) -> None:
-    overrides = ["evaluator={kind: critic}", "decision.rule=majority"]
+    overrides = ["evaluator={kind: critic}", "decision.rule=majority", *(f"strategy.{option}" for option in strategy)]
     assert vars_of(gated(load_config(preset, overrides)))["num_samples"] == num_samples
 
 

@@ -43,6 +43,8 @@ class Place:
     num_told: int = 0
     pending: list[int] = field(default_factory=list)
     """Proposals wanted by each trial in flight at the node."""
+    votes: float = 0.0
+    """Paths it counts for in a vote, where it is finished; for references that count them."""
 
     @property
     def path(self) -> list[Place]:

@@ -21,8 +21,8 @@ def finished_paths(tree: Tree[int]) -> list[Path]:
             path.insert(0, node)
             node = node.parent
         paths.append(path)
-    with_answer = [path for path in paths if path[-1].outcome is not None]
-    return with_answer or paths
+    paths = [path for path in paths if path[-1].outcome is not None] or paths
+    return [path for path in paths if path[-1].votes] or paths
 
 
 def value_of(path: Path, aggregation: Aggregation) -> float | None:
@@ -79,7 +79,13 @@ class Votes:
     def votes(self, index: int) -> float:
         """Return the votes for the answer of a path."""
         voters = self.with_answer(index)
-        return math.fsum(self.weighed[voter] or 0.0 for voter in voters) if self.is_weighted else len(voters)
+        weights = [(self.weighed[voter] or 0.0) if self.is_weighted else 1.0 for voter in voters]
+        counts = [self.paths[voter][-1].votes for voter in voters]
+        return math.fsum(weight * count for weight, count in zip(weights, counts, strict=True))
+
+    def count(self, index: int) -> float:
+        """Return how many paths have the answer of a path."""
+        return math.fsum(self.paths[voter][-1].votes for voter in self.with_answer(index))
 
     def loss(self, index: int) -> float:
         """Return less for a higher value, and most for an unknown one."""
@@ -92,7 +98,7 @@ class Votes:
             return self.last()
         vote = self.rule in ("majority", "weighted_majority")
         tied = best(self.everyone, lambda index: -self.votes(index)) if vote else self.best_single()
-        tied = best(tied, lambda index: -len(self.with_answer(index)))
+        tied = best(tied, lambda index: -self.count(index))
         if vote:
             tied = best(tied, lambda index: min(self.loss(other) for other in self.with_answer(index)))
             tied = best(tied, lambda index: repr(self.outcome(index)))

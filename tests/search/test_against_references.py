@@ -13,6 +13,7 @@ from tests.search.references import Past, limit_reason
 from tests.search.references_ab_mcts import AbMctsReference
 from tests.search.references_beam import BeamReference
 from tests.search.references_mcts import MctsReference
+from tests.search.references_particle import ParticleReference
 from tests.search.references_samples import BestOfNReference, ChainReference
 from tests.search.worlds import FAMILIES, random_limits, random_mind, start
 
@@ -24,6 +25,7 @@ REFERENCES: dict[str, Any] = {
     "beta": AbMctsReference,
     "beam": BeamReference,
     "dvts": BeamReference,
+    "particle": ParticleReference,
     "best_of_n": BestOfNReference,
     "chain": ChainReference,
 }
@@ -69,6 +71,9 @@ class Comparison:
         assert [end.parent and (end.parent.node_id, end.state) for end in strategy.tree.rollouts] == [
             (place.index, rollout.state) for place, rollout in past.rollouts
         ]
+        if isinstance(self.reference, BeamReference | ParticleReference):
+            votes = [place.votes for place in past.places if place.is_terminal]
+            assert [node.votes for node in strategy.tree.finished] == pytest.approx(votes, rel=1e-6, abs=1e-12)
         assert strategy.usage.num_simulations == len(past.told)
         assert strategy.usage.cost == past.cost
         assert [trial.trial_id for trial in strategy.pending] == list(past.pending)

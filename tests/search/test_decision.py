@@ -60,6 +60,27 @@ def test_weighted_majority_without_any_value_is_majority() -> None:
     assert chosen(finished(("a", None), ("b", None), ("b", None)), "weighted_majority") == (2, 2 / 3)
 
 
+def with_votes(tree: Tree[int], *votes: float) -> Tree[int]:
+    for node, number in zip(tree.finished, votes, strict=True):
+        tree.set_votes(node, number)
+    return tree
+
+
+def test_a_path_counts_as_many_times_as_it_has_votes() -> None:
+    paths = (("a", 0.5), ("b", 0.6), ("b", 0.3))
+    assert chosen(with_votes(finished(*paths), 3, 1, 1), "majority") == (1, 3 / 5)
+    assert chosen(with_votes(finished(*paths), 2.5, 1, 1.5), "majority") == (2, 2.5 / 5)
+    assert chosen(with_votes(finished(*paths), 3, 1, 1), "weighted_majority") == (1, 1.5 / 2.4)
+    assert chosen(with_votes(finished(*paths), 3, 1, 1), "best_value") == (2, 2 / 5)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_path_without_votes_wins_only_when_none_has_any(rule: str) -> None:
+    paths = (("a", 0.1), ("b", 1.0), (None, 0.5))
+    assert chosen(with_votes(finished(*paths), 1, 0, 1), rule)[0] == 1
+    assert chosen(with_votes(finished(*paths), 0, 0, 1), rule)[0] in (1, 2)
+
+
 def test_weighted_majority_of_worthless_paths_still_decides() -> None:
     assert chosen(finished(("a", 0.0), ("b", 0.0), ("b", 0.0)), "weighted_majority") == (2, 0.0)
 

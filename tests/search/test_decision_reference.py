@@ -19,6 +19,7 @@ class Sketch:
 
     proposal: Proposal[int]
     visits: int
+    votes: float
     children: list[Sketch] = field(default_factory=list)
 
 
@@ -40,15 +41,16 @@ def random_sketch(draw: random.Random, *, is_keyed: bool) -> Sketch:
             tuple(proposal(("r", index), is_terminal=True) for index in range(num_rollouts)),
         )
 
-    root = Sketch(Proposal(0), 0)
+    votes = draw.choice(((1.0,), (0.0, 1.0, 2.0), (0.0, 0.5, draw.random())))
+    root = Sketch(Proposal(0), 0, 1.0)
     sketches = [root]
     for _ in range(draw.randint(0, 12)):
         parent = draw.choice(sketches)
         is_terminal = draw.random() < terminal_share
         num_rollouts = 0 if is_terminal else draw.choice((0, 0, 1, 2))
-        sketch = Sketch(
-            proposal(len(parent.children), is_terminal=is_terminal, num_rollouts=num_rollouts), draw.randint(0, 2)
-        )
+        key = len(parent.children)
+        offered = proposal(key, is_terminal=is_terminal, num_rollouts=num_rollouts)
+        sketch = Sketch(offered, draw.randint(0, 2), draw.choice(votes))
         parent.children.append(sketch)
         sketches.append(sketch)
     return root
@@ -61,6 +63,7 @@ def grown(sketch: Sketch, draw: random.Random) -> Tree[int]:
     while waiting:
         parent, child = waiting.pop(draw.randrange(len(waiting)))
         node = tree.add_child(parent, child.proposal)
+        tree.set_votes(node, child.votes)
         for _ in range(child.visits):
             tree.reserve(node, 1)
             tree.visit(node, 1)

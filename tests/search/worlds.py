@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy
 
@@ -166,7 +166,6 @@ def random_particle(draw: random.Random) -> ParticleOptions:
         resampling=draw.choice(RESAMPLING_RULES),
         resample_below=draw.choice((0.0, 0.5, 1.0, draw.random())),
         tempering=draw.choice((0.0, 1.0, 2 * draw.random())),
-        num_rounds=draw.choice((None, 1, 2, 3)),
         **_ends(draw),
     )
 
@@ -185,9 +184,9 @@ def _aggregation(draw: random.Random) -> Aggregation:
     return draw.choice(AGGREGATIONS)
 
 
-def _ends(draw: random.Random) -> dict[str, int]:
-    depth: dict[str, int] = {"max_depth": draw.randint(2, 6)} if draw.random() < 0.5 else {}
-    return {"max_abandons": draw.randint(1, 4), **depth}
+def _ends(draw: random.Random) -> dict[str, Any]:
+    depth = {"max_depth": draw.randint(2, 6)} if draw.random() < 0.5 else {}
+    return {"max_abandons": draw.randint(1, 4), "num_rounds": draw.choice((None, 1, 2, 3)), **depth}
 
 
 FAMILIES: dict[str, Callable[[random.Random], Options]] = {
