@@ -230,8 +230,7 @@ def test_each_method_gives_the_same_for_the_same_seed_and_counts_what_it_spends(
     # Every request reads the question.
     assert spent.prompt_tokens >= 100 * spent.num_requests
     assert (spent.critic_tokens == 0) == (method.name == "majority")
-    if method.name not in ("beam", "beam, fitted"):
-        assert spent.tokens >= 6 * regime.solution_tokens
+    assert spent.tokens >= 6 * regime.solution_tokens
 
 
 def test_majority_spends_the_tokens_of_its_solutions_and_ends_with_the_one_that_crosses_the_budget() -> None:
