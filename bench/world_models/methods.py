@@ -84,7 +84,7 @@ METHODS: tuple[Method, ...] = (
     Method("best_of_n", "best_of_n", (SAMPLE_ON,)),
     Method("particle", "particle", ("strategy.num_particles=PATHS",)),
     Method("beam", "beam"),
-    Method("beam, fitted", "beam", ("strategy.width=BEAMS",)),
+    Method("beam, fitted", "beam", ("strategy.width=BEAMS", "strategy.num_rounds=null")),
     Method("ab_mcts", "ab_mcts"),
     Method("mctsr", "mctsr"),
 )
