@@ -1,6 +1,5 @@
 """The methods that the worlds compare: presets, files, and either with overrides."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.world_models.problems import World
@@ -12,8 +11,8 @@ from critic_engine.errors import ConfigError
 SAMPLE_ON = "strategy.num_samples=100000"
 """Override that lets a preset sample until its budget is spent."""
 _SHARE_OF_PATHS = 0.75
-"""Share of the budget that a peer's paths are planned to take, found on development problems: of 0.35, 0.5, 0.75 and 1
-it does best for particle filters and beams, for problems differ in length."""
+"""Share of the budget that a rival's paths are planned to take, found on development problems: of 0.35, 0.5, 0.75 and 1
+it does best for particle filters, for problems differ in length."""
 _MERGES: dict[str, KeyRule] = {"world.merge=words": words, "world.merge=claims": claims}
 
 
@@ -27,8 +26,7 @@ class Method:
     overrides: tuple[str, ...] = ()
     """Each ``section.field=value``, or ``world.merge=claims``, which makes siblings of equal claims one node.
 
-    In a value, ``PATHS`` is the number of paths of judged steps that three quarters of the budget pay for, at least 2,
-    and ``BEAMS`` a quarter of it, at least 1.
+    In a value, ``PATHS`` is the number of paths of judged steps that three quarters of the budget pay for, at least 2.
     """
 
     def config(self, *, max_tokens: int, seed: int, num_paths: int = 2) -> EngineConfig:
@@ -37,8 +35,7 @@ class Method:
         Raises:
             ConfigError: there is no such preset or file, or an override does not fit it.
         """
-        counts = (("PATHS", str(num_paths)), ("BEAMS", str(max(1, num_paths // 4))))
-        ours = [_filled(each, counts) for each in self.overrides if each not in _MERGES]
+        ours = [each.replace("=PATHS", f"={num_paths}") for each in self.overrides if each not in _MERGES]
         config = load_config(self.source, [*ours, f"budget.max_tokens={max_tokens}", f"run.seed={seed}"])
         if config.expander.max_revisions:
             raise ConfigError(f"{self.name}: the worlds revise no steps; leave out expander.max_revisions")
@@ -56,13 +53,6 @@ class Method:
 def max_tokens_of(regime: Regime, budget: float) -> int:
     """Return the generated tokens of a budget of so many whole solutions."""
     return max(1, round(budget * regime.solution_tokens))
-
-
-def _filled(override: str, counts: Iterable[tuple[str, str]]) -> str:
-    field, separator, value = override.partition("=")
-    for name, count in counts:
-        value = value.replace(name, count)
-    return field + separator + value
 
 
 @dataclass(frozen=True)
@@ -84,11 +74,12 @@ METHODS: tuple[Method, ...] = (
     Method("best_of_n", "best_of_n", (SAMPLE_ON,)),
     Method("particle", "particle", ("strategy.num_particles=PATHS",)),
     Method("beam", "beam"),
-    Method("beam, fitted", "beam", ("strategy.width=BEAMS", "strategy.num_rounds=null")),
+    Method("beam of 1", "beam", ("strategy.width=1", "strategy.num_rounds=null")),
     Method("ab_mcts", "ab_mcts"),
     Method("mctsr", "mctsr"),
 )
-"""The methods of the table, the first of which stands for us."""
+"""The methods of the table, the first of which stands for us. The rivals' settings are the best of those tried on
+development problems: of beams those of widths 1, 2 and as many as the budget pays for, and of branching 2, 3 and 4."""
 
 
 def parse_method(text: str) -> Method:
