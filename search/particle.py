@@ -31,7 +31,7 @@ _ROUNDING = 1e-9
 class ParticleOptions:
     """Options of ``ParticleFilter``."""
 
-    num_particles: int = 8
+    num_particles: int = 4
     """N, the paths that go on side by side; at least 2."""
     resampling: ResamplingRule = "systematic"
     """How the particles that go on are drawn."""

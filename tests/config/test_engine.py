@@ -296,11 +296,11 @@ def test_presets_are_the_methods_they_are_named_for() -> None:
     refining = {"selection": "uct", "exploration": 1.4, "num_proposals": 1}
     assert {name: config.strategy.options for name, config in configs.items()} == {
         "ab_mcts": AbMctsOptions(prior="gaussian"),
-        "beam": BeamOptions(width=2, branching=4),
+        "beam": BeamOptions(width=1, num_rounds=None),
         "best_of_n": BestOfNOptions(num_samples=16),
         "critic_v_collect": BestOfNOptions(num_samples=4),
         "critic_v": ChainOptions(max_rounds=1),
-        "dvts": DvtsOptions(num_subtrees=2, branching=3),
+        "dvts": DvtsOptions(num_subtrees=1, num_rounds=None),
         "greedy": BestOfNOptions(num_samples=1),
         "lats": MctsOptions(selection="uct", exploration=1.4142, num_proposals=1, max_proposals=5),
         "llama_berry": MctsOptions(**refining, max_proposals=2, max_pending=2, backup="decayed"),
@@ -309,7 +309,7 @@ def test_presets_are_the_methods_they_are_named_for() -> None:
         "mctsr": MctsOptions(**refining, max_proposals=3, max_pending=3, backup="halfway"),
         "mmc": ChainOptions(max_rounds=5),
         "mmc_collect": MctsOptions(selection="greedy_value", num_proposals=2, max_proposals=2),
-        "particle": ParticleOptions(num_particles=8, num_rounds=None),
+        "particle": ParticleOptions(num_particles=4, num_rounds=None),
         "rstar": MctsOptions(selection="uct", exploration=2.0, num_proposals=2, max_proposals=4),
         "weighted_majority": BestOfNOptions(num_samples=16),
     }

@@ -18,7 +18,13 @@ from search import Tree
 
 PROBLEMS = [Problem(f"how many stars are in sky {number} ?") for number in range(5)]
 OVERRIDES = (
-    *("strategy.num_rounds=2", "budget.max_tokens=null", "evaluator.kind=critic", "reward_model.backend=scripted"),
+    *(
+        "strategy.num_rounds=2",
+        "strategy.num_particles=8",
+        "budget.max_tokens=null",
+        "evaluator.kind=critic",
+        "reward_model.backend=scripted",
+    ),
     *("run.trials_in_flight=8", "reasoner.max_attempts=1", "critic.max_attempts=1"),
 )
 
