@@ -74,7 +74,7 @@ METHODS: tuple[Method, ...] = (
     Method("best_of_n", "best_of_n", (SAMPLE_ON,)),
     Method("particle", "particle", ("strategy.num_particles=PATHS",)),
     Method("beam", "beam"),
-    Method("beam of 1", "beam", ("strategy.width=1", "strategy.num_rounds=null")),
+    Method("beam of 1", "beam", ("strategy.width=1", "strategy.branching=4", "strategy.num_rounds=null")),
     Method("ab_mcts", "ab_mcts"),
     Method("mctsr", "mctsr"),
 )
