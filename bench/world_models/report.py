@@ -10,7 +10,7 @@ from bench.world_models.regimes import Regime
 from critic_engine.statistics.intervals import Interval
 from critic_engine.statistics.paired import clustered_difference
 
-RIVALS = ("majority", "weighted_majority", "best_of_n", "particle", "beam", "beam of 1", "ab_mcts")
+RIVALS = ("majority", "weighted_majority", "best_of_n", "particle", "beam", "ab_mcts")
 """The methods that our default is held to."""
 MOST_BEHIND, FEWEST_AHEAD = -0.03, 0.03
 """Differences in accuracy: a cell below the one fails, a cell at the other or above is won."""
