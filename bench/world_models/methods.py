@@ -78,7 +78,7 @@ METHODS: tuple[Method, ...] = (
     Method("mctsr", "mctsr"),
 )
 """The methods of the table, the first of which stands for us. The rivals' settings are the best of those tried on
-development problems; the preset of the beam does better there than widths 2 and 4 and branching 2 and 3."""
+development problems; the preset of the beam does better there than wider ones and than branching 2 and 3."""
 
 
 def parse_method(text: str) -> Method:

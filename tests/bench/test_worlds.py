@@ -41,10 +41,10 @@ def texts(regime: Regime, num: int, *, num_steps: int | None = None) -> list[tup
     return found
 
 
-@pytest.mark.parametrize("asked", [0.5, 0.6, 0.75, 0.9])
+@pytest.mark.parametrize("asked", [0.5, 0.7, 0.9])
 @pytest.mark.parametrize("along_path", [0.0, 0.9])
 def test_the_critic_has_the_auroc_that_was_asked_for(asked: float, along_path: float) -> None:
-    judged = texts(replace(PLAIN, auroc=asked, along_path=along_path), 3000, num_steps=3)
+    judged = texts(replace(PLAIN, auroc=asked, along_path=along_path), 2000, num_steps=2)
 
     found = auroc([world.value(text) for world, text in judged], [not text.wrongs for _, text in judged])
 
@@ -172,7 +172,7 @@ def test_the_same_wrong_claims_lead_to_the_same_wrong_answer_in_any_words() -> N
 
 def test_with_four_choices_a_quarter_of_the_wrong_solutions_answer_right() -> None:
     regime = replace(PLAIN, num_wrong_answers=3, lucky=0.25, p_right=0.5, wordings=None)
-    wrong = [world.answer(text) == world.right_answer for world, text in texts(regime, 3000) if text.wrongs]
+    wrong = [world.answer(text) == world.right_answer for world, text in texts(regime, 1500) if text.wrongs]
     world = World(regime, "0")
     answers = {world.answer(world.complete(EMPTY, random.Random(seed))) for seed in range(300)}
 
@@ -189,9 +189,9 @@ def test_a_step_without_a_claim_makes_the_solution_longer_and_no_worse() -> None
 
 def test_the_unit_of_the_budgets_is_the_mean_length_of_a_solution() -> None:
     for regime in (PLAIN, replace(PLAIN, filler=0.3, depth=(4, 9)), replace(PLAIN, wrong_tokens=1.5)):
-        written = texts(regime, 1500)
+        written = texts(regime, 800)
 
-        assert sum(text.tokens for _, text in written) / 1500 == pytest.approx(regime.solution_tokens, rel=0.03)
+        assert sum(text.tokens for _, text in written) / 800 == pytest.approx(regime.solution_tokens, rel=0.03)
 
 
 def test_a_critic_that_is_always_right_repairs_the_first_wrong_step() -> None:
@@ -357,7 +357,6 @@ def usage(num_tokens: int) -> TokenUsage:
     return TokenUsage(generated_tokens=num_tokens)
 
 
-@pytest.mark.parametrize("depth", [5, 12])
 @pytest.mark.parametrize(
     "method",
     [
@@ -368,8 +367,8 @@ def usage(num_tokens: int) -> TokenUsage:
     ],
     ids=lambda method: method.name,
 )
-def test_a_search_is_that_of_the_engine(method: Method, depth: int) -> None:
-    regime = replace(PLAIN, wordings=2, depth=(depth, depth), critic_tokens=7)
+def test_a_search_is_that_of_the_engine(method: Method) -> None:
+    regime = replace(PLAIN, wordings=2, depth=(9, 9), critic_tokens=7)
     problem = Problem("How many?")
     world = World(regime, "0")
     world.problem_id = problem.problem_id
