@@ -82,10 +82,15 @@ def with_words_of(model: Any, dialect: Dialect) -> Any:
     """Return ``model`` with the words of ``dialect``; a new word that stands for a known one begins as that one does.
 
     Seed torch first: the other new words begin at random.
+
+    Raises:
+        ValueError: it has more words than the dialect.
     """
     import torch
 
     num_known = model.config.text_config.vocab_size
+    if num_known > len(dialect.words):
+        raise ValueError(f"model: it has {num_known} words, more than the {len(dialect.words)} of {dialect.name}")
     model.resize_token_embeddings(len(dialect.words))
     with torch.no_grad():
         for weight in (model.get_input_embeddings().weight, model.lm_head.weight):
@@ -114,6 +119,18 @@ def deepened(model: Any, num_layers: int) -> Any:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
     return deeper
+
+
+def take_layers(model: Any, other: Any, num_kept: int) -> None:
+    """Put the layers of ``other`` from ``num_kept`` on into ``model``, with its last norm and its words of the head."""
+    import torch
+
+    with torch.no_grad():
+        layers, taken = model.model.language_model.layers, other.model.language_model.layers
+        for layer, theirs in zip(layers[num_kept:], taken[num_kept:], strict=True):
+            layer.load_state_dict(theirs.state_dict())
+        model.model.language_model.norm.load_state_dict(other.model.language_model.norm.state_dict())
+        model.lm_head.weight[: len(other.lm_head.weight)] = other.lm_head.weight
 
 
 def build_processor(dialect: Dialect = TERSE) -> Any:

@@ -23,7 +23,7 @@ from critic_engine.pocket.training import training_rows
 from critic_engine.pocket.training.generation import dialect_of
 from critic_engine.pocket.training.loop import Schedule, begin, train
 from critic_engine.pocket.training.metrics import critic_scores, partial, solve_all
-from critic_engine.pocket.training.model import deepened, save_checkpoint
+from critic_engine.pocket.training.model import deepened, save_checkpoint, take_layers
 from critic_engine.pocket.training.sample_attempts import read_attempts
 
 logger = logging.getLogger("critic_engine.pocket.training.train_critic")
@@ -67,10 +67,11 @@ def main() -> None:
     parser.add_argument("--start", type=Path, required=True, help="reasoner checkpoint to start from")
     parser.add_argument("--reasoner", type=Path, required=True, help="checkpoint that writes the solutions for scoring")
     parser.add_argument("--attempts", type=Path, required=True, help="solutions by that reasoner, from sample_attempts")
+    parser.add_argument("--layers-of", type=Path, help="critic whose layers above the reasoner's begin this one's")
     parser.add_argument("--steps", type=int, default=_COMPARING.num_steps, help="batches of the second phase")
     options = begin(parser)
     own = read_attempts(options.attempts)
-    problems = make_problems("dev", num=512, seed=_DEV_SEED)
+    problems = make_problems("dev", num=256, seed=_DEV_SEED)
     reasoner = AutoModelForImageTextToText.from_pretrained(options.reasoner)
     solutions = solve_all(reasoner, problems, temperature=0.7, seed=_DEV_SEED)
     model = AutoModelForImageTextToText.from_pretrained(options.start)
@@ -84,6 +85,8 @@ def main() -> None:
 
     train(model, draw_from(own, training_rows.foreseeing_row, dialect), _FORESEEING, seed=options.seed)
     model = deepened(model, _NUM_LAYERS)
+    if options.layers_of:
+        take_layers(model, AutoModelForImageTextToText.from_pretrained(options.layers_of), num_layers)
     freeze_below(model, num_layers)
     comparing = replace(_COMPARING, num_steps=options.steps)
     train(model, draw_from(own, training_rows.judging_row, dialect), comparing, seed=options.seed + 1, on_save=on_save)

@@ -72,17 +72,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--start", type=Path, help="checkpoint to continue from; a new model learns to see first")
     parser.add_argument("--attempts", type=Path, help="solutions by the reasoner, from sample_attempts")
-    parser.add_argument("--dialect", choices=tuple(DIALECTS), default="terse", help="a model of another gets its words")
+    parser.add_argument(
+        "--dialect", choices=tuple(DIALECTS), help="terse or the start's; a terse start gets the words of prose"
+    )
     parser.add_argument("--steps", type=int, default=_REASONING.num_steps)
     parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
     options = begin(parser)
     problems = make_problems("dev", num=256, seed=_DEV_SEED)
     own = read_attempts(options.attempts) if options.attempts else []
-    dialect = DIALECTS[options.dialect]
+    dialect = DIALECTS[options.dialect or "terse"]
     if options.start:
         model = AutoModelForImageTextToText.from_pretrained(options.start)
-        if dialect_of(model) is not dialect:
-            model = with_words_of(model, dialect)
+        dialect = DIALECTS[options.dialect] if options.dialect else dialect_of(model)
+        model = with_words_of(model, dialect)
     else:
         model = build_model(ModelSize(), dialect)
         train(model, training_rows.naming_row, _SEEING, seed=options.seed)

@@ -13,14 +13,22 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
+from critic_engine.pocket.dialects import PROSE, TERSE
 from critic_engine.pocket.problems import PocketProblem, make_problems
 from critic_engine.pocket.questions import read_question
 from critic_engine.pocket.solver import solve_with_slips
 from critic_engine.pocket.training import training_rows
-from critic_engine.pocket.training.generation import PocketRequest, generate_texts, next_word_log_probs
+from critic_engine.pocket.training.generation import PocketRequest, dialect_of, generate_texts, next_word_log_probs
 from critic_engine.pocket.training.loop import Schedule, train
 from critic_engine.pocket.training.metrics import auroc, calibration_error, critic_values
-from critic_engine.pocket.training.model import ModelSize, build_model, deepened, save_checkpoint
+from critic_engine.pocket.training.model import (
+    ModelSize,
+    build_model,
+    deepened,
+    save_checkpoint,
+    take_layers,
+    with_words_of,
+)
 from critic_engine.pocket.training.train_critic import freeze_below
 from critic_engine.pocket.vocabulary import WORDS
 
@@ -103,6 +111,32 @@ def test_training_is_deterministic_and_learns_what_it_is_shown() -> None:
     assert all(torch.equal(weight, other) for weight, other in zip(first, again, strict=True))
     replies = generate_texts(models[0], [PocketRequest(board, question.text)], temperature=0.0, seed=0)
     assert replies == ["answer : red circle"]
+
+
+def test_a_model_that_gets_the_words_of_prose_keeps_its_own() -> None:
+    torch.manual_seed(0)
+    model = build_model(SMALL)
+    requests = [PocketRequest(problem.board, problem.question) for problem in PROBLEMS]
+    expected = next_word_log_probs(model, requests)
+    assert dialect_of(model) is TERSE
+    model = with_words_of(model, PROSE)
+    assert dialect_of(model) is PROSE
+    found = next_word_log_probs(model, requests)[:, : len(WORDS)]
+    gaps = found - expected
+    assert np.abs(gaps - gaps[:, :1]).max() < 1e-4  # all less likely by the same share, which the new words have
+    assert found[0, PROSE.word_ids["up"]] == next_word_log_probs(model, requests)[0, PROSE.word_ids["north"]]
+    with pytest.raises(ValueError, match="more than the 95 of terse"):
+        with_words_of(model, TERSE)
+
+
+def test_a_critic_can_begin_with_the_layers_of_another() -> None:
+    torch.manual_seed(0)
+    model, other = deepened(build_model(SMALL), 3), deepened(build_model(SMALL), 3)
+    own = model.model.language_model.layers[0].mlp.up_proj.weight.clone()
+    take_layers(model, other, 1)
+    layers, others = model.model.language_model.layers, other.model.language_model.layers
+    assert torch.equal(layers[0].mlp.up_proj.weight, own)
+    assert torch.equal(layers[2].mlp.up_proj.weight, others[2].mlp.up_proj.weight)
 
 
 def test_auroc_and_calibration_worked_by_hand() -> None:
