@@ -114,7 +114,7 @@ def rewriting_row(rng: random.Random, draw_attempt: DrawAttempt, dialect: Dialec
     """Return a row that corrects a solution by a critique, itself sometimes wrong; a right solution is kept."""
     attempt = draw_attempt(rng)
     judgement = check(attempt.question.text, attempt.board, attempt.steps)
-    critique = _perhaps_blurred(rng, _worded(rng, judgement.words, dialect))
+    critique = _perhaps_blurred(rng, worded(rng, judgement.words, dialect))
     prompt = rewrite_prompt(attempt.question.text, steps=attempt.steps, critique=critique)
     said = attempt.steps[: (judgement.first_wrong or 1) - 1] if rng.random() < _FROM_THE_FLAW else ()
     return _continued_row(rng, attempt, prompt, said, dialect)
@@ -135,7 +135,7 @@ def next_step_row(rng: random.Random, draw_attempt: DrawAttempt, dialect: Dialec
     rejected = []
     for step in tried:
         words = check(question.text, board, (*said, step)).words
-        rejected.append((step, _perhaps_blurred(rng, _worded(rng, words, dialect))))
+        rejected.append((step, _perhaps_blurred(rng, worded(rng, words, dialect))))
     return _continued_row(rng, attempt, next_step_prompt(question.text, rejected=rejected), said, dialect)
 
 
@@ -154,7 +154,7 @@ def _untold(plan: Sequence[str], said: Sequence[str]) -> Sequence[str]:
     return plan[min(num_told, len(plan) - 1) :]
 
 
-def _worded(rng: random.Random, words: str, dialect: Dialect) -> str:
+def worded(rng: random.Random, words: str, dialect: Dialect) -> str:
     """Return a critique with its reason in the dialect's words."""
     verdict, colon, reason = words.partition(" : ")
     return f"{verdict}{colon}{dialect.say(reason, rng)}" if colon else words
@@ -169,7 +169,7 @@ def foreseeing_row(rng: random.Random, draw_attempt: DrawAttempt, dialect: Diale
 def judging_row(rng: random.Random, draw_attempt: DrawAttempt, dialect: Dialect = TERSE) -> TrainingRow:
     """Return a row that judges a solution or its beginning, with the verdict so far as the target after each word."""
     attempt, ids, targets = _read(rng, draw_attempt, _verdict_targets, dialect)
-    said = _worded(rng, check(attempt.question.text, attempt.board, attempt.steps).words, dialect)
+    said = worded(rng, check(attempt.question.text, attempt.board, attempt.steps).words, dialect)
     words = [*encode(said, dialect.word_ids), _END]
     return TrainingRow(attempt.board, (*ids, turn_ids("")[-1], *words[:-1]), (*targets, *words))
 
