@@ -1,8 +1,8 @@
 """How freely does the prose dialect word a step?
 
-The nats of a wording are the negative logarithm of its probability in the grammar, added up choice by choice; their mean
-over drawn solutions is the entropy. Run it as ``python -m bench.prose_entropy``; seconds. The last line is one JSON
-object.
+The nats of a wording are the negative logarithm of its probability in the grammar, added up choice by choice; their
+mean over drawn solutions is the entropy. Run it as ``python -m bench.prose_entropy``; seconds. The last line is one
+JSON object.
 """
 
 from __future__ import annotations
