@@ -16,7 +16,7 @@ from critic_engine.pocket.board import COLOURS, NOTHING
 from critic_engine.pocket.prose import words
 from critic_engine.pocket.prose.words import SEPARATOR, SLOTS, SYNONYMS
 
-LEFT_OUT = 0.5
+LEFT_OUT = 0.6
 """Share of row descriptions that are left out."""
 MERGED = 0.2
 """Share of steps, of those that can be, that share a line with the step before."""
@@ -137,17 +137,11 @@ class Wording:
     def _parts(self, found: Mapping[str, str]) -> str:
         rows = [self._one_of(SYNONYMS[mark]) for mark in _ROW_MARKS]
         pairs = list(zip(rows, re.findall(r"\d+", found["parts"]), strict=True))
-        is_row_first = self._one_of((True, False))
-        return " ".join(f"{row} {part}" if is_row_first else f"{part} {row}" for row, part in self._shuffled(pairs))
+        return " ".join(f"{row} {part}" for row, part in self._shuffled(pairs))
 
     def _items(self, found: Mapping[str, str]) -> str:
         items = re.findall(r"([abc]\d) ([a-z ]+?)(?= [abc]\d|$)", found["items"])
-        is_cell_first = self._one_of((True, False))
-        said = []
-        for cell, thing in self._shuffled(items):
-            shown = self._content(thing)
-            said.append(f"{cell} {{with}} {shown}" if is_cell_first else f"{shown} {{at}} {cell}")
-        return " , ".join(said)
+        return " , ".join(f"{cell} {{with}} {self._content(thing)}" for cell, thing in self._shuffled(items))
 
     def _thing(self, found: Mapping[str, str]) -> str:
         thing = found["thing"]

@@ -69,6 +69,11 @@ def test_reasons_are_read_too(reason: str) -> None:
         ("1 plus 3 makes 4", (("1 + 3 = 4", "3 + 1 = 4"),)),
         ("taking 1 away from 3 leaves 2 ; so the best answer is 2", (("3 - 1 = 2",), ("answer : 2",))),
         ("going north from b2 leads to b1", (("up from b2 is b1",),)),
+        ("counting the red shapes gives 2 top 1 middle 0 bottom , 3 altogether", (("red : 2 + 1 + 0 = 3",),)),
+        (
+            "the top row has red circle at a1 , nothing on c1 , blue square in b1",
+            (("row 1 : a1 red circle b1 blue square c1 none",),),
+        ),
         ("the lower row has 2 squares", ()),
         ("b1 is not a red circle", ()),
         ("b1 is without a red circle", ()),
