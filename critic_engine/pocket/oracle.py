@@ -96,6 +96,11 @@ def claims_of(step: str) -> tuple[tuple[str, ...], ...]:
     return ((tidy,),) if _read(tidy).kind else facts_of(step)
 
 
+def states(text: str, fact: str) -> bool:
+    """Return whether ``text`` states ``fact``, a step of the solver or a verdict's reason, in any dialect."""
+    return " ".join(text.split()) == fact or any(fact in claim for claim in claims_of(text))
+
+
 def _judge(plan: Sequence[_Fact], due: _Fact, claims: Sequence[Sequence[_Fact]]) -> Verdict:
     """Return the verdict on a step: right if all of its claims are, else that on its first wrong one."""
     if not claims or not all(claim[0].kind for claim in claims):

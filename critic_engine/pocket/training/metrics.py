@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from critic_engine.pocket.oracle import Judgement, claims_of
+from critic_engine.pocket.oracle import Judgement, states
 from critic_engine.pocket.problems import PocketProblem
 from critic_engine.pocket.prompts import critic_prompt, rewrite_prompt
 from critic_engine.pocket.training.generation import PocketRequest, generate_texts, next_word_log_probs
@@ -144,8 +144,7 @@ def _critic_requests(problems: Sequence[PocketProblem], solutions: Solutions) ->
 
 def _means_the_same(said: str, words: str) -> bool:
     (verdict, _, reason), (right_verdict, _, right_reason) = said.partition(" : "), words.partition(" : ")
-    is_told = reason == right_reason or any(right_reason in claim for claim in claims_of(reason))
-    return verdict == right_verdict and is_told
+    return verdict == right_verdict and states(reason, right_reason)
 
 
 def _mean(values: Sequence[float]) -> float:
