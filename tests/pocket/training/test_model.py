@@ -33,6 +33,7 @@ from critic_engine.pocket.training.train_critic import freeze_below
 from critic_engine.pocket.vocabulary import WORDS
 
 SMALL = ModelSize(text_width=32, text_layers=1, vision_width=32, vision_layers=1)
+SHIPPED = sorted(file.parent for file in pocket_folder("reasoner").parent.rglob("config.json"))
 PROBLEMS = make_problems("dev", num=8, seed=5)
 
 
@@ -146,13 +147,13 @@ def test_auroc_and_calibration_worked_by_hand() -> None:
     assert calibration_error([0.95, 0.95, 0.05, 0.05], [True, False, False, False]) == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("folder", [pocket_folder("reasoner"), pocket_folder("critic")])
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
 def test_a_shipped_checkpoint_is_small_and_complete(folder: Path) -> None:
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 10_000_000
     model = AutoModelForImageTextToText.from_pretrained(folder)
     processor = AutoProcessor.from_pretrained(folder)
     assert 1e6 <= sum(weight.numel() for weight in model.parameters()) <= 2.5e6
-    assert len(processor.tokenizer) == len(WORDS) == model.config.text_config.vocab_size
+    assert len(processor.tokenizer) == len(dialect_of(model).words)
     assert model.generation_config.eos_token_id == processor.tokenizer.eos_token_id
     assert model.generation_config.pad_token_id == processor.tokenizer.pad_token_id
 
@@ -175,12 +176,17 @@ def test_the_reasoner_solves_some_problems_and_not_all() -> None:
     assert 20 <= num_right <= 58
 
 
-def test_the_critic_values_right_solutions_above_flawed_ones() -> None:
-    model = AutoModelForImageTextToText.from_pretrained(pocket_folder("critic"))
+@pytest.mark.parametrize(
+    "folder", [folder for folder in SHIPPED if folder.name == "critic"], ids=lambda folder: folder.parent.name
+)
+def test_the_critic_values_right_solutions_above_flawed_ones(folder: Path) -> None:
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    dialect = dialect_of(model)
     problems, rng = make_problems("dev", num=48, seed=6), random.Random(0)
     flawed = [
         solve_with_slips(read_question(problem.question), problem.board, slips={rng.randint(1, 4)}, rng=rng)
         for problem in problems
     ]
-    values = critic_values(model, problems * 2, [problem.plan for problem in problems] + flawed)
+    worded = [dialect.write(facts, rng) for facts in ([problem.plan for problem in problems] + flawed)]
+    values = critic_values(model, problems * 2, worded)
     assert auroc(values, [True] * len(problems) + [False] * len(problems)) >= 0.75
