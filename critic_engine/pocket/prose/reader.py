@@ -1,4 +1,4 @@
-"""Taking the facts out of prose. What the grammar cannot say is not read, and nothing is guessed."""
+"""Taking the facts out of prose. A step that cannot be read in full is not read at all, and nothing is guessed."""
 
 from __future__ import annotations
 
