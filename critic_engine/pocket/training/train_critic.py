@@ -64,7 +64,7 @@ def main() -> None:
     from transformers import AutoModelForImageTextToText
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--start", type=Path, required=True, help="reasoner checkpoint to start from")
+    parser.add_argument("--start", type=Path, required=True, help="reasoner to start from, or a critic to train on")
     parser.add_argument("--reasoner", type=Path, required=True, help="checkpoint that writes the solutions for scoring")
     parser.add_argument("--attempts", type=Path, required=True, help="solutions by that reasoner, from sample_attempts")
     parser.add_argument("--layers-of", type=Path, help="critic whose layers above the reasoner's begin this one's")
@@ -76,15 +76,16 @@ def main() -> None:
     solutions = solve_all(reasoner, problems, temperature=0.7, seed=_DEV_SEED)
     model = AutoModelForImageTextToText.from_pretrained(options.start)
     dialect = dialect_of(model)
-    num_layers = model.config.text_config.num_hidden_layers
+    num_layers = reasoner.config.text_config.num_hidden_layers
 
     def on_save(step: int) -> None:
         logger.info("step %d dev whole %s", step, critic_scores(model, problems, solutions))
         logger.info("step %d dev partial %s", step, critic_scores(model, problems, partial(solutions, seed=0)))
         save_checkpoint(model, options.out / f"step_{step}")
 
-    train(model, draw_from(own, training_rows.foreseeing_row, dialect), _FORESEEING, seed=options.seed)
-    model = deepened(model, _NUM_LAYERS)
+    if model.config.text_config.num_hidden_layers == num_layers:
+        train(model, draw_from(own, training_rows.foreseeing_row, dialect), _FORESEEING, seed=options.seed)
+        model = deepened(model, _NUM_LAYERS)
     if options.layers_of:
         take_layers(model, AutoModelForImageTextToText.from_pretrained(options.layers_of), num_layers)
     freeze_below(model, num_layers)
