@@ -1,11 +1,13 @@
 """What can the shipped pocket reasoner and critic do on problems they were not trained on?
 
-Run it as ``python -m bench.pocket_models``; about five minutes on one core. The last line is one JSON object.
+Run it as ``python -m bench.pocket_models``, for the pair that words freely with ``--pair pocket:prose``; about five
+minutes on one core. The last line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,7 +19,9 @@ import transformers
 
 from bench.provenance import print_report
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
+from critic_engine.config.models import SHIPPED_MODELS
 from critic_engine.pocket.problems import PocketProblem, make_problems
+from critic_engine.pocket.training.generation import dialect_of
 from critic_engine.pocket.training.metrics import (
     Solutions,
     critic_scores,
@@ -28,6 +32,7 @@ from critic_engine.pocket.training.metrics import (
     rewrite_all,
     solve_all,
 )
+from critic_engine.pocket.training.training_rows import worded
 from critic_engine.statistics.intervals import share
 
 SEEDS = {"problems": 7, "sampling": 70, "partial": 700}
@@ -39,12 +44,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", default="test")
     parser.add_argument("--num", type=int, default=1000)
-    parser.add_argument("--reasoner", type=Path, default=pocket_folder("reasoner"))
-    parser.add_argument("--critic", type=Path, default=pocket_folder("critic"))
+    parser.add_argument("--pair", choices=SHIPPED_MODELS, default=SHIPPED_MODELS[0], help="the shipped pair")
+    parser.add_argument("--reasoner", type=Path, help="another checkpoint")
+    parser.add_argument("--critic", type=Path, help="another checkpoint")
     options = parser.parse_args()
     reasoner, critic = (
         transformers.AutoModelForImageTextToText.from_pretrained(folder)
-        for folder in (options.reasoner, options.critic)
+        for folder in (
+            options.reasoner or pocket_folder("reasoner", options.pair),
+            options.critic or pocket_folder("critic", options.pair),
+        )
     )
     problems = make_problems(options.split, num=options.num, seed=SEEDS["problems"])
     begin_s = time.monotonic()
@@ -57,7 +66,7 @@ def main() -> None:
         },
     }
     results["wall_s"] = round(time.monotonic() - begin_s)
-    config = {"split": options.split, "num": options.num, "num_tries": NUM_TRIES, "seeds": SEEDS}
+    config = {"pair": options.pair, "split": options.split, "num": options.num, "num_tries": NUM_TRIES, "seeds": SEEDS}
     print_report("pocket_models", config=config, results=_rounded(results))
 
 
@@ -110,8 +119,10 @@ def _measure_rewrites(
     wrong = [place for place, judgement in enumerate(judgements) if not judgement.is_answer_right]
     right = [place for place, judgement in enumerate(judgements) if judgement.is_answer_right and judgement.is_right]
     said = critic_words(critic, problems, greedy)
+    rng, dialect = random.Random(SEEDS["sampling"]), dialect_of(reasoner)
+    told = [worded(rng, judgements[place].words, dialect) for place in wrong]
     return {
-        "wrong, told by the oracle": share_after(wrong, [judgements[place].words for place in wrong]),
+        "wrong, told by the oracle": share_after(wrong, told),
         "wrong, told by the critic": share_after(wrong, [said[place] for place in wrong]),
         "wrong, told that it is right": share_after(wrong, ["right"] * len(wrong)),
         "right, told by the critic": share_after(right, [said[place] for place in right]),

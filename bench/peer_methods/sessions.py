@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from critic_engine.backends.factory import make_generator
 from critic_engine.config.engine import EngineConfig, load_config
+from critic_engine.config.models import is_shipped_name
 from critic_engine.errors import GenerationError
 from critic_engine.prompts import PromptFamily
 from critic_engine.protocols import (
@@ -53,7 +54,8 @@ def load_models(overrides: tuple[str, ...]) -> Models:
     """Return the generators that the presets name with these overrides; nothing is loaded yet."""
     config = load_config("mcts", overrides)
     reasoner = make_generator(config.reasoner, "reasoner")
-    is_same = config.reasoner.model == config.critic.model != "pocket" and config.reasoner.backend != "scripted"
+    is_one = not is_shipped_name(config.reasoner.model) and config.reasoner.backend != "scripted"
+    is_same = is_one and config.reasoner.model == config.critic.model
     return Models(reasoner, reasoner if is_same else make_generator(config.critic, "critic"))
 
 

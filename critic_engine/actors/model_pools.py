@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from critic_engine.actors.actor_pool import ActorPool, HostedModel, image_sender
 from critic_engine.actors.cluster import connect
 from critic_engine.actors.search_pool import WorkerPool
-from critic_engine.backends.factory import make_generator, make_generator_replica, make_scorer_replica
+from critic_engine.backends.factory import make_generator, make_generator_replica, make_scorer_replica, short_name
 from critic_engine.config.engine import EngineConfig
 from critic_engine.config.models import ModelConfig
 from critic_engine.config.search import RewardModelConfig
@@ -68,7 +67,7 @@ class RayHost:
         self, make: Callable[[], Any], key: tuple[str, str], config: ModelConfig, role: ModelRole
     ) -> ActorPool[Any, Any]:
         """Return a pool of actors that each hold a replica from ``make``; remember it by ``key``."""
-        name = f"{config.backend}:{_short_name(config, role)}"
+        name = f"{config.backend}:{role if config.backend == 'scripted' else short_name(config, role)}"
         num_gpus = self._num_gpus(config)
         pool: ActorPool[Any, Any] = ActorPool(
             make, config.actor, num_gpus=num_gpus, name=name, cluster=self._cluster, images=self._images
@@ -102,12 +101,6 @@ def open_hosted(hosted: Mapping[tuple[str, str], HostedModel]) -> ModelMakers:
         return PooledGenerator(pool(model_key(config, role)))
 
     return ModelMakers(generator, lambda config: PooledScorer(pool(scorer_key(config))))
-
-
-def _short_name(config: ModelConfig, role: ModelRole) -> str:
-    if config.backend == "scripted":
-        return role
-    return f"pocket-{role}" if config.model == "pocket" else Path(config.model).name
 
 
 def _reserved_cpus(config: EngineConfig) -> float:

@@ -18,7 +18,7 @@ from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.backends.scripted_roles import scripted_critic, scripted_reasoner
 from critic_engine.backends.vllm.generator import VllmGenerator, VllmReplica
 from critic_engine.backends.vllm.scorer import VllmScorer, VllmScorerReplica
-from critic_engine.config.models import ModelConfig
+from critic_engine.config.models import SHIPPED_MODELS, ModelConfig, is_shipped_name
 from critic_engine.config.search import RewardModelConfig
 from critic_engine.errors import ConfigError
 from critic_engine.models.registry import ModelRole
@@ -44,16 +44,16 @@ def make_generator(config: ModelConfig, role: ModelRole) -> Generator:
         script = scripted_reasoner() if role == "reasoner" else scripted_critic()
         return ScriptedGenerator(script, name=f"scripted:{role}")
     if config.backend == "openai_api":
-        if config.model == "pocket":
+        if is_shipped_name(config.model):
             raise ConfigError(
-                f"{role}.model is 'pocket', which is no endpoint's name for a model; name one, such as openai:NAME",
+                f"{role}.model is {config.model!r}, which is no endpoint's name for a model; name one, such as "
+                "openai:NAME",
                 field=f"{role}.model",
             )
         return OpenAiGenerator(config.model, config.openai_api)
     options = _checkpoint_options(config, role)
     check_folder(options)
-    short_name = f"pocket-{role}" if config.model == "pocket" else Path(config.model).name
-    name = f"{config.backend}:{short_name}"
+    name = f"{config.backend}:{short_name(config, role)}"
     if config.backend == "vllm":
         return VllmGenerator(config, section=role, model=options.model, name=name)
     return HuggingFaceGenerator(
@@ -104,8 +104,15 @@ def make_scorer_replica(config: RewardModelConfig) -> Replica[tuple[Message, ...
     return VllmScorerReplica(config, section="reward_model")
 
 
+def short_name(config: ModelConfig, role: ModelRole) -> str:
+    """Return the name of a role's model in reports, without its backend, such as ``pocket-reasoner``."""
+    is_shipped = is_shipped_name(config.model)
+    return f"{config.model.replace(':', '-')}-{role}" if is_shipped else Path(config.model).name
+
+
 def _check_head(config: RewardModelConfig) -> None:
-    for field, absent in (("backend", "scripted"), ("backend", "openai_api"), ("model", "pocket")):
+    shipped = [("model", name) for name in SHIPPED_MODELS]
+    for field, absent in (("backend", "scripted"), ("backend", "openai_api"), *shipped):
         if getattr(config, field) == absent:
             raise ConfigError(
                 f"reward_model.{field} is {absent!r}, which has no head 'sequence_classification'; name a model that "
@@ -116,7 +123,7 @@ def _check_head(config: RewardModelConfig) -> None:
 
 def _checkpoint_options(config: ModelConfig, role: ModelRole) -> CheckpointOptions:
     return CheckpointOptions(
-        model=str(pocket_folder(role)) if config.model == "pocket" else config.model,
+        model=str(pocket_folder(role, config.model)) if is_shipped_name(config.model) else config.model,
         device=config.device,
         dtype=config.dtype,
         is_remote_code_trusted=config.is_remote_code_trusted,

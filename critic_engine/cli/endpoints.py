@@ -37,10 +37,13 @@ class Endpoint:
 
 def find_endpoints(config: "EngineConfig") -> list[Endpoint]:
     """Return the capabilities of each endpoint that the config's searches use; each is asked once."""
+    from critic_engine.config.models import is_shipped_name
+
     asked: list[ModelConfig] = [config.reasoner, *config.other_reasoners]
     asked += [config.critic] if config.needs_critic else []
     asked += [config.reward_model] if config.needs_reward_model else []
-    models = {model.hosting: model for model in asked if model.backend == "openai_api" and model.model != "pocket"}
+    served = [model for model in asked if model.backend == "openai_api" and not is_shipped_name(model.model)]
+    models = {model.hosting: model for model in served}
     return [asyncio.run(_probe(model)) for model in models.values()]
 
 

@@ -98,7 +98,8 @@ model_options = combined(
     click.option(
         "--reasoner",
         metavar="MODEL",
-        help="A local folder, a hub id, 'pocket' for the shipped model, or openai:NAME for one behind an endpoint.",
+        help="A local folder, a hub id, 'pocket' or 'pocket:prose' for a shipped model, or openai:NAME for one behind "
+        "an endpoint.",
     ),
     click.option("--critic", metavar="MODEL", help="The critic, named likewise; may be the same model."),
     click.option("--reward-model", metavar="MODEL", help="The reward model of methods such as beam."),
@@ -141,6 +142,8 @@ def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | No
 
     The pocket models know the hundred words of the pocket world, and cannot read the other model's text.
     """
+    from critic_engine.config.models import is_shipped_name
+
     _check_reward_model(config)
     _check_other_reasoners(config, reasoner)
     if (reasoner is None) == (critic is None) or not config.needs_critic:
@@ -149,9 +152,10 @@ def check_pair(config: "EngineConfig", *, reasoner: str | None, critic: str | No
     other = config.critic if reasoner is not None else config.reasoner
     if not _is_pocket(other) or (reasoner or critic) == "pocket":
         return
+    world = "the terse dialect" if is_shipped_name(reasoner or critic or "") else "the pocket world"
     way_out = " or set evaluator.kind=none to search without a critic;" if unnamed == "critic" else ""
     raise click.UsageError(
-        f"--{named} would be paired with the pocket {unnamed}, which knows only the pocket world: name --{unnamed} too,"
+        f"--{named} would be paired with the pocket {unnamed}, which knows only {world}: name --{unnamed} too,"
         f"{way_out} both may be the same model."
     )
 

@@ -16,12 +16,13 @@ def find_cards(config: "EngineConfig") -> "list[ModelCard]":
     """Return the card of each local model that the config's searches ask; one that cannot be read has none."""
     from critic_engine.backends.huggingface.checkpoint import CheckpointOptions
     from critic_engine.backends.huggingface.model_card import read_card
+    from critic_engine.config.models import is_shipped_name
     from critic_engine.errors import ModelLoadError
 
     models: list[ModelConfig] = [config.reasoner, *([config.critic] if config.needs_critic else [])]
     cards: dict[str, ModelCard] = {}
     for model in models:
-        if model.backend not in ("huggingface", "vllm") or model.model == "pocket" or model.model in cards:
+        if model.backend not in ("huggingface", "vllm") or is_shipped_name(model.model) or model.model in cards:
             continue
         options = CheckpointOptions(
             model=model.model,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from critic_engine.config.base import Section
 from critic_engine.types import ChatOptions, Thinking
@@ -14,6 +14,9 @@ _CLIENT_HEADERS = {
     *("accept", "accept-encoding", "authorization", "connection", "cookie", "expect", "host", "te", "trailer"),
     *("proxy-authorization", "transfer-encoding", "upgrade", "user-agent", "openai-organization", "openai-project"),
 }
+_POCKET = "pocket"
+SHIPPED_MODELS = (_POCKET, "pocket:prose")
+"""Names of the shipped models, each of which stands for a reasoner and a critic; the second pair words freely."""
 
 
 class VllmConfig(Section):
@@ -159,8 +162,9 @@ class ModelConfig(Section):
     """A model and its hosting."""
 
     model: str = "pocket"
-    """``pocket`` for the shipped model of the role, a local folder, a hub id, or ``openai:NAME`` for the model that an
-    endpoint serves under that name, which is backend ``openai_api``."""
+    """``pocket`` for the shipped model of the role, ``pocket:prose`` for the one that words each step anew, a local
+    folder, a hub id, or ``openai:NAME`` for the model that an endpoint serves under that name, which is backend
+    ``openai_api``."""
     backend: Backend = "huggingface"
     """Backend that runs the model."""
     prompts: str = "auto"
@@ -200,8 +204,8 @@ class ModelConfig(Section):
 
     @property
     def is_pocket(self) -> bool:
-        """Whether it is the shipped model or a script in its place, and is asked by the pocket prompts."""
-        return self.model == "pocket" and self.prompts in ("auto", "pocket")
+        """Whether it is the terse shipped model or a script in its place, and is asked by the pocket prompts."""
+        return self.model == _POCKET and self.prompts in ("auto", "pocket")
 
     @property
     def hosting(self) -> str:
@@ -236,6 +240,13 @@ class ModelConfig(Section):
             raise ValueError(f"model is {section['model']!r}; write openai:NAME with the endpoint's name of the model")
         return {**section, "model": name, "backend": "openai_api"}
 
+    @field_validator("model")
+    @classmethod
+    def _check_shipped(cls, model: str) -> str:
+        if model.startswith(f"{_POCKET}:") and not is_shipped_name(model):
+            raise ValueError(f"model is {model!r}; the shipped models are {' and '.join(SHIPPED_MODELS)}")
+        return model
+
     @model_validator(mode="after")
     def _check_backend(self) -> "ModelConfig":
         for name, default in self.defaults_without_effect(self.backend).items():
@@ -251,6 +262,11 @@ class ModelConfig(Section):
 def is_endpoint_name(model: object) -> bool:
     """Return whether ``model`` is a name ``openai:NAME``, which selects backend ``openai_api``."""
     return isinstance(model, str) and model.startswith(_ENDPOINT)
+
+
+def is_shipped_name(model: str) -> bool:
+    """Return whether ``model`` names a shipped model, whose role decides which checkpoint it is."""
+    return model in SHIPPED_MODELS
 
 
 class RayConfig(Section):

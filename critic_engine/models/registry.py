@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from critic_engine.config.models import EndpointConfig, ModelConfig
+from critic_engine.config.models import EndpointConfig, ModelConfig, is_shipped_name
 from critic_engine.config.search import RewardModelConfig
 from critic_engine.models.metering import Meter, MeteredGenerator, MeteredScorer, ModelFigures
 from critic_engine.protocols import Generator, Model, Scorer
@@ -112,5 +112,5 @@ def scorer_key(config: RewardModelConfig) -> tuple[str, str]:
 
 def model_key(config: ModelConfig, role: ModelRole) -> tuple[str, str]:
     """Return a key that is equal for roles that can share one engine."""
-    is_by_role = config.model == "pocket" or config.backend == "scripted"
+    is_by_role = is_shipped_name(config.model) or config.backend == "scripted"
     return (role if is_by_role else "", config.hosting)

@@ -1,8 +1,9 @@
 """The oracle: judges each step, finds the first wrong one, and gives the fact that corrects it.
 
 Each step is read as a subject and a claim about it: ``red : 1 + 0 + 2 = 3`` is about ``red``, ``b2 is none`` about
-``b2``. The right solution holds the subjects that matter and the true claims about them; order, spacing and repetition
-do not count. A step about a subject that the right solution never needs is wrong, for it leads elsewhere.
+``b2``. A step in prose may hold several claims, and is right if all are. The right solution holds the subjects that
+matter and the true claims about them; order, spacing, repetition and wording do not count. A step about a subject that
+the right solution never needs is wrong, for it leads elsewhere.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from critic_engine.pocket.board import Board
+from critic_engine.pocket.prose.reader import facts_of
 from critic_engine.pocket.questions import read_question
 from critic_engine.pocket.solver import answer_of, solve
 
@@ -27,6 +30,12 @@ _FORMS = (
     ("lookup", re.compile(r"(the [a-z]+ [a-z]+) is ([abc][123])")),
     ("lookup", re.compile(r"([abc][123]) is (none|[a-z]+ [a-z]+)")),
 )
+
+
+class _Fact(NamedTuple):
+    kind: str
+    subject: str
+    claim: str
 
 
 @dataclass(frozen=True)
@@ -65,26 +74,52 @@ class Judgement:
 
 
 def check(question: str, board: Board, steps: Sequence[str]) -> Judgement:
-    """Judge ``steps``; any text is allowed, and a step that cannot be read is wrong."""
-    plan = solve(read_question(question), board)
-    verdicts = tuple(_judge(plan, place, step) for place, step in enumerate(steps))
+    """Judge ``steps`` of any dialect; any text is allowed, and a step that cannot be read is wrong."""
+    plan = [_read(planned) for planned in solve(read_question(question), board)]
+    verdicts: list[Verdict] = []
+    answer, num_told = None, 0
+    for place, step in enumerate(steps):
+        claims = claims_of(step)
+        read = [[_read(form) for form in claim] for claim in claims]
+        due = plan[min(max(place, num_told), len(plan) - 1)]
+        verdicts.append(_judge(plan, due, read))
+        for claim in read:
+            num_told = next((at for at in range(num_told, len(plan)) if _is_about(plan[at], claim)), num_told - 1) + 1
+        answer = next((found for claim in reversed(claims) if (found := answer_of(claim[0])) is not None), answer)
     first_wrong = next((place for place, verdict in enumerate(verdicts, 1) if not verdict.is_right), None)
-    answer = next((found for step in reversed(steps) if (found := answer_of(_tidy(step))) is not None), None)
-    return Judgement(verdicts, first_wrong, answer, answer == answer_of(plan[-1]))
+    return Judgement(tuple(verdicts), first_wrong, answer, answer == plan[-1].claim)
 
 
-def _judge(plan: Sequence[str], place: int, step: str) -> Verdict:
-    kind, subject, claim = _read(step)
-    facts = [_read(planned) for planned in plan]
-    due_kind, due_subject, due_claim = facts[min(place, len(facts) - 1)]
-    if not kind:
-        return Verdict(False, due_kind, UNCLEAR)
-    truths = [truth for fact_kind, fact_subject, truth in facts if (fact_kind, fact_subject) == (kind, subject)]
-    if claim in truths:
-        return Verdict(True, kind)
-    if truths:
-        return _correct(kind, subject, claim, truths[0])
-    return _correct(due_kind, due_subject, "", due_claim)
+def claims_of(step: str) -> tuple[tuple[str, ...], ...]:
+    """Return what ``step`` claims, each claim in all of the solver's forms for it; nothing if it cannot be read."""
+    tidy = " ".join(step.split())
+    return ((tidy,),) if _read(tidy).kind else facts_of(step)
+
+
+def states(text: str, fact: str) -> bool:
+    """Return whether ``text`` states ``fact``, a step of the solver or a verdict's reason, in any dialect."""
+    return " ".join(text.split()) == fact or any(fact in claim for claim in claims_of(text))
+
+
+def _judge(plan: Sequence[_Fact], due: _Fact, claims: Sequence[Sequence[_Fact]]) -> Verdict:
+    """Return the verdict on a step: right if all of its claims are, else that on its first wrong one."""
+    if not claims or not all(claim[0].kind for claim in claims):
+        return Verdict(False, due.kind, UNCLEAR)
+    verdicts = [_judge_claim(plan, due, claim) for claim in claims]
+    return next((verdict for verdict in verdicts if not verdict.is_right), verdicts[-1])
+
+
+def _judge_claim(plan: Sequence[_Fact], due: _Fact, claim: Sequence[_Fact]) -> Verdict:
+    if right := next((form for form in claim if form in plan), None):
+        return Verdict(True, right.kind)
+    for form in claim:
+        if truth := next((fact for fact in plan if _is_about(fact, [form])), None):
+            return _correct(form.kind, form.subject, form.claim, truth.claim)
+    return _correct(due.kind, due.subject, "", due.claim)
+
+
+def _is_about(fact: _Fact, claim: Sequence[_Fact]) -> bool:
+    return any((form.kind, form.subject) == (fact.kind, fact.subject) for form in claim)
 
 
 def _correct(kind: str, subject: str, claim: str, truth: str) -> Verdict:
@@ -105,16 +140,12 @@ def _correct(kind: str, subject: str, claim: str, truth: str) -> Verdict:
     return Verdict(False, kind, truth if kind == "arithmetic" else f"{subject} is {truth}")
 
 
-def _tidy(step: str) -> str:
-    return " ".join(step.split())
-
-
-def _read(step: str) -> tuple[str, str, str]:
+def _read(step: str) -> _Fact:
     """Return kind, subject and claim of ``step``; three empty texts when it has no known form."""
     for kind, form in _FORMS:
-        if match := form.fullmatch(_tidy(step)):
-            return kind, match[1], match[2]
-    return "", "", ""
+        if match := form.fullmatch(step):
+            return _Fact(kind, match[1], match[2])
+    return _Fact("", "", "")
 
 
 def _cells(claim: str) -> list[str]:

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from critic_engine.errors import ParseError, ProblemError
 from critic_engine.parsing.injections import MAX_GRADE, MAX_INJECTED, Injected, InjectedError, ReadGrade, one_line
 from critic_engine.pocket.board import Board
-from critic_engine.pocket.oracle import Judgement, check
+from critic_engine.pocket.oracle import Judgement, check, claims_of, states
+from critic_engine.pocket.prose.words import SEPARATOR
+from critic_engine.pocket.prose.writer import Wording
 from critic_engine.pocket.questions import Question, read_question
 from critic_engine.pocket.solver import solve, solve_with_slips
 from critic_engine.roles.ask_until_readable import Reading
@@ -69,7 +71,7 @@ class FactGrader:
         """Return the number of steps named, and ten times the share of ``found`` with the correct fact, rounded."""
         facts = {error.step: error.description for error in errors}
         by_step = {each.step: each.description for each in found if each.step in facts}
-        num_facts = sum(one_line(description) == facts[step] for step, description in by_step.items())
+        num_facts = sum(states(description, facts[step]) for step, description in by_step.items())
         grade = round(MAX_GRADE * num_facts / len(found)) if found else 0
         return Reading(ReadGrade(num_matched=len(by_step), grade=grade), TokenUsage())
 
@@ -85,12 +87,20 @@ def _read(problem: Problem, extras: Mapping[str, object]) -> tuple[Question, Boa
 
 
 def _slipped(question: Question, board: Board, steps: Sequence[str], rng: random.Random) -> tuple[str, ...]:
-    """Return ``steps``, in their own order, each replaced by the step of a solver that slips."""
+    """Return ``steps``, in their own order, each replaced by what a solver that slips says in its place."""
     plan = solve(question, board)
     slips = rng.sample(range(1, len(plan) + 1), rng.randint(1, min(MAX_INJECTED, len(plan))))
     slipped = solve_with_slips(question, board, slips=slips, rng=rng)
     said = dict(zip(plan, slipped, strict=True))
-    return tuple(said.get(one_line(step), step) for step in steps)
+    return tuple(said.get(one_line(step)) or _in_prose(step, said, rng) for step in steps)
+
+
+def _in_prose(step: str, said: Mapping[str, str], rng: random.Random) -> str:
+    """Return ``step``, worded anew if it is prose and any of its facts is ``said`` otherwise."""
+    facts = [fact for claim in claims_of(step) for fact in claim if fact in said]
+    if all(said[fact] == fact for fact in facts):
+        return step
+    return f" {SEPARATOR} ".join(Wording(rng).fact(said[fact]) for fact in facts)
 
 
 def _errors(judgement: Judgement) -> tuple[InjectedError, ...]:

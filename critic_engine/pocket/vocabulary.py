@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from critic_engine.pocket.board import CELLS, COLOURS, MOVES, NOTHING, SHAPES
 
@@ -41,13 +42,13 @@ def words_of(text: str) -> list[str]:
     return _PIECE.findall(text.lower())
 
 
-def encode(text: str) -> list[int]:
-    """Return the word ids of ``text``; the shipped tokenizer gives the same."""
-    unknown = WORD_IDS[UNKNOWN]
-    return [WORD_IDS.get(word, unknown) for word in words_of(text)]
+def encode(text: str, word_ids: Mapping[str, int] = WORD_IDS) -> list[int]:
+    """Return the word ids of ``text``; the tokenizer of the dialect with these ids gives the same."""
+    unknown = word_ids[UNKNOWN]
+    return [word_ids.get(word, unknown) for word in words_of(text)]
 
 
-def turn_ids(user: str) -> list[int]:
+def turn_ids(user: str, word_ids: Mapping[str, int] = WORD_IDS) -> list[int]:
     """Return the ids of one user turn with its image, up to and including the assistant's mark."""
-    image = [WORD_IDS[IMAGE]] * NUM_IMAGE_TOKENS
-    return [WORD_IDS[BOS], WORD_IDS[USER], *image, *encode(user), WORD_IDS[ASSISTANT]]
+    image = [word_ids[IMAGE]] * NUM_IMAGE_TOKENS
+    return [word_ids[BOS], word_ids[USER], *image, *encode(user, word_ids), word_ids[ASSISTANT]]

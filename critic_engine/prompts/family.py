@@ -36,7 +36,7 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from critic_engine.config.models import ModelConfig
+from critic_engine.config.models import ModelConfig, is_shipped_name
 from critic_engine.errors import ConfigError
 from critic_engine.parsing.answers import choice_letter
 from critic_engine.parsing.critique_form import CritiqueForm
@@ -126,7 +126,7 @@ class PromptFamily:
         """Return the family the configuration names; ``auto`` is ``pocket`` for the shipped models, else ``plain``."""
         if config.prompts != "auto":
             return cls.load(config.prompts)
-        return cls.load("pocket" if config.model == "pocket" else "plain")
+        return cls.load("pocket" if is_shipped_name(config.model) else "plain")
 
     def has(self, name: str) -> bool:
         """Return whether the family has the optional template of that name."""

@@ -1,7 +1,7 @@
 """Generators that a program hands in: the prompts they get, and the models that they may be paired with."""
 
 from critic_engine.config.engine import EngineConfig
-from critic_engine.config.models import ModelConfig
+from critic_engine.config.models import ModelConfig, is_shipped_name
 from critic_engine.config.search import CriticConfig, ReasonerConfig
 from critic_engine.errors import ConfigError
 
@@ -36,7 +36,7 @@ def with_given(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) ->
 
 def is_shipped(model: ModelConfig) -> bool:
     """Return whether it is a shipped model itself, and no script in its place."""
-    return model.model == "pocket" and model.backend != "scripted"
+    return is_shipped_name(model.model) and model.backend != "scripted"
 
 
 def _is_default(model: ModelConfig, *, is_other_given: bool) -> bool:
@@ -45,8 +45,8 @@ def _is_default(model: ModelConfig, *, is_other_given: bool) -> bool:
 
 
 def _is_foreign(model: ModelConfig, *, is_given: bool) -> bool:
-    """Return whether its text is not of the pocket world; a shipped model stays one whatever its prompts are."""
-    return not model.is_pocket and (is_given or not is_shipped(model))
+    """Return whether the terse models cannot read its text; a shipped one stays as it is whatever its prompts are."""
+    return not model.is_pocket and (is_given or model.backend == "scripted" or model.model != "pocket")
 
 
 def _check_pair(config: EngineConfig, *, has_reasoner: bool, has_critic: bool) -> None:

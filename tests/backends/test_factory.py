@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from critic_engine.backends.factory import make_generator, make_scorer
+from critic_engine.backends.factory import make_generator, make_scorer, short_name
+from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
 from critic_engine.backends.huggingface.scorer import HuggingFaceScorer
 from critic_engine.backends.scripted import ScriptedGenerator
@@ -29,6 +30,16 @@ def test_folder_that_is_none_is_refused_before_loading(tmp_path: Path) -> None:
         make_generator(ModelConfig(model=str(tmp_path)), "reasoner")
 
 
+def test_shipped_models_are_named_by_their_role() -> None:
+    assert short_name(ModelConfig(), "critic") == "pocket-critic"
+    assert short_name(ModelConfig(model="pocket:prose"), "reasoner") == "pocket-prose-reasoner"
+
+
+def test_a_shipped_model_without_weights_is_told_by_name() -> None:
+    with pytest.raises(ModelLoadError, match=r"the pocket:verse critic is missing from .*verse/critic; name another"):
+        pocket_folder("critic", "pocket:verse")
+
+
 def test_scorer_is_named_by_its_folder_and_made_without_loading(text_folder: Path) -> None:
     scorer = make_scorer(RewardModelConfig(model=str(text_folder), head="sequence_classification"))
     assert isinstance(scorer, HuggingFaceScorer)
@@ -37,7 +48,10 @@ def test_scorer_is_named_by_its_folder_and_made_without_loading(text_folder: Pat
         make_scorer(RewardModelConfig(model="./gone", head="sequence_classification"))
 
 
-@pytest.mark.parametrize(("field", "options"), [("model", {}), ("backend", {"model": "./rm", "backend": "scripted"})])
+@pytest.mark.parametrize(
+    ("field", "options"),
+    [("model", {}), ("model", {"model": "pocket:prose"}), ("backend", {"model": "./rm", "backend": "scripted"})],
+)
 def test_what_has_no_classification_head_is_refused(field: str, options: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="has no head 'sequence_classification'") as caught:
         make_scorer(RewardModelConfig.model_validate({"head": "sequence_classification", **options}))

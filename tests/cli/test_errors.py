@@ -240,6 +240,7 @@ class TestModels:
                 ["--critic", "./gone"],
                 ["--critic would be paired with the pocket reasoner", "name --reasoner too", "same model"],
             ),
+            (["--reasoner", "pocket:prose"], ["paired with the pocket critic", "only the terse dialect"]),
         ],
     )
     def test_one_model_alone_is_not_paired_with_the_pocket_model_of_the_other(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 
 import pytest
@@ -9,6 +10,8 @@ from critic_engine.backends.scripted import ScriptedGenerator
 from critic_engine.config.search import CriticConfig
 from critic_engine.errors import CriticEngineError, ParseError, ProblemError
 from critic_engine.parsing.injections import Injected, InjectedError, ReadGrade
+from critic_engine.pocket.dialects import PROSE
+from critic_engine.pocket.oracle import claims_of
 from critic_engine.pocket.problems import PocketProblem, make_problems
 from critic_engine.pocket.rule_injector import FactGrader, SlipInjector
 from critic_engine.prompts import PromptFamily
@@ -46,6 +49,17 @@ def test_steps_without_an_error_are_those_of_the_right_solution() -> None:
         wrong = {error.step for error in injected.errors}
         for step, (new, old) in enumerate(zip(injected.steps, problem.plan, strict=True), 1):
             assert (new != old) is (step in wrong)
+
+
+def test_prose_gets_errors_in_prose() -> None:
+    rng = random.Random(0)
+    for number, problem in enumerate(PROBLEMS[:40]):
+        steps = PROSE.write(problem.plan, rng)
+        injected = inject(problem, seed=number, steps=steps)
+        wrong = {error.step for error in injected.errors}
+        for step, (new, old) in enumerate(zip(injected.steps, steps, strict=True), 1):
+            assert (new != old) is (step in wrong)
+            assert claims_of(new)
 
 
 def test_the_same_seed_makes_the_same_errors_and_others_make_others() -> None:
@@ -116,6 +130,13 @@ def test_a_step_that_is_named_matches_and_its_right_fact_is_graded(
     found: tuple[tuple[int | None, str], ...], num_matched: int, points: int
 ) -> None:
     assert grade(*found) == ReadGrade(num_matched=num_matched, grade=points)
+
+
+def test_a_fact_in_other_words_is_the_fact() -> None:
+    errors = (InjectedError(2, "row 2 has 1"), InjectedError(3, "b1 is none"))
+    found = [(2, "the middle row plainly has 1"), (3, "At b1 sits nothing")]
+    assert grade(*found, errors=errors) == ReadGrade(num_matched=2, grade=10)
+    assert grade((2, "the middle row plainly has 2"), errors=errors) == ReadGrade(num_matched=1, grade=0)
 
 
 def test_what_a_critic_says_in_its_familys_form_is_graded_by_its_fact() -> None:

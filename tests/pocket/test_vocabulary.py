@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from critic_engine.pocket.dialects import PROSE
 from critic_engine.pocket.oracle import check
 from critic_engine.pocket.problems import make_problems
 from critic_engine.pocket.prompts import critic_prompt, next_step_prompt, prefix_text, rewrite_prompt
@@ -40,6 +41,17 @@ def test_the_tokenizer_and_the_plain_encoder_agree_and_decoding_round_trips() ->
     for text in _texts():
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         assert ids == encode(text)
+        assert WORD_IDS[UNKNOWN] not in ids
+        assert tokenizer.decode(ids) == text
+
+
+def test_the_prose_tokenizer_and_the_plain_encoder_agree_and_the_terse_words_keep_their_ids() -> None:
+    tokenizer, rng = build_tokenizer(PROSE), random.Random(0)
+    assert PROSE.words[: len(WORDS)] == WORDS
+    for problem in make_problems("train", num=40, seed=0):
+        text = critic_prompt(problem.question, steps=PROSE.write(problem.plan, rng))
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert ids == encode(text, PROSE.word_ids)
         assert WORD_IDS[UNKNOWN] not in ids
         assert tokenizer.decode(ids) == text
 

@@ -87,3 +87,18 @@ def test_run_of_given_generators_is_not_continued_with_the_pocket_pair(tmp_path:
 def test_the_shipped_pair_with_prompts_of_ones_own_is_no_foreign_pair() -> None:
     config = load_config("mcts", ["reasoner.prompts=some-folder"])
     assert with_given(config, has_reasoner=False, has_critic=False) == config
+
+
+def test_prose_is_not_read_by_the_terse_models_unasked() -> None:
+    with pytest.raises(ConfigError, match="paired with the pocket critic"):
+        with_given(load_config("mcts", ["reasoner.model=pocket:prose"]), has_reasoner=False, has_critic=False)
+    with pytest.raises(ConfigError, match="paired with the pocket reasoner"):
+        with_given(load_config("mcts", ["critic.model=pocket:prose"]), has_reasoner=False, has_critic=False)
+    config = load_config("mcts", ["reasoner.model=pocket:prose", "critic.model=pocket:prose"])
+    assert with_given(config, has_reasoner=False, has_critic=False) == config
+    assert config.critic_matches
+
+
+def test_an_unknown_shipped_model_is_told_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="'pocket:verse'; the shipped models are pocket and pocket:prose"):
+        load_config("mcts", ["reasoner.model=pocket:verse"])

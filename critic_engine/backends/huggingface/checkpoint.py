@@ -52,15 +52,15 @@ class Checkpoint:
         return hasattr(self.processor, "image_processor")
 
 
-def pocket_folder(role: Literal["reasoner", "critic"]) -> Path:
-    """Return the folder of the shipped checkpoint of ``role``.
+def pocket_folder(role: Literal["reasoner", "critic"], model: str = "pocket") -> Path:
+    """Return the folder of the shipped checkpoint of ``role``; ``model`` is one of ``SHIPPED_MODELS``.
 
     Raises:
         ModelLoadError: it is not there.
     """
-    folder = _POCKET_WEIGHTS / role
+    folder = _POCKET_WEIGHTS / model.partition(":")[2] / role
     if not (folder / "config.json").is_file():
-        raise ModelLoadError(f"the pocket {role} is missing from {folder}; name another model")
+        raise ModelLoadError(f"the {model} {role} is missing from {folder}; name another model")
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
 from critic_engine.config.critic_card import CardModel
-from critic_engine.config.models import ModelConfig
+from critic_engine.config.models import ModelConfig, is_shipped_name
 from critic_engine.config.search import CriticConfig, RewardModelConfig
 from critic_engine.errors import ModelLoadError
 from critic_engine.prompts import PromptFamily
@@ -36,7 +36,7 @@ def card_model(config: ModelConfig, given: Generator | None = None) -> CardModel
     elif config.backend == "scripted":
         name = f"scripted:{config.model}"
     else:
-        name = folder.resolve().name if config.model != "pocket" and folder.is_dir() else config.model
+        name = folder.resolve().name if not is_shipped_name(config.model) and folder.is_dir() else config.model
     return CardModel(name=name, prompts=PromptFamily.for_model(config).name, fingerprint=model_fingerprint(config))
 
 
@@ -59,9 +59,10 @@ def local_folder(config: ModelConfig) -> Path | None:
     """Return the folder of a model's files on this machine, of a hub id that of its download; None without one."""
     if config.backend not in ("huggingface", "vllm"):
         return None
-    if config.model == "pocket":
+    if is_shipped_name(config.model):
         try:
-            return pocket_folder("critic" if isinstance(config, CriticConfig | RewardModelConfig) else "reasoner")
+            is_critic = isinstance(config, CriticConfig | RewardModelConfig)
+            return pocket_folder("critic" if is_critic else "reasoner", config.model)
         except ModelLoadError:
             return None
     folder = Path(config.model).expanduser()

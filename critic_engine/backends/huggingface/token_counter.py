@@ -15,6 +15,7 @@ from critic_engine.backends.huggingface.checkpoint import (
 )
 from critic_engine.backends.huggingface.control_tokens import control_tokens, encoding_errors, refuse_control_tokens
 from critic_engine.backends.huggingface.encoding import PromptEncoder
+from critic_engine.config.models import is_shipped_name
 from critic_engine.protocols import GenerationRequest
 from critic_engine.types import Message
 
@@ -26,13 +27,13 @@ class TokenCounter:
         """Open a model's processor.
 
         Args:
-            model: A folder, a hub id, or ``pocket`` for the shipped model.
+            model: A folder, a hub id, or the name of a shipped model.
             is_remote_code_trusted: Whether Python code that comes with the model may run.
 
         Raises:
             ModelLoadError: it is no chat model.
         """
-        folder = str(pocket_folder("reasoner")) if model == "pocket" else model
+        folder = str(pocket_folder("reasoner", model)) if is_shipped_name(model) else model
         options = CheckpointOptions(model=folder, is_remote_code_trusted=is_remote_code_trusted)
         with opening(options) as source:
             processor, _, _ = open_processor(source)

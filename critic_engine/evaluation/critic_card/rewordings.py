@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Mapping
 
-from critic_engine.pocket.vocabulary import WORD_IDS, words_of
+from critic_engine.pocket.dialects import PROSE
+from critic_engine.pocket.vocabulary import words_of
 
 Steps = tuple[str, ...]
 
@@ -59,7 +60,7 @@ def _other_ending(steps: Steps) -> Steps:
 
 
 def _is_pocket(steps: Steps) -> bool:
-    return all(word in WORD_IDS for step in steps for word in words_of(step))
+    return all(word in PROSE.word_ids for step in steps for word in words_of(step))
 
 
 def _is_any(steps: Steps) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from critic_engine.pocket.board import Board, picture
-from critic_engine.pocket.vocabulary import EOS, PAD, SPECIALS, WORD_IDS, WORDS, encode, turn_ids
+from critic_engine.pocket.dialects import DIALECTS, Dialect
+from critic_engine.pocket.vocabulary import EOS, PAD, SPECIALS, WORD_IDS, encode, turn_ids
 
 _BATCH_SIZE = 128
 
@@ -32,19 +33,34 @@ class PocketRequest:
     said: str = ""
 
 
+def dialect_of(model: Any) -> Dialect:
+    """Return the dialect whose words ``model`` has.
+
+    Raises:
+        ValueError: its vocabulary is that of no dialect.
+    """
+    num_words = model.config.text_config.vocab_size
+    for dialect in DIALECTS.values():
+        if len(dialect.words) == num_words:
+            return dialect
+    raise ValueError(f"model: it has {num_words} words, which is the vocabulary of none of {tuple(DIALECTS)}")
+
+
 def generate_texts(
-    model: Any, requests: Sequence[PocketRequest], *, temperature: float, seed: int, max_words: int = 80
+    model: Any, requests: Sequence[PocketRequest], *, temperature: float, seed: int, max_words: int | None = None
 ) -> list[str]:
     """Return the model's reply to each request; greedy at temperature 0."""
     import torch
 
     torch.manual_seed(seed)
+    dialect = dialect_of(model)
+    max_words = max_words or dialect.max_words
     sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
     replies: list[str] = []
     with torch.inference_mode():
         for inputs in _batches(model, requests, seed):
             written = model.generate(**inputs, **sampling, max_new_tokens=max_words, pad_token_id=WORD_IDS[PAD])
-            replies += [_text(row) for row in written[:, inputs["input_ids"].shape[1] :].tolist()]
+            replies += [_text(row, dialect.words) for row in written[:, inputs["input_ids"].shape[1] :].tolist()]
     return replies
 
 
@@ -62,9 +78,10 @@ def _batches(model: Any, requests: Sequence[PocketRequest], seed: int) -> Iterat
     import torch
 
     model.eval()
+    word_ids = dialect_of(model).word_ids
     for start in range(0, len(requests), _BATCH_SIZE):
         group = requests[start : start + _BATCH_SIZE]
-        rows = [[*turn_ids(request.user), *encode(request.said)] for request in group]
+        rows = [[*turn_ids(request.user, word_ids), *encode(request.said, word_ids)] for request in group]
         longest = max(map(len, rows))
         ids = torch.tensor([[WORD_IDS[PAD]] * (longest - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
@@ -72,7 +89,7 @@ def _batches(model: Any, requests: Sequence[PocketRequest], seed: int) -> Iterat
         yield {"input_ids": ids, "attention_mask": mask, "pixel_values": pictures}
 
 
-def _text(ids: Sequence[int]) -> str:
-    words = [WORDS[word] for word in ids]
+def _text(ids: Sequence[int], known: Sequence[str]) -> str:
+    words = [known[word] for word in ids]
     words = words[: words.index(EOS)] if EOS in words else words
     return " ".join(word for word in words if word not in SPECIALS).replace(" \n ", "\n").replace("\n ", "\n")

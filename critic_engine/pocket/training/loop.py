@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from critic_engine.pocket.dialects import PROSE
+from critic_engine.pocket.prose.words import FILLER_WORDS
 from critic_engine.pocket.training.generation import pixel_values
 from critic_engine.pocket.training.training_rows import IGNORED, DrawRow, TrainingRow
 from critic_engine.pocket.vocabulary import PAD, WORD_IDS, WORDS
@@ -36,6 +38,8 @@ class Schedule:
     warm_up_steps: int = 100
     verdict_weight: float = 1.0
     """The weight of ``right`` and ``wrong`` targets; other words weigh 1."""
+    filler_weight: float = 0.25
+    """The weight of targets that prose fills with and that mean nothing: most of them cannot be foreseen."""
     log_every: int = 50
     save_every: int = 250
 
@@ -66,7 +70,7 @@ def train(
     model.train()
     for step in range(1, schedule.num_steps + 1):
         batch = next(batches)
-        loss = _loss(model, batch, schedule.verdict_weight)
+        loss = _loss(model, batch, schedule)
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -119,7 +123,7 @@ def _batches(draw: DrawRow, size: int, rng: random.Random) -> Iterator[list[Trai
         yield from groups
 
 
-def _loss(model: Any, batch: Sequence[TrainingRow], verdict_weight: float) -> Any:
+def _loss(model: Any, batch: Sequence[TrainingRow], schedule: Schedule) -> Any:
     import torch
 
     longest = max(len(row.ids) for row in batch)
@@ -132,6 +136,8 @@ def _loss(model: Any, batch: Sequence[TrainingRow], verdict_weight: float) -> An
     hidden = model.model(input_ids=ids, pixel_values=pictures, use_cache=False).last_hidden_state
     taught = targets != IGNORED
     logits, words = model.lm_head(hidden[taught]), targets[taught]
-    weights = torch.ones(len(WORDS))
-    weights[list(_VERDICTS)] = verdict_weight
+    weights = torch.ones(logits.shape[-1])
+    weights[list(_VERDICTS)] = schedule.verdict_weight
+    if len(weights) > len(WORDS):
+        weights[[number for word, number in PROSE.word_ids.items() if word in FILLER_WORDS]] = schedule.filler_weight
     return torch.nn.functional.cross_entropy(logits, words, weight=weights)

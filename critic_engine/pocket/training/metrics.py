@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from critic_engine.pocket.oracle import Judgement
+from critic_engine.pocket.oracle import Judgement, states
 from critic_engine.pocket.problems import PocketProblem
 from critic_engine.pocket.prompts import critic_prompt, rewrite_prompt
 from critic_engine.pocket.training.generation import PocketRequest, generate_texts, next_word_log_probs
@@ -45,7 +45,7 @@ class CriticScores:
     named: float
     """Share of the wrong trajectories whose first wrong step the words name."""
     explained: float
-    """Share of the wrong trajectories whose words are the oracle's, reason included."""
+    """Share of the wrong trajectories whose words say what the oracle's do, reason included."""
     mean_value_right: float
     mean_value_wrong: float
     calibration_error: float
@@ -101,7 +101,7 @@ def critic_values(model: Any, problems: Sequence[PocketProblem], solutions: Solu
 
 def critic_words(model: Any, problems: Sequence[PocketProblem], solutions: Solutions) -> list[str]:
     """Return the critic's greedy replies."""
-    return generate_texts(model, _critic_requests(problems, solutions), temperature=0.0, seed=0, max_words=24)
+    return generate_texts(model, _critic_requests(problems, solutions), temperature=0.0, seed=0, max_words=32)
 
 
 def critic_scores(model: Any, problems: Sequence[PocketProblem], solutions: Solutions) -> CriticScores:
@@ -114,7 +114,7 @@ def critic_scores(model: Any, problems: Sequence[PocketProblem], solutions: Solu
         auroc_steps=auroc(values, are_right),
         auroc_answer=auroc(values, [judgement.is_answer_right for judgement in judgements]),
         named=_mean([said.split()[:3] == judgement.words.split()[:3] for judgement, said in wrong]),
-        explained=_mean([said == judgement.words for judgement, said in wrong]),
+        explained=_mean([_means_the_same(said, judgement.words) for judgement, said in wrong]),
         mean_value_right=_mean([value for value, is_right in zip(values, are_right, strict=True) if is_right]),
         mean_value_wrong=_mean([value for value, is_right in zip(values, are_right, strict=True) if not is_right]),
         calibration_error=calibration_error(values, are_right),
@@ -140,6 +140,11 @@ def _critic_requests(problems: Sequence[PocketProblem], solutions: Solutions) ->
         PocketRequest(problem.board, critic_prompt(problem.question, steps=steps))
         for problem, steps in zip(problems, solutions, strict=True)
     ]
+
+
+def _means_the_same(said: str, words: str) -> bool:
+    (verdict, _, reason), (right_verdict, _, right_reason) = said.partition(" : "), words.partition(" : ")
+    return verdict == right_verdict and states(reason, right_reason)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from critic_engine.pocket.board import BOARD_PX, CELL_PX
+from critic_engine.pocket.dialects import TERSE, Dialect
+from critic_engine.pocket.prose.words import MARKS
+from critic_engine.pocket.training.generation import dialect_of
 from critic_engine.pocket.vocabulary import (
     ASSISTANT,
     BOS,
@@ -19,7 +22,6 @@ from critic_engine.pocket.vocabulary import (
     UNKNOWN,
     USER,
     WORD_IDS,
-    WORDS,
 )
 
 CHAT_TEMPLATE = (
@@ -50,7 +52,7 @@ class ModelSize:
     max_tokens: int = 512
 
 
-def build_model(size: ModelSize) -> Any:
+def build_model(size: ModelSize, dialect: Dialect = TERSE) -> Any:
     """Return a new LLaVA model in float32; seed torch first."""
     import torch
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
@@ -61,7 +63,7 @@ def build_model(size: ModelSize) -> Any:
         image_size=BOARD_PX, patch_size=CELL_PX,
     )  # fmt: skip
     text = LlamaConfig(
-        vocab_size=len(WORDS), hidden_size=size.text_width, intermediate_size=3 * size.text_width,
+        vocab_size=len(dialect.words), hidden_size=size.text_width, intermediate_size=3 * size.text_width,
         num_hidden_layers=size.text_layers, num_attention_heads=size.text_width // size.head_width,
         num_key_value_heads=size.text_width // size.head_width, max_position_embeddings=size.max_tokens,
         bos_token_id=WORD_IDS[BOS], eos_token_id=WORD_IDS[EOS], pad_token_id=WORD_IDS[PAD], tie_word_embeddings=False,
@@ -73,6 +75,29 @@ def build_model(size: ModelSize) -> Any:
     model = LlavaForConditionalGeneration(config)
     with torch.no_grad():  # CLIP starts its place embeddings at 0.02, too faint beside the patches to learn places by
         model.model.vision_tower.embeddings.position_embedding.weight.normal_(std=0.5)
+    return model
+
+
+def with_words_of(model: Any, dialect: Dialect) -> Any:
+    """Return ``model`` with the words of ``dialect``; a new word that stands for a known one begins as that one does.
+
+    Seed torch first: the other new words begin at random.
+
+    Raises:
+        ValueError: it has more words than the dialect.
+    """
+    import torch
+
+    num_known = model.config.text_config.vocab_size
+    if num_known > len(dialect.words):
+        raise ValueError(f"model: it has {num_known} words, more than the {len(dialect.words)} of {dialect.name}")
+    model.resize_token_embeddings(len(dialect.words))
+    with torch.no_grad():
+        for weight in (model.get_input_embeddings().weight, model.lm_head.weight):
+            for word in dialect.words[num_known:]:
+                place = dialect.word_ids.get(MARKS.get(word, "").lower(), num_known)
+                if place < num_known:
+                    weight[dialect.word_ids[word]] = weight[place]
     return model
 
 
@@ -96,24 +121,36 @@ def deepened(model: Any, num_layers: int) -> Any:
     return deeper
 
 
-def build_processor() -> Any:
+def take_layers(model: Any, other: Any, num_kept: int) -> None:
+    """Put the layers of ``other`` from ``num_kept`` on into ``model``, with its last norm and its words of the head."""
+    import torch
+
+    with torch.no_grad():
+        layers, taken = model.model.language_model.layers, other.model.language_model.layers
+        for layer, theirs in zip(layers[num_kept:], taken[num_kept:], strict=True):
+            layer.load_state_dict(theirs.state_dict())
+        model.model.language_model.norm.load_state_dict(other.model.language_model.norm.state_dict())
+        model.lm_head.weight[: len(other.lm_head.weight)] = other.lm_head.weight
+
+
+def build_processor(dialect: Dialect = TERSE) -> Any:
     """Return the processor: a word tokenizer with the chat template, and an image processor that needs only PIL."""
     from transformers import CLIPImageProcessorPil, LlavaProcessor
 
     side = {"height": BOARD_PX, "width": BOARD_PX}
     images = CLIPImageProcessorPil(size=side, crop_size=side, image_mean=[0.5] * 3, image_std=[0.5] * 3)
     return LlavaProcessor(
-        image_processor=images, tokenizer=build_tokenizer(), patch_size=CELL_PX, image_token=IMAGE,
+        image_processor=images, tokenizer=build_tokenizer(dialect), patch_size=CELL_PX, image_token=IMAGE,
         vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=CHAT_TEMPLATE,
     )  # fmt: skip
 
 
-def build_tokenizer() -> Any:
+def build_tokenizer(dialect: Dialect = TERSE) -> Any:
     """Return a fast tokenizer of whole words; newline and punctuation are words, decoding puts the spaces back."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordLevel(dict(WORD_IDS), unk_token=UNKNOWN))
+    tokenizer = Tokenizer(models.WordLevel(dict(dialect.word_ids), unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Split("\n", "isolated"),
@@ -132,7 +169,7 @@ def build_tokenizer() -> Any:
         model_max_length=ModelSize().max_tokens,
         chat_template=CHAT_TEMPLATE,
     )  # fmt: skip
-    if len(fast) != len(WORDS) or fast.convert_tokens_to_ids(list(SPECIALS)) != list(range(len(SPECIALS))):
+    if len(fast) != len(dialect.words) or fast.convert_tokens_to_ids(list(SPECIALS)) != list(range(len(SPECIALS))):
         raise AssertionError("the tokenizer numbers its words otherwise than the vocabulary")
     return fast
 
@@ -147,7 +184,7 @@ def save_checkpoint(model: Any, folder: Path) -> None:
     )
     model.save_pretrained(folder)
     _name_weights_as_published(folder / "model.safetensors")
-    processor = build_processor()
+    processor = build_processor(dialect_of(model))
     processor.save_pretrained(folder)
     processor.image_processor.save_pretrained(folder)
     _name_tokenizer_as_published(folder / "tokenizer_config.json")

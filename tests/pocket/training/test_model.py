@@ -13,18 +13,27 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from critic_engine.backends.huggingface.checkpoint import pocket_folder
+from critic_engine.pocket.dialects import PROSE, TERSE
 from critic_engine.pocket.problems import PocketProblem, make_problems
 from critic_engine.pocket.questions import read_question
 from critic_engine.pocket.solver import solve_with_slips
 from critic_engine.pocket.training import training_rows
-from critic_engine.pocket.training.generation import PocketRequest, generate_texts, next_word_log_probs
+from critic_engine.pocket.training.generation import PocketRequest, dialect_of, generate_texts, next_word_log_probs
 from critic_engine.pocket.training.loop import Schedule, train
 from critic_engine.pocket.training.metrics import auroc, calibration_error, critic_values
-from critic_engine.pocket.training.model import ModelSize, build_model, deepened, save_checkpoint
+from critic_engine.pocket.training.model import (
+    ModelSize,
+    build_model,
+    deepened,
+    save_checkpoint,
+    take_layers,
+    with_words_of,
+)
 from critic_engine.pocket.training.train_critic import freeze_below
 from critic_engine.pocket.vocabulary import WORDS
 
 SMALL = ModelSize(text_width=32, text_layers=1, vision_width=32, vision_layers=1)
+SHIPPED = sorted(file.parent for file in pocket_folder("reasoner").parent.rglob("config.json"))
 PROBLEMS = make_problems("dev", num=8, seed=5)
 
 
@@ -105,6 +114,32 @@ def test_training_is_deterministic_and_learns_what_it_is_shown() -> None:
     assert replies == ["answer : red circle"]
 
 
+def test_a_model_that_gets_the_words_of_prose_keeps_its_own() -> None:
+    torch.manual_seed(0)
+    model = build_model(SMALL)
+    requests = [PocketRequest(problem.board, problem.question) for problem in PROBLEMS]
+    expected = next_word_log_probs(model, requests)
+    assert dialect_of(model) is TERSE
+    model = with_words_of(model, PROSE)
+    assert dialect_of(model) is PROSE
+    found = next_word_log_probs(model, requests)[:, : len(WORDS)]
+    gaps = found - expected
+    assert np.abs(gaps - gaps[:, :1]).max() < 1e-4  # all less likely by the same share, which the new words have
+    assert found[0, PROSE.word_ids["up"]] == next_word_log_probs(model, requests)[0, PROSE.word_ids["north"]]
+    with pytest.raises(ValueError, match="more than the 95 of terse"):
+        with_words_of(model, TERSE)
+
+
+def test_a_critic_can_begin_with_the_layers_of_another() -> None:
+    torch.manual_seed(0)
+    model, other = deepened(build_model(SMALL), 3), deepened(build_model(SMALL), 3)
+    own = model.model.language_model.layers[0].mlp.up_proj.weight.clone()
+    take_layers(model, other, 1)
+    layers, others = model.model.language_model.layers, other.model.language_model.layers
+    assert torch.equal(layers[0].mlp.up_proj.weight, own)
+    assert torch.equal(layers[2].mlp.up_proj.weight, others[2].mlp.up_proj.weight)
+
+
 def test_auroc_and_calibration_worked_by_hand() -> None:
     assert auroc([0.9, 0.8, 0.3, 0.1], [True, False, True, False]) == 0.75
     assert auroc([0.5, 0.5], [True, False]) == 0.5
@@ -112,13 +147,13 @@ def test_auroc_and_calibration_worked_by_hand() -> None:
     assert calibration_error([0.95, 0.95, 0.05, 0.05], [True, False, False, False]) == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("folder", [pocket_folder("reasoner"), pocket_folder("critic")])
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
 def test_a_shipped_checkpoint_is_small_and_complete(folder: Path) -> None:
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 10_000_000
     model = AutoModelForImageTextToText.from_pretrained(folder)
     processor = AutoProcessor.from_pretrained(folder)
     assert 1e6 <= sum(weight.numel() for weight in model.parameters()) <= 2.5e6
-    assert len(processor.tokenizer) == len(WORDS) == model.config.text_config.vocab_size
+    assert len(processor.tokenizer) == len(dialect_of(model).words)
     assert model.generation_config.eos_token_id == processor.tokenizer.eos_token_id
     assert model.generation_config.pad_token_id == processor.tokenizer.pad_token_id
 
@@ -141,12 +176,17 @@ def test_the_reasoner_solves_some_problems_and_not_all() -> None:
     assert 20 <= num_right <= 58
 
 
-def test_the_critic_values_right_solutions_above_flawed_ones() -> None:
-    model = AutoModelForImageTextToText.from_pretrained(pocket_folder("critic"))
+@pytest.mark.parametrize(
+    "folder", [folder for folder in SHIPPED if folder.name == "critic"], ids=lambda folder: folder.parent.name
+)
+def test_the_critic_values_right_solutions_above_flawed_ones(folder: Path) -> None:
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    dialect = dialect_of(model)
     problems, rng = make_problems("dev", num=48, seed=6), random.Random(0)
     flawed = [
         solve_with_slips(read_question(problem.question), problem.board, slips={rng.randint(1, 4)}, rng=rng)
         for problem in problems
     ]
-    values = critic_values(model, problems * 2, [problem.plan for problem in problems] + flawed)
+    worded = [dialect.write(facts, rng) for facts in ([problem.plan for problem in problems] + flawed)]
+    values = critic_values(model, problems * 2, worded)
     assert auroc(values, [True] * len(problems) + [False] * len(problems)) >= 0.75

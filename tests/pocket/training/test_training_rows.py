@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import random
 
+from critic_engine.pocket.dialects import PROSE
 from critic_engine.pocket.oracle import check
 from critic_engine.pocket.questions import read_question
 from critic_engine.pocket.solver import solve
 from critic_engine.pocket.training import training_rows
+from critic_engine.pocket.training.model import ModelSize
 from critic_engine.pocket.vocabulary import ASSISTANT, EOS, IMAGE, UNKNOWN, WORD_IDS, WORDS
 
 
@@ -29,6 +31,47 @@ def test_rows_know_all_their_words_and_come_from_train() -> None:
             assert len(row.ids) == len(row.targets)
             assert row.targets[-1] == WORD_IDS[EOS]
             assert row.board.split == "train"
+
+
+def test_prose_rows_know_all_their_words_and_fit_the_model() -> None:
+    rng = random.Random(0)
+
+    def flawed(rng: random.Random) -> training_rows.Attempt:
+        return training_rows.slip_attempt(rng, PROSE)
+
+    for _ in range(60):
+        for row in (
+            training_rows.practice_row(rng, PROSE),
+            training_rows.solving_row(rng, PROSE),
+            training_rows.rewriting_row(rng, flawed, PROSE),
+            training_rows.next_step_row(rng, flawed, PROSE),
+            training_rows.judging_row(rng, flawed, PROSE),
+            training_rows.foreseeing_row(rng, flawed, PROSE),
+        ):
+            assert WORD_IDS[UNKNOWN] not in (*row.ids, *row.targets)
+            assert len(row.ids) == len(row.targets) <= ModelSize().max_tokens
+
+
+def test_a_prose_rewrite_is_right_from_the_flaw_on() -> None:
+    rng = random.Random(1)
+    for _ in range(40):
+        attempt = training_rows.slip_attempt(rng, PROSE)
+        row = training_rows.rewriting_row(rng, lambda _, attempt=attempt: attempt, PROSE)  # type: ignore[misc]
+        begin = row.ids.index(WORD_IDS[ASSISTANT]) + 1
+        steps = " ".join(PROSE.words[word] for word in row.ids[begin:]).split("\n")
+        judgement = check(attempt.question.text, attempt.board, steps)
+        assert judgement.is_right
+        assert judgement.is_answer_right
+
+
+def test_a_wrong_prose_step_is_judged_at_its_end_only() -> None:
+    rng = random.Random(2)
+    question, board = training_rows.draw_problem(rng)
+    attempt = training_rows.Attempt(question, board, ("i think so , it is two",))
+    row = training_rows.judging_row(rng, lambda _: attempt, PROSE)
+    begin, end = (row.ids.index(WORD_IDS[word]) for word in ("\n", ASSISTANT))
+    taught = [target for target in row.targets[begin:end] if target != training_rows.IGNORED]
+    assert taught == [WORD_IDS["wrong"]]
 
 
 def test_a_solving_row_teaches_the_word_that_comes_next() -> None:
