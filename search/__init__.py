@@ -2,7 +2,7 @@
 
 It knows no text, image, model, clock, file, process or event loop: states are opaque, and cost is in the caller's
 unit. The strategies, which share ``ask`` / ``tell`` / ``abandon``, are ``Mcts``, ``AbMcts``, ``Beam``, ``Dvts``,
-``ParticleFilter``, ``BestOfN`` and ``Chain``.
+``ParticleFilter``, ``Guided``, ``BestOfN`` and ``Chain``.
 """
 
 from search.ab_mcts import AbMcts, AbMctsOptions
@@ -17,6 +17,7 @@ from search.dvts import Dvts, DvtsOptions
 from search.errors import ReplayError, SearchError, UnknownTrialError
 from search.event_log import event_from_dict, event_to_dict, replay
 from search.events import Abandoned, Asked, Event, Stopped, Told
+from search.guided import Guided, GuidedOptions
 from search.mcts import Mcts, MctsOptions
 from search.particle import ParticleFilter, ParticleOptions
 from search.particle_weights import ResamplingRule
@@ -49,6 +50,8 @@ __all__ = [
     "Dvts",
     "DvtsOptions",
     "Event",
+    "Guided",
+    "GuidedOptions",
     "Limits",
     "Mcts",
     "MctsOptions",

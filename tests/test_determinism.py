@@ -20,7 +20,7 @@ from critic_engine.types import Problem
 from search import Tree
 
 PROBLEMS = [Problem(f"how many stars are in sky {number} ?") for number in range(4)]
-TREES = ["mcts", "ab_mcts", "beam", "dvts", "particle", "mctsr", "llama_berry", "lats", "rstar"]
+TREES = ["mcts", "ab_mcts", "beam", "dvts", "particle", "guided", "mctsr", "llama_berry", "lats", "rstar"]
 
 
 class Jittery(ScriptedGenerator):

@@ -39,14 +39,22 @@ from search import (
     BestOfNOptions,
     ChainOptions,
     DvtsOptions,
+    GuidedOptions,
     MctsOptions,
     ParticleOptions,
     StopOptions,
 )
 
-StrategyKind: TypeAlias = Literal["mcts", "ab_mcts", "beam", "dvts", "particle", "best_of_n", "chain"]
+StrategyKind: TypeAlias = Literal["mcts", "ab_mcts", "beam", "dvts", "particle", "guided", "best_of_n", "chain"]
 StrategyOptions: TypeAlias = (
-    MctsOptions | AbMctsOptions | BeamOptions | DvtsOptions | ParticleOptions | BestOfNOptions | ChainOptions
+    MctsOptions
+    | AbMctsOptions
+    | BeamOptions
+    | DvtsOptions
+    | ParticleOptions
+    | GuidedOptions
+    | BestOfNOptions
+    | ChainOptions
 )
 _STRATEGY_OPTIONS: dict[str, type[StrategyOptions]] = {
     "mcts": MctsOptions,
@@ -54,6 +62,7 @@ _STRATEGY_OPTIONS: dict[str, type[StrategyOptions]] = {
     "beam": BeamOptions,
     "dvts": DvtsOptions,
     "particle": ParticleOptions,
+    "guided": GuidedOptions,
     "best_of_n": BestOfNOptions,
     "chain": ChainOptions,
 }
@@ -208,14 +217,14 @@ class EngineConfig(Section):
     @model_validator(mode="after")
     def _check_together(self) -> "EngineConfig":
         kind = self.strategy.kind
-        is_endless = kind in ("mcts", "ab_mcts") or getattr(self.strategy.options, "num_rounds", 1) is None
+        is_endless = kind in ("mcts", "ab_mcts", "guided") or getattr(self.strategy.options, "num_rounds", 1) is None
         if is_endless and self.budget == BudgetConfig():
             raise ValueError(
                 "budget is empty; a tree search needs budget.max_simulations, budget.max_tokens or budget.max_wall_s"
             )
         if kind in ("best_of_n", "chain") and self.expander.kind != "solution":
             raise ValueError(f"expander.kind is 'step'; {kind} needs whole solutions: set it to 'solution'")
-        if kind in ("beam", "dvts", "particle") and self.expander.kind != "step":
+        if kind in ("beam", "dvts", "particle", "guided") and self.expander.kind != "step":
             raise ValueError(f"expander.kind is 'solution'; {kind} goes step by step: set it to 'step'")
         if self.other_reasoners and kind != "ab_mcts":
             raise ValueError(f"other_reasoners are arms of ab_mcts; {kind} has one reasoner: leave them out")

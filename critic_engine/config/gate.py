@@ -20,6 +20,7 @@ from search import (
     BestOfNOptions,
     ChainOptions,
     DecisionRule,
+    GuidedOptions,
     MctsOptions,
     ParticleOptions,
 )
@@ -112,7 +113,7 @@ def _num_samples(config: EngineConfig) -> int:
         return options.num_samples
     if isinstance(options, ChainOptions):
         return 1 + options.max_rounds
-    if isinstance(options, MctsOptions | AbMctsOptions) or options.num_rounds is None:
+    if isinstance(options, MctsOptions | AbMctsOptions | GuidedOptions) or options.num_rounds is None:
         return _UNTIL_SPENT
     if isinstance(options, ParticleOptions):
         return options.num_rounds * options.num_particles

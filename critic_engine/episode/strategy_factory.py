@@ -19,6 +19,8 @@ from search import (
     ChainOptions,
     Dvts,
     DvtsOptions,
+    Guided,
+    GuidedOptions,
     Limits,
     Mcts,
     ParticleFilter,
@@ -52,6 +54,8 @@ def make_strategy(config: EngineConfig, problem_id: str, *, max_tokens: int | No
         return Beam(options, rng=rng, root=root, limits=limits)
     if isinstance(options, DvtsOptions):
         return Dvts(options, rng=rng, root=root, limits=limits)
+    if isinstance(options, GuidedOptions):
+        return Guided(options, rng=rng, root=root, limits=limits)
     if isinstance(options, ParticleOptions):
         return ParticleFilter(options, rng=rng, root=root, limits=limits)
     is_refining = config.expander.kind == "solution"

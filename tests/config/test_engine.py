@@ -16,6 +16,7 @@ from search import (
     BestOfNOptions,
     ChainOptions,
     DvtsOptions,
+    GuidedOptions,
     MctsOptions,
     ParticleOptions,
     StopOptions,
@@ -165,7 +166,7 @@ class TestStrategy:
 
     @pytest.mark.parametrize("kind", [["mcts"], {"mcts": 1}, 7, None, "dfs"])
     def test_a_kind_that_is_none_is_told_the_kinds(self, kind: object) -> None:
-        kinds = "it must be one of mcts, ab_mcts, beam, dvts, particle, best_of_n, chain"
+        kinds = "it must be one of mcts, ab_mcts, beam, dvts, particle, guided, best_of_n, chain"
         assert kinds in str(refused({"strategy": {"kind": kind}, **BUDGET}))
 
     def test_keys_of_mixed_types_are_refused_by_name(self) -> None:
@@ -192,6 +193,7 @@ class TestStrategy:
 class TestTogether:
     def test_a_tree_without_a_budget_is_refused(self) -> None:
         assert "budget is empty" in str(refused({}))
+        assert "budget is empty" in str(refused({"strategy": {"kind": "guided"}}))
         particle = {"kind": "particle", "num_rounds": None}
         assert "budget is empty" in str(refused({"strategy": particle}))
         parse_config({"strategy": particle, **BUDGET})
@@ -218,11 +220,11 @@ class TestTogether:
         assert f"stop.{next(iter(stop))} needs values" in str(refused(document))
         parse_config({**document, "evaluator": {"kind": "critic"}})
 
-    @pytest.mark.parametrize("kind", ["beam", "dvts", "particle"])
+    @pytest.mark.parametrize("kind", ["beam", "dvts", "particle", "guided"])
     def test_strategies_over_steps_refuse_whole_solutions(self, kind: str) -> None:
-        error = refused({"strategy": {"kind": kind}, "expander": {"kind": "solution"}})
+        error = refused({"strategy": {"kind": kind}, "expander": {"kind": "solution"}, **BUDGET})
         assert f"expander.kind is 'solution'; {kind} goes step by step" in str(error)
-        parse_config({"strategy": {"kind": kind}})
+        parse_config({"strategy": {"kind": kind}, **BUDGET})
 
     def test_other_reasoners_are_arms_of_ab_mcts_alone(self) -> None:
         document = {"other_reasoners": [{"temperature": 1.0}], **BUDGET}
@@ -302,6 +304,7 @@ def test_presets_are_the_methods_they_are_named_for() -> None:
         "critic_v": ChainOptions(max_rounds=1),
         "dvts": DvtsOptions(num_subtrees=1, num_rounds=None),
         "greedy": BestOfNOptions(num_samples=1),
+        "guided": GuidedOptions(),
         "lats": MctsOptions(selection="uct", exploration=1.4142, num_proposals=1, max_proposals=5),
         "llama_berry": MctsOptions(**refining, max_proposals=2, max_pending=2, backup="decayed"),
         "majority": BestOfNOptions(num_samples=16),

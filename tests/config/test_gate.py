@@ -40,6 +40,7 @@ def test_presets_that_ask_a_critic_are_those_that_the_gate_is_for() -> None:
             "ab_mcts",
             "best_of_n",
             "critic_v",
+            "guided",
             "lats",
             "llama_berry",
             "mcts",

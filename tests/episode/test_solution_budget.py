@@ -53,12 +53,12 @@ def overrides(preset: str) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(presets()))
 def test_pocket_pair_keeps_the_tokens_that_its_figures_are_measured_with(name: str) -> None:
-    expected = dict.fromkeys(("mcts", "ab_mcts", "beam", "dvts", "particle", "mctsr", "llama_berry"), 400)
+    expected = dict.fromkeys(("mcts", "ab_mcts", "beam", "dvts", "particle", "guided", "mctsr", "llama_berry"), 400)
     expected |= {"rstar": 1600, "lats": 1600, "mmc_collect": 9600}
     assert load_config(presets()[name]).max_cost == expected.get(name)
 
 
-@pytest.mark.parametrize("preset", ["mcts", "ab_mcts", "mctsr", "llama_berry", "majority"])
+@pytest.mark.parametrize("preset", ["mcts", "ab_mcts", "guided", "mctsr", "llama_berry", "majority"])
 def test_presets_spend_the_tokens_of_about_sixteen_solutions_whatever_one_takes(preset: str) -> None:
     answers = solve(load_config(preset, overrides(preset)))
     assert {answer.status for answer in answers} == {"answered"}

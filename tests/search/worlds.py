@@ -23,6 +23,8 @@ from search import (
     ChainOptions,
     Dvts,
     DvtsOptions,
+    Guided,
+    GuidedOptions,
     Limits,
     Mcts,
     MctsOptions,
@@ -40,7 +42,14 @@ from search.decision import AGGREGATIONS
 from search.particle_weights import RESAMPLING_RULES
 
 Options: TypeAlias = (
-    MctsOptions | AbMctsOptions | BeamOptions | DvtsOptions | ParticleOptions | BestOfNOptions | ChainOptions
+    MctsOptions
+    | AbMctsOptions
+    | BeamOptions
+    | DvtsOptions
+    | ParticleOptions
+    | GuidedOptions
+    | BestOfNOptions
+    | ChainOptions
 )
 
 
@@ -72,6 +81,8 @@ STRATEGIES: dict[str, Options] = {
     "dvts": DvtsOptions(num_subtrees=4, branching=3, max_depth=5),
     "particle": ParticleOptions(num_particles=5, num_rounds=3, max_depth=6),
     "particle_filter": ParticleOptions(num_particles=8, resampling="multinomial", resample_below=0.5, tempering=0.5),
+    "guided": GuidedOptions(max_draws=3, max_depth=5),
+    "guided_picky": GuidedOptions(max_draws=5, accept_quantile=0.8, min_prior_left=0.3),
     "best_of_n": BestOfNOptions(num_samples=20),
     "chain": ChainOptions(max_rounds=9),
     "chain_gated": ChainOptions(max_rounds=9, is_gated=True),
@@ -98,6 +109,8 @@ def start(options: Options, *, seed: int = 0, root: int = 1, limits: Limits = NO
             return Dvts(options, rng=rng, root=root, limits=limits)
         case ParticleOptions():
             return ParticleFilter(options, rng=rng, root=root, limits=limits)
+        case GuidedOptions():
+            return Guided(options, rng=rng, root=root, limits=limits)
         case BestOfNOptions():
             return BestOfN(options, rng=rng, root=root, limits=limits)
         case ChainOptions():
@@ -170,6 +183,17 @@ def random_particle(draw: random.Random) -> ParticleOptions:
     )
 
 
+def random_guided(draw: random.Random) -> GuidedOptions:
+    """Return random options of guided sampling."""
+    return GuidedOptions(
+        max_draws=draw.randint(1, 6),
+        accept_quantile=draw.choice((0.0, 0.5, 1.0, draw.random())),
+        min_prior_left=draw.choice((0.0, 0.05, 0.5)),
+        max_depth=draw.choice((None, None, 1, 2, 4)),
+        max_abandons=draw.randint(1, 4),
+    )
+
+
 def random_best_of_n(draw: random.Random) -> BestOfNOptions:
     """Return random options of independent samples."""
     return BestOfNOptions(num_samples=draw.randint(5, 25), max_abandons=draw.randint(1, 4))
@@ -198,6 +222,7 @@ FAMILIES: dict[str, Callable[[random.Random], Options]] = {
     "beam": random_beam,
     "dvts": random_dvts,
     "particle": random_particle,
+    "guided": random_guided,
     "best_of_n": random_best_of_n,
     "chain": random_chain,
 }

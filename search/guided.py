@@ -1,0 +1,207 @@
+"""Guided sampling: paths are sampled one step at a time, and a step whose value disappoints is drawn again."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic
+
+import numpy
+
+from search.backup import back_up
+from search.checks import check_at_least, check_share
+from search.expansion import Growth, expand
+from search.strategy import MAX_ABANDONS, NO_LIMITS, Limits, Strategy, Trial
+from search.tree import Node, Proposal, S
+
+_MAX_FREE_PATHS = 100
+"""Paths in a row that cost nothing, after which nothing new is to be found."""
+_NO_VALUE = 0.5
+"""Value that a gain is measured from where the step before has none, as at the root."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuidedOptions:
+    """Options of ``Guided``."""
+
+    max_draws: int = 6
+    """Draws at one place of a path, failed ones included, after which the best of them goes on."""
+    accept_quantile: float = 0.5
+    """Quantile, in [0, 1], of the gains so far that a step's gain has to reach for the path to go on with it at once.
+    A gain is the value of a step less that of the step before. 0 takes each first draw, as plain sampling does."""
+    min_prior_left: float = 0.05
+    """No more is drawn at a node whose children's priors leave less than this."""
+    max_depth: int | None = None
+    """Steps from the root at which a path that is not finished ends; None is no limit."""
+    max_abandons: int = MAX_ABANDONS
+    """Abandons in a row after which a node is not asked again."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_at_least("max_draws", self.max_draws, 1)
+        check_share("accept_quantile", self.accept_quantile)
+        check_share("min_prior_left", self.min_prior_left)
+        check_at_least("max_abandons", self.max_abandons, 1)
+        if self.max_depth is not None:
+            check_at_least("max_depth", self.max_depth, 1)
+
+
+@dataclass(eq=False, slots=True)
+class SampledPath(Generic[S]):
+    """A path that is being sampled."""
+
+    place: Node[S]
+    """Where it has come to."""
+    drawn: list[Node[S]] = field(default_factory=list)
+    """The steps drawn there so far, in order; equal ones come several times."""
+    num_draws: int = 0
+    """Draws there, failed ones included."""
+    chance: float | None = None
+    """Number in [0, 1) of the next draw there: its outcome is known if the children's priors add up to more."""
+
+
+class Guided(Strategy[S]):
+    """Samples whole paths from the root, one after another, by rejection at each step.
+
+    At each place steps are drawn one at a time. A path goes on with the first whose gain is as high as is usual in this
+    search, and after ``max_draws`` with the one of the highest value; so a critic that sees wrong steps has them drawn
+    again, and one that tells nothing apart leaves plain sampling. Only the order of the gains counts, which any
+    increasing change of the values leaves alone where steps before are alike. An unknown value is never usual, unless
+    all are unknown.
+
+    A draw whose outcome is known costs nothing: where the children's priors add up to m, a child is taken by its prior
+    with probability m, and asked for with 1 - m. So a proposer that repeats its words pays for each once, and one that
+    never does pays for each draw. A finished path has as many votes as paths have come to it. Each trial goes on with
+    the oldest path that can go on; a new one is begun when all wait.
+    """
+
+    def __init__(
+        self, options: GuidedOptions, *, rng: numpy.random.Generator, root: S, limits: Limits = NO_LIMITS
+    ) -> None:
+        """Start at ``root``; without limits the search ends only where nothing new is to be found."""
+        super().__init__(rng=rng, root=root, limits=limits, max_abandons=options.max_abandons)
+        self._options = options
+        self._growth = Growth(options.max_depth, is_refining=False, backup="mean")
+        self._gains: list[float] = []
+        self._ready: list[SampledPath[S]] = []
+        self._path_of: dict[int, SampledPath[S]] = {}
+        self._reached: set[int] = set()
+        self._votes_due: list[Node[S]] = []
+        self._is_told = False
+        self._begin()
+
+    def _is_open(self) -> bool:
+        return bool(self._ready)
+
+    def _next_trial(self, trial_id: int) -> Trial[S]:
+        path = self._path_of[trial_id] = self._ready.pop(0)
+        return Trial(trial_id, path.place, 1)
+
+    def _refresh(self, node: Node[S]) -> None:
+        """Have a path ready for the next trial; called when a trial was asked, told or abandoned."""
+        self._ready = [path for path in self._ready if self._advance(path)]
+        if not self._ready:
+            self._begin()
+        if self._is_told:
+            self._count_votes()
+
+    def _receive(self, trial: Trial[S], proposals: Sequence[Proposal[S]]) -> list[Node[S]]:
+        places = expand(self._tree, trial.node, proposals, growth=self._growth)
+        for place in places:
+            if place.value is not None:
+                bisect.insort(self._gains, _gain(place, place.value))
+            back_up(self._tree, trial.node, place.value, "mean")
+        self._go_on(trial, places)
+        self._is_told = True
+        return places
+
+    def _lose(self, trial: Trial[S]) -> None:
+        self._go_on(trial, ())
+
+    def _go_on(self, trial: Trial[S], drawn: Sequence[Node[S]]) -> None:
+        path = self._path_of.pop(trial.trial_id)
+        path.drawn += drawn
+        path.num_draws += 1
+        path.chance = None
+        # Paths that are under way go before one that was only begun.
+        self._ready.insert(0, path)
+
+    def _begin(self) -> None:
+        """Begin a path, and others as long as they end at no cost."""
+        for _ in range(_MAX_FREE_PATHS):
+            path = SampledPath(self._tree.root)
+            if self._advance(path):
+                self._ready.append(path)
+                return
+
+    def _advance(self, path: SampledPath[S]) -> bool:
+        """Go on with a path as far as that costs nothing; return whether it waits for a draw, or else has ended."""
+        limit = self._options.max_depth
+        while True:
+            node = path.place
+            if node.is_terminal:
+                self._votes_due.append(node)
+                return False
+            if limit is not None and node.depth >= limit:
+                return False
+            chosen = self._chosen(path)
+            if chosen is not None:
+                path.place, path.drawn, path.num_draws, path.chance = chosen, [], 0, None
+                continue
+            if path.num_draws >= self._options.max_draws:
+                return False
+            known = self._known_draw(path)
+            if known is None:
+                return not self._has_failed(node)
+            path.drawn.append(known)
+            path.num_draws += 1
+            path.chance = None
+
+    def _chosen(self, path: SampledPath[S]) -> Node[S] | None:
+        """Return the step with which a path goes on; None if one more is to be drawn."""
+        if not path.drawn:
+            return None
+        if self._is_usual(path.drawn[-1]):
+            return path.drawn[-1]
+        if path.num_draws < self._options.max_draws and not self._has_failed(path.place):
+            return None
+        return max(path.drawn, key=lambda node: -1.0 if node.value is None else node.value)
+
+    def _is_usual(self, node: Node[S]) -> bool:
+        gains = self._gains
+        if not gains:
+            return True
+        place = min(int(len(gains) * self._options.accept_quantile), len(gains) - 1)
+        return node.value is not None and _gain(node, node.value) >= gains[place]
+
+    def _known_draw(self, path: SampledPath[S]) -> Node[S] | None:
+        """Draw a child by its prior; None for a draw that has to be asked for."""
+        node, mass = path.place, path.place.prior_mass
+        if path.chance is None:
+            path.chance = float(self._rng.random())
+        if not mass or (mass <= 1 - self._options.min_prior_left and path.chance >= mass):
+            return None
+        place = path.chance * mass if mass > 1 - self._options.min_prior_left else path.chance
+        for child in node.children:
+            place -= child.prior or 0.0
+            if place <= 0:
+                return child
+        return node.children[-1]
+
+    def _count_votes(self) -> None:
+        """Count the paths that have come to finished nodes, of which a node has one from the start.
+
+        They are counted when a trial is told: to ask and to abandon leaves the tree as it is.
+        """
+        for node in self._votes_due:
+            if node.node_id in self._reached:
+                self._tree.set_votes(node, node.votes + 1)
+            self._reached.add(node.node_id)
+        self._votes_due.clear()
+        self._is_told = False
+
+
+def _gain(node: Node[S], value: float) -> float:
+    before = None if node.parent is None else node.parent.value
+    return value - (_NO_VALUE if before is None else before)

@@ -1,0 +1,142 @@
+"""Guided sampling, worked by hand, and what holds for any seed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import numpy
+import pytest
+
+from search import Budget, Guided, GuidedOptions, Limits, Proposal, StopReason, decide
+
+
+def guided(seed: int = 0, *, budget: Budget | None = None, **options: Any) -> Guided[str]:
+    limits = Limits() if budget is None else Limits(budget)
+    return Guided(GuidedOptions(**options), rng=numpy.random.default_rng(seed), root="", limits=limits)
+
+
+def draw(search: Guided[str], state: str, value: float | None, **fields: Any) -> str:
+    """Tell the next trial one step, and return the place at which it was asked."""
+    (trial,) = search.ask()
+    search.tell(trial, [Proposal(state, value, **{"key": state, **fields})])
+    return trial.node.state
+
+
+def test_path_goes_on_with_the_first_step_whose_gain_is_usual() -> None:
+    search = guided(max_draws=3)
+    # Nothing is usual yet: the first step is taken, with a gain of 0.1 from 0.5.
+    assert draw(search, "a", 0.6) == ""
+    # -0.2, of the gains -0.2 and 0.1, whose median is 0.1: drawn again. Then 0.2.
+    assert draw(search, "a1", 0.4) == "a"
+    assert draw(search, "a2", 0.8) == "a"
+    # -0.1, -0.15 and -0.3 are below the median of the gains by then; the third draw is the last, and the best goes on.
+    assert draw(search, "a2x", 0.7) == "a2"
+    assert draw(search, "a2y", 0.65) == "a2"
+    assert draw(search, "a2z", 0.5) == "a2"
+    assert draw(search, "end", 0.9, is_terminal=True, outcome="7") == "a2x"
+    # The path is finished, and another begins.
+    assert draw(search, "b", 0.9) == ""
+
+
+def test_quantile_0_samples_plainly() -> None:
+    search = guided(accept_quantile=0.0)
+    assert [draw(search, state, value) for state, value in (("a", 0.9), ("ab", 0.1), ("abc", 0.0))] == ["", "a", "ab"]
+
+
+def test_critic_whose_values_are_all_alike_leaves_plain_sampling() -> None:
+    search = guided(max_draws=6)
+    places = [draw(search, "x" * (depth + 1), 0.5) for depth in range(5)]
+    assert places == ["x" * depth for depth in range(5)]
+
+
+def test_search_without_values_samples_plainly() -> None:
+    search = guided(max_draws=6)
+    assert [draw(search, "x" * (depth + 1), None) for depth in range(5)] == ["x" * depth for depth in range(5)]
+
+
+def test_unknown_value_is_drawn_again_where_others_are_known() -> None:
+    search = guided(max_draws=2)
+    draw(search, "a", 0.6)
+    assert draw(search, "unread", None) == "a"
+    assert draw(search, "worse", 0.1) == "a"
+    assert draw(search, "next", 0.9) == "worse"
+
+
+def test_draw_whose_outcome_is_known_costs_nothing() -> None:
+    search = guided(accept_quantile=0.0, min_prior_left=0.05)
+    draw(search, "a", 0.5, prior=0.97, is_terminal=True, outcome="7")
+    # The one child holds all but 0.03 of the root's mass: every further path is free, until the search gives up.
+    assert search.stop_reason is StopReason.EXHAUSTED
+    assert [node.votes > 100 for node in search.tree.finished] == [True]
+
+
+def test_known_draws_come_as_often_as_the_priors_say() -> None:
+    search = guided(accept_quantile=0.0, min_prior_left=0.0)
+    asked = 0
+    draw(search, "a", 0.5, prior=0.8, is_terminal=True, outcome="a")
+    for number in range(400):
+        draw(search, f"rare {number}", 0.5, prior=0.0, is_terminal=True, outcome="rare")
+        asked += 1
+    votes = Counter({outcome: 0.0 for outcome in ("a", "rare")})
+    for node in search.tree.finished:
+        votes[str(node.outcome)] += node.votes
+    assert votes["rare"] == asked
+    assert votes["a"] / (votes["a"] + votes["rare"]) == pytest.approx(0.8, abs=0.03)
+
+
+def test_finished_path_that_is_drawn_again_votes_again() -> None:
+    search = guided(accept_quantile=0.0)
+    for outcome in ("a", "b", "b"):
+        draw(search, outcome, 0.5, is_terminal=True, outcome=outcome)
+    decision = decide(search.tree, "majority")
+    assert decision is not None
+    assert (decision.node.outcome, decision.support) == ("b", 2 / 3)
+
+
+def test_steps_that_fail_are_drawn_again_and_a_place_that_fails_is_left() -> None:
+    search = guided(max_draws=6, max_abandons=2)
+    draw(search, "a", 0.5)
+    for _ in range(2):
+        (trial,) = search.ask()
+        assert trial.node.state == "a"
+        search.abandon(trial)
+    (trial,) = search.ask()
+    assert trial.node.state == ""
+    for _ in range(2):
+        search.abandon(trial)
+        trials = search.ask()
+        if not trials:
+            break
+        (trial,) = trials
+    assert search.stop_reason is StopReason.EXHAUSTED
+
+
+def test_paths_that_wait_make_room_for_others_and_the_oldest_goes_first() -> None:
+    search = guided(accept_quantile=0.0)
+    first, second = search.ask(2)
+    assert (first.node.state, second.node.state) == ("", "")
+    search.tell(second, [Proposal("b", 0.5)])
+    search.tell(first, [Proposal("a", 0.5)])
+    assert [trial.node.state for trial in search.ask(3)] == ["a", "b", ""]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_path_is_finished_before_one_trial_at_a_time_begins_another(seed: int) -> None:
+    rng = random.Random(seed)
+    search = guided(seed, budget=Budget(max_simulations=200), max_draws=rng.randint(1, 5), accept_quantile=rng.random())
+    depth, num_begun = 0, 0
+    while trials := search.ask():
+        (trial,) = trials
+        num_begun += trial.node.depth == 0 and depth != 0
+        depth = trial.node.depth
+        name = f"{trial.trial_id}"
+        search.tell(trial, [Proposal(name, rng.random(), 1e-9, trial.node.depth == 3, name, name)])
+    # Each path has 4 steps, and the last one may be cut.
+    votes = sum(node.votes for node in search.tree.finished if node.node_id in reached(search))
+    assert votes >= num_begun
+
+
+def reached(search: Guided[str]) -> set[int]:
+    return {node.node_id for node in search.tree.finished}
