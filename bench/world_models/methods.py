@@ -69,6 +69,7 @@ class Solver:
 
 METHODS: tuple[Method, ...] = (
     Method("mcts", "mcts"),
+    Method("guided", "guided"),
     Method("majority", "majority", (SAMPLE_ON,)),
     Method("weighted_majority", "weighted_majority", (SAMPLE_ON,)),
     Method("best_of_n", "best_of_n", (SAMPLE_ON,)),
