@@ -20,8 +20,8 @@ from critic_engine.cli.main import main as critic_engine
 from critic_engine.config.engine import load_config
 
 PRESETS = (
-    "greedy", "majority", "best_of_n", "weighted_majority", "critic_v", "mmc", "beam", "dvts", "mctsr", "llama_berry",
-    "ab_mcts", "mcts",
+    "greedy", "majority", "best_of_n", "weighted_majority", "critic_v", "mmc", "beam", "dvts", "particle", "guided",
+    "mctsr", "llama_berry", "ab_mcts", "mcts",
 )  # fmt: skip
 """The presets that get the budgets as they are, or end on their own."""
 OF_COMPLETIONS = ("rstar", "lats")
