@@ -13,6 +13,7 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.generator import BatchGenerator, HuggingFaceGenerator
+from critic_engine.backends.huggingface.slots import SlotCache, StateLayout
 from critic_engine.protocols import Generation, GenerationRequest
 from critic_engine.types import Image
 
@@ -154,6 +155,14 @@ def test_model_that_attends_to_a_window_is_left_to_generate(text_checkpoint: Che
     generations = answers(checkpoint, requests, requests)
     assert samples(generations) == samples(answers(checkpoint, requests, requests, num_bytes=0))
     assert {each.usage.cached_tokens for of_round in generations for each in of_round} == {0}
+
+
+def test_row_may_begin_without_states() -> None:
+    layout = StateLayout(heads=(2, 2), sizes=(8, 6))
+    cache = SlotCache(layout, torch.zeros(0, 14))
+    cache.put(0, torch.zeros(0, 14))
+    assert [tuple(part.shape) for part in layout.split(torch.zeros(1, 0, 14))] == [(1, 2, 0, 4), (1, 2, 0, 3)]
+    assert cache.lengths == [0]
 
 
 def test_states_beyond_the_limit_are_dropped_while_rows_still_join(text_checkpoint: Checkpoint, ask: Ask) -> None:
