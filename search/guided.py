@@ -72,8 +72,9 @@ class Guided(Strategy[S]):
 
     A draw whose outcome is known costs nothing: where the children's priors add up to m, a child is taken by its prior
     with probability m, and asked for with 1 - m. So a proposer that repeats its words pays for each once, and one that
-    never does pays for each draw. A finished path has as many votes as paths have come to it. Each trial goes on with
-    the oldest path that can go on; a new one is begun when all wait.
+    never does pays for each draw. A finished path has as many votes as paths have come to it, and one where none has,
+    as its last step was drawn again. Each trial goes on with the oldest path that can go on; a new one is begun when
+    all wait.
     """
 
     def __init__(

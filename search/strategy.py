@@ -146,7 +146,7 @@ class Strategy(ABC, Generic[S]):
     def abandon(self, trial: Trial[S], *, cost: int = 0) -> None:
         """Give a pending trial back, its work failed: the tree is as before the ask, but ``cost`` is spent.
 
-        After ``max_abandons`` in a row at one node, nothing more is asked there.
+        After ``max_abandons`` in a row at one node, nothing more is asked there, and votes may be divided anew.
         """
         self._settle(trial, cost)
         node_id = trial.node.node_id

@@ -27,7 +27,7 @@ def run_splitting_on_failure(feed: RowFeed, run: Callable[[RowFeed], None]) -> N
         failure = failure_of(error)
     # Outside the handler the traceback is gone, and with it the tensors of the batch that failed.
     rows = feed.unsettled
-    if is_done or len(rows) == 1 or feed.is_closing.is_set():
+    if is_done or len(rows) <= 1 or feed.is_closing.is_set():
         for row in rows:
             feed.settle(row, failure)
         return

@@ -129,6 +129,9 @@ class ContinuousDecoder:
                 self._end(place, cache, slots, feed, outcome)
             free = self._max_batch_size - len(slots)
             joined = feed.more(free, self._can_run) if is_checked else []
+            if joined:
+                # While rows join, a run may last for ever.
+                self._prompts.trim()
             running = self._begin(joined) if joined else []
         self._num_checked += 1
         return True
@@ -231,5 +234,14 @@ def _image_token_id(config: Any) -> int | None:
 
 
 def _has_plain_places(model: Any) -> bool:
-    """Return whether the place of a token is its number: some models of images count otherwise."""
-    return not any(hasattr(module, "get_rope_index") for module in model.modules())
+    """Return whether the place of a token is its number, and means the same in every batch.
+
+    Some models of images count otherwise; with others the meaning changes with the longest row.
+    """
+    return not any(hasattr(module, "get_rope_index") or _has_changing_places(module) for module in model.modules())
+
+
+def _has_changing_places(module: Any) -> bool:
+    kinds = getattr(module, "rope_type", None)
+    kinds = kinds.values() if isinstance(kinds, dict) else (kinds,)
+    return any(kind == "longrope" or "dynamic" in str(kind) for kind in kinds)

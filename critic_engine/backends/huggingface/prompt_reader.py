@@ -43,7 +43,7 @@ class PromptReader:
 
     def can_read(self, prompt: Prompt) -> bool:
         """Return whether the states of its tokens depend on the tokens and images before them alone."""
-        return not prompt.token_tensors and (not prompt.image_tensors or self._image_token_id is not None)
+        return not prompt.token_tensors and (not prompt.image_tensors or self._image_token_id in prompt.token_ids)
 
     def read(self, rows: Sequence[Row]) -> list[int] | None:
         """Compute the states of each row's prompt up to its last tokens, 1 to 8 of which are left.

@@ -186,7 +186,8 @@ class SampleReader:
             self.phase = "text"
             return False
         if not begun.startswith(markers.opening):
-            return bool(begun)
+            # Tokens without text would leave it undecided for ever; an opening has no more tokens than bytes.
+            return bool(begun) and len(self.ids) < self._row.sampling.max_tokens + len(markers.opening.encode())
         self.phase, self._num_in_thoughts = "thought", len(self.ids)
         self._phase_start = len(self.ids)
         if markers.closing in begun:

@@ -45,7 +45,7 @@ class StateLayout:
 
         parts = torch.split(states, list(self.sizes), dim=2)
         return [
-            part.view(*part.shape[:2], num_heads, -1).transpose(1, 2)
+            part.view(*part.shape[:2], num_heads, part.shape[2] // num_heads).transpose(1, 2)
             for part, num_heads in zip(parts, self.heads, strict=True)
         ]
 

@@ -13,6 +13,7 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from critic_engine.backends.huggingface.checkpoint import Checkpoint
 from critic_engine.backends.huggingface.generator import BatchGenerator, HuggingFaceGenerator
+from critic_engine.backends.huggingface.slots import SlotCache, StateLayout
 from critic_engine.protocols import Generation, GenerationRequest
 from critic_engine.types import Image
 
@@ -153,4 +154,46 @@ def test_model_that_attends_to_a_window_is_left_to_generate(text_checkpoint: Che
     requests = [ask(f"question {number}", temperature=1.0, seeds=(number,)) for number in range(4)]
     generations = answers(checkpoint, requests, requests)
     assert samples(generations) == samples(answers(checkpoint, requests, requests, num_bytes=0))
+    assert {each.usage.cached_tokens for of_round in generations for each in of_round} == {0}
+
+
+def test_row_may_begin_without_states() -> None:
+    layout = StateLayout(heads=(2, 2), sizes=(8, 6))
+    cache = SlotCache(layout, torch.zeros(0, 14))
+    cache.put(0, torch.zeros(0, 14))
+    assert [tuple(part.shape) for part in layout.split(torch.zeros(1, 0, 14))] == [(1, 2, 0, 4), (1, 2, 0, 3)]
+    assert cache.lengths == [0]
+
+
+def test_states_beyond_the_limit_are_dropped_while_rows_still_join(text_checkpoint: Checkpoint, ask: Ask) -> None:
+    warm_up = [[ask(f"warm {number}", max_tokens=1)] for number in range(2)]
+    names = ("first", "second", "third", "first")
+    # The long one runs all the time; of the others, each joins when the one before has ended.
+    rows = [ask("long", max_tokens=60), *(ask(name, max_tokens=2) for name in names)]
+    found = answers(text_checkpoint, *warm_up, rows, size=2, num_bytes=1)[-1]
+    assert [generation.usage.cached_tokens for generation in found] == [0] * 5
+
+
+def test_model_whose_frequencies_change_with_the_longest_row_is_left_to_generate(
+    text_checkpoint: Checkpoint, ask: Ask
+) -> None:
+    torch.manual_seed(0)
+    config = text_checkpoint.model.config
+    sizes = {name: getattr(config, name) for name in ("vocab_size", "hidden_size", "intermediate_size", "pad_token_id")}
+    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    dynamic = MistralForCausalLM(
+        MistralConfig(
+            **sizes,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            sliding_window=None,
+            max_position_embeddings=64,
+            rope_parameters=rope,
+        )
+    ).eval()
+    dynamic.generation_config = text_checkpoint.model.generation_config
+    checkpoint = dataclasses.replace(text_checkpoint, model=dynamic)
+    requests = [ask("question", max_tokens=4)]
+    generations = answers(checkpoint, requests, requests)
     assert {each.usage.cached_tokens for of_round in generations for each in of_round} == {0}

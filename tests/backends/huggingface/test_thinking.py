@@ -10,8 +10,9 @@ import pytest
 
 from critic_engine.backends.huggingface.chat_writer import ChatWriter
 from critic_engine.backends.huggingface.checkpoint import Checkpoint, CheckpointOptions, load_checkpoint
-from critic_engine.backends.huggingface.encoding import PromptEncoder
+from critic_engine.backends.huggingface.encoding import PromptEncoder, Row
 from critic_engine.backends.huggingface.generator import BatchGenerator, HuggingFaceGenerator
+from critic_engine.backends.huggingface.sample_reader import SampleReader, SampleRules
 from critic_engine.errors import GenerationError
 from critic_engine.protocols import Generation, GenerationRequest, Sample
 from critic_engine.types import ChatOptions, Message
@@ -153,6 +154,18 @@ def test_text_in_the_last_token_of_a_thought_is_text(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(CheckpointOptions(str(tmp_path), device="cpu"))
     found = sample(checkpoint, request(stop=("\n",), num_top_logprobs=0))
     assert (found.thought, found.text, found.stop) == ("hm </think>\n", "So it is 4", "\n")
+
+
+def test_sample_ends_though_tokens_without_text_leave_its_opening_half_written(load: Load) -> None:
+    checkpoint = load("qwen3", writing("qwen3").whole)
+    encoder = PromptEncoder(checkpoint)
+    rules = SampleRules(checkpoint.tokenizer, encoder.writer.markers, end_token_ids=checkpoint.end_token_ids)
+    asked = request(max_tokens=3)
+    reader = SampleReader(Row(encoder.encode(asked), asked.sampling, seed=0), rules)
+    (half,) = checkpoint.tokenizer("<", add_special_tokens=False)["input_ids"]
+    hidden = next(token for token in range(9) if rules.decoder.hides(token) and token not in rules.end_token_ids)
+    num_read = next(number for number, token in enumerate([half, *[hidden] * 99], 1) if reader.push(token))
+    assert num_read <= 3 + len("<think>")
 
 
 def test_thought_whose_opening_the_model_left_out_is_one(load: Load) -> None:
