@@ -63,7 +63,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--report", type=Path, help="write the tables and their command to this Markdown file")
     parser.add_argument("--list", action="store_true", help="print the regimes and end")
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.splits = list(dict.fromkeys(args.splits))
+    return args
 
 
 def chosen_regimes(words: Sequence[str]) -> list[Regime]:

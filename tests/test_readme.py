@@ -71,7 +71,11 @@ def commands() -> Iterator[tuple[int, list[str]]]:
 
 
 @pytest.mark.parametrize(("line", "arguments"), list(commands()), ids=lambda each: str(each))
-def test_every_command_of_readme_has_the_options_it_is_given(line: int, arguments: list[str]) -> None:
+def test_every_command_of_readme_has_the_options_it_is_given(
+    line: int, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("problems.jsonl").touch()
     command: click.Command = cli
     while isinstance(command, click.Group):
         name, *arguments = arguments

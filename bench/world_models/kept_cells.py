@@ -30,9 +30,8 @@ class KeptCells:
     def run(self, tasks: Sequence[Task], *, num_jobs: int) -> Iterator[Cell]:
         """Yield the cell of each task in order; those that the file lacks are run and added."""
         keys = [settings_hash(task) for task in tasks]
-        fresh = run_tasks(
-            [task for task, key in zip(tasks, keys, strict=True) if key not in self._known], num_jobs=num_jobs
-        )
+        lacking = {key: task for key, task in zip(keys, tasks, strict=True) if key not in self._known}
+        fresh = run_tasks(list(lacking.values()), num_jobs=num_jobs)
         for key in keys:
             if key not in self._known:
                 self._known[key] = cell = next(fresh)

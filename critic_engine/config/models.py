@@ -255,6 +255,9 @@ class ModelConfig(Section):
                     f"{name} is set and has no effect where backend is {self.backend!r}; leave {name} out, or set "
                     f"backend to {names}"
                 )
+        session_field = self.openai_api.session_field
+        if session_field is not None and session_field in self.extra_body:
+            raise ValueError(f"extra_body holds {session_field}, which session_field sets; leave one of them out")
         return self
 
 

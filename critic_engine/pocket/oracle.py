@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from critic_engine.pocket.board import Board
-from critic_engine.pocket.prose.reader import facts_of
+from critic_engine.pocket.prose.reader import MAX_CHARACTERS, facts_of
 from critic_engine.pocket.questions import read_question
 from critic_engine.pocket.solver import answer_of, solve
 
@@ -92,6 +92,8 @@ def check(question: str, board: Board, steps: Sequence[str]) -> Judgement:
 
 def claims_of(step: str) -> tuple[tuple[str, ...], ...]:
     """Return what ``step`` claims, each claim in all of the solver's forms for it; nothing if it cannot be read."""
+    if len(step) > MAX_CHARACTERS:
+        return ()
     tidy = " ".join(step.split())
     return ((tidy,),) if _read(tidy).kind else facts_of(step)
 

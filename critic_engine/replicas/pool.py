@@ -47,7 +47,8 @@ class ReplicaPool(Generic[_Request, _Result]):
 
     Requests of one session go to one replica as long as the load allows, as ``Router`` says. When all replicas are
     full, requests wait in line. A replica that has room again takes the first request of a session of its own among
-    those at the head of the line, eight for each replica; if there is none, it takes the first in line.
+    those at the head of the line, eight for each replica; if there is none, or as many were taken before the first in
+    line in a row, it takes the first in line.
 
     A request whose replica is lost is sent again. At the last attempt it has a replica to itself, so that a request
     which kills every replica is found out, and its companions are answered. Pools of other processes over the same
@@ -81,6 +82,8 @@ class ReplicaPool(Generic[_Request, _Result]):
         self._loop: asyncio.AbstractEventLoop | None = None
         # The calls that need a replica to themselves go first.
         self._waiting: dict[bool, _Queue[_Request, _Result]] = {True: OrderedDict(), False: OrderedDict()}
+        self._num_passed = 0
+        """Calls in a row that began before the one that had waited longest."""
         self._is_settled = asyncio.Event()
         self._was_ready = False
         self._error: CriticEngineError = GenerationError("it was given none")
@@ -257,12 +260,16 @@ class ReplicaPool(Generic[_Request, _Result]):
         first = _first(queue)
         if first is None:
             return None
-        if not is_alone and self._router.has_room:
-            for place in itertools.islice(queue, _NUM_LOOKED_AT * len(self._working)):
+        num_near = _NUM_LOOKED_AT * len(self._working)
+        if not is_alone and self._router.has_room and self._num_passed < num_near:
+            for place in itertools.islice(queue, num_near):
                 life = None if place.done() else self._router.acquire_home(queue[place])
                 if life is not None:
+                    self._num_passed = 0 if place is first else self._num_passed + 1
                     return place, life
         life = self._router.acquire(is_alone, queue[first])
+        if life is not None and not is_alone:
+            self._num_passed = 0
         return None if life is None else (first, life)
 
     async def _close(self) -> None:

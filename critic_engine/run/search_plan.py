@@ -125,7 +125,7 @@ class SearchPlan:
         if self.num_solutions is not None and self.num_solutions < MIN_SOLUTIONS:
             found.append(
                 f"budget.max_tokens pays for fewer than {MIN_SOLUTIONS} whole solutions, and a search has too little "
-                f"to choose from; raise it to '16 solutions', or at least to {self._least_tokens:,}"
+                f"to choose from; raise it {self._enough}"
             )
         elif self.num_paths is not None and self.num_paths < MIN_SOLUTIONS:
             found.append(
@@ -139,8 +139,12 @@ class SearchPlan:
         return tuple(found)
 
     @property
-    def _least_tokens(self) -> int:
-        return round(MIN_SOLUTIONS * (0.0 if self.solution is None else self.solution.budget_tokens)) + 1
+    def _enough(self) -> str:
+        solution = self.solution
+        least = f"at least to {round(MIN_SOLUTIONS * (0.0 if solution is None else solution.budget_tokens)) + 1:,}"
+        # A multiple of a solution is refused where prompts count.
+        has_prompts = solution is not None and solution.budget_tokens != solution.generated_tokens
+        return least if has_prompts else f"to '16 solutions', or {least}"
 
 
 def _quotient(limit: float | None, cost: float | None) -> float | None:

@@ -502,6 +502,12 @@ def test_kept_cells_are_not_run_again_unless_their_settings_change(tmp_path: Pat
     assert len({settings_hash(task) for task in (*tasks, other, replace(tasks[0], budget=3))}) == 4
 
 
+def test_a_cell_that_is_asked_for_twice_is_run_once_and_displaces_no_other() -> None:
+    mcts, particle = (Task(PLAIN, parse_method(name), 2, 3, 1, "dev") for name in ("mcts", "particle"))
+    cells = KeptCells(None).run([mcts, mcts, particle], num_jobs=1)
+    assert [cell.method for cell in cells] == ["mcts", "mcts", "particle"]
+
+
 def test_an_override_that_does_not_fit_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["worlds", "--method", "mine=mcts+strategy.no_such=1"])
 

@@ -6,6 +6,7 @@ import pytest
 
 from critic_engine.pocket.board import Board, draw_board
 from critic_engine.pocket.oracle import KINDS, UNCLEAR, check
+from critic_engine.pocket.prose.reader import MAX_CHARACTERS
 from critic_engine.pocket.questions import draw_question, read_question
 from critic_engine.pocket.solver import solve, solve_with_slips
 
@@ -100,3 +101,10 @@ def test_any_text_is_judged_and_nothing_is_raised() -> None:
         judgement = check(SAME, BOARD, steps)
         assert len(judgement.verdicts) == len(steps)
         assert all(verdict.is_right or verdict.reason for verdict in judgement.verdicts)
+
+
+def test_a_very_long_step_is_not_read() -> None:
+    cells = "row 1 : a1 none" + " b1 none" * MAX_CHARACTERS
+    (verdict,) = check(SAME, BOARD, [cells]).verdicts
+    assert not verdict.is_right
+    assert verdict.reason == UNCLEAR

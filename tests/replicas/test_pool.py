@@ -599,6 +599,39 @@ def test_full_replicas_are_waited_for_by_their_own_sessions() -> None:
     run(scenario)
 
 
+def test_first_in_line_is_not_passed_for_ever_while_its_own_replica_is_busy() -> None:
+    async def scenario() -> None:
+        slow, quick = (EchoReplica(name) for name in "ab")
+        pool = pool_of(slow, quick, max_in_flight=1)
+        await pool.load()
+        await until(lambda: pool.figures.num_ready == 2)
+        sessions = [f"problem {number}" for number in range(20)]
+        homes = {session: (await pool.call(session, session=session))[0][0] for session in sessions}
+        at_slow, at_quick = (next(each for each in sessions if homes[each] == name) for name in "ab")
+        slow.latency_s = 1000
+        busy = asyncio.create_task(pool.call("busy", session=at_slow))
+        await until(lambda: "busy" in slow.in_flight)
+        num_before = 0
+
+        async def keep_quick_one_busy() -> None:
+            nonlocal num_before
+            while not first.done():
+                await pool.call("quick", session=at_quick)
+                num_before += 1
+
+        first: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
+        others = [asyncio.create_task(keep_quick_one_busy()) for _ in range(3)]
+        await until(lambda: num_before > 3)
+        answer = await asyncio.wait_for(pool.call("first", session=at_slow), 30)
+        first.set_result(answer)
+        assert answer == ("b:first", 0)
+        await asyncio.gather(*others)
+        busy.cancel()
+        await pool.aclose()
+
+    run(scenario)
+
+
 def test_sessions_of_a_lost_replica_move_and_others_stay() -> None:
     async def scenario() -> None:
         replicas = [EchoReplica(name) for name in "abc"]

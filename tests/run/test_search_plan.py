@@ -60,6 +60,10 @@ def test_each_expansion_of_a_method_of_whole_solutions_is_a_path() -> None:
     ("changes", "warning"),
     [
         ({"max_tokens": 539}, "fewer than 3 whole solutions, .* or at least to 541"),
+        (
+            {"max_tokens": 839, "solution": DrawCost(8, 180.0, 100.0, 0.0, 280.0)},
+            "raise it at least to 841",
+        ),
         ({"max_tokens": 899}, "with its evaluations the budget finishes fewer than 3 paths"),
         ({"num_unfinished": 3}, "3 of 8 whole solutions have no answer"),
         ({"solution": None}, "no whole solution could be drawn"),
