@@ -6,23 +6,12 @@ from pathlib import Path
 import pytest
 
 from critic_engine.cli.plan_view import plan_lines
-from critic_engine.run.search_plan import DrawCost, SearchPlan, Wordings
+from critic_engine.run.search_plan import Wordings
+from tests.run import plans
 
 SCRIPTED = ["--set", "reasoner.backend=scripted", "--set", "critic.backend=scripted"]
-PLAN = SearchPlan(
-    kind="step",
-    num_problems=2,
-    solution=DrawCost(8, 180.0, 100.0, 0.0, 180.0),
-    num_unfinished=0,
-    steps_per_solution=6.0,
-    draw=DrawCost(16, 30.0, 120.0, 90.0, 30.0),
-    wordings=Wordings(True, 7.5, 0.25, 0.125),
-    evaluation=DrawCost(8, 20.0, 200.0, 0.0, 20.0),
-    num_unvalued=0,
-    max_tokens=1800,
-    max_simulations=None,
-    num_proposals=4,
-)
+# Steps repeat words, and a simulation draws several.
+PLAN = dataclasses.replace(plans.PLAN, wordings=Wordings(True, 7.5, 0.25, 0.125), num_proposals=4)
 
 
 def test_plan_says_in_plain_words_what_the_budget_buys() -> None:
