@@ -105,7 +105,7 @@ class ContinuousDecoder:
         expected = {} if is_checked else self._generated_scores(feed.rows)
         running = self._begin(feed.rows)
         if running is None:
-            return self._give_up("its cache has other states than a key and a value for each token")
+            return self._give_up("its cache has other states than a key and a value for each token", logging.INFO)
         layout = self._prompts.layout
         assert layout is not None
         cache: SlotCache | None = None
@@ -218,10 +218,10 @@ class ContinuousDecoder:
                 return False
         return True
 
-    def _give_up(self, reason: str) -> bool:
+    def _give_up(self, reason: str, level: int = logging.WARNING) -> bool:
         self._is_usable = False
         self._prompts.clear()
-        _logger.info("%s: prompts are read whole each time: %s", type(self._model).__name__, reason)
+        _logger.log(level, "%s: prompts are read whole each time: %s", type(self._model).__name__, reason)
         return False
 
 
