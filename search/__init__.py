@@ -11,7 +11,7 @@ from search.beam import Beam, BeamOptions
 from search.best_of_n import BestOfN, BestOfNOptions
 from search.budget import NO_LIMIT, Budget, StopReason, Usage
 from search.chain import Chain, ChainOptions
-from search.decision import Aggregation, Decision, DecisionRule, ValueScale, decide, path_log_prior
+from search.decision import Aggregation, Decision, DecisionRule, decide, path_log_prior
 from search.divergence import DivergentPair, reference_order, sibling_pairs, worst_order
 from search.dvts import Dvts, DvtsOptions
 from search.errors import ReplayError, SearchError, UnknownTrialError
@@ -73,7 +73,6 @@ __all__ = [
     "Trial",
     "UnknownTrialError",
     "Usage",
-    "ValueScale",
     "decide",
     "event_from_dict",
     "event_to_dict",

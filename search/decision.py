@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias
@@ -22,8 +21,6 @@ DECISION_RULES: tuple[DecisionRule, ...] = (
 )
 
 Aggregation: TypeAlias = Literal["last", "min", "mean", "product"]
-ValueScale: TypeAlias = Literal["raw", "rank"]
-VALUE_SCALES: tuple[ValueScale, ...] = ("raw", "rank")
 AGGREGATIONS: tuple[Aggregation, ...] = ("last", "min", "mean", "product")
 
 
@@ -46,15 +43,13 @@ class Decision(Generic[S]):
 class _WeighedPath(Generic[S]):
     node: Node[S]
     value: float | None
-    scaled: float
-    """The value as it counts in a vote, in [0, 1]; 0 while it is unknown."""
     likelihood: float
     """``(P(path) / the highest P) ** prior_exponent``, in [0, 1]."""
 
     @property
     def weight(self) -> float:
-        """Its value, as it counts, times its likelihood."""
-        return self.scaled * self.likelihood
+        """Its value times its likelihood: 0 while its value is unknown."""
+        return 0.0 if self.value is None else self.value * self.likelihood
 
     def votes(self, *, is_weighted: bool) -> float:
         """The part of the path in a vote."""
@@ -62,13 +57,7 @@ class _WeighedPath(Generic[S]):
 
 
 def decide(
-    tree: Tree[S],
-    rule: DecisionRule,
-    *,
-    aggregation: Aggregation = "last",
-    value_scale: ValueScale = "raw",
-    value_exponent: float = 1.0,
-    prior_exponent: float = 0.0,
+    tree: Tree[S], rule: DecisionRule, *, aggregation: Aggregation = "last", prior_exponent: float = 0.0
 ) -> Decision[S] | None:
     """Return the finished path to answer with, rollouts included, or None when no path is finished.
 
@@ -87,10 +76,6 @@ def decide(
     - ``gated``: the last path accepted when all come one by one, the shortest first. A path is accepted if its value is
       known and higher than that of the last one, or known where that is not: a chain's worse rewrites are refused.
 
-    In ``weighted_majority`` a path's value counts as ``scaled ** value_exponent``. On the scale ``raw`` that is the
-    value itself. On ``rank`` it is the share of all values in the tree that are lower, equal ones counting half: so
-    a critic whose values all lie close together, or that is sure of everything, weighs as any other that ranks alike.
-
     A tree holds each path once, however likely the proposer was to sample it, so the count of an answer says less than
     among samples. With a ``prior_exponent`` a, values weigh ``value * P(path) ** a`` in ``best_value`` and
     ``weighted_majority``, P(path) being the product of the priors on it; 1 weighs as sampling would, 0 not at all.
@@ -103,8 +88,6 @@ def decide(
     """
     check_choice("rule", rule, DECISION_RULES)
     check_choice("aggregation", aggregation, AGGREGATIONS)
-    check_choice("value_scale", value_scale, VALUE_SCALES)
-    check_at_least("value_exponent", value_exponent, 0)
     check_at_least("prior_exponent", prior_exponent, 0)
     ends = [*tree.rollouts, *tree.finished]
     has_answers = any(node.outcome is not None for node in ends)
@@ -114,9 +97,10 @@ def decide(
         return None
     is_by_value = rule in ("best_value", "weighted_majority")
     likelihoods = _likelihoods(tree, nodes, prior_exponent if is_by_value else 0.0)
-    values = [path_value(tree, node, aggregation) for node in nodes]
-    scaled = _scaled(tree, values, value_scale, value_exponent)
-    paths = [_WeighedPath(*path) for path in zip(nodes, values, scaled, likelihoods, strict=True)]
+    paths = [
+        _WeighedPath(node, path_value(tree, node, aggregation), likelihood)
+        for node, likelihood in zip(nodes, likelihoods, strict=True)
+    ]
     is_weighted = rule == "weighted_majority" and any(path.value is not None for path in paths)
     groups: dict[Hashable, list[_WeighedPath[S]]] = {}
     for path in paths:
@@ -126,19 +110,6 @@ def decide(
     else:
         best = _best_path(tree, rule, paths, groups)
     return Decision(best.node, best.value, _support(groups, best.node.outcome, is_weighted=is_weighted), len(paths))
-
-
-def _scaled(tree: Tree[S], values: Sequence[float | None], scale: ValueScale, exponent: float) -> list[float]:
-    """Return each value on a scale, to the power ``exponent``; 0 for an unknown one."""
-    if scale == "raw":
-        return [0.0 if value is None else value**exponent for value in values]
-    known = sorted(node.value for node in (*tree.nodes, *tree.rollouts) if node.value is not None)
-    return [0.0 if value is None else _share_below(known, value) ** exponent for value in values]
-
-
-def _share_below(known: Sequence[float], value: float) -> float:
-    """Return the share of sorted values that are lower than ``value``, equal ones counting half."""
-    return (bisect_left(known, value) + bisect_right(known, value)) / (2 * len(known))
 
 
 def path_value(tree: Tree[S], node: Node[S], aggregation: Aggregation) -> float | None:

@@ -16,6 +16,10 @@ from search.guided_records import JudgingRecord, PriorRecord
 from search.strategy import MAX_ABANDONS, NO_LIMITS, Limits, Strategy, Trial
 from search.tree import Node, Proposal, S
 
+_MAX_REPEATS = 2
+"""Draws at one place that only repeat others there, after which the best of them goes on."""
+_SHARE_WITHOUT_HASTE = 0.8
+"""Share of the cost that the budget allows, after which a search without a finished path takes each first draw."""
 _MAX_FREE_PATHS = 100
 """Paths in a row that cost nothing, after which nothing new is to be found."""
 
@@ -66,9 +70,10 @@ class Guided(Strategy[S]):
     """Samples whole paths from the root, one after another, by rejection at each step.
 
     At each place steps are drawn one at a time. A path goes on with the first whose gain is as high as is usual in this
-    search, and after ``max_draws`` with the one of the highest value; so a critic that sees wrong steps has them drawn
-    again. Only the order of the gains counts, which any increasing change of the values leaves alone where steps before
-    are alike. An unknown value is never usual, unless all are unknown.
+    search, and after ``max_draws``, or two that only repeat others there, with the one of the highest value; so a
+    critic that sees wrong steps has them drawn again. Only the order of the gains counts, which any increasing change
+    of the values leaves alone where steps before are alike. An unknown value is never usual, unless all are unknown.
+    Where most of the cost is spent and no path is finished, first draws are taken.
 
     Where judging a step costs more than drawing it, a draw is of several steps, of which the last is judged, so that
     both cost about the same. A critic that says the same of everything is asked of finished paths alone.
@@ -185,7 +190,7 @@ class Guided(Strategy[S]):
                 path.place = path.head = chosen
                 path.drawn, path.num_draws, path.chance = [], 0, None
                 continue
-            if path.num_draws >= self._options.max_draws:
+            if path.num_draws >= self._max_draws:
                 return False
             known = self._known_step(path)
             if known is None:
@@ -198,9 +203,17 @@ class Guided(Strategy[S]):
             return None
         if self._is_usual(path.drawn[-1]):
             return path.drawn[-1]
-        if path.num_draws < self._options.max_draws and not self._has_failed(path.place):
+        num_repeats = len(path.drawn) - len({node.node_id for node in path.drawn})
+        is_last = path.num_draws >= self._max_draws or num_repeats >= _MAX_REPEATS
+        if not is_last and not self._has_failed(path.place):
             return None
         return max(path.drawn, key=lambda node: -1.0 if node.value is None else node.value)
+
+    @property
+    def _max_draws(self) -> int:
+        max_cost = self._budget.max_cost
+        is_late = max_cost is not None and self._cost >= _SHARE_WITHOUT_HASTE * max_cost
+        return 1 if is_late and not self._tree.finished else self._options.max_draws
 
     def _is_usual(self, node: Node[S]) -> bool:
         gains = self._gains

@@ -15,7 +15,7 @@ from critic_engine.config.base import Section
 from critic_engine.config.critic_card import Measured
 from critic_engine.config.models import ModelConfig
 from critic_engine.types import TokenUsage
-from search import Aggregation, Decision, DecisionRule, Tree, ValueScale, decide
+from search import Aggregation, Decision, DecisionRule, Tree, decide
 
 S = TypeVar("S")
 
@@ -197,24 +197,12 @@ class DecisionConfig(Section):
     """The rule that chooses among the finished paths, rollouts included."""
     aggregation: Aggregation = "last"
     """The path's value as a function of the values along it."""
-    value_scale: ValueScale = "raw"
-    """What a value counts as in ``weighted_majority``. ``raw``: itself. ``rank``: the share of all values in the tree
-    that are lower, equal ones counting half, so that only the order of the values counts."""
-    value_exponent: Annotated[float, Field(ge=0, le=10)] = 1.0
-    """Exponent of the value in ``weighted_majority``; 0 lets all known values count alike."""
     prior_exponent: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Exponent of the reasoner's probability of a path, which multiplies its value; 0 leaves it out."""
 
     def decide(self, tree: Tree[S]) -> Decision[S] | None:
         """Return the finished path of ``tree`` to answer with; None when none is finished."""
-        return decide(
-            tree,
-            self.rule,
-            aggregation=self.aggregation,
-            value_scale=self.value_scale,
-            value_exponent=self.value_exponent,
-            prior_exponent=self.prior_exponent,
-        )
+        return decide(tree, self.rule, aggregation=self.aggregation, prior_exponent=self.prior_exponent)
 
 
 POCKET_SOLUTION_TOKENS = 25
