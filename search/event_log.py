@@ -8,7 +8,7 @@ from typing import TypeVar, overload
 from search.budget import StopReason
 from search.errors import ReplayError
 from search.events import Abandoned, Asked, Event, Stopped, Told
-from search.strategy import Strategy, Trial
+from search.strategy import Strategy, Trial, asked_of
 from search.tree import Proposal, S
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def replay(strategy: Strategy[S], events: Iterable[Event[S]]) -> None:
             raise ReplayError(f"event {index} settles trial {event.trial_id}, not pending", event_index=index)
         try:
             if isinstance(event, Told):
-                strategy.tell(settled, event.proposals, cost=event.cost)
+                strategy.tell(settled, event.proposals, cost=event.cost, judging_cost=event.judging_cost)
             else:
                 strategy.abandon(settled, cost=event.cost)
         except ValueError as error:
@@ -50,7 +50,7 @@ def _ask_again(strategy: Strategy[S], event: Asked, index: int) -> Trial[S]:
     if not trials:
         raise ReplayError(f"event {index} asks, but the strategy has nothing to ask", event_index=index)
     trial = trials[0]
-    asked = Asked(trial.trial_id, trial.node.node_id, trial.num_proposals, trial.arm)
+    asked = asked_of(trial)
     if asked != event:
         raise ReplayError(f"event {index} is {event}, but the strategy asks {asked}", event_index=index)
     return trial
@@ -63,13 +63,17 @@ def event_to_dict(event: Event[S], encode_state: Callable[[S], object]) -> dict[
     ``event_from_dict`` makes tuples of lists.
     """
     if isinstance(event, Asked):
-        arm = {"arm": event.arm} if event.arm else {}
-        return {"event": "asked", "trial": event.trial_id, "node": event.node_id, "num": event.num_proposals, **arm}
+        rest: dict[str, object] = {"arm": event.arm} if event.arm else {}
+        if not event.is_judged:
+            rest["is_judged"] = False
+        return {"event": "asked", "trial": event.trial_id, "node": event.node_id, "num": event.num_proposals, **rest}
     if isinstance(event, Stopped):
         return {"event": "stopped", "reason": event.reason.value}
     cost: dict[str, object] = {"cost": event.cost} if event.cost else {}
     if isinstance(event, Abandoned):
         return {"event": "abandoned", "trial": event.trial_id, **cost}
+    if event.judging_cost:
+        cost["judging_cost"] = event.judging_cost
     proposals = [_proposal_to_dict(proposal, encode_state) for proposal in event.proposals]
     return {"event": "told", "trial": event.trial_id, "proposals": proposals, **cost}
 
@@ -81,13 +85,20 @@ def event_from_dict(data: Mapping[str, object], decode_state: Callable[[object],
         return Stopped(_stop_reason(_field(data, "reason", str)))
     trial_id = _field(data, "trial", int)
     if kind == "asked":
-        return Asked(trial_id, _field(data, "node", int), _field(data, "num", int), _field(data, "arm", int, 0))
+        return Asked(
+            trial_id,
+            _field(data, "node", int),
+            _field(data, "num", int),
+            _field(data, "arm", int, 0),
+            _field(data, "is_judged", bool, True),
+        )
     cost = _field(data, "cost", int, 0)
     if kind == "abandoned":
         return Abandoned(trial_id, cost)
     if kind == "told":
         proposals = _field(data, "proposals", list)
-        return Told(trial_id, tuple(_proposal_from_dict(proposal, decode_state) for proposal in proposals), cost)
+        told = tuple(_proposal_from_dict(proposal, decode_state) for proposal in proposals)
+        return Told(trial_id, told, cost, _field(data, "judging_cost", int, 0))
     raise ReplayError(f"event must be asked, told, abandoned or stopped, got {kind!r}")
 
 

@@ -21,6 +21,8 @@ class Asked:
     """Proposals wanted."""
     arm: int = 0
     """Index of the proposer, from 0."""
+    is_judged: bool = True
+    """Whether all proposals are to be evaluated, and not only finished ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Told(Generic[S]):
     """The proposals as they were told, merged ones included."""
     cost: int = 0
     """Cost of the trial, in the caller's unit."""
+    judging_cost: int = 0
+    """The part of it that evaluating took."""
 
 
 @dataclass(frozen=True, slots=True)

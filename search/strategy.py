@@ -29,6 +29,8 @@ class Trial(Generic[S]):
     """Proposals wanted, at least 1; the most that may be told."""
     arm: int = 0
     """Index of the proposer, from 0, where there are several."""
+    is_judged: bool = True
+    """Whether all proposals are to be evaluated; those that are finished are in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ class Limits:
     """Limit on trials and cost."""
     stop: StopOptions = NEVER
     """Reasons to stop before the budget is spent."""
+
+
+def asked_of(trial: Trial[S]) -> Asked:
+    """Return the event of a trial that was asked."""
+    return Asked(trial.trial_id, trial.node.node_id, trial.num_proposals, trial.arm, trial.is_judged)
 
 
 MAX_ABANDONS = 3
@@ -118,17 +125,21 @@ class Strategy(ABC, Generic[S]):
             self._refresh(trial.node)
             trials.append(trial)
             if self._sink is not None:
-                self._sink(Asked(trial.trial_id, trial.node.node_id, trial.num_proposals, trial.arm))
+                self._sink(asked_of(trial))
         return trials
 
-    def tell(self, trial: Trial[S], proposals: Sequence[Proposal[S]], *, cost: int = 0) -> None:
+    def tell(self, trial: Trial[S], proposals: Sequence[Proposal[S]], *, cost: int = 0, judging_cost: int = 0) -> None:
         """Give the result of a pending trial: one simulation, even with no proposals.
 
         Args:
             trial: A ticket from ``ask``; ``UnknownTrialError`` if it is not pending.
             proposals: At most ``trial.num_proposals``.
             cost: Cost of the trial, not negative, in the unit of the budget.
+            judging_cost: The part of it that evaluating the proposals took; 0 if none was evaluated.
         """
+        check_at_least("judging_cost", judging_cost, 0)
+        if judging_cost > cost:
+            raise ValueError(f"judging_cost is a part of cost, {cost}, got {judging_cost}")
         if len(proposals) > trial.num_proposals:
             raise ValueError(f"proposals must be at most {trial.num_proposals} for this trial, got {len(proposals)}")
         self._settle(trial, cost)
@@ -136,12 +147,13 @@ class Strategy(ABC, Generic[S]):
         self._num_abandons.pop(trial.node.node_id, None)
         self._tree.visit(trial.node, trial.num_proposals)
         first_new_id, num_rollouts = len(self._tree), len(self._tree.rollouts)
+        self._observe_cost(proposals, cost, judging_cost)
         places = self._receive(trial, proposals)
         self._stops.observe(places, self._tree.rollouts[num_rollouts:], first_new_id=first_new_id)
         self._refresh(trial.node)
         self._update_stop_reason()
         if self._sink is not None:
-            self._sink(Told(trial.trial_id, tuple(proposals), cost))
+            self._sink(Told(trial.trial_id, tuple(proposals), cost, judging_cost))
 
     def abandon(self, trial: Trial[S], *, cost: int = 0) -> None:
         """Give a pending trial back, its work failed: the tree is as before the ask, but ``cost`` is spent.
@@ -198,6 +210,9 @@ class Strategy(ABC, Generic[S]):
     @abstractmethod
     def _receive(self, trial: Trial[S], proposals: Sequence[Proposal[S]]) -> Sequence[Node[S]]:
         """Add ``proposals``, back their values up, and return each one's node."""
+
+    def _observe_cost(self, proposals: Sequence[Proposal[S]], cost: int, judging_cost: int) -> None:
+        """Learn what a trial that is told has cost, before its ``proposals`` are received."""
 
     def _lose(self, trial: Trial[S]) -> None:
         """Handle an abandoned ``trial``, after its reservation is undone."""

@@ -12,7 +12,7 @@ from critic_engine.config.engine import EngineConfig
 from critic_engine.config.search import BlendEvaluatorConfig, SingleEvaluatorConfig
 from critic_engine.episode.strategy_factory import make_strategy
 from critic_engine.seeds import derive_seed
-from search import Node, Proposal, Strategy, Tree, Trial, decide
+from search import Node, Proposal, Strategy, Tree, Trial
 
 TextNode: TypeAlias = Node[Text]
 KeyRule: TypeAlias = Callable[[Text], Hashable]
@@ -151,17 +151,15 @@ class Search:
         strategy, desk = self._strategy, self._desk
         while trials := strategy.ask(1):
             (trial,) = trials
-            before = self._cost
+            before, judged_before = self._cost, self._desk.spent.critic_tokens
             proposals = self._proposals(trial)
             if proposals:
-                strategy.tell(trial, proposals, cost=self._cost - before)
+                judging_cost = self._desk.spent.critic_tokens - judged_before
+                strategy.tell(trial, proposals, cost=self._cost - before, judging_cost=judging_cost)
             else:
                 strategy.abandon(trial, cost=self._cost - before)
         num_finished = len(desk.written)
-        options = self._config.decision
-        decision = decide(
-            self.tree, options.rule, aggregation=options.aggregation, prior_exponent=options.prior_exponent
-        )
+        decision = self._config.decision.decide(self.tree)
         own = None if decision is None else cast(Answer, decision.node.outcome)
         if decision is None:
             leaf = max(
@@ -193,11 +191,12 @@ class Search:
             rollouts: tuple[Proposal[Text], ...] = ()
             if key in known:
                 desk.spent.num_duplicates += 1
-            else:
+            elif trial.is_judged or new.is_finished:
                 known[key], rollouts = self._judged(base, new)
-            proposals.append(self._proposal(new, known[key], rollouts))
+            value = known.get(key)
+            proposals.append(self._proposal(new, value, rollouts))
             if new.is_finished:
-                desk.keep(new, known[key])
+                desk.keep(new, value)
         return proposals
 
     def _draw(self, node: TextNode, base: Text) -> Text | None:

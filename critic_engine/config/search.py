@@ -7,7 +7,7 @@ import math
 import re
 import string
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -15,7 +15,9 @@ from critic_engine.config.base import Section
 from critic_engine.config.critic_card import Measured
 from critic_engine.config.models import ModelConfig
 from critic_engine.types import TokenUsage
-from search import Aggregation, DecisionRule
+from search import Aggregation, Decision, DecisionRule, Tree, decide
+
+S = TypeVar("S")
 
 
 class SampledModelConfig(ModelConfig):
@@ -197,6 +199,10 @@ class DecisionConfig(Section):
     """The path's value as a function of the values along it."""
     prior_exponent: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Exponent of the reasoner's probability of a path, which multiplies its value; 0 leaves it out."""
+
+    def decide(self, tree: Tree[S]) -> Decision[S] | None:
+        """Return the finished path of ``tree`` to answer with; None when none is finished."""
+        return decide(tree, self.rule, aggregation=self.aggregation, prior_exponent=self.prior_exponent)
 
 
 POCKET_SOLUTION_TOKENS = 25

@@ -24,7 +24,6 @@ from search import (
     Told,
     Tree,
     Trial,
-    decide,
     event_from_dict,
     event_to_dict,
     replay,
@@ -220,7 +219,7 @@ class Episode:
             return
         asked, _ = self._asked.pop(event.trial_id)
         if isinstance(event, Told):
-            self._trials.learn(asked.node_id, event.proposals)
+            self._trials.learn(asked.node_id, event.proposals, is_judged=asked.is_judged)
         else:
             self._measured.observe_lost(event.cost // asked.num_proposals)
 
@@ -228,7 +227,8 @@ class Episode:
         first_node_id, num_rollouts = len(self.tree), len(self.tree.rollouts)
         cost = self._config.budget.cost(result.usage)
         if result.proposals:
-            self._strategy.tell(trial, result.proposals, cost=cost)
+            judging_cost = self._config.budget.cost(result.judging)
+            self._strategy.tell(trial, result.proposals, cost=cost, judging_cost=min(judging_cost, cost))
         else:
             self._strategy.abandon(trial, cost=cost)
         self._measured.observe((*self.tree.nodes[first_node_id:], *self.tree.rollouts[num_rollouts:]))
@@ -273,10 +273,7 @@ class Episode:
 
     async def _decide(self) -> tuple[float | None, Ending]:
         """Return the value and path that the decision rule chooses; without finished paths, complete the best one."""
-        options = self._config.decision
-        decision = decide(
-            self.tree, options.rule, aggregation=options.aggregation, prior_exponent=options.prior_exponent
-        )
+        decision = self._config.decision.decide(self.tree)
         if decision is not None:
             return decision.value, Ending(trajectory_of(self.tree.path(decision.node)))
         if self._stop_reason in _CUTS:

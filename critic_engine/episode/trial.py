@@ -34,6 +34,8 @@ class TrialResult:
     proposals: tuple[Proposal[NodeState], ...]
     usage: TokenUsage
     failures: tuple[Failure, ...] = ()
+    judging: TokenUsage = field(default_factory=TokenUsage)
+    """The part of ``usage`` that evaluating and revising took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,18 @@ class TrialRunner:
         self._asked.add(asked)
         return context
 
-    def learn(self, node_id: int, proposals: Iterable[Proposal[NodeState]]) -> None:
-        """Remember the evaluations, answers and rejected siblings among the proposals told at a node."""
+    def learn(self, node_id: int, proposals: Iterable[Proposal[NodeState]], *, is_judged: bool = True) -> None:
+        """Remember the evaluations, answers and rejected siblings among the proposals told at a node.
+
+        Without ``is_judged`` only the finished ones were evaluated.
+        """
         judged = self._judged.setdefault(node_id, {})
         rejected = self._rejected.setdefault(node_id, [])
         for proposal in proposals:
             value, critique = proposal.value, proposal.state.critique
             is_new = proposal.key not in judged
-            judged[proposal.key] = Evaluation(value, critique, TokenUsage())
+            if is_judged or proposal.is_terminal:
+                judged[proposal.key] = Evaluation(value, critique, TokenUsage())
             for end in (proposal, *proposal.rollouts):
                 if end.state.answer is not None and isinstance(end.outcome, str):
                     self._answers.learn(end.state.answer, end.outcome)
@@ -102,7 +108,8 @@ class TrialRunner:
         ``context`` is that of the trial's node at the time of its ask: a trial repeated after a resume sees the same,
         though siblings may have been told since.
 
-        Each distinct continuation is evaluated once, and not at all if a sibling with the same words was.
+        Each distinct continuation is evaluated once, and not at all if a sibling with the same words was, or if the
+        trial asks for no judgement of what is not finished.
         """
         seeds = tuple(self._seed("reasoner", trial.trial_id, sample) for sample in range(trial.num_proposals))
         expansion, failures = await self._expand(trial, context, seeds)
@@ -117,8 +124,9 @@ class TrialRunner:
             self._proposal(base, judged[key] if key in judged else Judged(continuation, known[key]))
             for key, continuation in zip(keys, continuations, strict=True)
         )
-        usage = sum((each.usage for each in judged.values()), expansion.usage)
-        return TrialResult(proposals, usage, sum((each.failures for each in judged.values()), failures))
+        judging = sum((each.usage for each in judged.values()), TokenUsage())
+        failures = sum((each.failures for each in judged.values()), failures)
+        return TrialResult(proposals, expansion.usage + judging, failures, judging)
 
     async def finish(self, trajectory: Trajectory) -> Ending:
         """Return ``trajectory`` completed by the first reasoner; unchanged if that fails."""
@@ -144,6 +152,8 @@ class TrialRunner:
         self, trial: Trial[NodeState], context: ExpansionContext, index: int, continuation: Continuation
     ) -> Judged:
         """Return the trial's continuation number ``index``, evaluated and revised."""
+        if not (trial.is_judged or continuation.is_finished):
+            return Judged(continuation, UNKNOWN)
         base = context.trajectory
 
         async def rewrite(shown: ExpansionContext, attempt: int) -> tuple[Expansion, tuple[Failure, ...]]:
