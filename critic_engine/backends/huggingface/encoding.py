@@ -20,6 +20,9 @@ from critic_engine.types import Image, Message, SamplingOptions
 
 _DIGEST = "critic_engine_digest"
 _NUM_CONTEXT_TOKENS = 8
+_MAX_ENCODED_BYTES = 64 * 2**20
+# At most, of a text and of its tokens in a list.
+_NUM_BYTES_A_CHARACTER = 16
 # Tensors with a number a token, 0 for text.
 _KINDS_OF_TOKENS = {"token_type_ids", "mm_token_type_ids"}
 
@@ -76,6 +79,7 @@ class PromptEncoder:
         self._processor = checkpoint.processor
         self.writer = ChatWriter(checkpoint.processor, checkpoint.tokenizer, has_vision=checkpoint.has_vision)
         """Writes requests as text."""
+        self._encoded: ByteCache[Mapping[str, Any]] = ByteCache(_MAX_ENCODED_BYTES)
         self._prefixes = PrefixEncoder(checkpoint.tokenizer, self.writer.render([Message("user", "a")]))
         if checkpoint.has_vision:
             self._processor = copy.copy(checkpoint.processor)
@@ -124,6 +128,15 @@ class PromptEncoder:
         )
 
     def _tensors(self, text: str, request: GenerationRequest) -> Mapping[str, Any]:
+        """Return the processor's tensors, which are not to be changed: chats that only differ in their prefix share them."""
+        key = repr((text, [[image.digest for image in message.images] for message in request.messages]))
+        tensors = self._encoded.get(key)
+        if tensors is None:
+            tensors = self._processed(text, request)
+            self._encoded.put(key, tensors, _NUM_BYTES_A_CHARACTER * len(key) + _num_bytes(tensors))
+        return tensors
+
+    def _processed(self, text: str, request: GenerationRequest) -> Mapping[str, Any]:
         add_special_tokens = not self.writer.is_begun(text)
         if not self._checkpoint.has_vision:
             encoded = self._checkpoint.tokenizer(text, add_special_tokens=add_special_tokens)
@@ -191,8 +204,7 @@ class CachedImageProcessor:
         prepared = self._prepared.get(key)
         if prepared is None:
             prepared = self._image_processor(_map_pictures(images, upright_rgb), **options)
-            num_bytes = sum(int(getattr(tensor, "nbytes", 0)) for tensor in prepared.values())
-            self._prepared.put(key, prepared, num_bytes)
+            self._prepared.put(key, prepared, _num_bytes(prepared))
         return copy.copy(prepared)
 
 
@@ -211,6 +223,10 @@ def _lazy_picture(image: Image) -> Any:
     picture = open_picture(image.data)
     picture.info[_DIGEST] = image.digest
     return picture
+
+
+def _num_bytes(tensors: Mapping[str, Any]) -> int:
+    return sum(int(getattr(tensor, "nbytes", 0)) for tensor in tensors.values())
 
 
 def _map_pictures(images: Any, change: Any) -> Any:
