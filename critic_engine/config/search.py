@@ -267,8 +267,8 @@ class RunConfig(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of every random choice."""
-    problems_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """Most problems searched concurrently."""
+    problems_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 128
+    """Most problems searched concurrently. Reasoner and critic take turns: two batches of rows fill both."""
     trials_in_flight: Annotated[int, Field(ge=1, le=1024)] = 1
     """Most concurrent trials of one tree."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None

@@ -20,6 +20,13 @@ from critic_engine.types import Image, Message, SamplingOptions
 
 _DIGEST = "critic_engine_digest"
 _NUM_CONTEXT_TOKENS = 8
+# Beginnings of text, which some tokenizers encode otherwise behind an image than alone.
+_PROBES = ("a", " a", "\na", "\n\na", "A", "1", ".")
+# Divided texts whose tokens are compared with those of the whole text.
+_NUM_CHECKED = 2
+_MAX_ENCODED_BYTES = 64 * 2**20
+# At most, of a text and of its tokens in a list.
+_NUM_BYTES_A_CHARACTER = 16
 # Tensors with a number a token, 0 for text.
 _KINDS_OF_TOKENS = {"token_type_ids", "mm_token_type_ids"}
 
@@ -70,18 +77,20 @@ class Row:
 class PromptEncoder:
     """Encodes requests for one checkpoint. Use it from one thread only."""
 
-    def __init__(self, checkpoint: Checkpoint, *, cache: ByteCache[Any] | None = None) -> None:
-        """Take over the processor; ``cache`` keeps prepared images, a cache of the usual size unless given."""
+    def __init__(self, checkpoint: Checkpoint, *, encoded: ByteCache[Mapping[str, Any]] | None = None) -> None:
+        """Take over the processor; ``encoded`` keeps what it gave, a cache of the usual size unless given."""
         self._checkpoint = checkpoint
         self._processor = checkpoint.processor
         self.writer = ChatWriter(checkpoint.processor, checkpoint.tokenizer, has_vision=checkpoint.has_vision)
         """Writes requests as text."""
+        self._encoded = encoded or ByteCache[Mapping[str, Any]](_MAX_ENCODED_BYTES)
+        self._border_ids = _border_ids(checkpoint.tokenizer)
+        self._image_token = _dividing_token(checkpoint, self._border_ids) if checkpoint.has_vision else ""
+        self._num_checked = 0
         self._prefixes = PrefixEncoder(checkpoint.tokenizer, self.writer.render([Message("user", "a")]))
         if checkpoint.has_vision:
             self._processor = copy.copy(checkpoint.processor)
-            self._processor.image_processor = CachedImageProcessor(
-                checkpoint.processor.image_processor, cache or ByteCache()
-            )
+            self._processor.image_processor = CachedImageProcessor(checkpoint.processor.image_processor, ByteCache())
 
     def encode(self, request: GenerationRequest) -> Prompt:
         """Return the encoded prompt.
@@ -124,6 +133,35 @@ class PromptEncoder:
         )
 
     def _tensors(self, text: str, request: GenerationRequest) -> Mapping[str, Any]:
+        """Return the tensors of the whole text; up to the last image, the processor's are kept for other texts."""
+        head, token, tail = text.rpartition(self._image_token) if self._image_token else ("", "", "")
+        if not token or not tail or not self.writer.is_begun(text):
+            return self._kept(text, request)
+        tensors = self._kept(head + token, request)
+        # Some processors write more behind an image than its tokens, or something at the end of a text.
+        if _token_ids(tensors)[-1] not in self._border_ids or not _can_go_on(tensors):
+            return self._kept(text, request)
+        divided = _gone_on(tensors, _plain_ids(self._checkpoint.tokenizer, tail))
+        return divided if self._num_checked >= _NUM_CHECKED else self._checked(divided, text, request)
+
+    def _checked(self, divided: Mapping[str, Any], text: str, request: GenerationRequest) -> Mapping[str, Any]:
+        """Return the tensors of the whole text; if the divided one has other tokens, no text is divided any more."""
+        whole = self._processed(text, request)
+        self._num_checked += 1
+        if _token_ids(whole) != _token_ids(divided):
+            self._image_token = ""
+        return whole
+
+    def _kept(self, text: str, request: GenerationRequest) -> Mapping[str, Any]:
+        """Return the processor's tensors, which are not to be changed: they are kept for requests that begin alike."""
+        key = repr((text, [[image.digest for image in message.images] for message in request.messages]))
+        tensors = self._encoded.get(key)
+        if tensors is None:
+            tensors = self._processed(text, request)
+            self._encoded.put(key, tensors, _NUM_BYTES_A_CHARACTER * len(key) + _num_bytes(tensors))
+        return tensors
+
+    def _processed(self, text: str, request: GenerationRequest) -> Mapping[str, Any]:
         add_special_tokens = not self.writer.is_begun(text)
         if not self._checkpoint.has_vision:
             encoded = self._checkpoint.tokenizer(text, add_special_tokens=add_special_tokens)
@@ -191,8 +229,7 @@ class CachedImageProcessor:
         prepared = self._prepared.get(key)
         if prepared is None:
             prepared = self._image_processor(_map_pictures(images, upright_rgb), **options)
-            num_bytes = sum(int(getattr(tensor, "nbytes", 0)) for tensor in prepared.values())
-            self._prepared.put(key, prepared, num_bytes)
+            self._prepared.put(key, prepared, _num_bytes(prepared))
         return copy.copy(prepared)
 
 
@@ -213,6 +250,10 @@ def _lazy_picture(image: Image) -> Any:
     return picture
 
 
+def _num_bytes(tensors: Mapping[str, Any]) -> int:
+    return sum(int(getattr(tensor, "nbytes", 0)) for tensor in tensors.values())
+
+
 def _map_pictures(images: Any, change: Any) -> Any:
     return [_map_pictures(image, change) for image in images] if isinstance(images, list | tuple) else change(images)
 
@@ -228,6 +269,24 @@ def _start_context(tokenizer: Any, turn: str) -> list[int]:
     if not is_word or tokenizer.decode([spaced]) != "a":
         return []
     return [spaced] if _plain_ids(tokenizer, f"{turn} a") == [*_plain_ids(tokenizer, turn), spaced] else []
+
+
+def _border_ids(tokenizer: Any) -> frozenset[int]:
+    """Return the special tokens that take in nothing of the text around them."""
+    added = tokenizer.added_tokens_decoder.items()
+    return frozenset(
+        token for token, about in added if about.special and not (about.rstrip or about.single_word or about.normalized)
+    )
+
+
+def _dividing_token(checkpoint: Checkpoint, border_ids: frozenset[int]) -> str:
+    """Return the token of an image if the text behind it has the tokens that it has alone, else an empty string."""
+    tokenizer, token = checkpoint.tokenizer, getattr(checkpoint.processor, "image_token", None)
+    token_ids = _plain_ids(tokenizer, token) if isinstance(token, str) and token else []
+    if len(token_ids) != 1 or token_ids[0] not in border_ids:
+        return ""
+    pairs = ((_plain_ids(tokenizer, f"{token}{text}"), _plain_ids(tokenizer, text)) for text in _PROBES)
+    return str(token) if all(whole == token_ids + tail for whole, tail in pairs) else ""
 
 
 def _plain_ids(tokenizer: Any, text: str) -> list[int]:

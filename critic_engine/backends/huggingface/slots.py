@@ -52,7 +52,7 @@ class StateLayout:
 
 @dataclass(eq=False)
 class SlotLayer:
-    """Keys and values of one layer, each of shape (slots, heads, places, features)."""
+    """Keys and values of one layer, each of shape (slots, heads, places, features): views of the slots' states."""
 
     keys: torch.Tensor
     values: torch.Tensor
@@ -76,35 +76,27 @@ class SlotCache:
         """Tokens of the longest row, the one that is being read included."""
         self.rows = self.places = torch.zeros(0, dtype=torch.long, device=like.device)
         self._layout = layout
-        tensors = [
-            like.new_zeros(0, num_heads, 0, size // num_heads)
-            for num_heads, size in zip(layout.heads, layout.sizes, strict=True)
-        ]
-        self.layers = [SlotLayer(*pair) for pair in zip(tensors[::2], tensors[1::2], strict=True)]
+        self._states = like.new_zeros(0, 0, sum(layout.sizes))
+        self.layers: list[SlotLayer] = self._views()
         """Keys and values of each layer."""
 
     def put(self, slot: int, states: torch.Tensor) -> None:
         """Begin a row with the states of its tokens, shape (tokens, features), in ``slot`` or behind the last one."""
         self.lengths[slot : slot + 1] = [len(states)]
         self._grow(len(self.lengths), len(states) + 1)
-        for tensor, part in zip(_tensors(self.layers), self._layout.split(states.unsqueeze(0)), strict=True):
-            tensor[slot, :, : len(states)] = part[0]
+        self._states[slot, : len(states)] = states
 
     def drop(self, slot: int) -> None:
         """End the row in ``slot``; the last row takes its place."""
         last = len(self.lengths) - 1
         if slot < last:
-            for tensor in _tensors(self.layers):
-                tensor[slot, :, : self.lengths[last]] = tensor[last, :, : self.lengths[last]]
+            self._states[slot, : self.lengths[last]] = self._states[last, : self.lengths[last]]
         self.lengths[slot] = self.lengths[last]
         self.lengths.pop()
 
     def states(self, slot: int, start: int) -> torch.Tensor:
-        """Return the states of a row from the token at ``start`` on, shape (tokens, features)."""
-        import torch
-
-        tensors = (tensor[slot, :, start : self.lengths[slot]] for tensor in _tensors(self.layers))
-        return torch.cat([tensor.transpose(0, 1).flatten(1) for tensor in tensors], dim=1)
+        """Return the states of a row from the token at ``start`` on, shape (tokens, features); they are not copied."""
+        return self._states[slot, start : self.lengths[slot]]
 
     def read_one(self) -> torch.Tensor:
         """Make room for one more token of each row; return the mask of all tokens, shape (rows, tokens)."""
@@ -140,20 +132,22 @@ class SlotCache:
         return self.width, 0
 
     def _grow(self, num_rows: int, num_tokens: int) -> None:
-        first = self.layers[0].keys
-        if num_rows <= first.shape[0] and num_tokens <= first.shape[2]:
+        num_slots, num_places, num_features = self._states.shape
+        if num_rows <= num_slots and num_tokens <= num_places:
             return
-        num_places = max(first.shape[2], -(-num_tokens // _NUM_PLACES) * _NUM_PLACES)
-        num_slots = first.shape[0] if num_rows <= first.shape[0] else max(num_rows, _NUM_SLOTS, 3 * num_rows // 2)
-        for layer in self.layers:
-            layer.keys, layer.values = (_grown(tensor, num_slots, num_places) for tensor in (layer.keys, layer.values))
+        grown = self._states.new_zeros(
+            num_slots if num_rows <= num_slots else max(num_rows, _NUM_SLOTS, 3 * num_rows // 2),
+            max(num_places, -(-num_tokens // _NUM_PLACES) * _NUM_PLACES),
+            num_features,
+        )
+        grown[:num_slots, :num_places] = self._states
+        self._states = grown
+        self.layers = self._views()
+
+    def _views(self) -> list[SlotLayer]:
+        parts = self._layout.split(self._states)
+        return [SlotLayer(*pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def _tensors(layers: Iterable[Any]) -> list[torch.Tensor]:
     return [tensor for layer in layers for tensor in (layer.keys, layer.values)]
-
-
-def _grown(tensor: torch.Tensor, num_rows: int, num_places: int) -> torch.Tensor:
-    grown = tensor.new_zeros(num_rows, tensor.shape[1], num_places, tensor.shape[3])
-    grown[: tensor.shape[0], :, : tensor.shape[2]] = tensor
-    return grown

@@ -55,15 +55,32 @@ def test_image_is_prepared_once_whatever_the_question(
     assert not torch.equal(first.image_tensors["pixel_values"], other.image_tensors["pixel_values"])
 
 
-def test_cache_of_prepared_images_is_bounded(
+def test_cache_of_prepared_images_is_bounded(vision_checkpoint: Checkpoint, make_image: Callable[[int], Image]) -> None:
+    _, counter = counting(vision_checkpoint)
+    num_bytes = 3 * 16 * 16 * 4
+    cached = CachedImageProcessor(counter, ByteCache(2 * num_bytes))
+    for number in (1, 2, 1, 3, 1, 2):
+        image = make_image(number)
+        picture = open_picture(image.data)
+        picture.info["critic_engine_digest"] = image.digest
+        cached([picture], return_tensors="pt")
+    assert counter.num_prepared == 4
+
+
+def test_encoded_texts_are_bounded(
     vision_checkpoint: Checkpoint, ask: Callable[..., GenerationRequest], make_image: Callable[[int], Image]
 ) -> None:
-    checkpoint, counter = counting(vision_checkpoint)
+    processor = EndingProcessor(vision_checkpoint.processor, "")
     num_bytes = 3 * 16 * 16 * 4
-    encoder = PromptEncoder(checkpoint, cache=ByteCache(2 * num_bytes))
+    encoder = PromptEncoder(
+        dataclasses.replace(vision_checkpoint, processor=processor), encoded=ByteCache(4 * num_bytes)
+    )
+    for number in (8, 9):
+        encoder.encode(ask(images=(make_image(number),)))
+    processor.given.clear()
     for number in (1, 2, 1, 3, 1, 2):
         encoder.encode(ask(images=(make_image(number),)))
-    assert counter.num_prepared == 4
+    assert len(processor.given) == 4
 
 
 def test_encoding_equals_the_processors_own(
@@ -148,3 +165,45 @@ def test_chat_template_of_the_tokenizer_serves_a_processor_that_has_none(
     checkpoint = dataclasses.replace(vision_checkpoint, processor=processor)
     expected = PromptEncoder(vision_checkpoint).encode(ask("what?"))
     assert PromptEncoder(checkpoint).encode(ask("what?")).token_ids == expected.token_ids
+
+
+class EndingProcessor:
+    """A processor that writes something behind each text, as those of some models do, and lists what it was given."""
+
+    def __init__(self, processor: Any, end: str) -> None:
+        self._processor = processor
+        self._end = end
+        self.given: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._processor, name)
+
+    def __call__(self, text: list[str], **options: Any) -> Any:
+        self.given += text
+        return self._processor(text=[each + self._end for each in text], **options)
+
+
+@pytest.mark.parametrize(("end", "is_divided"), [("", True), ("\n", False), ("<user>", False)])
+def test_texts_behind_an_image_have_the_tokens_of_the_whole(
+    vision_checkpoint: Checkpoint,
+    ask: Callable[..., GenerationRequest],
+    make_image: Callable[[int], Image],
+    end: str,
+    is_divided: bool,
+) -> None:
+    processor = EndingProcessor(vision_checkpoint.processor, end)
+    checkpoint = dataclasses.replace(vision_checkpoint, processor=processor)
+    questions = ("who?", "what?", " what?", "\nwhat?", "  two  spaces", "it's 12,345.6 °C", "日本 é", "a\n\n\nb")
+    requests = [
+        ask(question, images=(make_image(1),), prefix=prefix) for question in questions for prefix in ("", "\nstep 1")
+    ]
+    encoder = PromptEncoder(checkpoint)
+    prompts = [encoder.encode(request) for request in requests]
+    num_given = len(processor.given)
+    # The first two divided texts are compared with the whole, so that encoders of one request give its own tokens.
+    alone = [PromptEncoder(checkpoint).encode(request) for request in requests]
+    assert [prompt.token_ids for prompt in prompts] == [prompt.token_ids for prompt in alone]
+    assert all(prompt.image_tensors.keys() == {"pixel_values"} for prompt in prompts)
+    assert (num_given == 3) is is_divided
