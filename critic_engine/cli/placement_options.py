@@ -81,7 +81,10 @@ class Placement:
             raise click.UsageError("--base-url is given, but no model is behind an endpoint; name one as openai:NAME.")
         if (self.device or self.dtype) and all(map(_is_endpoint, _used(placed))):
             raise click.UsageError("--device and --dtype are of models that run here, and each is behind an endpoint.")
-        return config if placed == config else parse_config(placed.model_dump(mode="json"), origin="the options")
+        if placed == config:
+            return config
+        # What nobody has set stays unset: a model that is only a default is refused beside others.
+        return parse_config(placed.model_dump(mode="json", exclude_unset=True), origin="the options")
 
     def _placed(self, model: "ModelConfig", names: set[str], place: str) -> "ModelConfig":
         given = {"device": self.device, "dtype": self.dtype, "backend": self.backend}

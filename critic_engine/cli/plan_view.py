@@ -103,7 +103,8 @@ def _bought(plan: SearchPlan) -> Iterator[str]:
         simulations += f" of {plan.num_proposals} draws"
     yield f"{simulations}: {_number(plan.num_expansions)} {what}{judged}"
     if plan.kind == "step" and plan.num_paths is not None:
-        yield f"about {_number(plan.num_paths)} finished paths if none shared a step; more where they do"
+        redrawn = ", fewer where steps are drawn again" if plan.is_redrawing else ""
+        yield f"about {_number(plan.num_paths)} finished paths if none shared a step; more where they do{redrawn}"
 
 
 def _number(num: float) -> str:

@@ -100,8 +100,21 @@ class EndpointConfig(Section):
     because many endpoints refuse fields that they do not know."""
     usd_per_million_prompt_tokens: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Price of prompt tokens, in US dollars per million."""
+    usd_per_million_cached_tokens: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Price of the prompt tokens that the endpoint reports as cached; None is that of all prompt tokens."""
     usd_per_million_generated_tokens: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Price of generated tokens, in US dollars per million."""
+
+    @property
+    def prices(self) -> tuple[float, float, float]:
+        """The prices of uncached prompt tokens, cached ones and generated ones, in US dollars per million."""
+        of_prompt, of_cached = self.usd_per_million_prompt_tokens, self.usd_per_million_cached_tokens
+        return of_prompt, of_prompt if of_cached is None else of_cached, self.usd_per_million_generated_tokens
+
+    def usd(self, *, uncached_tokens: int, cached_tokens: int, generated_tokens: int) -> float:
+        """Return the price of so many tokens, in US dollars."""
+        numbers = (uncached_tokens, cached_tokens, generated_tokens)
+        return sum(number * price for number, price in zip(numbers, self.prices, strict=True)) / 1e6
 
 
 class ActorConfig(Section):

@@ -22,14 +22,11 @@ class RoleTokens:
 
     def usd(self) -> float | None:
         """Return the cost at the prices of the models' endpoints; None if they differ."""
-        prices = {
-            (model.openai_api.usd_per_million_prompt_tokens, model.openai_api.usd_per_million_generated_tokens)
-            for model in self.models
-        }
-        if len(prices) > 1:
+        endpoints = {model.openai_api.prices: model.openai_api for model in self.models}
+        if len(endpoints) > 1:
             return None
-        of_prompt, of_generated = prices.pop() if prices else (0.0, 0.0)
-        return (self.prompt * of_prompt + self.generated * of_generated) / 1e6
+        numbers = {"uncached_tokens": self.uncached, "cached_tokens": self.prompt - self.uncached}
+        return sum(each.usd(**numbers, generated_tokens=self.generated) for each in endpoints.values())
 
     def flops(self) -> float | None:
         """Return ``2 N (uncached + generated)`` (Kaplan et al., 2020, arXiv 2001.08361, 2.1); None if N is unknown."""

@@ -78,10 +78,13 @@ class Meter:
 
     def figures(self) -> ModelFigures:
         """Return the counts so far."""
-        usage, prices = self._usage, self._prices
-        usd = usage.prompt_tokens * prices.usd_per_million_prompt_tokens
-        usd += usage.generated_tokens * prices.usd_per_million_generated_tokens
-        return ModelFigures(self._num_failed, usage, usd / 1e6)
+        usage = self._usage
+        usd = self._prices.usd(
+            uncached_tokens=usage.prompt_tokens - usage.cached_tokens,
+            cached_tokens=usage.cached_tokens,
+            generated_tokens=usage.generated_tokens,
+        )
+        return ModelFigures(self._num_failed, usage, usd)
 
 
 def counted(usage: TokenUsage) -> TokenUsage:

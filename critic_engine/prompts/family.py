@@ -24,7 +24,8 @@ A family that ``extends`` a shipped one inherits the files and the lines of ``fa
 
 A template is a `string.Template`: ``$question`` is a placeholder and ``$$`` a dollar. Text that fills a placeholder is
 never read as a template, so questions and steps may hold any characters. The line break that ends a file is no part of
-the template. ``question`` is the question with its choices below it, one a line.
+the template. ``question`` is the question with its choices below it, one a line. The reasoner's prompts may hold
+``$choosing``, the line of that name in ``family.yaml``; a line of it alone is left out where no options are listed.
 """
 
 import string
@@ -57,6 +58,8 @@ _PLACEHOLDERS = {
     "grade": {"question", "steps", "errors", "found"},
     "judge": {"question", "references", "answer", "code"},
 }
+_MAY_HOLD = {name: {"choosing"} for name in ("solve", "step", "rewrite")}
+_CHOOSING_LINE = "$choosing\n"
 _OPTIONAL = {"concern", "annotate", "inject", "detect", "grade", "judge"}
 
 
@@ -69,6 +72,8 @@ class FamilyForm(BaseModel):
     """Template of one choice: ``$letter`` (A, B, ...) and ``$choice``."""
     step: str
     """Template of one step of a quoted solution: ``$step`` and optionally ``$number`` (from 1)."""
+    choosing: str = ""
+    """What ``$choosing`` stands for where options are listed: that the answer is the letter of one of them."""
     critique: CritiqueForm
     """The form of its critiques."""
     critique_tokens: int = Field(256, ge=1, le=131072)
@@ -108,7 +113,8 @@ class PromptFamily:
             path = folder / f"{name}.txt"
             if path.exists() or (base is None and name not in _OPTIONAL):
                 templates[name] = string.Template(_read(path).removesuffix("\n"))
-                _check_placeholders(templates[name], str(path), required=placeholders, allowed=placeholders)
+                allowed = placeholders | _MAY_HOLD.get(name, set())
+                _check_placeholders(templates[name], str(path), required=placeholders, allowed=allowed)
         inherited = {} if base is None else base.form.model_dump()
         return cls(str(name_or_folder), _read_form({**inherited, **fields}, folder / "family.yaml"), templates)
 
@@ -222,7 +228,14 @@ class PromptFamily:
         return Message("user", self._fill("judge", question=self.question(problem), **texts))
 
     def _message(self, name: str, problem: Problem, **texts: str) -> Message:
-        return Message("user", self._fill(name, question=self.question(problem), **texts), problem.images)
+        question = self.question(problem)
+        # The question itself may list options that are not among its choices.
+        has_options = bool(problem.choices) or ("(A)" in question and "(B)" in question)
+        choosing = self.form.choosing if has_options else ""
+        template = self.templates[name]
+        if not choosing:
+            template = string.Template(template.template.replace(_CHOOSING_LINE, ""))
+        return Message("user", template.substitute(question=question, choosing=choosing, **texts), problem.images)
 
     def _quoted(self, steps: Sequence[str], *, num_before: int = 0) -> str:
         template = string.Template(self.form.step)

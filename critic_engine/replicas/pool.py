@@ -163,7 +163,10 @@ class ReplicaPool(Generic[_Request, _Result]):
         """Start the replicas, if they have not been started."""
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
-            raise RuntimeError(f"the pool of {self.name} is used from two event loops; use it from the first one")
+            raise RuntimeError(
+                f"the pool of {self.name} is used from two event loops, and each engine has one of its own; make the "
+                "model by SharedModels to share it among engines"
+            )
         if self._closing is not None:
             raise self._absence()
         if self._loop is None:
@@ -209,7 +212,7 @@ class ReplicaPool(Generic[_Request, _Result]):
                 place.set_exception(self._absence())
 
     def _enter(self, session: str, *, is_alone: bool) -> Life[_Request, _Result] | None:
-        if self._loop is None or self._closing is not None:
+        if self._closing is not None or self._loop is not asyncio.get_running_loop():
             self._begin()
         if not self._working:
             raise self._absence()

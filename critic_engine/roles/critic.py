@@ -38,8 +38,9 @@ class Critic:
     async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
         """Return the critique and value of ``trajectory``; the usage includes unreadable texts.
 
-        After ``config.max_attempts`` unreadable texts or failures there is neither critique nor value. A trajectory
-        without steps is not judged.
+        After ``config.max_attempts`` unreadable texts or failures there is neither critique nor value. A critique whose
+        score contradicts its verdict is kept, and counted as unreadable where the score would be its value. A
+        trajectory without steps is not judged.
 
         Raises:
             GenerationError: the generator failed for good before it wrote anything.
@@ -71,27 +72,34 @@ class Critic:
             return Evaluation(None, None, error.usage.by_critic(), error.num_unreadable, unreadable=error.reasons)
         except GenerationError as error:
             raise error.with_usage(error.usage.by_critic()) from error
-        critique, usage = reading.content, reading.usage.by_critic()
-        return Evaluation(critique.value, critique, usage, reading.num_unreadable, unreadable=reading.reasons)
+        critique, doubt = reading.content
+        reasons = reading.reasons + (() if doubt is None else (doubt,))
+        return Evaluation(critique.value, critique, reading.usage.by_critic(), len(reasons), unreadable=reasons)
 
     @property
     def max_tokens(self) -> int:
         """Most tokens of one critique."""
         return self.config.max_tokens or self.family.form.critique_tokens
 
-    def _read(self, sample: Sample, *, num_steps: int) -> Critique:
+    def _read(self, sample: Sample, *, num_steps: int) -> tuple[Critique, str | None]:
+        """Return the critique, and why it has no value though it states a score."""
         parts = self._parts(sample)
         read = read_parts(parts, num_steps=num_steps)
         tokens = () if sample.tokens is None else sample.tokens
         value = verdict_probability(parts, sample.text, tokens, self.family.form.critique)
         thoughts = find_thoughts(sample.text)
-        return Critique(
+        critique = Critique(
             words=thoughts.visible(parts.useful_start).strip(),
             verdict=read.verdict,
             value=read.score if value is None else value,
             first_wrong_step=read.first_wrong_step,
             examination=thoughts.visible(0, parts.useful_start).strip(),
         )
+        stated = None if parts.score is None else parts.score.number
+        if critique.value is not None or stated is None:
+            return critique, None
+        reason = f"the score {stated:g} contradicts the verdict {read.verdict!r}, so the critique has no value"
+        return critique, str(_quoting(reason, sample))
 
     def _parts(self, sample: Sample) -> CritiqueParts:
         """Return the parts of the critique.

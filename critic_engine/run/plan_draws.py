@@ -17,6 +17,7 @@ from critic_engine.roles.factory import SearchRoles
 from critic_engine.run.search_plan import DrawCost, SearchPlan, Wordings
 from critic_engine.seeds import derive_seed
 from critic_engine.types import Problem, TokenUsage, Trajectory
+from search import GuidedOptions
 
 NUM_DRAWS = 4
 """Whole solutions of a problem, and draws at each place."""
@@ -74,6 +75,7 @@ async def plan_search(problems: Sequence[Problem], config: EngineConfig, roles: 
         max_tokens=_max_tokens(config, of_solution),
         max_simulations=config.budget.max_simulations,
         num_proposals=_num_proposals(config),
+        is_redrawing=isinstance(config.strategy.options, GuidedOptions) and config.strategy.options.max_draws > 1,
         failures=tuple(dict.fromkeys(_failures(samples))),
     )
 

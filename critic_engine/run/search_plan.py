@@ -71,6 +71,8 @@ class SearchPlan:
     max_simulations: int | None
     num_proposals: int
     """Draws of the first simulation."""
+    is_redrawing: bool = False
+    """Whether a path may draw a step again, so that it takes more draws than it has steps."""
     failures: tuple[str, ...] = ()
     """Why draws and evaluations failed or could not be read, one line each."""
 
@@ -106,7 +108,7 @@ class SearchPlan:
 
     @property
     def num_paths(self) -> float | None:
-        """Finished paths in as many expansions, if no two paths shared a step; None if unknown."""
+        """Finished paths in as many expansions, if no two shared a step and none was drawn again; None if unknown."""
         return (
             self.num_expansions if self.kind == "solution" else _quotient(self.num_expansions, self.steps_per_solution)
         )

@@ -8,7 +8,9 @@ import pytest
 from critic_engine.cli.engine_options import EngineRequest
 from critic_engine.cli.placement_options import Placement
 from critic_engine.config.engine import parse_config
+from critic_engine.config.every_model import every_model
 from critic_engine.errors import ConfigError
+from critic_engine.roles.given_models import with_given
 
 
 def test_placement_reaches_every_model_so_that_roles_still_share_one() -> None:
@@ -48,6 +50,24 @@ def test_what_is_set_as_a_whole_is_placed_where_it_names_no_device(tmp_path: Pat
 def test_nothing_moves_where_no_place_is_given() -> None:
     config = parse_config({"budget": {"max_tokens": 9}, "critic": {"device": "cuda:1"}})
     assert Placement().apply(config) == config
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in (Path(__file__).parents[2] / "configs").glob("*.yaml")))
+def test_placement_sets_nothing_else_and_leaves_unset_what_nobody_has_set(preset: str) -> None:
+    before = EngineRequest(config=(preset,)).read_config()
+    placed = Placement(device="cuda:1", search_workers=2, ray="local").apply(before)
+    assert placed == parse_config(placed.model_dump(mode="json"))
+    for place, model in every_model(placed).items():
+        was = every_model(before)[place]
+        assert model == was.model_copy(update={"device": "cuda:1"})
+        assert model.model_fields_set == was.model_fields_set | {"device"}
+
+
+def test_default_critic_stays_unasked_when_it_is_placed() -> None:
+    config = EngineRequest(config=("mcts",), settings=("reasoner.model=./a",)).read_config()
+    for each in (config, Placement(device="cuda:1").apply(config)):
+        with pytest.raises(ConfigError, match="would be paired with the pocket critic"):
+            with_given(each, has_reasoner=False, has_critic=False)
 
 
 def test_pocket_model_beside_another_reasoner_is_refused(tmp_path: Path) -> None:

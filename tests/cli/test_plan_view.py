@@ -28,6 +28,11 @@ def test_plan_says_in_plain_words_what_the_budget_buys() -> None:
     ]
 
 
+def test_plan_says_that_steps_drawn_again_make_paths_fewer() -> None:
+    *_, last = plan_lines(dataclasses.replace(PLAN, is_redrawing=True))
+    assert last.endswith("if none shared a step; more where they do, fewer where steps are drawn again")
+
+
 def test_plan_says_what_is_not_known_and_what_failed() -> None:
     unknown = dataclasses.replace(
         PLAN,

@@ -138,6 +138,13 @@ class TestMapping:
         found = only(read(row, schema="mmstar"))
         assert (found.id, found.problem.choices, found.reference_answers) == ("3", ("x", "y"), ("B",))
 
+    def test_mapping_of_the_question_leaves_the_other_parts_to_the_recognised_schema(self, read) -> None:
+        row = {"question": "q", "prompt": "in full", "answer": "so it is.\n#### 7"}
+        assert read(row).schema.name == "gsm8k"
+        found = only(mapped := read(row, columns={"question": "prompt"}))
+        assert (mapped.schema.name, found.problem.question, found.reference_answers) == ("gsm8k", "in full", ("7",))
+        assert read(row, columns={"answer": "prompt"}).schema.name == "plain"
+
     def test_mapping_changes_a_named_schema(self, read) -> None:
         row = {"query": "q", "label": ["1"], "picture": encoded("red"), "image": "gone.png"}
         found = only(read(row, schema="chartqa", columns={"images": "picture"}))

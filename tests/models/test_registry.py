@@ -123,6 +123,22 @@ def test_price_is_that_of_the_tokens_read_and_written() -> None:
     assert meter.figures().usd == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize(("price", "usd"), [(None, 2.0), (0.5, 1.4), (0.0, 1.2)])
+def test_price_of_cached_prompt_tokens_may_be_one_of_their_own(price: float | None, usd: float) -> None:
+    prices = EndpointConfig(
+        usd_per_million_prompt_tokens=2.0,
+        usd_per_million_cached_tokens=price,
+        usd_per_million_generated_tokens=10.0,
+    )
+    meter = Meter(prices)
+
+    async def answer() -> Generation:
+        return Generation((), TokenUsage(prompt_tokens=500_000, cached_tokens=400_000, generated_tokens=100_000))
+
+    asyncio.run(meter.request(answer()))
+    assert meter.figures().usd == pytest.approx(usd)
+
+
 def test_figures_of_several_processes_add_up() -> None:
     one = ModelFigures(1, TokenUsage(10, 4), usd=0.5)
     other = ModelFigures(0, TokenUsage(5, 1), usd=0.25)

@@ -40,6 +40,13 @@ def test_a_worker_that_dies_leaves_the_pair_unsure_and_the_next_is_proved(prover
     assert prover.prove("x+3", "3+x") is True
 
 
+def test_a_product_of_letters_is_no_unit_that_may_be_left_out(prover: FormulaProver) -> None:
+    for formula, number in (("2ab", "2"), ("2 ab", "2"), ("x+2ab", "x+2"), ("(x+1)ab", "x+1")):
+        assert prover.prove(formula, number) is None
+    assert prover.prove("2ab", "2ba") is True
+    assert prover.prove("2ab^2", "2a*b^2") is True
+
+
 def test_formulas_are_proved_in_any_thread(prover: FormulaProver) -> None:
     found: list[bool | None] = []
     threads = [

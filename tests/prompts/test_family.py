@@ -82,6 +82,29 @@ def test_prompts_read_as_the_golden_ones(name: str, image: Image) -> None:
     assert messages[template].text + "\n" == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", ["plain", "headed", "reasoned"])
+def test_prompts_ask_for_a_letter_only_where_options_are_listed(name: str) -> None:
+    family = PromptFamily.load(name)
+
+    def texts(problem: Problem) -> list[str]:
+        noted = family.step(problem, rejected=[sibling("It is 1.")], concern=None)
+        return [each.text for each in (family.solve(problem), noted, family.rewrite(problem, steps=STEPS, critique=""))]
+
+    open_ones = texts(Problem("How many cats?"))
+    asked = "If options in the form (A), (B) are listed, your answer is the letter of one of them.\n"
+    assert not any("(A)" in text or "letter" in text or "choosing" in text for text in open_ones)
+    with_choices = texts(Problem("How many cats?", choices=("one", "two")))
+    assert [text.replace(asked, "").replace("\n(A) one\n(B) two", "") for text in with_choices] == open_ones
+    assert all(asked in text for text in (*with_choices, *texts(Problem("How many cats? (A) one (B) two"))))
+
+
+def test_a_family_of_ones_own_may_say_how_to_choose_in_other_words(folder: Path) -> None:
+    fields = (folder / "family.yaml").read_text(encoding="utf-8")
+    own = fields.replace("choosing: If options in the form (A), (B) are listed, your", "choosing: Choose $$5; your")
+    (folder / "family.yaml").write_text(own, encoding="utf-8")
+    assert "\nChoose $$5; your answer" in PromptFamily.load(folder).solve(Problem("?", choices=("1", "2"))).text
+
+
 def test_headed_prompts_differ_from_plain_ones_in_what_a_step_looks_like_alone(
     plain: PromptFamily, problem: Problem
 ) -> None:

@@ -540,6 +540,8 @@ def test_pool_of_nothing_says_so() -> None:
 def test_use_from_another_event_loop_is_refused() -> None:
     pool = pool_of(EchoReplica())
     asyncio.run(pool.load())
+    with pytest.raises(RuntimeError, match=r"two event loops.*SharedModels"):
+        asyncio.run(asyncio.wait_for(pool.call("x"), 20))
     with pytest.raises(RuntimeError, match="two event loops"):
         asyncio.run(pool.load())
 

@@ -236,6 +236,27 @@ def test_a_step_that_does_not_exist_is_not_named(make: Make, problem: Problem) -
     assert (critique.verdict, critique.first_wrong_step) == ("wrong", None)
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict"), [("Verdict: right\nScore: 0.2", "right"), ("Verdict: wrong\nScore: 0.9", "wrong")]
+)
+def test_a_score_that_contradicts_the_verdict_is_counted_and_gives_no_value(
+    make: Make, problem: Problem, text: str, verdict: str
+) -> None:
+    critic, generator = make([said(text)], family="plain")
+    evaluation = judge(critic, problem)
+    assert evaluation.critique is not None
+    assert (evaluation.value, evaluation.critique.verdict, len(generator.requests)) == (None, verdict, 1)
+    assert evaluation.num_unreadable == len(evaluation.unreadable) == 1
+    assert f"contradicts the verdict '{verdict}'" in evaluation.unreadable[0]
+
+
+def test_log_probabilities_give_a_value_whatever_the_score_says(make: Make, problem: Problem) -> None:
+    tokens = (token("Verdict:"), token(" right", _right=0.9, _wrong=0.1), token("\nScore:"), token(" 0.2"))
+    critic, _ = make([said("Verdict: right\nScore: 0.2", *tokens)], family="plain")
+    evaluation = judge(critic, problem)
+    assert (evaluation.value, evaluation.num_unreadable) == (pytest.approx(0.9), 0)
+
+
 def test_the_value_is_read_at_the_verdict_that_counts() -> None:
     thought = [token(piece, _right=0.1, _wrong=0.9) for piece in ("<think>", "Verdict:", " wrong", "</think>")]
     draft = [token(piece, _right=0.1, _wrong=0.9) for piece in ("\nVerdict:", " right", ".\nNo.\n")]

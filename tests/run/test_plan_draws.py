@@ -94,6 +94,12 @@ def test_method_of_whole_solutions_draws_nothing_else() -> None:
     assert found.num_paths == found.num_expansions
 
 
+def test_only_a_method_that_draws_steps_again_is_said_to() -> None:
+    assert not plan(reason(30)).is_redrawing
+    assert plan(reason(30), preset="guided").is_redrawing
+    assert not plan(reason(30), "strategy.max_draws=1", preset="guided").is_redrawing
+
+
 def test_evaluator_that_asks_no_model_costs_nothing() -> None:
     found = plan(reason(30), "evaluator.kind=none", "decision.rule=majority")
     assert found.evaluation is None

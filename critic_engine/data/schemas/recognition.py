@@ -14,6 +14,7 @@ from critic_engine.errors import ProblemError
 
 FIELDS = ("id", "question", "images", "choices", "answer", "answer_index")
 """The parts of a problem that a column can be named for; ``answer_index`` counts the choices from 0."""
+_OF_ANSWERS = {"choices", "answer", "answer_index"}
 SCHEMA_NAMES = (PLAIN, *dict.fromkeys(schema.name for schema in SCHEMAS))
 
 # Columns by which people name a part, most usual first. Where a file has several of one line, none is taken.
@@ -43,7 +44,8 @@ def choose_schema(
     Args:
         columns: The columns of the file.
         first_rows: Some of its rows, from the first on.
-        name: The name of a schema; None recognises one by the columns, or takes the usual names of columns.
+        name: The name of a schema; None recognises one by the columns, unless the mapping names those of choices or
+            answers, or takes the usual names of columns.
         mapping: The columns of the file by ``FIELDS``, several separated by commas, none for a part that the file does
             not have; they go before the schema's own.
 
@@ -54,7 +56,8 @@ def choose_schema(
     _check_mapping(columns, mapping)
     if name is not None:
         schema = _plain(columns, mapping) if name == PLAIN else _named(columns, name, mapping)
-    elif mapping:
+    elif set(mapping) & _OF_ANSWERS:
+        # A schema's form of answers says nothing of a column that is not its own.
         schema = _plain(columns, mapping)
     else:
         schema = _recognised(columns, first_rows) or _plain(columns, mapping)

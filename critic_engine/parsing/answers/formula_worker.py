@@ -6,6 +6,7 @@ It is run by its path and imports nothing of this package.
 import contextlib
 import json
 import random
+import re
 import resource
 import signal
 import sys
@@ -19,6 +20,8 @@ _NUM_POINTS = 4
 _CLEAR = 0.02
 """Relative distance from which two numbers surely differ; below it one may be the other rounded."""
 _EXACT = 1e-25
+# math-verify takes the "ab" of "2ab" for a unit and drops it; "2{a}b" it reads as a product.
+_PRODUCT = re.compile(r"([0-9})] ?)([A-Za-z])( ?[A-Za-z])(?![A-Za-z])")
 
 
 class OutOfTime(BaseException):
@@ -71,6 +74,7 @@ def _formula(text: str) -> Any:
     import sympy
     from math_verify import LatexExtractionConfig, parse
 
+    text = _PRODUCT.sub(r"\1{\2}\3", text)
     found = parse(f"${text}$", extraction_config=[LatexExtractionConfig()], parsing_timeout=None)
     if not found or not isinstance(found[0], sympy.Basic):
         return None
