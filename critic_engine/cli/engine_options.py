@@ -98,7 +98,8 @@ model_options = combined(
     click.option(
         "--reasoner",
         metavar="MODEL",
-        help="A local folder, a hub id, 'pocket' for the shipped model, or openai:NAME for one behind an endpoint.",
+        help="A local folder, a hub id, 'pocket' or 'pocket:prose' for a shipped model, or openai:NAME for one behind "
+        "an endpoint.",
     ),
     click.option("--critic", metavar="MODEL", help="The critic, named likewise; may be the same model."),
     click.option("--reward-model", metavar="MODEL", help="The reward model of methods such as beam."),

@@ -93,7 +93,11 @@ _OF_INSPECT = {"run", "format", "out", "problems", "overwrite", "is_json"}
     metavar="N",
     help="Leave out rows of more tokens, images included; none is ever cut. Needs --tokenizer.",
 )
-@click.option("--tokenizer", metavar="MODEL", help="The model whose tokens are counted: a folder, a hub id, or pocket.")
+@click.option(
+    "--tokenizer",
+    metavar="MODEL",
+    help="The model whose tokens are counted: a folder, a hub id, pocket or pocket:prose.",
+)
 @click.option(
     "--problems",
     type=click.Path(path_type=Path, exists=True),

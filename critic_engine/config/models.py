@@ -16,7 +16,7 @@ _CLIENT_HEADERS = {
 }
 _POCKET = "pocket"
 SHIPPED_MODELS = (_POCKET, "pocket:prose")
-"""Names that stand for a reasoner and a critic each; the weights of the second, which words freely, do not ship yet."""
+"""Names that stand for a reasoner and a critic each; the second pair words its steps freely."""
 
 
 class VllmConfig(Section):
@@ -175,8 +175,8 @@ class ModelConfig(Section):
     """A model and its hosting."""
 
     model: str = "pocket"
-    """``pocket`` for the shipped model of the role, a local folder, a hub id, or ``openai:NAME`` for the model that an
-    endpoint serves under that name, which is backend ``openai_api``."""
+    """``pocket`` or ``pocket:prose`` for the shipped model of the role, a local folder, a hub id, or ``openai:NAME``
+    for the model that an endpoint serves under that name, which is backend ``openai_api``."""
     backend: Backend = "huggingface"
     """Backend that runs the model."""
     prompts: str = "auto"

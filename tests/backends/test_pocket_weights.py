@@ -1,12 +1,16 @@
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from critic_engine.backends.factory import make_generator
 from critic_engine.backends.huggingface.generator import HuggingFaceGenerator
 from critic_engine.config.models import ModelConfig
+from critic_engine.images.loading import load_image
+from critic_engine.pocket.oracle import claims_of
+from critic_engine.pocket.problems import make_problems
+from critic_engine.pocket.prompts import critic_prompt
 from critic_engine.protocols import Generation, GenerationRequest
 from critic_engine.types import Image
 
@@ -24,8 +28,10 @@ def board() -> Image:
     return Image(file.getvalue(), "image/png", 48, 48)
 
 
-def answer(request: GenerationRequest) -> Generation:
-    generator = make_generator(ModelConfig(), "reasoner")
+def answer(
+    request: GenerationRequest, model: str = "pocket", role: Literal["reasoner", "critic"] = "reasoner"
+) -> Generation:
+    generator = make_generator(ModelConfig(model=model), role)
     assert isinstance(generator, HuggingFaceGenerator)
 
     async def work() -> Generation:
@@ -52,3 +58,19 @@ def test_shipped_reasoner_writes_step_by_step_what_it_writes_at_once(
     prefix = f"{steps[0]}\n"
     step = answer(ask(QUESTION, images=(board,), max_tokens=160, prefix=prefix, stop=("\n",))).samples[0]
     assert (step.text, step.stop) == (steps[1], "\n")
+
+
+def test_shipped_prose_pair_solves_and_judges_in_words_that_the_oracle_reads(
+    ask: Callable[..., GenerationRequest],
+) -> None:
+    (problem,) = make_problems("dev", 1, 0)
+    board = load_image(problem.png())
+    solution = answer(ask(problem.question, images=(board,), max_tokens=240), "pocket:prose").samples[0]
+    steps = solution.text.split("\n")
+    assert solution.finish_reason == "stop"
+    assert all(claims_of(step) for step in steps)
+    assert problem.check(steps).answer is not None
+    prompt = critic_prompt(problem.question, steps=("so a1 holds nothing", "then 2 plus 2 gives 5"))
+    reply = answer(ask(prompt, images=(board,), max_tokens=32), "pocket:prose", "critic").samples[0].text
+    assert reply.startswith("wrong step ")
+    assert claims_of(reply.partition(" : ")[2])

@@ -1,5 +1,6 @@
 """``pocket make`` writes a problems file that ``solve`` reads."""
 
+import json
 from pathlib import Path
 
 from critic_engine.data.problems import read_problems
@@ -40,3 +41,12 @@ def test_pictures_that_the_file_could_not_reach_are_refused(cli, tmp_path: Path)
     result = cli("pocket", "make", "--out", "data/p.jsonl", "--images", "boards")
     assert (result.code, "boards is not below data" in result.err) == (2, True)
     assert not (tmp_path / "boards").exists()
+
+
+def test_the_pair_that_words_freely_solves_problems(cli, tmp_path: Path) -> None:
+    assert cli("pocket", "make", "--num", 1, "--out", "p.jsonl").code == 0
+    pair = "--reasoner", "pocket:prose", "--critic", "pocket:prose"
+    limits = "--config", "best_of_n", "--set", "strategy.num_samples=2"
+    assert cli("solve", "p.jsonl", *pair, *limits, "--out", "answers.jsonl").code == 0
+    (answer,) = map(json.loads, (tmp_path / "answers.jsonl").read_text().splitlines())
+    assert answer["answer"]

@@ -85,7 +85,8 @@ def _read_sum(found: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _read_answer(found: Mapping[str, str]) -> tuple[str, ...]:
-    return (f"answer : {_content(found['value'])}",)
+    value = _content(found["value"])
+    return (f"answer : {value}", f"the answer is {value}")
 
 
 def _content(mark: str) -> str:

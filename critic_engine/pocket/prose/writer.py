@@ -53,12 +53,12 @@ _SENTENCES = {
         "{open} FIRST plus SECOND {surely} {leaves} TOTAL {close}",
         "{open} ADD FIRST and SECOND {surely} {leaves} TOTAL {close}",
     ),
-    "row_has": ("the LINE {line} {surely} {holds} TOTAL",),
-    "sum": ("the sum {surely} {should} TOTAL",),
+    "row_has": ("{open} the LINE {line} {surely} {holds} TOTAL",),
+    "sum": ("{open} the sum {surely} {should} TOTAL",),
     "count": ("{open} count {all} TRAIT",),
-    "given_answer": ("the answer {should} {surely} VALUE",),
-    "not_answer": ("the answer {should} {surely} not VALUE",),
-    "unclear": ("this step is {surely} not clear",),
+    "given_answer": ("{open} the answer {should} {surely} VALUE",),
+    "not_answer": ("{open} the answer {should} {surely} not VALUE",),
+    "unclear": ("{open} this step is {surely} not clear",),
 }
 _READ = {
     "answer": re.compile(r"answer : (?P<VALUE>[a-z0-9]+(?: [a-z]+)?)"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 from critic_engine.pocket.board import CELLS, COLOURS, MOVES, SHAPES, Board, draw_board
@@ -168,7 +169,7 @@ def foreseeing_row(rng: random.Random, draw_attempt: DrawAttempt, dialect: Diale
 
 def judging_row(rng: random.Random, draw_attempt: DrawAttempt, dialect: Dialect = TERSE) -> TrainingRow:
     """Return a row that judges a solution or its beginning, with the verdict so far as the target after each word."""
-    attempt, ids, targets = _read(rng, draw_attempt, _verdict_targets, dialect)
+    attempt, ids, targets = _read(rng, draw_attempt, partial(_verdict_targets, dialect=dialect), dialect)
     said = worded(rng, check(attempt.question.text, attempt.board, attempt.steps).words, dialect)
     words = [*encode(said, dialect.word_ids), _END]
     return TrainingRow(attempt.board, (*ids, turn_ids("")[-1], *words[:-1]), (*targets, *words))
@@ -216,12 +217,17 @@ def _next_word_targets(step_ids: Sequence[int], planned: Sequence[int] | None, s
     return targets
 
 
-def _verdict_targets(step_ids: Sequence[int], planned: Sequence[int] | None, steps_to_flaw: int) -> list[int]:
-    """Return, for each word, whether all is right up to it; of a wrong step worded freely, for the last word alone."""
-    if steps_to_flaw:
+def _verdict_targets(
+    step_ids: Sequence[int], planned: Sequence[int] | None, steps_to_flaw: int, dialect: Dialect
+) -> list[int]:
+    """Return, for each word, whether all is right up to it; of a step worded freely, for the last word alone.
+
+    Were there a verdict after each of the many words of prose, the critic's own words would hardly count.
+    """
+    if not dialect.has_one_wording:
+        return [*[IGNORED] * (len(step_ids) - 1), WORD_IDS["right" if steps_to_flaw > 0 else "wrong"]]
+    if steps_to_flaw or planned is None:
         return [WORD_IDS["right" if steps_to_flaw > 0 else "wrong"]] * len(step_ids)
-    if planned is None:
-        return [*[IGNORED] * (len(step_ids) - 1), WORD_IDS["wrong"]]
     pairs = zip(planned, step_ids[1:], strict=False)
     num_right = next((at for at, (right, said) in enumerate(pairs) if right != said), len(step_ids) - 2)
     return [WORD_IDS["right" if at <= num_right else "wrong"] for at in range(len(step_ids))]

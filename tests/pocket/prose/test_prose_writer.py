@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from critic_engine.parsing.answer_extraction import ending_answer
-from critic_engine.pocket.oracle import check
+from critic_engine.pocket.oracle import check, states
 from critic_engine.pocket.problems import make_problems
 from critic_engine.pocket.prose.words import FILLERS, MARKS, PROSE_WORDS
 from critic_engine.pocket.prose.writer import Wording
@@ -76,3 +76,15 @@ def test_a_word_means_something_or_fills() -> None:
 def test_what_is_no_fact_is_refused(fact: str) -> None:
     with pytest.raises(ValueError, match="neither a step of the solver nor a reason"):
         Wording(random.Random(0)).fact(fact)
+
+
+@pytest.mark.parametrize(
+    "reason", ["row 2 has 3", "the sum is 4", "count red", "b2 is none", "the answer is 3", "the step is not clear"]
+)
+def test_the_first_word_of_a_reason_does_not_tell_its_kind(reason: str) -> None:
+    """Else the likeliest first word of a reason is that of the kind with the fewest wordings, not of the likeliest."""
+    rng = random.Random(4)
+    firsts = Counter(Wording(rng).fact(reason).split()[0] for _ in range(800))
+    assert {"so", "now", "then", "okay"} <= set(firsts)
+    assert firsts.most_common(1)[0][1] < 200
+    assert states(Wording(rng).fact(reason), reason)

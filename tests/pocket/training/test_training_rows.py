@@ -64,14 +64,16 @@ def test_a_prose_rewrite_is_right_from_the_flaw_on() -> None:
         assert judgement.is_answer_right
 
 
-def test_a_wrong_prose_step_is_judged_at_its_end_only() -> None:
+def test_a_prose_step_is_judged_at_its_end_only() -> None:
     rng = random.Random(2)
     question, board = training_rows.draw_problem(rng)
-    attempt = training_rows.Attempt(question, board, ("i think so , it is two",))
-    row = training_rows.judging_row(rng, lambda _: attempt, PROSE)
+    right = PROSE.say(solve(question, board)[0], rng)
+    attempt = training_rows.Attempt(question, board, (right, "i think so , it is two"))
+    while len((row := training_rows.judging_row(rng, lambda _: attempt, PROSE)).ids) < 50:
+        pass
     begin, end = (row.ids.index(WORD_IDS[word]) for word in ("\n", ASSISTANT))
     taught = [target for target in row.targets[begin:end] if target != training_rows.IGNORED]
-    assert taught == [WORD_IDS["wrong"]]
+    assert taught == [WORD_IDS["right"], WORD_IDS["wrong"]]
 
 
 def test_a_solving_row_teaches_the_word_that_comes_next() -> None:
