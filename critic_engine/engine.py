@@ -56,13 +56,13 @@ class Engine:
     context manager, or ``close`` it.
 
     Example:
-        >>> with Engine("mcts") as engine:  # doctest: +SKIP
+        >>> with Engine("guided") as engine:  # doctest: +SKIP
         ...     print(engine.solve(Problem("how many red shapes ?", images=(board,))).answer)
     """
 
     def __init__(
         self,
-        config: EngineConfig | str | Path | Sequence[str | Path] = "mcts",
+        config: EngineConfig | str | Path | Sequence[str | Path] = "guided",
         *,
         overrides: Sequence[str] = (),
         reasoner: ModelGenerator | None = None,

@@ -1,18 +1,28 @@
 """The methods that the worlds compare: presets, files, and either with overrides."""
 
+import random
 from dataclasses import dataclass
+from functools import cache
 
-from bench.world_models.problems import World
+from bench.world_models.problems import EMPTY, World
 from bench.world_models.regimes import Regime
 from bench.world_models.searches import KeyRule, Result, Search, claims, words
+from critic_engine.config.critic_card import Measured
 from critic_engine.config.engine import EngineConfig, load_config
+from critic_engine.config.gate import gate_reason, gated
 from critic_engine.errors import ConfigError
+from critic_engine.statistics.calibration import clustered_auroc
 
 SAMPLE_ON = "strategy.num_samples=100000"
 """Override that lets a preset sample until its budget is spent."""
 _SHARE_OF_PATHS = 0.75
 """Share of the budget that a rival's paths are planned to take, found on development problems: of 0.35, 0.5, 0.75 and 1
 it does best for particle filters, for problems differ in length."""
+_NUM_OF_CARD = 200
+"""Problems on which a card's AUROC is measured; none is of another split."""
+_NUM_SOLUTIONS = 4
+"""Solutions of each of them."""
+_CARD = "world.card=true"
 _MERGES: dict[str, KeyRule] = {"world.merge=words": words, "world.merge=claims": claims}
 
 
@@ -24,7 +34,8 @@ class Method:
     source: str
     """A preset or a YAML file."""
     overrides: tuple[str, ...] = ()
-    """Each ``section.field=value``, or ``world.merge=claims``, which makes siblings of equal claims one node.
+    """Each ``section.field=value``; or ``world.merge=claims``, which makes siblings of equal claims one node; or
+    ``world.card=true``, which measures the critic's card first, by which the critic steers or does not.
 
     In a value, ``PATHS`` is the number of paths of judged steps that three quarters of the budget pay for, at least 2.
     """
@@ -35,7 +46,7 @@ class Method:
         Raises:
             ConfigError: there is no such preset or file, or an override does not fit it.
         """
-        ours = [each.replace("=PATHS", f"={num_paths}") for each in self.overrides if each not in _MERGES]
+        ours = [each.replace("=PATHS", f"={num_paths}") for each in self.overrides if each not in (*_MERGES, _CARD)]
         config = load_config(self.source, [*ours, f"budget.max_tokens={max_tokens}", f"run.seed={seed}"])
         if config.expander.max_revisions:
             raise ConfigError(f"{self.name}: the worlds revise no steps; leave out expander.max_revisions")
@@ -46,8 +57,25 @@ class Method:
         judged = budget * regime.step_tokens / (regime.step_tokens + regime.critic_tokens)
         num_paths = max(2, round(_SHARE_OF_PATHS * judged))
         config = self.config(max_tokens=max_tokens_of(regime, budget), seed=seed, num_paths=num_paths)
+        if _CARD in self.overrides:
+            critic = config.critic.model_copy(update={"auroc": _measured_auroc(regime)})
+            config = config.model_copy(update={"critic": critic})
+            config = gated(config) if gate_reason(critic) is not None else config
         merges = [_MERGES[each] for each in self.overrides if each in _MERGES]
         return Solver(config, merges[-1] if merges else words)
+
+
+@cache
+def _measured_auroc(regime: Regime) -> Measured:
+    """Return the critic's AUROC for right and wrong answers with its interval, as a card has it."""
+    judged: list[list[tuple[float, bool]]] = []
+    for number in range(_NUM_OF_CARD):
+        world = World(regime, f"card {number}")
+        rng = random.Random(number)
+        solutions = [world.complete(EMPTY, rng) for _ in range(_NUM_SOLUTIONS)]
+        judged.append([(world.value(each), world.answer(each) == world.right_answer) for each in solutions])
+    found = clustered_auroc(judged, seed=0)
+    return Measured(estimate=found.estimate, low=found.low, high=found.high)
 
 
 def max_tokens_of(regime: Regime, budget: float) -> int:
@@ -68,8 +96,9 @@ class Solver:
 
 
 METHODS: tuple[Method, ...] = (
-    Method("mcts", "mcts"),
     Method("guided", "guided"),
+    Method("guided with card", "guided", (_CARD,)),
+    Method("mcts", "mcts"),
     Method("majority", "majority", (SAMPLE_ON,)),
     Method("weighted_majority", "weighted_majority", (SAMPLE_ON,)),
     Method("best_of_n", "best_of_n", (SAMPLE_ON,)),

@@ -123,6 +123,9 @@ REGIMES: tuple[Regime, ...] = (
     replace(
         _MIDDLE, name="middle, one wording, flat", wordings=1, prior_exponent=0.5, note="read at twice the temperature"
     ),
+    replace(
+        _MIDDLE, name="middle, one wording, sharp", wordings=1, prior_exponent=2.0, note="read at half the temperature"
+    ),
     replace(_MIDDLE, name="middle, one wording, misleading", wordings=1, log_probabilities="misleading"),
     replace(_MIDDLE, name="middle, worded anew, misleading", log_probabilities="misleading"),
     replace(_MIDDLE, name="middle, 8 wordings, long wrong steps", wordings=8, wrong_tokens=1.5),
@@ -137,6 +140,7 @@ REGIMES: tuple[Regime, ...] = (
     replace(_MIDDLE, name="middle, critic likes beginnings", unfinished_bias=2.0),
     replace(_MIDDLE, name="middle, critic errs along a path", along_path=0.95, shared_noise=0.9),
     replace(_MIDDLE, name="middle, dear critic", critic_tokens=60, note="a critique is twice as long as a step"),
+    replace(_MIDDLE, name="middle, dearer critic", critic_tokens=150, note="a critique is as long as five steps"),
     replace(_MIDDLE, name="middle, unreadable", lost=0.1, unreadable=0.2, note="texts and critiques that are lost"),
     # The reasoner.
     replace(_MIDDLE, name="easy", p_right=0.985, p_hard=0.7),

@@ -15,9 +15,9 @@ from critic_engine.cli.placement_options import placement_options
 _EPILOG = """\b
 Examples:
   critic-engine config
-  critic-engine config mcts one_gpu > my.yaml
+  critic-engine config guided one_gpu > my.yaml
   critic-engine config beam --set strategy.width=8 --reasoner openai:qwen --reward-model openai:qwen
-  critic-engine config mcts --fields reasoner
+  critic-engine config guided --fields reasoner
   critic-engine config --fields expander.split --fields collect.pairs
   critic-engine config best_of_n --json
 """
@@ -32,7 +32,7 @@ Examples:
     metavar="SECTION[.FIELD]",
     help="Only this section or field, also one that the config leaves out; may be repeated.",
 )
-@engine_options("mcts")
+@engine_options("guided")
 @placement_options
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object on stdout.")
 def command(sources: tuple[str, ...], names: tuple[str, ...], is_json: bool, **options: Any) -> None:

@@ -16,10 +16,10 @@ from critic_engine.cli.problem_options import schema_options
 _EPILOG = """\b
 Examples:
   critic-engine evaluate problems.jsonl --out runs/compared
-  critic-engine evaluate problems.jsonl --method greedy --method majority --method mcts --method mine.yaml \\
+  critic-engine evaluate problems.jsonl --method greedy --method majority --method guided --method mine.yaml \\
       --budget 300 --budget 1000 --seeds 3 --out runs/compared
-  critic-engine evaluate problems.jsonl --method majority --method mcts --budget 4000 --match compute --out runs/flops
-  critic-engine evaluate problems.jsonl --method majority --method mcts --budget 400 --gate "mcts >= majority" \\
+  critic-engine evaluate problems.jsonl --method majority --method guided --budget 4000 --match compute --out runs/flops
+  critic-engine evaluate problems.jsonl --method majority --method guided --budget 400 --gate "guided >= majority" \\
       --out runs/gate
   critic-engine evaluate test.parquet --schema mathvista --limit 200 --budget 8000 --out runs/mathvista \\
       --reasoner openai:qwen --critic openai:qwen --base-url http://localhost:8000/v1
@@ -37,7 +37,7 @@ _RUN = click.Path(path_type=Path)
     "methods",
     multiple=True,
     metavar="PRESET|PATH",
-    help="A method: a preset or a YAML file; repeat it. Without it: greedy, majority, best_of_n and mcts.",
+    help="A method: a preset or a YAML file; repeat it. Without it: greedy, majority, best_of_n and guided.",
 )
 @click.option(
     "--budget",
@@ -75,7 +75,7 @@ _RUN = click.Path(path_type=Path)
     "gates",
     multiple=True,
     metavar="CLAIM",
-    help='A claim such as "mcts >= majority", which decides the exit code: 0 true, 1 false, 3 inconclusive.',
+    help='A claim such as "guided >= majority", which decides the exit code: 0 true, 1 false, 3 inconclusive.',
 )
 @click.option(
     "--margin",

@@ -37,7 +37,7 @@ from critic_engine.roles.critic_gate import with_card_auroc
 from critic_engine.run.runner import Progress
 from critic_engine.statistics.verdicts import FEWEST_PROBLEMS
 
-_METHODS = ("greedy", "majority", "best_of_n", "mcts")
+_METHODS = ("greedy", "majority", "best_of_n", "guided")
 
 
 def evaluate(request: EvaluateRequest) -> int:

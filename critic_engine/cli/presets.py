@@ -62,7 +62,7 @@ def command(is_json: bool) -> None:
     from critic_engine.run.report import json_line
 
     methods = [_method(name, path, load_config(name)) for name, path in presets().items()]
-    hosting = [_hosting(name, path, load_config(["mcts", name])) for name, path in hosting_presets().items()]
+    hosting = [_hosting(name, path, load_config(["guided", name])) for name, path in hosting_presets().items()]
     if is_json:
         listed: dict[str, list[_Method] | list[_Hosting]] = {"methods": methods, "hosting": hosting}
         click.echo(json_line({kind: [dataclasses.asdict(each) for each in rows] for kind, rows in listed.items()}))
@@ -71,7 +71,7 @@ def command(is_json: bool) -> None:
         click.echo(f"{method.name}: {method.about}")
         parts = (method.strategy, method.unit, f"evaluator {method.evaluator}", f"decision {method.decision}")
         click.echo(f"    {'; '.join((*parts, method.budget))}")
-    click.echo("\nHosting, to add to a method, as in --config mcts --config one_gpu:\n")
+    click.echo("\nHosting, to add to a method, as in --config guided --config one_gpu:\n")
     for preset in hosting:
         click.echo(f"{preset.name}: {preset.about}\n    {preset.models}")
 

@@ -84,7 +84,7 @@ def check_problems(options: dict[str, Any], *, is_json: bool) -> int | None:
         return None
     from critic_engine.config.engine import load_config
 
-    problems, _ = open_problems(Path(path), load_config("mcts"), image_root=image_root, schema=schema, maps=maps)
+    problems, _ = open_problems(Path(path), load_config("guided"), image_root=image_root, schema=schema, maps=maps)
     found = _ProblemCheck()
     for row in itertools.islice(problems, limit):
         found.add(row)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  critic-engine solve problems.jsonl --config mcts --run runs/a
+  critic-engine solve problems.jsonl --config guided --run runs/a
   critic-engine solve problems.jsonl --limit 10 --out answers.jsonl
   critic-engine solve problems.jsonl --plan
   critic-engine solve test.parquet --schema mathvista --limit 10
@@ -35,7 +35,7 @@ Examples:
   critic-engine solve problems.jsonl --run runs/b --set budget.max_tokens=800 --seed 7
   critic-engine solve problems.jsonl --run runs/c --reasoner Qwen/Qwen2.5-VL-7B-Instruct \\
       --critic Qwen/Qwen2.5-VL-7B-Instruct --device cuda
-  critic-engine solve problems.jsonl --config mcts --config one_gpu --run runs/d
+  critic-engine solve problems.jsonl --config guided --config one_gpu --run runs/d
   critic-engine solve problems.jsonl --backend vllm --ray local --run runs/e
   critic-engine solve problems.jsonl --reasoner openai:qwen --critic openai:qwen \\
       --base-url http://localhost:8000/v1 --run runs/f
@@ -101,7 +101,7 @@ class _SolveRequest(EngineRequest):
     metavar="TEXT",
     help="One choice of the question; may be repeated.",
 )
-@engine_options("mcts")
+@engine_options("guided")
 @placement_options
 @click.option(
     "--run",

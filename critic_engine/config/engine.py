@@ -272,7 +272,7 @@ def load_config(source: str | Path | Sequence[str | Path], overrides: Sequence[s
     """Return the configuration of YAML files or presets, changed by ``section.field=value`` overrides.
 
     Args:
-        source: A path, or the name of a shipped preset such as ``mcts``; or several. Each overrides fields of those
+        source: A path, or the name of a shipped preset such as ``guided``; or several. Each overrides fields of those
             before it, and replaces a section if it changes its ``kind``.
         overrides: Each ``dotted.name=value``; the value is read as YAML.
 

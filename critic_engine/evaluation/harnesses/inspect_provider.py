@@ -1,4 +1,4 @@
-"""A method as a model of inspect_ai: ``inspect eval task.py --model critic_engine/mcts -M reasoner=… -M critic=…``.
+"""A method as a model of inspect_ai: ``inspect eval task.py --model critic_engine/guided -M reasoner=… -M critic=…``.
 
 The name behind ``critic_engine/`` is a preset or a YAML file; ``-M`` gives what ``read_arguments`` takes.
 """

@@ -3,9 +3,9 @@
 lm-eval finds no model of another package by itself, so this module runs its command line with the model added::
 
     python -m critic_engine.evaluation.harnesses.lm_eval_model \
-        --model critic_engine --model_args method=mcts,reasoner=…,critic=… --tasks gsm8k
+        --model critic_engine --model_args method=guided,reasoner=…,critic=… --tasks gsm8k
 
-In a program, ``lm_eval.simple_evaluate(model=CriticEngineLM(method="mcts"), …)`` takes the class of this module.
+In a program, ``lm_eval.simple_evaluate(model=CriticEngineLM(method="guided"), …)`` takes the class of this module.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A method as a model of lmms-eval, for tasks that generate text about images.
 
-An entry point names it: ``lmms-eval --model critic_engine --model_args method=mcts,reasoner=…,critic=… --tasks mme``.
+An entry point names it: ``lmms-eval --model critic_engine --model_args method=guided,reasoner=…,critic=… --tasks mme``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SearchLmms:
     def __init__(self, **arguments: object) -> None:
         """Read the configuration, as ``MethodModel.of_program`` does; models are loaded at the first prompt."""
         self._model = MethodModel.of_program(arguments)
-        self._name = str(arguments.get("method", "mcts"))
+        self._name = str(arguments.get("method", "guided"))
 
     def generate_until(self, requests: Sequence[Instance]) -> list[GenerationResult]:
         """Return a completion for each prompt with its tokens: the chosen path, cut at ``until``; empty without answer.

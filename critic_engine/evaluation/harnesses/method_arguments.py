@@ -53,7 +53,7 @@ def read_arguments(arguments: Mapping[str, object], *, settings: Sequence[str] =
     form = given.get("completion", "solution")
     if form not in get_args(CompletionForm):
         raise ConfigError(f"completion is {form!r}; it must be one of {', '.join(get_args(CompletionForm))}")
-    sources = [*_texts(given, "method"), *_texts(given, "config")] or ["mcts"]
+    sources = [*_texts(given, "method"), *_texts(given, "config")] or ["guided"]
     overrides = [*settings, *_models(given), *fields, *_texts(given, "overrides")]
     return MethodSetting(load_config(sources, overrides), "answer" if form == "answer" else "solution")
 

@@ -1,4 +1,4 @@
-"""Gates: claims on accuracy that an evaluation must bear out, such as ``mcts >= majority``.
+"""Gates: claims on accuracy that an evaluation must bear out, such as ``guided >= majority``.
 
 A gate has three outcomes, for data that cannot tell must neither pass nor fail it. With the interval [low, high] of the
 difference, or of the accuracy if the right side is a number:
@@ -8,7 +8,7 @@ difference, or of the accuracy if the right side is a number:
     A > B + x    pass if low > x; fail if high <= x
     A >= B + x   pass if low >= x; fail if high < x
 
-and inconclusive otherwise. ``x`` may be negative, as in ``mcts >= majority - 0.05``.
+and inconclusive otherwise. ``x`` may be negative, as in ``guided >= majority - 0.05``.
 """
 
 import difflib
@@ -23,7 +23,7 @@ from critic_engine.evaluation.report.comparison_report import ComparisonReport, 
 from critic_engine.evaluation.report.figure_words import measured_words
 from critic_engine.statistics.verdicts import Verdict
 
-_EXAMPLES = "such as 'mcts >= majority', 'mcts@400 > greedy + 0.02' or 'mcts >= 0.75'"
+_EXAMPLES = "such as 'guided >= majority', 'guided@400 > greedy + 0.02' or 'guided >= 0.75'"
 _NUMBER = r"\d{1,12}(?:\.\d{0,12})?|\.\d{1,12}"
 _MARGIN = re.compile(rf"(?:^|\s)([+-])\s{{0,20}}({_NUMBER})$")
 _BUDGET = re.compile(rf"\s{{0,20}}@\s{{0,20}}({_NUMBER})$")
@@ -85,7 +85,7 @@ AnyRun = TypeVar("AnyRun", bound=BudgetedMethod)
 def parse_gate(text: str) -> Gate:
     """Return the gate that a text states: a method, ``>=`` or ``>``, and a method or an accuracy in [0, 1].
 
-    A method is ``NAME`` or ``NAME@BUDGET``; a margin follows the second one between spaces: ``mcts > greedy + 0.02``.
+    A method is ``NAME`` or ``NAME@BUDGET``; a margin follows the second one between spaces: ``guided > greedy + 0.02``.
 
     Raises:
         ConfigError: it states none.
