@@ -53,7 +53,10 @@ def parse_args() -> argparse.Namespace:
         "--method", action="append", default=[], metavar="[NAME=]PRESET|FILE[+section.field=value]…",
         help="add a method; repeat it. world.merge=claims makes siblings of one meaning one node",
     )  # fmt: skip
-    parser.add_argument("--ours", default=METHODS[0].name, help="the method that is held to the others")
+    parser.add_argument(
+        "--ours", nargs="+", default=[METHODS[0].name, METHODS[1].name], metavar="METHOD",
+        help="the methods that are held to the others",
+    )  # fmt: skip
     parser.add_argument("--rule", choices=list(SHORT_RULES), default="own", help="by which all methods answer")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument(
@@ -120,20 +123,22 @@ def main() -> None:
     chosen_on = [cell for cell in cells if cell.split == args.splits[0]]
     rules = best_rules(chosen_on, SHORT_RULES[args.rule])
     found = {
-        split: compare([cell for cell in cells if cell.split == split], ours=args.ours, rules=rules)
+        f"{split}: {ours}": compare([cell for cell in cells if cell.split == split], ours=ours, rules=rules)
         for split in args.splits
+        for ours in args.ours
     }
-    lines = [f"- {split}: {summary(found[split], ours=args.ours)}" for split in args.splits]
+    lines = [f"- {summary(compared, ours=name)}" for name, compared in found.items()]
+    num_summaries = len(lines)
     lines += [
         "",
         "Each method answers by this rule: " + ", ".join(f"{name} {rule}" for name, rule in rules.items()) + ".",
     ]
+    for name, compared in found.items():
+        lines += ["", f"## {name} beside the best rival, losses first", "", *comparison_table(compared, rules)]
     for split in args.splits:
-        title = f"{args.ours} beside the best rival, losses first"
-        lines += ["", f"## {split}: {title}", "", *comparison_table(found[split], rules)]
         means = league([cell for cell in cells if cell.split == split])
         lines += ["", f"## {split}: means over the regimes", "", *means]
-    print("\n".join([*lines, "", *lines[: len(args.splits)]]))
+    print("\n".join([*lines, "", *lines[:num_summaries]]))
     if args.report is not None:
         every = ["", "## The regimes", "", *regime_table(regimes), "", "## Every cell", "", *table(cells, rules)]
         write_report(args.report, "Searches in simulated worlds", [*lines, *every])

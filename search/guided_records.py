@@ -1,4 +1,4 @@
-"""What a guided search learns of its models while it runs: the cost of judging, and whether priors can be believed."""
+"""Records of a guided search on its models: the cost of judging, and whether priors foretell repeats."""
 
 from __future__ import annotations
 

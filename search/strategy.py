@@ -137,6 +137,7 @@ class Strategy(ABC, Generic[S]):
             cost: Cost of the trial, not negative, in the unit of the budget.
             judging_cost: The part of it that evaluating the proposals took; 0 if none was evaluated.
         """
+        check_at_least("cost", cost, 0)
         check_at_least("judging_cost", judging_cost, 0)
         if judging_cost > cost:
             raise ValueError(f"judging_cost is a part of cost, {cost}, got {judging_cost}")

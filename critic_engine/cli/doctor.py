@@ -118,7 +118,7 @@ class _StepRequest:
     "--critic", metavar="MODEL", help="The critic to try; by default the reasoner's model. None with --step-split."
 )
 @click.option(
-    "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Change one field of the config 'guided'."
+    "--set", "settings", multiple=True, metavar="SECTION.FIELD=VALUE", help="Change one field of the config 'mcts'."
 )
 @placement_options
 @click.option(
@@ -191,7 +191,7 @@ def _load_config(
     from critic_engine.errors import ConfigError, ModelLoadError
     from critic_engine.roles.given_models import is_shipped
 
-    config, is_own_critic = load_config("guided", overrides), False
+    config, is_own_critic = load_config("mcts", overrides), False
     if request.split is not None and config.expander.kind != "step":
         raise ConfigError("expander.kind is 'solution', and only steps are tried; leave it out", field="expander.kind")
     if not is_shipped(config.reasoner) and not config.reasoner.is_pocket:
@@ -200,7 +200,7 @@ def _load_config(
         is_short = request.split is None and not any(setting.startswith("strategy.") for setting in overrides)
         limits = [override(field, limit) for field, limit in _TRIAL.items()] if is_short else []
         overrides = [*limits, *shared, *overrides]
-        config = load_config("guided", overrides)
+        config = load_config("mcts", overrides)
     if not is_own_critic:
         check_pair(config, reasoner=reasoner, critic=critic)
     config = placement.apply(config, overrides)

@@ -25,7 +25,7 @@ PROBLEMS = [Problem(f"how many stars are in sky {number} ?", name=str(number)) f
 NUM_STEPS, STEP = 10, "so I look at the next part of the sky and count all stars there once more "
 ONE = 203
 """Tokens of one solution."""
-CRITIQUES = [f"Verdict: right\nScore: 0.{digit}" for digit in (9, 3, 8, 1, 7)]
+CRITIQUES = [f"Verdict: right\nScore: 0.{digits}" for digits in (7, 9, 6, 8)]
 OVERRIDES = ["reasoner.max_tokens=2000", "expander.max_step_tokens=500", "strategy.max_proposals=2"]
 
 

@@ -72,18 +72,95 @@ def test_draw_whose_outcome_is_known_costs_nothing() -> None:
     assert [node.votes > 100 for node in search.tree.finished] == [True]
 
 
-def test_known_draws_come_as_often_as_the_priors_say() -> None:
-    search = guided(accept_quantile=0.0, min_prior_left=0.0)
-    asked = 0
+def test_share_of_paths_that_the_priors_foretell_is_free() -> None:
+    search, rng = guided(accept_quantile=0.0, min_prior_left=0.0), random.Random(0)
     draw(search, "a", 0.5, prior=0.8, is_terminal=True, outcome="a")
     for number in range(400):
-        draw(search, f"rare {number}", 0.5, prior=0.0, is_terminal=True, outcome="rare")
-        asked += 1
-    votes = Counter({outcome: 0.0 for outcome in ("a", "rare")})
-    for node in search.tree.finished:
-        votes[str(node.outcome)] += node.votes
-    assert votes["rare"] == asked
-    assert votes["a"] / (votes["a"] + votes["rare"]) == pytest.approx(0.8, abs=0.03)
+        name, prior = ("a", 0.8) if rng.random() < 0.8 else (f"rare {number}", 0.0)
+        draw(search, name, 0.5, prior=prior, is_terminal=True, outcome=name)
+    num_paths = sum(node.votes for node in search.tree.finished)
+    assert 401 / num_paths == pytest.approx(0.2, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("prior", "name"),
+    [pytest.param(0.01, "a", id="it repeats far more often"), pytest.param(0.9, None, id="it never repeats")],
+)
+def test_priors_that_do_not_foretell_repeats_are_not_used(prior: float, name: str | None) -> None:
+    search = guided(accept_quantile=0.0)
+    for number in range(60):
+        step = name or f"other {number}"
+        draw(search, step, 0.5, prior=prior if number == 0 or name else 0.0, is_terminal=True, outcome=step)
+    before = sum(node.votes for node in search.tree.finished)
+    for number in range(60, 100):
+        draw(search, f"other {number}", 0.5, prior=0.0, is_terminal=True, outcome=f"other {number}")
+    # Each further path is asked for: none is free.
+    assert sum(node.votes for node in search.tree.finished) == before + 40
+
+
+def test_two_repeats_at_a_place_end_its_draws() -> None:
+    search = guided(max_draws=6, accept_quantile=1.0)
+    draw(search, "a", 0.6)
+    assert draw(search, "a1", 0.3) == "a"
+    assert draw(search, "a1", 0.3) == "a"
+    assert draw(search, "a1", 0.3) == "a"
+    assert draw(search, "end", 0.9) == "a1"
+
+
+def test_search_that_has_finished_no_path_late_in_its_budget_takes_first_draws() -> None:
+    search = guided(max_draws=6, budget=Budget(max_cost=100))
+    for state, value, cost in (("a", 0.6, 10), ("a1", 0.3, 60), ("a2", 0.2, 10)):
+        (trial,) = search.ask()
+        search.tell(trial, [Proposal(state, value, key=state)], cost=cost)
+    # 80 of 100 are spent: the better of the two goes on, and then each first one.
+    assert draw(search, "b", 0.1) == "a1"
+    assert draw(search, "c", 0.0) == "b"
+
+
+def test_dear_judge_is_asked_after_as_many_steps_as_cost_about_as_much() -> None:
+    search = guided(max_draws=2)
+    judged = []
+    for number in range(9):
+        (trial,) = search.ask()
+        judged.append(trial.is_judged)
+        value, judging_cost = (0.5, 40) if trial.is_judged else (None, 0)
+        search.tell(trial, [Proposal(f"s{number}", value)], cost=10 + judging_cost, judging_cost=judging_cost)
+    # 3 steps of 10 reach 0.75 of 40. The first is judged, for nothing is known of costs before it.
+    assert judged == [True, False, False, True, False, False, True, False, False]
+
+
+def test_draw_of_several_steps_begins_again_where_the_last_judged_one_ended() -> None:
+    search = guided(max_draws=2)
+
+    def tell(value: float, state: str) -> str:
+        (trial,) = search.ask()
+        known, judging_cost = (value, 20) if trial.is_judged else (None, 0)
+        search.tell(trial, [Proposal(state, known, key=state)], cost=10 + judging_cost, judging_cost=judging_cost)
+        return trial.node.state
+
+    assert [tell(0.6, "a"), tell(0.0, "b"), tell(0.1, "c")] == ["", "a", "b"]
+    assert [tell(0.0, "d"), tell(0.9, "e"), tell(0.0, "f")] == ["a", "d", "e"]
+
+
+def test_judge_that_says_the_same_of_everything_is_asked_of_finished_paths_alone() -> None:
+    search = guided(max_draws=6)
+    for number in range(20):
+        (trial,) = search.ask()
+        assert trial.is_judged == (number < 8)
+        value, judging_cost = (0.5, 5) if trial.is_judged else (None, 0)
+        search.tell(trial, [Proposal(f"s{number}", value)], cost=10 + judging_cost, judging_cost=judging_cost)
+    (trial,) = search.ask()
+    search.tell(trial, [Proposal("end", 0.2, is_terminal=True)], cost=15, judging_cost=5)
+    # A finished path had another value: the judge is asked again.
+    assert search.ask()[0].is_judged
+
+
+def test_finished_step_that_was_rejected_has_no_vote() -> None:
+    search = guided(max_draws=2)
+    draw(search, "a", 0.6)
+    draw(search, "bad", 0.1, is_terminal=True, outcome="bad")
+    draw(search, "good", 0.9, is_terminal=True, outcome="good")
+    assert {node.outcome: node.votes for node in search.tree.finished} == {"bad": 0, "good": 1}
 
 
 def test_finished_path_that_is_drawn_again_votes_again() -> None:

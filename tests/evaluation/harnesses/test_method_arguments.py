@@ -26,9 +26,9 @@ def test_arguments_name_the_method_its_models_and_fields_of_the_config() -> None
     assert config.budget.max_tokens == "4 solutions"
 
 
-def test_method_is_mcts_unless_it_is_named_and_overrides_may_be_a_list() -> None:
+def test_method_is_guided_unless_it_is_named_and_overrides_may_be_a_list() -> None:
     setting = read_arguments({"overrides": ["run.seed=1", "run.seed=2"], "run.seed": 0}, settings=["run.seed=9"])
-    assert setting.config.strategy.kind == "mcts"
+    assert setting.config.strategy.kind == "guided"
     assert setting.config.run.seed == 2
     assert setting.form == "solution"
 
