@@ -16,6 +16,8 @@ from search.guided_records import JudgingRecord, PriorRecord
 from search.strategy import MAX_ABANDONS, NO_LIMITS, Limits, Strategy, Trial
 from search.tree import Node, Proposal, S
 
+_WEIGHT_OF_PRIORS = 2.0
+"""Draws that count as much as the priors do in the chance that a draw repeats a child."""
 _MAX_REPEATS = 2
 """Draws at one place that only repeat others there, after which the best of them goes on."""
 _SHARE_WITHOUT_HASTE = 0.8
@@ -99,6 +101,8 @@ class Guided(Strategy[S]):
         self._judging = JudgingRecord()
         self._priors = PriorRecord()
         self._first_value: float | None = None
+        # By node, the draws that repeated a child since the last new one.
+        self._num_repeats: dict[int, int] = {}
         self._is_told = False
         self._begin()
 
@@ -128,6 +132,7 @@ class Guided(Strategy[S]):
         places = expand(self._tree, trial.node, proposals, growth=self._growth)
         for place in places:
             is_new = place.node_id >= first_new_id
+            self._num_repeats[trial.node.node_id] = 0 if is_new else self._num_repeats.get(trial.node.node_id, 0) + 1
             if has_children and mass is not None:
                 self._priors.observe(mass, is_repeat=not is_new)
             if is_new and place.is_terminal:
@@ -233,13 +238,18 @@ class Guided(Strategy[S]):
     def _known_step(self, path: SampledPath[S]) -> Node[S] | None:
         """Draw a child by its prior; None for a step that has to be asked for."""
         node, mass = path.head, path.head.prior_mass
-        if not self._priors.is_credible:
-            return None
         if path.chance is None:
             path.chance = float(self._rng.random())
-        if not mass or (mass <= 1 - self._options.min_prior_left and path.chance >= mass):
+        if not mass or not self._priors.is_credible:
             return None
-        place = path.chance * mass if mass > 1 - self._options.min_prior_left else path.chance
+        # The mean of a beta distribution, by the priors and the draws here that only repeated children of now.
+        num_repeats = self._num_repeats.get(node.node_id, 0)
+        repeating = (_WEIGHT_OF_PRIORS * min(mass, 1.0) + num_repeats) / (_WEIGHT_OF_PRIORS + num_repeats)
+        if repeating > 1 - self._options.min_prior_left:
+            repeating = 1.0
+        if path.chance >= repeating:
+            return None
+        place = path.chance / repeating * mass
         for child in node.children:
             place -= child.prior or 0.0
             if place <= 0:
