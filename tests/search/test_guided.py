@@ -71,17 +71,6 @@ def test_draw_whose_outcome_is_known_costs_nothing() -> None:
     assert [node.votes > 100 for node in search.tree.finished] == [True]
 
 
-def test_share_of_paths_that_the_priors_foretell_is_free() -> None:
-    search, rng = guided(accept_quantile=0.0, min_prior_left=0.0), random.Random(0)
-    draw(search, "a", 0.5, prior=0.8, is_terminal=True, outcome="a")
-    for number in range(100):
-        name, prior = ("a", 0.8) if rng.random() < 0.8 else (f"rare {number}", 0.0)
-        draw(search, name, 0.5, prior=prior, is_terminal=True, outcome=name)
-    num_paths = sum(node.votes for node in search.tree.finished)
-    # A fifth is asked for by the priors, and less after draws that only repeated.
-    assert 0.1 < 101 / num_paths < 0.25
-
-
 def test_draws_that_only_repeat_raise_the_chance_that_the_next_one_does() -> None:
     search = guided(accept_quantile=0.0)
     num_asked = 0
