@@ -484,7 +484,8 @@ def test_the_bench_prints_its_tables_and_one_json_line(
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
 
     assert last["bench"] == "worlds"
-    assert list(last["results"]["verdicts"]) == ["dev", "test"]
+    ours = ("guided", "guided with card")
+    assert list(last["results"]["verdicts"]) == [f"{split}: {name}" for split in ("dev", "test") for name in ours]
     assert {cell["method"] for cell in last["results"]["cells"]} == {"mcts", "majority", "two"}
     assert "losses first" in report.read_text()
 
