@@ -67,6 +67,11 @@ class SampledPath(Generic[S]):
     chance: float | None = None
     """Number in [0, 1) of the next step: it is known if the priors of the children of ``head`` add up to more."""
 
+    def give_up_draw(self) -> None:
+        """Count the present draw as a failed one, and come back to where it began."""
+        self.num_draws += 1
+        self.head, self.chance = self.place, None
+
 
 class Guided(Strategy[S]):
     """Samples whole paths from the root, one after another, by rejection at each step.
@@ -158,8 +163,7 @@ class Guided(Strategy[S]):
         if places:
             self._draw(path, places[0], is_judged=trial.is_judged)
         else:
-            path.num_draws += 1
-            path.head = path.place
+            path.give_up_draw()
         path.chance = None
         # Paths that are under way go before one that was only begun.
         self._ready.insert(0, path)
@@ -189,13 +193,17 @@ class Guided(Strategy[S]):
             if path.place.is_terminal:
                 self._votes_due.append(path.place)
                 return False
-            if limit is not None and path.head.depth >= limit:
+            # Where a draw of several steps cannot go on, the draws before it still can.
+            if path.head is not path.place and (self._has_failed(path.head) or path.head.depth == limit):
+                path.give_up_draw()
+                continue
+            if limit is not None and path.place.depth >= limit:
                 return False
             if path.head is path.place and (chosen := self._chosen(path)) is not None:
                 path.place = path.head = chosen
                 path.drawn, path.num_draws, path.chance = [], 0, None
                 continue
-            if path.num_draws >= self._max_draws:
+            if path.num_draws >= self._options.max_draws:
                 return False
             known = self._known_step(path)
             if known is None:

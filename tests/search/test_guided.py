@@ -141,6 +141,35 @@ def test_draw_of_several_steps_begins_again_where_the_last_judged_one_ended() ->
     assert [tell(0.0, "d"), tell(0.9, "e"), tell(0.0, "f")] == ["a", "d", "e"]
 
 
+def tell_dear(search: Guided[str], state: str, value: float, *, judging_cost: int, is_terminal: bool = False) -> str:
+    """Tell the next trial one step of cost 10, judged if that is asked for, and return the place of the trial."""
+    (trial,) = search.ask()
+    is_judged = trial.is_judged or is_terminal
+    judging_cost = judging_cost if is_judged else 0
+    step = Proposal(state, value if is_judged else None, key=state, is_terminal=is_terminal)
+    search.tell(trial, [step], cost=10 + judging_cost, judging_cost=judging_cost)
+    return trial.node.state
+
+
+def test_haste_goes_on_with_a_draw_that_is_under_way() -> None:
+    search = guided(budget=Budget(max_cost=100))
+    steps = (("a", 0.5), ("ab", 0.5), ("abc", 0.1), ("ax", 0.5))
+    assert [tell_dear(search, *step, judging_cost=20) for step in steps] == ["", "a", "ab", "a"]
+    assert search.usage.cost == 80
+    assert tell_dear(search, "axy", 0.2, judging_cost=20) == "ax"
+
+
+def test_draw_that_comes_to_the_depth_limit_leaves_the_draws_before_it() -> None:
+    search = guided(max_draws=2, max_depth=3)
+    tell_dear(search, "a", 0.5, judging_cost=40)
+    tell_dear(search, "ab", 0.5, judging_cost=40)
+    tell_dear(search, "abc", 0.1, judging_cost=40, is_terminal=True)
+    (finished,) = search.tree.finished
+    assert finished.votes == 0
+    assert [tell_dear(search, state, 0.5, judging_cost=40) for state in ("ax", "axy")] == ["a", "ax"]
+    assert finished.votes == 1
+
+
 def test_judge_that_says_the_same_of_everything_is_asked_of_finished_paths_alone() -> None:
     search = guided(max_draws=6)
     for number in range(20):
