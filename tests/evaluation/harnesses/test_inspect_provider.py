@@ -242,7 +242,7 @@ def test_tools_are_refused() -> None:
 
 def test_closed_model_answers_nothing() -> None:
     api = provider().api
-    assert api.max_connections() == 64
+    assert api.max_connections() == 128
     asyncio.run(api.aclose())
     with pytest.raises(RuntimeError, match="closed"):
         asyncio.run(api.generate([ChatMessageUser(content="a ?")], [], "none", GenerateConfig()))

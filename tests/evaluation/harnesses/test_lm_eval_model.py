@@ -113,7 +113,7 @@ def test_repeated_prompts_are_drawn_anew_and_completions_end_before_until() -> N
 
 
 def test_completion_may_be_the_answer_alone(answers: Sequence[object]) -> None:
-    model = CriticEngineLM(completion="answer", overrides=OVERRIDES)
+    model = CriticEngineLM(method="mcts", completion="answer", overrides=OVERRIDES)
     assert model.generate_until(instances(QUESTIONS)) == [answer.answer for answer in answers]
     model.close()
 
