@@ -143,13 +143,13 @@ class Guided(Strategy[S]):
             if is_new and place.is_terminal:
                 self._tree.set_votes(place, 0.0)
             if place.value is not None:
-                self._value(place, place.value)
+                self._observe_value(place, place.value)
             back_up(self._tree, trial.node, place.value, "mean")
         self._go_on(trial, places)
         self._is_told = True
         return places
 
-    def _value(self, place: Node[S], value: float) -> None:
+    def _observe_value(self, place: Node[S], value: float) -> None:
         if self._first_value is None:
             self._first_value = value
         self._judging.observe_value(value)
@@ -164,7 +164,6 @@ class Guided(Strategy[S]):
             self._draw(path, places[0], is_judged=trial.is_judged)
         else:
             path.give_up_draw()
-        path.chance = None
         # Paths that are under way go before one that was only begun.
         self._ready.insert(0, path)
 

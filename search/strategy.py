@@ -137,9 +137,8 @@ class Strategy(ABC, Generic[S]):
             cost: Cost of the trial, not negative, in the unit of the budget.
             judging_cost: The part of it that evaluating the proposals took; 0 if none was evaluated.
         """
-        check_at_least("cost", cost, 0)
         check_at_least("judging_cost", judging_cost, 0)
-        if judging_cost > cost:
+        if judging_cost > max(cost, 0):
             raise ValueError(f"judging_cost is a part of cost, {cost}, got {judging_cost}")
         if len(proposals) > trial.num_proposals:
             raise ValueError(f"proposals must be at most {trial.num_proposals} for this trial, got {len(proposals)}")
