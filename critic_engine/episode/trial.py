@@ -73,7 +73,7 @@ class TrialRunner:
         rejected = self._rejected.get(node.node_id, [])
         context = ExpansionContext(
             trajectory=trajectory_of(tree.path(node)),
-            critique=node.state.critique,
+            critique=self._critique_of(node),
             rejected=tuple(rejected[-limit:]) if limit else (),
         )
         asked = (arm, context)
@@ -81,6 +81,13 @@ class TrialRunner:
             return replace(context, is_repeated=True)
         self._asked.add(asked)
         return context
+
+    def _critique_of(self, node: ReasoningNode) -> Critique | None:
+        """Return the critique of a node, which may have been judged only when its words were drawn again."""
+        if node.parent is None or node.state.critique is not None:
+            return node.state.critique
+        evaluation = self._judged.get(node.parent.node_id, {}).get(node.key)
+        return None if evaluation is None else evaluation.critique
 
     def learn(self, node_id: int, proposals: Iterable[Proposal[NodeState]], *, is_judged: bool = True) -> None:
         """Remember the evaluations, answers and rejected siblings among the proposals told at a node.

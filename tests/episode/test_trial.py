@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -10,10 +10,13 @@ import pytest
 from critic_engine.backends.scripted import unit_hash
 from critic_engine.config.engine import parse_config
 from critic_engine.episode.episode import Commit, Episode
-from critic_engine.episode.node_state import trajectory_of
+from critic_engine.episode.node_state import NodeState, trajectory_of
+from critic_engine.episode.trial import TrialRunner
 from critic_engine.errors import GenerationError
 from critic_engine.protocols import Continuation, Evaluation, Expansion, ExpansionContext
 from critic_engine.types import Answer, Critique, Failure, Problem, TokenUsage, Trajectory
+from search import Tree, Trial
+from search.expansion import Growth, expand
 
 PROBLEM = Problem("how many ?")
 MAX_STEPS = 3
@@ -117,6 +120,61 @@ def run(
         num_events.append(len(events))
     failures = [failure for commit in commits for failure in commit.failures]
     return Run(answer, episode, expander, evaluator, events, num_events, failures)
+
+
+@dataclass
+class Dear(Taste):
+    """The same evaluator, whose judgement costs as much as eight steps."""
+
+    num_calls: int = 0
+
+    async def evaluate(self, problem: Problem, trajectory: Trajectory, *, seed: int) -> Evaluation:
+        self.num_calls += 1
+        return replace(await super().evaluate(problem, trajectory, seed=seed), usage=TokenUsage(20, 40))
+
+
+def guided_config() -> dict[str, Any]:
+    return config() | {"strategy": {"kind": "guided"}, "budget": {"max_simulations": 40}}
+
+
+def test_steps_before_a_dear_judgement_are_not_judged_and_that_is_no_failure() -> None:
+    evaluator = Dear()
+    done = run(guided_config(), evaluator=evaluator)
+    asked = {event["trial"]: event.get("is_judged", True) for event in done.events if event["event"] == "asked"}
+    told = [
+        (asked[event["trial"]], proposal)
+        for event in done.events
+        if event["event"] == "told"
+        for proposal in event["proposals"]
+    ]
+    unjudged = [proposal for is_judged, proposal in told if not is_judged and "is_terminal" not in proposal]
+    assert unjudged
+    assert all("value" not in proposal for proposal in unjudged)
+    assert all("value" in proposal for is_judged, proposal in told if is_judged or "is_terminal" in proposal)
+    assert done.failures == []
+    assert sum(event.get("judging_cost", 0) for event in done.events) == 40 * evaluator.num_calls
+
+
+def test_search_with_unjudged_steps_that_is_cut_goes_on_as_it_did() -> None:
+    done = run(guided_config(), evaluator=Dear())
+    for cut in done.num_events[1::5]:
+        again = run(guided_config(), evaluator=Dear(), log=done.events[:cut])
+        assert again.events == done.events
+
+
+def test_step_that_is_judged_when_it_is_drawn_again_shows_its_critique() -> None:
+    evaluator, expander = Taste(), Wanderer()
+    runner = TrialRunner(PROBLEM, parse_config(guided_config()), expanders=(expander,), evaluator=evaluator)
+    tree = Tree(NodeState())
+    growth = Growth(None, is_refining=False, backup="mean")
+    for is_judged in (False, True):
+        trial = Trial(0, tree.root, 1, is_judged=is_judged)
+        told = asyncio.run(runner.run(trial, runner.ask_at(tree, tree.root, arm=0))).proposals
+        (node,) = expand(tree, tree.root, told, growth=growth)
+        runner.learn(0, told, is_judged=is_judged)
+        assert (node.value is not None) == is_judged
+        assert (runner.ask_at(tree, node, arm=0).critique is not None) == is_judged
+    assert len(tree) == 2
 
 
 def test_the_reasoner_goes_on_from_the_exact_text() -> None:
